@@ -1,0 +1,50 @@
+//! Values: what a conversation, a message, an action, a mutation and an event *are*.
+//!
+//! Owns the vocabulary of the whole crate. Knows no bytes on disk, no files, no clocks and no random
+//! sources: whatever is here can be built, compared and printed in a test without a store.
+
+mod text;
+
+mod json;
+
+mod timestamp;
+
+mod conversation;
+
+mod event;
+
+mod mutation;
+
+mod page;
+
+mod receipt;
+
+pub use conversation::{Action, Conversation, Message, Summary};
+pub use event::{Change, Event, Seq, Version};
+pub use json::JsonObject;
+pub use mutation::{Edit, Mutation, NewAction, NewConversation, NewMessage, Operation};
+pub use page::{Cursor, Messages, Order};
+pub use receipt::{Durability, Receipt};
+pub use text::{NotWtf8, Text};
+pub use timestamp::{Timestamp, Zone};
+
+/// The most bytes of UTF-8 that one text (a message's content, a title, a role) may have: 64 MiB.
+///
+/// It is enforced when a mutation is accepted, so nothing that was acknowledged can be too long to read.
+pub const MAX_TEXT_BYTES: usize = 64 << 20;
+
+/// The most bytes of JSON text that one `metadata` or `data` object may have: 64 MiB.
+pub const MAX_JSON_BYTES: usize = 64 << 20;
+
+/// The most bytes of UTF-8 that a conversation, message or action id may have.
+pub const MAX_ID_BYTES: usize = 1024;
+
+/// The most bytes of UTF-8 that an idempotency key may have.
+pub const MAX_KEY_BYTES: usize = 512;
+
+/// The deepest nesting of JSON that is read. The original cannot write deeper than its interpreter's
+/// recursion limit of 1,000.
+pub const MAX_JSON_DEPTH: usize = 1024;
+
+/// The most mutations that one atomic batch may hold.
+pub const MAX_BATCH_EVENTS: usize = 100_000;

@@ -1,0 +1,299 @@
+//! Mutations: what a caller asks for.
+//!
+//! Owns the request side of the alphabet, with what a caller may leave open (ids, times, the role) and the
+//! two conditions it may add: the version it expects and an idempotency key.
+
+use super::{JsonObject, Text, Timestamp, Version};
+
+/// A request to change one conversation.
+///
+/// Built from an [`Operation`] or by the constructors below, and given to `append` or, with others, to `batch`.
+///
+/// ```
+/// use aral_store::{MessageStore, Mutation, NewMessage};
+/// let store = MessageStore::in_memory();
+/// let receipt = store.append(Mutation::add_message("c1", NewMessage::new("hi")).key("k1").expect(0))?;
+/// assert_eq!(receipt.version, 1);
+/// # Ok::<(), aral_store::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Mutation {
+    /// The conversation to change. For `CreateConversation` an empty id asks for a new one.
+    pub conversation_id: String,
+    /// What to do to it.
+    pub operation: Operation,
+    /// Idempotency key: a second mutation with it changes nothing and gets the first one's receipt.
+    pub key: Option<String>,
+    /// The version that the conversation must have, 0 meaning that it must not exist.
+    pub expect: Option<Version>,
+}
+
+/// What to do to a conversation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Begin it; a conflict if it exists.
+    CreateConversation(NewConversation),
+    /// Replace its title; `""` brings the default one back.
+    SetTitle(Text),
+    /// Replace its metadata.
+    SetMetadata(JsonObject),
+    /// Add a message at the end, beginning the conversation if there is none.
+    AddMessage(NewMessage),
+    /// Change the content, the metadata or both of the last message with this id.
+    EditMessage {
+        /// Which message.
+        message_id: Text,
+        /// What to change of it.
+        edit: Edit,
+    },
+    /// Take the last message with this id away.
+    RemoveMessage(Text),
+    /// Add an action at the end, beginning the conversation if there is none.
+    AddAction(NewAction),
+    /// Take the last action with this id away.
+    RemoveAction(Text),
+    /// Take all messages and actions away.
+    Clear,
+    /// End the conversation.
+    RemoveConversation,
+}
+
+/// A conversation to begin.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct NewConversation {
+    /// Its title; the default one if absent or empty.
+    pub title: Option<Text>,
+    /// Its metadata.
+    pub metadata: JsonObject,
+    /// Its time; now if absent.
+    pub created_at: Option<Timestamp>,
+    /// Fields without a name in the original's model; for imports.
+    pub extra: JsonObject,
+}
+
+/// A message to add.
+///
+/// ```
+/// use aral_store::{JsonObject, NewMessage};
+/// let message = NewMessage::new("42").role("assistant").metadata(JsonObject::parse(r#"{"tokens":1}"#)?);
+/// assert_eq!(message.role, "assistant");
+/// # Ok::<(), aral_store::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct NewMessage {
+    /// The text, at most [`MAX_TEXT_BYTES`](crate::MAX_TEXT_BYTES) long.
+    pub content: Text,
+    /// Who says it; `user` unless said otherwise.
+    pub role: Text,
+    /// Its id; a new UUID if absent. An id that is in use already is not refused: the original allows it.
+    pub id: Option<Text>,
+    /// Its time; now if absent.
+    pub created_at: Option<Timestamp>,
+    /// Whatever else to keep with it.
+    pub metadata: JsonObject,
+    /// Fields without a name in the original's model; for imports.
+    pub extra: JsonObject,
+}
+
+/// An action to add.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct NewAction {
+    /// What kind of action.
+    pub action_type: Text,
+    /// Its data.
+    pub data: JsonObject,
+    /// Its id; a new UUID if absent.
+    pub id: Option<Text>,
+    /// Its time; now if absent.
+    pub created_at: Option<Timestamp>,
+    /// Whatever else to keep with it.
+    pub metadata: JsonObject,
+    /// Fields without a name in the original's model; for imports.
+    pub extra: JsonObject,
+}
+
+/// What to change of a message; what is absent stays as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Edit {
+    /// The new text.
+    pub content: Option<Text>,
+    /// The new metadata, in place of the old.
+    pub metadata: Option<JsonObject>,
+}
+
+impl Mutation {
+    /// A mutation without conditions.
+    #[must_use]
+    pub fn new(conversation_id: impl Into<String>, operation: Operation) -> Self {
+        Self { conversation_id: conversation_id.into(), operation, key: None, expect: None }
+    }
+
+    /// Begin a conversation; an empty id asks for a new UUID.
+    #[must_use]
+    pub fn create_conversation(id: impl Into<String>, conversation: NewConversation) -> Self {
+        Self::new(id, Operation::CreateConversation(conversation))
+    }
+
+    /// Add a message.
+    #[must_use]
+    pub fn add_message(conversation_id: impl Into<String>, message: impl Into<NewMessage>) -> Self {
+        Self::new(conversation_id, Operation::AddMessage(message.into()))
+    }
+
+    /// Add an action.
+    #[must_use]
+    pub fn add_action(conversation_id: impl Into<String>, action: NewAction) -> Self {
+        Self::new(conversation_id, Operation::AddAction(action))
+    }
+
+    /// Makes a retry harmless: the first mutation with this key is carried out, each later one returns the
+    /// first one's receipt. The newest 100,000 keys at least are remembered, across restart and compaction.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Refuses the mutation with a conflict unless the conversation has this version; 0 means that it must
+    /// not exist.
+    #[must_use]
+    pub fn expect(mut self, version: Version) -> Self {
+        self.expect = Some(version);
+        self
+    }
+}
+
+impl NewConversation {
+    /// A conversation with the default title.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the title.
+    #[must_use]
+    pub fn title(mut self, title: impl Into<Text>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// Sets the metadata.
+    #[must_use]
+    pub fn metadata(mut self, metadata: JsonObject) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// Sets the time.
+    #[must_use]
+    pub fn created_at(mut self, time: Timestamp) -> Self {
+        self.created_at = Some(time);
+        self
+    }
+}
+
+impl NewMessage {
+    /// A message of the role `user`.
+    #[must_use]
+    pub fn new(content: impl Into<Text>) -> Self {
+        Self {
+            content: content.into(),
+            role: Text::from("user"),
+            id: None,
+            created_at: None,
+            metadata: JsonObject::EMPTY,
+            extra: JsonObject::EMPTY,
+        }
+    }
+
+    /// Sets the role.
+    #[must_use]
+    pub fn role(mut self, role: impl Into<Text>) -> Self {
+        self.role = role.into();
+        self
+    }
+
+    /// Sets the id.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<Text>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Sets the time.
+    #[must_use]
+    pub fn created_at(mut self, time: Timestamp) -> Self {
+        self.created_at = Some(time);
+        self
+    }
+
+    /// Sets the metadata.
+    #[must_use]
+    pub fn metadata(mut self, metadata: JsonObject) -> Self {
+        self.metadata = metadata;
+        self
+    }
+}
+
+impl<T: Into<Text>> From<T> for NewMessage {
+    fn from(content: T) -> Self {
+        Self::new(content)
+    }
+}
+
+impl NewAction {
+    /// An action of this type with this data.
+    #[must_use]
+    pub fn new(action_type: impl Into<Text>, data: JsonObject) -> Self {
+        Self {
+            action_type: action_type.into(),
+            data,
+            id: None,
+            created_at: None,
+            metadata: JsonObject::EMPTY,
+            extra: JsonObject::EMPTY,
+        }
+    }
+
+    /// Sets the id.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<Text>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Sets the time.
+    #[must_use]
+    pub fn created_at(mut self, time: Timestamp) -> Self {
+        self.created_at = Some(time);
+        self
+    }
+
+    /// Sets the metadata.
+    #[must_use]
+    pub fn metadata(mut self, metadata: JsonObject) -> Self {
+        self.metadata = metadata;
+        self
+    }
+}
+
+impl Edit {
+    /// Replaces the text.
+    #[must_use]
+    pub fn content(content: impl Into<Text>) -> Self {
+        Self { content: Some(content.into()), metadata: None }
+    }
+
+    /// Replaces the metadata too.
+    #[must_use]
+    pub fn metadata(mut self, metadata: JsonObject) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+}

@@ -1,0 +1,198 @@
+//! Text as Python has it: Unicode that may hold lone surrogates.
+//!
+//! Owns the one representation of it, WTF-8 (<https://simonsapin.github.io/wtf-8/>): UTF-8, in which a
+//! surrogate that has no partner is encoded like any other code point of three bytes. Text without lone
+//! surrogates is plain UTF-8 and can be borrowed as `&str` for nothing.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A string of Unicode code points, lone surrogates included.
+///
+/// The original writes lone surrogates (a streamed emoji cut in half), so a store that must hand every
+/// message back unchanged has to hold them. Everything else about it is a `String`.
+///
+/// ```
+/// use aral_store::Text;
+/// let text = Text::from("grüezi");
+/// assert_eq!(text.as_str(), Some("grüezi"));
+/// assert_eq!(text, "grüezi");
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Text(Box<[u8]>);
+
+/// Bytes that are not well-formed WTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotWtf8 {
+    /// How many leading bytes are well-formed.
+    pub valid_up_to: usize,
+}
+
+impl Text {
+    /// The text as a string slice, unless it holds a lone surrogate.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    /// The text with each lone surrogate replaced by U+FFFD.
+    #[must_use]
+    pub fn to_string_lossy(&self) -> Cow<'_, str> {
+        if let Some(text) = self.as_str() {
+            return Cow::Borrowed(text);
+        }
+        Cow::Owned(self.code_points().map(|c| char::from_u32(c).unwrap_or('\u{fffd}')).collect())
+    }
+
+    /// The bytes of the text in WTF-8.
+    #[must_use]
+    pub fn as_wtf8(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The number of bytes of the text in WTF-8; the limits of the store count these.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the text is `""`.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes bytes that must be well-formed WTF-8.
+    ///
+    /// # Errors
+    ///
+    /// [`NotWtf8`] names the first byte that is not: a stray continuation byte, an overlong form, a code
+    /// point past U+10FFFF, or a surrogate *pair* in two times three bytes (it has a four-byte form).
+    pub fn from_wtf8(bytes: Vec<u8>) -> Result<Self, NotWtf8> {
+        check_wtf8(&bytes)?;
+        Ok(Self(bytes.into_boxed_slice()))
+    }
+
+    /// The code points in order, lone surrogates among them.
+    pub fn code_points(&self) -> impl Iterator<Item = u32> + '_ {
+        let mut bytes = self.0.iter().map(|b| u32::from(*b));
+        std::iter::from_fn(move || {
+            let first = bytes.next()?;
+            let mut follow = || bytes.next().unwrap_or(0) & 0x3f;
+            Some(match first {
+                0..=0x7f => first,
+                0x80..=0xdf => (first & 0x1f) << 6 | follow(),
+                0xe0..=0xef => (first & 0x0f) << 12 | follow() << 6 | follow(),
+                _ => (first & 0x07) << 18 | follow() << 12 | follow() << 6 | follow(),
+            })
+        })
+    }
+}
+
+/// Walks over runs of UTF-8 and the surrogates between them.
+fn check_wtf8(bytes: &[u8]) -> Result<(), NotWtf8> {
+    let mut at = 0;
+    // Where a high surrogate ended: a low one must not begin there.
+    let mut high_ended = None;
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Err(error) = std::str::from_utf8(rest) else { return Ok(()) };
+        at += error.valid_up_to();
+        match bytes.get(at..at + 3) {
+            Some(&[0xed, second @ 0xa0..=0xbf, 0x80..=0xbf]) => {
+                let is_low = second >= 0xb0;
+                if is_low && high_ended == Some(at) {
+                    return Err(NotWtf8 { valid_up_to: at });
+                }
+                at += 3;
+                high_ended = (!is_low).then_some(at);
+            }
+            _ => return Err(NotWtf8 { valid_up_to: at }),
+        }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(text.as_bytes().into())
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(text.into_bytes().into_boxed_slice())
+    }
+}
+
+impl From<&String> for Text {
+    fn from(text: &String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<&Text> for Text {
+    fn from(text: &Text) -> Self {
+        text.clone()
+    }
+}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        *self.0 == *other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for Text {
+    fn eq(&self, other: &&str) -> bool {
+        *self == **other
+    }
+}
+
+impl fmt::Display for Text {
+    /// Writes the text with each lone surrogate replaced by U+FFFD.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.to_string_lossy())
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.as_str() {
+            Some(text) => fmt::Debug::fmt(text, f),
+            None => write!(f, "Text({:?} …, with lone surrogates)", self.to_string_lossy()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_surrogate_is_kept_and_a_pair_is_refused() {
+        let lone = Text::from_wtf8(vec![b'a', 0xed, 0xa0, 0x80, b'b']).unwrap();
+        assert_eq!(lone.as_str(), None);
+        assert_eq!(lone.code_points().collect::<Vec<_>>(), [0x61, 0xd800, 0x62]);
+        assert_eq!(lone.to_string_lossy(), "a\u{fffd}b");
+        let pair = vec![0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80];
+        assert_eq!(Text::from_wtf8(pair), Err(NotWtf8 { valid_up_to: 3 }));
+        let low_then_high = vec![0xed, 0xb8, 0x80, 0xed, 0xa0, 0xbd];
+        assert!(Text::from_wtf8(low_then_high).is_ok());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused_where_they_begin() {
+        for (bytes, at) in
+            [(&b"ab\xff"[..], 2), (b"\xc0\x80", 0), (b"x\xed\xa0", 1), (b"\xf4\x90\x80\x80", 0)]
+        {
+            assert_eq!(Text::from_wtf8(bytes.to_vec()), Err(NotWtf8 { valid_up_to: at }));
+        }
+    }
+
+    #[test]
+    fn code_points_are_those_of_str() {
+        let text = "a\u{7f}\u{80}\u{7ff}\u{800}\u{ffff}\u{10000}\u{10ffff}";
+        assert!(Text::from(text).code_points().eq(text.chars().map(u32::from)));
+    }
+}

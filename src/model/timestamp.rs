@@ -1,0 +1,142 @@
+//! A point in time as Python's `datetime` has it.
+//!
+//! Owns the value and its one way of being printed, `isoformat()`. Reading the many forms that Python
+//! accepts is the codec's. Never used for order: order is by sequence number.
+
+use std::fmt;
+
+use jiff::civil::DateTime;
+
+/// Microseconds in a day.
+pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
+
+/// A wall-clock time of the years 0001 to 9999 in microseconds, with an offset from UTC or without one.
+///
+/// What was read naive stays naive; what the store itself makes has the offset `+00:00`.
+///
+/// ```
+/// use aral_store::Timestamp;
+/// let time: Timestamp = "2025-03-13T15:11:33.1Z".parse()?;
+/// assert_eq!(time.to_string(), "2025-03-13T15:11:33.100000+00:00");
+/// # Ok::<(), aral_store::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Timestamp {
+    wall: i64,
+    zone: Zone,
+}
+
+/// How a wall-clock time relates to UTC.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Zone {
+    /// Not said: the local time of whoever wrote it.
+    Naive,
+    /// Ahead of UTC by so many microseconds, less than a day either way.
+    Offset(i64),
+}
+
+impl Timestamp {
+    /// The first wall-clock time, 0001-01-01T00:00:00, in microseconds from 1970-01-01T00:00:00.
+    pub(crate) const MIN_WALL: i64 = -62_135_596_800_000_000;
+    /// The last one, 9999-12-31T23:59:59.999999.
+    pub(crate) const MAX_WALL: i64 = 253_402_300_799_999_999;
+
+    /// A wall-clock time, counted in microseconds from 1970-01-01T00:00:00 on that same clock.
+    ///
+    /// `None` when it lies outside the years 0001 to 9999 or the offset is not less than a day.
+    #[must_use]
+    pub fn from_wall_micros(wall: i64, zone: Zone) -> Option<Self> {
+        let zone_is_sound = match zone {
+            Zone::Naive => true,
+            Zone::Offset(micros) => -DAY_MICROS < micros && micros < DAY_MICROS,
+        };
+        (zone_is_sound && (Self::MIN_WALL..=Self::MAX_WALL).contains(&wall)).then_some(Self { wall, zone })
+    }
+
+    /// An instant, counted in microseconds from the Unix epoch, shown with the offset `+00:00`.
+    ///
+    /// `None` when it lies outside the years 0001 to 9999.
+    #[must_use]
+    pub fn from_unix_micros(micros: i64) -> Option<Self> {
+        Self::from_wall_micros(micros, Zone::Offset(0))
+    }
+
+    /// The wall-clock time in microseconds from 1970-01-01T00:00:00 on the same clock.
+    #[must_use]
+    pub fn wall_micros(&self) -> i64 {
+        self.wall
+    }
+
+    /// How the wall clock relates to UTC.
+    #[must_use]
+    pub fn zone(&self) -> Zone {
+        self.zone
+    }
+
+    /// The instant in microseconds from the Unix epoch; a naive time is taken as UTC, so this serves for
+    /// showing and for a rough order between conversations, and for nothing that must be exact.
+    #[must_use]
+    pub fn approximate_unix_micros(&self) -> i64 {
+        match self.zone {
+            Zone::Naive => self.wall,
+            Zone::Offset(micros) => self.wall.saturating_sub(micros),
+        }
+    }
+}
+
+/// The civil date and time of a count of microseconds; `None` outside of the calendar.
+fn civil(wall: i64) -> Option<DateTime> {
+    let epoch = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+    epoch.checked_add(jiff::SignedDuration::from_micros(wall)).ok()
+}
+
+impl fmt::Display for Timestamp {
+    /// Writes what Python's `isoformat()` writes: six digits of fraction or none, `+HH:MM` with seconds
+    /// and their fraction only where there are any, `+00:00` and never `Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The constructor holds the wall clock to years in which this cannot fail.
+        let at = civil(self.wall).ok_or(fmt::Error)?;
+        let (year, month, day) = (at.year(), at.month(), at.day());
+        write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())?;
+        let micros = self.wall.rem_euclid(1_000_000);
+        if micros != 0 {
+            write!(f, ".{micros:06}")?;
+        }
+        let Zone::Offset(offset) = self.zone else { return Ok(()) };
+        let ahead = offset.unsigned_abs();
+        let (seconds, fraction) = (ahead / 1_000_000, ahead % 1_000_000);
+        let sign = if offset < 0 { '-' } else { '+' };
+        write!(f, "{sign}{:02}:{:02}", seconds / 3600, seconds / 60 % 60)?;
+        if seconds % 60 != 0 || fraction != 0 {
+            write!(f, ":{:02}", seconds % 60)?;
+        }
+        if fraction != 0 {
+            write!(f, ".{fraction:06}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_edges_of_the_calendar_print_and_one_past_them_is_refused() {
+        let show = |wall, zone| Timestamp::from_wall_micros(wall, zone).map(|t| t.to_string());
+        assert_eq!(show(Timestamp::MIN_WALL, Zone::Naive).unwrap(), "0001-01-01T00:00:00");
+        assert_eq!(show(Timestamp::MAX_WALL, Zone::Naive).unwrap(), "9999-12-31T23:59:59.999999");
+        assert_eq!(show(Timestamp::MIN_WALL - 1, Zone::Naive), None);
+        assert_eq!(show(Timestamp::MAX_WALL + 1, Zone::Naive), None);
+        assert_eq!(show(0, Zone::Offset(DAY_MICROS)), None);
+    }
+
+    #[test]
+    fn an_offset_prints_no_more_than_it_has() {
+        let show = |offset| Timestamp::from_wall_micros(0, Zone::Offset(offset)).unwrap().to_string();
+        assert_eq!(show(0), "1970-01-01T00:00:00+00:00");
+        assert_eq!(show(-11_707_000_000), "1970-01-01T00:00:00-03:15:07");
+        assert_eq!(show(19_815_000_001), "1970-01-01T00:00:00+05:30:15.000001");
+        assert_eq!(show(-1), "1970-01-01T00:00:00-00:00:00.000001");
+    }
+}

@@ -1,0 +1,266 @@
+//! The only way to the operating system's files.
+//!
+//! Owns the trait behind which all I/O happens and its implementation on a real file system. Tests and
+//! fuzzers put their own in its place: one that drops what was not synced, fails the k-th call, flips bits.
+//! Knows nothing of what the files mean. Errors are `io::Error`; the caller adds the path and the purpose.
+//!
+//! Every directory that is created gets mode 0700 and every file 0600: transcripts are private.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+mod os;
+
+pub use os::OsVfs;
+
+/// A file system.
+///
+/// Names and calls are those of POSIX where there are any. Nothing is durable until the matching sync has
+/// returned: a file's bytes and length by [`VfsFile::sync`], its name by [`Vfs::sync_dir`] of its directory.
+pub trait Vfs: Send + Sync + fmt::Debug {
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system. A path whose last part is a symbolic link is refused for writing.
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Arc<dyn VfsFile>>;
+
+    /// Gives a file another name, atomically replacing a file that has it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Takes a file's name away. Who has it open or mapped keeps it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes one directory, mode 0700. Its parent must exist.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; `AlreadyExists` if something has that name.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// The names in a directory, in no particular order.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
+
+    /// What is known of a file without opening it; symbolic links are not followed.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; `NotFound` if there is nothing.
+    fn metadata(&self, path: &Path) -> io::Result<Metadata>;
+
+    /// When this returns, the names in the directory are durable.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system. After an error nothing is known about what is durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Takes an exclusive lock on a file, making the file if there is none; the lock ends when the returned
+    /// value is dropped or its process dies. `None` if somebody else holds it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
+
+    /// The path that names the same directory for everyone in this process.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf>;
+}
+
+/// An open file.
+pub trait VfsFile: Send + Sync + fmt::Debug {
+    /// Reads up to `buffer.len()` bytes at an offset; 0 means that the file ends there.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system, `Interrupted` included.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes some of the bytes at an offset and says how many.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system, `Interrupted` included. Some bytes may have been written all the same.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+
+    /// Makes the file `length` bytes long, with zeros for what is new and blocks reserved for all of it
+    /// where the file system can, so that a full disk shows now and not in the middle of a record.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; `StorageFull` leaves the file as it was.
+    fn allocate(&self, length: u64) -> io::Result<()>;
+
+    /// Makes the file `length` bytes long, cutting or extending it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn set_len(&self, length: u64) -> io::Result<()>;
+
+    /// When this returns, the file's bytes and its length are durable (`fdatasync`).
+    ///
+    /// # Errors
+    ///
+    /// Those of the system. After an error nothing is known about what is durable, and a second call may
+    /// succeed without having written: never call it again on this file.
+    fn sync(&self) -> io::Result<()>;
+
+    /// What is known of the open file.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn metadata(&self) -> io::Result<Metadata>;
+
+    /// The file's bytes in memory, if this file system can map them. Only for files that nobody cuts
+    /// shorter while the mapping lives.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system. `Ok(None)` means that the caller must read instead.
+    fn map(&self) -> io::Result<Option<Arc<dyn Mapping>>>;
+}
+
+/// The bytes of a mapped file.
+pub trait Mapping: Send + Sync + fmt::Debug {
+    /// All of them, as long as the file was when it was mapped.
+    fn bytes(&self) -> &[u8];
+}
+
+/// A held lock; dropping it lets go.
+pub trait Lock: Send + Sync + fmt::Debug {}
+
+/// How to open a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpenMode {
+    /// For reading; it must exist.
+    Read,
+    /// For reading and writing; it must exist.
+    ReadWrite,
+    /// For reading and writing; it must not exist.
+    CreateNew,
+}
+
+/// A name in a directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DirEntry {
+    /// The name; only names that are valid Unicode are usable by the store, so the rest is given lossily.
+    pub name: String,
+    /// Whether `name` is exactly the name on disk.
+    pub name_is_exact: bool,
+    /// What has the name.
+    pub kind: FileKind,
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, a device, or whatever else.
+    Other,
+}
+
+/// What a file system knows of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Metadata {
+    /// What it is.
+    pub kind: FileKind,
+    /// Its length in bytes.
+    pub len: u64,
+    /// When its bytes last changed, in nanoseconds from the Unix epoch.
+    pub modified_nanos: i128,
+    /// A number that tells this file from every other one of its file system: the inode.
+    pub file_number: u64,
+}
+
+/// Reads exactly `buffer.len()` bytes, going on after short reads and interruptions.
+///
+/// # Errors
+///
+/// Those of the system; `UnexpectedEof` if the file ends before.
+pub fn read_exact_at(file: &dyn VfsFile, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match file.read_at(buffer, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                buffer = buffer.get_mut(count..).unwrap_or_default();
+                offset += u64::try_from(count).unwrap_or(u64::MAX);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes all the bytes, going on after short writes and interruptions.
+///
+/// # Errors
+///
+/// Those of the system; `WriteZero` if the system takes nothing more. Some bytes may have been written.
+pub fn write_all_at(file: &dyn VfsFile, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write_at(bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                bytes = bytes.get(count..).unwrap_or_default();
+                offset += u64::try_from(count).unwrap_or(u64::MAX);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads a whole file, of at most `limit` bytes.
+///
+/// # Errors
+///
+/// Those of the system; `InvalidData` past the limit.
+pub fn read_all(file: &dyn VfsFile, limit: u64) -> io::Result<Vec<u8>> {
+    let length = file.metadata()?.len;
+    if length > limit {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{length} bytes, over the limit of {limit}"),
+        ));
+    }
+    let too_large = |_| io::Error::from(io::ErrorKind::OutOfMemory);
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(usize::try_from(length).map_err(too_large)?)
+        .map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes.resize(usize::try_from(length).map_err(too_large)?, 0);
+    read_exact_at(file, &mut bytes, 0)?;
+    Ok(bytes)
+}

@@ -1,0 +1,238 @@
+//! The real file system.
+//!
+//! Owns every call of `std::fs`, rustix and memmap2. Positioned reads and writes only, so that no two
+//! threads share a cursor. Symbolic links are never followed for writing: a link planted in the store's
+//! directory must not make it write elsewhere.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{DirEntry, FileKind, Lock, Mapping, Metadata, OpenMode, Vfs, VfsFile};
+
+/// The file system of the operating system.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct OsVfs;
+
+#[derive(Debug)]
+struct OsFile(File);
+
+#[derive(Debug)]
+struct OsLock {
+    // Closing the file releases the lock, as does the death of the process.
+    _file: File,
+}
+
+impl Lock for OsLock {}
+
+#[expect(clippy::disallowed_types, reason = "this module is the way to the operating system")]
+fn options() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.mode(0o600).custom_flags(rustix_flags(rustix::fs::OFlags::CLOEXEC));
+    options
+}
+
+/// The bits of open flags as `std` takes them.
+fn rustix_flags(flags: rustix::fs::OFlags) -> i32 {
+    i32::try_from(flags.bits()).unwrap_or(0)
+}
+
+#[expect(clippy::disallowed_methods, reason = "this module is the way to the operating system")]
+impl Vfs for OsVfs {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
+        let mut options = options();
+        let no_links = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
+        // Without NONBLOCK, opening a FIFO that somebody put in a file's place would wait for ever.
+        let careful = rustix_flags(no_links | rustix::fs::OFlags::NONBLOCK);
+        let file = match how {
+            OpenMode::Read => options.read(true).custom_flags(careful).open(path)?,
+            OpenMode::ReadWrite => options.read(true).write(true).custom_flags(careful).open(path)?,
+            OpenMode::CreateNew => {
+                options.read(true).write(true).create_new(true).custom_flags(careful).open(path)?
+            }
+        };
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok(Arc::new(OsFile(file)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().mode(0o700).create(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        fs::read_dir(path)?
+            .map(|entry| {
+                let entry = entry?;
+                let kind = kind_of(entry.file_type()?);
+                Ok(match entry.file_name().into_string() {
+                    Ok(name) => DirEntry { name, name_is_exact: true, kind },
+                    Err(name) => {
+                        DirEntry { name: name.to_string_lossy().into_owned(), name_is_exact: false, kind }
+                    }
+                })
+            })
+            .collect()
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        Ok(describe(&fs::symlink_metadata(path)?))
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+        let careful = rustix_flags(rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC);
+        let file =
+            options().read(true).write(true).create(true).truncate(false).custom_flags(careful).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(OsLock { _file: file }))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
+    }
+}
+
+fn kind_of(kind: fs::FileType) -> FileKind {
+    if kind.is_file() {
+        FileKind::File
+    } else if kind.is_dir() {
+        FileKind::Directory
+    } else {
+        FileKind::Other
+    }
+}
+
+fn describe(metadata: &fs::Metadata) -> Metadata {
+    Metadata {
+        kind: kind_of(metadata.file_type()),
+        len: metadata.len(),
+        modified_nanos: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
+        file_number: metadata.ino(),
+    }
+}
+
+impl VfsFile for OsFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(&self.0, buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        FileExt::write_at(&self.0, bytes, offset)
+    }
+
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        use rustix::fs::FallocateFlags;
+        use rustix::io::Errno;
+        loop {
+            match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, length) {
+                Ok(()) => return Ok(()),
+                Err(Errno::INTR) => {}
+                // Some file systems cannot reserve; a sparse file is then the best there is.
+                Err(Errno::OPNOTSUPP) => return self.0.set_len(length.max(self.0.metadata()?.len())),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn metadata(&self) -> io::Result<Metadata> {
+        Ok(describe(&self.0.metadata()?))
+    }
+
+    fn map(&self) -> io::Result<Option<Arc<dyn Mapping>>> {
+        if self.0.metadata()?.len() == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(OsMapping(map_file(&self.0)?))))
+    }
+}
+
+#[derive(Debug)]
+struct OsMapping(memmap2::Mmap);
+
+impl Mapping for OsMapping {
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[expect(unsafe_code, reason = "a memory map is the one thing that cannot be had without it")]
+fn map_file(file: &File) -> io::Result<memmap2::Mmap> {
+    // SAFETY: the mapping is read-only and shared. The store maps only segments and checkpoints: files that
+    // are never cut shorter by it, that no other process has business writing to, and whose every byte is
+    // checked against a checksum before use, so bytes that change underneath are an error and not a
+    // decision. A foreign process that truncates one of them makes a read raise SIGBUS; docs/durability.md
+    // names that limit.
+    unsafe { memmap2::Mmap::map(file) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vfs::{read_all, write_all_at};
+
+    #[test]
+    fn what_is_written_is_read_and_mapped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let file = OsVfs.open(&path, OpenMode::CreateNew).unwrap();
+        file.allocate(8192).unwrap();
+        write_all_at(&*file, b"hello", 4096).unwrap();
+        file.sync().unwrap();
+        OsVfs.sync_dir(dir.path()).unwrap();
+        let bytes = read_all(&*file, 1 << 20).unwrap();
+        assert_eq!((bytes.len(), &bytes[4096..4101], bytes[0]), (8192, &b"hello"[..], 0));
+        assert_eq!(file.map().unwrap().unwrap().bytes(), bytes);
+        assert_eq!(read_all(&*file, 100).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_lock_is_exclusive_and_ends_with_its_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        let held = OsVfs.try_lock(&path).unwrap();
+        assert!(held.is_some());
+        assert!(OsVfs.try_lock(&path).unwrap().is_none());
+        drop(held);
+        assert!(OsVfs.try_lock(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_symbolic_link_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("target");
+        OsVfs.open(&target, OpenMode::CreateNew).unwrap();
+        std::os::unix::fs::symlink(&target, dir.path().join("link")).unwrap();
+        assert!(OsVfs.open(&dir.path().join("link"), OpenMode::ReadWrite).is_err());
+        assert!(OsVfs.open(&dir.path().join("link"), OpenMode::Read).is_err());
+    }
+}

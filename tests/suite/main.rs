@@ -1,0 +1,1 @@
+//! The tests that need a whole store, in one binary.

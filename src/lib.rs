@@ -13,3 +13,7 @@ pub mod error;
 mod codec;
 
 pub mod vfs;
+
+mod log;
+
+mod index;

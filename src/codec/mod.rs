@@ -2,3 +2,15 @@
 //!
 //! Owns every format the store reads or writes. Total: any input gives a value or an error, never a panic.
 //! Bounded: nothing is allocated beyond a declared limit, whatever the bytes say. Knows no files.
+
+pub(crate) mod bytes;
+
+pub(crate) mod frame;
+
+pub(crate) mod segment;
+
+pub(crate) mod control;
+
+pub(crate) mod payload;
+
+pub(crate) mod checkpoint;

@@ -1,0 +1,514 @@
+//! A checkpoint: the commit record of a compaction and the catalog of the snapshot it describes.
+//!
+//! Owns the layout in docs/format.md, section "CHECKPOINT". Fixed-size entries, a table of hashes for
+//! finding one by its id, the newest idempotency keys, and a heap of texts, all under one checksum, so that
+//! a file of any size is used where it lies, without being taken apart at opening. Knows no files.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::bytes::{Fields, to_u64, to_usize};
+use super::segment::{FORMAT_MAJOR, StoreId};
+use crate::model::{Seq, Summary, Text, Timestamp, Version, Zone};
+
+const MAGIC: [u8; 8] = *b"\x89ECP\r\n\x1a\n";
+const END: [u8; 4] = *b"\x89end";
+const HEADER_LEN: usize = 128;
+const ENTRY_LEN: usize = 104;
+const TABLE_LEN: usize = 8;
+const KEY_LEN: usize = 40;
+const TRAILER_LEN: usize = 8;
+/// Stands for the offset of a time that has none; no real offset is near it.
+const NAIVE: i64 = i64::MIN;
+
+/// How a file looked when it was last in agreement with the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Fingerprint {
+    pub(crate) len: u64,
+    pub(crate) crc: u32,
+    /// Nanoseconds from the Unix epoch.
+    pub(crate) modified_nanos: i64,
+}
+
+/// What the header says of the whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct CheckpointHead {
+    pub(crate) store_id: StoreId,
+    /// One more with each compaction; also in the file's name.
+    pub(crate) epoch: u64,
+    /// Every event up to and including this one is in the snapshot.
+    pub(crate) covered_seq: Seq,
+    /// The first segment that is still needed.
+    pub(crate) first_segment: u64,
+    pub(crate) created_unix_micros: i64,
+    /// `message_store.json`; absent where the original had none.
+    pub(crate) index_file: Option<Fingerprint>,
+}
+
+/// What became of a conversation's file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FileState {
+    /// It holds the conversation.
+    Intact,
+    /// It is there but cannot be read; the note says why.
+    Damaged,
+    /// `message_store.json` lists the conversation and there is no file.
+    Missing,
+}
+
+/// One conversation of the snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) id: &'a str,
+    /// The file's name without its directory; safe to join.
+    pub(crate) file_name: &'a str,
+    /// In WTF-8.
+    pub(crate) title: &'a [u8],
+    /// Why the file cannot be read.
+    pub(crate) note: &'a str,
+    pub(crate) state: FileState,
+    /// Whether the file's bytes are exactly what this software would write.
+    pub(crate) is_canonical: bool,
+    /// Whether `message_store.json` lists it.
+    pub(crate) is_listed: bool,
+    pub(crate) file: Fingerprint,
+    pub(crate) messages: u64,
+    pub(crate) actions: u64,
+    pub(crate) version: Version,
+    pub(crate) last_seq: Seq,
+    pub(crate) created_at: Timestamp,
+    pub(crate) last_activity: Timestamp,
+}
+
+/// A remembered idempotency key with what its first use returned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct KeyEntry<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) fingerprint: u32,
+    pub(crate) conversation_id: &'a str,
+    /// In WTF-8.
+    pub(crate) id: &'a [u8],
+    pub(crate) seq: Seq,
+    pub(crate) version: Version,
+}
+
+/// Why bytes are not a checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum BadCheckpoint {
+    /// It is one of a later format.
+    Newer(u16),
+    /// It is damaged, from this byte on as far as can be told.
+    Damaged(u64, &'static str),
+}
+
+impl Entry<'_> {
+    /// What a list shows of the conversation.
+    pub(crate) fn summary(&self) -> Summary {
+        Summary {
+            id: self.id.to_owned(),
+            title: Text::from_wtf8(self.title.to_vec()).unwrap_or_default(),
+            created_at: self.created_at,
+            messages: self.messages,
+            actions: self.actions,
+            version: self.version,
+            last_activity: self.last_activity,
+            last_seq: self.last_seq,
+        }
+    }
+}
+
+fn hash(text: &str) -> u32 {
+    crc32fast::hash(text.as_bytes())
+}
+
+fn zone_micros(time: &Timestamp) -> i64 {
+    match time.zone() {
+        Zone::Naive => NAIVE,
+        Zone::Offset(micros) => micros,
+    }
+}
+
+fn timestamp(wall: i64, zone: i64) -> Option<Timestamp> {
+    Timestamp::from_wall_micros(wall, if zone == NAIVE { Zone::Naive } else { Zone::Offset(zone) })
+}
+
+/// Puts a checkpoint's bytes together, conversations in the snapshot's order.
+#[derive(Default)]
+pub(crate) struct CheckpointBuilder {
+    entries: Vec<u8>,
+    table: Vec<(u32, u32)>,
+    keys: Vec<(u32, [u8; KEY_LEN])>,
+    heap: Vec<u8>,
+}
+
+impl CheckpointBuilder {
+    /// Adds a conversation.
+    pub(crate) fn entry(&mut self, entry: &Entry<'_>) {
+        let flags = match entry.state {
+            FileState::Intact => 0_u16,
+            FileState::Damaged => 1,
+            FileState::Missing => 2,
+        } | u16::from(entry.is_canonical) << 2
+            | u16::from(entry.is_listed) << 3;
+        self.table.push((hash(entry.id), u32::try_from(self.table.len()).unwrap_or(u32::MAX)));
+        let out = &mut self.entries;
+        out.extend(to_u64(self.heap.len()).to_le_bytes());
+        out.extend(short(entry.id.len()).to_le_bytes());
+        out.extend(short(entry.file_name.len()).to_le_bytes());
+        out.extend(u32::try_from(entry.title.len()).unwrap_or(u32::MAX).to_le_bytes());
+        let note: String = entry.note.chars().take(1000).collect();
+        out.extend(short(note.len()).to_le_bytes());
+        out.extend(flags.to_le_bytes());
+        out.extend(entry.file.crc.to_le_bytes());
+        out.extend(entry.file.len.to_le_bytes());
+        out.extend(entry.file.modified_nanos.to_le_bytes());
+        for field in [entry.messages, entry.actions, entry.version, entry.last_seq] {
+            out.extend(field.to_le_bytes());
+        }
+        for time in [&entry.created_at, &entry.last_activity] {
+            out.extend(time.wall_micros().to_le_bytes());
+            out.extend(zone_micros(time).to_le_bytes());
+        }
+        for text in [entry.id.as_bytes(), entry.file_name.as_bytes(), entry.title, note.as_bytes()] {
+            self.heap.extend(text);
+        }
+    }
+
+    /// Adds an idempotency key.
+    pub(crate) fn key(&mut self, entry: &KeyEntry<'_>) {
+        let mut bytes = Vec::with_capacity(KEY_LEN);
+        bytes.extend(to_u64(self.heap.len()).to_le_bytes());
+        bytes.extend(short(entry.key.len()).to_le_bytes());
+        bytes.extend(short(entry.conversation_id.len()).to_le_bytes());
+        bytes.extend(short(entry.id.len()).to_le_bytes());
+        bytes.extend([0; 2]);
+        bytes.extend(entry.fingerprint.to_le_bytes());
+        bytes.extend(hash(entry.key).to_le_bytes());
+        bytes.extend(entry.seq.to_le_bytes());
+        bytes.extend(entry.version.to_le_bytes());
+        if let Some(record) = bytes.first_chunk::<KEY_LEN>() {
+            self.keys.push((hash(entry.key), *record));
+        }
+        for text in [entry.key.as_bytes(), entry.conversation_id.as_bytes(), entry.id] {
+            self.heap.extend(text);
+        }
+    }
+
+    /// The checkpoint's bytes.
+    pub(crate) fn finish(mut self, head: &CheckpointHead) -> Vec<u8> {
+        self.table.sort_unstable();
+        self.keys.sort_unstable();
+        let mut out = Vec::with_capacity(HEADER_LEN + self.entries.len() + self.heap.len() + TRAILER_LEN);
+        out.extend(MAGIC);
+        out.extend(FORMAT_MAJOR.to_le_bytes());
+        out.extend(0_u16.to_le_bytes());
+        out.extend(128_u32.to_le_bytes());
+        out.extend(head.store_id);
+        for field in [head.epoch, head.covered_seq, head.first_segment] {
+            out.extend(field.to_le_bytes());
+        }
+        out.extend(head.created_unix_micros.to_le_bytes());
+        for length in [self.table.len(), self.keys.len(), self.heap.len()] {
+            out.extend(to_u64(length).to_le_bytes());
+        }
+        let index = head.index_file.unwrap_or_default();
+        out.extend(index.len.to_le_bytes());
+        out.extend(index.crc.to_le_bytes());
+        out.extend(u32::from(head.index_file.is_some()).to_le_bytes());
+        out.extend(index.modified_nanos.to_le_bytes());
+        out.extend([0; 12]);
+        let crc = crc32fast::hash(&out);
+        out.extend(crc.to_le_bytes());
+        out.extend(self.entries);
+        for (hash, ordinal) in self.table {
+            out.extend(hash.to_le_bytes());
+            out.extend(ordinal.to_le_bytes());
+        }
+        out.extend(self.keys.into_iter().flat_map(|(_, record)| record));
+        out.extend(self.heap);
+        let crc = crc32fast::hash(&out);
+        out.extend(crc.to_le_bytes());
+        out.extend(END);
+        out
+    }
+}
+
+/// Ids, names and keys are limited to far less than 65,536 bytes before they get here.
+fn short(length: usize) -> u16 {
+    u16::try_from(length).unwrap_or(u16::MAX)
+}
+
+/// Bytes that a checkpoint is read from: a mapping or memory.
+pub(crate) type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// A checkpoint in use.
+#[derive(Clone)]
+pub(crate) struct Checkpoint {
+    bytes: SharedBytes,
+    head: CheckpointHead,
+    entries: usize,
+    keys: usize,
+    heap_start: usize,
+}
+
+impl fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpoint")
+            .field("head", &self.head)
+            .field("entries", &self.entries)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Checkpoint {
+    /// The checkpoint of a store that has none yet.
+    pub(crate) fn empty(store_id: StoreId) -> Self {
+        let head = CheckpointHead { store_id, first_segment: 1, ..CheckpointHead::default() };
+        let bytes = CheckpointBuilder::default().finish(&head);
+        let heap_start = bytes.len() - TRAILER_LEN;
+        Self { bytes: Arc::new(bytes), head, entries: 0, keys: 0, heap_start }
+    }
+
+    /// Checks bytes and takes them into use.
+    pub(crate) fn parse(bytes: SharedBytes) -> Result<Self, BadCheckpoint> {
+        let all = (*bytes).as_ref();
+        let (head, [entries, keys, heap]) = parse_head(all)?;
+        let damaged = |reason| BadCheckpoint::Damaged(to_u64(HEADER_LEN), reason);
+        let heap_start = entries
+            .checked_mul(ENTRY_LEN + TABLE_LEN)
+            .and_then(|length| length.checked_add(keys.checked_mul(KEY_LEN)?))
+            .and_then(|length| length.checked_add(HEADER_LEN))
+            .ok_or(damaged("the checkpoint's counts are impossible"))?;
+        if heap_start.checked_add(heap).and_then(|end| end.checked_add(TRAILER_LEN)) != Some(all.len()) {
+            return Err(damaged("the checkpoint's length does not match its counts"));
+        }
+        let (body, trailer) = all.split_at_checked(all.len() - TRAILER_LEN).unwrap_or_default();
+        let crc = Fields(trailer).u32();
+        if crc != Some(crc32fast::hash(body)) || !trailer.ends_with(&END) {
+            return Err(damaged("the checkpoint's checksum is wrong"));
+        }
+        Ok(Self { head, entries, keys, heap_start, bytes })
+    }
+
+    pub(crate) fn head(&self) -> &CheckpointHead {
+        &self.head
+    }
+
+    /// How many conversations it lists.
+    pub(crate) fn len(&self) -> usize {
+        self.entries
+    }
+
+    fn slice(&self, start: usize, length: usize) -> &[u8] {
+        start.checked_add(length).and_then(|end| (*self.bytes).as_ref().get(start..end)).unwrap_or_default()
+    }
+
+    /// The conversation at a place in the order.
+    pub(crate) fn entry(&self, ordinal: usize) -> Option<Entry<'_>> {
+        if ordinal >= self.entries {
+            return None;
+        }
+        let mut fields = Fields(self.slice(HEADER_LEN + ordinal * ENTRY_LEN, ENTRY_LEN));
+        let heap_at = to_usize(fields.u64()?);
+        let (id_len, name_len) = (usize::from(fields.u16()?), usize::from(fields.u16()?));
+        let title_len = usize::try_from(fields.u32()?).ok()?;
+        let (note_len, flags) = (usize::from(fields.u16()?), fields.u16()?);
+        let crc = fields.u32()?;
+        let file = Fingerprint { len: fields.u64()?, crc, modified_nanos: fields.i64()? };
+        let (messages, actions) = (fields.u64()?, fields.u64()?);
+        let (version, last_seq) = (fields.u64()?, fields.u64()?);
+        let created_at = timestamp(fields.i64()?, fields.i64()?)?;
+        let last_activity = timestamp(fields.i64()?, fields.i64()?)?;
+        let start = self.heap_start.checked_add(heap_at)?;
+        let mut heap = Fields(self.slice(start, id_len + name_len + title_len + note_len));
+        Some(Entry {
+            id: std::str::from_utf8(heap.take(id_len)?).ok()?,
+            file_name: std::str::from_utf8(heap.take(name_len)?).ok()?,
+            title: heap.take(title_len)?,
+            note: std::str::from_utf8(heap.take(note_len)?).ok()?,
+            state: match flags & 3 {
+                0 => FileState::Intact,
+                1 => FileState::Damaged,
+                _ => FileState::Missing,
+            },
+            is_canonical: flags & 4 != 0,
+            is_listed: flags & 8 != 0,
+            file,
+            messages,
+            actions,
+            version,
+            last_seq,
+            created_at,
+            last_activity,
+        })
+    }
+
+    /// The place in the order of the conversation with this id.
+    pub(crate) fn find(&self, id: &str) -> Option<usize> {
+        let table = self.slice(HEADER_LEN + self.entries * ENTRY_LEN, self.entries * TABLE_LEN);
+        let (rows, _) = table.as_chunks::<TABLE_LEN>();
+        let wanted = hash(id);
+        let row = |row: &[u8; TABLE_LEN]| {
+            let mut fields = Fields(row);
+            (fields.u32().unwrap_or_default(), fields.u32().unwrap_or_default())
+        };
+        let start = rows.partition_point(|r| row(r).0 < wanted);
+        let candidates = rows.get(start..).unwrap_or_default().iter().map(row);
+        candidates
+            .take_while(|(hash, _)| *hash == wanted)
+            .filter_map(|(_, ordinal)| usize::try_from(ordinal).ok())
+            .find(|ordinal| self.entry(*ordinal).is_some_and(|entry| entry.id == id))
+    }
+
+    /// All conversations in order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        (0..self.entries).filter_map(|ordinal| self.entry(ordinal))
+    }
+
+    fn keys_start(&self) -> usize {
+        HEADER_LEN + self.entries * (ENTRY_LEN + TABLE_LEN)
+    }
+
+    fn key_at(&self, row: usize) -> Option<KeyEntry<'_>> {
+        let mut fields = Fields(self.slice(self.keys_start() + row * KEY_LEN, KEY_LEN));
+        let heap_at = to_usize(fields.u64()?);
+        let lengths = [fields.u16()?, fields.u16()?, fields.u16()?].map(usize::from);
+        let _reserved = fields.u16()?;
+        let (fingerprint, _hash) = (fields.u32()?, fields.u32()?);
+        let (seq, version) = (fields.u64()?, fields.u64()?);
+        let start = self.heap_start.checked_add(heap_at)?;
+        let mut heap = Fields(self.slice(start, lengths.iter().sum()));
+        let [key_len, conversation_len, id_len] = lengths;
+        let key = std::str::from_utf8(heap.take(key_len)?).ok()?;
+        let conversation_id = std::str::from_utf8(heap.take(conversation_len)?).ok()?;
+        Some(KeyEntry { key, fingerprint, conversation_id, id: heap.take(id_len)?, seq, version })
+    }
+
+    /// A remembered idempotency key.
+    pub(crate) fn find_key(&self, key: &str) -> Option<KeyEntry<'_>> {
+        let wanted = hash(key);
+        let (rows, _) = self.slice(self.keys_start(), self.keys * KEY_LEN).as_chunks::<KEY_LEN>();
+        let hash_of =
+            |row: &[u8; KEY_LEN]| Fields(row.get(20..).unwrap_or_default()).u32().unwrap_or_default();
+        let start = rows.partition_point(|row| hash_of(row) < wanted);
+        let same_hash = rows.get(start..).unwrap_or_default().iter().take_while(|row| hash_of(row) == wanted);
+        (start..start + same_hash.count()).filter_map(|row| self.key_at(row)).find(|entry| entry.key == key)
+    }
+
+    /// All remembered keys, in no useful order.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = KeyEntry<'_>> {
+        (0..self.keys).filter_map(|row| self.key_at(row))
+    }
+}
+
+fn parse_head(all: &[u8]) -> Result<(CheckpointHead, [usize; 3]), BadCheckpoint> {
+    let damaged = |reason| BadCheckpoint::Damaged(0, reason);
+    let header = all.get(..HEADER_LEN).ok_or(damaged("shorter than a checkpoint's header"))?;
+    let (body, crc) = header.split_last_chunk::<4>().ok_or(damaged("shorter than a checkpoint's header"))?;
+    let mut fields = Fields(body);
+    if fields.take(8) != Some(&MAGIC[..]) {
+        return Err(damaged("no checkpoint: the magic bytes are wrong"));
+    }
+    if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
+        return Err(damaged("the checkpoint header's checksum is wrong"));
+    }
+    let major = fields.u16().unwrap_or_default();
+    let _minor = fields.u16();
+    if major != FORMAT_MAJOR || fields.u32() != Some(128) {
+        return Err(BadCheckpoint::Newer(major));
+    }
+    let mut parse = || {
+        let head = CheckpointHead {
+            store_id: fields.id()?,
+            epoch: fields.u64()?,
+            covered_seq: fields.u64()?,
+            first_segment: fields.u64()?,
+            created_unix_micros: fields.i64()?,
+            index_file: None,
+        };
+        let counts = [fields.u64()?, fields.u64()?, fields.u64()?].map(to_usize);
+        let (len, crc, is_present) = (fields.u64()?, fields.u32()?, fields.u32()? != 0);
+        let index = Fingerprint { len, crc, modified_nanos: fields.i64()? };
+        Some((CheckpointHead { index_file: is_present.then_some(index), ..head }, counts))
+    };
+    parse().ok_or(damaged("shorter than a checkpoint's header"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(entries: usize) -> Vec<u8> {
+        let mut builder = CheckpointBuilder::default();
+        for n in 0..entries {
+            let (id, name) = (format!("c{n}"), format!("c{n}.json"));
+            builder.entry(&entry(&id, &name, to_u64(n)));
+            let key = format!("k{n}");
+            builder.key(&KeyEntry {
+                key: &key,
+                fingerprint: 1,
+                conversation_id: &id,
+                id: b"m",
+                seq: to_u64(n),
+                version: 2,
+            });
+        }
+        let index_file = Some(Fingerprint { len: 1, crc: 2, modified_nanos: 3 });
+        builder.finish(&CheckpointHead { epoch: 4, covered_seq: 9, index_file, ..CheckpointHead::default() })
+    }
+
+    fn entry<'a>(id: &'a str, file_name: &'a str, n: u64) -> Entry<'a> {
+        Entry {
+            id,
+            file_name,
+            title: b"title",
+            note: if n % 2 == 0 { "" } else { "why" },
+            state: if n % 2 == 0 { FileState::Intact } else { FileState::Damaged },
+            is_canonical: n % 3 == 0,
+            is_listed: n % 5 != 0,
+            file: Fingerprint { len: n, crc: 7, modified_nanos: -8 },
+            messages: n,
+            actions: 2 * n,
+            version: 3 * n,
+            last_seq: 4 * n,
+            created_at: Timestamp::from_wall_micros(5, Zone::Naive).unwrap(),
+            last_activity: Timestamp::from_wall_micros(6, Zone::Offset(-60_000_000)).unwrap(),
+        }
+    }
+
+    #[test]
+    fn conversations_and_keys_are_found_by_name_and_in_order() {
+        let checkpoint = Checkpoint::parse(Arc::new(sample(1000))).unwrap();
+        assert_eq!((checkpoint.head().epoch, checkpoint.head().covered_seq, checkpoint.len()), (4, 9, 1000));
+        for n in 0..1000_usize {
+            let (id, name) = (format!("c{n}"), format!("c{n}.json"));
+            assert_eq!(checkpoint.find(&id), Some(n));
+            assert_eq!(checkpoint.entry(n), Some(entry(&id, &name, to_u64(n))));
+            let key = checkpoint.find_key(&format!("k{n}")).unwrap();
+            assert_eq!((key.conversation_id, key.id, key.seq), (&*id, &b"m"[..], to_u64(n)));
+        }
+        assert_eq!((checkpoint.find("c1000"), checkpoint.find_key("c1")), (None, None));
+        assert_eq!((checkpoint.entries().count(), checkpoint.keys().count()), (1000, 1000));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_seen() {
+        let bytes = sample(3);
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(Checkpoint::parse(Arc::new(damaged)).is_err(), "bit {bit}");
+        }
+        for length in 0..bytes.len() {
+            assert!(Checkpoint::parse(Arc::new(bytes[..length].to_vec())).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn an_empty_one_has_nothing() {
+        let empty = Checkpoint::empty([1; 16]);
+        let bytes: Vec<u8> = (*empty.bytes).as_ref().to_vec();
+        let parsed = Checkpoint::parse(Arc::new(bytes)).unwrap();
+        assert_eq!((parsed.len(), parsed.head(), parsed.find("c")), (0, empty.head(), None));
+    }
+}

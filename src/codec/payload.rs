@@ -1,0 +1,399 @@
+//! The payload of a record: events in bincode.
+//!
+//! Owns the only use of bincode in the crate, always with a limit. The bytes are specified in
+//! docs/format.md, section "Events", and held by golden files, so that another encoder could take its place
+//! without a change of format. Views borrow from the bytes, so neither writing nor replaying copies texts.
+//! A JSON object travels as its canonical text, an id in the usual form of a UUID as its 16 bytes.
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::{BorrowDecode, Encode};
+
+use super::frame::MAX_PAYLOAD;
+use crate::model::{Action, Change, Event, JsonObject, MAX_BATCH_EVENTS, Message, Text, Timestamp, Zone};
+
+/// The version of this encoding, kept in each frame's header.
+pub(crate) const SCHEMA: u16 = 1;
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_PAYLOAD>> =
+    bincode::config::standard().with_limit::<MAX_PAYLOAD>();
+
+/// Why a payload cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct BadPayload(pub(crate) String);
+
+/// One event as it stands in a payload.
+#[derive(Clone, Copy, Debug, Encode, BorrowDecode)]
+pub(crate) struct EventView<'a> {
+    pub(crate) conversation: IdView<'a>,
+    pub(crate) key: Option<KeyView<'a>>,
+    pub(crate) change: ChangeView<'a>,
+}
+
+/// An idempotency key and what it was used for.
+#[derive(Clone, Copy, Debug, Encode, BorrowDecode, PartialEq, Eq)]
+pub(crate) struct KeyView<'a> {
+    pub(crate) text: &'a str,
+    /// CRC-32 of what the caller asked for, so that another use of the same key is noticed.
+    pub(crate) fingerprint: u32,
+}
+
+/// An id: most are UUIDs in the usual form, which need 16 bytes instead of 36.
+#[derive(Clone, Copy, Debug, Encode, BorrowDecode, PartialEq, Eq)]
+pub(crate) enum IdView<'a> {
+    Uuid([u8; 16]),
+    Text(&'a [u8]),
+}
+
+/// A text of which most are one of a few words.
+#[derive(Clone, Copy, Debug, Encode, BorrowDecode, PartialEq, Eq)]
+pub(crate) enum RoleView<'a> {
+    User,
+    Assistant,
+    System,
+    Tool,
+    Other(&'a [u8]),
+}
+
+/// A time: the wall clock's microseconds and the offset's, if it has one.
+#[derive(Clone, Copy, Debug, Encode, BorrowDecode, PartialEq, Eq)]
+pub(crate) struct TimeView {
+    wall: i64,
+    offset: Option<i64>,
+}
+
+/// What an event does; the order of the variants is the format.
+///
+/// What is edited or removed is named twice: by its place `at` in the conversation, counted from 0, which
+/// makes replay exact where an id is used twice, and by its id, which makes a wrong place show.
+#[derive(Clone, Copy, Debug, Encode, BorrowDecode)]
+pub(crate) enum ChangeView<'a> {
+    Create { title: &'a [u8], created_at: TimeView, metadata: &'a str, extra: &'a str },
+    SetTitle(&'a [u8]),
+    SetMetadata(&'a str),
+    AddMessage(MessageView<'a>),
+    EditMessage { at: u64, message: MessageView<'a> },
+    RemoveMessage { at: u64, id: IdView<'a> },
+    AddAction(ActionView<'a>),
+    RemoveAction { at: u64, id: IdView<'a> },
+    Clear,
+    Remove,
+}
+
+/// A message as it stands in a payload.
+#[derive(Clone, Copy, Debug, Encode, BorrowDecode)]
+pub(crate) struct MessageView<'a> {
+    pub(crate) id: IdView<'a>,
+    pub(crate) role: RoleView<'a>,
+    pub(crate) created_at: TimeView,
+    content: &'a [u8],
+    metadata: &'a str,
+    extra: &'a str,
+}
+
+/// An action as it stands in a payload.
+#[derive(Clone, Copy, Debug, Encode, BorrowDecode)]
+pub(crate) struct ActionView<'a> {
+    pub(crate) id: IdView<'a>,
+    action_type: &'a [u8],
+    pub(crate) created_at: TimeView,
+    data: &'a str,
+    metadata: &'a str,
+    extra: &'a str,
+}
+
+/// `{}` needs no byte but its length's.
+fn brief(object: &JsonObject) -> &str {
+    if object.is_empty() { "" } else { object.as_json() }
+}
+
+fn object(text: &str) -> JsonObject {
+    if text.is_empty() { JsonObject::EMPTY } else { JsonObject::from_canonical(text) }
+}
+
+fn text(bytes: &[u8]) -> Result<Text, BadPayload> {
+    Text::from_wtf8(bytes.to_vec()).map_err(|_| BadPayload("a text is not well-formed".to_owned()))
+}
+
+impl<'a> IdView<'a> {
+    pub(crate) fn of(id: &'a [u8]) -> Self {
+        uuid_of(id).map_or(Self::Text(id), Self::Uuid)
+    }
+
+    /// Calls with the id's bytes, which are WTF-8.
+    pub(crate) fn with_bytes<T>(&self, take: impl FnOnce(&[u8]) -> T) -> T {
+        match self {
+            Self::Uuid(bytes) => {
+                let mut buffer = uuid::Uuid::encode_buffer();
+                take(uuid::Uuid::from_bytes(*bytes).as_hyphenated().encode_lower(&mut buffer).as_bytes())
+            }
+            Self::Text(bytes) => take(bytes),
+        }
+    }
+
+    pub(crate) fn to_text(self) -> Result<Text, BadPayload> {
+        self.with_bytes(text)
+    }
+
+    /// The id as a conversation's, which is valid Unicode.
+    pub(crate) fn to_id(self) -> Result<String, BadPayload> {
+        self.with_bytes(|bytes| std::str::from_utf8(bytes).map(str::to_owned))
+            .map_err(|_| BadPayload("a conversation id is not valid Unicode".to_owned()))
+    }
+}
+
+/// The bytes of a UUID in its canonical text: lower case, hyphens in their places.
+fn uuid_of(id: &[u8]) -> Option<[u8; 16]> {
+    let text = std::str::from_utf8(id).ok().filter(|text| text.len() == 36)?;
+    let uuid = uuid::Uuid::try_parse(text).ok()?;
+    let mut buffer = uuid::Uuid::encode_buffer();
+    (uuid.as_hyphenated().encode_lower(&mut buffer) == text).then(|| uuid.into_bytes())
+}
+
+impl<'a> RoleView<'a> {
+    fn of(role: &'a Text) -> Self {
+        match role.as_wtf8() {
+            b"user" => Self::User,
+            b"assistant" => Self::Assistant,
+            b"system" => Self::System,
+            b"tool" => Self::Tool,
+            other => Self::Other(other),
+        }
+    }
+
+    pub(crate) fn as_wtf8(&self) -> &'a [u8] {
+        match self {
+            Self::User => b"user",
+            Self::Assistant => b"assistant",
+            Self::System => b"system",
+            Self::Tool => b"tool",
+            Self::Other(other) => other,
+        }
+    }
+}
+
+impl TimeView {
+    pub(crate) fn of(time: &Timestamp) -> Self {
+        let offset = match time.zone() {
+            Zone::Naive => None,
+            Zone::Offset(micros) => Some(micros),
+        };
+        Self { wall: time.wall_micros(), offset }
+    }
+
+    pub(crate) fn to_timestamp(self) -> Result<Timestamp, BadPayload> {
+        let zone = self.offset.map_or(Zone::Naive, Zone::Offset);
+        Timestamp::from_wall_micros(self.wall, zone)
+            .ok_or_else(|| BadPayload("a time is outside the years 1 to 9999".to_owned()))
+    }
+}
+
+impl<'a> MessageView<'a> {
+    fn of(message: &'a Message) -> Self {
+        Self {
+            id: IdView::of(message.id.as_wtf8()),
+            role: RoleView::of(&message.role),
+            created_at: TimeView::of(&message.created_at),
+            content: message.content.as_wtf8(),
+            metadata: brief(&message.metadata),
+            extra: brief(&message.extra),
+        }
+    }
+
+    pub(crate) fn to_message(self) -> Result<Message, BadPayload> {
+        let mut message = Message::new(
+            self.id.to_text()?,
+            text(self.content)?,
+            text(self.role.as_wtf8())?,
+            self.created_at.to_timestamp()?,
+        );
+        message.metadata = object(self.metadata);
+        message.extra = object(self.extra);
+        Ok(message)
+    }
+}
+
+impl<'a> ActionView<'a> {
+    fn of(action: &'a Action) -> Self {
+        Self {
+            id: IdView::of(action.id.as_wtf8()),
+            action_type: action.action_type.as_wtf8(),
+            created_at: TimeView::of(&action.created_at),
+            data: brief(&action.data),
+            metadata: brief(&action.metadata),
+            extra: brief(&action.extra),
+        }
+    }
+
+    pub(crate) fn to_action(self) -> Result<Action, BadPayload> {
+        let created_at = self.created_at.to_timestamp()?;
+        let mut action =
+            Action::new(self.id.to_text()?, text(self.action_type)?, object(self.data), created_at);
+        action.metadata = object(self.metadata);
+        action.extra = object(self.extra);
+        Ok(action)
+    }
+}
+
+impl<'a> EventView<'a> {
+    /// The view of an event whose target stands at this place and whose key was used for this.
+    pub(crate) fn of(event: &'a Event, at: u64, fingerprint: u32) -> Self {
+        let change = match &event.change {
+            Change::Create { title, created_at, metadata, extra } => ChangeView::Create {
+                title: title.as_wtf8(),
+                created_at: TimeView::of(created_at),
+                metadata: brief(metadata),
+                extra: brief(extra),
+            },
+            Change::SetTitle(title) => ChangeView::SetTitle(title.as_wtf8()),
+            Change::SetMetadata(metadata) => ChangeView::SetMetadata(brief(metadata)),
+            Change::AddMessage(message) => ChangeView::AddMessage(MessageView::of(message)),
+            Change::EditMessage(message) => ChangeView::EditMessage { at, message: MessageView::of(message) },
+            Change::RemoveMessage(id) => ChangeView::RemoveMessage { at, id: IdView::of(id.as_wtf8()) },
+            Change::AddAction(action) => ChangeView::AddAction(ActionView::of(action)),
+            Change::RemoveAction(id) => ChangeView::RemoveAction { at, id: IdView::of(id.as_wtf8()) },
+            Change::Clear => ChangeView::Clear,
+            Change::Remove => ChangeView::Remove,
+        };
+        let key = event.key.as_deref().map(|text| KeyView { text, fingerprint });
+        Self { conversation: IdView::of(event.conversation_id.as_bytes()), key, change }
+    }
+
+    /// The event itself.
+    pub(crate) fn to_event(self) -> Result<Event, BadPayload> {
+        let change = match self.change {
+            ChangeView::Create { title, created_at, metadata, extra } => Change::Create {
+                title: text(title)?,
+                created_at: created_at.to_timestamp()?,
+                metadata: object(metadata),
+                extra: object(extra),
+            },
+            ChangeView::SetTitle(title) => Change::SetTitle(text(title)?),
+            ChangeView::SetMetadata(metadata) => Change::SetMetadata(object(metadata)),
+            ChangeView::AddMessage(message) => Change::AddMessage(message.to_message()?),
+            ChangeView::EditMessage { message, .. } => Change::EditMessage(message.to_message()?),
+            ChangeView::RemoveMessage { id, .. } => Change::RemoveMessage(id.to_text()?),
+            ChangeView::AddAction(action) => Change::AddAction(action.to_action()?),
+            ChangeView::RemoveAction { id, .. } => Change::RemoveAction(id.to_text()?),
+            ChangeView::Clear => Change::Clear,
+            ChangeView::Remove => Change::Remove,
+        };
+        let key = self.key.map(|key| key.text.to_owned());
+        Ok(Event { conversation_id: self.conversation.to_id()?, change, key })
+    }
+}
+
+/// Puts an event's bytes at the end of a payload and says how many they are; `None` if it is over the limit.
+pub(crate) fn encode_event(event: &EventView<'_>, payload: &mut Vec<u8>) -> Option<usize> {
+    let before = payload.len();
+    let written = bincode::encode_into_std_write(event, payload, CONFIG).ok()?;
+    (before + written <= MAX_PAYLOAD).then_some(written)
+}
+
+/// Takes one event off the front of bytes and says how many it took.
+pub(crate) fn decode_event(bytes: &[u8]) -> Result<(EventView<'_>, usize), BadPayload> {
+    bincode::borrow_decode_from_slice(bytes, CONFIG).map_err(|error| BadPayload(error.to_string()))
+}
+
+/// Goes over the events of a payload, each with its place in it, and insists that they fill it exactly.
+pub(crate) fn for_each_event<'a, E: From<BadPayload>>(
+    payload: &'a [u8],
+    count: u32,
+    mut visit: impl FnMut(EventView<'a>, std::ops::Range<usize>) -> Result<(), E>,
+) -> Result<(), E> {
+    if usize::try_from(count).map_or(true, |count| count > MAX_BATCH_EVENTS || count == 0) {
+        return Err(BadPayload(format!("{count} events in one batch")).into());
+    }
+    let mut at = 0;
+    for _ in 0..count {
+        let (event, length) = decode_event(payload.get(at..).unwrap_or_default())?;
+        visit(event, at..at + length)?;
+        at += length;
+    }
+    if at == payload.len() {
+        Ok(())
+    } else {
+        Err(BadPayload("bytes follow the last event".to_owned()).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time() -> Timestamp {
+        Timestamp::from_wall_micros(1_741_878_693_447_327, Zone::Naive).unwrap()
+    }
+
+    fn events() -> Vec<Event> {
+        let mut message = Message::new("4ae7d5a2-0b1f-4c5e-8a3e-000000000001", "hi", "user", time());
+        message.metadata = JsonObject::from_canonical(r#"{"a":NaN}"#);
+        let action =
+            Action::new("a1", "tool_call", JsonObject::EMPTY, Timestamp::from_unix_micros(5).unwrap());
+        let odd = Text::from_wtf8(vec![0xed, 0xa0, 0x80]).unwrap();
+        let changes = [
+            Change::Create {
+                title: odd.clone(),
+                created_at: time(),
+                metadata: JsonObject::EMPTY,
+                extra: JsonObject::EMPTY,
+            },
+            Change::SetTitle(Text::from("")),
+            Change::SetMetadata(JsonObject::from_canonical(r#"{"k":[1]}"#)),
+            Change::AddMessage(message.clone()),
+            Change::EditMessage(message),
+            Change::RemoveMessage(odd),
+            Change::AddAction(action),
+            Change::RemoveAction(Text::from("a1")),
+            Change::Clear,
+            Change::Remove,
+        ];
+        let mut events: Vec<_> = changes.into_iter().map(|change| Event::new("c/1", change)).collect();
+        events[3].key = Some("k1".to_owned());
+        events
+    }
+
+    #[test]
+    fn events_come_back_as_they_were() {
+        let events = events();
+        let mut payload = Vec::new();
+        for event in &events {
+            encode_event(&EventView::of(event, 3, 7), &mut payload).unwrap();
+        }
+        let mut back = Vec::new();
+        for_each_event::<BadPayload>(&payload, 10, |view, _| {
+            assert!(view.key.is_none_or(|key| key.fingerprint == 7));
+            back.push(view.to_event()?);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(back, events);
+    }
+
+    #[test]
+    fn a_count_or_a_length_that_lies_is_refused_without_allocating() {
+        let mut payload = Vec::new();
+        encode_event(&EventView::of(&events()[3], 0, 0), &mut payload).unwrap();
+        let count = |payload: &[u8], n| for_each_event::<BadPayload>(payload, n, |_, _| Ok(()));
+        assert!(count(&payload, 1).is_ok());
+        assert!(count(&payload, 2).is_err());
+        assert!(count(&payload, 0).is_err());
+        assert!(count(&payload[..payload.len() - 1], 1).is_err());
+        payload.push(0);
+        assert!(count(&payload, 1).is_err());
+        // A text that claims 2^64 - 1 bytes.
+        let hostile = [&[1, 253][..], &[0xff; 8]].concat();
+        assert!(count(&hostile, 1).is_err());
+    }
+
+    #[test]
+    fn only_the_usual_form_of_a_uuid_is_packed() {
+        let id = "4ae7d5a2-0b1f-4c5e-8a3e-000000000001";
+        assert!(IdView::of(id.as_bytes()) != IdView::Text(id.as_bytes()));
+        for other in
+            [id.to_uppercase(), id.replace('-', ""), format!("{{{id}}}"), "c1".to_owned(), String::new()]
+        {
+            assert_eq!(IdView::of(other.as_bytes()), IdView::Text(other.as_bytes()));
+        }
+        assert_eq!(IdView::of(id.as_bytes()).to_text().unwrap(), id);
+    }
+}

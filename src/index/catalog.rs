@@ -1,0 +1,359 @@
+//! The index of the whole store.
+//!
+//! Owns which conversations there are and in which order. Those that nobody touched since the checkpoint
+//! are read from the checkpoint's own bytes; only touched ones cost memory.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Misfit;
+use super::keys::{KeyRecord, KeyTable};
+use super::position::Position;
+use super::slot::{Body, HeadSource, Lists, Slot};
+use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry, FileState, KeyEntry};
+use crate::codec::payload::{ChangeView, EventView, IdView};
+use crate::model::{Seq, Summary, Timestamp, Version};
+
+/// All conversations.
+#[derive(Clone, Debug)]
+pub(crate) struct Index {
+    checkpoint: Checkpoint,
+    slots: Vec<Slot>,
+    by_id: HashMap<Arc<str>, usize>,
+    /// Slots in the order in which their conversations began, those of the checkpoint aside; one that has
+    /// ended since, or has begun again, no longer has the birth that stands here.
+    fresh: Vec<(usize, Seq)>,
+    keys: KeyTable,
+    next_seq: Seq,
+    /// Whether a compaction runs, so that what happens meanwhile must be kept apart.
+    records: bool,
+}
+
+/// What is known of an id.
+#[derive(Debug)]
+pub(crate) enum Found<'i> {
+    /// A conversation that has been touched.
+    Slot(&'i Slot),
+    /// One that has not.
+    Checkpoint(CatalogEntry<'i>, usize),
+    /// A file that cannot be read, or that is missing.
+    Damaged(CatalogEntry<'i>),
+    /// None.
+    Nothing,
+}
+
+/// What a compaction works on: the state at one moment.
+#[derive(Debug)]
+pub(crate) struct Captured {
+    /// What changed since the checkpoint, ended ones included.
+    pub(crate) dirty: Vec<Slot>,
+    /// The ids in order, with their slots in `dirty` or their places in the checkpoint.
+    pub(crate) order: Vec<CapturedPlace>,
+    /// The newest keys, newest first.
+    pub(crate) keys: Vec<(String, KeyRecord)>,
+    pub(crate) checkpoint: Checkpoint,
+}
+
+/// Where a captured conversation is described.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CapturedPlace {
+    /// In the checkpoint, unchanged.
+    Checkpoint(usize),
+    /// In the list of dirty ones.
+    Dirty(usize),
+}
+
+impl Index {
+    /// The state of a checkpoint.
+    pub(crate) fn new(checkpoint: Checkpoint) -> Self {
+        Self {
+            next_seq: checkpoint.head().covered_seq + 1,
+            checkpoint,
+            slots: Vec::new(),
+            by_id: HashMap::new(),
+            fresh: Vec::new(),
+            keys: KeyTable::default(),
+            records: false,
+        }
+    }
+
+    pub(crate) fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// The sequence number after the last event that is visible.
+    pub(crate) fn next_seq(&self) -> Seq {
+        self.next_seq
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Found<'_> {
+        if let Some(slot) = self.by_id.get(id).and_then(|at| self.slots.get(*at)) {
+            if slot.exists {
+                return Found::Slot(slot);
+            }
+            // A slot that does not exist hides the checkpoint's entry only if an event ended it.
+            if slot.ordinal.is_none() {
+                return Found::Nothing;
+            }
+        }
+        let Some(ordinal) = self.checkpoint.find(id) else { return Found::Nothing };
+        match self.checkpoint.entry(ordinal) {
+            Some(entry) if entry.state == FileState::Intact => Found::Checkpoint(entry, ordinal),
+            Some(entry) => Found::Damaged(entry),
+            None => Found::Nothing,
+        }
+    }
+
+    /// The version of a conversation; 0 if there is none.
+    pub(crate) fn version(&self, id: &str) -> Version {
+        match self.find(id) {
+            Found::Slot(slot) => slot.summary.version,
+            Found::Checkpoint(entry, _) => entry.version,
+            Found::Damaged(_) | Found::Nothing => 0,
+        }
+    }
+
+    /// The slot of an id, made from the checkpoint or from nothing if it has none.
+    fn touch(&mut self, id: &str, time: impl FnOnce() -> Timestamp) -> Option<&mut Slot> {
+        let at = if let Some(at) = self.by_id.get(id) {
+            *at
+        } else {
+            let from_checkpoint = self.checkpoint.find(id).and_then(|ordinal| {
+                let entry = self.checkpoint.entry(ordinal)?;
+                Some(Slot::of_checkpoint(entry.summary(), ordinal, entry.state == FileState::Intact))
+            });
+            let slot = from_checkpoint.unwrap_or_else(|| Slot::absent(id, time()));
+            self.by_id.insert(id.into(), self.slots.len());
+            self.slots.push(slot);
+            self.slots.len() - 1
+        };
+        self.slots.get_mut(at)
+    }
+
+    /// Carries an event out whose bytes lie at a position.
+    pub(crate) fn apply(&mut self, view: &EventView<'_>, seq: Seq, position: Position) -> Result<(), Misfit> {
+        match view.conversation {
+            IdView::Uuid(_) => view.conversation.with_bytes(|id| self.apply_to(id, view, seq, position)),
+            IdView::Text(id) => self.apply_to(id, view, seq, position),
+        }
+    }
+
+    fn apply_to(
+        &mut self,
+        id: &[u8],
+        view: &EventView<'_>,
+        seq: Seq,
+        position: Position,
+    ) -> Result<(), Misfit> {
+        let id = std::str::from_utf8(id)
+            .map_err(|_| Misfit("a conversation id is not valid Unicode".to_owned()))?;
+        if seq != self.next_seq {
+            return Err(Misfit(format!("event {seq} comes when event {} is due", self.next_seq)));
+        }
+        let records = self.records;
+        let epoch = || Timestamp::from_unix_micros(0);
+        // The time of an absent conversation is replaced when it begins.
+        let time = epoch().ok_or_else(|| Misfit("no time".to_owned()))?;
+        let slot = self.touch(id, || time).ok_or_else(|| Misfit("no slot".to_owned()))?;
+        let version_before = slot.summary.version;
+        slot.apply(view, seq, position, records)?;
+        let version = if slot.exists { slot.summary.version } else { version_before + 1 };
+        let (is_born, exists) = (slot.born == seq, slot.exists);
+        if is_born && exists {
+            if let Some(at) = self.by_id.get(id) {
+                self.fresh.push((*at, seq));
+            }
+        }
+        if let Some(key) = view.key {
+            let record = KeyRecord {
+                fingerprint: key.fingerprint,
+                conversation_id: id.into(),
+                id: subject_bytes(view, id),
+                seq,
+                version,
+            };
+            self.keys.insert(key.text, record);
+        }
+        self.next_seq = seq + 1;
+        Ok(())
+    }
+
+    /// Completes a conversation with what its file holds, if it still waits for that file.
+    pub(crate) fn load(&mut self, id: &str, ordinal: usize, lists: Lists) -> Result<(), Misfit> {
+        let at_file = self.checkpoint.find(id) == Some(ordinal);
+        let time = lists_time();
+        match time.and_then(|time| self.touch(id, || time)) {
+            Some(slot) if at_file && slot.exists && slot.ordinal == Some(ordinal) => slot.load(lists),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the first use of a key returned.
+    pub(crate) fn find_key(&self, key: &str) -> Option<KeyRecord> {
+        self.keys.find(key).cloned().or_else(|| self.checkpoint.find_key(key).map(|entry| record_of(&entry)))
+    }
+
+    /// The ids in the order in which the conversations began.
+    pub(crate) fn order(&self) -> impl Iterator<Item = Found<'_>> {
+        let listed = self.checkpoint.entries().enumerate().filter_map(|(ordinal, entry)| {
+            match self.by_id.get(entry.id).and_then(|at| self.slots.get(*at)) {
+                Some(slot) if slot.ordinal != Some(ordinal) => None,
+                Some(slot) if slot.exists => Some(Found::Slot(slot)),
+                _ if entry.state == FileState::Intact => Some(Found::Checkpoint(entry, ordinal)),
+                _ => Some(Found::Damaged(entry)),
+            }
+        });
+        let fresh = self.fresh.iter().filter_map(|(at, born)| {
+            self.slots.get(*at).filter(|slot| slot.exists && slot.born == *born && slot.ordinal.is_none())
+        });
+        listed.chain(fresh.map(Found::Slot))
+    }
+
+    /// What a list shows, in the order in which the conversations began, damaged ones left out.
+    pub(crate) fn summaries(&self) -> Vec<Summary> {
+        let summary = |found: Found<'_>| match found {
+            Found::Slot(slot) => Some(slot.summary.clone()),
+            Found::Checkpoint(entry, _) => Some(entry.summary()),
+            Found::Damaged(_) | Found::Nothing => None,
+        };
+        self.order().filter_map(summary).collect()
+    }
+
+    /// How many touched conversations there are, and how many of them have changed since the checkpoint.
+    pub(crate) fn dirty_count(&self) -> usize {
+        let covered = self.checkpoint.head().covered_seq;
+        self.slots.iter().filter(|slot| slot.summary.last_seq > covered).count()
+    }
+
+    /// Takes the state for a compaction, and keeps apart what happens from now on.
+    pub(crate) fn capture(&mut self, kept_keys: usize) -> Captured {
+        let covered = self.checkpoint.head().covered_seq;
+        self.records = true;
+        let mut dirty = Vec::new();
+        let mut dirty_at = HashMap::new();
+        for (at, slot) in self.slots.iter_mut().enumerate() {
+            slot.since = Vec::new();
+            slot.is_new_since = false;
+            if slot.summary.last_seq > covered {
+                dirty_at.insert(at, dirty.len());
+                dirty.push(slot.clone());
+            }
+        }
+        let place = |found: Found<'_>| match found {
+            Found::Slot(slot) => {
+                let at = self.by_id.get(&*slot.summary.id)?;
+                dirty_at
+                    .get(at)
+                    .map(|n| CapturedPlace::Dirty(*n))
+                    .or(slot.ordinal.map(CapturedPlace::Checkpoint))
+            }
+            Found::Checkpoint(_, ordinal) => Some(CapturedPlace::Checkpoint(ordinal)),
+            Found::Damaged(entry) => self.checkpoint.find(entry.id).map(CapturedPlace::Checkpoint),
+            Found::Nothing => None,
+        };
+        let order = self.order().filter_map(place).collect();
+        Captured { order, keys: self.newest_keys(kept_keys), checkpoint: self.checkpoint.clone(), dirty }
+    }
+
+    fn newest_keys(&self, count: usize) -> Vec<(String, KeyRecord)> {
+        let recent = self.keys.iter().rev().map(|(key, record)| (key.to_owned(), record.clone()));
+        let mut keys: Vec<_> = recent.take(count).collect();
+        let mut older: Vec<_> =
+            self.checkpoint.keys().map(|entry| (entry.key.to_owned(), record_of(&entry))).collect();
+        older.sort_by_key(|(_, record)| std::cmp::Reverse(record.seq));
+        older.truncate(count - keys.len());
+        keys.extend(older);
+        keys
+    }
+
+    /// Stops keeping apart what happens: the compaction came to nothing.
+    pub(crate) fn abandon_capture(&mut self) {
+        self.records = false;
+    }
+
+    /// Goes over to the checkpoint that a compaction has made of the captured state.
+    pub(crate) fn rebase(&mut self, checkpoint: Checkpoint) {
+        let covered = checkpoint.head().covered_seq;
+        let first_segment = checkpoint.head().first_segment;
+        let old_slots = std::mem::take(&mut self.slots);
+        let fresh = std::mem::take(&mut self.fresh);
+        self.by_id = HashMap::new();
+        self.records = false;
+        self.keys.forget_through(covered);
+        let mut moved = HashMap::new();
+        for (at, mut slot) in old_slots.into_iter().enumerate() {
+            let ordinal = checkpoint.find(&slot.summary.id);
+            if slot.summary.last_seq <= covered {
+                let was_rewritten = slot.summary.last_seq > self.checkpoint.head().covered_seq;
+                if was_rewritten || !slot.exists || ordinal.is_none() {
+                    continue;
+                }
+                slot.ordinal = ordinal;
+            } else if !slot.is_new_since && slot.born <= covered {
+                slot.ordinal = ordinal;
+                slot.body = Body::Deferred(std::mem::take(&mut slot.since));
+                slot.metadata = rebased(slot.metadata, first_segment);
+                slot.extra = rebased(slot.extra, first_segment);
+            } else {
+                // It began or ended after the state was taken: everything it has lies in the newer segments.
+                slot.ordinal = None;
+            }
+            moved.insert(at, self.slots.len());
+            self.by_id.insert((*slot.summary.id).into(), self.slots.len());
+            self.slots.push(slot);
+        }
+        self.fresh = fresh
+            .into_iter()
+            .filter(|(_, born)| *born > covered)
+            .filter_map(|(at, born)| Some((*moved.get(&at)?, born)))
+            .collect();
+        self.checkpoint = checkpoint;
+    }
+
+    /// Bytes of memory that the lists of messages and actions take, as a floor.
+    pub(crate) fn list_bytes(&self) -> usize {
+        let lists = |slot: &Slot| match &slot.body {
+            Body::Loaded(lists) => lists.messages.capacity() + lists.actions.capacity(),
+            Body::Deferred(ops) => 2 * ops.capacity(),
+        };
+        self.slots.iter().map(lists).sum::<usize>() * size_of::<super::Entry>()
+    }
+}
+
+/// Where a head stands once the segments before `first_segment` are in the snapshot.
+fn rebased(source: HeadSource, first_segment: u64) -> HeadSource {
+    match source {
+        HeadSource::Event(position) if position.segment().is_some_and(|number| number >= first_segment) => {
+            source
+        }
+        HeadSource::Event(_) | HeadSource::Snapshot | HeadSource::Empty => HeadSource::Snapshot,
+    }
+}
+
+fn lists_time() -> Option<Timestamp> {
+    Timestamp::from_unix_micros(0)
+}
+
+fn subject_bytes(view: &EventView<'_>, conversation_id: &str) -> Box<[u8]> {
+    let of = |id: IdView<'_>| id.with_bytes(|bytes| bytes.into());
+    match &view.change {
+        ChangeView::AddMessage(message) | ChangeView::EditMessage { message, .. } => of(message.id),
+        ChangeView::AddAction(action) => of(action.id),
+        ChangeView::RemoveMessage { id, .. } | ChangeView::RemoveAction { id, .. } => of(*id),
+        ChangeView::Create { .. }
+        | ChangeView::SetTitle(_)
+        | ChangeView::SetMetadata(_)
+        | ChangeView::Clear
+        | ChangeView::Remove => conversation_id.as_bytes().into(),
+    }
+}
+
+fn record_of(entry: &KeyEntry<'_>) -> KeyRecord {
+    KeyRecord {
+        fingerprint: entry.fingerprint,
+        conversation_id: entry.conversation_id.into(),
+        id: entry.id.into(),
+        seq: entry.seq,
+        version: entry.version,
+    }
+}

@@ -1,0 +1,400 @@
+//! Which mutations are possible, and what they become.
+//!
+//! Owns the rules: what must exist, what must not, which version a mutation meets, which message an id
+//! means, what a retried key returns. Pure, and shared by every backend. A batch is judged one mutation at
+//! a time against drafts of the conversations it touches, so that a later mutation sees the earlier ones of
+//! its batch, and nothing is carried out unless all of them are possible.
+
+use std::collections::HashMap;
+
+use super::keys::KeyRecord;
+use crate::error::{Error, ErrorKind};
+use crate::model::{Change, Edit, Event, Message, Seq, Text, Version};
+
+/// How a conversation stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standing {
+    pub(crate) exists: bool,
+    /// 0 if it does not exist.
+    pub(crate) version: Version,
+    /// Of its newest event; tells states apart that have the same version.
+    pub(crate) last_seq: Seq,
+    pub(crate) messages: u64,
+    pub(crate) actions: u64,
+    /// Why its file cannot be read.
+    pub(crate) damage: Option<Error>,
+}
+
+/// What the rules need to know of a store.
+pub(crate) trait Ground {
+    fn standing(&self, conversation_id: &str) -> Standing;
+    fn find_key(&self, key: &str) -> Option<KeyRecord>;
+}
+
+/// A mutation with every id, time and title filled in, and its texts within the limits.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    pub(crate) conversation_id: String,
+    pub(crate) step: Step,
+    pub(crate) key: Option<String>,
+    /// CRC-32 of what was asked for, without the parts that the store fills in.
+    pub(crate) fingerprint: u32,
+    pub(crate) expect: Option<Version>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// This, whatever the state, if it is possible at all.
+    Ready(Change),
+    EditMessage(Text, Edit),
+    RemoveMessage(Text),
+    RemoveAction(Text),
+}
+
+/// What was seen of a conversation in which messages or actions are looked for by id.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sight {
+    pub(crate) last_seq: Seq,
+    /// For each id that is looked for, its messages with their places, in order.
+    pub(crate) messages: HashMap<Text, Vec<(u64, Message)>>,
+    /// For each id that is looked for, the places of its actions, in order.
+    pub(crate) actions: HashMap<Text, Vec<u64>>,
+}
+
+/// An event that is possible, and what its receipt will say.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    pub(crate) event: Event,
+    /// The place of what it edits or removes.
+    pub(crate) at: u64,
+    pub(crate) fingerprint: u32,
+    pub(crate) id: Text,
+    pub(crate) version: Version,
+}
+
+/// Why there is no event.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// What was seen is no longer so: look again.
+    Stale,
+    /// All keys were used before, for the same: these are the receipts.
+    Known(Vec<KeyRecord>),
+    Impossible(Error),
+}
+
+/// Changes that have been accepted and are not yet visible.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pending {
+    conversations: HashMap<String, Standing>,
+    keys: HashMap<String, KeyRecord>,
+}
+
+impl Pending {
+    /// Forgets what is visible by now: everything before this sequence number.
+    pub(crate) fn forget_before(&mut self, seq: Seq) {
+        self.conversations.retain(|_, standing| standing.last_seq >= seq);
+        self.keys.retain(|_, record| record.seq >= seq);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.conversations.clear();
+        self.keys.clear();
+    }
+
+    /// Takes over the outcome of accepted drafts.
+    pub(crate) fn add(&mut self, accepted: Self) {
+        self.conversations.extend(accepted.conversations);
+        self.keys.extend(accepted.keys);
+    }
+}
+
+/// A list while a batch changes it: what was there before, without what the batch took away, and what the
+/// batch added.
+#[derive(Clone, Debug, Default)]
+struct DraftList {
+    base: u64,
+    removed: Vec<u64>,
+    /// Ids, and for messages what they are by now.
+    added: Vec<(Text, Option<Message>)>,
+    /// What the batch made of messages that were there before, by their place before it.
+    edited: HashMap<u64, Message>,
+}
+
+impl DraftList {
+    fn len(&self) -> u64 {
+        self.base + len_of(&self.added) - len_of(&self.removed)
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The place now of what stood at a place before the batch.
+    fn shifted(&self, base_at: u64) -> u64 {
+        base_at - len_of_iter(self.removed.iter().filter(|removed| **removed < base_at))
+    }
+
+    /// The message among the added whose place now is this.
+    fn added_at(&mut self, at: u64) -> Option<&mut Option<Message>> {
+        let n = at.checked_sub(self.base - len_of(&self.removed))?;
+        self.added.get_mut(usize::try_from(n).ok()?).map(|(_, message)| message)
+    }
+
+    /// The last of those with this id: its place now, and its place before the batch if it was there.
+    fn find(&self, id: &Text, base: &[u64]) -> Option<(u64, Option<u64>)> {
+        if let Some(n) = self.added.iter().rposition(|(added, _)| added == id) {
+            return Some((self.base - len_of(&self.removed) + u64::try_from(n).unwrap_or(u64::MAX), None));
+        }
+        let is_there = |at: &&u64| **at < self.base && !self.removed.contains(*at);
+        let base_at = base.iter().rev().find(is_there)?;
+        Some((self.shifted(*base_at), Some(*base_at)))
+    }
+
+    fn remove(&mut self, at: u64, base_at: Option<u64>) {
+        match base_at {
+            Some(base_at) => self.removed.push(base_at),
+            None => {
+                let n = usize::try_from(at - (self.base - len_of(&self.removed))).unwrap_or(usize::MAX);
+                if n < self.added.len() {
+                    self.added.remove(n);
+                }
+            }
+        }
+    }
+}
+
+fn len_of<T>(list: &[T]) -> u64 {
+    u64::try_from(list.len()).unwrap_or(u64::MAX)
+}
+
+fn len_of_iter<T>(items: impl Iterator<Item = T>) -> u64 {
+    u64::try_from(items.count()).unwrap_or(u64::MAX)
+}
+
+#[derive(Clone, Debug, Default)]
+struct Draft {
+    standing: Standing,
+    messages: DraftList,
+    actions: DraftList,
+}
+
+/// The rules at work on one batch.
+pub(crate) struct Drafts<'g> {
+    ground: &'g dyn Ground,
+    pending: &'g Pending,
+    sights: &'g HashMap<String, Sight>,
+    drafts: HashMap<String, Draft>,
+    keys: HashMap<String, KeyRecord>,
+    next_seq: Seq,
+}
+
+impl<'g> Drafts<'g> {
+    /// Judges on this ground, on which these changes are about to come, the next event being `next_seq`.
+    pub(crate) fn new(
+        ground: &'g dyn Ground,
+        pending: &'g Pending,
+        sights: &'g HashMap<String, Sight>,
+        next_seq: Seq,
+    ) -> Self {
+        Self { ground, pending, sights, drafts: HashMap::new(), keys: HashMap::new(), next_seq }
+    }
+
+    /// Judges a batch as a whole.
+    pub(crate) fn resolve(&mut self, batch: &[Prepared]) -> Result<Vec<Resolved>, Refusal> {
+        self.check_keys(batch)?;
+        batch.iter().map(|prepared| self.resolve_one(prepared)).collect()
+    }
+
+    /// What the accepted batch leaves pending.
+    pub(crate) fn into_pending(self) -> Pending {
+        let conversations = self.drafts.into_iter().map(|(id, draft)| (id, draft.standing)).collect();
+        Pending { conversations, keys: self.keys }
+    }
+
+    fn check_keys(&self, batch: &[Prepared]) -> Result<(), Refusal> {
+        let mut known = Vec::new();
+        let mut seen = HashMap::new();
+        for prepared in batch {
+            let Some(key) = &prepared.key else { continue };
+            if seen.insert(key, ()).is_some() {
+                return Err(impossible(
+                    ErrorKind::InvalidInput,
+                    format!("the key {key:?} occurs twice in one batch"),
+                ));
+            }
+            let record = self.pending.keys.get(key).cloned().or_else(|| self.ground.find_key(key));
+            let Some(record) = record else { continue };
+            if record.fingerprint != prepared.fingerprint {
+                let reason =
+                    format!("the key {key:?} was used before, by event {}, for something else", record.seq);
+                return Err(impossible(ErrorKind::Conflict, reason));
+            }
+            known.push(record);
+        }
+        if known.is_empty() {
+            return Ok(());
+        }
+        if known.len() == batch.len() {
+            return Err(Refusal::Known(known));
+        }
+        let reason =
+            format!("{} of the batch's {} mutations were carried out before", known.len(), batch.len());
+        Err(impossible(ErrorKind::Conflict, reason))
+    }
+
+    fn draft(&mut self, id: &str) -> Result<&mut Draft, Refusal> {
+        if !self.drafts.contains_key(id) {
+            let pending = self.pending.conversations.get(id);
+            let standing = pending.cloned().unwrap_or_else(|| self.ground.standing(id));
+            if let Some(sight) = self.sights.get(id) {
+                if pending.is_some() || sight.last_seq != standing.last_seq {
+                    return Err(Refusal::Stale);
+                }
+            }
+            let list = |base| DraftList { base, ..DraftList::default() };
+            let (messages, actions) = (list(standing.messages), list(standing.actions));
+            self.drafts.insert(id.to_owned(), Draft { standing, messages, actions });
+        }
+        self.drafts.get_mut(id).ok_or(Refusal::Stale)
+    }
+
+    fn resolve_one(&mut self, prepared: &Prepared) -> Result<Resolved, Refusal> {
+        let id = &prepared.conversation_id;
+        let (seq, sights) = (self.next_seq, self.sights);
+        let nothing = Sight::default();
+        let sight = sights.get(id).unwrap_or(&nothing);
+        let draft = self.draft(id)?;
+        let version_before = draft.standing.version;
+        if let Some(expected) = prepared.expect.filter(|expected| *expected != version_before) {
+            let reason = format!("conversation {id:?} has version {version_before}, not {expected}");
+            return Err(impossible(ErrorKind::Conflict, reason));
+        }
+        let (change, at) = draft.step(id, &prepared.step, sight)?;
+        let version = version_before + 1;
+        draft.standing.version = if draft.standing.exists { version } else { 0 };
+        draft.standing.last_seq = seq;
+        draft.standing.messages = draft.messages.len();
+        draft.standing.actions = draft.actions.len();
+        self.next_seq += 1;
+        let subject = change.subject().cloned().unwrap_or_else(|| Text::from(id));
+        if let Some(key) = &prepared.key {
+            let record = KeyRecord {
+                fingerprint: prepared.fingerprint,
+                conversation_id: id.as_str().into(),
+                id: subject.as_wtf8().into(),
+                seq,
+                version,
+            };
+            self.keys.insert(key.clone(), record);
+        }
+        let event = Event { conversation_id: id.clone(), change, key: prepared.key.clone() };
+        Ok(Resolved { event, at, fingerprint: prepared.fingerprint, id: subject, version })
+    }
+}
+
+impl Draft {
+    /// Carries a step out on the draft and says what the event is and where its target stands.
+    fn step(&mut self, id: &str, step: &Step, sight: &Sight) -> Result<(Change, u64), Refusal> {
+        let begins =
+            matches!(step, Step::Ready(Change::Create { .. } | Change::AddMessage(_) | Change::AddAction(_)));
+        let removes = matches!(step, Step::Ready(Change::Remove));
+        match self.standing.damage.take() {
+            // Removing a damaged conversation is how its owner lets go of it.
+            Some(_) if removes => {}
+            Some(damage) => return Err(Refusal::Impossible(damage)),
+            None if !self.standing.exists && !begins => {
+                return Err(impossible(ErrorKind::NotFound, format!("there is no conversation {id:?}")));
+            }
+            None => {}
+        }
+        match step {
+            Step::Ready(change) => self.ready(id, change).map(|()| (change.clone(), 0)),
+            Step::EditMessage(target, edit) => self.edit(target, edit, sight),
+            Step::RemoveMessage(target) => {
+                let (at, base_at) = self.find_message(target, sight)?;
+                self.messages.remove(at, base_at);
+                Ok((Change::RemoveMessage(target.clone()), at))
+            }
+            Step::RemoveAction(target) => {
+                let base = sight.actions.get(target).map(Vec::as_slice).unwrap_or_default();
+                let (at, base_at) =
+                    self.actions.find(target, base).ok_or_else(|| no_such("action", target))?;
+                self.actions.remove(at, base_at);
+                Ok((Change::RemoveAction(target.clone()), at))
+            }
+        }
+    }
+
+    fn ready(&mut self, id: &str, change: &Change) -> Result<(), Refusal> {
+        match change {
+            Change::Create { .. } if self.standing.exists => {
+                return Err(impossible(ErrorKind::Conflict, format!("conversation {id:?} exists already")));
+            }
+            Change::Create { .. } => self.standing.exists = true,
+            Change::AddMessage(message) => {
+                self.standing.exists = true;
+                self.messages.added.push((message.id.clone(), Some(message.clone())));
+            }
+            Change::AddAction(action) => {
+                self.standing.exists = true;
+                self.actions.added.push((action.id.clone(), None));
+            }
+            Change::Clear | Change::Remove => {
+                self.messages.clear();
+                self.actions.clear();
+                self.standing.exists &= !matches!(change, Change::Remove);
+            }
+            Change::SetTitle(_) | Change::SetMetadata(_) => {}
+            Change::EditMessage(_) | Change::RemoveMessage(_) | Change::RemoveAction(_) => {
+                return Err(impossible(ErrorKind::InvalidInput, "a change by id must be looked up first"));
+            }
+        }
+        Ok(())
+    }
+
+    fn find_message(&self, target: &Text, sight: &Sight) -> Result<(u64, Option<u64>), Refusal> {
+        let base: Vec<u64> = sight.messages.get(target).into_iter().flatten().map(|(at, _)| *at).collect();
+        self.messages.find(target, &base).ok_or_else(|| no_such("message", target))
+    }
+
+    fn edit(&mut self, target: &Text, edit: &Edit, sight: &Sight) -> Result<(Change, u64), Refusal> {
+        let (at, base_at) = self.find_message(target, sight)?;
+        let current = match base_at {
+            None => self.messages.added_at(at).and_then(|added| added.clone()),
+            Some(base_at) => self.messages.edited.get(&base_at).cloned().or_else(|| {
+                let of_id = sight.messages.get(target)?;
+                of_id.iter().find(|(place, _)| *place == base_at).map(|(_, message)| message.clone())
+            }),
+        };
+        let mut message = current.ok_or_else(|| no_such("message", target))?;
+        if let Some(content) = &edit.content {
+            message.content = content.clone();
+        }
+        if let Some(metadata) = &edit.metadata {
+            message.metadata = metadata.clone();
+        }
+        match base_at {
+            Some(base_at) => {
+                self.messages.edited.insert(base_at, message.clone());
+            }
+            None => {
+                if let Some(added) = self.messages.added_at(at) {
+                    *added = Some(message.clone());
+                }
+            }
+        }
+        Ok((Change::EditMessage(message), at))
+    }
+}
+
+fn impossible(kind: ErrorKind, reason: impl Into<String>) -> Refusal {
+    Refusal::Impossible(Error::new(kind, reason))
+}
+
+fn no_such(what: &str, id: &Text) -> Refusal {
+    impossible(
+        ErrorKind::NotFound,
+        format!("there is no {what} {:?} in the conversation", id.to_string_lossy()),
+    )
+}

@@ -1,0 +1,276 @@
+//! One conversation in the index.
+//!
+//! Owns how each kind of event changes a conversation's summary and lists.
+
+use std::sync::Arc;
+
+use super::Misfit;
+use super::position::{Entry, Position, id_hash};
+use crate::codec::payload::{ChangeView, EventView, IdView, TimeView};
+use crate::model::{Conversation, JsonObject, Seq, Summary, Text, Timestamp};
+
+/// A conversation that has been touched: changed since the checkpoint, or read.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    /// What a list shows.
+    pub(crate) summary: Summary,
+    /// Its place in the checkpoint; none if it is not the conversation there.
+    pub(crate) ordinal: Option<usize>,
+    /// Whether it exists; a removed one is kept to hide the checkpoint's.
+    pub(crate) exists: bool,
+    /// When it came to be, to tell a conversation from an earlier one of the same id.
+    pub(crate) born: Seq,
+    pub(crate) body: Body,
+    /// Where its metadata stands.
+    pub(crate) metadata: HeadSource,
+    /// Where its unknown fields stand.
+    pub(crate) extra: HeadSource,
+    /// What happened since a running compaction looked; kept only while one runs.
+    pub(crate) since: Vec<Op>,
+    /// Whether it began or ended since that compaction looked.
+    pub(crate) is_new_since: bool,
+}
+
+/// A conversation's messages and actions.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    /// Its file has not been read; these came after the file.
+    Deferred(Vec<Op>),
+    /// All of it is known.
+    Loaded(Lists),
+}
+
+/// Where everything lies.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lists {
+    pub(crate) messages: Vec<Entry>,
+    pub(crate) actions: Vec<Entry>,
+    /// What the file said of the conversation itself.
+    pub(crate) base: Option<Arc<Base>>,
+}
+
+/// What a conversation's file says of the conversation itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Base {
+    pub(crate) metadata: JsonObject,
+    pub(crate) extra: JsonObject,
+}
+
+/// Where a part of the conversation's head stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum HeadSource {
+    /// In its snapshot file.
+    Snapshot,
+    /// In this event.
+    Event(Position),
+    /// Nowhere: it has none.
+    Empty,
+}
+
+/// What an event does to the lists.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Op {
+    AddMessage(Entry),
+    EditMessage(u64, Entry),
+    RemoveMessage(u64, u32),
+    AddAction(Entry),
+    RemoveAction(u64, u32),
+    Clear,
+}
+
+fn misfit(what: &str, summary: &Summary) -> Misfit {
+    Misfit(format!("{what} conversation {:?}", summary.id))
+}
+
+fn hash_of(id: IdView<'_>) -> u32 {
+    id.with_bytes(id_hash)
+}
+
+impl Lists {
+    /// Carries an operation out.
+    pub(crate) fn apply(&mut self, op: Op) -> Result<(), Misfit> {
+        let found = match op {
+            Op::AddMessage(entry) => {
+                self.messages.push(entry);
+                true
+            }
+            Op::AddAction(entry) => {
+                self.actions.push(entry);
+                true
+            }
+            Op::EditMessage(at, entry) => {
+                let target = usize::try_from(at).ok().and_then(|at| self.messages.get_mut(at));
+                let target = target.filter(|old| old.id_hash() == entry.id_hash());
+                target.map(|old| *old = entry).is_some()
+            }
+            Op::RemoveMessage(at, hash) => remove(&mut self.messages, at, hash),
+            Op::RemoveAction(at, hash) => remove(&mut self.actions, at, hash),
+            Op::Clear => {
+                self.messages = Vec::new();
+                self.actions = Vec::new();
+                true
+            }
+        };
+        if found { Ok(()) } else { Err(Misfit("an event is about something that is not there".to_owned())) }
+    }
+}
+
+fn remove(list: &mut Vec<Entry>, at: u64, hash: u32) -> bool {
+    let at = usize::try_from(at).ok().filter(|at| list.get(*at).is_some_and(|entry| entry.id_hash() == hash));
+    at.map(|at| list.remove(at)).is_some()
+}
+
+impl Slot {
+    /// A conversation as the checkpoint has it.
+    pub(crate) fn of_checkpoint(summary: Summary, ordinal: usize, is_intact: bool) -> Self {
+        Self {
+            summary,
+            ordinal: Some(ordinal),
+            exists: is_intact,
+            born: 0,
+            body: Body::Deferred(Vec::new()),
+            metadata: HeadSource::Snapshot,
+            extra: HeadSource::Snapshot,
+            since: Vec::new(),
+            is_new_since: false,
+        }
+    }
+
+    /// A conversation that does not exist.
+    pub(crate) fn absent(id: &str, time: Timestamp) -> Self {
+        let head = Conversation::new(id, time);
+        let summary = Summary {
+            id: head.id,
+            title: head.title,
+            created_at: time,
+            messages: 0,
+            actions: 0,
+            version: 0,
+            last_activity: time,
+            last_seq: 0,
+        };
+        Self {
+            ordinal: None,
+            exists: false,
+            body: Body::Loaded(Lists::default()),
+            metadata: HeadSource::Empty,
+            extra: HeadSource::Empty,
+            is_new_since: true,
+            ..Self::of_checkpoint(summary, 0, false)
+        }
+    }
+
+    /// Makes it begin, in place of whatever had its id.
+    fn begin(&mut self, time: Timestamp, seq: Seq) {
+        *self = Self { exists: true, born: seq, ..Self::absent(&self.summary.id, time) };
+    }
+
+    /// Carries an event out that lies at a position.
+    pub(crate) fn apply(
+        &mut self,
+        view: &EventView<'_>,
+        seq: Seq,
+        position: Position,
+        records: bool,
+    ) -> Result<(), Misfit> {
+        self.begin_if_needed(view, seq, position)?;
+        self.change(view, position, records)?;
+        self.summary.version += u64::from(self.exists);
+        self.summary.last_seq = seq;
+        Ok(())
+    }
+
+    fn begin_if_needed(&mut self, view: &EventView<'_>, seq: Seq, position: Position) -> Result<(), Misfit> {
+        let time = |time: TimeView| time.to_timestamp().map_err(|bad| Misfit(bad.0));
+        match &view.change {
+            ChangeView::Create { title, created_at, .. } => {
+                if self.exists {
+                    return Err(misfit("an event creates again", &self.summary));
+                }
+                self.begin(time(*created_at)?, seq);
+                self.set_title(title)?;
+                self.metadata = HeadSource::Event(position);
+                self.extra = HeadSource::Event(position);
+            }
+            ChangeView::AddMessage(message) if !self.exists => self.begin(time(message.created_at)?, seq),
+            ChangeView::AddAction(action) if !self.exists => self.begin(time(action.created_at)?, seq),
+            ChangeView::Remove => {}
+            _ if self.exists => {}
+            _ => return Err(misfit("an event is about the absent", &self.summary)),
+        }
+        Ok(())
+    }
+
+    fn set_title(&mut self, title: &[u8]) -> Result<(), Misfit> {
+        let title = Text::from_wtf8(title.to_vec()).map_err(|_| misfit("a bad title for", &self.summary))?;
+        self.summary.title =
+            if title.is_empty() { Conversation::default_title(&self.summary.id) } else { title };
+        Ok(())
+    }
+
+    fn change(&mut self, view: &EventView<'_>, position: Position, records: bool) -> Result<(), Misfit> {
+        let time = |time: TimeView| time.to_timestamp().map_err(|bad| Misfit(bad.0));
+        let op = match &view.change {
+            ChangeView::Create { .. } => return Ok(()),
+            ChangeView::SetTitle(title) => return self.set_title(title),
+            ChangeView::SetMetadata(_) => {
+                self.metadata = HeadSource::Event(position);
+                return Ok(());
+            }
+            ChangeView::Remove => {
+                *self = Self::absent(&self.summary.id, self.summary.created_at);
+                return Ok(());
+            }
+            ChangeView::AddMessage(message) => {
+                self.summary.messages += 1;
+                self.summary.last_activity = time(message.created_at)?;
+                Op::AddMessage(Entry::new(position, hash_of(message.id)))
+            }
+            ChangeView::EditMessage { at, message } => {
+                Op::EditMessage(*at, Entry::new(position, hash_of(message.id)))
+            }
+            ChangeView::RemoveMessage { at, id } => {
+                let count = self.summary.messages.checked_sub(1);
+                self.summary.messages =
+                    count.ok_or_else(|| misfit("an event takes from the empty", &self.summary))?;
+                Op::RemoveMessage(*at, hash_of(*id))
+            }
+            ChangeView::AddAction(action) => {
+                self.summary.actions += 1;
+                self.summary.last_activity = time(action.created_at)?;
+                Op::AddAction(Entry::new(position, hash_of(action.id)))
+            }
+            ChangeView::RemoveAction { at, id } => {
+                let count = self.summary.actions.checked_sub(1);
+                self.summary.actions =
+                    count.ok_or_else(|| misfit("an event takes from the empty", &self.summary))?;
+                Op::RemoveAction(*at, hash_of(*id))
+            }
+            ChangeView::Clear => {
+                (self.summary.messages, self.summary.actions) = (0, 0);
+                Op::Clear
+            }
+        };
+        if records {
+            self.since.push(op);
+        }
+        match &mut self.body {
+            Body::Deferred(ops) => {
+                ops.push(op);
+                Ok(())
+            }
+            Body::Loaded(lists) => lists.apply(op),
+        }
+    }
+
+    /// Completes it with what its file holds.
+    pub(crate) fn load(&mut self, mut lists: Lists) -> Result<(), Misfit> {
+        if let Body::Deferred(ops) = &self.body {
+            for op in ops {
+                lists.apply(*op)?;
+            }
+            self.body = Body::Loaded(lists);
+        }
+        Ok(())
+    }
+}

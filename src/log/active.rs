@@ -1,0 +1,358 @@
+//! The segment that is appended to, and the making of its successor.
+//!
+//! Owns where the next frame goes and how much of the segment a sync has covered. Used by one thread at a
+//! time, the leader of a commit group. Does not know who waits for what.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::inventory::CONTROL;
+use super::segment::{CreateError, Segment};
+use crate::codec::bytes::to_u64;
+use crate::codec::control::{CONTROL_LEN, Control, short_id};
+use crate::codec::frame::{FRAME_ALIGN, FrameHeader, FrameKind, frame_len};
+use crate::codec::segment::{DATA_START, Previous, SegmentHeader, StoreId};
+use crate::error::{Error, Result};
+use crate::model::Seq;
+use crate::vfs::{self, OpenMode, Vfs, VfsFile};
+
+/// The sizes of segments.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// How long the first segment of an opening is; each next one is four times as long, up to `segment`.
+    pub(crate) first_segment: u64,
+    /// How long a segment is, unless one batch needs more.
+    pub(crate) segment: u64,
+}
+
+/// A payload that is to be appended: where it lies in the group's buffer, header included.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PendingFrame {
+    pub(crate) start: usize,
+    pub(crate) payload_len: usize,
+    pub(crate) payload_crc: u32,
+    pub(crate) schema: u16,
+    pub(crate) first_seq: Seq,
+    pub(crate) events: u32,
+}
+
+/// Why a group was not written.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// It is not in the log and never will be; the store goes on.
+    Refused(Error),
+    /// It may or may not be there after the next opening; the store goes on in a new segment.
+    Unknown(Error),
+    /// A sync failed: nothing more may be written until the store is opened again.
+    Fatal(Error),
+}
+
+/// What an [`Active`] is made from.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) dir: PathBuf,
+    pub(crate) store_id: StoreId,
+    pub(crate) writer_epoch: u64,
+    /// The end of the last segment of the writer before.
+    pub(crate) previous: Previous,
+    pub(crate) limits: Limits,
+    pub(crate) checkpoint_epoch: u64,
+}
+
+/// Where the log grows.
+#[derive(Debug)]
+pub(crate) struct Active {
+    start: Start,
+    current: Option<Current>,
+    /// The seal for the next segment when there is no current one.
+    previous: Previous,
+    next_size: u64,
+    control: Option<(Arc<dyn VfsFile>, Control)>,
+    /// Where salts and times come from.
+    salt: fn() -> u32,
+    now: fn() -> i64,
+}
+
+#[derive(Debug)]
+struct Current {
+    segment: Arc<Segment>,
+    capacity: u64,
+    written: u64,
+    durable: u64,
+    rollup: crc32fast::Hasher,
+    next_seq: Seq,
+    /// A write failed: bytes behind `written` are unknown, so the segment must end there.
+    is_spoiled: bool,
+}
+
+impl Active {
+    /// Takes over at the end of a recovered log. Writes nothing but the hint.
+    pub(crate) fn new(start: Start, salt: fn() -> u32, now: fn() -> i64) -> Self {
+        let control = open_control(&start);
+        let next_size = start.limits.first_segment;
+        Self { previous: start.previous, next_size, control, current: None, start, salt, now }
+    }
+
+    /// Appends a group whose frames lie in `buffer` with room for their headers, and syncs it if asked to.
+    ///
+    /// When this returns `Ok(true)`, everything appended so far is durable. The segment that the frames went
+    /// to and the offset of the first are returned beside it.
+    pub(crate) fn append(
+        &mut self,
+        buffer: &mut [u8],
+        frames: &[PendingFrame],
+        must_sync: bool,
+    ) -> Result<Option<(Arc<Segment>, u64)>, WriteError> {
+        let mut place = None;
+        if let Some(first) = frames.first() {
+            self.make_room(to_u64(buffer.len()), first.first_seq)?;
+            let current = self.current.as_mut().ok_or_else(no_segment)?;
+            let base = current.written;
+            let rollup = current.stamp(buffer, frames);
+            if let Err(error) = vfs::write_all_at(&*current.segment.file, buffer, base) {
+                // Order: mark the segment as ended before anything else can be appended to it. What was
+                // written of this group could otherwise be taken for records of the next.
+                current.is_spoiled = true;
+                return Err(WriteError::Unknown(Error::io("write", &current.segment.path, error)));
+            }
+            current.rollup = rollup;
+            current.written += to_u64(buffer.len());
+            current.next_seq += frames.iter().map(|frame| u64::from(frame.events)).sum::<u64>();
+            place = Some((Arc::clone(&current.segment), base));
+        }
+        if must_sync {
+            self.sync()?;
+        }
+        Ok(place)
+    }
+
+    /// Makes everything appended so far durable.
+    pub(crate) fn sync(&mut self) -> Result<(), WriteError> {
+        let Some(current) = self.current.as_mut() else { return Ok(()) };
+        let synced = current.segment.file.sync();
+        synced.map_err(|e| WriteError::Fatal(Error::io("sync", &current.segment.path, e)))?;
+        // Order: the watermark moves only after the sync has returned. Moved before, a crash between the two
+        // would make recovery call a torn tail rot.
+        current.durable = current.written;
+        self.publish();
+        Ok(())
+    }
+
+    /// Whether everything appended so far is durable.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.current.as_ref().is_none_or(|current| current.durable == current.written)
+    }
+
+    /// The segment that is appended to.
+    pub(crate) fn segment(&self) -> Option<&Arc<Segment>> {
+        self.current.as_ref().map(|current| &current.segment)
+    }
+
+    /// Ends the current segment, durably, and begins the next, even if the current one is not full.
+    ///
+    /// When this returns, the sequence numbers before `next_seq` are in the segments before the returned one.
+    pub(crate) fn roll(&mut self, next_seq: Seq) -> Result<Arc<Segment>, WriteError> {
+        self.begin_segment(self.start.limits.first_segment, next_seq)
+    }
+
+    /// Says in CONTROL which checkpoint is the newest.
+    pub(crate) fn set_checkpoint(&mut self, epoch: u64) {
+        self.start.checkpoint_epoch = epoch;
+        self.publish();
+    }
+
+    /// Seals the segment, so that its end proves itself, and gives the unused space back.
+    ///
+    /// When this returns, the log is durable and closed in order.
+    pub(crate) fn close(&mut self) -> Result<(), WriteError> {
+        if !self.is_durable() {
+            self.sync()?;
+        }
+        let Some(current) = self.current.as_mut().filter(|current| !current.is_spoiled) else {
+            return Ok(());
+        };
+        let mut seal = [0; FRAME_ALIGN];
+        let header = current.header(FrameKind::Seal, &PendingFrame::empty(current.next_seq));
+        let offset = current.written;
+        seal.copy_from_slice(&current.segment.header.space().encode(offset, &header).0);
+        let path = current.segment.path.clone();
+        if offset + to_u64(FRAME_ALIGN) > current.capacity {
+            return Ok(());
+        }
+        let file = &current.segment.file;
+        vfs::write_all_at(&**file, &seal, offset)
+            .map_err(|e| WriteError::Refused(Error::io("write", &path, e)))?;
+        let synced = file.sync().map_err(|e| WriteError::Fatal(Error::io("sync", &path, e)));
+        synced?;
+        current.written += to_u64(FRAME_ALIGN);
+        current.durable = current.written;
+        self.publish();
+        self.give_space_back();
+        Ok(())
+    }
+
+    /// Cuts the never-written end off a sealed segment. Only zeros go, so a failure costs only space.
+    fn give_space_back(&self) {
+        if let Some(current) = &self.current {
+            current.segment.file.set_len(current.written).ok();
+        }
+    }
+
+    /// Makes sure that `needed` bytes fit behind what is written, with room for a seal.
+    fn make_room(&mut self, needed: u64, next_seq: Seq) -> Result<(), WriteError> {
+        let with_seal = needed + to_u64(FRAME_ALIGN);
+        let fits =
+            self.current.as_ref().is_some_and(|c| !c.is_spoiled && c.written + with_seal <= c.capacity);
+        if fits {
+            return Ok(());
+        }
+        self.begin_segment(with_seal + to_u64(DATA_START), next_seq)?;
+        // Small stores stay small; busy ones soon have few and large segments.
+        self.next_size = self.next_size.saturating_mul(4).min(self.start.limits.segment);
+        Ok(())
+    }
+
+    fn begin_segment(&mut self, least: u64, next_seq: Seq) -> Result<Arc<Segment>, WriteError> {
+        // Order: sync the old segment before its successor says how much of it counts. Reversed, a crash
+        // leaves a seal over bytes that never reached the disk.
+        if !self.is_durable() {
+            self.sync()?;
+        }
+        let previous = self.current.as_ref().map_or(self.previous, Current::as_previous);
+        let size = self.next_size.max(least).next_multiple_of(to_u64(DATA_START));
+        let header = SegmentHeader {
+            store_id: self.start.store_id,
+            number: previous.number + 1,
+            first_seq: next_seq,
+            writer_epoch: self.start.writer_epoch,
+            created_unix_micros: (self.now)(),
+            salt: (self.salt)(),
+            previous,
+        };
+        let made = Segment::create(&*self.start.vfs, &self.start.dir, header, size);
+        let segment = Arc::new(made.map_err(|error| match error {
+            CreateError::Before(error) => WriteError::Refused(error),
+            CreateError::Sync(error) => WriteError::Fatal(error),
+        })?);
+        // This process alone cuts its segments shorter, and only behind what can be read from them.
+        segment.map();
+        self.current = Some(Current {
+            segment: Arc::clone(&segment),
+            capacity: size,
+            written: to_u64(DATA_START),
+            durable: to_u64(DATA_START),
+            rollup: crc32fast::Hasher::new(),
+            next_seq,
+            is_spoiled: false,
+        });
+        self.publish();
+        Ok(segment)
+    }
+
+    /// Writes the hint. It may fail: the store opens without it, and an older statement stays true.
+    fn publish(&mut self) {
+        let Some((file, last)) = &mut self.control else { return };
+        let (segment, written, durable) =
+            self.current.as_ref().map_or((self.previous.number, 0, 0), |current| {
+                (current.segment.header.number, current.written, current.durable)
+            });
+        let units = |bytes: u64| u32::try_from(bytes / to_u64(FRAME_ALIGN)).unwrap_or(u32::MAX);
+        *last = Control {
+            segment,
+            written_units: units(written),
+            durable_units: units(durable),
+            checkpoint_epoch: self.start.checkpoint_epoch,
+            counter: last.counter.wrapping_add(1),
+            ..*last
+        };
+        if vfs::write_all_at(&**file, &last.encode(), last.offset()).is_err() {
+            self.control = None;
+        }
+    }
+}
+
+fn no_segment() -> WriteError {
+    WriteError::Refused(Error::new(crate::error::ErrorKind::Failed, "there is no segment to append to"))
+}
+
+impl PendingFrame {
+    fn empty(first_seq: Seq) -> Self {
+        Self { start: 0, payload_len: 0, payload_crc: 0, schema: 0, first_seq, events: 0 }
+    }
+}
+
+impl Current {
+    fn as_previous(&self) -> Previous {
+        Previous {
+            number: self.segment.header.number,
+            valid_len: self.written,
+            next_seq: self.next_seq,
+            rollup: self.rollup.clone().finalize(),
+        }
+    }
+
+    fn header(&self, kind: FrameKind, frame: &PendingFrame) -> FrameHeader {
+        FrameHeader {
+            payload_len: u32::try_from(frame.payload_len).unwrap_or(u32::MAX),
+            payload_crc: frame.payload_crc,
+            kind,
+            schema: frame.schema,
+            first_seq: frame.first_seq,
+            synced_units: u32::try_from(self.durable / to_u64(FRAME_ALIGN)).unwrap_or(u32::MAX),
+            events: frame.events,
+        }
+    }
+
+    /// Fills in the headers, which depend on where the group goes and on what is durable by now.
+    /// Returns what the rollup becomes once they are written.
+    fn stamp(&self, buffer: &mut [u8], frames: &[PendingFrame]) -> crc32fast::Hasher {
+        let mut rollup = self.rollup.clone();
+        let space = self.segment.header.space();
+        for frame in frames {
+            let header = self.header(FrameKind::Batch, frame);
+            let (bytes, crc) = space.encode(self.written + to_u64(frame.start), &header);
+            if let Some(slot) = buffer.get_mut(frame.start..frame.start + FRAME_ALIGN) {
+                slot.copy_from_slice(&bytes);
+            }
+            rollup.update(&crc.to_le_bytes());
+        }
+        rollup
+    }
+}
+
+/// Adds a frame to a group's buffer, with room for its header and with its padding.
+pub(crate) fn lay_out(buffer: &mut Vec<u8>, payload: &[u8]) -> usize {
+    let start = buffer.len();
+    buffer.extend([0; FRAME_ALIGN]);
+    buffer.extend(payload);
+    buffer.resize(start + frame_len(payload.len()), 0);
+    start
+}
+
+/// Opens CONTROL, making it if there is none. A store works without it.
+fn open_control(start: &Start) -> Option<(Arc<dyn VfsFile>, Control)> {
+    let path = start.dir.join(CONTROL);
+    let file = match start.vfs.open(&path, OpenMode::ReadWrite) {
+        Ok(file) => file,
+        Err(_) => start.vfs.open(&path, OpenMode::CreateNew).ok()?,
+    };
+    let metadata = file.metadata().ok()?;
+    if metadata.len < to_u64(CONTROL_LEN) {
+        vfs::write_all_at(&*file, &[0; CONTROL_LEN], 0).ok()?;
+    }
+    let mut bytes = vec![0; CONTROL_LEN];
+    vfs::read_exact_at(&*file, &mut bytes, 0).ok()?;
+    let counter = Control::newest(&bytes).map_or(0, |control| control.counter);
+    let blank = Control {
+        store_id: short_id(start.store_id),
+        writer_epoch: start.writer_epoch,
+        segment: start.previous.number,
+        file_number: metadata.file_number,
+        written_units: 0,
+        durable_units: 0,
+        checkpoint_epoch: start.checkpoint_epoch,
+        counter,
+    };
+    Some((file, blank))
+}

@@ -1,0 +1,471 @@
+//! Group commit: many callers, one write, one sync.
+//!
+//! Owns the order of events, the forming group and who leads it. Callers put their records into the forming
+//! group under a short lock; the first of them leads: it waits for the group before to be done, takes all
+//! that has gathered meanwhile, writes it with one call, syncs if any member asked for it, shows the group
+//! to the client in order, and wakes its members. No delay is needed: the next group forms while this one
+//! syncs. The shape is raft-engine's write barrier, with the leader's departure guarded, because a leader
+//! that leaves by an error or a panic must not leave its followers waiting (okaywal's did).
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+
+use super::active::{Active, PendingFrame, WriteError, lay_out};
+use super::segment::Segment;
+use crate::codec::frame::{FRAME_ALIGN, MAX_PAYLOAD};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::Seq;
+
+/// A group takes no more members once it has this many bytes.
+const GROUP_BYTES: usize = 4 << 20;
+
+/// Who uses the log: it keeps state under the log's lock and is shown each group once it is written.
+pub(crate) trait Client: Send + Sync {
+    /// What the client keeps under the log's lock.
+    type State: Send;
+
+    /// Shows the records of a group, after the sync if there was one, in order, without the lock.
+    fn apply(&self, records: &[Placed<'_>]);
+
+    /// Everything before `seq` has been shown. Called with the lock.
+    fn applied(&self, state: &mut Self::State, seq: Seq);
+
+    /// Nothing that was not shown will be: forget it. Called with the lock.
+    fn dropped(&self, state: &mut Self::State);
+}
+
+/// A record and where it went.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed<'a> {
+    pub(crate) segment: u64,
+    /// Of the payload in the segment.
+    pub(crate) offset: u64,
+    pub(crate) first_seq: Seq,
+    pub(crate) events: u32,
+    pub(crate) payload: &'a [u8],
+}
+
+/// The log as its writers share it.
+pub(crate) struct Log<C: Client> {
+    client: C,
+    state: Mutex<State<C::State>>,
+    /// Signalled whenever a group is done or taken.
+    turn: Condvar,
+    active: Mutex<Active>,
+    segments: RwLock<Vec<Arc<Segment>>>,
+}
+
+struct State<S> {
+    client: S,
+    next_seq: Seq,
+    forming: Group,
+    is_busy: bool,
+    /// Why nothing more is written.
+    ended: Option<Error>,
+}
+
+#[derive(Default)]
+struct Group {
+    buffer: Vec<u8>,
+    frames: Vec<PendingFrame>,
+    must_sync: bool,
+    ticket: Option<Arc<Ticket>>,
+}
+
+/// Where the members of a group wait.
+#[derive(Debug, Default)]
+struct Ticket {
+    outcome: Mutex<Option<Result<Done>>>,
+    is_done: Condvar,
+}
+
+/// A group's outcome: whether it is durable.
+#[derive(Clone, Copy, Debug)]
+struct Done {
+    is_durable: bool,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while the lock was held has ended the log already, through the leader's guard; what the lock
+    // protects is read by nobody who would act on it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Ticket {
+    fn finish(&self, outcome: Result<Done>) {
+        *locked(&self.outcome) = Some(outcome);
+        self.is_done.notify_all();
+    }
+
+    fn wait(&self) -> Result<Done> {
+        let mut outcome = locked(&self.outcome);
+        loop {
+            if let Some(outcome) = &*outcome {
+                return outcome.clone();
+            }
+            outcome = self.is_done.wait(outcome).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// The right to add records to the forming group; others wait while it is held.
+pub(crate) struct Turn<'l, C: Client> {
+    log: &'l Log<C>,
+    state: MutexGuard<'l, State<C::State>>,
+}
+
+impl<C: Client> std::fmt::Debug for Log<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").finish_non_exhaustive()
+    }
+}
+
+impl<C: Client> Log<C> {
+    /// Starts where recovery ended.
+    pub(crate) fn new(
+        client: C,
+        state: C::State,
+        active: Active,
+        next_seq: Seq,
+        segments: Vec<Arc<Segment>>,
+    ) -> Self {
+        let state = State { client: state, next_seq, forming: Group::default(), is_busy: false, ended: None };
+        Self {
+            client,
+            state: Mutex::new(state),
+            turn: Condvar::new(),
+            active: Mutex::new(active),
+            segments: RwLock::new(segments),
+        }
+    }
+
+    /// Who is shown the records.
+    pub(crate) fn client(&self) -> &C {
+        &self.client
+    }
+
+    /// Waits for the right to add records.
+    ///
+    /// # Errors
+    ///
+    /// `Failed` after a failed sync, `Closed` after a close.
+    pub(crate) fn turn(&self) -> Result<Turn<'_, C>> {
+        let mut state = locked(&self.state);
+        loop {
+            if let Some(error) = &state.ended {
+                return Err(error.clone());
+            }
+            if state.forming.buffer.len() < GROUP_BYTES {
+                return Ok(Turn { log: self, state });
+            }
+            state = self.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The segment with this number, if it is still needed.
+    pub(crate) fn segment(&self, number: u64) -> Option<Arc<Segment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let at = segments.binary_search_by_key(&number, |segment| segment.header.number).ok()?;
+        segments.get(at).cloned()
+    }
+
+    /// The segments that are still needed, oldest first.
+    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Forgets the segments before this number and returns them; their files are the caller's to remove.
+    pub(crate) fn drop_segments(&self, before: u64) -> Vec<Arc<Segment>> {
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let count = segments.partition_point(|segment| segment.header.number < before);
+        segments.drain(..count).collect()
+    }
+
+    fn add_segment(&self, segment: &Arc<Segment>) {
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        if segments.last().is_none_or(|last| last.header.number < segment.header.number) {
+            segments.push(Arc::clone(segment));
+        }
+    }
+
+    /// Writes what has gathered, with a sync, and then runs `act` while nobody else writes.
+    ///
+    /// `act` gets the sequence number of the next event; everything before it has been written, is durable,
+    /// and has been shown to the client. If `then` is given, the log ends with it, whatever `act` returns.
+    ///
+    /// # Errors
+    ///
+    /// `Failed` or `Closed` as for [`turn`](Log::turn); what `act` returns. If `act` says so by
+    /// [`WriteError::Fatal`], nothing more is written.
+    pub(crate) fn exclusively<T>(
+        &self,
+        then: Option<Error>,
+        act: impl FnOnce(&mut Active, Seq) -> Result<T, WriteError>,
+    ) -> Result<T> {
+        let mut state = self.await_departure(locked(&self.state));
+        if let Some(error) = &state.ended {
+            return Err(error.clone());
+        }
+        // Whoever was to lead the forming group finds it taken and waits for its outcome.
+        state.forming.must_sync = true;
+        let mut result = None;
+        let led = self.lead(state, then, |active, next_seq| {
+            result = Some(act(active, next_seq)?);
+            Ok(())
+        });
+        led?;
+        result.ok_or_else(|| Error::new(ErrorKind::Failed, "the group before failed"))
+    }
+
+    fn await_departure<'s>(
+        &self,
+        mut state: MutexGuard<'s, State<C::State>>,
+    ) -> MutexGuard<'s, State<C::State>> {
+        while state.is_busy {
+            state = self.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state
+    }
+
+    /// Leads the group of this ticket once the one before is done, unless somebody else has taken it.
+    fn lead_own(&self, state: MutexGuard<'_, State<C::State>>, ticket: &Arc<Ticket>) -> Result<Done> {
+        let mut state = self.await_departure(state);
+        let is_waiting = state.forming.ticket.as_ref().is_some_and(|forming| Arc::ptr_eq(forming, ticket));
+        if !is_waiting {
+            drop(state);
+            return ticket.wait();
+        }
+        if let Some(error) = state.ended.clone() {
+            self.fail_forming(&mut state, &error);
+            return Err(error);
+        }
+        self.lead(state, None, |_, _| Ok(()))
+    }
+
+    /// Takes the forming group, writes it, runs `act`, and wakes the group's members.
+    fn lead(
+        &self,
+        mut state: MutexGuard<'_, State<C::State>>,
+        then: Option<Error>,
+        act: impl FnOnce(&mut Active, Seq) -> Result<(), WriteError>,
+    ) -> Result<Done> {
+        let mut group = std::mem::take(&mut state.forming);
+        let next_seq = state.next_seq;
+        state.is_busy = true;
+        drop(state);
+        if group.buffer.len() >= GROUP_BYTES {
+            self.turn.notify_all();
+        }
+        let guard = Departure { log: self, ticket: group.ticket.take(), then, has_left: false };
+        let written = self.write(&mut group, |active| act(active, next_seq));
+        guard.depart(written, next_seq, group)
+    }
+
+    /// The leader's work, without the lock.
+    fn write(
+        &self,
+        group: &mut Group,
+        act: impl FnOnce(&mut Active) -> Result<(), WriteError>,
+    ) -> Result<Done, (WriteError, bool)> {
+        let mut active = locked(&self.active);
+        let place =
+            active.append(&mut group.buffer, &group.frames, group.must_sync).map_err(|e| (e, false))?;
+        if let Some((segment, base)) = place {
+            self.add_segment(&segment);
+            let payload_at = |frame: &PendingFrame| frame.start + FRAME_ALIGN;
+            let records: Vec<_> = group
+                .frames
+                .iter()
+                .map(|frame| Placed {
+                    segment: segment.header.number,
+                    offset: base + crate::codec::bytes::to_u64(payload_at(frame)),
+                    first_seq: frame.first_seq,
+                    events: frame.events,
+                    payload: group
+                        .buffer
+                        .get(payload_at(frame)..payload_at(frame) + frame.payload_len)
+                        .unwrap_or_default(),
+                })
+                .collect();
+            self.client.apply(&records);
+        }
+        let done = Done { is_durable: active.is_durable() };
+        act(&mut active).map_err(|e| (e, true))?;
+        if let Some(segment) = active.segment() {
+            self.add_segment(segment);
+        }
+        Ok(done)
+    }
+
+    /// Tells everybody in the forming group that it will not be written.
+    fn fail_forming(&self, state: &mut State<C::State>, error: &Error) {
+        let group = std::mem::take(&mut state.forming);
+        if let Some(first) = group.frames.first() {
+            state.next_seq = first.first_seq;
+        }
+        self.client.dropped(&mut state.client);
+        if let Some(ticket) = group.ticket {
+            ticket.finish(Err(error.clone()));
+        }
+        self.turn.notify_all();
+    }
+}
+
+/// Held by a leader while it works without the lock; whatever way it leaves, its followers hear of it.
+struct Departure<'a, C: Client> {
+    log: &'a Log<C>,
+    ticket: Option<Arc<Ticket>>,
+    /// With what the log ends.
+    then: Option<Error>,
+    has_left: bool,
+}
+
+impl<C: Client> Departure<'_, C> {
+    /// Leaves in order.
+    fn depart(
+        mut self,
+        written: Result<Done, (WriteError, bool)>,
+        next_seq: Seq,
+        mut group: Group,
+    ) -> Result<Done> {
+        self.has_left = true;
+        let mut state = locked(&self.log.state);
+        state.is_busy = false;
+        let (outcome, result) = match written {
+            Ok(done) => (Ok(done), Ok(done)),
+            // The group itself was written; what failed was done after it.
+            Err((WriteError::Refused(error) | WriteError::Unknown(error), true)) => {
+                (Ok(Done { is_durable: true }), Err(error))
+            }
+            Err((failure, was_applied)) => {
+                let error = self.fail(&mut state, failure, &group, was_applied);
+                (if was_applied { Ok(Done { is_durable: true }) } else { Err(error.clone()) }, Err(error))
+            }
+        };
+        if outcome.is_ok() {
+            self.log.client.applied(&mut state.client, next_seq);
+            // The buffer goes back, so that a busy log allocates nothing.
+            if state.forming.buffer.capacity() == 0 && group.buffer.capacity() <= GROUP_BYTES {
+                group.buffer.clear();
+                group.frames.clear();
+                state.forming.buffer = std::mem::take(&mut group.buffer);
+                state.forming.frames = std::mem::take(&mut group.frames);
+            }
+        }
+        if let Some(error) = self.then.take() {
+            self.log.fail_forming(&mut state, &error);
+            state.ended.get_or_insert(error);
+        }
+        drop(state);
+        self.log.turn.notify_all();
+        if let Some(ticket) = self.ticket.take() {
+            ticket.finish(outcome);
+        }
+        result
+    }
+
+    /// Takes the failed group's sequence numbers back and fails the group that formed behind it, whose
+    /// numbers and checks were built on this one.
+    fn fail(
+        &self,
+        state: &mut State<C::State>,
+        failure: WriteError,
+        group: &Group,
+        was_applied: bool,
+    ) -> Error {
+        let (error, is_fatal) = match failure {
+            WriteError::Refused(error) => (error, false),
+            WriteError::Unknown(error) => {
+                (error.context("whether the mutation was written shows after the next opening"), false)
+            }
+            WriteError::Fatal(error) => (error, true),
+        };
+        if is_fatal {
+            let ended =
+                format!("the store stopped after an earlier failure ({error}); close it and open it again");
+            state.ended.get_or_insert(Error::new(ErrorKind::Failed, ended));
+        }
+        let behind =
+            Error::new(error.kind(), format!("not written, because the write before it failed ({error})"));
+        self.log.fail_forming(state, &behind);
+        if let Some(first) = group.frames.first().filter(|_| !was_applied) {
+            state.next_seq = first.first_seq;
+        }
+        error
+    }
+}
+
+impl<C: Client> Drop for Departure<'_, C> {
+    fn drop(&mut self) {
+        if self.has_left {
+            return;
+        }
+        // Only a panic of the client comes here. What it was shown may be half applied, so the log ends.
+        let error =
+            Error::new(ErrorKind::Failed, "the thread that wrote this group panicked; open the store again");
+        let mut state = locked(&self.log.state);
+        state.is_busy = false;
+        state.ended.get_or_insert(error.clone());
+        self.log.fail_forming(&mut state, &error);
+        drop(state);
+        if let Some(ticket) = self.ticket.take() {
+            ticket.finish(Err(error));
+        }
+    }
+}
+
+impl<C: Client> Turn<'_, C> {
+    /// What the client keeps under the lock.
+    pub(crate) fn client_state(&mut self) -> &mut C::State {
+        &mut self.state.client
+    }
+
+    /// The sequence number that the next event will get.
+    pub(crate) fn next_seq(&self) -> Seq {
+        self.state.next_seq
+    }
+
+    /// Gives the lock up until a group is done.
+    pub(crate) fn wait_for_group(self) -> Result<Self> {
+        let Self { log, state } = self;
+        let state = log.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
+        drop(state);
+        log.turn()
+    }
+
+    /// Adds a record of `events` events and waits until its group is written, and synced if `must_sync`.
+    ///
+    /// When this returns `Ok(true)`, the record is durable; on `Ok(false)` the operating system has it.
+    ///
+    /// # Errors
+    ///
+    /// The failure of the group, or of the one before it.
+    pub(crate) fn append(
+        mut self,
+        payload: &[u8],
+        schema: u16,
+        events: u32,
+        must_sync: bool,
+    ) -> Result<bool> {
+        debug_assert!(payload.len() <= MAX_PAYLOAD && events > 0, "the caller keeps to the limits");
+        let state = &mut *self.state;
+        let group = &mut state.forming;
+        let start = lay_out(&mut group.buffer, payload);
+        group.frames.push(PendingFrame {
+            start,
+            payload_len: payload.len(),
+            payload_crc: crc32fast::hash(payload),
+            schema,
+            first_seq: state.next_seq,
+            events,
+        });
+        group.must_sync |= must_sync;
+        state.next_seq += u64::from(events);
+        let is_first = group.ticket.is_none();
+        let ticket = Arc::clone(group.ticket.get_or_insert_default());
+        if is_first {
+            return self.log.lead_own(self.state, &ticket).map(|done| done.is_durable);
+        }
+        drop(self.state);
+        ticket.wait().map(|done| done.is_durable)
+    }
+}

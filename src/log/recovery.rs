@@ -1,0 +1,260 @@
+//! Replaying a log, and ending a tail that was not closed.
+//!
+//! Owns the checks between segments (numbers, sequence numbers, seals) and the steps by which a writer
+//! makes what it found durable before anything is built on it. Nothing is cut or changed: a torn tail ends
+//! where the next segment's header says that it ends.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::inventory::Inventory;
+use super::scan::{self, End, Frame, Tail, Walk};
+use super::segment::Segment;
+use crate::codec::bytes::{to_u64, to_usize};
+use crate::codec::checkpoint::CheckpointHead;
+use crate::codec::control::Control;
+use crate::codec::frame::FRAME_ALIGN;
+use crate::codec::segment::Previous;
+use crate::error::{Error, Result};
+use crate::model::Seq;
+use crate::vfs::{self, OpenMode, Vfs};
+
+/// The longest file that is read as a segment: a full one with one frame of the greatest length behind it.
+const MAX_SEGMENT_FILE: u64 = 1 << 32;
+
+/// What is called for each frame, in order.
+pub(crate) type Visit<'v> = &'v mut dyn FnMut(&Arc<Segment>, &Frame<'_>) -> Result<()>;
+
+/// A log that has been replayed.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    /// All segments that are needed, oldest first.
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// The sequence number after the last event.
+    pub(crate) next_seq: Seq,
+    /// How the newest segment ends, if there is one.
+    pub(crate) last: Option<Last>,
+    /// The highest writer epoch seen.
+    pub(crate) writer_epoch: u64,
+    /// How many frames were replayed.
+    pub(crate) frames: u64,
+}
+
+/// How the newest segment ends.
+#[derive(Debug)]
+pub(crate) struct Last {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) end_offset: u64,
+    pub(crate) tail: Tail,
+    /// Everything below this is known to have been durable.
+    pub(crate) proven: u64,
+    rollup: u32,
+    next_seq: Seq,
+}
+
+impl Last {
+    /// What the next segment will say of this one.
+    pub(crate) fn as_previous(&self) -> Previous {
+        Previous {
+            number: self.segment.header.number,
+            valid_len: self.end_offset,
+            next_seq: self.next_seq,
+            rollup: self.rollup,
+        }
+    }
+}
+
+/// Goes over all records that the checkpoint does not cover.
+///
+/// # Errors
+///
+/// Corruption where a segment is missing, out of place or damaged; whatever `visit` returns.
+pub(crate) fn replay(
+    vfs: &dyn Vfs,
+    inventory: &Inventory,
+    head: &CheckpointHead,
+    control: Option<&Control>,
+    visit: Visit<'_>,
+) -> Result<Replayed> {
+    let segments = open_chain(vfs, inventory, head, control)?;
+    let mut replayed = Replayed {
+        next_seq: head.covered_seq + 1,
+        last: None,
+        writer_epoch: segments.iter().map(|s| s.header.writer_epoch).max().unwrap_or_default(),
+        frames: 0,
+        segments: Vec::new(),
+    };
+    let mut rest = segments.iter().peekable();
+    while let Some(segment) = rest.next() {
+        if segment.header.first_seq != replayed.next_seq {
+            let reason = format!(
+                "the segment begins at event {}, not {}",
+                segment.header.first_seq, replayed.next_seq
+            );
+            return Err(Error::corrupt(&segment.path, 48, reason));
+        }
+        let walk = match rest.peek() {
+            Some(successor) => replay_sealed(segment, &successor.header.previous, visit)?,
+            None => {
+                let (walk, last) = replay_last(segment, control, visit)?;
+                replayed.last = Some(last);
+                walk
+            }
+        };
+        replayed.frames += walk.frames;
+        replayed.next_seq = walk.next_seq;
+    }
+    replayed.segments = segments;
+    Ok(replayed)
+}
+
+/// Opens the segments from the first needed one on and checks that none is missing.
+fn open_chain(
+    vfs: &dyn Vfs,
+    inventory: &Inventory,
+    head: &CheckpointHead,
+    control: Option<&Control>,
+) -> Result<Vec<Arc<Segment>>> {
+    let needed = inventory.segments.iter().filter(|(number, ..)| *number >= head.first_segment);
+    let mut segments: Vec<Arc<Segment>> = Vec::new();
+    for (expected, (number, first_seq, path)) in (head.first_segment..).zip(needed) {
+        if *number != expected {
+            return Err(Error::corrupt(
+                path,
+                0,
+                format!("segment {expected}, which must come before this one, is missing"),
+            ));
+        }
+        let segment = Segment::open(vfs, path, (*number, *first_seq))?;
+        if segment.header.store_id != head.store_id {
+            return Err(Error::corrupt(path, 24, "the segment belongs to another store"));
+        }
+        if let Some(before) = segments.last() {
+            if segment.header.previous.number != before.header.number {
+                return Err(Error::corrupt(path, 80, "the segment does not follow the one before it"));
+            }
+        }
+        segments.push(Arc::new(segment));
+    }
+    let newest = segments.last().map_or(head.first_segment.saturating_sub(1), |s| s.header.number);
+    let dir = inventory_dir(inventory, head);
+    if segments.is_empty() && head.first_segment > 1 {
+        return Err(missing(&dir, head.first_segment, "the checkpoint names it"));
+    }
+    match control {
+        Some(control) if control.segment > newest => Err(missing(&dir, control.segment, "CONTROL names it")),
+        _ => Ok(segments),
+    }
+}
+
+fn inventory_dir(inventory: &Inventory, head: &CheckpointHead) -> std::path::PathBuf {
+    let newest = inventory.checkpoints.iter().find(|(epoch, _)| *epoch == head.epoch);
+    newest.and_then(|(_, path)| path.parent()).map(Path::to_owned).unwrap_or_default()
+}
+
+fn missing(dir: &Path, number: u64, why: &str) -> Error {
+    Error::corrupt(dir, 0, format!("segment {number} is missing: {why}"))
+}
+
+/// Calls with all of a segment's bytes.
+fn with_all<T>(segment: &Segment, take: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
+    if let Some(bytes) = segment.mapped() {
+        return take(bytes);
+    }
+    let bytes =
+        vfs::read_all(&*segment.file, MAX_SEGMENT_FILE).map_err(|e| Error::io("read", &segment.path, e))?;
+    take(&bytes)
+}
+
+/// Replays a segment whose end its successor knows.
+fn replay_sealed(segment: &Arc<Segment>, seal: &Previous, visit: Visit<'_>) -> Result<Walk> {
+    segment.map();
+    with_all(segment, |bytes| {
+        let Some(valid) = bytes.get(..to_usize(seal.valid_len)) else {
+            let reason = format!("the segment ends here, its successor says at byte {}", seal.valid_len);
+            return Err(Error::corrupt(&segment.path, to_u64(bytes.len()), reason));
+        };
+        let walk = scan::walk(valid, segment.header.space(), segment.header.first_seq, |frame| {
+            visit(segment, frame)
+        })?;
+        if walk.end_offset != seal.valid_len {
+            let reason = match walk.end {
+                End::Invalid(reason) => reason,
+                End::Unwritten => "durable bytes are gone",
+                End::Sealed => "records follow a seal",
+            };
+            return Err(Error::corrupt(&segment.path, walk.end_offset, reason));
+        }
+        if walk.next_seq != seal.next_seq || walk.rollup != seal.rollup {
+            let reason = "the segment is not the one that its successor sealed";
+            return Err(Error::corrupt(&segment.path, walk.end_offset, reason));
+        }
+        Ok(walk)
+    })
+}
+
+/// Replays the newest segment and judges its end.
+fn replay_last(segment: &Arc<Segment>, control: Option<&Control>, visit: Visit<'_>) -> Result<(Walk, Last)> {
+    let vouched = control
+        .filter(|c| c.segment == segment.header.number && c.writer_epoch == segment.header.writer_epoch)
+        .map_or(0, |c| u64::from(c.durable_units) * to_u64(FRAME_ALIGN));
+    with_all(segment, |bytes| {
+        let space = segment.header.space();
+        let walk = scan::walk(bytes, space, segment.header.first_seq, |frame| visit(segment, frame))?;
+        let tail = scan::judge(bytes, space, &walk, vouched).map_err(|rot| {
+            let reason = format!("{}; everything before byte {} had been synced", rot.reason, rot.proof);
+            Error::corrupt(&segment.path, rot.offset, reason)
+        })?;
+        let proven = if tail == Tail::Sealed { walk.end_offset } else { walk.watermark.max(vouched) };
+        let last = Last {
+            segment: Arc::clone(segment),
+            end_offset: walk.end_offset,
+            tail,
+            proven,
+            rollup: walk.rollup,
+            next_seq: walk.next_seq,
+        };
+        Ok((walk, last))
+    })
+}
+
+/// Makes what was found at the end of the newest segment durable: writes the same bytes again and syncs.
+///
+/// They may exist in the page cache only, and after a sync that failed before the last process died the
+/// kernel counts those pages as clean, so that a sync alone would succeed without writing them.
+///
+/// # Errors
+///
+/// I/O errors. Nothing may be served from a tail that could not be made durable.
+pub(crate) fn harden(vfs: &dyn Vfs, last: &Last) -> Result<()> {
+    let path = &last.segment.path;
+    let file = vfs.open(path, OpenMode::ReadWrite).map_err(|e| Error::io("open for writing", path, e))?;
+    if last.end_offset > last.proven && last.tail != Tail::Sealed {
+        let length = to_usize(last.end_offset - last.proven);
+        let mut bytes = vec![0; length];
+        vfs::read_exact_at(&*file, &mut bytes, last.proven).map_err(|e| Error::io("read", path, e))?;
+        vfs::write_all_at(&*file, &bytes, last.proven).map_err(|e| Error::io("write", path, e))?;
+    }
+    file.sync().map_err(|e| Error::io("sync", path, e))
+}
+
+/// Copies the bytes behind the end of a torn tail to a file of their own, for whoever wants to look.
+///
+/// # Errors
+///
+/// I/O errors.
+pub(crate) fn quarantine(vfs: &dyn Vfs, last: &Last, to: &Path) -> Result<()> {
+    let Tail::Torn(beyond) = last.tail else { return Ok(()) };
+    let mut bytes = vec![0; to_usize(beyond.written_end - last.end_offset)];
+    let from = &last.segment.path;
+    vfs::read_exact_at(&*last.segment.file, &mut bytes, last.end_offset)
+        .map_err(|e| Error::io("read", from, e))?;
+    let file = match vfs.open(to, OpenMode::CreateNew) {
+        // The same tail was set aside before, perhaps in part, by an opening that got no further.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => vfs.open(to, OpenMode::ReadWrite),
+        opened => opened,
+    };
+    let file = file.map_err(|e| Error::io("create", to, e))?;
+    vfs::write_all_at(&*file, &bytes, 0).map_err(|e| Error::io("write", to, e))?;
+    file.sync().map_err(|e| Error::io("sync", to, e))
+}

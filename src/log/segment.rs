@@ -1,0 +1,160 @@
+//! One segment as a file.
+//!
+//! Owns a segment's name, its creation and the reading of records from it. A segment gets its name only
+//! when its header is durable.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use crate::codec::segment::{BadHeader, DATA_START, SegmentHeader};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::Seq;
+use crate::vfs::{self, Mapping, OpenMode, Vfs, VfsFile};
+
+/// What the name of a file that is not finished ends in.
+pub(crate) const UNFINISHED: &str = ".tmp";
+const ENDING: &str = ".seg";
+
+/// The name of a segment's file.
+pub(crate) fn file_name(number: u64, first_seq: Seq) -> String {
+    format!("{number:016x}-{first_seq:016x}{ENDING}")
+}
+
+/// The number and the first sequence number in a segment's name; `None` if it is not one.
+pub(crate) fn parse_name(name: &str) -> Option<(u64, Seq)> {
+    let (number, first_seq) = name.strip_suffix(ENDING)?.split_once('-')?;
+    let parse = |text: &str| u64::from_str_radix(text, 16).ok();
+    let parsed = (parse(number)?, parse(first_seq)?);
+    (file_name(parsed.0, parsed.1) == name).then_some(parsed)
+}
+
+/// A segment that can be read from.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) path: PathBuf,
+    pub(crate) header: SegmentHeader,
+    pub(crate) file: Arc<dyn VfsFile>,
+    map: OnceLock<Option<Arc<dyn Mapping>>>,
+}
+
+impl Segment {
+    /// Opens a segment and checks its header against its name.
+    pub(crate) fn open(vfs: &dyn Vfs, path: &Path, named: (u64, Seq)) -> Result<Self> {
+        let file = vfs.open(path, OpenMode::Read).map_err(|e| Error::io("open", path, e))?;
+        let mut block = vec![0; DATA_START];
+        if let Err(error) = vfs::read_exact_at(&*file, &mut block, 0) {
+            if error.kind() == std::io::ErrorKind::UnexpectedEof {
+                return Err(Error::corrupt(path, 0, "a segment is shorter than its header"));
+            }
+            return Err(Error::io("read", path, error));
+        }
+        let header = SegmentHeader::decode(&block).map_err(|bad| match bad {
+            BadHeader::Newer(major) => Error::new(
+                ErrorKind::UnsupportedFormat,
+                format!("format {major} is newer than this software, which reads format 1"),
+            )
+            .at(path, Some(8)),
+            BadHeader::Damaged(reason) => Error::corrupt(path, 0, reason),
+        })?;
+        if (header.number, header.first_seq) != named {
+            return Err(Error::corrupt(path, 40, "the segment's header belongs to another file name"));
+        }
+        Ok(Self { path: path.to_owned(), header, file, map: OnceLock::new() })
+    }
+
+    /// Makes a segment with room for `capacity` bytes. When this returns, its header and its name are durable.
+    pub(crate) fn create(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        header: SegmentHeader,
+        capacity: u64,
+    ) -> Result<Self, CreateError> {
+        let path = dir.join(file_name(header.number, header.first_seq));
+        let unfinished = path.with_extension(format!("seg{UNFINISHED}"));
+        let file = match make_file(vfs, &unfinished, &header, capacity) {
+            Ok(file) => file,
+            Err(error) => {
+                // What is left is ignored by every reader and removed at the next opening, so a second
+                // failure here changes nothing.
+                vfs.remove_file(&unfinished).ok();
+                return Err(CreateError::Before(error));
+            }
+        };
+        // Order: sync the segment, then rename, then sync the directory. Reversed, a crash leaves a segment
+        // without a header, or acknowledged records in a file without a name.
+        let synced = file.sync().map_err(|e| Error::io("sync", &unfinished, e));
+        synced.map_err(CreateError::Sync)?;
+        vfs.rename(&unfinished, &path)
+            .map_err(|e| CreateError::Before(Error::io("rename", &unfinished, e)))?;
+        vfs.sync_dir(dir).map_err(|e| CreateError::Sync(Error::io("sync", dir, e)))?;
+        Ok(Self { path, header, file, map: OnceLock::new() })
+    }
+
+    /// Lets reads go through a memory map. Only for a segment that nobody will cut shorter.
+    pub(crate) fn map(&self) {
+        // A file that cannot be mapped is read; nothing is lost but time.
+        self.map.get_or_init(|| self.file.map().ok().flatten());
+    }
+
+    /// Whether reads go through a map, and through which.
+    pub(crate) fn mapped(&self) -> Option<&[u8]> {
+        self.map.get()?.as_deref().map(Mapping::bytes)
+    }
+
+    /// Calls with `length` bytes at an offset.
+    pub(crate) fn with_bytes<T>(
+        &self,
+        offset: u64,
+        length: usize,
+        take: impl FnOnce(&[u8]) -> Result<T>,
+    ) -> Result<T> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        if let Some(bytes) = self.mapped().and_then(|all| all.get(start..start.checked_add(length)?)) {
+            return take(bytes);
+        }
+        let mut bytes = vec![0; length];
+        vfs::read_exact_at(&*self.file, &mut bytes, offset).map_err(|e| Error::io("read", &self.path, e))?;
+        take(&bytes)
+    }
+}
+
+/// At which point a segment could not be made.
+#[derive(Debug)]
+pub(crate) enum CreateError {
+    /// Before it had a name: nothing happened.
+    Before(Error),
+    /// A sync failed: nothing more may be written.
+    Sync(Error),
+}
+
+fn make_file(vfs: &dyn Vfs, path: &Path, header: &SegmentHeader, capacity: u64) -> Result<Arc<dyn VfsFile>> {
+    let opened = match vfs.open(path, OpenMode::CreateNew) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            vfs.remove_file(path).map_err(|e| Error::io("remove", path, e))?;
+            vfs.open(path, OpenMode::CreateNew)
+        }
+        opened => opened,
+    };
+    let file = opened.map_err(|e| Error::io("create", path, e))?;
+    file.allocate(capacity).map_err(|e| Error::io("reserve space for", path, e))?;
+    vfs::write_all_at(&*file, &header.encode(), 0).map_err(|e| Error::io("write", path, e))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_only_in_the_form_in_which_it_is_written() {
+        assert_eq!(parse_name(&file_name(7, 0xabc)), Some((7, 0xabc)));
+        for name in [
+            "7-abc.seg",
+            "0000000000000007-0000000000000ABC.seg",
+            "x.seg",
+            "0000000000000007-0000000000000abc.seg.tmp",
+        ] {
+            assert_eq!(parse_name(name), None, "{name}");
+        }
+    }
+}

@@ -2,3 +2,7 @@
 //!
 //! Owns every format the store reads or writes. Total: any input gives a value or an error, never a panic.
 //! Bounded: nothing is allocated beyond a declared limit, whatever the bytes say. Knows no files.
+
+mod json;
+
+mod datetime;

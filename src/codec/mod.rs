@@ -6,3 +6,9 @@
 mod json;
 
 mod datetime;
+
+mod fields;
+
+mod document;
+
+mod index_file;

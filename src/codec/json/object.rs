@@ -102,7 +102,7 @@ impl JsonObject {
     pub(crate) fn members(&self) -> Vec<(Text, Value)> {
         // The text is canonical, so that reading it cannot fail. An `extra` may nest one deeper than what
         // `parse` accepts, as its members stood beside fields that have a name.
-        let value = Reader::new(self.as_json().as_bytes()).and_then(|mut r| r.value(MAX_JSON_DEPTH + 1));
+        let value = Reader::new(self.as_json().as_bytes()).and_then(|mut r| r.value(MAX_JSON_DEPTH));
         match value {
             Ok(Value::Object(members)) => members,
             other => {

@@ -92,7 +92,8 @@ impl<V> Members<V> {
         self.list
     }
 
-    fn find(&self, key: &Text) -> Option<usize> {
+    /// The place of the member with this key.
+    pub(crate) fn find(&self, key: &Text) -> Option<usize> {
         match &self.index {
             Some(index) => index.get(key).copied(),
             None => self.list.iter().position(|(other, _)| other == key),

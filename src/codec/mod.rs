@@ -14,3 +14,13 @@ pub(crate) mod control;
 pub(crate) mod payload;
 
 pub(crate) mod checkpoint;
+
+pub(crate) mod json;
+
+pub(crate) mod datetime;
+
+pub(crate) mod fields;
+
+pub(crate) mod document;
+
+pub(crate) mod index_file;

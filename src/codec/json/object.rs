@@ -1,0 +1,211 @@
+//! The constructors of [`JsonObject`], and its exchange with `serde_json`.
+//!
+//! Owns the limits of an object: its bytes, its depth, and its bytes in the indented layout, which can be a
+//! thousand times as many when it nests deeply.
+
+use super::compact::write_members;
+use super::layout::python_len;
+use super::reader::Reader;
+use super::value::{Members, Value};
+use crate::error::{Error, Result};
+use crate::model::{JsonObject, MAX_JSON_BYTES, MAX_JSON_DEPTH, Text};
+
+/// The most bytes that an object may take in the indented layout: 1 GiB, sixteen times its compact limit.
+const MAX_LAYOUT_BYTES: usize = 1 << 30;
+
+/// The most bytes of layout that one byte of compact text can give: a line break and the deepest indentation.
+const MAX_GROWTH: usize = 2 * (MAX_JSON_DEPTH + 8);
+
+/// The level at which an object stands in a conversation's file, at most.
+const DEEPEST_LEVEL: usize = 3;
+
+impl JsonObject {
+    /// Reads an object from JSON text, as Python's `json.loads` does.
+    ///
+    /// `NaN`, `Infinity`, integers of any size and escaped lone surrogates are read and kept. Of a repeated
+    /// key the last value counts, at the place of the first.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the byte, if the text is not JSON, is not an
+    /// object, nests deeper than [`MAX_JSON_DEPTH`](crate::model::MAX_JSON_DEPTH), or is longer than
+    /// [`MAX_JSON_BYTES`](crate::model::MAX_JSON_BYTES).
+    ///
+    /// ```
+    /// use aral_store::{ErrorKind, JsonObject};
+    /// let object = JsonObject::parse(r#"{ "a": [1, 1.50], "b": "\u00e9", "a": NaN }"#)?;
+    /// assert_eq!(object.as_json(), r#"{"a":NaN,"b":"é"}"#);
+    /// assert_eq!(JsonObject::parse("[1]").unwrap_err().kind(), ErrorKind::InvalidInput);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.len() > MAX_JSON_BYTES {
+            return Err(too_long(text.len()));
+        }
+        let read = || {
+            let mut reader = Reader::new(text.as_bytes())?;
+            reader.peek();
+            let start = reader.fail("");
+            let value = reader.value(MAX_JSON_DEPTH)?;
+            reader.end().map(|()| (start.offset, value))
+        };
+        let (start, value) = read().map_err(|error| error.into_invalid())?;
+        let object =
+            object_from(value).map_err(|reason| Error::invalid(format!("{reason} at byte {start}")))?;
+        within_limit(object)
+    }
+
+    /// Takes an object from `serde_json`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the value is not an object or is over the limits
+    /// that [`parse`](Self::parse) has.
+    ///
+    /// ```
+    /// use aral_store::JsonObject;
+    /// let object = JsonObject::from_value(&serde_json::json!({"tokens": 12, "cost": 1e-7}))?;
+    /// assert_eq!(object.as_json(), r#"{"tokens":12,"cost":1e-07}"#);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn from_value(value: &serde_json::Value) -> Result<Self> {
+        within_limit(object_from(from_serde(value, MAX_JSON_DEPTH)?).map_err(Error::invalid)?)
+    }
+
+    /// Gives the object to `serde_json`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the object holds what a `serde_json::Value`
+    /// cannot: `NaN` or an infinity, a lone surrogate, or an integer below -2^63 or above 2^64 - 1. The
+    /// text from [`as_json`](Self::as_json) has them all.
+    ///
+    /// ```
+    /// use aral_store::JsonObject;
+    /// let object = JsonObject::parse(r#"{"a": [1, null]}"#)?;
+    /// assert_eq!(object.to_value()?, serde_json::json!({"a": [1, null]}));
+    /// assert!(JsonObject::parse(r#"{"a": NaN}"#)?.to_value().is_err());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn to_value(&self) -> Result<serde_json::Value> {
+        to_serde(&Value::Object(self.members()))
+    }
+
+    /// The object with these members, whose keys differ.
+    pub(crate) fn from_members(members: &[(Text, Value)]) -> Self {
+        let mut text = String::new();
+        write_members(members, &mut text);
+        Self::from_canonical(&text)
+    }
+
+    /// The members in order.
+    pub(crate) fn members(&self) -> Vec<(Text, Value)> {
+        // The text is canonical, so that reading it cannot fail. An `extra` may nest one deeper than what
+        // `parse` accepts, as its members stood beside fields that have a name.
+        let value = Reader::new(self.as_json().as_bytes()).and_then(|mut r| r.value(MAX_JSON_DEPTH));
+        match value {
+            Ok(Value::Object(members)) => members,
+            other => {
+                debug_assert!(false, "not a canonical object: {other:?}");
+                Vec::new()
+            }
+        }
+    }
+}
+
+impl TryFrom<serde_json::Value> for JsonObject {
+    type Error = Error;
+
+    /// As [`JsonObject::from_value`].
+    fn try_from(value: serde_json::Value) -> Result<Self> {
+        Self::from_value(&value)
+    }
+}
+
+/// Takes a value that must be an object within the limits; the error says what it is instead.
+pub(crate) fn object_from(value: Value) -> std::result::Result<JsonObject, String> {
+    let Value::Object(members) = value else {
+        return Err(format!("expected an object, found {}", value.kind()));
+    };
+    let object = JsonObject::from_members(&members);
+    let length = object.as_json().len();
+    // Counting is only worth its time where the layout could be too long at all.
+    if length > MAX_LAYOUT_BYTES / MAX_GROWTH
+        && python_len(object.as_json(), DEEPEST_LEVEL) > MAX_LAYOUT_BYTES
+    {
+        return Err(format!("an object of more than {MAX_LAYOUT_BYTES} bytes when indented"));
+    }
+    Ok(object)
+}
+
+/// Holds an object to the limit that its text has in the canonical form too, which can be the longer one.
+fn within_limit(object: JsonObject) -> Result<JsonObject> {
+    match object.as_json().len() {
+        length if length > MAX_JSON_BYTES => Err(too_long(length)),
+        _ => Ok(object),
+    }
+}
+
+fn too_long(length: usize) -> Error {
+    Error::invalid(format!("an object of {length} bytes of JSON, more than {MAX_JSON_BYTES}"))
+}
+
+fn from_serde(value: &serde_json::Value, depth: usize) -> Result<Value> {
+    let deeper = || {
+        let too_deep = || Error::invalid(format!("a value nested more than {MAX_JSON_DEPTH} deep"));
+        depth.checked_sub(1).ok_or_else(too_deep)
+    };
+    Ok(match value {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(value) => Value::Bool(*value),
+        // Through the text, because another crate of the build may have chosen numbers of any precision.
+        serde_json::Value::Number(number) => Reader::new(number.to_string().as_bytes())
+            .and_then(|mut reader| reader.value(0))
+            .map_err(|error| error.into_invalid())?,
+        serde_json::Value::String(text) => Value::Str(Text::from(text)),
+        serde_json::Value::Array(items) => {
+            let depth = deeper()?;
+            Value::Array(items.iter().map(|item| from_serde(item, depth)).collect::<Result<_>>()?)
+        }
+        serde_json::Value::Object(map) => {
+            let depth = deeper()?;
+            let mut members = Members::new();
+            for (key, value) in map {
+                members.insert(Text::from(key), from_serde(value, depth)?);
+            }
+            Value::Object(members.into_list())
+        }
+    })
+}
+
+fn to_serde(value: &Value) -> Result<serde_json::Value> {
+    let text = |text: &Text| match text.as_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(Error::invalid("a lone surrogate, which serde_json cannot hold")),
+    };
+    Ok(match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(value) => serde_json::Value::Bool(*value),
+        Value::Int(digits) => match (digits.parse::<i64>(), digits.parse::<u64>()) {
+            (Ok(number), _) => number.into(),
+            (_, Ok(number)) => number.into(),
+            _ => return Err(Error::invalid("an integer of more than 64 bits, which serde_json cannot hold")),
+        },
+        Value::Float(number) => match serde_json::Number::from_f64(*number) {
+            Some(number) => serde_json::Value::Number(number),
+            None => return Err(Error::invalid(format!("{number}, which serde_json cannot hold"))),
+        },
+        Value::Str(value) => serde_json::Value::String(text(value)?),
+        Value::Array(items) => serde_json::Value::Array(items.iter().map(to_serde).collect::<Result<_>>()?),
+        Value::Object(members) => {
+            let mut map = serde_json::Map::new();
+            for (key, value) in members {
+                map.insert(text(key)?, to_serde(value)?);
+            }
+            serde_json::Value::Object(map)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -18,10 +18,12 @@ mod log;
 
 mod index;
 
+mod snapshot;
+
 pub use error::{Error, ErrorKind, Place, Result};
 pub use model::{
-    Action, Change, Conversation, Cursor, Durability, Edit, Event, JsonObject, MAX_BATCH_EVENTS,
-    MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_KEY_BYTES, MAX_TEXT_BYTES, Message, Messages, Mutation,
-    NewAction, NewConversation, NewMessage, NotWtf8, Operation, Order, Receipt, Seq, Summary, Text,
-    Timestamp, Version, Zone,
+    Action, Change, CompactionReport, Conversation, Cursor, DamagedFile, Durability, Edit, Event, JsonObject,
+    MAX_BATCH_EVENTS, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_KEY_BYTES, MAX_TEXT_BYTES, Message,
+    Messages, Mutation, NewAction, NewConversation, NewMessage, NotWtf8, Operation, Order, Receipt,
+    RecoveryReport, Seq, Stats, Summary, Text, Timestamp, TornTail, VerifyReport, Version, Zone,
 };

@@ -114,7 +114,7 @@ impl Index {
     }
 
     /// The slot of an id, made from the checkpoint or from nothing if it has none.
-    fn touch(&mut self, id: &str, time: impl FnOnce() -> Timestamp) -> Option<&mut Slot> {
+    fn touch(&mut self, id: &str) -> Option<&mut Slot> {
         let at = if let Some(at) = self.by_id.get(id) {
             *at
         } else {
@@ -122,7 +122,7 @@ impl Index {
                 let entry = self.checkpoint.entry(ordinal)?;
                 Some(Slot::of_checkpoint(entry.summary(), ordinal, entry.state == FileState::Intact))
             });
-            let slot = from_checkpoint.unwrap_or_else(|| Slot::absent(id, time()));
+            let slot = from_checkpoint.unwrap_or_else(|| Slot::absent(id, Timestamp::EPOCH));
             self.by_id.insert(id.into(), self.slots.len());
             self.slots.push(slot);
             self.slots.len() - 1
@@ -151,10 +151,7 @@ impl Index {
             return Err(Misfit(format!("event {seq} comes when event {} is due", self.next_seq)));
         }
         let records = self.records;
-        let epoch = || Timestamp::from_unix_micros(0);
-        // The time of an absent conversation is replaced when it begins.
-        let time = epoch().ok_or_else(|| Misfit("no time".to_owned()))?;
-        let slot = self.touch(id, || time).ok_or_else(|| Misfit("no slot".to_owned()))?;
+        let slot = self.touch(id).ok_or_else(|| Misfit("no slot".to_owned()))?;
         let version_before = slot.summary.version;
         slot.apply(view, seq, position, records)?;
         let version = if slot.exists { slot.summary.version } else { version_before + 1 };
@@ -181,8 +178,7 @@ impl Index {
     /// Completes a conversation with what its file holds, if it still waits for that file.
     pub(crate) fn load(&mut self, id: &str, ordinal: usize, lists: Lists) -> Result<(), Misfit> {
         let at_file = self.checkpoint.find(id) == Some(ordinal);
-        let time = lists_time();
-        match time.and_then(|time| self.touch(id, || time)) {
+        match self.touch(id) {
             Some(slot) if at_file && slot.exists && slot.ordinal == Some(ordinal) => slot.load(lists),
             _ => Ok(()),
         }
@@ -328,10 +324,6 @@ fn rebased(source: HeadSource, first_segment: u64) -> HeadSource {
         }
         HeadSource::Event(_) | HeadSource::Snapshot | HeadSource::Empty => HeadSource::Snapshot,
     }
-}
-
-fn lists_time() -> Option<Timestamp> {
-    Timestamp::from_unix_micros(0)
 }
 
 fn subject_bytes(view: &EventView<'_>, conversation_id: &str) -> Box<[u8]> {

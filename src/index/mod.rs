@@ -15,11 +15,11 @@ mod slot;
 
 mod catalog;
 
-pub(crate) use catalog::{Captured, Found, Index};
+pub(crate) use catalog::{Captured, CapturedPlace, Found, Index};
 pub(crate) use draft::{Drafts, Ground, Pending, Prepared, Refusal, Resolved, Sight, Standing, Step};
 pub(crate) use keys::{KEPT_KEYS, KeyRecord};
 pub(crate) use position::{Entry, Position, id_hash};
-pub(crate) use slot::{Body, HeadSource, Lists, Slot};
+pub(crate) use slot::{Base, Body, HeadSource, Lists, Slot};
 
 /// A record that does not fit the state it is replayed onto.
 #[derive(Clone, PartialEq, Eq, Debug)]

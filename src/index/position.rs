@@ -56,6 +56,11 @@ impl Position {
         usize::try_from(self.len).unwrap_or(usize::MAX)
     }
 
+    /// The checksum of its bytes.
+    pub(crate) fn crc(&self) -> u32 {
+        self.crc
+    }
+
     /// Whether these are the bytes.
     pub(crate) fn proves(&self, bytes: &[u8]) -> bool {
         bytes.len() == self.len() && crc32fast::hash(bytes) == self.crc

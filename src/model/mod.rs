@@ -19,12 +19,15 @@ mod page;
 
 mod receipt;
 
+mod report;
+
 pub use conversation::{Action, Conversation, Message, Summary};
 pub use event::{Change, Event, Seq, Version};
 pub use json::JsonObject;
 pub use mutation::{Edit, Mutation, NewAction, NewConversation, NewMessage, Operation};
 pub use page::{Cursor, Messages, Order};
 pub use receipt::{Durability, Receipt};
+pub use report::{CompactionReport, DamagedFile, RecoveryReport, Stats, TornTail, VerifyReport};
 pub use text::{NotWtf8, Text};
 pub use timestamp::{Timestamp, Zone};
 

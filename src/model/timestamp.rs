@@ -41,6 +41,9 @@ impl Timestamp {
     /// The last one, 9999-12-31T23:59:59.999999.
     pub(crate) const MAX_WALL: i64 = 253_402_300_799_999_999;
 
+    /// The Unix epoch, 1970-01-01T00:00:00+00:00.
+    pub const EPOCH: Self = Self { wall: 0, zone: Zone::Offset(0) };
+
     /// A wall-clock time, counted in microseconds from 1970-01-01T00:00:00 on that same clock.
     ///
     /// `None` when it lies outside the years 0001 to 9999 or the offset is not less than a day.

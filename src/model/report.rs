@@ -1,0 +1,145 @@
+//! What an opening or a compaction found and did, as values.
+//!
+//! Owns the shapes in which the store says what other stores print or swallow.
+
+use std::path::PathBuf;
+
+use super::Seq;
+
+/// What opening a store found, and what it did about it.
+///
+/// An orderly opening of an orderly store gives the default: nothing to report but counts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct RecoveryReport {
+    /// How many log segments were read.
+    pub segments: usize,
+    /// How many events were replayed.
+    pub events: u64,
+    /// The sequence number of the newest event; 0 if there never was one.
+    pub last_seq: Seq,
+    /// The tail of the log that had not reached the disk when the last writer died. Nothing in it had been
+    /// acknowledged as durable.
+    pub torn: Option<TornTail>,
+    /// The epoch of a compaction whose publication was interrupted and has been completed.
+    pub completed_compaction: Option<u64>,
+    /// Files that cannot be read; they are kept as they are, and their conversations answer with an error.
+    pub damaged: Vec<DamagedFile>,
+    /// Conversations whose files `message_store.json` does not list. They have been taken in.
+    pub unlisted: Vec<PathBuf>,
+    /// Conversations whose files were changed from outside while the store was closed. The changes have
+    /// been taken in.
+    pub changed: Vec<PathBuf>,
+    /// Unfinished files of an interrupted write that were removed; nothing in them had been acknowledged.
+    pub removed: Vec<PathBuf>,
+}
+
+/// A torn tail: bytes that were on their way to the disk when the machine or the process died.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct TornTail {
+    /// The segment that it was in.
+    pub path: PathBuf,
+    /// Where in the segment it began.
+    pub offset: u64,
+    /// How long it was.
+    pub bytes: u64,
+    /// How many whole events stood in it behind the first gap, and do not count.
+    pub discarded_events: u64,
+    /// Where its bytes were copied to, if the opening was for writing.
+    pub quarantine: Option<PathBuf>,
+}
+
+/// A file that cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct DamagedFile {
+    /// The file, or where it should be.
+    pub path: PathBuf,
+    /// The byte at which reading failed, where there is one.
+    pub offset: Option<u64>,
+    /// The conversation that it holds, or is listed for.
+    pub conversation_id: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a compaction did.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct CompactionReport {
+    /// The epoch of the new checkpoint; the old one's if there was nothing to do.
+    pub epoch: u64,
+    /// Every event up to this one is in the JSON files now.
+    pub covered_seq: Seq,
+    /// How many conversations were written.
+    pub written: usize,
+    /// How many bytes of JSON that was.
+    pub written_bytes: u64,
+    /// How many conversations' files were removed, their conversations having been removed.
+    pub removed: usize,
+    /// How many log segments were dropped.
+    pub dropped_segments: usize,
+    /// Files that stood in the way of new ones and were not the store's: moved here, not overwritten.
+    pub quarantined: Vec<PathBuf>,
+}
+
+/// What is wrong with a store.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// How many files were read.
+    pub files: u64,
+    /// How many bytes of them.
+    pub bytes: u64,
+    /// How many conversations were read through.
+    pub conversations: u64,
+    /// How many events the log holds.
+    pub events: u64,
+    /// What cannot be read.
+    pub damaged: Vec<DamagedFile>,
+    /// The torn tail of a log whose writer died, if it has one. It is no damage.
+    pub torn: Option<TornTail>,
+    /// What is in order but worth knowing.
+    pub notes: Vec<String>,
+}
+
+impl VerifyReport {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.damaged.is_empty()
+    }
+}
+
+/// How large a store is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Conversations that can be read.
+    pub conversations: u64,
+    /// Their messages.
+    pub messages: u64,
+    /// Their actions.
+    pub actions: u64,
+    /// Conversations whose files cannot be read.
+    pub damaged: u64,
+    /// The sequence number of the newest event.
+    pub last_seq: Seq,
+    /// Every event up to this one is in the JSON files.
+    pub covered_seq: Seq,
+    /// Conversations that have changed since.
+    pub dirty_conversations: u64,
+    /// Log segments.
+    pub segments: u64,
+    /// Bytes that the log takes on disk.
+    pub log_bytes: u64,
+    /// Bytes of the JSON files.
+    pub snapshot_bytes: u64,
+    /// The newest checkpoint's epoch; 0 before the first.
+    pub epoch: u64,
+    /// Bytes of memory that the lists of messages and actions take.
+    pub index_bytes: u64,
+    /// Why the last compaction in the background failed, if it did.
+    pub compaction_error: Option<String>,
+}

@@ -1,0 +1,141 @@
+//! Where things are in a store's directory.
+//!
+//! Owns every path of the layout. A path is only ever made from a name that was found in a directory or
+//! that `names` has made, never from an id.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::codec::bytes::to_u64;
+use crate::codec::checkpoint::Fingerprint;
+use crate::error::{Error, Result};
+use crate::vfs::{self, FileKind, Metadata, OpenMode, Vfs};
+
+/// The longest file of JSON that is read: 8 GiB.
+pub(crate) const MAX_FILE: u64 = 8 << 30;
+
+/// The paths of one store.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The list of conversations, as the original has it.
+    pub(crate) fn index_file(&self) -> PathBuf {
+        self.root.join("message_store.json")
+    }
+
+    pub(crate) fn conversations(&self) -> PathBuf {
+        self.root.join("conversations")
+    }
+
+    pub(crate) fn conversation(&self, file_name: &str) -> PathBuf {
+        self.conversations().join(file_name)
+    }
+
+    /// Everything that the original does not know.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.root.join("log")
+    }
+
+    pub(crate) fn staging_root(&self) -> PathBuf {
+        self.log().join("staging")
+    }
+
+    /// Where a compaction puts files until they are published.
+    pub(crate) fn staging(&self, epoch: u64) -> PathBuf {
+        self.staging_root().join(format!("{epoch:016x}"))
+    }
+
+    /// A staged conversation.
+    pub(crate) fn staged(&self, epoch: u64, file_name: &str) -> PathBuf {
+        self.staging(epoch).join(file_name)
+    }
+
+    /// The staged list of conversations. No conversation's file is called this: none is without `.json`.
+    pub(crate) fn staged_index(&self, epoch: u64) -> PathBuf {
+        self.staging(epoch).join("index")
+    }
+
+    /// What was set aside instead of being deleted.
+    pub(crate) fn quarantine(&self) -> PathBuf {
+        self.log().join("quarantine")
+    }
+}
+
+/// What is at a path; `None` if nothing is.
+pub(crate) fn probe(vfs: &dyn Vfs, path: &Path) -> Result<Option<Metadata>> {
+    match vfs.metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("look at", path, error)),
+    }
+}
+
+/// Makes sure that a directory is there, and that it is one: a symbolic link in its place would lead the
+/// store to write, and to delete, elsewhere. Says whether it was made.
+pub(crate) fn ensure_dir(vfs: &dyn Vfs, path: &Path) -> Result<bool> {
+    match probe(vfs, path)? {
+        Some(metadata) if metadata.kind == FileKind::Directory => Ok(false),
+        Some(_) => Err(Error::invalid("not a directory of its own").at(path, None)),
+        None => vfs.create_dir(path).map(|()| true).map_err(|e| Error::io("create", path, e)),
+    }
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_dir(vfs: &dyn Vfs, path: &Path) -> Result<()> {
+    vfs.sync_dir(path).map_err(|e| Error::io("sync", path, e))
+}
+
+/// Removes a file; one that is gone already is fine.
+pub(crate) fn remove_file(vfs: &dyn Vfs, path: &Path) -> Result<()> {
+    match vfs.remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a file and says how it looks; `None` if there is none.
+pub(crate) fn read_file(vfs: &dyn Vfs, path: &Path) -> Result<Option<(Vec<u8>, Fingerprint)>> {
+    let file = match vfs.open(path, OpenMode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|e| Error::io("open", path, e))?,
+    };
+    let bytes = vfs::read_all(&*file, MAX_FILE).map_err(|e| Error::io("read", path, e))?;
+    let metadata = file.metadata().map_err(|e| Error::io("look at", path, e))?;
+    let crc = crc32fast::hash(&bytes);
+    let print = Fingerprint { len: to_u64(bytes.len()), crc, modified_nanos: nanos(&metadata) };
+    Ok(Some((bytes, print)))
+}
+
+/// Writes a new file and syncs it, and says how it looks.
+pub(crate) fn write_file(vfs: &dyn Vfs, path: &Path, bytes: &[u8]) -> Result<Fingerprint> {
+    let file = vfs.open(path, OpenMode::CreateNew).map_err(|e| Error::io("create", path, e))?;
+    vfs::write_all_at(&*file, bytes, 0).map_err(|e| Error::io("write", path, e))?;
+    file.sync().map_err(|e| Error::io("sync", path, e))?;
+    let metadata = file.metadata().map_err(|e| Error::io("look at", path, e))?;
+    Ok(Fingerprint {
+        len: to_u64(bytes.len()),
+        crc: crc32fast::hash(bytes),
+        modified_nanos: nanos(&metadata),
+    })
+}
+
+/// The time of a file's last change, in the range that a checkpoint can hold.
+pub(crate) fn nanos(metadata: &Metadata) -> i64 {
+    i64::try_from(metadata.modified_nanos).unwrap_or_default()
+}
+
+/// Whether a file still has the length and the time that it was recorded with.
+pub(crate) fn looks_like(metadata: &Metadata, print: &Fingerprint) -> bool {
+    metadata.kind == FileKind::File && metadata.len == print.len && nanos(metadata) == print.modified_nanos
+}

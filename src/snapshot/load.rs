@@ -1,0 +1,152 @@
+//! Reading a conversation's file.
+//!
+//! Owns the check of a file against the checkpoint, the places where a file may be while a compaction is
+//! being published, and what stands in for ids and times that a file leaves out.
+
+use std::sync::Arc;
+
+use super::layout::{self, Layout};
+use super::rot;
+use crate::codec::bytes::to_u64;
+use crate::codec::checkpoint::{Entry as CatalogEntry, Fingerprint};
+use crate::codec::document::{Document, Fallback, Item, scan_document};
+use crate::error::{Error, Result};
+use crate::index::{Base, Entry, Lists, Position, id_hash};
+use crate::model::{Text, Timestamp};
+use crate::vfs::{OpenMode, Vfs, VfsFile};
+
+/// Which kind of item an id is made up for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ItemKind {
+    Message,
+    Action,
+}
+
+/// The id of an item that its file gives none: made from the item's place and bytes, so that it is the same
+/// at every reading until the file is next written, with the id in it.
+pub(crate) fn made_up_id(conversation_id: &str, kind: ItemKind, offset: u64, crc: u32) -> Text {
+    let seed = format!("{conversation_id}\0{kind:?}\0{offset}\0{crc}");
+    let mut bytes = [0; 16];
+    for (n, chunk) in bytes.chunks_mut(4).enumerate() {
+        chunk.copy_from_slice(&crc32fast::hash(format!("{n}{seed}").as_bytes()).to_le_bytes());
+    }
+    Text::from(uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string())
+}
+
+/// What stands for what an item at a position leaves out.
+pub(crate) fn fallback(
+    conversation_id: &str,
+    created_at: Timestamp,
+    kind: ItemKind,
+    position: Position,
+) -> Fallback {
+    Fallback { id: made_up_id(conversation_id, kind, position.offset(), position.crc()), created_at }
+}
+
+/// Where the messages and actions of a scanned file lie.
+pub(crate) fn lists_of(conversation_id: &str, document: &Document) -> Lists {
+    let entries = |items: &[Item], kind| {
+        let entry = |item: &Item| {
+            let hash = match &item.id {
+                Some(id) => id_hash(id.as_wtf8()),
+                None => id_hash(made_up_id(conversation_id, kind, item.offset, item.crc).as_wtf8()),
+            };
+            Entry::new(Position::in_snapshot(item.offset, item.len, item.crc), hash)
+        };
+        items.iter().map(entry).collect()
+    };
+    Lists {
+        messages: entries(&document.messages, ItemKind::Message),
+        actions: entries(&document.actions, ItemKind::Action),
+        base: Some(Arc::new(Base {
+            metadata: document.head.metadata.clone(),
+            extra: document.head.extra.clone(),
+        })),
+    }
+}
+
+/// Reads the file of a conversation that the checkpoint of this epoch describes.
+///
+/// # Errors
+///
+/// `Corrupt` if there is no file with the recorded length and checksum.
+pub(crate) fn load(vfs: &dyn Vfs, layout: &Layout, epoch: u64, entry: &CatalogEntry<'_>) -> Result<Lists> {
+    let path = layout.conversation(entry.file_name);
+    let mut found = None;
+    // A compaction that is being published has the file in one of two places, and may move it from the
+    // first to the second between two looks: hence the third.
+    for path in [&path, &layout.staged(epoch, entry.file_name), &path] {
+        let Some((bytes, print)) = layout::read_file(vfs, path)? else { continue };
+        if is_same(&print, &entry.file) {
+            let document =
+                scan_document(&bytes).map_err(|bad| Error::corrupt(path, bad.offset, bad.reason))?;
+            return Ok(lists_of(entry.id, &document));
+        }
+        found.get_or_insert(bytes);
+    }
+    Err(match found {
+        Some(bytes) => not_as_recorded(&bytes, &entry.file, &path),
+        None => Error::corrupt(&path, 0, "the conversation's file is missing"),
+    })
+}
+
+/// Whether content is the same, whatever the time.
+pub(crate) fn is_same(found: &Fingerprint, recorded: &Fingerprint) -> bool {
+    found.len == recorded.len && found.crc == recorded.crc
+}
+
+/// The error for bytes that are not those that were recorded.
+pub(crate) fn not_as_recorded(bytes: &[u8], recorded: &Fingerprint, path: &std::path::Path) -> Error {
+    if to_u64(bytes.len()) == recorded.len {
+        if let Some(at) = rot::flipped_byte(bytes, recorded.crc) {
+            return Error::corrupt(path, to_u64(at), "one bit of the file is flipped");
+        }
+    }
+    let offset = scan_document(bytes).map_or_else(|bad| bad.offset, |_| 0);
+    let reason = format!(
+        "the file is not the one that the store wrote or read last ({} bytes, {} then)",
+        bytes.len(),
+        recorded.len
+    );
+    Error::corrupt(path, offset, reason)
+}
+
+/// A conversation's file that single items are read from.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    candidates: Vec<Arc<dyn VfsFile>>,
+    path: std::path::PathBuf,
+}
+
+impl OpenFile {
+    /// Opens the file wherever it may be.
+    pub(crate) fn open(vfs: &dyn Vfs, layout: &Layout, epoch: u64, file_name: &str) -> Result<Self> {
+        let path = layout.conversation(file_name);
+        let mut candidates = Vec::new();
+        for path in [&path, &layout.staged(epoch, file_name), &path] {
+            match vfs.open(path, OpenMode::Read) {
+                Ok(file) => candidates.push(file),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("open", path, error)),
+            }
+        }
+        Ok(Self { candidates, path })
+    }
+
+    /// The bytes of an item.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if no candidate has there what the position proves.
+    pub(crate) fn read(&self, position: Position) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; position.len()];
+        for file in &self.candidates {
+            if crate::vfs::read_exact_at(&**file, &mut bytes, position.offset()).is_ok()
+                && position.proves(&bytes)
+            {
+                return Ok(bytes);
+            }
+        }
+        Err(Error::corrupt(&self.path, position.offset(), "the file has changed since it was read"))
+    }
+}

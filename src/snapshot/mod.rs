@@ -1,0 +1,19 @@
+//! The JSON layout of the original, and compaction into it.
+//!
+//! Owns the files outside `log/`, the checkpoints that describe them, and the protocol by which they change:
+//! stage, commit with one checkpoint, publish by roll-forward, and only then delete. Knows no locks and no
+//! threads of the store.
+
+pub(crate) mod layout;
+
+pub(crate) mod names;
+
+pub(crate) mod rot;
+
+pub(crate) mod load;
+
+pub(crate) mod survey;
+
+pub(crate) mod stage;
+
+pub(crate) mod publish;

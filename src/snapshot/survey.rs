@@ -1,0 +1,403 @@
+//! Looking at the files, and taking in what is not as the checkpoint has it.
+//!
+//! Owns what happens to a directory that the original wrote, to files that were changed, added or removed
+//! while the store was closed, and to files that cannot be read. Reads only; what it finds becomes a new
+//! checkpoint, which its caller writes or keeps in memory.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use super::layout::{self, Layout, looks_like, nanos};
+use super::load::{is_same, not_as_recorded};
+use super::names::{ENDING, stem};
+use crate::codec::bytes::to_u64;
+use crate::codec::checkpoint::{
+    Checkpoint, CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint,
+};
+use crate::codec::document::{Document, scan_document};
+use crate::codec::index_file::read_index;
+use crate::error::{Error, Result};
+use crate::model::{Conversation, DamagedFile, RecoveryReport, Text, Timestamp};
+use crate::vfs::{FileKind, Metadata, Vfs};
+
+/// What the files are, beside what the checkpoint says.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    /// A checkpoint's bytes with what was taken in; none if everything is as the checkpoint says.
+    pub(crate) checkpoint: Option<Vec<u8>>,
+}
+
+/// One conversation's entry, owned.
+#[derive(Clone, Debug)]
+struct Row {
+    id: String,
+    file_name: String,
+    title: Vec<u8>,
+    note: String,
+    state: FileState,
+    is_canonical: bool,
+    is_listed: bool,
+    file: Fingerprint,
+    messages: u64,
+    actions: u64,
+    created_at: Timestamp,
+    last_activity: Timestamp,
+}
+
+impl Row {
+    fn as_entry(&self) -> Entry<'_> {
+        let is_intact = self.state == FileState::Intact;
+        Entry {
+            id: &self.id,
+            file_name: &self.file_name,
+            title: &self.title,
+            note: &self.note,
+            state: self.state,
+            is_canonical: self.is_canonical,
+            is_listed: self.is_listed,
+            file: self.file,
+            messages: self.messages,
+            actions: self.actions,
+            version: if is_intact { 1 + self.messages + self.actions } else { 0 },
+            last_seq: 0,
+            created_at: self.created_at,
+            last_activity: self.last_activity,
+        }
+    }
+}
+
+/// Looks at the files of a store whose checkpoint is `old`.
+///
+/// `is_touched` says which conversations the log has events for; a file of theirs is left to be judged when
+/// it is read, because what the log adds to it was meant for the file as it was.
+///
+/// # Errors
+///
+/// I/O errors on the directories. A single file that cannot be read is an entry in the report.
+pub(crate) fn survey(
+    vfs: &dyn Vfs,
+    layout: &Layout,
+    old: &Checkpoint,
+    is_touched: &dyn Fn(&str) -> bool,
+    report: &mut RecoveryReport,
+) -> Result<Survey> {
+    let mut work = Work {
+        vfs,
+        layout,
+        report,
+        is_touched,
+        files: list_files(vfs, layout)?,
+        builder: CheckpointBuilder::default(),
+        ids: HashSet::new(),
+        has_news: false,
+    };
+    work.old_entries(old);
+    let index_file = work.index_file(old.head().index_file.as_ref())?;
+    work.unlisted();
+    for key in old.keys() {
+        work.builder.key(&key);
+    }
+    let head = CheckpointHead { epoch: old.head().epoch + 1, index_file, ..*old.head() };
+    let checkpoint = work.has_news.then(|| work.builder.finish(&head));
+    Ok(Survey { checkpoint })
+}
+
+/// The conversation files that there are, by name.
+fn list_files(vfs: &dyn Vfs, layout: &Layout) -> Result<BTreeMap<String, FileKind>> {
+    let dir = layout.conversations();
+    match layout::probe(vfs, &dir)? {
+        None => return Ok(BTreeMap::new()),
+        Some(metadata) if metadata.kind != FileKind::Directory => {
+            return Err(Error::invalid("not a directory of its own").at(&dir, None));
+        }
+        Some(_) => {}
+    }
+    let entries = vfs.read_dir(&dir).map_err(|e| Error::io("list", &dir, e))?;
+    Ok(entries
+        .into_iter()
+        .filter(|e| e.name_is_exact && e.name.ends_with(ENDING))
+        .map(|e| (e.name, e.kind))
+        .collect())
+}
+
+struct Work<'w> {
+    vfs: &'w dyn Vfs,
+    layout: &'w Layout,
+    report: &'w mut RecoveryReport,
+    is_touched: &'w dyn Fn(&str) -> bool,
+    /// The files that no entry has claimed yet.
+    files: BTreeMap<String, FileKind>,
+    builder: CheckpointBuilder,
+    ids: HashSet<String>,
+    has_news: bool,
+}
+
+impl Work<'_> {
+    fn damaged(&mut self, path: &Path, offset: Option<u64>, id: Option<&str>, reason: &str) {
+        let conversation_id = id.map(str::to_owned);
+        self.report.damaged.push(DamagedFile {
+            path: path.to_owned(),
+            offset,
+            conversation_id,
+            reason: reason.to_owned(),
+        });
+    }
+
+    fn push(&mut self, row: &Row) {
+        let path = self.layout.conversation(&row.file_name);
+        if row.state != FileState::Intact {
+            let offset = offset_in(&row.note);
+            self.damaged(&path, offset, Some(&row.id), &row.note);
+        }
+        self.ids.insert(row.id.clone());
+        self.builder.entry(&row.as_entry());
+    }
+
+    fn old_entries(&mut self, old: &Checkpoint) {
+        for entry in old.entries() {
+            self.old_entry(&entry);
+        }
+    }
+
+    fn old_entry(&mut self, entry: &Entry<'_>) {
+        let path = self.layout.conversation(entry.file_name);
+        let is_there = self.files.remove(entry.file_name).is_some();
+        let metadata = if is_there { layout::probe(self.vfs, &path).ok().flatten() } else { None };
+        let is_as_recorded = match (&metadata, entry.state) {
+            (Some(metadata), FileState::Intact | FileState::Damaged) => looks_like(metadata, &entry.file),
+            (None, FileState::Missing) => true,
+            (None, _) | (Some(_), FileState::Missing) => false,
+        };
+        if is_as_recorded || (self.is_touched)(entry.id) {
+            if entry.state != FileState::Intact {
+                self.damaged(&path, offset_in(entry.note), Some(entry.id), entry.note);
+            }
+            self.ids.insert(entry.id.to_owned());
+            self.builder.entry(entry);
+            return;
+        }
+        self.changed_entry(entry, &path, metadata.as_ref());
+    }
+
+    /// A file that does not look as it was recorded, and that the log has nothing for.
+    fn changed_entry(&mut self, entry: &Entry<'_>, path: &Path, metadata: Option<&Metadata>) {
+        let found = if metadata.is_some() { layout::read_file(self.vfs, path).ok().flatten() } else { None };
+        let unreadable = |state, note: String, file| Row {
+            note,
+            state,
+            file,
+            ..Row::nothing(entry.id, entry.file_name, entry.is_listed, entry.created_at)
+        };
+        let row = match (found, metadata) {
+            (Some((_, print)), _) if entry.state == FileState::Intact && is_same(&print, &entry.file) => {
+                // Copied or touched: only the time differs.
+                self.has_news = true;
+                self.ids.insert(entry.id.to_owned());
+                self.builder.entry(&Entry { file: print, ..*entry });
+                return;
+            }
+            (Some((bytes, print)), _) => {
+                let is_rot = entry.state == FileState::Intact
+                    && super::rot::flipped_byte(&bytes, entry.file.crc)
+                        .is_some_and(|_| print.len == entry.file.len);
+                if is_rot {
+                    // The entry stays, so that the file counts again should its owner put it back.
+                    let error = not_as_recorded(&bytes, &entry.file, path);
+                    let offset = error.place().and_then(|place| place.offset);
+                    self.damaged(path, offset, Some(entry.id), error.message());
+                    self.ids.insert(entry.id.to_owned());
+                    self.builder.entry(entry);
+                    return;
+                }
+                let row = self.read_row(entry.file_name, &bytes, print, entry.is_listed);
+                if row.state == FileState::Intact {
+                    self.report.changed.push(path.to_owned());
+                }
+                Row { id: entry.id.to_owned(), ..row }
+            }
+            (None, Some(metadata)) => {
+                let file = Fingerprint { len: metadata.len, crc: 0, modified_nanos: nanos(metadata) };
+                unreadable(FileState::Damaged, "the file cannot be read".to_owned(), file)
+            }
+            (None, None) => unreadable(
+                FileState::Missing,
+                "the conversation's file is missing".to_owned(),
+                Fingerprint::default(),
+            ),
+        };
+        self.has_news = true;
+        self.push(&row);
+    }
+
+    /// Reads `message_store.json` if it is new or has changed, and takes in what it lists.
+    fn index_file(&mut self, recorded: Option<&Fingerprint>) -> Result<Option<Fingerprint>> {
+        let path = self.layout.index_file();
+        let metadata = layout::probe(self.vfs, &path)?;
+        if metadata.is_none() || metadata.zip(recorded).is_some_and(|(m, recorded)| looks_like(&m, recorded))
+        {
+            return Ok(recorded.copied());
+        }
+        let Some((bytes, print)) = layout::read_file(self.vfs, &path)? else { return Ok(recorded.copied()) };
+        if let Some(recorded) = recorded.filter(|recorded| print.len == recorded.len) {
+            if print.crc == recorded.crc {
+                self.has_news = true;
+                return Ok(Some(print));
+            }
+            if let Some(at) = super::rot::flipped_byte(&bytes, recorded.crc) {
+                self.damaged(&path, Some(to_u64(at)), None, "one bit of the file is flipped");
+                return Ok(Some(*recorded));
+            }
+        }
+        match read_index(&bytes) {
+            Ok(index) => {
+                self.has_news = true;
+                for id in index.ids {
+                    self.listed(&id);
+                }
+                Ok(Some(print))
+            }
+            Err(bad) => {
+                self.damaged(&path, Some(bad.offset), None, &bad.reason);
+                Ok(recorded.copied())
+            }
+        }
+    }
+
+    /// Takes in a conversation that `message_store.json` lists and the checkpoint does not know.
+    fn listed(&mut self, listed: &Text) {
+        let Some(listed) = listed.as_str() else {
+            let path = self.layout.index_file();
+            self.damaged(&path, None, None, "a listed id is not valid Unicode");
+            return;
+        };
+        let file_name = format!("{listed}{ENDING}");
+        match self.files.remove(&file_name) {
+            Some(kind) => self.new_file(&file_name, kind, true),
+            // Listed under an entry that there is already.
+            None if self.ids.contains(listed) || self.is_claimed(&file_name) => {}
+            None => {
+                let mut row = Row::nothing(listed, &file_name, true, epoch());
+                row.state = FileState::Missing;
+                row.note = "message_store.json lists the conversation, and there is no file".to_owned();
+                // A name that could lead out of the directory is shown, and never joined to a path.
+                if file_name.contains(['/', '\\', '\0']) || listed.is_empty() {
+                    row.file_name = String::new();
+                }
+                self.push(&row);
+            }
+        }
+    }
+
+    /// Whether an entry has taken the file of this name.
+    fn is_claimed(&self, file_name: &str) -> bool {
+        file_name.starts_with('%')
+            && layout::probe(self.vfs, &self.layout.conversation(file_name)).is_ok_and(|m| m.is_some())
+    }
+
+    /// Takes in the files that nothing lists.
+    fn unlisted(&mut self) {
+        for (file_name, kind) in std::mem::take(&mut self.files) {
+            self.new_file(&file_name, kind, false);
+        }
+    }
+
+    fn new_file(&mut self, file_name: &str, kind: FileKind, is_listed: bool) {
+        let path = self.layout.conversation(file_name);
+        let read = match kind {
+            FileKind::File => layout::read_file(self.vfs, &path),
+            FileKind::Directory | FileKind::Other => Err(Error::invalid("not a regular file")),
+        };
+        let mut row = match read {
+            Ok(Some((bytes, print))) => self.read_row(file_name, &bytes, print, is_listed),
+            Ok(None) => return,
+            Err(error) => {
+                let row = Row::nothing(stem(file_name), file_name, is_listed, epoch());
+                Row { state: FileState::Damaged, note: error.message().to_owned(), ..row }
+            }
+        };
+        if self.ids.contains(&row.id) || (self.is_touched)(&row.id) {
+            // A second file for one conversation is shown and kept; which is meant is not ours to guess.
+            let reason = format!("conversation {:?} has another file, or is in the log", row.id);
+            self.damaged(&path, None, Some(&row.id), &reason);
+            return;
+        }
+        if !is_listed && row.state == FileState::Intact {
+            self.report.unlisted.push(path);
+        }
+        row.is_listed |= row.state == FileState::Intact;
+        self.has_news = true;
+        self.push(&row);
+    }
+
+    /// What a file holds.
+    fn read_row(&self, file_name: &str, bytes: &[u8], print: Fingerprint, is_listed: bool) -> Row {
+        let written = Timestamp::from_unix_micros(print.modified_nanos / 1000).unwrap_or_else(epoch);
+        let nothing = Row { file: print, ..Row::nothing(stem(file_name), file_name, is_listed, written) };
+        let damaged = |note: String| Row { state: FileState::Damaged, note, ..nothing.clone() };
+        let document = match scan_document(bytes) {
+            Ok(document) => document,
+            Err(bad) => return damaged(format!("{} at byte {}", bad.reason, bad.offset)),
+        };
+        match id_of(&document, stem(file_name)) {
+            Ok(id) => row_of(&document, id, nothing),
+            Err(reason) => damaged(reason.to_owned()),
+        }
+    }
+}
+
+/// The id in a file, or the one in its name if it has none.
+fn id_of(document: &Document, stem: &str) -> Result<String, &'static str> {
+    let Some(id) = &document.head.id else { return Ok(stem.to_owned()) };
+    let id = id.as_str().ok_or("the conversation's id is not valid Unicode")?;
+    if id.is_empty() || id.len() > crate::model::MAX_ID_BYTES {
+        return Err("the conversation's id is empty or over 1024 bytes");
+    }
+    Ok(id.to_owned())
+}
+
+fn row_of(document: &Document, id: String, nothing: Row) -> Row {
+    let head = &document.head;
+    let created_at = head.created_at.unwrap_or(nothing.created_at);
+    let newest = document.messages.last().or(document.actions.last()).and_then(|item| item.created_at);
+    let title = head.title.clone().unwrap_or_else(|| Conversation::default_title(&id));
+    Row {
+        title: title.as_wtf8().to_vec(),
+        is_canonical: document.is_canonical,
+        messages: to_u64(document.messages.len()),
+        actions: to_u64(document.actions.len()),
+        created_at,
+        last_activity: newest.unwrap_or(created_at),
+        state: FileState::Intact,
+        id,
+        ..nothing
+    }
+}
+
+impl Row {
+    fn nothing(id: &str, file_name: &str, is_listed: bool, time: Timestamp) -> Self {
+        Self {
+            id: id.to_owned(),
+            file_name: file_name.to_owned(),
+            title: Conversation::default_title(id).as_wtf8().to_vec(),
+            note: String::new(),
+            state: FileState::Damaged,
+            is_canonical: false,
+            is_listed,
+            file: Fingerprint::default(),
+            messages: 0,
+            actions: 0,
+            created_at: time,
+            last_activity: time,
+        }
+    }
+}
+
+/// The time of what has none.
+fn epoch() -> Timestamp {
+    Timestamp::EPOCH
+}
+
+/// The byte that a note of `read_row` ends with.
+fn offset_in(note: &str) -> Option<u64> {
+    note.rsplit_once(" at byte ").and_then(|(_, offset)| offset.parse().ok())
+}

@@ -14,6 +14,7 @@ mod codec;
 
 pub mod vfs;
 
+pub use codec::ExportLine;
 pub use error::{Error, ErrorKind, Place, Result};
 pub use model::{
     Action, Change, Conversation, Cursor, Durability, Edit, Event, JsonObject, MAX_BATCH_EVENTS,

@@ -143,6 +143,11 @@ impl Fields {
         })
     }
 
+    /// The byte at which a member's value begins, or the object if there is no such member.
+    pub(crate) fn offset(&mut self, key: &str) -> usize {
+        self.find(key).map(|field| field.offset).unwrap_or(self.start)
+    }
+
     /// The error of a member that must be there and was not.
     pub(crate) fn missing(&self, key: &str) -> JsonError {
         JsonError::new(self.start, format!("{key:?} is missing"))
@@ -188,10 +193,6 @@ impl Fields {
 
     fn find(&mut self, key: &str) -> Option<&mut Field> {
         self.left.iter_mut().flatten().find(|field| field.key == key)
-    }
-
-    fn offset(&mut self, key: &str) -> usize {
-        self.find(key).map_or(0, |field| field.offset)
     }
 }
 

@@ -12,3 +12,7 @@ mod fields;
 mod document;
 
 mod index_file;
+
+mod lines;
+
+pub use lines::ExportLine;

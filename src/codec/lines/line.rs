@@ -1,4 +1,6 @@
 //! Building one line.
+//!
+//! Owns the commas, the quotes and the order: members stand as they were added. Knows no type of line.
 
 use crate::codec::json::write_text;
 use crate::model::{JsonObject, Text, Timestamp};

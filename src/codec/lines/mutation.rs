@@ -84,9 +84,8 @@ fn mutation(reader: &mut Reader<'_>) -> std::result::Result<Mutation, JsonError>
     let key = fields.unicode("key")?;
     let expect = fields.unsigned("expect")?;
     fields.unsigned("seq")?;
-    let operation = match operation(&kind, &mut fields)? {
-        Some(operation) => operation,
-        None => return Err(JsonError::new(start, format!("\"type\": {kind:.60?} is not a known one"))),
+    let Some(operation) = operation(&kind, &mut fields)? else {
+        return Err(JsonError::new(start, format!("\"type\": {kind:.60?} is not a known one")));
     };
     fields.none_left()?;
     let creates = matches!(operation, Operation::CreateConversation(_));

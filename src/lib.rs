@@ -20,6 +20,7 @@ mod index;
 
 mod snapshot;
 
+pub use codec::ExportLine;
 pub use error::{Error, ErrorKind, Place, Result};
 pub use model::{
     Action, Change, CompactionReport, Conversation, Cursor, DamagedFile, Durability, Edit, Event, JsonObject,

@@ -1,7 +1,8 @@
 //! Reading points in time as Python 3.12's `datetime.fromisoformat` does, and epochs as pydantic does.
 //!
 //! Owns both grammars, their oddities included: whatever the original opened must open here, with the same
-//! time. Printing is the model's. Knows no clock.
+//! time. One thing is better here: an offset of less than a second, which Python prints but reads as zero, is
+//! kept. Printing is the model's. Knows no clock.
 
 use std::str::FromStr;
 
@@ -46,10 +47,10 @@ pub(crate) fn timestamp_from_text(text: &Text) -> Option<Timestamp> {
     let is_surrogate = |point: &u32| (0xd800..0xe000).contains(point);
     let points: Vec<u32> = text.code_points().collect();
     let place = [7, 8, 10].into_iter().find(|place| points.get(*place).is_some_and(is_surrogate))?;
-    let replaced = points.iter().enumerate().map(|(at, point)| match at == place {
-        true => Some('T'),
-        false => char::from_u32(*point),
-    });
+    let replaced = points
+        .iter()
+        .enumerate()
+        .map(|(at, point)| if at == place { Some('T') } else { char::from_u32(*point) });
     iso(replaced.collect::<Option<String>>()?.as_bytes())
 }
 

@@ -71,10 +71,7 @@ impl Fields {
 
     /// Takes a string.
     pub(crate) fn text(&mut self, key: &str) -> Result<Option<Text>, JsonError> {
-        self.typed(key, "a string", |value| match value {
-            Value::Str(text) => Ok(text),
-            other => Err(other),
-        })
+        self.typed(key, "a string", text)
     }
 
     /// Takes a string that holds no lone surrogate.
@@ -96,17 +93,17 @@ impl Fields {
 
     /// Takes an integer of 64 bits from 0 up.
     pub(crate) fn unsigned(&mut self, key: &str) -> Result<Option<u64>, JsonError> {
-        self.typed(key, "an integer from 0 to 2^64 - 1", |value| match value {
-            Value::Int(digits) => digits.parse().map_err(|_| Value::Int(digits)),
-            other => Err(other),
+        self.typed(key, "an integer from 0 to 2^64 - 1", |value| {
+            let Value::Int(digits) = value else { return Err(value) };
+            digits.parse().map_err(|_| Value::Int(digits))
         })
     }
 
     /// Takes a time given as a string.
     pub(crate) fn time(&mut self, key: &str) -> Result<Option<Timestamp>, JsonError> {
-        self.typed(key, "a time in ISO 8601", |value| match &value {
-            Value::Str(text) => timestamp_from_text(text).ok_or(value),
-            _ => Err(value),
+        self.typed(key, "a time in ISO 8601", |value| {
+            let Value::Str(text) = &value else { return Err(value) };
+            timestamp_from_text(text).ok_or(value)
         })
     }
 
@@ -135,12 +132,14 @@ impl Fields {
     pub(crate) fn texts(&mut self, key: &str) -> Result<Option<Vec<Text>>, JsonError> {
         self.typed(key, "an array of strings", |value| {
             let Value::Array(items) = value else { return Err(value) };
-            let text = |item| match item {
-                Value::Str(text) => Ok(text),
-                other => Err(other),
-            };
             items.into_iter().map(text).collect()
         })
+    }
+
+    /// The byte at which a member's value begins, or the object if there is no such member.
+    pub(crate) fn offset(&mut self, key: &str) -> usize {
+        let start = self.start;
+        self.find(key).map_or(start, |field| field.offset)
     }
 
     /// The error of a member that must be there and was not.
@@ -189,10 +188,11 @@ impl Fields {
     fn find(&mut self, key: &str) -> Option<&mut Field> {
         self.left.iter_mut().flatten().find(|field| field.key == key)
     }
+}
 
-    fn offset(&mut self, key: &str) -> usize {
-        self.find(key).map_or(0, |field| field.offset)
-    }
+fn text(value: Value) -> Result<Text, Value> {
+    let Value::Str(text) = value else { return Err(value) };
+    Ok(text)
 }
 
 #[cfg(test)]

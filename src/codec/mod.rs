@@ -24,3 +24,7 @@ pub(crate) mod fields;
 pub(crate) mod document;
 
 pub(crate) mod index_file;
+
+mod lines;
+
+pub use lines::ExportLine;

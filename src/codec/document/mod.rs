@@ -16,8 +16,9 @@ use super::fields::{Fields, FieldsBuilder};
 use super::json::{JsonError, Reader};
 use crate::model::{JsonObject, Text, Timestamp};
 
-/// The fields of a conversation that are not lists, by their names in the file.
-pub(crate) const HEAD_FIELDS: [&str; 4] = ["id", "title", "created_at", "metadata"];
+/// The fields of a conversation, by their names in the file.
+pub(crate) const CONVERSATION_FIELDS: [&str; 6] =
+    ["id", "title", "created_at", "metadata", "messages", "actions"];
 
 /// A conversation's file, without its messages and actions themselves.
 #[derive(Clone, PartialEq, Debug)]
@@ -77,7 +78,7 @@ pub(crate) fn scan_document(bytes: &[u8]) -> Result<Document, JsonError> {
         } else if key == "actions" {
             actions = Items::read(reader, bytes, rewrite_action)?;
         } else {
-            head.read(reader, key, &HEAD_FIELDS)?;
+            head.read(reader, key, &CONVERSATION_FIELDS)?;
         }
         Ok(())
     })?;
@@ -90,6 +91,17 @@ pub(crate) fn scan_document(bytes: &[u8]) -> Result<Document, JsonError> {
     };
     document.is_canonical = document.is_canonical && frame_is_canonical(bytes, &document).is_some();
     Ok(document)
+}
+
+/// Holds that an `extra` names no field of the model: in a file the two would be one.
+pub(crate) fn check_extra(extra: &JsonObject, named: &[&str]) -> Result<(), String> {
+    if extra.is_empty() {
+        return Ok(());
+    }
+    match extra.members().iter().find(|(key, _)| named.iter().any(|name| key == *name)) {
+        None => Ok(()),
+        Some((key, _)) => Err(format!("\"extra\": {key:?} is a field of its own")),
+    }
 }
 
 impl Head {

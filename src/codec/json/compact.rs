@@ -11,7 +11,7 @@ use super::value::Value;
 use crate::model::Text;
 
 /// Appends a value. Goes as deep as the value nests, which whoever built it has limited.
-pub(crate) fn write_compact(value: &Value, out: &mut String) {
+pub(super) fn write_compact(value: &Value, out: &mut String) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(true) => out.push_str("true"),

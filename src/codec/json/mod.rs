@@ -18,7 +18,7 @@ mod layout;
 
 mod object;
 
-pub(crate) use compact::{write_compact, write_text};
+pub(crate) use compact::write_text;
 pub(crate) use layout::{python_from_compact, python_text};
 pub(crate) use object::object_from;
 pub(crate) use reader::{JsonError, Reader};

@@ -5,7 +5,7 @@
 
 use super::compact::write_members;
 use super::layout::python_len;
-use super::reader::Reader;
+use super::reader::{JsonError, Reader};
 use super::value::{Members, Value};
 use crate::error::{Error, Result};
 use crate::model::{JsonObject, MAX_JSON_BYTES, MAX_JSON_DEPTH, Text};
@@ -49,7 +49,7 @@ impl JsonObject {
             let value = reader.value(MAX_JSON_DEPTH)?;
             reader.end().map(|()| (start.offset, value))
         };
-        let (start, value) = read().map_err(|error| error.into_invalid())?;
+        let (start, value) = read().map_err(JsonError::into_invalid)?;
         let object =
             object_from(value).map_err(|reason| Error::invalid(format!("{reason} at byte {start}")))?;
         within_limit(object)
@@ -161,7 +161,7 @@ fn from_serde(value: &serde_json::Value, depth: usize) -> Result<Value> {
         // Through the text, because another crate of the build may have chosen numbers of any precision.
         serde_json::Value::Number(number) => Reader::new(number.to_string().as_bytes())
             .and_then(|mut reader| reader.value(0))
-            .map_err(|error| error.into_invalid())?,
+            .map_err(JsonError::into_invalid)?,
         serde_json::Value::String(text) => Value::Str(Text::from(text)),
         serde_json::Value::Array(items) => {
             let depth = deeper()?;

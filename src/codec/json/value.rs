@@ -60,7 +60,7 @@ impl Value {
 pub(crate) struct Members<V> {
     list: Vec<(Text, V)>,
     // Built when the object outgrows `SMALL_OBJECT`; a hostile object must not take quadratic time.
-    index: Option<Box<HashMap<Text, usize>>>,
+    index: Option<HashMap<Text, usize>>,
 }
 
 impl<V> Members<V> {
@@ -83,7 +83,7 @@ impl<V> Members<V> {
         self.list.push((key, value));
         if self.index.is_none() && self.list.len() > SMALL_OBJECT {
             let places = self.list.iter().enumerate().map(|(place, (key, _))| (key.clone(), place));
-            self.index = Some(Box::new(places.collect()));
+            self.index = Some(places.collect());
         }
     }
 

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::json::{Reader, Value, write_compact};
+use crate::codec::json::compact::write_compact;
+use crate::codec::json::{Reader, Value};
 
 fn read(bytes: &[u8]) -> Value {
     let mut reader = Reader::new(bytes).unwrap();
@@ -47,17 +48,17 @@ fn plainly(value: &Value, depth: usize) -> String {
                 0x0d => out += "\\r",
                 0x09 => out += "\\t",
                 0x20..=0x7e => out.push(char::from_u32(unit.into()).unwrap()),
-                _ => out += &format!("\\u{unit:04x}"),
+                _ => out.push_str(std::str::from_utf8(&escape(unit)).unwrap()),
             }
         }
         out + "\""
     };
-    let list = |open: &str, items: Vec<String>, close: &str| match items.as_slice() {
-        [] => format!("{open}{close}"),
-        _ => {
-            let inner = line(depth + 1);
-            format!("{open}{inner}{}{}{close}", items.join(&format!(",{inner}")), line(depth))
+    let list = |open: &str, items: Vec<String>, close: &str| {
+        if items.is_empty() {
+            return format!("{open}{close}");
         }
+        let inner = line(depth + 1);
+        format!("{open}{inner}{}{}{close}", items.join(&format!(",{inner}")), line(depth))
     };
     match value {
         Value::Array(items) => list("[", items.iter().map(|v| plainly(v, depth + 1)).collect(), "]"),
@@ -136,7 +137,7 @@ fn text() -> impl Strategy<Value = Text> {
     })
 }
 
-pub(crate) fn value() -> impl Strategy<Value = Value> {
+fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::Bool),

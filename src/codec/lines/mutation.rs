@@ -1,0 +1,247 @@
+//! Reading mutations from lines.
+//!
+//! Owns which fields each type of mutation takes. Nothing that is not understood is passed over.
+
+use crate::codec::document::{ACTION_FIELDS, CONVERSATION_FIELDS, MESSAGE_FIELDS, check_extra};
+use crate::codec::fields::Fields;
+use crate::codec::json::{JsonError, Reader};
+use crate::error::{Error, Result};
+use crate::model::{
+    Edit, JsonObject, MAX_BATCH_EVENTS, Mutation, NewAction, NewConversation, NewMessage, Operation, Text,
+};
+
+/// The fields whose values are objects and may nest to the limit.
+const OBJECT_FIELDS: [&str; 3] = ["metadata", "data", "extra"];
+
+impl Mutation {
+    /// Reads one line: a mutation as a JSON object, or an array of them that are to happen all or not at all.
+    ///
+    /// | `type` | fields besides `conversation_id` |
+    /// |---|---|
+    /// | `create_conversation` | `title`, `metadata`, `created_at`, `extra` |
+    /// | `add_message` | **`content`**, `role`, `id`, `created_at`, `metadata`, `extra` |
+    /// | `add_action` | **`action_type`**, `data`, `id`, `created_at`, `metadata`, `extra` |
+    /// | `set_title` | **`title`** |
+    /// | `set_metadata` | **`metadata`** |
+    /// | `edit_message` | **`message_id`**, `content`, `metadata` |
+    /// | `remove_message` | **`message_id`** |
+    /// | `remove_action` | **`action_id`** |
+    /// | `clear`, `remove_conversation` | |
+    ///
+    /// Fields in bold must be there, and `conversation_id` unless a conversation is to be created, which
+    /// then gets a new UUID. Each type takes `key` and `expect` too, and `seq`, which is ignored so that
+    /// what [`Event::to_json_line`](crate::Event::to_json_line) prints can be read again.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the field and the byte, if the line is not
+    /// JSON, misses a field, has one that its type does not take, or has one of the wrong type; if a
+    /// `conversation_id` or `key` holds a lone surrogate; if an `extra` names a field of the original's
+    /// model; or if an array is empty or longer than [`MAX_BATCH_EVENTS`](crate::MAX_BATCH_EVENTS).
+    ///
+    /// ```
+    /// use aral_store::Mutation;
+    /// let line = br#"{"type":"add_message","conversation_id":"c1","content":"hi","key":"k1"}"#;
+    /// let mutations = Mutation::from_json_line(line)?;
+    /// assert_eq!(mutations, [Mutation::add_message("c1", "hi").key("k1")]);
+    ///
+    /// let error = Mutation::from_json_line(br#"{"type":"clear","conversation_id":"c1","titel":""}"#);
+    /// assert!(error.unwrap_err().message().contains("titel"));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn from_json_line(line: &[u8]) -> Result<Vec<Self>> {
+        let read = || {
+            let mut reader = Reader::new(line)?;
+            let mut mutations = Vec::new();
+            if reader.peek() == Some(b'[') {
+                reader.elements(|reader| {
+                    if mutations.len() >= MAX_BATCH_EVENTS {
+                        return Err(reader.fail(format!("a batch of more than {MAX_BATCH_EVENTS} mutations")));
+                    }
+                    mutations.push(mutation(reader)?);
+                    Ok(())
+                })?;
+            } else {
+                mutations.push(mutation(&mut reader)?);
+            }
+            reader.end()?;
+            Ok(mutations)
+        };
+        let mutations = read().map_err(JsonError::into_invalid)?;
+        if mutations.is_empty() {
+            return Err(Error::invalid("a batch without mutations"));
+        }
+        Ok(mutations)
+    }
+}
+
+fn mutation(reader: &mut Reader<'_>) -> std::result::Result<Mutation, JsonError> {
+    reader.peek();
+    let start = reader.offset();
+    let mut fields = Fields::read(reader, &OBJECT_FIELDS)?;
+    let kind = fields.unicode("type")?.ok_or_else(|| fields.missing("type"))?;
+    let conversation_id = fields.unicode("conversation_id")?;
+    let key = fields.unicode("key")?;
+    let expect = fields.unsigned("expect")?;
+    fields.unsigned("seq")?;
+    let Some(operation) = operation(&kind, &mut fields)? else {
+        return Err(JsonError::new(start, format!("\"type\": {kind:.60?} is not a known one")));
+    };
+    fields.none_left()?;
+    let creates = matches!(operation, Operation::CreateConversation(_));
+    let conversation_id = match conversation_id {
+        Some(id) => id,
+        None if creates => String::new(),
+        None => return Err(fields.missing("conversation_id")),
+    };
+    Ok(Mutation { conversation_id, operation, key, expect })
+}
+
+/// The operation of this type; `None` if there is no such type.
+fn operation(kind: &str, fields: &mut Fields) -> std::result::Result<Option<Operation>, JsonError> {
+    let required = |fields: &mut Fields, key| fields.text(key)?.ok_or_else(|| fields.missing(key));
+    Ok(Some(match kind {
+        "create_conversation" => Operation::CreateConversation(NewConversation {
+            title: fields.text("title")?,
+            metadata: fields.object("metadata")?.unwrap_or_default(),
+            created_at: fields.time("created_at")?,
+            extra: extra(fields, &CONVERSATION_FIELDS)?,
+        }),
+        "add_message" => Operation::AddMessage(NewMessage {
+            content: required(fields, "content")?,
+            role: fields.text("role")?.unwrap_or_else(|| Text::from("user")),
+            id: fields.text("id")?,
+            created_at: fields.time("created_at")?,
+            metadata: fields.object("metadata")?.unwrap_or_default(),
+            extra: extra(fields, &MESSAGE_FIELDS)?,
+        }),
+        "add_action" => Operation::AddAction(NewAction {
+            action_type: required(fields, "action_type")?,
+            data: fields.object("data")?.unwrap_or_default(),
+            id: fields.text("id")?,
+            created_at: fields.time("created_at")?,
+            metadata: fields.object("metadata")?.unwrap_or_default(),
+            extra: extra(fields, &ACTION_FIELDS)?,
+        }),
+        "set_title" => Operation::SetTitle(required(fields, "title")?),
+        "set_metadata" => {
+            let metadata = fields.object("metadata")?;
+            Operation::SetMetadata(metadata.ok_or_else(|| fields.missing("metadata"))?)
+        }
+        "edit_message" => Operation::EditMessage {
+            message_id: required(fields, "message_id")?,
+            edit: Edit { content: fields.text("content")?, metadata: fields.object("metadata")? },
+        },
+        "remove_message" => Operation::RemoveMessage(required(fields, "message_id")?),
+        "remove_action" => Operation::RemoveAction(required(fields, "action_id")?),
+        "clear" => Operation::Clear,
+        "remove_conversation" => Operation::RemoveConversation,
+        _ => return Ok(None),
+    }))
+}
+
+fn extra(fields: &mut Fields, named: &[&str]) -> std::result::Result<JsonObject, JsonError> {
+    let offset = fields.offset("extra");
+    let extra = fields.object("extra")?.unwrap_or_default();
+    check_extra(&extra, named).map_err(|reason| JsonError::new(offset, reason))?;
+    Ok(extra)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn one(line: &str) -> Mutation {
+        let [mutation] = Mutation::from_json_line(line.as_bytes()).unwrap().try_into().unwrap();
+        mutation
+    }
+
+    #[test]
+    fn every_type_is_read() {
+        let object = |text| JsonObject::parse(text).unwrap();
+        let time = "2025-03-13T15:11:33Z".parse().unwrap();
+        let cases = [
+            (r#""type":"create_conversation""#, Operation::CreateConversation(NewConversation::new())),
+            (
+                r#""type":"create_conversation","title":"T","metadata":{"a":1},"created_at":"2025-03-13T15:11:33Z","extra":{"x":1}"#,
+                Operation::CreateConversation(NewConversation {
+                    extra: object(r#"{"x":1}"#),
+                    ..NewConversation::new().title("T").metadata(object(r#"{"a":1}"#)).created_at(time)
+                }),
+            ),
+            (
+                r#""type":"add_message","content":"hi","role":"r","id":"m","created_at":"2025-03-13T15:11:33Z","metadata":{"a":1}"#,
+                Operation::AddMessage(
+                    NewMessage::new("hi").role("r").id("m").created_at(time).metadata(object(r#"{"a":1}"#)),
+                ),
+            ),
+            (
+                r#""type":"add_action","action_type":"t","data":{"d":1},"id":"a""#,
+                Operation::AddAction(NewAction::new("t", object(r#"{"d":1}"#)).id("a")),
+            ),
+            (r#""type":"set_title","title":"""#, Operation::SetTitle(Text::default())),
+            (r#""type":"set_metadata","metadata":{}"#, Operation::SetMetadata(JsonObject::EMPTY)),
+            (
+                r#""type":"edit_message","message_id":"m","content":"new""#,
+                Operation::EditMessage { message_id: Text::from("m"), edit: Edit::content("new") },
+            ),
+            (r#""type":"remove_message","message_id":"m""#, Operation::RemoveMessage(Text::from("m"))),
+            (r#""type":"remove_action","action_id":"a""#, Operation::RemoveAction(Text::from("a"))),
+            (r#""type":"clear""#, Operation::Clear),
+            (r#""type":"remove_conversation""#, Operation::RemoveConversation),
+        ];
+        for (fields, operation) in cases {
+            let plain = Mutation::new("c", operation);
+            assert_eq!(one(&format!("{{{fields},\"conversation_id\":\"c\"}}")), plain, "{fields}");
+            let line = format!("{{\"seq\":9,\"conversation_id\":\"c\",\"key\":\"k\",\"expect\":3,{fields}}}");
+            assert_eq!(one(&line), plain.key("k").expect(3), "{fields}");
+        }
+        assert_eq!(one(r#"{"type":"create_conversation"}"#).conversation_id, "");
+    }
+
+    #[test]
+    fn an_array_is_a_batch_in_order() {
+        let line = br#" [{"type":"clear","conversation_id":"a"}, {"type":"clear","conversation_id":"b"}] "#;
+        let batch = Mutation::from_json_line(line).unwrap();
+        assert_eq!(batch.iter().map(|m| m.conversation_id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    }
+
+    #[test]
+    fn nothing_is_passed_over() {
+        for (line, word) in [
+            ("", "'{'"),
+            ("[]", "without"),
+            ("[[]]", "'{'"),
+            ("7", "'{'"),
+            (r#"{"conversation_id":"c"}"#, "type"),
+            (r#"{"type":1}"#, "type"),
+            (r#"{"type":"shout","conversation_id":"c"}"#, "shout"),
+            (r#"{"type":"clear"}"#, "conversation_id"),
+            (r#"{"type":"clear","conversation_id":"\ud800"}"#, "surrogate"),
+            (r#"{"type":"clear","conversation_id":null}"#, "conversation_id"),
+            (r#"{"type":"clear","conversation_id":"c","content":"x"}"#, "content"),
+            (r#"{"type":"clear","conversation_id":"c","expect":-1}"#, "expect"),
+            (r#"{"type":"clear","conversation_id":"c","key":7}"#, "key"),
+            (r#"{"type":"clear","conversation_id":"c"} x"#, "end"),
+            (r#"{"type":"add_message","conversation_id":"c"}"#, "content"),
+            (r#"{"type":"add_message","conversation_id":"c","content":"x","role":null}"#, "role"),
+            (
+                r#"{"type":"add_message","conversation_id":"c","content":"x","created_at":"now"}"#,
+                "created_at",
+            ),
+            (r#"{"type":"add_message","conversation_id":"c","content":"x","created_at":1}"#, "created_at"),
+            (r#"{"type":"add_message","conversation_id":"c","content":"x","metadata":[]}"#, "metadata"),
+            (r#"{"type":"add_message","conversation_id":"c","content":"x","extra":{"role":1}}"#, "role"),
+            (r#"{"type":"create_conversation","extra":{"messages":[]}}"#, "messages"),
+            (r#"{"type":"add_action","conversation_id":"c"}"#, "action_type"),
+            (r#"{"type":"set_metadata","conversation_id":"c"}"#, "metadata"),
+            (r#"{"type":"remove_action","conversation_id":"c","message_id":"m"}"#, "action_id"),
+        ] {
+            let error = Mutation::from_json_line(line.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(error.message().contains(word), "{line}: {error}");
+        }
+        assert!(Mutation::from_json_line(b"\xff").is_err());
+    }
+}

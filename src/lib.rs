@@ -20,6 +20,8 @@ mod index;
 
 mod snapshot;
 
+mod store;
+
 pub use codec::ExportLine;
 pub use error::{Error, ErrorKind, Place, Result};
 pub use model::{
@@ -28,3 +30,4 @@ pub use model::{
     Messages, Mutation, NewAction, NewConversation, NewMessage, NotWtf8, Operation, Order, Receipt,
     RecoveryReport, Seq, Stats, Summary, Text, Timestamp, TornTail, VerifyReport, Version, Zone,
 };
+pub use store::{Backend, Batch, Clock, IdSource, IdVersion, MessageStore, Options, SyncPolicy};

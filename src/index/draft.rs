@@ -102,6 +102,11 @@ impl Pending {
         self.keys.clear();
     }
 
+    /// The keys that were used.
+    pub(crate) fn into_keys(self) -> HashMap<String, KeyRecord> {
+        self.keys
+    }
+
     /// Takes over the outcome of accepted drafts.
     pub(crate) fn add(&mut self, accepted: Self) {
         self.conversations.extend(accepted.conversations);

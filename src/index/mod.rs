@@ -17,7 +17,7 @@ mod catalog;
 
 pub(crate) use catalog::{Captured, CapturedPlace, Found, Index};
 pub(crate) use draft::{Drafts, Ground, Pending, Prepared, Refusal, Resolved, Sight, Standing, Step};
-pub(crate) use keys::{KEPT_KEYS, KeyRecord};
+pub(crate) use keys::{KEPT_KEYS, KeyRecord, KeyTable};
 pub(crate) use position::{Entry, Position, id_hash};
 pub(crate) use slot::{Base, Body, HeadSource, Lists, Slot};
 

@@ -25,6 +25,7 @@ pub use conversation::{Action, Conversation, Message, Summary};
 pub use event::{Change, Event, Seq, Version};
 pub use json::JsonObject;
 pub use mutation::{Edit, Mutation, NewAction, NewConversation, NewMessage, Operation};
+pub(crate) use page::activity_key;
 pub use page::{Cursor, Messages, Order};
 pub use receipt::{Durability, Receipt};
 pub use report::{CompactionReport, DamagedFile, RecoveryReport, Stats, TornTail, VerifyReport};

@@ -1,0 +1,120 @@
+//! The seam between the handle and whatever keeps the conversations.
+//!
+//! Owns the contract that every backend keeps; `tests/suite/contract.rs` holds each of them to it.
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{
+    Action, CompactionReport, Conversation, Event, Message, Messages, Mutation, Order, Receipt,
+    RecoveryReport, Seq, Stats, Summary, VerifyReport,
+};
+
+/// What keeps conversations: memory, a directory, or, one day, a database or an object store.
+///
+/// Implementations are shared between threads and keep these promises:
+///
+/// - [`append`](Backend::append) is atomic: all mutations happen or none. It returns once the events have
+///   reached what the backend's settings call for, and events become visible in the order of their sequence
+///   numbers, whole batches at a time.
+/// - Reads see whole batches, never wait for a sync, and never go back in time within one handle.
+/// - What cannot be read is an error for the conversation it concerns, and for no other.
+pub trait Backend: Send + Sync + fmt::Debug {
+    /// Carries a batch out as one, and returns a receipt for each mutation.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`MessageStore::batch`](crate::MessageStore::batch).
+    fn append(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>>;
+
+    /// A conversation with everything in it; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if what is kept of it cannot be read.
+    fn conversation(&self, id: &str) -> Result<Option<Conversation>>;
+
+    /// What a list shows of a conversation; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if what is kept of it cannot be read.
+    fn summary(&self, id: &str) -> Result<Option<Summary>>;
+
+    /// What a list shows, at most `limit` conversations of it. Damaged ones are not among them; see
+    /// [`recovery`](Backend::recovery).
+    ///
+    /// # Errors
+    ///
+    /// Those of the backend.
+    fn conversations(&self, order: Order, limit: Option<usize>) -> Result<Vec<Summary>>;
+
+    /// A selection of a conversation's messages, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a conversation or a cursor that is not there; `Corrupt`.
+    fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>>;
+
+    /// A conversation's actions, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a conversation that is not there; `Corrupt`.
+    fn actions(&self, id: &str) -> Result<Vec<Action>>;
+
+    /// Makes everything accepted so far as durable as the backend can.
+    ///
+    /// # Errors
+    ///
+    /// `Failed` from then on, if it could not.
+    fn sync(&self) -> Result<()>;
+
+    /// What opening it found.
+    fn recovery(&self) -> RecoveryReport {
+        RecoveryReport::default()
+    }
+
+    /// How large it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of the backend.
+    fn stats(&self) -> Result<Stats>;
+
+    /// Brings what is kept for reading up to date and drops what that makes superfluous.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where there is nothing of the kind.
+    fn compact(&self) -> Result<CompactionReport> {
+        Err(Error::new(ErrorKind::Unsupported, "this backend keeps no snapshot"))
+    }
+
+    /// Reads everything and says what is wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where there is nothing to read.
+    fn verify(&self) -> Result<VerifyReport> {
+        Err(Error::new(ErrorKind::Unsupported, "this backend keeps no files"))
+    }
+
+    /// The events from a sequence number on that are still kept one by one, each batch whole, and the
+    /// sequence number of the first.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where events are not kept.
+    fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
+        let _ = from;
+        Err(Error::new(ErrorKind::Unsupported, "this backend keeps no events"))
+    }
+
+    /// Ends it: what is accepted is made durable, later calls are refused.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong; it is closed all the same.
+    fn close(&self) -> Result<()>;
+}

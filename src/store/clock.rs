@@ -1,0 +1,68 @@
+//! Where times and ids come from.
+//!
+//! Owns the only calls of the system's clock and random source. Tests put their own in their place.
+
+use std::fmt;
+
+/// Tells the time.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// Microseconds from the Unix epoch.
+    fn now_micros(&self) -> i64;
+}
+
+/// Makes ids up.
+pub trait IdSource: Send + Sync + fmt::Debug {
+    /// An id that no other conversation, message or action has.
+    fn new_id(&self) -> String;
+}
+
+/// Which UUIDs the store makes up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum IdVersion {
+    /// Random ones, as the original's.
+    #[default]
+    V4,
+    /// Ones that sort by time.
+    V7,
+}
+
+/// The system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_micros(&self) -> i64 {
+        now_micros()
+    }
+}
+
+impl IdSource for IdVersion {
+    #[expect(clippy::disallowed_methods, reason = "this module is the way to the random source")]
+    fn new_id(&self) -> String {
+        match self {
+            Self::V4 => uuid::Uuid::new_v4(),
+            Self::V7 => uuid::Uuid::now_v7(),
+        }
+        .to_string()
+    }
+}
+
+/// Microseconds from the Unix epoch by the system's clock; 0 for a clock set before it.
+#[expect(clippy::disallowed_methods, reason = "this module is the way to the clock")]
+pub(crate) fn now_micros() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.ok().and_then(|since| i64::try_from(since.as_micros()).ok()).unwrap_or_default()
+}
+
+/// Sixteen random bytes.
+#[expect(clippy::disallowed_methods, reason = "this module is the way to the random source")]
+pub(crate) fn random_id() -> [u8; 16] {
+    uuid::Uuid::new_v4().into_bytes()
+}
+
+/// A random number other than 0.
+pub(crate) fn random_salt() -> u32 {
+    let [a, b, c, d, ..] = random_id();
+    u32::from_le_bytes([a, b, c, d]).max(1)
+}

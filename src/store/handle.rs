@@ -1,0 +1,406 @@
+//! The public handle.
+//!
+//! Owns the methods that callers use; each puts a mutation together or passes a question on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::backend::Backend;
+use super::batch::Batch;
+use super::options::Options;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{
+    Action, CompactionReport, Conversation, Edit, Event, JsonObject, MAX_BATCH_EVENTS, Message, Messages,
+    Mutation, NewAction, NewConversation, NewMessage, Operation, Order, Receipt, RecoveryReport, Seq, Stats,
+    Summary, Text, VerifyReport,
+};
+
+/// A store of conversations.
+///
+/// Cloning gives another handle to the same store; all of it works through `&self` and from any thread.
+/// When the last handle goes, the store is closed as [`close`](Self::close) does, with nobody to hear of a
+/// failure.
+///
+/// ```
+/// use aral_store::{MessageStore, Messages};
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("data");
+/// let store = MessageStore::open(&path)?;
+/// let receipt = store.add_message("c1", "Hello, world!")?;
+/// assert!(receipt.is_durable());
+/// assert_eq!(store.messages("c1", Messages::last(1))?[0].content, "Hello, world!");
+/// store.close()?;
+/// # Ok::<(), aral_store::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct MessageStore {
+    backend: Arc<dyn Backend>,
+}
+
+impl MessageStore {
+    /// An empty store that lives in memory and ends with the process.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Options::default().in_memory()
+    }
+
+    /// Opens the store in a directory with the default options, making the directory if there is none; see
+    /// [`Options::open`] for what that means and how it can fail.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Options::open`].
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Options::default().open(dir)
+    }
+
+    /// The options to open a store with.
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    /// A handle to any backend.
+    #[must_use]
+    pub fn of_backend(backend: Arc<dyn Backend>) -> Self {
+        Self { backend }
+    }
+
+    /// Carries one mutation out.
+    ///
+    /// When this returns, the mutation is as durable as the receipt says: on the device under
+    /// [`SyncPolicy::Always`](crate::SyncPolicy::Always). A mutation with a key that was used before changes nothing and returns the first
+    /// receipt, whatever version it expects.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for an empty or overlong id, text, object or key; `Conflict` if the conversation exists
+    /// already, has another version than expected, or the key was used for something else; `NotFound` if
+    /// there is no such conversation, message or action; `Corrupt` if the conversation's file cannot be
+    /// read; `ReadOnly`; `NoSpace`, after which the store goes on once there is room; `Failed` once a sync
+    /// has failed; `Closed`. After `NoSpace` and `Io` the text says whether the mutation may show up at the
+    /// next opening.
+    pub fn append(&self, mutation: Mutation) -> Result<Receipt> {
+        let receipts = self.backend.append(vec![mutation])?;
+        receipts
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::new(ErrorKind::Failed, "the backend returned no receipt"))
+    }
+
+    /// Carries several mutations out as one: all of them happen or none, no reader sees a part of them, and
+    /// they survive a crash together or not at all. Returns a receipt for each.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append), for the first mutation that is not possible; `InvalidInput` for a
+    /// batch that is empty or has more than [`MAX_BATCH_EVENTS`] mutations or 256 MiB; `Conflict` if some
+    /// but not all of its keys were used before.
+    pub fn batch(&self, batch: impl Into<Batch>) -> Result<Vec<Receipt>> {
+        let mutations = batch.into().into_mutations();
+        if mutations.is_empty() || mutations.len() > MAX_BATCH_EVENTS {
+            let reason =
+                format!("a batch of {} mutations; it takes 1 to {MAX_BATCH_EVENTS}", mutations.len());
+            return Err(Error::invalid(reason));
+        }
+        self.backend.append(mutations)
+    }
+
+    /// Begins a conversation and returns its receipt, whose `id` is the conversation's: a new UUID.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    ///
+    /// ```
+    /// use aral_store::{MessageStore, NewConversation};
+    /// let store = MessageStore::in_memory();
+    /// let id = store.create_conversation(NewConversation::new().title("Plans"))?.conversation_id;
+    /// assert_eq!(store.summary(&id)?.map(|summary| summary.title), Some("Plans".into()));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn create_conversation(&self, conversation: NewConversation) -> Result<Receipt> {
+        self.append(Mutation::create_conversation("", conversation))
+    }
+
+    /// Begins a conversation with this id.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append); `Conflict` if it exists.
+    pub fn create_conversation_with_id(&self, id: &str, conversation: NewConversation) -> Result<Receipt> {
+        if id.is_empty() {
+            return Err(Error::invalid("a conversation id must not be empty"));
+        }
+        self.append(Mutation::create_conversation(id, conversation))
+    }
+
+    /// Adds a message at the end of a conversation, which begins with it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    ///
+    /// ```
+    /// use aral_store::{MessageStore, NewMessage};
+    /// let store = MessageStore::in_memory();
+    /// let first = store.add_message("c1", "Hi!")?;
+    /// let second = store.add_message("c1", NewMessage::new("Hello.").role("assistant"))?;
+    /// assert_eq!((first.version, second.version), (1, 2));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn add_message(&self, conversation_id: &str, message: impl Into<NewMessage>) -> Result<Receipt> {
+        self.append(Mutation::add_message(conversation_id, message))
+    }
+
+    /// Adds an action at the end of a conversation, which begins with it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    ///
+    /// ```
+    /// use aral_store::{JsonObject, MessageStore, NewAction};
+    /// let store = MessageStore::in_memory();
+    /// let data = JsonObject::parse(r#"{"button_id":"submit"}"#)?;
+    /// let receipt = store.add_action("c1", NewAction::new("button_click", data))?;
+    /// assert_eq!(store.actions("c1")?[0].id, receipt.id);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn add_action(&self, conversation_id: &str, action: NewAction) -> Result<Receipt> {
+        self.append(Mutation::add_action(conversation_id, action))
+    }
+
+    /// Replaces a conversation's title; `""` brings the default one back.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    pub fn set_title(&self, conversation_id: &str, title: impl Into<Text>) -> Result<Receipt> {
+        self.append(Mutation::new(conversation_id, Operation::SetTitle(title.into())))
+    }
+
+    /// Replaces a conversation's metadata.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    pub fn set_metadata(&self, conversation_id: &str, metadata: JsonObject) -> Result<Receipt> {
+        self.append(Mutation::new(conversation_id, Operation::SetMetadata(metadata)))
+    }
+
+    /// Changes the content, the metadata or both of the last message that has this id.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    ///
+    /// ```
+    /// use aral_store::{Edit, MessageStore, Messages};
+    /// let store = MessageStore::in_memory();
+    /// let message = store.add_message("c1", "Helo")?;
+    /// store.edit_message("c1", message.id, Edit::content("Hello"))?;
+    /// assert_eq!(store.messages("c1", Messages::all())?[0].content, "Hello");
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn edit_message(
+        &self,
+        conversation_id: &str,
+        message_id: impl Into<Text>,
+        edit: Edit,
+    ) -> Result<Receipt> {
+        let message_id = message_id.into();
+        self.append(Mutation::new(conversation_id, Operation::EditMessage { message_id, edit }))
+    }
+
+    /// Takes the last message that has this id away.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    pub fn remove_message(&self, conversation_id: &str, message_id: impl Into<Text>) -> Result<Receipt> {
+        self.append(Mutation::new(conversation_id, Operation::RemoveMessage(message_id.into())))
+    }
+
+    /// Takes the last action that has this id away.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    pub fn remove_action(&self, conversation_id: &str, action_id: impl Into<Text>) -> Result<Receipt> {
+        self.append(Mutation::new(conversation_id, Operation::RemoveAction(action_id.into())))
+    }
+
+    /// Takes all messages and actions of a conversation away; its title and metadata stay.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    pub fn clear(&self, conversation_id: &str) -> Result<Receipt> {
+        self.append(Mutation::new(conversation_id, Operation::Clear))
+    }
+
+    /// Ends a conversation. Its file goes at the next compaction; a damaged file is set aside, not deleted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    pub fn remove_conversation(&self, conversation_id: &str) -> Result<Receipt> {
+        self.append(Mutation::new(conversation_id, Operation::RemoveConversation))
+    }
+
+    /// A conversation with everything in it; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, with file and offset, if what is kept of it is not what was written; `Io`.
+    ///
+    /// ```
+    /// use aral_store::MessageStore;
+    /// let store = MessageStore::in_memory();
+    /// store.add_message("c1", "Hi!")?;
+    /// let conversation = store.conversation("c1")?.expect("it has just been made");
+    /// assert_eq!(conversation.title, "Conversation c1");
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
+        self.backend.conversation(id)
+    }
+
+    /// What a list shows of a conversation, without reading its messages; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if its file is known to be damaged.
+    pub fn summary(&self, id: &str) -> Result<Option<Summary>> {
+        self.backend.summary(id)
+    }
+
+    /// All conversations, as a list shows them. Those whose files are damaged are not among them but in
+    /// [`recovery`](Self::recovery).
+    ///
+    /// # Errors
+    ///
+    /// `Closed`.
+    pub fn conversations(&self, order: Order) -> Result<Vec<Summary>> {
+        self.backend.conversations(order, None)
+    }
+
+    /// The first `count` conversations in an order.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`.
+    ///
+    /// ```
+    /// use aral_store::{MessageStore, Order};
+    /// let store = MessageStore::in_memory();
+    /// store.add_message("a", "1")?;
+    /// store.add_message("b", "2")?;
+    /// assert_eq!(store.first_conversations(Order::Activity, 1)?[0].id, "b");
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn first_conversations(&self, order: Order, count: usize) -> Result<Vec<Summary>> {
+        self.backend.conversations(order, Some(count))
+    }
+
+    /// A selection of a conversation's messages, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no such conversation, or no message that the selection's cursor names;
+    /// `Corrupt`, with file and offset; `Io`.
+    ///
+    /// ```
+    /// use aral_store::{MessageStore, Messages};
+    /// let store = MessageStore::in_memory();
+    /// for text in ["one", "two", "three"] {
+    ///     store.add_message("c1", text)?;
+    /// }
+    /// let newest = store.messages("c1", Messages::last(2))?;
+    /// let older = store.messages("c1", Messages::last(2).before(&newest[0].id))?;
+    /// assert_eq!((newest[1].content.as_str(), older[0].content.as_str()), (Some("three"), Some("one")));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn messages(&self, conversation_id: &str, selection: Messages) -> Result<Vec<Message>> {
+        self.backend.messages(conversation_id, &selection)
+    }
+
+    /// A conversation's actions, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no such conversation; `Corrupt`, with file and offset; `Io`.
+    pub fn actions(&self, conversation_id: &str) -> Result<Vec<Action>> {
+        self.backend.actions(conversation_id)
+    }
+
+    /// The events from a sequence number on that the log still holds, each batch whole with the sequence
+    /// number of its first event. What a compaction covered is in the JSON files and no longer here.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt`, `Io`; `Unsupported` where events are not kept.
+    pub fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
+        self.backend.events(from)
+    }
+
+    /// Makes everything accepted so far durable, whatever the sync policy.
+    ///
+    /// When this returns, everything that was accepted before the call survives a power cut.
+    ///
+    /// # Errors
+    ///
+    /// `Failed` from then on, if the device refused.
+    pub fn sync(&self) -> Result<()> {
+        self.backend.sync()
+    }
+
+    /// Writes every conversation that has changed to its JSON file, in the original's layout, and drops the
+    /// log that is covered by them. Reads and appends go on meanwhile.
+    ///
+    /// When this returns, the JSON files hold everything that was accepted before the call, durably. A crash
+    /// at any moment leaves either the old files with the log or the new ones.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if a changed conversation's old file cannot be read; `NoSpace`; `Io`. The log is kept then.
+    pub fn compact(&self) -> Result<CompactionReport> {
+        self.backend.compact()
+    }
+
+    /// Reads every byte of every file, checks every checksum, and says what is wrong where.
+    ///
+    /// # Errors
+    ///
+    /// I/O errors on directories; damage is in the report.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        self.backend.verify()
+    }
+
+    /// How large the store is.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`.
+    pub fn stats(&self) -> Result<Stats> {
+        self.backend.stats()
+    }
+
+    /// What opening the store found: what was replayed, what was cut, what cannot be read.
+    #[must_use]
+    pub fn recovery(&self) -> RecoveryReport {
+        self.backend.recovery()
+    }
+
+    /// Ends the store for all its handles: makes everything durable, seals the log, lets go of the lock.
+    /// Compacts first if the options say so.
+    ///
+    /// When this returns, another process can open the store for writing.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong. The store is closed all the same, and what had been acknowledged as durable stays so.
+    pub fn close(self) -> Result<()> {
+        self.backend.close()
+    }
+}

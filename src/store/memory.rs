@@ -1,0 +1,315 @@
+//! The backend that keeps everything in memory.
+//!
+//! Owns plain lists under one lock. The rules are those of every backend, from the index.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::backend::Backend;
+use super::options::Options;
+use super::prepare::prepare;
+use crate::codec::bytes::to_u64;
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{
+    Drafts, Ground, KeyRecord, KeyTable, Pending, Prepared, Refusal, Resolved, Sight, Standing, Step,
+};
+use crate::model::{
+    Action, Change, Conversation, Durability, Message, Messages, Mutation, Order, Receipt, Seq, Stats,
+    Summary, Text,
+};
+
+/// Conversations in memory.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    options: Options,
+    state: RwLock<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// In the order in which they began.
+    conversations: Vec<Kept>,
+    at: HashMap<String, usize>,
+    keys: KeyTable,
+    next_seq: Seq,
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+struct Kept {
+    conversation: Conversation,
+    last_seq: Seq,
+    /// Of the newest message or action.
+    last_activity: crate::model::Timestamp,
+}
+
+impl Memory {
+    pub(crate) fn new(options: Options) -> Self {
+        Self { options, state: RwLock::new(State { next_seq: 1, ..State::default() }) }
+    }
+
+    fn read(&self) -> Result<RwLockReadGuard<'_, State>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        if state.is_closed { Err(closed()) } else { Ok(state) }
+    }
+
+    fn write(&self) -> Result<RwLockWriteGuard<'_, State>> {
+        let state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state.is_closed { Err(closed()) } else { Ok(state) }
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the store was closed")
+}
+
+fn no_conversation(id: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no conversation {id:?}"))
+}
+
+impl Ground for State {
+    fn standing(&self, id: &str) -> Standing {
+        let Some(kept) = self.kept(id) else { return Standing::default() };
+        Standing {
+            exists: true,
+            version: kept.conversation.version,
+            last_seq: kept.last_seq,
+            messages: to_u64(kept.conversation.messages.len()),
+            actions: to_u64(kept.conversation.actions.len()),
+            damage: None,
+        }
+    }
+
+    fn find_key(&self, key: &str) -> Option<KeyRecord> {
+        self.keys.find(key).cloned()
+    }
+}
+
+impl State {
+    fn kept(&self, id: &str) -> Option<&Kept> {
+        self.at.get(id).and_then(|at| self.conversations.get(*at))
+    }
+
+    /// What a batch looks for by id.
+    fn sights(&self, batch: &[Prepared]) -> HashMap<String, Sight> {
+        let mut sights: HashMap<String, Sight> = HashMap::new();
+        for prepared in batch {
+            if matches!(prepared.step, Step::Ready(_)) {
+                continue;
+            }
+            let sight = sights.entry(prepared.conversation_id.clone()).or_default();
+            let Some(kept) = self.kept(&prepared.conversation_id) else { continue };
+            sight.last_seq = kept.last_seq;
+            match &prepared.step {
+                Step::EditMessage(id, _) | Step::RemoveMessage(id) => {
+                    let places = places(&kept.conversation.messages, |message| message.id == *id);
+                    sight.messages.insert(id.clone(), places.map(|(at, m)| (at, m.clone())).collect());
+                }
+                Step::RemoveAction(id) => {
+                    let places = places(&kept.conversation.actions, |action| action.id == *id);
+                    sight.actions.insert(id.clone(), places.map(|(at, _)| at).collect());
+                }
+                Step::Ready(_) => {}
+            }
+        }
+        sights
+    }
+
+    fn apply(&mut self, resolved: &Resolved, seq: Seq) {
+        let id = &resolved.event.conversation_id;
+        let change = &resolved.event.change;
+        let begins = match change {
+            Change::Create { created_at, .. } => Some(*created_at),
+            Change::AddMessage(message) => Some(message.created_at),
+            Change::AddAction(action) => Some(action.created_at),
+            _ => None,
+        };
+        if let Some(time) = begins.filter(|_| !self.at.contains_key(id)) {
+            self.at.insert(id.clone(), self.conversations.len());
+            let conversation = Conversation::new(id, time);
+            self.conversations.push(Kept { conversation, last_seq: seq, last_activity: time });
+        }
+        if matches!(change, Change::Remove) {
+            if let Some(at) = self.at.remove(id) {
+                self.conversations.remove(at);
+                self.at.values_mut().filter(|other| **other > at).for_each(|other| *other -= 1);
+            }
+        } else if let Some(kept) = self.at.get(id).and_then(|at| self.conversations.get_mut(*at)) {
+            kept.apply(change, usize::try_from(resolved.at).unwrap_or(usize::MAX));
+            kept.conversation.version = resolved.version;
+            kept.last_seq = seq;
+        }
+        self.next_seq = seq + 1;
+    }
+}
+
+fn places<T>(list: &[T], is_meant: impl Fn(&T) -> bool) -> impl Iterator<Item = (u64, &T)> {
+    (0..).zip(list).filter(move |(_, item)| is_meant(item))
+}
+
+impl Kept {
+    fn apply(&mut self, change: &Change, at: usize) {
+        let conversation = &mut self.conversation;
+        match change {
+            Change::Create { title, created_at, metadata, extra } => {
+                conversation.title = title.clone();
+                conversation.created_at = *created_at;
+                conversation.metadata = metadata.clone();
+                conversation.extra = extra.clone();
+            }
+            Change::SetTitle(title) => {
+                let default = || Conversation::default_title(&conversation.id);
+                conversation.title = if title.is_empty() { default() } else { title.clone() };
+            }
+            Change::SetMetadata(metadata) => conversation.metadata = metadata.clone(),
+            Change::AddMessage(message) => {
+                self.last_activity = message.created_at;
+                conversation.messages.push(message.clone());
+            }
+            Change::EditMessage(message) => {
+                if let Some(old) = conversation.messages.get_mut(at) {
+                    *old = message.clone();
+                }
+            }
+            Change::RemoveMessage(_) => {
+                conversation.messages.remove(at);
+            }
+            Change::AddAction(action) => {
+                self.last_activity = action.created_at;
+                conversation.actions.push(action.clone());
+            }
+            Change::RemoveAction(_) => {
+                conversation.actions.remove(at);
+            }
+            Change::Clear => {
+                conversation.messages.clear();
+                conversation.actions.clear();
+            }
+            Change::Remove => {}
+        }
+    }
+
+    fn summary(&self) -> Summary {
+        let conversation = &self.conversation;
+        Summary {
+            id: conversation.id.clone(),
+            title: conversation.title.clone(),
+            created_at: conversation.created_at,
+            messages: to_u64(conversation.messages.len()),
+            actions: to_u64(conversation.actions.len()),
+            version: conversation.version,
+            last_activity: self.last_activity,
+            last_seq: self.last_seq,
+        }
+    }
+}
+
+/// The receipt of a key's first use.
+pub(crate) fn known_receipt(record: &KeyRecord, durability: Durability) -> Receipt {
+    Receipt {
+        seq: record.seq,
+        conversation_id: record.conversation_id.to_string(),
+        id: Text::from_wtf8(record.id.to_vec()).unwrap_or_default(),
+        version: record.version,
+        durability,
+    }
+}
+
+/// The receipts of a batch whose first event has this sequence number.
+pub(crate) fn receipts(resolved: Vec<Resolved>, first_seq: Seq, durability: Durability) -> Vec<Receipt> {
+    let receipt = |(seq, resolved): (Seq, Resolved)| Receipt {
+        seq,
+        conversation_id: resolved.event.conversation_id,
+        id: resolved.id,
+        version: resolved.version,
+        durability,
+    };
+    (first_seq..).zip(resolved).map(receipt).collect()
+}
+
+/// Puts summaries into an order and keeps the first of them.
+pub(crate) fn arrange(mut summaries: Vec<Summary>, order: Order, limit: Option<usize>) -> Vec<Summary> {
+    if order == Order::Activity {
+        summaries.sort_by_key(|summary| std::cmp::Reverse(crate::model::activity_key(summary)));
+    }
+    summaries.truncate(limit.unwrap_or(usize::MAX));
+    summaries
+}
+
+impl Backend for Memory {
+    fn append(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>> {
+        let prepare = |mutation| prepare(mutation, &*self.options.clock, &*self.options.ids);
+        let batch = batch.into_iter().map(prepare).collect::<Result<Vec<_>>>()?;
+        let mut state = self.write()?;
+        let (pending, sights) = (Pending::default(), state.sights(&batch));
+        let first_seq = state.next_seq;
+        let mut drafts = Drafts::new(&*state, &pending, &sights, first_seq);
+        let resolved = match drafts.resolve(&batch) {
+            Ok(resolved) => resolved,
+            Err(Refusal::Known(known)) => {
+                return Ok(known.iter().map(|record| known_receipt(record, Durability::Process)).collect());
+            }
+            Err(Refusal::Impossible(error)) => return Err(error),
+            Err(Refusal::Stale) => {
+                return Err(Error::new(ErrorKind::Conflict, "the conversation changed meanwhile"));
+            }
+        };
+        for (key, record) in drafts.into_pending().into_keys() {
+            state.keys.insert(&key, record);
+        }
+        for (seq, resolved) in (first_seq..).zip(&resolved) {
+            state.apply(resolved, seq);
+        }
+        Ok(receipts(resolved, first_seq, Durability::Process))
+    }
+
+    fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
+        Ok(self.read()?.kept(id).map(|kept| kept.conversation.clone()))
+    }
+
+    fn summary(&self, id: &str) -> Result<Option<Summary>> {
+        Ok(self.read()?.kept(id).map(Kept::summary))
+    }
+
+    fn conversations(&self, order: Order, limit: Option<usize>) -> Result<Vec<Summary>> {
+        let summaries = self.read()?.conversations.iter().map(Kept::summary).collect();
+        Ok(arrange(summaries, order, limit))
+    }
+
+    fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {
+        let state = self.read()?;
+        let messages = &state.kept(id).ok_or_else(|| no_conversation(id))?.conversation.messages;
+        let find = |id: &Text| Ok(messages.iter().rposition(|message| message.id == *id));
+        let role = |at: usize| Ok(messages.get(at).map(|message| message.role.clone()));
+        let places = super::select::select(messages.len(), selection, &find, &role)?;
+        Ok(places.into_iter().filter_map(|at| messages.get(at).cloned()).collect())
+    }
+
+    fn actions(&self, id: &str) -> Result<Vec<Action>> {
+        let state = self.read()?;
+        state.kept(id).map(|kept| kept.conversation.actions.clone()).ok_or_else(|| no_conversation(id))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.read().map(|_| ())
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        let state = self.read()?;
+        let count = |of: fn(&Conversation) -> usize| {
+            to_u64(state.conversations.iter().map(|kept| of(&kept.conversation)).sum::<usize>())
+        };
+        Ok(Stats {
+            conversations: to_u64(state.conversations.len()),
+            messages: count(|conversation| conversation.messages.len()),
+            actions: count(|conversation| conversation.actions.len()),
+            last_seq: state.next_seq - 1,
+            ..Stats::default()
+        })
+    }
+
+    fn close(&self) -> Result<()> {
+        self.write()?.is_closed = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,31 @@
+//! The store as its users have it.
+//!
+//! Owns the public handle and puts the parts together: the only module that knows them all. Every call goes
+//! through one seam, [`Backend`], of which memory and files are two implementations; callers never see which
+//! one is behind their handle.
+
+mod backend;
+
+mod options;
+
+mod clock;
+
+mod prepare;
+
+mod select;
+
+mod memory;
+
+mod file;
+
+mod registry;
+
+mod handle;
+
+mod batch;
+
+pub use backend::Backend;
+pub use batch::Batch;
+pub use clock::{Clock, IdSource, IdVersion};
+pub use handle::MessageStore;
+pub use options::{Options, SyncPolicy};

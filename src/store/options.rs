@@ -1,0 +1,160 @@
+//! How a store is opened.
+//!
+//! Owns the settings, their defaults and their limits. Settings are data; the file system, the clock and
+//! the source of ids are parts that can be put in beside them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock::{Clock, IdSource, IdVersion, SystemClock};
+use super::file;
+use super::handle::MessageStore;
+use crate::error::Result;
+use crate::vfs::{OsVfs, Vfs};
+
+/// When an accepted mutation is synced to the device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum SyncPolicy {
+    /// Before the call returns; callers at the same time share a sync.
+    #[default]
+    Always,
+    /// Within this time, by a thread of its own. A power cut loses at most what was accepted since; a kill
+    /// of the process loses nothing.
+    Interval(Duration),
+    /// When the operating system likes, or when [`sync`](crate::MessageStore::sync) is called. A power cut
+    /// loses what was not synced; a kill of the process loses nothing.
+    Os,
+}
+
+/// What a store is opened with.
+///
+/// ```
+/// use aral_store::{IdVersion, MessageStore, SyncPolicy};
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path();
+/// let store = MessageStore::options().sync(SyncPolicy::Os).ids(IdVersion::V7).compact_on_close().open(path)?;
+/// store.close()?;
+/// # Ok::<(), aral_store::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until a store is opened with them"]
+pub struct Options {
+    pub(crate) sync: SyncPolicy,
+    pub(crate) segment_bytes: u64,
+    pub(crate) first_segment_bytes: u64,
+    pub(crate) compact_above: Option<u64>,
+    pub(crate) compacts_on_close: bool,
+    pub(crate) is_read_only: bool,
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            sync: SyncPolicy::Always,
+            segment_bytes: 16 << 20,
+            first_segment_bytes: 256 << 10,
+            compact_above: Some(64 << 20),
+            compacts_on_close: false,
+            is_read_only: false,
+            vfs: Arc::new(OsVfs),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(IdVersion::V4),
+        }
+    }
+}
+
+impl Options {
+    /// When mutations are synced; [`SyncPolicy::Always`] by default.
+    pub fn sync(mut self, policy: SyncPolicy) -> Self {
+        self.sync = policy;
+        self
+    }
+
+    /// How many bytes a log segment is made for; 16 MiB by default, 64 KiB at least, 1 GiB at most. One
+    /// batch that is larger gets a segment of its own size.
+    pub fn segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes = bytes.clamp(64 << 10, 1 << 30);
+        self.first_segment_bytes = self.first_segment_bytes.min(self.segment_bytes);
+        self
+    }
+
+    /// How many bytes the first segment of an opening is made for, so that short openings take little
+    /// space; 256 KiB by default, 8 KiB at least. Each next segment is four times as long.
+    pub fn first_segment_bytes(mut self, bytes: u64) -> Self {
+        self.first_segment_bytes = bytes.clamp(8 << 10, self.segment_bytes);
+        self
+    }
+
+    /// Compacts in the background once the log has more bytes than this and than the JSON files have;
+    /// 64 MiB by default.
+    pub fn compact_above(mut self, bytes: u64) -> Self {
+        self.compact_above = Some(bytes);
+        self
+    }
+
+    /// Never compacts but when told to.
+    pub fn compact_manually(mut self) -> Self {
+        self.compact_above = None;
+        self
+    }
+
+    /// Compacts when the store is closed, so that the JSON files are complete afterwards.
+    pub fn compact_on_close(mut self) -> Self {
+        self.compacts_on_close = true;
+        self
+    }
+
+    /// Opens for reading only: takes no lock, writes nothing, and works beside a writing process and on a
+    /// read-only file system. It shows the store as it is at the opening.
+    pub fn read_only(mut self) -> Self {
+        self.is_read_only = true;
+        self
+    }
+
+    /// Which UUIDs are made up where a caller gives no id; [`IdVersion::V4`] by default.
+    pub fn ids(mut self, ids: impl IdSource + 'static) -> Self {
+        self.ids = Arc::new(ids);
+        self
+    }
+
+    /// Where times come from; the system's clock by default.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Which file system is used; the operating system's by default.
+    pub fn vfs(mut self, vfs: Arc<dyn Vfs>) -> Self {
+        self.vfs = vfs;
+        self
+    }
+
+    /// Opens the store in a directory, making the directory if there is none.
+    ///
+    /// A directory that the Python original wrote is opened as it is. In one process every opening of the
+    /// same directory for writing shares one store, which has the first one's options.
+    ///
+    /// When this returns, what the store shows is durable; see
+    /// [`recovery`](crate::MessageStore::recovery) for what was found.
+    ///
+    /// # Errors
+    ///
+    /// `Locked` if another process writes to it; `Corrupt` if durable bytes of the log or the checkpoint
+    /// are damaged or missing (nothing has been changed then); `UnsupportedFormat` for a newer format;
+    /// `ReadOnly`, `NoSpace` and `Io` as the system says. For reading, `NotFound` if there is no directory.
+    /// A damaged conversation file is no error here.
+    pub fn open(self, dir: impl AsRef<Path>) -> Result<MessageStore> {
+        file::open(dir.as_ref(), self).map(MessageStore::of_backend)
+    }
+
+    /// Makes an empty store in memory, with these options' clock and ids.
+    #[must_use]
+    pub fn in_memory(self) -> MessageStore {
+        MessageStore::of_backend(Arc::new(super::memory::Memory::new(self)))
+    }
+}

@@ -129,9 +129,10 @@ impl Rule {
     fn matches(&self, call: Call, paths: &[&Path]) -> bool {
         self.call.is_none_or(|wanted| wanted == call)
             && self.fault.applies_to(call)
-            && self.path_has.as_ref().is_none_or(|part| {
-                paths.iter().any(|path| path.to_string_lossy().contains(part.as_str()))
-            })
+            && self
+                .path_has
+                .as_ref()
+                .is_none_or(|part| paths.iter().any(|path| path.to_string_lossy().contains(part.as_str())))
     }
 }
 
@@ -330,9 +331,7 @@ impl VfsFile for FaultFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         match self.shared.next(Call::Write, &[&self.path]) {
-            Some(Fault::ShortWrite(limit)) => {
-                self.inner.write_at(&bytes[..part(bytes.len(), limit)], offset)
-            }
+            Some(Fault::ShortWrite(limit)) => self.inner.write_at(&bytes[..part(bytes.len(), limit)], offset),
             Some(Fault::PartThenErrno(limit, number)) => {
                 self.inner.write_at(&bytes[..bytes.len().min(limit)], offset)?;
                 Err(error(number))

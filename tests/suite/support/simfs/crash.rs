@@ -130,10 +130,18 @@ impl Crash<'_> {
             }
             Policy::Free => free(),
             Policy::Mostly => {
-                if self.choice.pick(8) > 0 { high } else { low + self.choice.pick(high - low + 1) }
+                if self.choice.pick(8) > 0 {
+                    high
+                } else {
+                    low + self.choice.pick(high - low + 1)
+                }
             }
             Policy::Rarely => {
-                if self.choice.pick(8) > 0 { low } else { low + self.choice.pick(high - low + 1) }
+                if self.choice.pick(8) > 0 {
+                    low
+                } else {
+                    low + self.choice.pick(high - low + 1)
+                }
             }
         };
         applied.clamp(low, high)
@@ -183,9 +191,7 @@ impl Crash<'_> {
             }
             let survivor = match &**node {
                 Node::File(file) if file.is_settled() => Arc::clone(node),
-                Node::File(file) => {
-                    Arc::new(Node::File(FileNode::settled(self.file(file), file.modified)))
-                }
+                Node::File(file) => Arc::new(Node::File(FileNode::settled(self.file(file), file.modified))),
                 Node::Dir(dir) => {
                     let survivor = if dir.pending.is_empty() { Arc::clone(node) } else { self.dir(dir) };
                     if let Node::Dir(dir) = &*survivor {
@@ -233,10 +239,9 @@ impl Crash<'_> {
             }
             let ops: Vec<u64> = versions.iter().map(|version| version.op).collect();
             let picked = self.pick(policy, &ops, low, high);
-            let old = picked.checked_sub(2).map_or_else(
-                || file.durable.sector(*number),
-                |before| versions[before].bytes.clone(),
-            );
+            let old = picked
+                .checked_sub(2)
+                .map_or_else(|| file.durable.sector(*number), |before| versions[before].bytes.clone());
             let sector = match picked.checked_sub(1) {
                 None => self.unwritten(*number, versions, old),
                 Some(last) => self.torn(old, &versions[last].bytes),

@@ -80,8 +80,11 @@ impl Vfs for SimFs {
         let state = self.alive()?;
         let id = state.resolve(path)?;
         if state.is_dir(id) {
-            // The real one opens a directory for reading and then finds that it is no regular file.
-            return Err(error(if access == Access::Read { errno::EINVAL } else { errno::EISDIR }));
+            // The real one can open a directory for reading, and only then finds that it is no regular file.
+            return Err(match access {
+                Access::Read => io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"),
+                Access::ReadWrite => error(errno::EISDIR),
+            });
         }
         drop(state);
         Ok(self.file(path, id, access))

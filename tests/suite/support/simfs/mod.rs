@@ -78,12 +78,7 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            order: Order::Strict,
-            tear: Tear::Never,
-            unwritten: Unwritten::Zeros,
-            maps: Maps::Refused,
-        }
+        Self { order: Order::Strict, tear: Tear::Never, unwritten: Unwritten::Zeros, maps: Maps::Refused }
     }
 }
 

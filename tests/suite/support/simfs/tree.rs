@@ -178,11 +178,15 @@ impl State {
         let (to_dir, to_name) = self.parent(to)?;
         let node = self.lookup(from_dir, &from_name)?.ok_or_else(|| error(errno::ENOENT))?;
         let target = self.lookup(to_dir, &to_name)?;
+        let (from_parts, to_parts) = (parts(from)?, parts(to)?);
+        if self.is_dir(node) && is_below(&to_parts, &from_parts) {
+            return Err(error(errno::EINVAL));
+        }
+        if is_below(&from_parts, &to_parts) {
+            return Err(error(errno::ENOTEMPTY));
+        }
         if target == Some(node) {
             return Ok(());
-        }
-        if self.is_dir(node) && starts_with(&parts(to)?, &parts(from)?) {
-            return Err(error(errno::EINVAL));
         }
         if let Some(target) = target {
             self.may_replace(node, target)?;
@@ -284,6 +288,6 @@ pub(crate) fn parts(path: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn starts_with(names: &[String], start: &[String]) -> bool {
+fn is_below(names: &[String], start: &[String]) -> bool {
     names.len() > start.len() && names.starts_with(start)
 }

@@ -5,6 +5,7 @@
 mod conformity;
 mod faults;
 mod names;
+mod random;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -104,8 +105,8 @@ fn a_torn_sector_is_reached_only_if_asked_for() {
         let (fs, file) = prepared(Settings { tear, ..Settings::default() }, 512);
         write_all_at(&*file, &[1; 512], 0).unwrap();
         let is_torn = |bytes: &Option<Vec<u8>>| {
-            let ones = bytes.as_ref().unwrap().iter().filter(|byte| **byte == 1).count();
-            (1..512).contains(&ones)
+            let bytes = bytes.as_ref().unwrap();
+            bytes.contains(&0) && bytes.contains(&1)
         };
         assert_eq!(every_state(&fs, "/f").iter().any(is_torn), torn_expected);
         assert_eq!(sampled_states(&fs, "/f", 500).iter().any(is_torn), torn_expected);
@@ -270,7 +271,7 @@ fn the_same_choices_give_the_same_state() {
         assert_eq!(read(), read());
     }
     let mut source = Bytes::new(&[1, 2, 3]);
-    assert_eq!([source.pick(1), source.pick(300), source.pick(2), source.pick(9)], [0, 258 % 300, 1, 0]);
+    assert_eq!([source.pick(1), source.pick(300), source.pick(2), source.pick(9)], [0, 258, 1, 0]);
 }
 
 #[test]

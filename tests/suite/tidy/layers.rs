@@ -2,8 +2,8 @@
 //!
 //! Owns the table of edges, which is the same as in ARCHITECTURE.md; a new edge is a decision, not a detail.
 
-use super::Finding;
 use super::source::{Comments, blanked, is_word};
+use super::{Finding, is_rust};
 
 /// Every layer of `src` with the layers that it may name.
 const LAYERS: [(&str, &[&str]); 8] = [
@@ -21,7 +21,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 const PROGRAMS: &str = "src/bin/";
 
 pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
-    let Some(inside) = path.strip_prefix("src/").filter(|_| path.ends_with(".rs")) else { return Vec::new() };
+    let Some(inside) = path.strip_prefix("src/").filter(|_| is_rust(path)) else { return Vec::new() };
     if path.starts_with(PROGRAMS) {
         return reaches_in(path, text);
     }

@@ -7,7 +7,7 @@ use super::Finding;
 /// Relative links lead to something that is there. Links to other sites, and places inside the same file,
 /// are not followed, nor is what looks like a link inside code.
 pub(super) fn links_resolve(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
-    if !path.ends_with(".md") {
+    if Path::new(path).extension().is_none_or(|extension| extension != "md") {
         return Vec::new();
     }
     let mut findings = Vec::new();

@@ -1,7 +1,7 @@
 //! The rules of a Rust file.
 
-use super::Finding;
 use super::source::{Comments, blanked, lines_with_word};
+use super::{Finding, is_rust};
 
 /// The most lines of a file of the product, its tests included.
 const MAX_FILE: usize = 400;
@@ -16,10 +16,6 @@ const LONG: [(&str, &str); 0] = [];
 const UNCHECKED: [(&str, &str); 1] = [("src/vfs/os.rs", "a memory map cannot be had without it")];
 
 const NAMES_OF_DRAWERS: [&str; 6] = ["util", "utils", "common", "helpers", "helper", "types"];
-
-fn is_rust(path: &str) -> bool {
-    path.ends_with(".rs")
-}
 
 fn found(path: &str, lines: impl IntoIterator<Item = usize>, what: &str) -> Vec<Finding> {
     lines.into_iter().map(|line| Finding::new(path, line, what)).collect()

@@ -114,6 +114,39 @@ fn a_torn_sector_is_reached_only_if_asked_for() {
 }
 
 #[test]
+fn a_torn_sector_begins_with_the_new_bytes_and_ends_with_those_before_them() {
+    let (fs, file) = prepared(Settings { tear: Tear::Sometimes, ..Settings::default() }, 512);
+    for value in 1..=3 {
+        write_all_at(&*file, &[value; 512], 0).unwrap();
+    }
+    let ends = |bytes: Option<Vec<u8>>| bytes.map(|bytes| (bytes[0], bytes[511])).unwrap();
+    let expected = BTreeSet::from([(0, 0), (1, 0), (1, 1), (2, 1), (2, 2), (3, 2), (3, 3)]);
+    assert_eq!(every_state(&fs, "/f").into_iter().map(ends).collect::<BTreeSet<_>>(), expected);
+    assert_eq!(sampled_states(&fs, "/f", 1000).into_iter().map(ends).collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn random_crashes_reach_every_prefix_of_the_operations_and_whole_pages() {
+    let (fs, file) = prepared(Settings::default(), 512 * 30);
+    for n in 0..30 {
+        write_all_at(&*file, &[1; 512], n * 512).unwrap();
+    }
+    let states = sampled_states(&fs, "/f", 4000);
+    for kept in 0..=30 {
+        let prefix = [vec![1; 512 * kept], vec![0; 512 * (30 - kept)]].concat();
+        assert!(states.contains(&Some(prefix)), "{kept} operations kept");
+    }
+    let (fs, file) = prepared(Settings::default(), 4096 * 3);
+    write_all_at(&*file, &[1; 4096 * 3], 0).unwrap();
+    let states = sampled_states(&fs, "/f", 1000);
+    for page in 0..3 {
+        let mut only = vec![0; 4096 * 3];
+        only[4096 * page..4096 * (page + 1)].fill(1);
+        assert!(states.contains(&Some(only)), "only page {page} kept");
+    }
+}
+
+#[test]
 fn size_comes_without_data_and_data_without_size() {
     let fs = SimFs::new();
     fs.put("/f", b"old");
@@ -122,6 +155,16 @@ fn size_comes_without_data_and_data_without_size() {
     let states = every_state(&fs, "/f");
     let expected = [&b"old"[..], b"oldnew", b"old\0\0\0"].map(|bytes| Some(bytes.to_vec()));
     assert_eq!(states, BTreeSet::from(expected));
+    // Data without its size is gone: a file that grows again has zeros there.
+    let mut all = Exhaustive::new();
+    while all.next_round() {
+        let after = fs.crash(&mut all);
+        let file = after.open(Path::new("/f"), OpenMode::ReadWrite).unwrap();
+        if file.metadata().unwrap().len == 3 {
+            file.set_len(6).unwrap();
+            assert_eq!(after.read("/f").unwrap(), b"old\0\0\0");
+        }
+    }
 }
 
 #[test]
@@ -152,6 +195,9 @@ fn an_allocation_is_undone_or_kept_and_reads_as_zeros() {
     let (fs, file) = prepared(Settings { unwritten: Unwritten::Garbage, ..Settings::default() }, 1);
     file.allocate(3).unwrap();
     assert_eq!(every_state(&fs, "/f"), BTreeSet::from([Some(vec![0]), Some(vec![0; 3])]));
+    file.allocate(2000).unwrap();
+    let mut buffer = [9; 5];
+    assert_eq!((file.read_at(&mut buffer, 1998).unwrap(), buffer), (2, [0, 0, 9, 9, 9]));
 }
 
 #[test]

@@ -125,6 +125,34 @@ fn syncing_a_directory_commits_what_the_journal_has_before_it() {
 }
 
 #[test]
+fn a_journal_orders_lengths_among_the_names() {
+    let fs = journaled();
+    fs.put("/f", b"12345");
+    let file = fs.open(Path::new("/f"), OpenMode::ReadWrite).unwrap();
+    create(&fs, "/before");
+    file.set_len(2).unwrap();
+    create(&fs, "/after");
+    let states = |fs: &SimFs| {
+        let mut states = BTreeSet::new();
+        let mut all = Exhaustive::new();
+        while all.next_round() {
+            let after = fs.crash(&mut all);
+            let there = |path| after.read(path).is_some();
+            states.insert((there("/before"), after.read("/f").unwrap().len(), there("/after")));
+        }
+        states
+    };
+    let history = [(false, 5, false), (true, 5, false), (true, 2, false), (true, 2, true)];
+    assert_eq!(states(&fs), BTreeSet::from(history));
+    file.sync().unwrap();
+    assert_eq!(
+        states(&fs),
+        BTreeSet::from([history[2], history[3]]),
+        "the length took along what was before"
+    );
+}
+
+#[test]
 fn a_journal_has_the_data_of_new_blocks_before_the_length() {
     let fs = journaled();
     fs.put("/f", b"");

@@ -29,17 +29,14 @@ impl Finding {
 }
 
 /// Folders of the repository whose text is not ours to keep tidy, or is no text.
-const NOT_OURS: [&str; 9] = [
-    ".git",
-    "target",
-    "data",
-    "fuzz/target",
-    "fuzz/corpus",
-    "fuzz/artifacts",
-    "fuzz/coverage",
-    "tests/golden",
-    "tests/fixtures",
-];
+const NOT_OURS: [&str; 6] =
+    ["data", "fuzz/corpus", "fuzz/artifacts", "fuzz/coverage", "tests/golden", "tests/fixtures"];
+
+/// Whether a folder's text is ours: builds and hidden folders are not, wherever they are.
+fn is_ours(folder: &str) -> bool {
+    let name = folder.rsplit('/').next().unwrap_or_default();
+    !NOT_OURS.contains(&folder) && name != "target" && !name.starts_with('.')
+}
 
 /// Every Rust and Markdown file of the repository, with its text.
 fn repository() -> BTreeMap<String, String> {
@@ -51,7 +48,7 @@ fn repository() -> BTreeMap<String, String> {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
             if path.is_dir() && !path.is_symlink() {
-                if !NOT_OURS.contains(&name.as_str()) {
+                if is_ours(&name) {
                     waiting.push(path);
                 }
             } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "md") {

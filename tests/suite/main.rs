@@ -1,1 +1,12 @@
 //! The tests that need a whole store, in one binary.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod simfs_laws;
+mod support;
+mod tidy;

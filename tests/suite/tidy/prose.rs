@@ -1,0 +1,96 @@
+//! The rules of the documents.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::Finding;
+
+/// Relative links lead to something that is there. Links to other sites, and places inside the same file,
+/// are not followed, nor is what looks like a link inside code.
+pub(super) fn links_resolve(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
+    if Path::new(path).extension().is_none_or(|extension| extension != "md") {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    let mut in_code = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        if line.trim_start().starts_with("```") {
+            in_code = !in_code;
+        }
+        if in_code {
+            continue;
+        }
+        for target in targets(&without_code(line)) {
+            let file = target.split('#').next().unwrap_or_default();
+            if file.is_empty() || target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            let resolved = Path::new(path).parent().map(|dir| normal(&dir.join(file)));
+            match resolved.flatten() {
+                Some(found) if exists(&found) => {}
+                Some(_) | None => findings.push(Finding::new(path, number, format!("no `{target}`"))),
+            }
+        }
+    }
+    findings
+}
+
+/// The path without its dots; `None` if it leads out of the repository.
+fn normal(path: &Path) -> Option<String> {
+    let mut clean = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => {
+                if !clean.pop() {
+                    return None;
+                }
+            }
+            Component::CurDir => {}
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(clean.to_string_lossy().into_owned())
+}
+
+fn without_code(line: &str) -> String {
+    line.split('`').step_by(2).collect::<Vec<_>>().join("`")
+}
+
+/// What the links and reference definitions of a line point at.
+fn targets(line: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in line.match_indices("](") {
+        let rest = &line[at + 2..];
+        let end = rest.find([')', ' ']).unwrap_or(rest.len());
+        found.push(rest[..end].trim_matches(['<', '>']).to_owned());
+    }
+    if let Some((label, target)) = line.split_once("]: ")
+        && label.starts_with('[')
+        && !label.starts_with("[^")
+    {
+        found.extend(target.split_whitespace().next().map(str::to_owned));
+    }
+    found
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_found() {
+    let exists = |path: &str| path == "docs/format.md" || path == "README.md";
+    let check = |text: &str| links_resolve("docs/a.md", text, exists).len();
+    for good in [
+        "[a](format.md)",
+        "[a](format.md#x \"title\")",
+        "[a](../README.md)",
+        "[a](#here)",
+        "[a](https://x.y/z)",
+        "`[a](gone.md)`",
+        "```\n[a](gone.md)\n```",
+        "[a]: format.md",
+        "[^1]: a footnote",
+    ] {
+        assert_eq!(check(good), 0, "{good}");
+    }
+    for bad in ["[a](gone.md)", "![a](gone.png)", "[a](../../README.md)", "[a]: gone.md", "[a](/format.md)"] {
+        assert_eq!(check(bad), 1, "{bad}");
+    }
+}

@@ -92,10 +92,8 @@ impl Failure {
             }
             Self::Input(error) => {
                 output::error(&error.to_string());
-                match Exit::of(error.kind()) {
-                    Exit::Usage => Exit::Error,
-                    other => other,
-                }
+                let exit = Exit::of(error.kind());
+                if exit == Exit::Usage { Exit::Error } else { exit }
             }
             Self::Usage(text) => {
                 output::error(&text);

@@ -143,6 +143,7 @@ fn complete(
 }
 
 /// What to do with a file that is there.
+#[derive(Clone, Copy)]
 enum Existing {
     Kept,
     Refused,

@@ -65,7 +65,7 @@ fn run(cli: Cli) -> Exit {
         Command::Export(args) => export::run(&dir, &args),
         Command::Import(args) => import::run(&dir, form, &args),
     };
-    done.unwrap_or_else(|failure| failure.report())
+    done.unwrap_or_else(exit::Failure::report)
 }
 
 /// Where the store is when nobody says so.

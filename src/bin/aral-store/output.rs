@@ -106,7 +106,7 @@ fn escaped(text: &str, is_kept: impl Fn(char) -> bool) -> String {
 }
 
 fn push_escape(out: &mut String, c: char) {
-    out.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
+    out.extend(c.escape_unicode());
 }
 
 /// Rows under a head, each column as wide as its widest cell. The last column is left as it is.

@@ -82,6 +82,7 @@ pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
         ("snapshot_bytes", stats.snapshot_bytes.into()),
         ("epoch", stats.epoch.into()),
         ("index_bytes", stats.index_bytes.into()),
+        ("compaction_error", stats.compaction_error.into()),
     ];
     print_fields(form, fields)?;
     Ok(Exit::Done)

@@ -116,6 +116,7 @@ pub(super) fn weight(mutation: &Mutation) -> usize {
     use aral_store::Operation;
     const FIXED: usize = 256;
     let object = |object: &JsonObject| object.as_json().len();
+    #[expect(clippy::wildcard_enum_match_arm, reason = "an import makes no others")]
     let own = match &mutation.operation {
         Operation::CreateConversation(new) => {
             new.title.as_ref().map_or(0, Text::len) + object(&new.metadata) + object(&new.extra)

@@ -43,7 +43,8 @@ fn the_first_bad_line_stops_it_and_what_came_before_stays() {
         ),
     ] {
         let room = Room::new();
-        let input = [message_line("c", "before").as_bytes(), b"\n", bad, b"\n", message_line("c", "after").as_bytes()];
+        let (before, after) = (message_line("c", "before"), message_line("c", "after"));
+        let input = [before.as_bytes(), b"\n", bad, b"\n", after.as_bytes()];
         let run = room.run_with(&["append"], &input.concat());
         assert_eq!(run.out.lines().count(), 1, "{run:?}");
         let error = run.fails(code);

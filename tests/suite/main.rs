@@ -9,6 +9,8 @@
 
 #[cfg(feature = "cli")]
 mod cli;
+mod fixtures;
 mod simfs_laws;
+
 mod support;
 mod tidy;

@@ -11,7 +11,7 @@ use aral_store::{Conversation, Error, ErrorKind, MessageStore, Order};
 
 use crate::args::{ExportArgs, Target};
 use crate::exit::{Exit, Failure};
-use crate::output;
+use crate::output::{self, count};
 use crate::place;
 use crate::show::no_conversation;
 
@@ -24,7 +24,9 @@ pub(crate) fn run(dir: &Path, args: &ExportArgs) -> Result<Exit, Failure> {
     let store = place::for_reading(dir)?;
     let ids = chosen(&store, &args.conversations)?;
     match args.to {
-        Target::Aral => aral(&store, &args.output, (!args.conversations.is_empty()).then_some(&ids)),
+        Target::Aral => {
+            aral(&store, &args.output, (!args.conversations.is_empty()).then_some(ids.as_slice()))
+        }
         Target::Jsonl if to_stdout => {
             let mut out = BufWriter::new(io::stdout().lock());
             let exit = lines(&store, &ids, &mut out, output::unwritten)?;
@@ -60,9 +62,14 @@ fn has_damage(store: &MessageStore, named: &[String]) -> bool {
     named.is_empty() && !store.recovery().damaged.is_empty()
 }
 
-/// Stands in for the library's own export until it has one.
-fn aral(_store: &MessageStore, _dir: &Path, _ids: Option<&Vec<String>>) -> Result<Exit, Failure> {
-    Err(Error::new(ErrorKind::Unsupported, "export to aral is not there yet").into())
+fn aral(store: &MessageStore, dir: &Path, ids: Option<&[String]>) -> Result<Exit, Failure> {
+    let report = store.export_aral(dir, ids)?;
+    for file in &report.damaged {
+        output::error(&format!("not exported: {}", place::damage(file)));
+    }
+    let text = format!("exported {} to {}", count(report.conversations, "conversation"), dir.display());
+    output::note(&text);
+    Ok(if report.damaged.is_empty() { Exit::Done } else { Exit::Corrupt })
 }
 
 /// Writes a line for every conversation, message and action. What cannot be read is named and left out.
@@ -177,5 +184,5 @@ fn remove(path: &PathBuf) {
 
 fn exists_already(path: &Path) -> Failure {
     let text = "the file exists already and is not overwritten; name another one";
-    Failure::Store(Error::new(ErrorKind::Conflict, text).at(path, None))
+    Failure::Store(Error::invalid(text).at(path, None))
 }

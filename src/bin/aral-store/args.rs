@@ -13,7 +13,7 @@ use crate::output;
 #[derive(Parser, Debug)]
 #[command(name = "aral-store", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    #[arg(short, long, global = true, value_name = "DIR")]
+    #[arg(short, long, global = true, value_name = "DIR", overrides_with = "dir")]
     #[arg(help = "The store's directory; $ARAL_STORE_DIR if not given, else ./data")]
     pub(crate) dir: Option<PathBuf>,
     /// Print results as JSON, one object a line

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::{Room, piped, said};
@@ -103,7 +104,7 @@ fn a_directory_that_may_not_be_entered_is_an_error_with_its_path() {
     use std::os::unix::fs::PermissionsExt;
     let room = Room::new();
     room.run(&["add", "c", "x"]).fine();
-    fs::set_permissions(room.store(), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(room.store(), fs::Permissions::from_mode(0o0)).unwrap();
     let may_enter = fs::read_dir(room.store()).is_ok();
     let runs = [room.run(&["ls"]), room.run(&["add", "c", "y"])];
     fs::set_permissions(room.store(), fs::Permissions::from_mode(0o700)).unwrap();
@@ -146,10 +147,11 @@ fn a_damaged_conversation_hides_no_other_and_is_named_everywhere() {
 fn an_output_that_is_full_is_no_success() {
     let room = Room::new();
     room.run(&["add", "c", "x"]).fine();
-    let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else {
+    if !Path::new("/dev/full").exists() {
         println!("skipped: there is no /dev/full here");
         return;
-    };
+    }
+    let full = fs::File::create("/dev/full").unwrap();
     let child = room.command(&["ls"]).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
     let error = said(child).fails(7);
     assert!(error.contains("standard output"), "{error}");

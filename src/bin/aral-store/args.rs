@@ -246,7 +246,7 @@ pub(crate) fn explain(error: &clap::Error) -> Exit {
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
         .filter(|line| !line.is_empty())
         .collect();
-    let said = said.join(" ");
+    let said = said.join(" ").replace(" tip: ", "; ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);
     let said = if said.starts_with("Keeps the conversations") { "a command is needed" } else { said };
     output::error(&format!("{said}; see aral-store --help"));

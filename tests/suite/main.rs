@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[cfg(feature = "cli")]
+mod cli;
 mod fixtures;
 mod simfs_laws;
 

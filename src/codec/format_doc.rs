@@ -28,7 +28,8 @@ fn example(name: &str) -> Vec<u8> {
 
 #[track_caller]
 fn assert_bytes(name: &str, bytes: &[u8]) {
-    let hex: Vec<_> = bytes.chunks(16).map(|row| row.iter().map(|b| format!("{b:02x} ")).collect::<String>()).collect();
+    let hex: Vec<_> =
+        bytes.chunks(16).map(|row| row.iter().map(|b| format!("{b:02x} ")).collect::<String>()).collect();
     assert!(example(name) == bytes, "{name} is now:\n{}", hex.join("\n"));
 }
 
@@ -47,7 +48,11 @@ fn segment() -> SegmentHeader {
 fn event() -> Event {
     let time = Timestamp::from_wall_micros(1_741_878_693_447_327, Zone::Offset(0)).unwrap();
     let message = Message::new("4ae7d5a2-0b1f-4c5e-8a3e-000000000001", "Hi!", "user", time);
-    Event { conversation_id: "c1".to_owned(), change: Change::AddMessage(message), key: Some("k1".to_owned()) }
+    Event {
+        conversation_id: "c1".to_owned(),
+        change: Change::AddMessage(message),
+        key: Some("k1".to_owned()),
+    }
 }
 
 fn payload() -> Vec<u8> {
@@ -131,8 +136,14 @@ fn the_checkpoint_of_the_document_is_one() {
         created_at: time,
         last_activity: time,
     };
-    let key =
-        KeyEntry { key: "k1", fingerprint: 0x1234_5678, conversation_id: "c1", id: b"m1", seq: 3, version: 2 };
+    let key = KeyEntry {
+        key: "k1",
+        fingerprint: 0x1234_5678,
+        conversation_id: "c1",
+        id: b"m1",
+        seq: 3,
+        version: 2,
+    };
     let head = CheckpointHead {
         store_id: *b"0123456789abcdef",
         epoch: 1,

@@ -10,6 +10,8 @@
 #[cfg(feature = "cli")]
 mod cli;
 mod fixtures;
+mod foreign;
+mod golden;
 mod simfs_laws;
 
 mod support;

@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod contract;
+mod model;
 mod simfs_laws;
 mod support;
 mod tidy;

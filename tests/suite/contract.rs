@@ -8,25 +8,29 @@ use aral_store::{
     NewConversation, NewMessage, Operation, Order, SyncPolicy, Text,
 };
 
-use crate::support::driver::{Driver, Home};
+use crate::support::driver::{self, Driver, Home};
 use crate::support::ops::{self, CONVERSATIONS, Expect, Op, Settings, Step};
-use crate::support::simfs::{SimFs, SplitMix};
+use crate::support::simfs::{self, SimFs, SplitMix};
 
 const SETTINGS: Settings =
     Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
 
+fn fresh() -> SimFs {
+    driver::fresh(simfs::Settings::default())
+}
+
 /// Runs a suite in each home, and once more with a reopening after every operation.
 fn everywhere(program: &[Op]) {
     let dir = tempfile::tempdir().unwrap();
-    let homes = [Home::Memory, Home::Sim(SimFs::new()), Home::Real(dir.path().join("data"))];
+    let homes = [Home::Memory, Home::Sim(fresh()), Home::Real(dir.path().join("data"))];
     for home in homes {
         let name = format!("{home:?}").split('(').next().unwrap_or_default().to_owned();
         run(home, program).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
     }
     let restless: Vec<Op> = program.iter().flat_map(|op| [op.clone(), Op::Reopen]).collect();
-    run(Home::Sim(SimFs::new()), &restless).unwrap();
+    run(Home::Sim(fresh()), &restless).unwrap();
     let compacting: Vec<Op> = program.iter().flat_map(|op| [op.clone(), Op::Compact, Op::Reopen]).collect();
-    run(Home::Sim(SimFs::new()), &compacting).unwrap();
+    run(Home::Sim(fresh()), &compacting).unwrap();
 }
 
 fn run(home: Home, program: &[Op]) -> Result<(), String> {
@@ -86,7 +90,8 @@ fn what_is_not_there_is_not_found() {
     ];
     let mut program: Vec<Op> = operations.iter().map(|operation| change("c1", operation.clone())).collect();
     program.push(append(message("c1", "other", "there is one now")));
-    program.extend(operations.iter().cycle().skip(2).take(3).map(|operation| change("c1", operation.clone())));
+    program
+        .extend(operations.iter().cycle().skip(2).take(3).map(|operation| change("c1", operation.clone())));
     everywhere(&program);
 }
 

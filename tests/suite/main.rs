@@ -8,7 +8,10 @@
 )]
 
 mod contract;
+mod crash;
+mod faults;
 mod model;
+mod rot;
 mod simfs_laws;
 mod support;
 mod tidy;

@@ -6,9 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use crate::support::driver::{Driver, Home};
+use crate::support::driver::{self, Driver, Home};
 use crate::support::ops::{self, Op};
-use crate::support::simfs::{Bytes, SimFs};
+use crate::support::simfs::{Bytes, Settings};
 
 /// The number of cases, from the environment or by default.
 fn cases(default: u32) -> u32 {
@@ -60,5 +60,5 @@ fn a_store_in_memory_does_what_the_oracle_says() {
 
 #[test]
 fn a_store_in_files_does_what_the_oracle_says_through_crashes() {
-    hold(200, || Home::Sim(SimFs::new()));
+    hold(200, || Home::Sim(driver::fresh(Settings::default())));
 }

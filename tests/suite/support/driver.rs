@@ -6,14 +6,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use aral_store::{Durability, ErrorKind, MessageStore, Mutation, Options, SyncPolicy};
+use aral_store::{Durability, ErrorKind, MessageStore, Mutation, Options, Order, SyncPolicy};
 
 use super::check::{self, Checked, done, refused, same};
 use super::files;
 use super::ops::{Op, Settings};
 use super::oracle::Oracle;
-use super::simfs::{SimFs, SplitMix};
+use super::simfs::{self, SimFs, SplitMix};
 use super::sources::Sources;
 
 /// Where a store lives.
@@ -28,20 +29,42 @@ pub(crate) enum Home {
 /// The directory of every store on a simulated file system.
 pub(crate) const DIR: &str = "/home/data";
 
+/// What was promised so far, for whoever looks on from another thread or from within the file system.
+#[derive(Debug, Default)]
+pub(crate) struct Promised {
+    durable: AtomicU64,
+    accepted: AtomicU64,
+}
+
 /// A store, the oracle, and what is known of the past.
 #[derive(Debug)]
 pub(crate) struct Driver {
-    home: Home,
-    settings: Settings,
-    sources: Sources,
+    pub(crate) home: Home,
+    pub(crate) settings: Settings,
+    pub(crate) sources: Sources,
     store: Option<MessageStore>,
     pub(crate) oracle: Oracle,
     /// The states after each batch, oldest first; the last is the present one.
-    history: Vec<Oracle>,
-    /// The event up to which everything survives a power cut, and a kill.
-    durable: u64,
-    accepted: u64,
-    operation: u64,
+    pub(crate) history: Vec<Oracle>,
+    promised: Arc<Promised>,
+    pub(crate) operation: u64,
+}
+
+impl Promised {
+    /// The event up to which everything survives a power cut.
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::SeqCst)
+    }
+
+    /// The event up to which everything survives a kill.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    fn promise(&self, durable: u64, accepted: u64) {
+        self.durable.store(durable, Ordering::SeqCst);
+        self.accepted.store(accepted, Ordering::SeqCst);
+    }
 }
 
 /// The options of a store under test, on the file system of its home.
@@ -70,23 +93,44 @@ pub(crate) fn open(home: &Home, settings: Settings, sources: &Sources) -> aral_s
     }
 }
 
+/// A file system on which a store can be made.
+pub(crate) fn fresh(settings: simfs::Settings) -> SimFs {
+    let fs = SimFs::with(settings);
+    fs.put_dir("/home");
+    fs
+}
+
+/// The state of a store without a past of its own.
+pub(crate) fn adopted(store: &MessageStore) -> Checked<Oracle> {
+    let mut oracle = Oracle::default();
+    for summary in done("a list", store.conversations(Order::Created))? {
+        let conversation = done("a conversation", store.conversation(&summary.id))?;
+        oracle.adopt(conversation.ok_or("a listed conversation does not exist")?, &summary);
+    }
+    oracle.last_seq = done("stats", store.stats())?.last_seq;
+    Ok(oracle)
+}
+
 impl Driver {
     pub(crate) fn new(home: Home, settings: Settings) -> Checked<Self> {
+        Self::watched(home, settings, Arc::default())
+    }
+
+    /// A driver that makes known what it was promised. What the store holds already is taken as given.
+    pub(crate) fn watched(home: Home, settings: Settings, promised: Arc<Promised>) -> Checked<Self> {
         let mut driver = Self {
             home,
             settings,
             sources: Sources::default(),
             store: None,
             oracle: Oracle::default(),
-            history: vec![Oracle::default()],
-            durable: 0,
-            accepted: 0,
+            history: Vec::new(),
+            promised,
             operation: 0,
         };
-        if let Home::Sim(fs) = &driver.home {
-            fs.put_dir("/home");
-        }
         driver.open()?;
+        driver.oracle = adopted(driver.store())?;
+        driver.history.push(driver.oracle.clone());
         Ok(driver)
     }
 
@@ -121,7 +165,7 @@ impl Driver {
             }
             Op::Sync => {
                 done("a sync", self.store().sync())?;
-                self.durable = self.oracle.last_seq;
+                self.all_is_durable();
                 Ok(())
             }
             Op::Compact => self.compact(),
@@ -149,14 +193,16 @@ impl Driver {
         if receipts.iter().any(|receipt| receipt.durability < durability) {
             return Err(format!("less durable than asked for: {receipts:?}"));
         }
-        if receipts.iter().any(aral_store::Receipt::is_durable) {
-            self.durable = self.durable.max(receipts.iter().map(|receipt| receipt.seq).max().unwrap_or(0));
-        }
-        if self.oracle.last_seq > self.accepted {
-            self.accepted = self.oracle.last_seq;
+        if self.oracle.last_seq > self.promised.accepted() {
             self.history.push(self.oracle.clone());
         }
+        let durable = receipts.iter().filter(|receipt| receipt.is_durable()).map(|receipt| receipt.seq).max();
+        self.promised.promise(self.promised.durable().max(durable.unwrap_or(0)), self.oracle.last_seq);
         Ok(())
+    }
+
+    fn all_is_durable(&self) {
+        self.promised.promise(self.oracle.last_seq, self.oracle.last_seq);
     }
 
     fn compact(&mut self) -> Checked {
@@ -165,7 +211,7 @@ impl Driver {
         }
         let report = done("a compaction", self.store().compact())?;
         same("the events that are covered", &report.covered_seq, &self.oracle.last_seq)?;
-        self.durable = self.oracle.last_seq;
+        self.all_is_durable();
         self.check_files()
     }
 
@@ -192,13 +238,18 @@ impl Driver {
         if self.settings.compacts_on_close {
             self.check_files()?;
         }
-        self.durable = self.oracle.last_seq;
+        self.all_is_durable();
         self.open()?;
         let report = self.store().recovery();
         if let Some(torn) = report.torn {
             return Err(format!("an orderly close left a torn tail: {torn:?}"));
         }
         self.check()
+    }
+
+    /// Ends the run in good order.
+    pub(crate) fn close(mut self) -> Checked {
+        self.store.take().map_or(Ok(()), |store| done("closing", store.close()))
     }
 
     fn crash(&mut self, power_cut: Option<u64>) -> Checked {
@@ -217,7 +268,7 @@ impl Driver {
         self.home = Home::Sim(survivor);
         self.store = None;
         self.open()?;
-        let least = if power_cut.is_some() { self.durable } else { self.accepted };
+        let least = if power_cut.is_some() { self.promised.durable() } else { self.promised.accepted() };
         self.settle(least)
     }
 
@@ -233,7 +284,7 @@ impl Driver {
         self.history.truncate(at + 1);
         self.oracle = self.history[at].clone();
         // When an opening returns, what the store shows is durable.
-        (self.durable, self.accepted) = (last_seq, last_seq);
+        self.all_is_durable();
         self.check()
     }
 

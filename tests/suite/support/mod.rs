@@ -4,6 +4,7 @@
 //! Knows only the product's public interface, so that the fuzzers can use it too.
 
 pub(crate) mod check;
+pub(crate) mod crashes;
 pub(crate) mod driver;
 pub(crate) mod faultfs;
 pub(crate) mod files;

@@ -82,11 +82,6 @@ impl IndexFile {
         out.extend_from_slice(b"\n}");
         out
     }
-
-    /// Whether these bytes are what writing the file gives.
-    pub(crate) fn is_written_as(&self, bytes: &[u8]) -> bool {
-        self.write() == bytes
-    }
 }
 
 /// The members of an object without its braces, if it has any.

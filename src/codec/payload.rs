@@ -258,6 +258,15 @@ impl<'a> EventView<'a> {
         Self { conversation: IdView::of(event.conversation_id.as_bytes()), key, change }
     }
 
+    /// The metadata and the unknown fields that the event gives its conversation.
+    pub(crate) fn head(&self) -> Result<(JsonObject, JsonObject), BadPayload> {
+        match self.change {
+            ChangeView::Create { metadata, extra, .. } => Ok((object(metadata), object(extra))),
+            ChangeView::SetMetadata(metadata) => Ok((object(metadata), JsonObject::EMPTY)),
+            _ => Err(BadPayload("the record holds nothing of a conversation's head".to_owned())),
+        }
+    }
+
     /// The event itself.
     pub(crate) fn to_event(self) -> Result<Event, BadPayload> {
         let change = match self.change {

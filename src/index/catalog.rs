@@ -12,7 +12,7 @@ use super::position::Position;
 use super::slot::{Body, HeadSource, Lists, Slot};
 use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry, FileState, KeyEntry};
 use crate::codec::payload::{ChangeView, EventView, IdView};
-use crate::model::{Seq, Summary, Timestamp, Version};
+use crate::model::{Seq, Summary, Timestamp};
 
 /// All conversations.
 #[derive(Clone, Debug)]
@@ -101,15 +101,6 @@ impl Index {
             Some(entry) if entry.state == FileState::Intact => Found::Checkpoint(entry, ordinal),
             Some(entry) => Found::Damaged(entry),
             None => Found::Nothing,
-        }
-    }
-
-    /// The version of a conversation; 0 if there is none.
-    pub(crate) fn version(&self, id: &str) -> Version {
-        match self.find(id) {
-            Found::Slot(slot) => slot.summary.version,
-            Found::Checkpoint(entry, _) => entry.version,
-            Found::Damaged(_) | Found::Nothing => 0,
         }
     }
 
@@ -265,6 +256,21 @@ impl Index {
     /// Stops keeping apart what happens: the compaction came to nothing.
     pub(crate) fn abandon_capture(&mut self) {
         self.records = false;
+    }
+
+    /// Goes over to a checkpoint that covers the same events and knows more files.
+    pub(crate) fn refresh(&mut self, checkpoint: Checkpoint) {
+        for slot in &mut self.slots {
+            if slot.ordinal.is_some() {
+                slot.ordinal = checkpoint.find(&slot.summary.id);
+            }
+        }
+        self.checkpoint = checkpoint;
+    }
+
+    /// Whether the log has said anything about a conversation.
+    pub(crate) fn is_touched(&self, id: &str) -> bool {
+        self.by_id.contains_key(id)
     }
 
     /// Goes over to the checkpoint that a compaction has made of the captured state.

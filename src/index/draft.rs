@@ -228,8 +228,11 @@ impl<'g> Drafts<'g> {
                     format!("the key {key:?} occurs twice in one batch"),
                 ));
             }
-            let record = self.pending.keys.get(key).cloned().or_else(|| self.ground.find_key(key));
-            let Some(record) = record else { continue };
+            // The first use is under way and may still fail; what came of it shows in a moment.
+            if self.pending.keys.contains_key(key) {
+                return Err(Refusal::Stale);
+            }
+            let Some(record) = self.ground.find_key(key) else { continue };
             if record.fingerprint != prepared.fingerprint {
                 let reason =
                     format!("the key {key:?} was used before, by event {}, for something else", record.seq);

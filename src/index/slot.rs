@@ -160,6 +160,11 @@ impl Slot {
         }
     }
 
+    /// A copy without its lists.
+    pub(crate) fn clone_head(&self) -> Self {
+        Self { summary: self.summary.clone(), body: Body::Deferred(Vec::new()), since: Vec::new(), ..*self }
+    }
+
     /// Makes it begin, in place of whatever had its id.
     fn begin(&mut self, time: Timestamp, seq: Seq) {
         *self = Self { exists: true, born: seq, ..Self::absent(&self.summary.id, time) };

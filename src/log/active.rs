@@ -139,14 +139,14 @@ impl Active {
         Ok(())
     }
 
+    /// Makes everything appended so far durable, if it is not.
+    pub(crate) fn sync_if_needed(&mut self) -> Result<(), WriteError> {
+        if self.is_durable() { Ok(()) } else { self.sync() }
+    }
+
     /// Whether everything appended so far is durable.
     pub(crate) fn is_durable(&self) -> bool {
         self.current.as_ref().is_none_or(|current| current.durable == current.written)
-    }
-
-    /// The segment that is appended to.
-    pub(crate) fn segment(&self) -> Option<&Arc<Segment>> {
-        self.current.as_ref().map(|current| &current.segment)
     }
 
     /// Ends the current segment, durably, and begins the next, even if the current one is not full.
@@ -216,9 +216,7 @@ impl Active {
     fn begin_segment(&mut self, least: u64, next_seq: Seq) -> Result<Arc<Segment>, WriteError> {
         // Order: sync the old segment before its successor says how much of it counts. Reversed, a crash
         // leaves a seal over bytes that never reached the disk.
-        if !self.is_durable() {
-            self.sync()?;
-        }
+        self.sync_if_needed()?;
         let previous = self.current.as_ref().map_or(self.previous, Current::as_previous);
         let size = self.next_size.max(least).next_multiple_of(to_u64(DATA_START));
         let header = SegmentHeader {

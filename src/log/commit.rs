@@ -7,7 +7,7 @@
 //! syncs. The shape is raft-engine's write barrier, with the leader's departure guarded, because a leader
 //! that leaves by an error or a panic must not leave its followers waiting (okaywal's did).
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::active::{Active, PendingFrame, WriteError, lay_out};
 use super::segment::Segment;
@@ -24,7 +24,11 @@ pub(crate) trait Client: Send + Sync {
     type State: Send;
 
     /// Shows the records of a group, after the sync if there was one, in order, without the lock.
-    fn apply(&self, records: &[Placed<'_>]);
+    ///
+    /// # Errors
+    ///
+    /// A record that does not fit what the client was shown before: an invariant is broken, the log ends.
+    fn apply(&self, segment: &Arc<Segment>, records: &[Placed<'_>]) -> Result<()>;
 
     /// Everything before `seq` has been shown. Called with the lock.
     fn applied(&self, state: &mut Self::State, seq: Seq);
@@ -51,7 +55,6 @@ pub(crate) struct Log<C: Client> {
     /// Signalled whenever a group is done or taken.
     turn: Condvar,
     active: Mutex<Active>,
-    segments: RwLock<Vec<Arc<Segment>>>,
 }
 
 struct State<S> {
@@ -121,21 +124,9 @@ impl<C: Client> std::fmt::Debug for Log<C> {
 
 impl<C: Client> Log<C> {
     /// Starts where recovery ended.
-    pub(crate) fn new(
-        client: C,
-        state: C::State,
-        active: Active,
-        next_seq: Seq,
-        segments: Vec<Arc<Segment>>,
-    ) -> Self {
+    pub(crate) fn new(client: C, state: C::State, active: Active, next_seq: Seq) -> Self {
         let state = State { client: state, next_seq, forming: Group::default(), is_busy: false, ended: None };
-        Self {
-            client,
-            state: Mutex::new(state),
-            turn: Condvar::new(),
-            active: Mutex::new(active),
-            segments: RwLock::new(segments),
-        }
+        Self { client, state: Mutex::new(state), turn: Condvar::new(), active: Mutex::new(active) }
     }
 
     /// Who is shown the records.
@@ -158,32 +149,6 @@ impl<C: Client> Log<C> {
                 return Ok(Turn { log: self, state });
             }
             state = self.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// The segment with this number, if it is still needed.
-    pub(crate) fn segment(&self, number: u64) -> Option<Arc<Segment>> {
-        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        let at = segments.binary_search_by_key(&number, |segment| segment.header.number).ok()?;
-        segments.get(at).cloned()
-    }
-
-    /// The segments that are still needed, oldest first.
-    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
-        self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Forgets the segments before this number and returns them; their files are the caller's to remove.
-    pub(crate) fn drop_segments(&self, before: u64) -> Vec<Arc<Segment>> {
-        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
-        let count = segments.partition_point(|segment| segment.header.number < before);
-        segments.drain(..count).collect()
-    }
-
-    fn add_segment(&self, segment: &Arc<Segment>) {
-        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
-        if segments.last().is_none_or(|last| last.header.number < segment.header.number) {
-            segments.push(Arc::clone(segment));
         }
     }
 
@@ -214,6 +179,12 @@ impl<C: Client> Log<C> {
         });
         led?;
         result.ok_or_else(|| Error::new(ErrorKind::Failed, "the group before failed"))
+    }
+
+    /// Refuses everything from now on, with this error.
+    pub(crate) fn end(&self, error: Error) {
+        locked(&self.state).ended.get_or_insert(error);
+        self.turn.notify_all();
     }
 
     fn await_departure<'s>(
@@ -270,7 +241,6 @@ impl<C: Client> Log<C> {
         let place =
             active.append(&mut group.buffer, &group.frames, group.must_sync).map_err(|e| (e, false))?;
         if let Some((segment, base)) = place {
-            self.add_segment(&segment);
             let payload_at = |frame: &PendingFrame| frame.start + FRAME_ALIGN;
             let records: Vec<_> = group
                 .frames
@@ -286,13 +256,10 @@ impl<C: Client> Log<C> {
                         .unwrap_or_default(),
                 })
                 .collect();
-            self.client.apply(&records);
+            self.client.apply(&segment, &records).map_err(|error| (WriteError::Fatal(error), false))?;
         }
         let done = Done { is_durable: active.is_durable() };
         act(&mut active).map_err(|e| (e, true))?;
-        if let Some(segment) = active.segment() {
-            self.add_segment(segment);
-        }
         Ok(done)
     }
 
@@ -422,6 +389,11 @@ impl<C: Client> Turn<'_, C> {
     /// The sequence number that the next event will get.
     pub(crate) fn next_seq(&self) -> Seq {
         self.state.next_seq
+    }
+
+    /// Whether there are records that have been accepted and not been shown to the client.
+    pub(crate) fn is_anything_pending(&self) -> bool {
+        self.state.is_busy || !self.state.forming.frames.is_empty()
     }
 
     /// Gives the lock up until a group is done.

@@ -56,11 +56,6 @@ impl Inventory {
         inventory.checkpoints.sort();
         Ok(inventory)
     }
-
-    /// Whether the log has ever held anything.
-    pub(crate) fn is_blank(&self) -> bool {
-        self.segments.is_empty() && self.checkpoints.is_empty()
-    }
 }
 
 fn parse_checkpoint_name(name: &str) -> Option<u64> {

@@ -22,5 +22,5 @@ mod active;
 
 mod commit;
 
-pub(crate) use active::{Active, Limits};
-pub(crate) use commit::{Client, Log, Placed, Turn};
+pub(crate) use active::{Active, Limits, Start};
+pub(crate) use commit::{Client, Log, Placed};

@@ -28,7 +28,9 @@ pub use mutation::{Edit, Mutation, NewAction, NewConversation, NewMessage, Opera
 pub(crate) use page::activity_key;
 pub use page::{Cursor, Messages, Order};
 pub use receipt::{Durability, Receipt};
-pub use report::{CompactionReport, DamagedFile, RecoveryReport, Stats, TornTail, VerifyReport};
+pub use report::{
+    CompactionReport, DamagedFile, ExportReport, RecoveryReport, Stats, TornTail, VerifyReport,
+};
 pub use text::{NotWtf8, Text};
 pub use timestamp::{Timestamp, Zone};
 

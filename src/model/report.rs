@@ -30,6 +30,8 @@ pub struct RecoveryReport {
     /// Conversations whose files were changed from outside while the store was closed. The changes have
     /// been taken in.
     pub changed: Vec<PathBuf>,
+    /// Copies of files that stood in the way of a compaction being completed and were not the store's.
+    pub quarantined: Vec<PathBuf>,
     /// Unfinished files of an interrupted write that were removed; nothing in them had been acknowledged.
     pub removed: Vec<PathBuf>,
 }
@@ -110,6 +112,18 @@ impl VerifyReport {
     pub fn is_sound(&self) -> bool {
         self.damaged.is_empty()
     }
+}
+
+/// What an export wrote.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct ExportReport {
+    /// How many conversations.
+    pub conversations: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// What could not be read and is therefore not in the export.
+    pub damaged: Vec<DamagedFile>,
 }
 
 /// How large a store is.

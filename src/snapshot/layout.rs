@@ -9,10 +9,14 @@ use std::path::{Path, PathBuf};
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::Fingerprint;
 use crate::error::{Error, Result};
+use crate::log::inventory::checkpoint_name;
 use crate::vfs::{self, FileKind, Metadata, OpenMode, Vfs};
 
 /// The longest file of JSON that is read: 8 GiB.
 pub(crate) const MAX_FILE: u64 = 8 << 30;
+
+/// With what the name of a staged file begins.
+pub(crate) const STAGED: &str = ".staged-";
 
 /// The paths of one store.
 #[derive(Clone, Debug)]
@@ -47,23 +51,20 @@ impl Layout {
         self.root.join("log")
     }
 
-    pub(crate) fn staging_root(&self) -> PathBuf {
-        self.log().join("staging")
+    /// A staged conversation: beside the file that it will replace, so that publishing it is a rename within
+    /// one directory, which no file system does by halves.
+    pub(crate) fn staged(&self, epoch: u64, ordinal: usize) -> PathBuf {
+        self.conversations().join(format!("{STAGED}{epoch:016x}-{ordinal:x}"))
     }
 
-    /// Where a compaction puts files until they are published.
-    pub(crate) fn staging(&self, epoch: u64) -> PathBuf {
-        self.staging_root().join(format!("{epoch:016x}"))
-    }
-
-    /// A staged conversation.
-    pub(crate) fn staged(&self, epoch: u64, file_name: &str) -> PathBuf {
-        self.staging(epoch).join(file_name)
-    }
-
-    /// The staged list of conversations. No conversation's file is called this: none is without `.json`.
+    /// The staged list of conversations.
     pub(crate) fn staged_index(&self, epoch: u64) -> PathBuf {
-        self.staging(epoch).join("index")
+        self.root.join(format!("{STAGED}{epoch:016x}-index"))
+    }
+
+    /// The checkpoint of an epoch.
+    pub(crate) fn checkpoint(&self, epoch: u64) -> PathBuf {
+        self.log().join(checkpoint_name(epoch))
     }
 
     /// What was set aside instead of being deleted.

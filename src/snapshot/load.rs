@@ -3,6 +3,7 @@
 //! Owns the check of a file against the checkpoint, the places where a file may be while a compaction is
 //! being published, and what stands in for ids and times that a file leaves out.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::layout::{self, Layout};
@@ -65,17 +66,17 @@ pub(crate) fn lists_of(conversation_id: &str, document: &Document) -> Lists {
     }
 }
 
-/// Reads the file of a conversation that the checkpoint of this epoch describes.
+/// Reads the file of a conversation, which is still `staged` if a compaction is being published.
 ///
 /// # Errors
 ///
 /// `Corrupt` if there is no file with the recorded length and checksum.
-pub(crate) fn load(vfs: &dyn Vfs, layout: &Layout, epoch: u64, entry: &CatalogEntry<'_>) -> Result<Lists> {
+pub(crate) fn load(vfs: &dyn Vfs, layout: &Layout, staged: &Path, entry: &CatalogEntry<'_>) -> Result<Lists> {
     let path = layout.conversation(entry.file_name);
     let mut found = None;
     // A compaction that is being published has the file in one of two places, and may move it from the
     // first to the second between two looks: hence the third.
-    for path in [&path, &layout.staged(epoch, entry.file_name), &path] {
+    for path in [&*path, staged, &*path] {
         let Some((bytes, print)) = layout::read_file(vfs, path)? else { continue };
         if is_same(&print, &entry.file) {
             let document =
@@ -96,7 +97,7 @@ pub(crate) fn is_same(found: &Fingerprint, recorded: &Fingerprint) -> bool {
 }
 
 /// The error for bytes that are not those that were recorded.
-pub(crate) fn not_as_recorded(bytes: &[u8], recorded: &Fingerprint, path: &std::path::Path) -> Error {
+pub(crate) fn not_as_recorded(bytes: &[u8], recorded: &Fingerprint, path: &Path) -> Error {
     if to_u64(bytes.len()) == recorded.len {
         if let Some(at) = rot::flipped_byte(bytes, recorded.crc) {
             return Error::corrupt(path, to_u64(at), "one bit of the file is flipped");
@@ -115,15 +116,15 @@ pub(crate) fn not_as_recorded(bytes: &[u8], recorded: &Fingerprint, path: &std::
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     candidates: Vec<Arc<dyn VfsFile>>,
-    path: std::path::PathBuf,
+    path: PathBuf,
 }
 
 impl OpenFile {
     /// Opens the file wherever it may be.
-    pub(crate) fn open(vfs: &dyn Vfs, layout: &Layout, epoch: u64, file_name: &str) -> Result<Self> {
+    pub(crate) fn open(vfs: &dyn Vfs, layout: &Layout, staged: &Path, file_name: &str) -> Result<Self> {
         let path = layout.conversation(file_name);
         let mut candidates = Vec::new();
-        for path in [&path, &layout.staged(epoch, file_name), &path] {
+        for path in [&*path, staged, &*path] {
             match vfs.open(path, OpenMode::Read) {
                 Ok(file) => candidates.push(file),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -131,6 +132,11 @@ impl OpenFile {
             }
         }
         Ok(Self { candidates, path })
+    }
+
+    /// The file's name in the snapshot.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The bytes of an item.

@@ -14,6 +14,8 @@ pub(crate) mod load;
 
 pub(crate) mod survey;
 
+pub(crate) mod bodies;
+
 pub(crate) mod stage;
 
 pub(crate) mod publish;

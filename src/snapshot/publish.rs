@@ -1,1 +1,168 @@
-//! placeholder
+//! The second half of a compaction: committing, and moving staged files into place.
+//!
+//! Owns the commit point and the roll-forward behind it. The roll-forward is the same after a commit and
+//! after a crash behind one: it goes by the two newest checkpoints, and an older checkpoint is only removed
+//! once everything the newest one says is in place, so its presence says that something may be left to do.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::layout::{self, Layout, looks_like};
+use super::load::is_same;
+use crate::codec::checkpoint::{Checkpoint, Entry, FileState, Fingerprint};
+use crate::error::{Error, Result};
+use crate::model::CompactionReport;
+use crate::vfs::Vfs;
+
+/// Gives the checkpoint its name: the moment from which the staged files count.
+///
+/// When this returns, the checkpoint is durable.
+///
+/// # Errors
+///
+/// I/O errors. After one on the last sync, nobody can tell on which side of the commit a crash would land.
+pub(crate) fn commit(vfs: &dyn Vfs, layout: &Layout, epoch: u64, bytes: &[u8]) -> Result<()> {
+    let path = layout.checkpoint(epoch);
+    let unfinished = path.with_extension("tmp");
+    layout::remove_file(vfs, &unfinished)?;
+    layout::write_file(vfs, &unfinished, bytes)?;
+    // Order: sync the checkpoint, then rename, then sync the directory. Reversed, a crash leaves a
+    // checkpoint's name on bytes that never reached the disk.
+    vfs.rename(&unfinished, &path).map_err(|e| Error::io("rename", &unfinished, e))?;
+    layout::sync_dir(vfs, &layout.log())
+}
+
+/// Moves everything into place that `new` says and `old` does not.
+///
+/// When this returns, the files are as `new` says, durably. Doing it again changes nothing.
+///
+/// # Errors
+///
+/// I/O errors; the staged files and the log are kept, and the next opening goes on.
+pub(crate) fn roll_forward(
+    vfs: &dyn Vfs,
+    layout: &Layout,
+    old: &Checkpoint,
+    new: &Checkpoint,
+    report: &mut CompactionReport,
+) -> Result<()> {
+    let work = Work { vfs, layout, old, epoch: new.head().epoch };
+    for (ordinal, entry) in new.entries().enumerate() {
+        let before = old.find(entry.id).and_then(|ordinal| old.entry(ordinal));
+        if before.is_some_and(|before| before.file == entry.file && before.file_name == entry.file_name) {
+            continue;
+        }
+        let known = before.filter(|before| before.file_name == entry.file_name).map(|before| before.file);
+        let staged = layout.staged(work.epoch, ordinal);
+        let place = layout.conversation(entry.file_name);
+        work.put(&Move { staged, place, print: entry.file, known }, report)?;
+    }
+    if layout::probe(vfs, &layout.conversations())?.is_some() {
+        layout::sync_dir(vfs, &layout.conversations())?;
+    }
+    // Order: the list of conversations after their files, so that a reader of the list finds every file.
+    if let Some(print) = new.head().index_file.filter(|print| old.head().index_file != Some(*print)) {
+        let (staged, place) = (layout.staged_index(work.epoch), layout.index_file());
+        work.put(&Move { staged, place, print, known: old.head().index_file }, report)?;
+        layout::sync_dir(vfs, layout.root())?;
+    }
+    work.remove_ended(new, report)
+}
+
+/// One staged file and where it belongs.
+struct Move {
+    staged: PathBuf,
+    place: PathBuf,
+    /// What it is.
+    print: Fingerprint,
+    /// What the store left in its place.
+    known: Option<Fingerprint>,
+}
+
+struct Work<'w> {
+    vfs: &'w dyn Vfs,
+    layout: &'w Layout,
+    old: &'w Checkpoint,
+    epoch: u64,
+}
+
+impl Work<'_> {
+    /// Renames a staged file to its place; if there is none, it has been renamed before.
+    fn put(&self, step: &Move, report: &mut CompactionReport) -> Result<()> {
+        let Some(metadata) = layout::probe(self.vfs, &step.staged)? else { return Ok(()) };
+        if !looks_like(&metadata, &step.print) {
+            let found = layout::read_file(self.vfs, &step.staged)?;
+            if !found.is_some_and(|(_, print)| is_same(&print, &step.print)) {
+                return Err(Error::corrupt(&step.staged, 0, "a staged file is not as its checkpoint says"));
+            }
+        }
+        self.set_aside_foreign(step, report)?;
+        self.vfs.rename(&step.staged, &step.place).map_err(|e| Error::io("rename", &step.staged, e))
+    }
+
+    /// Copies a file that is about to be replaced and that the store did not leave there.
+    fn set_aside_foreign(&self, step: &Move, report: &mut CompactionReport) -> Result<()> {
+        let Some(metadata) = layout::probe(self.vfs, &step.place)? else { return Ok(()) };
+        let expected = [step.known.as_ref(), Some(&step.print)];
+        if expected.into_iter().flatten().any(|print| looks_like(&metadata, print)) {
+            return Ok(());
+        }
+        let Some((bytes, found)) = layout::read_file(self.vfs, &step.place)? else { return Ok(()) };
+        if expected.into_iter().flatten().any(|print| is_same(&found, print)) {
+            return Ok(());
+        }
+        report.quarantined.push(self.set_aside(&step.place, &bytes)?);
+        Ok(())
+    }
+
+    fn set_aside(&self, place: &Path, bytes: &[u8]) -> Result<PathBuf> {
+        let dir = self.layout.quarantine();
+        if layout::ensure_dir(self.vfs, &dir)? {
+            layout::sync_dir(self.vfs, &self.layout.log())?;
+        }
+        let name = place.file_name().and_then(|name| name.to_str()).unwrap_or("file");
+        // Long names are cut, so that the copy's name stays within what a file system takes.
+        let name: String = name.chars().take(50).collect();
+        let copy = dir.join(format!("{name}.{:016x}-{:08x}", self.epoch, crc32fast::hash(bytes)));
+        layout::remove_file(self.vfs, &copy)?;
+        layout::write_file(self.vfs, &copy, bytes)?;
+        layout::sync_dir(self.vfs, &dir)?;
+        Ok(copy)
+    }
+
+    /// Removes the files of conversations that have ended. A file that is not as the store left it is
+    /// somebody's, and a damaged one may be all there is: those are copied first.
+    fn remove_ended(&self, new: &Checkpoint, report: &mut CompactionReport) -> Result<()> {
+        let kept: HashSet<&str> = new.entries().map(|entry| entry.file_name).collect();
+        let mut removed = 0;
+        for entry in self.old.entries().filter(|entry| !kept.contains(entry.file_name)) {
+            let place = self.layout.conversation(entry.file_name);
+            let Some(metadata) = layout::probe(self.vfs, &place)? else { continue };
+            if entry.file_name.is_empty() {
+                continue;
+            }
+            if !self.is_ours(&entry, &place, &metadata)? {
+                let Some((bytes, _)) = layout::read_file(self.vfs, &place)? else { continue };
+                report.quarantined.push(self.set_aside(&place, &bytes)?);
+            }
+            layout::remove_file(self.vfs, &place)?;
+            removed += 1;
+        }
+        report.removed += removed;
+        if removed > 0 {
+            layout::sync_dir(self.vfs, &self.layout.conversations())?;
+        }
+        Ok(())
+    }
+
+    fn is_ours(&self, entry: &Entry<'_>, place: &Path, metadata: &crate::vfs::Metadata) -> Result<bool> {
+        if entry.state != FileState::Intact {
+            return Ok(false);
+        }
+        if looks_like(metadata, &entry.file) {
+            return Ok(true);
+        }
+        let found = layout::read_file(self.vfs, place)?;
+        Ok(found.is_some_and(|(_, print)| is_same(&print, &entry.file)))
+    }
+}

@@ -1,1 +1,322 @@
-//! placeholder
+//! The first half of a compaction: writing beside the snapshot what it will become.
+//!
+//! Owns which files are written and what the new checkpoint says. Nothing that was there is touched: until
+//! the checkpoint has its name, the staged files are rubbish that the next opening removes.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::bodies::Bodies;
+use super::layout::{self, Layout, STAGED};
+use super::load::{self, OpenFile};
+use super::names::{self, fold, stem};
+use crate::codec::bytes::to_u64;
+use crate::codec::checkpoint::{CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, KeyEntry};
+use crate::codec::document::DocumentWriter;
+use crate::codec::index_file::{IndexFile, read_index};
+use crate::error::{Error, Result};
+use crate::index::{Body, Captured, CapturedPlace, HeadSource, Lists, Slot};
+use crate::log::segment::Segment;
+use crate::model::{CompactionReport, JsonObject, Seq, Text};
+use crate::vfs::{self, OpenMode, Vfs, VfsFile};
+
+/// How many bytes of a file are gathered before they are written.
+const CHUNK: usize = 1 << 20;
+
+/// What a compaction works on.
+#[derive(Debug)]
+pub(crate) struct Plan<'p> {
+    pub(crate) vfs: &'p dyn Vfs,
+    pub(crate) layout: &'p Layout,
+    pub(crate) captured: &'p Captured,
+    /// Where the positions of the captured state point to.
+    pub(crate) segments: &'p [Arc<Segment>],
+    /// The first segment that holds nothing of the captured state.
+    pub(crate) first_segment: u64,
+    pub(crate) covered_seq: Seq,
+    pub(crate) created_unix_micros: i64,
+}
+
+/// What a file is, once it has been written.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    print: Fingerprint,
+}
+
+impl Plan<'_> {
+    fn epoch(&self) -> u64 {
+        self.captured.checkpoint.head().epoch + 1
+    }
+
+    /// Writes and syncs the staged files, and returns the new checkpoint's bytes.
+    ///
+    /// When this returns, the staged files and their names are durable.
+    pub(crate) fn stage(&self, report: &mut CompactionReport) -> Result<Vec<u8>> {
+        let made = layout::ensure_dir(self.vfs, &self.layout.conversations())?;
+        let names = self.file_names()?;
+        let mut builder = CheckpointBuilder::default();
+        let mut listed = Vec::new();
+        for (ordinal, place) in self.captured.order.iter().enumerate() {
+            match place {
+                CapturedPlace::Checkpoint(old) => {
+                    let Some(entry) = self.captured.checkpoint.entry(*old) else { continue };
+                    let is_listed = entry.is_listed || entry.state == FileState::Intact;
+                    builder.entry(&Entry { is_listed, ..entry });
+                    if is_listed {
+                        listed.push(listed_as(&entry));
+                    }
+                }
+                CapturedPlace::Dirty(at) => {
+                    let Some(slot) = self.captured.dirty.get(*at) else { continue };
+                    let file_name = names.get(&*slot.summary.id).cloned().unwrap_or_default();
+                    let written = self.write_conversation(slot, ordinal)?;
+                    builder.entry(&entry_of(slot, &file_name, written.print));
+                    listed.push(Text::from(stem(&file_name)));
+                    report.written += 1;
+                    report.written_bytes += written.print.len;
+                }
+            }
+        }
+        for (key, record) in &self.captured.keys {
+            builder.key(&KeyEntry {
+                key,
+                fingerprint: record.fingerprint,
+                conversation_id: &record.conversation_id,
+                id: &record.id,
+                seq: record.seq,
+                version: record.version,
+            });
+        }
+        let index_file = Some(self.stage_index(listed)?);
+        // Order: sync the directories before the checkpoint is committed. Reversed, a crash leaves a
+        // checkpoint that names files nobody can find.
+        layout::sync_dir(self.vfs, &self.layout.conversations())?;
+        if made || index_file != self.captured.checkpoint.head().index_file {
+            layout::sync_dir(self.vfs, self.layout.root())?;
+        }
+        Ok(builder.finish(&CheckpointHead {
+            epoch: self.epoch(),
+            covered_seq: self.covered_seq,
+            first_segment: self.first_segment,
+            created_unix_micros: self.created_unix_micros,
+            index_file,
+            ..*self.captured.checkpoint.head()
+        }))
+    }
+
+    /// The file name of each dirty conversation: the one it has, or a new one.
+    fn file_names(&self) -> Result<HashMap<String, String>> {
+        let old = &self.captured.checkpoint;
+        let mut names = HashMap::new();
+        let mut nameless = Vec::new();
+        for slot in self.captured.dirty.iter().filter(|slot| slot.exists) {
+            let entry = old.find(&slot.summary.id).and_then(|ordinal| old.entry(ordinal));
+            match entry.filter(|entry| entry.state == FileState::Intact) {
+                Some(entry) => {
+                    names.insert(slot.summary.id.clone(), entry.file_name.to_owned());
+                }
+                None => nameless.push(&slot.summary.id),
+            }
+        }
+        if nameless.is_empty() {
+            return Ok(names);
+        }
+        let dir = self.layout.conversations();
+        let there = self.vfs.read_dir(&dir).map_err(|e| Error::io("list", &dir, e))?;
+        let mut taken: HashSet<String> = there.iter().map(|entry| fold(&entry.name)).collect();
+        taken.extend(old.entries().map(|entry| fold(entry.file_name)));
+        for id in nameless {
+            let name = names::choose(id, &taken);
+            taken.insert(fold(&name));
+            names.insert(id.clone(), name);
+        }
+        Ok(names)
+    }
+
+    /// Writes one conversation's staged file and syncs it.
+    fn write_conversation(&self, slot: &Slot, ordinal: usize) -> Result<Written> {
+        let old = &self.captured.checkpoint;
+        let entry = slot.ordinal.and_then(|ordinal| old.entry(ordinal));
+        let staged_before = self.layout.staged(old.head().epoch, slot.ordinal.unwrap_or_default());
+        let loaded;
+        let lists = match &slot.body {
+            Body::Loaded(lists) => lists,
+            Body::Deferred(_) => {
+                let entry =
+                    entry.ok_or_else(|| Error::invalid("a conversation without a file awaits one"))?;
+                let mut slot = slot.clone();
+                let base = load::load(self.vfs, self.layout, &staged_before, &entry)?;
+                let misfit = |bad: crate::index::Misfit| {
+                    Error::corrupt(&self.layout.conversation(entry.file_name), 0, bad.0)
+                };
+                slot.load(base).map_err(misfit)?;
+                let Body::Loaded(lists) = slot.body else { return Err(Error::invalid("nothing was loaded")) };
+                loaded = lists;
+                &loaded
+            }
+        };
+        let file = match entry {
+            Some(entry) => Some(OpenFile::open(self.vfs, self.layout, &staged_before, entry.file_name)?),
+            None => None,
+        };
+        let bodies = Bodies {
+            conversation_id: &slot.summary.id,
+            created_at: slot.summary.created_at,
+            segments: self.segments,
+            file: file.as_ref(),
+        };
+        let is_canonical = entry.is_some_and(|entry| entry.is_canonical);
+        let mut sink = Sink::create(self.vfs, &self.layout.staged(self.epoch(), ordinal))?;
+        write_document(slot, lists, &bodies, is_canonical, &mut sink)?;
+        sink.finish().map(|print| Written { print })
+    }
+
+    /// Writes the staged list of conversations, unless it would be as it is.
+    fn stage_index(&self, ids: Vec<Text>) -> Result<Fingerprint> {
+        let current = layout::read_file(self.vfs, &self.layout.index_file())?;
+        let recorded = self.captured.checkpoint.head().index_file;
+        // A list that cannot be read loses what else stood in it, but not in silence: publishing sets a file
+        // aside that is not as recorded.
+        let base = current.as_ref().and_then(|(bytes, _)| read_index(bytes).ok()).unwrap_or_default();
+        let bytes = IndexFile::with_ids(base, ids).write();
+        if let Some((old, print)) = current {
+            if old == bytes && recorded.is_some_and(|recorded| load::is_same(&print, &recorded)) {
+                return Ok(recorded.unwrap_or(print));
+            }
+        }
+        let path = self.layout.staged_index(self.epoch());
+        layout::remove_file(self.vfs, &path)?;
+        layout::write_file(self.vfs, &path, &bytes)
+    }
+}
+
+/// How `message_store.json` names an entry: by the stem of its file, which is its id unless that is unsafe.
+fn listed_as(entry: &Entry<'_>) -> Text {
+    Text::from(if entry.file_name.is_empty() { entry.id } else { stem(entry.file_name) })
+}
+
+fn entry_of<'e>(slot: &'e Slot, file_name: &'e str, file: Fingerprint) -> Entry<'e> {
+    let summary = &slot.summary;
+    Entry {
+        id: &summary.id,
+        file_name,
+        title: summary.title.as_wtf8(),
+        note: "",
+        state: FileState::Intact,
+        is_canonical: true,
+        is_listed: true,
+        file,
+        messages: summary.messages,
+        actions: summary.actions,
+        version: summary.version,
+        last_seq: summary.last_seq,
+        created_at: summary.created_at,
+        last_activity: summary.last_activity,
+    }
+}
+
+/// The metadata and the unknown fields of a conversation.
+pub(crate) fn head_of(slot: &Slot, lists: &Lists, bodies: &Bodies<'_>) -> Result<(JsonObject, JsonObject)> {
+    let base = lists.base.as_deref();
+    let metadata = match slot.metadata {
+        HeadSource::Event(position) => bodies.head(position)?.0,
+        HeadSource::Snapshot => base.map(|base| base.metadata.clone()).unwrap_or_default(),
+        HeadSource::Empty => JsonObject::EMPTY,
+    };
+    let extra = match slot.extra {
+        HeadSource::Event(position) => bodies.head(position)?.1,
+        HeadSource::Snapshot => base.map(|base| base.extra.clone()).unwrap_or_default(),
+        HeadSource::Empty => JsonObject::EMPTY,
+    };
+    Ok((metadata, extra))
+}
+
+/// Writes a conversation in the original's layout. Items of a canonical file are copied as they are.
+pub(crate) fn write_document(
+    slot: &Slot,
+    lists: &Lists,
+    bodies: &Bodies<'_>,
+    is_canonical: bool,
+    sink: &mut Sink,
+) -> Result<()> {
+    let (metadata, extra) = head_of(slot, lists, bodies)?;
+    let id = Text::from(&slot.summary.id);
+    let mut writer =
+        DocumentWriter::new(&id, &slot.summary.title, slot.summary.created_at, &metadata, &extra);
+    for position in lists.messages.iter().map(crate::index::Entry::position) {
+        if is_canonical && position.segment().is_none() {
+            writer.raw_message(&bodies.file_bytes(position)?);
+        } else {
+            writer.message(&bodies.message(position)?);
+        }
+        sink.take_from(&mut writer, CHUNK)?;
+    }
+    for position in lists.actions.iter().map(crate::index::Entry::position) {
+        if is_canonical && position.segment().is_none() {
+            writer.raw_action(&bodies.file_bytes(position)?);
+        } else {
+            writer.action(&bodies.action(position)?);
+        }
+        sink.take_from(&mut writer, CHUNK)?;
+    }
+    writer.finish();
+    sink.take_from(&mut writer, 0)
+}
+
+/// A file that is being written from its beginning to its end.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    path: std::path::PathBuf,
+    file: Arc<dyn VfsFile>,
+    len: u64,
+    crc: crc32fast::Hasher,
+}
+
+impl Sink {
+    pub(crate) fn create(vfs: &dyn Vfs, path: &Path) -> Result<Self> {
+        // An earlier compaction may have got this far and failed.
+        layout::remove_file(vfs, path)?;
+        let file = vfs.open(path, OpenMode::CreateNew).map_err(|e| Error::io("create", path, e))?;
+        Ok(Self { path: path.to_owned(), file, len: 0, crc: crc32fast::Hasher::new() })
+    }
+
+    /// Writes what has gathered, if it is more than this.
+    fn take_from(&mut self, writer: &mut DocumentWriter, more_than: usize) -> Result<()> {
+        let bytes = writer.buffered();
+        if bytes.len() <= more_than {
+            return Ok(());
+        }
+        vfs::write_all_at(&*self.file, bytes, self.len).map_err(|e| Error::io("write", &self.path, e))?;
+        self.crc.update(bytes);
+        self.len += to_u64(bytes.len());
+        writer.clear();
+        Ok(())
+    }
+
+    /// Syncs the file and says how it looks.
+    pub(crate) fn finish(self) -> Result<Fingerprint> {
+        self.file.sync().map_err(|e| Error::io("sync", &self.path, e))?;
+        let metadata = self.file.metadata().map_err(|e| Error::io("look at", &self.path, e))?;
+        Ok(Fingerprint { len: self.len, crc: self.crc.finalize(), modified_nanos: layout::nanos(&metadata) })
+    }
+}
+
+/// Removes staged files of other compactions than this one, and returns them.
+pub(crate) fn remove_strays(vfs: &dyn Vfs, layout: &Layout, epoch: u64) -> Result<Vec<std::path::PathBuf>> {
+    let own = format!("{STAGED}{epoch:016x}-");
+    let mut removed = Vec::new();
+    for dir in [layout.root().to_owned(), layout.conversations()] {
+        if layout::probe(vfs, &dir)?.is_none() {
+            continue;
+        }
+        for entry in vfs.read_dir(&dir).map_err(|e| Error::io("list", &dir, e))? {
+            if entry.name.starts_with(STAGED) && !entry.name.starts_with(&own) {
+                let path = dir.join(&entry.name);
+                layout::remove_file(vfs, &path)?;
+                removed.push(path);
+            }
+        }
+    }
+    Ok(removed)
+}

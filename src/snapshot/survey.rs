@@ -94,6 +94,8 @@ pub(crate) fn survey(
     work.old_entries(old);
     let index_file = work.index_file(old.head().index_file.as_ref())?;
     work.unlisted();
+    // A list that lacks a conversation is out of date, and the next compaction writes it anew.
+    let index_file = index_file.filter(|_| work.report.unlisted.is_empty());
     for key in old.keys() {
         work.builder.key(&key);
     }
@@ -307,7 +309,7 @@ impl Work<'_> {
             FileKind::File => layout::read_file(self.vfs, &path),
             FileKind::Directory | FileKind::Other => Err(Error::invalid("not a regular file")),
         };
-        let mut row = match read {
+        let row = match read {
             Ok(Some((bytes, print))) => self.read_row(file_name, &bytes, print, is_listed),
             Ok(None) => return,
             Err(error) => {
@@ -324,7 +326,6 @@ impl Work<'_> {
         if !is_listed && row.state == FileState::Intact {
             self.report.unlisted.push(path);
         }
-        row.is_listed |= row.state == FileState::Intact;
         self.has_news = true;
         self.push(&row);
     }

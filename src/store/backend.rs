@@ -3,10 +3,11 @@
 //! Owns the contract that every backend keeps; `tests/suite/contract.rs` holds each of them to it.
 
 use std::fmt;
+use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, CompactionReport, Conversation, Event, Message, Messages, Mutation, Order, Receipt,
+    Action, CompactionReport, Conversation, Event, ExportReport, Message, Messages, Mutation, Order, Receipt,
     RecoveryReport, Seq, Stats, Summary, VerifyReport,
 };
 
@@ -99,6 +100,13 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn verify(&self) -> Result<VerifyReport> {
         Err(Error::new(ErrorKind::Unsupported, "this backend keeps no files"))
     }
+
+    /// Writes conversations, all of them or these, in the original's layout into a new or empty directory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`MessageStore::export_aral`](crate::MessageStore::export_aral).
+    fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport>;
 
     /// The events from a sequence number on that are still kept one by one, each batch whole, and the
     /// sequence number of the first.

@@ -10,9 +10,9 @@ use super::batch::Batch;
 use super::options::Options;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, CompactionReport, Conversation, Edit, Event, JsonObject, MAX_BATCH_EVENTS, Message, Messages,
-    Mutation, NewAction, NewConversation, NewMessage, Operation, Order, Receipt, RecoveryReport, Seq, Stats,
-    Summary, Text, VerifyReport,
+    Action, CompactionReport, Conversation, Edit, Event, ExportReport, JsonObject, MAX_BATCH_EVENTS, Message,
+    Messages, Mutation, NewAction, NewConversation, NewMessage, Operation, Order, Receipt, RecoveryReport,
+    Seq, Stats, Summary, Text, VerifyReport,
 };
 
 /// A store of conversations.
@@ -342,6 +342,19 @@ impl MessageStore {
     /// `Corrupt`, `Io`; `Unsupported` where events are not kept.
     pub fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
         self.backend.events(from)
+    }
+
+    /// Writes conversations in the original's layout into a directory that is new or empty: all of them in
+    /// their order, or those with these ids in the order given. Byte for byte what a compaction writes.
+    ///
+    /// When this returns, the export is durable. What cannot be read is in the report and not in the export.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the directory holds anything; `NotFound` for an id that is not there, before
+    /// anything is written; `NoSpace`; `Io`.
+    pub fn export_aral(&self, to: impl AsRef<Path>, ids: Option<&[String]>) -> Result<ExportReport> {
+        self.backend.export_aral(to.as_ref(), ids)
     }
 
     /// Makes everything accepted so far durable, whatever the sync policy.

@@ -3,6 +3,7 @@
 //! Owns plain lists under one lock. The rules are those of every backend, from the index.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::backend::Backend;
@@ -14,8 +15,8 @@ use crate::index::{
     Drafts, Ground, KeyRecord, KeyTable, Pending, Prepared, Refusal, Resolved, Sight, Standing, Step,
 };
 use crate::model::{
-    Action, Change, Conversation, Durability, Message, Messages, Mutation, Order, Receipt, Seq, Stats,
-    Summary, Text,
+    Action, Change, Conversation, Durability, ExportReport, Message, Messages, Mutation, Order, Receipt, Seq,
+    Stats, Summary, Text,
 };
 
 /// Conversations in memory.
@@ -306,6 +307,10 @@ impl Backend for Memory {
             last_seq: state.next_seq - 1,
             ..Stats::default()
         })
+    }
+
+    fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
+        super::portable::export(self, &*self.options.vfs, to, ids)
     }
 
     fn close(&self) -> Result<()> {

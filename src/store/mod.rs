@@ -14,6 +14,8 @@ mod prepare;
 
 mod select;
 
+mod portable;
+
 mod memory;
 
 mod file;

@@ -11,6 +11,7 @@ use super::clock::{Clock, IdSource, IdVersion, SystemClock};
 use super::file;
 use super::handle::MessageStore;
 use crate::error::Result;
+use crate::model::VerifyReport;
 use crate::vfs::{OsVfs, Vfs};
 
 /// When an accepted mutation is synced to the device.
@@ -150,6 +151,16 @@ impl Options {
     /// A damaged conversation file is no error here.
     pub fn open(self, dir: impl AsRef<Path>) -> Result<MessageStore> {
         file::open(dir.as_ref(), self).map(MessageStore::of_backend)
+    }
+
+    /// Reads every byte of a store in a directory and says what is wrong with it, even if it cannot be opened.
+    /// Writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no directory; I/O errors on directories. Damage is in the report.
+    pub fn verify(self, dir: impl AsRef<Path>) -> Result<VerifyReport> {
+        file::verify_dir(dir.as_ref(), &self)
     }
 
     /// Makes an empty store in memory, with these options' clock and ids.

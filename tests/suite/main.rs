@@ -10,8 +10,10 @@
 mod contract;
 mod crash;
 mod faults;
+mod fixtures;
 mod model;
 mod rot;
 mod simfs_laws;
+
 mod support;
 mod tidy;

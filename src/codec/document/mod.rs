@@ -9,7 +9,7 @@ mod item;
 mod writer;
 
 pub(crate) use item::{ACTION_FIELDS, Fallback, MESSAGE_FIELDS, read_action, read_message};
-pub(crate) use writer::{DocumentWriter, Span};
+pub(crate) use writer::DocumentWriter;
 
 use self::item::{Glance, rewrite_action, rewrite_message};
 use super::fields::{Fields, FieldsBuilder};

@@ -1,11 +1,88 @@
-//! placeholder
-use std::path::Path;
+//! The backend that keeps conversations in a directory.
+//!
+//! Owns the putting together of log, index and snapshot: opening, appending, reading, compacting, closing.
+
+mod open;
+
+mod library;
+
+mod shown;
+
+mod engine;
+
+mod append;
+
+mod compaction;
+
+mod background;
+
+mod viewer;
+
+mod verify;
+
+mod export;
+
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::backend::Backend;
 use super::options::Options;
-use crate::error::Result;
+use super::registry;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::VerifyReport;
+use crate::snapshot::layout::{self, Layout};
+use crate::vfs::{FileKind, Vfs};
 
-pub(crate) fn open(_dir: &Path, _options: Options) -> Result<Arc<dyn Backend>> {
-    Err(crate::error::Error::new(crate::error::ErrorKind::Unsupported, "not yet"))
+pub(crate) use engine::Engine;
+pub(crate) use export::Export;
+
+/// Opens the store in a directory.
+pub(crate) fn open(dir: &Path, options: Options) -> Result<Arc<dyn Backend>> {
+    if options.is_read_only {
+        let root = existing_dir(&*options.vfs, dir)?;
+        return Ok(Arc::new(viewer::Viewer::open(Layout::new(&root), options)?));
+    }
+    make_dirs(&*options.vfs, dir)?;
+    let root = existing_dir(&*options.vfs, dir)?;
+    let engine = registry::shared(&options.vfs.clone(), &root, || Engine::open(Layout::new(&root), options))?;
+    Ok(engine)
+}
+
+/// Says what is wrong with the store in a directory.
+pub(crate) fn verify_dir(dir: &Path, options: &Options) -> Result<VerifyReport> {
+    let root = existing_dir(&*options.vfs, dir)?;
+    let layout = Layout::new(&root);
+    viewer::steady_report(|| verify::verify(&*options.vfs, &layout))
+}
+
+/// The directory under its own name, if it is one.
+fn existing_dir(vfs: &dyn Vfs, dir: &Path) -> Result<PathBuf> {
+    let root = vfs.canonical(dir).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::io("open", dir, error).context("there is no store"),
+        _ => Error::io("open", dir, error),
+    })?;
+    match layout::probe(vfs, &root)? {
+        Some(metadata) if metadata.kind == FileKind::Directory => Ok(root),
+        _ => Err(Error::new(ErrorKind::InvalidInput, "not a directory").at(dir, None)),
+    }
+}
+
+/// Makes a directory and those above it that are missing, durably.
+fn make_dirs(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
+    match vfs.canonical(dir) {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(Error::io("open", dir, error)),
+    }
+    let parent = match dir.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    make_dirs(vfs, parent)?;
+    match vfs.create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("create", dir, error)),
+        _ => layout::sync_dir(vfs, parent),
+    }
 }

@@ -1,0 +1,140 @@
+//! Compaction: from the log to the JSON files.
+//!
+//! Owns the sequence: roll the log, take the state, stage, commit, go over to the new checkpoint, publish,
+//! drop. Appends and reads go on at every step; only the roll takes the appenders' turn.
+
+use std::sync::atomic::Ordering;
+
+use super::engine::{Engine, locked};
+use super::open::read_checkpoint;
+use crate::codec::checkpoint::Checkpoint;
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{Captured, KEPT_KEYS};
+use crate::model::{CompactionReport, Seq};
+use crate::snapshot::stage::Plan;
+use crate::snapshot::{layout, publish, stage};
+use crate::store::clock::now_micros;
+
+/// What one compaction leaves for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Compaction {
+    /// The checkpoint before the current one, if the current one's files are not all in place yet.
+    unpublished: Option<Checkpoint>,
+    pub(crate) last_error: Option<String>,
+}
+
+/// Where the log was cut for a compaction.
+struct Cut {
+    captured: Captured,
+    first_segment: u64,
+    covered_seq: Seq,
+}
+
+impl Engine {
+    /// Compacts, unless there is nothing to do.
+    pub(super) fn run_compaction(&self) -> Result<CompactionReport> {
+        let mut state = locked(&self.compaction);
+        let result = self.compact_with(&mut state);
+        state.last_error = result.as_ref().err().map(ToString::to_string);
+        result
+    }
+
+    fn compact_with(&self, state: &mut Compaction) -> Result<CompactionReport> {
+        let mut report = CompactionReport::default();
+        // Order: finish the last publication before staging anew. Reversed, files of two epochs would be
+        // under way at once, and a crash would leave the older ones unexplained.
+        self.publish(state, &mut report)?;
+        let library = self.library();
+        let Some(cut) = self.cut()? else {
+            let index = library.index();
+            report.epoch = index.checkpoint().head().epoch;
+            report.covered_seq = index.checkpoint().head().covered_seq;
+            return Ok(report);
+        };
+        let epoch = cut.captured.checkpoint.head().epoch + 1;
+        if let Err(error) = self.stage_and_commit(&cut, epoch, &mut report) {
+            library.index_mut().abandon_capture();
+            // What was staged is worth nothing now; the next opening would remove it too.
+            stage::remove_strays(&*library.vfs, &library.layout, 0).ok();
+            return Err(error);
+        }
+        let checkpoint = read_checkpoint(&*library.vfs, &library.layout.checkpoint(epoch))?;
+        // Order: go over to the new checkpoint before its files are moved into place. A reader that comes
+        // between finds them where they are staged; reversed, it would find files that no checkpoint knows.
+        library.index_mut().rebase(checkpoint);
+        state.unpublished = Some(cut.captured.checkpoint);
+        (report.epoch, report.covered_seq) = (epoch, cut.covered_seq);
+        self.publish(state, &mut report)?;
+        self.log.client().log_bytes.store(0, Ordering::Relaxed);
+        Ok(report)
+    }
+
+    /// Ends the current segment and takes the state there; `None` if everything is in the files already.
+    fn cut(&self) -> Result<Option<Cut>> {
+        let library = self.library();
+        self.log.exclusively(None, |active, next_seq| {
+            {
+                let index = library.index();
+                let head = index.checkpoint().head();
+                let is_clean = index.dirty_count() == 0 && head.covered_seq + 1 == next_seq;
+                if is_clean && head.index_file.is_some() {
+                    return Ok(None);
+                }
+            }
+            let segment = active.roll(next_seq)?;
+            library.know_segment(&segment);
+            let captured = library.index_mut().capture(KEPT_KEYS);
+            Ok(Some(Cut { captured, first_segment: segment.header.number, covered_seq: next_seq - 1 }))
+        })
+    }
+
+    fn stage_and_commit(&self, cut: &Cut, epoch: u64, report: &mut CompactionReport) -> Result<()> {
+        let library = self.library();
+        let plan = Plan {
+            vfs: &*library.vfs,
+            layout: &library.layout,
+            captured: &cut.captured,
+            segments: &library.segments(),
+            first_segment: cut.first_segment,
+            covered_seq: cut.covered_seq,
+            created_unix_micros: now_micros(),
+        };
+        let bytes = plan.stage(report)?;
+        publish::commit(&*library.vfs, &library.layout, epoch, &bytes).inspect_err(|error| {
+            // Whether the checkpoint survives a crash is unknown now, so whether the log that it covers may
+            // be added to is unknown too. Only an opening can tell.
+            if library.vfs.metadata(&library.layout.checkpoint(epoch)).is_ok() {
+                let reason =
+                    format!("a compaction failed at its commit ({error}); close the store and open it again");
+                self.log.end(Error::new(ErrorKind::Failed, reason));
+            }
+        })
+    }
+
+    /// Moves committed files into place and drops what they cover, if that has not been done.
+    fn publish(&self, state: &mut Compaction, report: &mut CompactionReport) -> Result<()> {
+        let Some(old) = &state.unpublished else { return Ok(()) };
+        let library = self.library();
+        let (vfs, layout) = (&*library.vfs, &library.layout);
+        let new = library.index().checkpoint().clone();
+        publish::roll_forward(vfs, layout, old, &new, report)?;
+        // Order: drop the log only now that everything it held is in place, durably.
+        let segments = library.segments();
+        let (dropped, kept): (Vec<_>, Vec<_>) =
+            segments.iter().cloned().partition(|segment| segment.header.number < new.head().first_segment);
+        library.set_segments(kept);
+        for segment in &dropped {
+            layout::remove_file(vfs, &segment.path)?;
+        }
+        report.dropped_segments += dropped.len();
+        self.log.exclusively(None, |active, _| {
+            active.set_checkpoint(new.head().epoch);
+            Ok(())
+        })?;
+        // Order: the old checkpoint goes last. Its presence tells an opening that something may be left to do.
+        layout::remove_file(vfs, &layout.checkpoint(old.head().epoch))?;
+        layout::sync_dir(vfs, &layout.log())?;
+        state.unpublished = None;
+        Ok(())
+    }
+}

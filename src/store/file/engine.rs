@@ -1,0 +1,209 @@
+//! A directory that is open for writing.
+//!
+//! Owns the log, the lock and the life of the store, and answers as a [`Backend`].
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::background::{self, Background};
+use super::compaction::Compaction;
+use super::library::Library;
+use super::open;
+use super::shown::Shown;
+use super::verify;
+use crate::codec::segment::Previous;
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::Pending;
+use crate::log::inventory::LOCK;
+use crate::log::{Active, Limits, Log, Start};
+use crate::model::{
+    Action, CompactionReport, Conversation, Event, ExportReport, Message, Messages, Mutation, Order, Receipt,
+    RecoveryReport, Seq, Stats, Summary, VerifyReport,
+};
+use crate::snapshot::layout::{self, Layout};
+use crate::store::backend::Backend;
+use crate::store::clock::{now_micros, random_id, random_salt};
+use crate::store::memory::arrange;
+use crate::store::options::Options;
+use crate::vfs::Lock;
+
+/// A store in a directory, open for writing.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(super) options: Options,
+    pub(super) log: Log<Shown>,
+    pub(super) compaction: Mutex<Compaction>,
+    pub(super) background: Arc<Background>,
+    report: RecoveryReport,
+    lock: Mutex<Option<Box<dyn Lock>>>,
+    is_closed: AtomicBool,
+}
+
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    /// Takes the lock, recovers, and starts what runs in the background.
+    pub(crate) fn open(layout: Layout, options: Options) -> Result<Arc<Self>> {
+        let vfs = Arc::clone(&options.vfs);
+        let log_dir = layout.log();
+        if layout::ensure_dir(&*vfs, &log_dir)? {
+            layout::sync_dir(&*vfs, layout.root())?;
+        }
+        let lock_path = log_dir.join(LOCK);
+        let lock = vfs.try_lock(&lock_path).map_err(|e| Error::io("lock", &lock_path, e))?;
+        let lock = lock.ok_or_else(|| {
+            let reason = "another process has the store open for writing; open it for reading, or wait";
+            Error::new(ErrorKind::Locked, reason).at(layout.root(), None)
+        })?;
+        let opened = open::for_writing(&*vfs, &layout, random_id())?;
+        let head = *opened.index.checkpoint().head();
+        let previous = opened.replayed.last.as_ref().map_or_else(
+            || Previous {
+                number: head.first_segment - 1,
+                next_seq: opened.replayed.next_seq,
+                ..Previous::default()
+            },
+            crate::log::recovery::Last::as_previous,
+        );
+        let epoch_before = opened.replayed.writer_epoch.max(opened.control.map_or(0, |c| c.writer_epoch));
+        let start = Start {
+            vfs: Arc::clone(&vfs),
+            dir: log_dir,
+            store_id: head.store_id,
+            writer_epoch: epoch_before + 1,
+            previous,
+            limits: Limits { first_segment: options.first_segment_bytes, segment: options.segment_bytes },
+            checkpoint_epoch: head.epoch,
+        };
+        let log_bytes =
+            opened.replayed.segments.iter().filter_map(|s| s.file.metadata().ok()).map(|m| m.len).sum();
+        let next_seq = opened.replayed.next_seq;
+        let library = Library::new(vfs, layout, opened.index, opened.replayed.segments);
+        let shown = Shown { library, log_bytes: AtomicU64::new(log_bytes) };
+        let active = Active::new(start, random_salt, now_micros);
+        let engine = Arc::new(Self {
+            log: Log::new(shown, Pending::default(), active, next_seq),
+            compaction: Mutex::new(Compaction::default()),
+            background: Arc::default(),
+            report: opened.report,
+            lock: Mutex::new(Some(lock)),
+            is_closed: AtomicBool::new(false),
+            options,
+        });
+        background::start(&engine);
+        Ok(engine)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn library(&self) -> &Library {
+        &self.log.client().library
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.is_closed() { Err(closed()) } else { Ok(()) }
+    }
+
+    fn shut(&self) -> Result<()> {
+        if self.is_closed.swap(true, Ordering::AcqRel) {
+            return Err(closed());
+        }
+        let compacted =
+            if self.options.compacts_on_close { self.run_compaction().map(|_| ()) } else { Ok(()) };
+        let sealed = self.log.exclusively(Some(closed()), |active, _| active.close());
+        self.background.stop();
+        // Order: let go of the lock last. Reversed, another process could append while this one still seals.
+        drop(locked(&self.lock).take());
+        sealed.and(compacted)
+    }
+}
+
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the store was closed")
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Nobody is left to hear of a failure; what was acknowledged as durable is so already.
+        self.shut().ok();
+    }
+}
+
+impl Backend for Engine {
+    fn append(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>> {
+        self.append_batch(batch)
+    }
+
+    fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
+        self.check_open()?;
+        self.library().conversation(id)
+    }
+
+    fn summary(&self, id: &str) -> Result<Option<Summary>> {
+        self.check_open()?;
+        self.library().summary(id)
+    }
+
+    fn conversations(&self, order: Order, limit: Option<usize>) -> Result<Vec<Summary>> {
+        self.check_open()?;
+        Ok(arrange(self.library().index().summaries(), order, limit))
+    }
+
+    fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {
+        self.check_open()?;
+        self.library().messages(id, selection)
+    }
+
+    fn actions(&self, id: &str) -> Result<Vec<Action>> {
+        self.check_open()?;
+        self.library().actions(id)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.check_open()?;
+        self.log.exclusively(None, |active, _| active.sync())
+    }
+
+    fn recovery(&self) -> RecoveryReport {
+        self.report.clone()
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        self.check_open()?;
+        let mut stats = verify::stats(self.library());
+        stats.compaction_error.clone_from(&locked(&self.compaction).last_error);
+        Ok(stats)
+    }
+
+    fn compact(&self) -> Result<CompactionReport> {
+        self.check_open()?;
+        self.run_compaction()
+    }
+
+    fn verify(&self) -> Result<VerifyReport> {
+        self.check_open()?;
+        // No compaction may move files from under the check.
+        let _compaction = locked(&self.compaction);
+        self.log.exclusively(None, |active, _| active.sync())?;
+        verify::verify(&*self.options.vfs, &self.library().layout)
+    }
+
+    fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
+        self.check_open()?;
+        super::Export { library: self.library(), to }.run(ids)
+    }
+
+    fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
+        self.check_open()?;
+        verify::events(self.library(), from)
+    }
+
+    fn close(&self) -> Result<()> {
+        self.shut()
+    }
+}

@@ -1,0 +1,147 @@
+//! Writing the original's layout somewhere else.
+//!
+//! Owns what an export holds: the bytes of each file that is current, and what a compaction would write for
+//! each conversation that has changed.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::library::{Library, Need, no_conversation};
+use crate::codec::index_file::{IndexFile, read_index};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::Found;
+use crate::model::{DamagedFile, ExportReport, Text};
+use crate::snapshot::layout::{self, Layout};
+use crate::snapshot::load::is_same;
+use crate::snapshot::names::{self, fold, stem};
+use crate::snapshot::stage::{Sink, write_document};
+
+/// An export to a directory.
+pub(crate) struct Export<'x> {
+    pub(crate) library: &'x Library,
+    pub(crate) to: &'x Path,
+}
+
+impl Export<'_> {
+    /// Writes all conversations, or these.
+    pub(crate) fn run(&self, ids: Option<&[String]>) -> Result<ExportReport> {
+        let all = self.all_ids();
+        let ids = match ids {
+            None => all,
+            Some(ids) => {
+                if let Some(missing) = ids.iter().find(|id| !all.contains(id)) {
+                    return Err(no_conversation(missing));
+                }
+                ids.to_vec()
+            }
+        };
+        let vfs = &*self.library.vfs;
+        let target = Layout::new(self.to);
+        self.prepare(&target)?;
+        let mut report = ExportReport::default();
+        let (mut taken, mut listed) = (HashSet::new(), Vec::new());
+        for id in &ids {
+            let file_name = self.file_name(id, &taken);
+            match self.one(id, &target.conversation(&file_name)) {
+                Ok(bytes) => {
+                    taken.insert(fold(&file_name));
+                    listed.push(Text::from(stem(&file_name)));
+                    report.conversations += 1;
+                    report.bytes += bytes;
+                }
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    report.damaged.push(DamagedFile {
+                        path: error.place().map_or_else(|| self.to.to_owned(), |place| place.path.clone()),
+                        offset: error.place().and_then(|place| place.offset),
+                        conversation_id: Some(id.clone()),
+                        reason: error.message().to_owned(),
+                    });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        layout::sync_dir(vfs, &target.conversations())?;
+        let bytes = self.index_base().with_ids(listed).write();
+        layout::write_file(vfs, &target.index_file(), &bytes)?;
+        layout::sync_dir(vfs, self.to)?;
+        Ok(report)
+    }
+
+    /// Every id in order, damaged ones too: they are to be named.
+    fn all_ids(&self) -> Vec<String> {
+        let id = |found: Found<'_>| match found {
+            Found::Slot(slot) => Some(slot.summary.id.clone()),
+            Found::Checkpoint(entry, _) | Found::Damaged(entry) => Some(entry.id.to_owned()),
+            Found::Nothing => None,
+        };
+        self.library.index().order().filter_map(id).collect()
+    }
+
+    /// Makes the directories, the outer one unless it is there and empty.
+    fn prepare(&self, target: &Layout) -> Result<()> {
+        let vfs = &*self.library.vfs;
+        layout::ensure_dir(vfs, self.to)?;
+        let there = vfs.read_dir(self.to).map_err(|e| Error::io("list", self.to, e))?;
+        if !there.is_empty() {
+            return Err(Error::invalid("the directory to export to is not empty").at(self.to, None));
+        }
+        layout::ensure_dir(vfs, &target.conversations()).map(|_| ())
+    }
+
+    /// The name that a conversation's file has, or would get.
+    fn file_name(&self, id: &str, taken: &HashSet<String>) -> String {
+        let index = self.library.index();
+        let checkpoint = index.checkpoint();
+        let has =
+            checkpoint.find(id).and_then(|ordinal| checkpoint.entry(ordinal)).map(|e| e.file_name.to_owned());
+        has.filter(|name| !name.is_empty() && !taken.contains(&fold(name)))
+            .unwrap_or_else(|| names::choose(id, taken))
+    }
+
+    /// Writes one conversation and says how many bytes it took.
+    fn one(&self, id: &str, path: &Path) -> Result<u64> {
+        let vfs = &*self.library.vfs;
+        if let Some(bytes) = self.current_file(id)? {
+            return layout::write_file(vfs, path, &bytes).map(|print| print.len);
+        }
+        let view = self.library.view(id, Need::Everything)?.ok_or_else(|| no_conversation(id))?;
+        self.library.with_bodies(&view, |bodies| {
+            let mut sink = Sink::create(vfs, path)?;
+            write_document(view.slot(), view.lists(), bodies, false, &mut sink)?;
+            sink.finish().map(|print| print.len)
+        })
+    }
+
+    /// The bytes of a conversation's file, if nothing has happened to the conversation since it was written.
+    fn current_file(&self, id: &str) -> Result<Option<Vec<u8>>> {
+        let (places, recorded) = {
+            let index = self.library.index();
+            let ordinal = match index.find(id) {
+                Found::Checkpoint(_, ordinal) => Some(ordinal),
+                Found::Slot(slot) if slot.summary.last_seq <= index.checkpoint().head().covered_seq => {
+                    slot.ordinal
+                }
+                Found::Slot(_) | Found::Damaged(_) | Found::Nothing => None,
+            };
+            let Some(ordinal) = ordinal else { return Ok(None) };
+            let Some(entry) = index.checkpoint().entry(ordinal) else { return Ok(None) };
+            let staged = self.library.layout.staged(index.checkpoint().head().epoch, ordinal);
+            ([self.library.layout.conversation(entry.file_name), staged], entry.file)
+        };
+        for place in &places {
+            if let Some((bytes, print)) = layout::read_file(&*self.library.vfs, place)? {
+                if is_same(&print, &recorded) {
+                    return Ok(Some(bytes));
+                }
+            }
+        }
+        // Not as recorded: the view says what is wrong with it.
+        Ok(None)
+    }
+
+    /// What else stands in the store's own list.
+    fn index_base(&self) -> IndexFile {
+        let found = layout::read_file(&*self.library.vfs, &self.library.layout.index_file()).ok().flatten();
+        found.and_then(|(bytes, _)| read_index(&bytes).ok()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,304 @@
+//! Opening a directory: from what is on disk to an index.
+//!
+//! Owns the order of recovery. For writing: lock, make durable what is about to be believed, finish an
+//! interrupted compaction, replay, take in what changed outside, end a torn tail. For reading: the same
+//! without a single write. Refuses, with nothing changed, where durable bytes are damaged or missing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::codec::bytes::to_u64;
+use crate::codec::checkpoint::{BadCheckpoint, Checkpoint, SharedBytes};
+use crate::codec::control::Control;
+use crate::codec::payload::{BadPayload, SCHEMA, for_each_event};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{Index, Misfit, Position};
+use crate::log::inventory::{self, Inventory};
+use crate::log::recovery::{self, Last, Replayed};
+use crate::log::scan::{Frame, Tail};
+use crate::log::segment::Segment;
+use crate::model::{CompactionReport, RecoveryReport, TornTail};
+use crate::snapshot::layout::{self, Layout};
+use crate::snapshot::{publish, stage, survey};
+use crate::vfs::{Mapping, OpenMode, Vfs};
+
+/// The longest checkpoint that is read: 64 GiB.
+const MAX_CHECKPOINT: u64 = 64 << 30;
+
+/// What opening found.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) index: Index,
+    pub(crate) replayed: Replayed,
+    pub(crate) report: RecoveryReport,
+    pub(crate) control: Option<Control>,
+}
+
+struct Mapped(Arc<dyn Mapping>);
+
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        self.0.bytes()
+    }
+}
+
+/// Reads a checkpoint, through a map where there is one.
+pub(crate) fn read_checkpoint(vfs: &dyn Vfs, path: &Path) -> Result<Checkpoint> {
+    let file = vfs.open(path, OpenMode::Read).map_err(|e| Error::io("open", path, e))?;
+    let bytes: SharedBytes = match file.map().map_err(|e| Error::io("map", path, e))? {
+        Some(map) => Arc::new(Mapped(map)),
+        None => {
+            Arc::new(crate::vfs::read_all(&*file, MAX_CHECKPOINT).map_err(|e| Error::io("read", path, e))?)
+        }
+    };
+    Checkpoint::parse(bytes).map_err(|bad| match bad {
+        BadCheckpoint::Newer(major) => Error::new(
+            ErrorKind::UnsupportedFormat,
+            format!("format {major} is newer than this software, which reads format 1"),
+        )
+        .at(path, Some(8)),
+        BadCheckpoint::Damaged(offset, reason) => Error::corrupt(path, offset, reason),
+    })
+}
+
+/// The newest checkpoint; `None` in a directory that has no log yet.
+pub(crate) fn newest_checkpoint(
+    vfs: &dyn Vfs,
+    inventory: &Inventory,
+    log: &Path,
+) -> Result<Option<Checkpoint>> {
+    let Some((epoch, path)) = inventory.checkpoints.last() else {
+        if inventory.segments.is_empty() {
+            return Ok(None);
+        }
+        return Err(Error::corrupt(log, 0, "there are log segments and no checkpoint"));
+    };
+    let checkpoint = read_checkpoint(vfs, path)?;
+    if checkpoint.head().epoch != *epoch {
+        return Err(Error::corrupt(path, 32, "the checkpoint belongs to another file name"));
+    }
+    Ok(Some(checkpoint))
+}
+
+/// What CONTROL says, held against the checkpoint.
+fn control(vfs: &dyn Vfs, log: &Path, checkpoint: &Checkpoint) -> Result<Option<Control>> {
+    let control = inventory::read_control(vfs, log, checkpoint.head().store_id);
+    match control {
+        Some(control) if control.checkpoint_epoch > checkpoint.head().epoch => {
+            let reason = format!("checkpoint {} is missing: CONTROL names it", control.checkpoint_epoch);
+            Err(Error::corrupt(log, 0, reason))
+        }
+        control => Ok(control),
+    }
+}
+
+/// Replays the log onto a checkpoint.
+fn replay(
+    vfs: &dyn Vfs,
+    inventory: &Inventory,
+    checkpoint: &Checkpoint,
+    control: Option<&Control>,
+    report: &mut RecoveryReport,
+) -> Result<(Index, Replayed)> {
+    let mut index = Index::new(checkpoint.clone());
+    let mut visit = |segment: &Arc<Segment>, frame: &Frame<'_>| apply_frame(&mut index, segment, frame);
+    let replayed = recovery::replay(vfs, inventory, checkpoint.head(), control, &mut visit)?;
+    report.segments = replayed.segments.len();
+    report.events = replayed.next_seq - 1 - checkpoint.head().covered_seq;
+    report.last_seq = replayed.next_seq - 1;
+    Ok((index, replayed))
+}
+
+/// What can be wrong with an event whose checksums are right.
+struct Bad(String);
+
+impl From<BadPayload> for Bad {
+    fn from(bad: BadPayload) -> Self {
+        Self(bad.0)
+    }
+}
+
+impl From<Misfit> for Bad {
+    fn from(bad: Misfit) -> Self {
+        Self(bad.0)
+    }
+}
+
+fn apply_frame(index: &mut Index, segment: &Arc<Segment>, frame: &Frame<'_>) -> Result<()> {
+    if frame.header.events == 0 {
+        return Ok(());
+    }
+    if frame.header.schema != SCHEMA {
+        let reason =
+            format!("event schema {} is newer than this software, which reads {SCHEMA}", frame.header.schema);
+        return Err(Error::new(ErrorKind::UnsupportedFormat, reason).at(&segment.path, Some(frame.offset)));
+    }
+    let payload_at = frame.offset + to_u64(crate::codec::frame::FRAME_ALIGN);
+    apply_payload(
+        index,
+        segment.header.number,
+        payload_at,
+        frame.header.first_seq,
+        (frame.payload, frame.header.events),
+    )
+    .map_err(|reason| Error::corrupt(&segment.path, frame.offset, reason))
+}
+
+/// Applies the events of a payload that lies at an offset of a segment.
+pub(crate) fn apply_payload(
+    index: &mut Index,
+    segment: u64,
+    offset: u64,
+    first_seq: u64,
+    (payload, events): (&[u8], u32),
+) -> std::result::Result<(), String> {
+    let mut seq = first_seq;
+    let applied = for_each_event::<Bad>(payload, events, |view, range| {
+        let bytes = payload.get(range.clone()).unwrap_or_default();
+        index.apply(&view, seq, Position::in_segment(segment, offset + to_u64(range.start), bytes))?;
+        seq += 1;
+        Ok(())
+    });
+    applied.map_err(|bad| bad.0)
+}
+
+pub(crate) fn torn_tail(last: &Last, quarantine: Option<std::path::PathBuf>) -> Option<TornTail> {
+    let Tail::Torn(beyond) = last.tail else { return None };
+    Some(TornTail {
+        path: last.segment.path.clone(),
+        offset: last.end_offset,
+        bytes: beyond.written_end - last.end_offset,
+        discarded_events: beyond.events,
+        quarantine,
+    })
+}
+
+/// Opens for reading: writes nothing.
+pub(crate) fn for_reading(vfs: &dyn Vfs, layout: &Layout) -> Result<Opened> {
+    let log = layout.log();
+    let mut report = RecoveryReport::default();
+    let inventory = match layout::probe(vfs, &log)? {
+        Some(_) => Inventory::take(vfs, &log)?,
+        None => Inventory::default(),
+    };
+    let checkpoint = newest_checkpoint(vfs, &inventory, &log)?.unwrap_or_else(|| Checkpoint::empty([0; 16]));
+    let control = control(vfs, &log, &checkpoint)?;
+    let (mut index, replayed) = replay(vfs, &inventory, &checkpoint, control.as_ref(), &mut report)?;
+    report.torn = replayed.last.as_ref().and_then(|last| torn_tail(last, None));
+    // While a compaction is being published the files are neither as the old checkpoint says nor as the new
+    // one; they are checked one by one as they are read, and the next reader surveys them.
+    if inventory.checkpoints.len() <= 1 {
+        let surveyed = survey::survey(vfs, layout, &checkpoint, &|id| index.is_touched(id), &mut report)?;
+        if let Some(bytes) = surveyed.checkpoint {
+            index.refresh(parse_own(bytes)?);
+        }
+    }
+    Ok(Opened { index, replayed, report, control })
+}
+
+fn parse_own(bytes: Vec<u8>) -> Result<Checkpoint> {
+    Checkpoint::parse(Arc::new(bytes)).map_err(|bad| {
+        Error::new(ErrorKind::Failed, format!("a checkpoint of our own making is bad: {bad:?}"))
+    })
+}
+
+/// Opens for writing, with the lock held.
+pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) -> Result<Opened> {
+    let log = layout.log();
+    let mut report = RecoveryReport::default();
+    let inventory = Inventory::take(vfs, &log)?;
+    let found = newest_checkpoint(vfs, &inventory, &log)?;
+    let is_new = found.is_none();
+    let checkpoint = found.unwrap_or_else(|| Checkpoint::empty(store_id));
+    let control = control(vfs, &log, &checkpoint)?;
+    harden_names(vfs, layout)?;
+    finish_publication(vfs, layout, &inventory, &checkpoint, &mut report)?;
+    let (mut index, replayed) = replay(vfs, &inventory, &checkpoint, control.as_ref(), &mut report)?;
+    for unfinished in &inventory.unfinished {
+        layout::remove_file(vfs, unfinished)?;
+        report.removed.push(unfinished.clone());
+    }
+    let surveyed = survey::survey(vfs, layout, &checkpoint, &|id| index.is_touched(id), &mut report)?;
+    let bytes = surveyed.checkpoint.or_else(|| {
+        let head = crate::codec::checkpoint::CheckpointHead { epoch: 1, ..*checkpoint.head() };
+        is_new.then(|| crate::codec::checkpoint::CheckpointBuilder::default().finish(&head))
+    });
+    if let Some(bytes) = bytes {
+        let epoch = checkpoint.head().epoch + 1;
+        publish::commit(vfs, layout, epoch, &bytes)?;
+        index.refresh(read_checkpoint(vfs, &layout.checkpoint(epoch))?);
+        remove_checkpoints_before(vfs, layout, &inventory, epoch)?;
+    }
+    if let Some(last) = &replayed.last {
+        end_tail(vfs, layout, last, &mut report)?;
+    }
+    Ok(Opened { index, replayed, report, control })
+}
+
+/// Makes the names durable that are about to be believed: they may be in the cache only, if the last writer
+/// was killed, and whatever is acknowledged from now on is built on them.
+fn harden_names(vfs: &dyn Vfs, layout: &Layout) -> Result<()> {
+    layout::sync_dir(vfs, &layout.log())?;
+    if layout::probe(vfs, &layout.conversations())?.is_some() {
+        layout::sync_dir(vfs, &layout.conversations())?;
+    }
+    layout::sync_dir(vfs, layout.root())
+}
+
+/// Completes a compaction that was committed and not published to the end, and removes what it and others
+/// left behind.
+fn finish_publication(
+    vfs: &dyn Vfs,
+    layout: &Layout,
+    inventory: &Inventory,
+    checkpoint: &Checkpoint,
+    report: &mut RecoveryReport,
+) -> Result<()> {
+    let head = checkpoint.head();
+    if let [.., (_, older), _] = inventory.checkpoints.as_slice() {
+        let older = read_checkpoint(vfs, older)?;
+        let mut done = CompactionReport::default();
+        publish::roll_forward(vfs, layout, &older, checkpoint, &mut done)?;
+        report.completed_compaction = Some(head.epoch);
+        report.quarantined.extend(done.quarantined);
+    }
+    let strays = stage::remove_strays(vfs, layout, head.epoch)?;
+    if !strays.is_empty() {
+        harden_names(vfs, layout)?;
+    }
+    report.removed.extend(strays);
+    for (number, _, path) in &inventory.segments {
+        if *number < head.first_segment {
+            layout::remove_file(vfs, path)?;
+        }
+    }
+    remove_checkpoints_before(vfs, layout, inventory, head.epoch)
+}
+
+fn remove_checkpoints_before(
+    vfs: &dyn Vfs,
+    layout: &Layout,
+    inventory: &Inventory,
+    epoch: u64,
+) -> Result<()> {
+    let older: Vec<_> = inventory.checkpoints.iter().filter(|(other, _)| *other < epoch).collect();
+    for (_, path) in &older {
+        layout::remove_file(vfs, path)?;
+    }
+    if older.is_empty() { Ok(()) } else { layout::sync_dir(vfs, &layout.log()) }
+}
+
+/// Sets a torn tail aside and makes what counts of the newest segment durable.
+fn end_tail(vfs: &dyn Vfs, layout: &Layout, last: &Last, report: &mut RecoveryReport) -> Result<()> {
+    if matches!(last.tail, Tail::Torn(_)) {
+        let dir = layout.quarantine();
+        if layout::ensure_dir(vfs, &dir)? {
+            layout::sync_dir(vfs, &layout.log())?;
+        }
+        let copy = dir.join(format!("torn-{:016x}-{:x}", last.segment.header.number, last.end_offset));
+        recovery::quarantine(vfs, last, &copy)?;
+        layout::sync_dir(vfs, &dir)?;
+        report.torn = torn_tail(last, Some(copy));
+    }
+    recovery::harden(vfs, last)
+}

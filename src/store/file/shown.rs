@@ -1,0 +1,48 @@
+//! What the log shows its groups to: the index.
+//!
+//! Owns the step from written to visible.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::library::Library;
+use super::open::apply_payload;
+use crate::codec::bytes::to_u64;
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::Pending;
+use crate::log::segment::Segment;
+use crate::log::{Client, Placed};
+use crate::model::Seq;
+
+/// The log's client.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) library: Library,
+    /// Bytes appended since the last compaction.
+    pub(crate) log_bytes: AtomicU64,
+}
+
+impl Client for Shown {
+    type State = Pending;
+
+    fn apply(&self, segment: &Arc<Segment>, records: &[Placed<'_>]) -> Result<()> {
+        self.library.know_segment(segment);
+        let mut index = self.library.index_mut();
+        for record in records {
+            let payload = (record.payload, record.events);
+            apply_payload(&mut index, record.segment, record.offset, record.first_seq, payload).map_err(
+                |reason| Error::new(ErrorKind::Failed, format!("an accepted event does not fit: {reason}")),
+            )?;
+            self.log_bytes.fetch_add(to_u64(record.payload.len()), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn applied(&self, pending: &mut Pending, seq: Seq) {
+        pending.forget_before(seq);
+    }
+
+    fn dropped(&self, pending: &mut Pending) {
+        pending.clear();
+    }
+}

@@ -62,29 +62,21 @@ pub(crate) fn whole(fs: &dyn Vfs, dir: &Path) -> Checked {
 
 /// The files say what the oracle says, right after a compaction.
 pub(crate) fn snapshot(fs: &dyn Vfs, dir: &Path, oracle: &Oracle) -> Checked {
-    let ids: Vec<Value> =
-        oracle.conversations.iter().map(|known| Value::from(known.conversation.id.clone())).collect();
-    let index = dir.join("message_store.json");
-    let listed = parse(fs, &index)?.ok_or("the index is not interchange JSON")?;
-    same("the index", &listed, &serde_json::json!({ "conversation_ids": ids }))?;
     let folder = dir.join("conversations");
     let names = names(fs, &folder)?;
-    same("the count of conversation files", &names.len(), &oracle.conversations.len())?;
-    let mut found = Vec::new();
-    for name in names {
-        if !Path::new(&name).extension().is_some_and(|extension| extension == "json") {
-            return Err(format!("{name:?} among the conversations"));
-        }
-        if let Some(value) = parse(fs, &folder.join(&name))? {
-            let id = value["id"].as_str().ok_or_else(|| format!("{name:?} has no id"))?.to_owned();
-            conversation(&value, oracle, &id).map_err(|wrong| format!("{name:?}: {wrong}"))?;
-            found.push(id);
-        }
+    let index = parse(fs, &dir.join("message_store.json"))?.ok_or("the index is not interchange JSON")?;
+    let listed = index["conversation_ids"].as_array().ok_or("the index has no list")?;
+    let mut listed_names: Vec<String> =
+        listed.iter().map(|stem| format!("{}.json", stem.as_str().unwrap_or_default())).collect();
+    same("the count of conversations in the index", &listed.len(), &oracle.conversations.len())?;
+    for (name, known) in listed_names.iter().zip(&oracle.conversations) {
+        // A name that the index lists is the conversation's own id unless that is not safe as one.
+        let Some(value) = parse(fs, &folder.join(name))? else { continue };
+        same("the id in a file", &value["id"].as_str(), &Some(known.conversation.id.as_str()))?;
+        conversation(&value, oracle, &known.conversation.id).map_err(|wrong| format!("{name:?}: {wrong}"))?;
     }
-    found.sort();
-    let before = found.len();
-    found.dedup();
-    same("files of different conversations", &found.len(), &before)
+    listed_names.sort();
+    same("the files and the index", &names, &listed_names)
 }
 
 fn conversation(value: &Value, oracle: &Oracle, id: &str) -> Checked {

@@ -9,6 +9,7 @@ use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{BorrowDecode, Encode};
 
 use super::frame::MAX_PAYLOAD;
+use super::ids::IdView;
 use crate::model::{Action, Change, Event, JsonObject, MAX_BATCH_EVENTS, Message, Text, Timestamp, Zone};
 
 /// The version of this encoding, kept in each frame's header.
@@ -35,13 +36,6 @@ pub(crate) struct KeyView<'a> {
     pub(crate) text: &'a str,
     /// CRC-32 of what the caller asked for, so that another use of the same key is noticed.
     pub(crate) fingerprint: u32,
-}
-
-/// An id: most are UUIDs in the usual form, which need 16 bytes instead of 36.
-#[derive(Clone, Copy, Debug, Encode, BorrowDecode, PartialEq, Eq)]
-pub(crate) enum IdView<'a> {
-    Uuid([u8; 16]),
-    Text(&'a [u8]),
 }
 
 /// A text of which most are one of a few words.
@@ -112,41 +106,6 @@ fn object(text: &str) -> JsonObject {
 
 fn text(bytes: &[u8]) -> Result<Text, BadPayload> {
     Text::from_wtf8(bytes.to_vec()).map_err(|_| BadPayload("a text is not well-formed".to_owned()))
-}
-
-impl<'a> IdView<'a> {
-    pub(crate) fn of(id: &'a [u8]) -> Self {
-        uuid_of(id).map_or(Self::Text(id), Self::Uuid)
-    }
-
-    /// Calls with the id's bytes, which are WTF-8.
-    pub(crate) fn with_bytes<T>(&self, take: impl FnOnce(&[u8]) -> T) -> T {
-        match self {
-            Self::Uuid(bytes) => {
-                let mut buffer = uuid::Uuid::encode_buffer();
-                take(uuid::Uuid::from_bytes(*bytes).as_hyphenated().encode_lower(&mut buffer).as_bytes())
-            }
-            Self::Text(bytes) => take(bytes),
-        }
-    }
-
-    pub(crate) fn to_text(self) -> Result<Text, BadPayload> {
-        self.with_bytes(text)
-    }
-
-    /// The id as a conversation's, which is valid Unicode.
-    pub(crate) fn to_id(self) -> Result<String, BadPayload> {
-        self.with_bytes(|bytes| std::str::from_utf8(bytes).map(str::to_owned))
-            .map_err(|_| BadPayload("a conversation id is not valid Unicode".to_owned()))
-    }
-}
-
-/// The bytes of a UUID in its canonical text: lower case, hyphens in their places.
-fn uuid_of(id: &[u8]) -> Option<[u8; 16]> {
-    let text = std::str::from_utf8(id).ok().filter(|text| text.len() == 36)?;
-    let uuid = uuid::Uuid::try_parse(text).ok()?;
-    let mut buffer = uuid::Uuid::encode_buffer();
-    (uuid.as_hyphenated().encode_lower(&mut buffer) == text).then(|| uuid.into_bytes())
 }
 
 impl<'a> RoleView<'a> {
@@ -392,17 +351,5 @@ mod tests {
         // A text that claims 2^64 - 1 bytes.
         let hostile = [&[1, 253][..], &[0xff; 8]].concat();
         assert!(count(&hostile, 1).is_err());
-    }
-
-    #[test]
-    fn only_the_usual_form_of_a_uuid_is_packed() {
-        let id = "4ae7d5a2-0b1f-4c5e-8a3e-000000000001";
-        assert!(IdView::of(id.as_bytes()) != IdView::Text(id.as_bytes()));
-        for other in
-            [id.to_uppercase(), id.replace('-', ""), format!("{{{id}}}"), "c1".to_owned(), String::new()]
-        {
-            assert_eq!(IdView::of(other.as_bytes()), IdView::Text(other.as_bytes()));
-        }
-        assert_eq!(IdView::of(id.as_bytes()).to_text().unwrap(), id);
     }
 }

@@ -11,7 +11,8 @@ use super::keys::{KeyRecord, KeyTable};
 use super::position::Position;
 use super::slot::{Body, HeadSource, Lists, Slot};
 use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry, FileState, KeyEntry};
-use crate::codec::payload::{ChangeView, EventView, IdView};
+use crate::codec::ids::IdView;
+use crate::codec::payload::{ChangeView, EventView};
 use crate::model::{Seq, Summary, Timestamp};
 
 /// All conversations.

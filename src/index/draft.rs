@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use super::draft_list::DraftList;
 use super::keys::KeyRecord;
 use crate::error::{Error, ErrorKind};
 use crate::model::{Change, Edit, Event, Message, Seq, Text, Version};
@@ -114,69 +115,6 @@ impl Pending {
     }
 }
 
-/// A list while a batch changes it: what was there before, without what the batch took away, and what the
-/// batch added.
-#[derive(Clone, Debug, Default)]
-struct DraftList {
-    base: u64,
-    removed: Vec<u64>,
-    /// Ids, and for messages what they are by now.
-    added: Vec<(Text, Option<Message>)>,
-    /// What the batch made of messages that were there before, by their place before it.
-    edited: HashMap<u64, Message>,
-}
-
-impl DraftList {
-    fn len(&self) -> u64 {
-        self.base + len_of(&self.added) - len_of(&self.removed)
-    }
-
-    fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// The place now of what stood at a place before the batch.
-    fn shifted(&self, base_at: u64) -> u64 {
-        base_at - len_of_iter(self.removed.iter().filter(|removed| **removed < base_at))
-    }
-
-    /// The message among the added whose place now is this.
-    fn added_at(&mut self, at: u64) -> Option<&mut Option<Message>> {
-        let n = at.checked_sub(self.base - len_of(&self.removed))?;
-        self.added.get_mut(usize::try_from(n).ok()?).map(|(_, message)| message)
-    }
-
-    /// The last of those with this id: its place now, and its place before the batch if it was there.
-    fn find(&self, id: &Text, base: &[u64]) -> Option<(u64, Option<u64>)> {
-        if let Some(n) = self.added.iter().rposition(|(added, _)| added == id) {
-            return Some((self.base - len_of(&self.removed) + u64::try_from(n).unwrap_or(u64::MAX), None));
-        }
-        let is_there = |at: &&u64| **at < self.base && !self.removed.contains(*at);
-        let base_at = base.iter().rev().find(is_there)?;
-        Some((self.shifted(*base_at), Some(*base_at)))
-    }
-
-    fn remove(&mut self, at: u64, base_at: Option<u64>) {
-        match base_at {
-            Some(base_at) => self.removed.push(base_at),
-            None => {
-                let n = usize::try_from(at - (self.base - len_of(&self.removed))).unwrap_or(usize::MAX);
-                if n < self.added.len() {
-                    self.added.remove(n);
-                }
-            }
-        }
-    }
-}
-
-fn len_of<T>(list: &[T]) -> u64 {
-    u64::try_from(list.len()).unwrap_or(u64::MAX)
-}
-
-fn len_of_iter<T>(items: impl Iterator<Item = T>) -> u64 {
-    u64::try_from(items.count()).unwrap_or(u64::MAX)
-}
-
 #[derive(Clone, Debug, Default)]
 struct Draft {
     standing: Standing,
@@ -260,7 +198,7 @@ impl<'g> Drafts<'g> {
                     return Err(Refusal::Stale);
                 }
             }
-            let list = |base| DraftList { base, ..DraftList::default() };
+            let list = DraftList::of;
             let (messages, actions) = (list(standing.messages), list(standing.actions));
             self.drafts.insert(id.to_owned(), Draft { standing, messages, actions });
         }

@@ -5,6 +5,8 @@
 //! them at any time. Does no I/O: a conversation whose file has not been read yet keeps the operations that
 //! came after the file was written, and is completed when somebody hands over what the file holds.
 
+mod draft_list;
+
 mod draft;
 
 mod keys;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::Misfit;
 use super::position::{Entry, Position, id_hash};
-use crate::codec::payload::{ChangeView, EventView, IdView, TimeView};
+use crate::codec::ids::IdView;
+use crate::codec::payload::{ChangeView, EventView, TimeView};
 use crate::model::{Conversation, JsonObject, Seq, Summary, Text, Timestamp};
 
 /// A conversation that has been touched: changed since the checkpoint, or read.

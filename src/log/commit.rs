@@ -10,13 +10,14 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::active::{Active, PendingFrame, WriteError, lay_out};
+use super::departure::Departure;
 use super::segment::Segment;
 use crate::codec::frame::{FRAME_ALIGN, MAX_PAYLOAD};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
 
 /// A group takes no more members once it has this many bytes.
-const GROUP_BYTES: usize = 4 << 20;
+pub(super) const GROUP_BYTES: usize = 4 << 20;
 
 /// Who uses the log: it keeps state under the log's lock and is shown each group once it is written.
 pub(crate) trait Client: Send + Sync {
@@ -50,51 +51,51 @@ pub(crate) struct Placed<'a> {
 
 /// The log as its writers share it.
 pub(crate) struct Log<C: Client> {
-    client: C,
-    state: Mutex<State<C::State>>,
+    pub(super) client: C,
+    pub(super) state: Mutex<State<C::State>>,
     /// Signalled whenever a group is done or taken.
-    turn: Condvar,
+    pub(super) turn: Condvar,
     active: Mutex<Active>,
 }
 
-struct State<S> {
-    client: S,
-    next_seq: Seq,
-    forming: Group,
-    is_busy: bool,
+pub(super) struct State<S> {
+    pub(super) client: S,
+    pub(super) next_seq: Seq,
+    pub(super) forming: Group,
+    pub(super) is_busy: bool,
     /// Why nothing more is written.
-    ended: Option<Error>,
+    pub(super) ended: Option<Error>,
 }
 
 #[derive(Default)]
-struct Group {
-    buffer: Vec<u8>,
-    frames: Vec<PendingFrame>,
-    must_sync: bool,
-    ticket: Option<Arc<Ticket>>,
+pub(super) struct Group {
+    pub(super) buffer: Vec<u8>,
+    pub(super) frames: Vec<PendingFrame>,
+    pub(super) must_sync: bool,
+    pub(super) ticket: Option<Arc<Ticket>>,
 }
 
 /// Where the members of a group wait.
 #[derive(Debug, Default)]
-struct Ticket {
+pub(super) struct Ticket {
     outcome: Mutex<Option<Result<Done>>>,
     is_done: Condvar,
 }
 
 /// A group's outcome: whether it is durable.
 #[derive(Clone, Copy, Debug)]
-struct Done {
-    is_durable: bool,
+pub(super) struct Done {
+    pub(super) is_durable: bool,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic while the lock was held has ended the log already, through the leader's guard; what the lock
     // protects is read by nobody who would act on it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Ticket {
-    fn finish(&self, outcome: Result<Done>) {
+    pub(super) fn finish(&self, outcome: Result<Done>) {
         *locked(&self.outcome) = Some(outcome);
         self.is_done.notify_all();
     }
@@ -226,7 +227,7 @@ impl<C: Client> Log<C> {
         if group.buffer.len() >= GROUP_BYTES {
             self.turn.notify_all();
         }
-        let guard = Departure { log: self, ticket: group.ticket.take(), then, has_left: false };
+        let guard = Departure::new(self, group.ticket.take(), then);
         let written = self.write(&mut group, |active| act(active, next_seq));
         guard.depart(written, next_seq, group)
     }
@@ -264,7 +265,7 @@ impl<C: Client> Log<C> {
     }
 
     /// Tells everybody in the forming group that it will not be written.
-    fn fail_forming(&self, state: &mut State<C::State>, error: &Error) {
+    pub(super) fn fail_forming(&self, state: &mut State<C::State>, error: &Error) {
         let group = std::mem::take(&mut state.forming);
         if let Some(first) = group.frames.first() {
             state.next_seq = first.first_seq;
@@ -274,109 +275,6 @@ impl<C: Client> Log<C> {
             ticket.finish(Err(error.clone()));
         }
         self.turn.notify_all();
-    }
-}
-
-/// Held by a leader while it works without the lock; whatever way it leaves, its followers hear of it.
-struct Departure<'a, C: Client> {
-    log: &'a Log<C>,
-    ticket: Option<Arc<Ticket>>,
-    /// With what the log ends.
-    then: Option<Error>,
-    has_left: bool,
-}
-
-impl<C: Client> Departure<'_, C> {
-    /// Leaves in order.
-    fn depart(
-        mut self,
-        written: Result<Done, (WriteError, bool)>,
-        next_seq: Seq,
-        mut group: Group,
-    ) -> Result<Done> {
-        self.has_left = true;
-        let mut state = locked(&self.log.state);
-        state.is_busy = false;
-        let (outcome, result) = match written {
-            Ok(done) => (Ok(done), Ok(done)),
-            // The group itself was written; what failed was done after it.
-            Err((WriteError::Refused(error) | WriteError::Unknown(error), true)) => {
-                (Ok(Done { is_durable: true }), Err(error))
-            }
-            Err((failure, was_applied)) => {
-                let error = self.fail(&mut state, failure, &group, was_applied);
-                (if was_applied { Ok(Done { is_durable: true }) } else { Err(error.clone()) }, Err(error))
-            }
-        };
-        if outcome.is_ok() {
-            self.log.client.applied(&mut state.client, next_seq);
-            // The buffer goes back, so that a busy log allocates nothing.
-            if state.forming.buffer.capacity() == 0 && group.buffer.capacity() <= GROUP_BYTES {
-                group.buffer.clear();
-                group.frames.clear();
-                state.forming.buffer = std::mem::take(&mut group.buffer);
-                state.forming.frames = std::mem::take(&mut group.frames);
-            }
-        }
-        if let Some(error) = self.then.take() {
-            self.log.fail_forming(&mut state, &error);
-            state.ended.get_or_insert(error);
-        }
-        drop(state);
-        self.log.turn.notify_all();
-        if let Some(ticket) = self.ticket.take() {
-            ticket.finish(outcome);
-        }
-        result
-    }
-
-    /// Takes the failed group's sequence numbers back and fails the group that formed behind it, whose
-    /// numbers and checks were built on this one.
-    fn fail(
-        &self,
-        state: &mut State<C::State>,
-        failure: WriteError,
-        group: &Group,
-        was_applied: bool,
-    ) -> Error {
-        let (error, is_fatal) = match failure {
-            WriteError::Refused(error) => (error, false),
-            WriteError::Unknown(error) => {
-                (error.context("whether the mutation was written shows after the next opening"), false)
-            }
-            WriteError::Fatal(error) => (error, true),
-        };
-        if is_fatal {
-            let ended =
-                format!("the store stopped after an earlier failure ({error}); close it and open it again");
-            state.ended.get_or_insert(Error::new(ErrorKind::Failed, ended));
-        }
-        let behind =
-            Error::new(error.kind(), format!("not written, because the write before it failed ({error})"));
-        self.log.fail_forming(state, &behind);
-        if let Some(first) = group.frames.first().filter(|_| !was_applied) {
-            state.next_seq = first.first_seq;
-        }
-        error
-    }
-}
-
-impl<C: Client> Drop for Departure<'_, C> {
-    fn drop(&mut self) {
-        if self.has_left {
-            return;
-        }
-        // Only a panic of the client comes here. What it was shown may be half applied, so the log ends.
-        let error =
-            Error::new(ErrorKind::Failed, "the thread that wrote this group panicked; open the store again");
-        let mut state = locked(&self.log.state);
-        state.is_busy = false;
-        state.ended.get_or_insert(error.clone());
-        self.log.fail_forming(&mut state, &error);
-        drop(state);
-        if let Some(ticket) = self.ticket.take() {
-            ticket.finish(Err(error));
-        }
     }
 }
 

@@ -22,5 +22,7 @@ mod active;
 
 mod commit;
 
+mod departure;
+
 pub(crate) use active::{Active, Limits, Start};
 pub(crate) use commit::{Client, Log, Placed};

@@ -12,6 +12,8 @@ pub(crate) mod rot;
 
 pub(crate) mod load;
 
+mod row;
+
 pub(crate) mod survey;
 
 pub(crate) mod bodies;

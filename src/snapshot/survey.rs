@@ -10,14 +10,14 @@ use std::path::Path;
 use super::layout::{self, Layout, looks_like, nanos};
 use super::load::{is_same, not_as_recorded};
 use super::names::{ENDING, stem};
+use super::row::Row;
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{
     Checkpoint, CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint,
 };
-use crate::codec::document::{Document, scan_document};
 use crate::codec::index_file::read_index;
 use crate::error::{Error, Result};
-use crate::model::{Conversation, DamagedFile, RecoveryReport, Text, Timestamp};
+use crate::model::{DamagedFile, RecoveryReport, Text, Timestamp};
 use crate::vfs::{FileKind, Metadata, Vfs};
 
 /// What the files are, beside what the checkpoint says.
@@ -25,45 +25,6 @@ use crate::vfs::{FileKind, Metadata, Vfs};
 pub(crate) struct Survey {
     /// A checkpoint's bytes with what was taken in; none if everything is as the checkpoint says.
     pub(crate) checkpoint: Option<Vec<u8>>,
-}
-
-/// One conversation's entry, owned.
-#[derive(Clone, Debug)]
-struct Row {
-    id: String,
-    file_name: String,
-    title: Vec<u8>,
-    note: String,
-    state: FileState,
-    is_canonical: bool,
-    is_listed: bool,
-    file: Fingerprint,
-    messages: u64,
-    actions: u64,
-    created_at: Timestamp,
-    last_activity: Timestamp,
-}
-
-impl Row {
-    fn as_entry(&self) -> Entry<'_> {
-        let is_intact = self.state == FileState::Intact;
-        Entry {
-            id: &self.id,
-            file_name: &self.file_name,
-            title: &self.title,
-            note: &self.note,
-            state: self.state,
-            is_canonical: self.is_canonical,
-            is_listed: self.is_listed,
-            file: self.file,
-            messages: self.messages,
-            actions: self.actions,
-            version: if is_intact { 1 + self.messages + self.actions } else { 0 },
-            last_seq: 0,
-            created_at: self.created_at,
-            last_activity: self.last_activity,
-        }
-    }
 }
 
 /// Looks at the files of a store whose checkpoint is `old`.
@@ -211,7 +172,7 @@ impl Work<'_> {
                     self.builder.entry(entry);
                     return;
                 }
-                let row = self.read_row(entry.file_name, &bytes, print, entry.is_listed);
+                let row = Row::read(entry.file_name, &bytes, print, entry.is_listed);
                 if row.state == FileState::Intact {
                     self.report.changed.push(path.to_owned());
                 }
@@ -310,7 +271,7 @@ impl Work<'_> {
             FileKind::Directory | FileKind::Other => Err(Error::invalid("not a regular file")),
         };
         let row = match read {
-            Ok(Some((bytes, print))) => self.read_row(file_name, &bytes, print, is_listed),
+            Ok(Some((bytes, print))) => Row::read(file_name, &bytes, print, is_listed),
             Ok(None) => return,
             Err(error) => {
                 let row = Row::nothing(stem(file_name), file_name, is_listed, epoch());
@@ -328,68 +289,6 @@ impl Work<'_> {
         }
         self.has_news = true;
         self.push(&row);
-    }
-
-    /// What a file holds.
-    fn read_row(&self, file_name: &str, bytes: &[u8], print: Fingerprint, is_listed: bool) -> Row {
-        let written = Timestamp::from_unix_micros(print.modified_nanos / 1000).unwrap_or_else(epoch);
-        let nothing = Row { file: print, ..Row::nothing(stem(file_name), file_name, is_listed, written) };
-        let damaged = |note: String| Row { state: FileState::Damaged, note, ..nothing.clone() };
-        let document = match scan_document(bytes) {
-            Ok(document) => document,
-            Err(bad) => return damaged(format!("{} at byte {}", bad.reason, bad.offset)),
-        };
-        match id_of(&document, stem(file_name)) {
-            Ok(id) => row_of(&document, id, nothing),
-            Err(reason) => damaged(reason.to_owned()),
-        }
-    }
-}
-
-/// The id in a file, or the one in its name if it has none.
-fn id_of(document: &Document, stem: &str) -> Result<String, &'static str> {
-    let Some(id) = &document.head.id else { return Ok(stem.to_owned()) };
-    let id = id.as_str().ok_or("the conversation's id is not valid Unicode")?;
-    if id.is_empty() || id.len() > crate::model::MAX_ID_BYTES {
-        return Err("the conversation's id is empty or over 1024 bytes");
-    }
-    Ok(id.to_owned())
-}
-
-fn row_of(document: &Document, id: String, nothing: Row) -> Row {
-    let head = &document.head;
-    let created_at = head.created_at.unwrap_or(nothing.created_at);
-    let newest = document.messages.last().or(document.actions.last()).and_then(|item| item.created_at);
-    let title = head.title.clone().unwrap_or_else(|| Conversation::default_title(&id));
-    Row {
-        title: title.as_wtf8().to_vec(),
-        is_canonical: document.is_canonical,
-        messages: to_u64(document.messages.len()),
-        actions: to_u64(document.actions.len()),
-        created_at,
-        last_activity: newest.unwrap_or(created_at),
-        state: FileState::Intact,
-        id,
-        ..nothing
-    }
-}
-
-impl Row {
-    fn nothing(id: &str, file_name: &str, is_listed: bool, time: Timestamp) -> Self {
-        Self {
-            id: id.to_owned(),
-            file_name: file_name.to_owned(),
-            title: Conversation::default_title(id).as_wtf8().to_vec(),
-            note: String::new(),
-            state: FileState::Damaged,
-            is_canonical: false,
-            is_listed,
-            file: Fingerprint::default(),
-            messages: 0,
-            actions: 0,
-            created_at: time,
-            last_activity: time,
-        }
     }
 }
 

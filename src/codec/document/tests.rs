@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::writer::Span;
 use super::*;
 use crate::model::{Action, Message, Zone};
 

@@ -10,7 +10,8 @@ const MAX_FILE: usize = 400;
 const MAX_FUNCTION: usize = 70;
 
 /// Files of the product that may be longer, or have longer functions, each with the reason.
-const LONG: [(&str, &str); 0] = [];
+const LONG: [(&str, &str); 1] =
+    [("src/store/handle.rs", "the public methods are short, their documentation is not")];
 
 /// The files that may have code that the compiler cannot check, each with the reason.
 const UNCHECKED: [(&str, &str); 1] = [("src/vfs/os.rs", "a memory map cannot be had without it")];

@@ -7,6 +7,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+mod builder;
+
+pub(crate) use builder::CheckpointBuilder;
+
 use super::bytes::{Fields, to_u64, to_usize};
 use super::segment::{FORMAT_MAJOR, StoreId};
 use crate::model::{Seq, Summary, Text, Timestamp, Version, Zone};
@@ -132,112 +136,6 @@ fn timestamp(wall: i64, zone: i64) -> Option<Timestamp> {
     Timestamp::from_wall_micros(wall, if zone == NAIVE { Zone::Naive } else { Zone::Offset(zone) })
 }
 
-/// Puts a checkpoint's bytes together, conversations in the snapshot's order.
-#[derive(Default)]
-pub(crate) struct CheckpointBuilder {
-    entries: Vec<u8>,
-    table: Vec<(u32, u32)>,
-    keys: Vec<(u32, [u8; KEY_LEN])>,
-    heap: Vec<u8>,
-}
-
-impl CheckpointBuilder {
-    /// Adds a conversation.
-    pub(crate) fn entry(&mut self, entry: &Entry<'_>) {
-        let flags = match entry.state {
-            FileState::Intact => 0_u16,
-            FileState::Damaged => 1,
-            FileState::Missing => 2,
-        } | u16::from(entry.is_canonical) << 2
-            | u16::from(entry.is_listed) << 3;
-        self.table.push((hash(entry.id), u32::try_from(self.table.len()).unwrap_or(u32::MAX)));
-        let out = &mut self.entries;
-        out.extend(to_u64(self.heap.len()).to_le_bytes());
-        out.extend(short(entry.id.len()).to_le_bytes());
-        out.extend(short(entry.file_name.len()).to_le_bytes());
-        out.extend(u32::try_from(entry.title.len()).unwrap_or(u32::MAX).to_le_bytes());
-        let note: String = entry.note.chars().take(1000).collect();
-        out.extend(short(note.len()).to_le_bytes());
-        out.extend(flags.to_le_bytes());
-        out.extend(entry.file.crc.to_le_bytes());
-        out.extend(entry.file.len.to_le_bytes());
-        out.extend(entry.file.modified_nanos.to_le_bytes());
-        for field in [entry.messages, entry.actions, entry.version, entry.last_seq] {
-            out.extend(field.to_le_bytes());
-        }
-        for time in [&entry.created_at, &entry.last_activity] {
-            out.extend(time.wall_micros().to_le_bytes());
-            out.extend(zone_micros(time).to_le_bytes());
-        }
-        for text in [entry.id.as_bytes(), entry.file_name.as_bytes(), entry.title, note.as_bytes()] {
-            self.heap.extend(text);
-        }
-    }
-
-    /// Adds an idempotency key.
-    pub(crate) fn key(&mut self, entry: &KeyEntry<'_>) {
-        let mut bytes = Vec::with_capacity(KEY_LEN);
-        bytes.extend(to_u64(self.heap.len()).to_le_bytes());
-        bytes.extend(short(entry.key.len()).to_le_bytes());
-        bytes.extend(short(entry.conversation_id.len()).to_le_bytes());
-        bytes.extend(short(entry.id.len()).to_le_bytes());
-        bytes.extend([0; 2]);
-        bytes.extend(entry.fingerprint.to_le_bytes());
-        bytes.extend(hash(entry.key).to_le_bytes());
-        bytes.extend(entry.seq.to_le_bytes());
-        bytes.extend(entry.version.to_le_bytes());
-        if let Some(record) = bytes.first_chunk::<KEY_LEN>() {
-            self.keys.push((hash(entry.key), *record));
-        }
-        for text in [entry.key.as_bytes(), entry.conversation_id.as_bytes(), entry.id] {
-            self.heap.extend(text);
-        }
-    }
-
-    /// The checkpoint's bytes.
-    pub(crate) fn finish(mut self, head: &CheckpointHead) -> Vec<u8> {
-        self.table.sort_unstable();
-        self.keys.sort_unstable();
-        let mut out = Vec::with_capacity(HEADER_LEN + self.entries.len() + self.heap.len() + TRAILER_LEN);
-        out.extend(MAGIC);
-        out.extend(FORMAT_MAJOR.to_le_bytes());
-        out.extend(0_u16.to_le_bytes());
-        out.extend(128_u32.to_le_bytes());
-        out.extend(head.store_id);
-        for field in [head.epoch, head.covered_seq, head.first_segment] {
-            out.extend(field.to_le_bytes());
-        }
-        out.extend(head.created_unix_micros.to_le_bytes());
-        for length in [self.table.len(), self.keys.len(), self.heap.len()] {
-            out.extend(to_u64(length).to_le_bytes());
-        }
-        let index = head.index_file.unwrap_or_default();
-        out.extend(index.len.to_le_bytes());
-        out.extend(index.crc.to_le_bytes());
-        out.extend(u32::from(head.index_file.is_some()).to_le_bytes());
-        out.extend(index.modified_nanos.to_le_bytes());
-        out.extend([0; 12]);
-        let crc = crc32fast::hash(&out);
-        out.extend(crc.to_le_bytes());
-        out.extend(self.entries);
-        for (hash, ordinal) in self.table {
-            out.extend(hash.to_le_bytes());
-            out.extend(ordinal.to_le_bytes());
-        }
-        out.extend(self.keys.into_iter().flat_map(|(_, record)| record));
-        out.extend(self.heap);
-        let crc = crc32fast::hash(&out);
-        out.extend(crc.to_le_bytes());
-        out.extend(END);
-        out
-    }
-}
-
-/// Ids, names and keys are limited to far less than 65,536 bytes before they get here.
-fn short(length: usize) -> u16 {
-    u16::try_from(length).unwrap_or(u16::MAX)
-}
-
 /// Bytes that a checkpoint is read from: a mapping or memory.
 pub(crate) type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
@@ -292,11 +190,6 @@ impl Checkpoint {
 
     pub(crate) fn head(&self) -> &CheckpointHead {
         &self.head
-    }
-
-    /// How many conversations it lists.
-    pub(crate) fn len(&self) -> usize {
-        self.entries
     }
 
     fn slice(&self, start: usize, length: usize) -> &[u8] {
@@ -435,80 +328,4 @@ fn parse_head(all: &[u8]) -> Result<(CheckpointHead, [usize; 3]), BadCheckpoint>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample(entries: usize) -> Vec<u8> {
-        let mut builder = CheckpointBuilder::default();
-        for n in 0..entries {
-            let (id, name) = (format!("c{n}"), format!("c{n}.json"));
-            builder.entry(&entry(&id, &name, to_u64(n)));
-            let key = format!("k{n}");
-            builder.key(&KeyEntry {
-                key: &key,
-                fingerprint: 1,
-                conversation_id: &id,
-                id: b"m",
-                seq: to_u64(n),
-                version: 2,
-            });
-        }
-        let index_file = Some(Fingerprint { len: 1, crc: 2, modified_nanos: 3 });
-        builder.finish(&CheckpointHead { epoch: 4, covered_seq: 9, index_file, ..CheckpointHead::default() })
-    }
-
-    fn entry<'a>(id: &'a str, file_name: &'a str, n: u64) -> Entry<'a> {
-        Entry {
-            id,
-            file_name,
-            title: b"title",
-            note: if n % 2 == 0 { "" } else { "why" },
-            state: if n % 2 == 0 { FileState::Intact } else { FileState::Damaged },
-            is_canonical: n % 3 == 0,
-            is_listed: n % 5 != 0,
-            file: Fingerprint { len: n, crc: 7, modified_nanos: -8 },
-            messages: n,
-            actions: 2 * n,
-            version: 3 * n,
-            last_seq: 4 * n,
-            created_at: Timestamp::from_wall_micros(5, Zone::Naive).unwrap(),
-            last_activity: Timestamp::from_wall_micros(6, Zone::Offset(-60_000_000)).unwrap(),
-        }
-    }
-
-    #[test]
-    fn conversations_and_keys_are_found_by_name_and_in_order() {
-        let checkpoint = Checkpoint::parse(Arc::new(sample(1000))).unwrap();
-        assert_eq!((checkpoint.head().epoch, checkpoint.head().covered_seq, checkpoint.len()), (4, 9, 1000));
-        for n in 0..1000_usize {
-            let (id, name) = (format!("c{n}"), format!("c{n}.json"));
-            assert_eq!(checkpoint.find(&id), Some(n));
-            assert_eq!(checkpoint.entry(n), Some(entry(&id, &name, to_u64(n))));
-            let key = checkpoint.find_key(&format!("k{n}")).unwrap();
-            assert_eq!((key.conversation_id, key.id, key.seq), (&*id, &b"m"[..], to_u64(n)));
-        }
-        assert_eq!((checkpoint.find("c1000"), checkpoint.find_key("c1")), (None, None));
-        assert_eq!((checkpoint.entries().count(), checkpoint.keys().count()), (1000, 1000));
-    }
-
-    #[test]
-    fn every_flipped_bit_and_every_cut_is_seen() {
-        let bytes = sample(3);
-        for bit in 0..bytes.len() * 8 {
-            let mut damaged = bytes.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(Checkpoint::parse(Arc::new(damaged)).is_err(), "bit {bit}");
-        }
-        for length in 0..bytes.len() {
-            assert!(Checkpoint::parse(Arc::new(bytes[..length].to_vec())).is_err(), "{length} bytes");
-        }
-    }
-
-    #[test]
-    fn an_empty_one_has_nothing() {
-        let empty = Checkpoint::empty([1; 16]);
-        let bytes: Vec<u8> = (*empty.bytes).as_ref().to_vec();
-        let parsed = Checkpoint::parse(Arc::new(bytes)).unwrap();
-        assert_eq!((parsed.len(), parsed.head(), parsed.find("c")), (0, empty.head(), None));
-    }
-}
+mod tests;

@@ -1,0 +1,77 @@
+//! Checkpoints come back as they were made, and damage shows.
+
+use super::*;
+
+fn sample(entries: usize) -> Vec<u8> {
+    let mut builder = CheckpointBuilder::default();
+    for n in 0..entries {
+        let (id, name) = (format!("c{n}"), format!("c{n}.json"));
+        builder.entry(&entry(&id, &name, to_u64(n)));
+        let key = format!("k{n}");
+        builder.key(&KeyEntry {
+            key: &key,
+            fingerprint: 1,
+            conversation_id: &id,
+            id: b"m",
+            seq: to_u64(n),
+            version: 2,
+        });
+    }
+    let index_file = Some(Fingerprint { len: 1, crc: 2, modified_nanos: 3 });
+    builder.finish(&CheckpointHead { epoch: 4, covered_seq: 9, index_file, ..CheckpointHead::default() })
+}
+
+fn entry<'a>(id: &'a str, file_name: &'a str, n: u64) -> Entry<'a> {
+    Entry {
+        id,
+        file_name,
+        title: b"title",
+        note: if n % 2 == 0 { "" } else { "why" },
+        state: if n % 2 == 0 { FileState::Intact } else { FileState::Damaged },
+        is_canonical: n % 3 == 0,
+        is_listed: n % 5 != 0,
+        file: Fingerprint { len: n, crc: 7, modified_nanos: -8 },
+        messages: n,
+        actions: 2 * n,
+        version: 3 * n,
+        last_seq: 4 * n,
+        created_at: Timestamp::from_wall_micros(5, Zone::Naive).unwrap(),
+        last_activity: Timestamp::from_wall_micros(6, Zone::Offset(-60_000_000)).unwrap(),
+    }
+}
+
+#[test]
+fn conversations_and_keys_are_found_by_name_and_in_order() {
+    let checkpoint = Checkpoint::parse(Arc::new(sample(1000))).unwrap();
+    assert_eq!((checkpoint.head().epoch, checkpoint.head().covered_seq, checkpoint.entries), (4, 9, 1000));
+    for n in 0..1000_usize {
+        let (id, name) = (format!("c{n}"), format!("c{n}.json"));
+        assert_eq!(checkpoint.find(&id), Some(n));
+        assert_eq!(checkpoint.entry(n), Some(entry(&id, &name, to_u64(n))));
+        let key = checkpoint.find_key(&format!("k{n}")).unwrap();
+        assert_eq!((key.conversation_id, key.id, key.seq), (&*id, &b"m"[..], to_u64(n)));
+    }
+    assert_eq!((checkpoint.find("c1000"), checkpoint.find_key("c1")), (None, None));
+    assert_eq!((checkpoint.entries().count(), checkpoint.keys().count()), (1000, 1000));
+}
+
+#[test]
+fn every_flipped_bit_and_every_cut_is_seen() {
+    let bytes = sample(3);
+    for bit in 0..bytes.len() * 8 {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(Checkpoint::parse(Arc::new(damaged)).is_err(), "bit {bit}");
+    }
+    for length in 0..bytes.len() {
+        assert!(Checkpoint::parse(Arc::new(bytes[..length].to_vec())).is_err(), "{length} bytes");
+    }
+}
+
+#[test]
+fn an_empty_one_has_nothing() {
+    let empty = Checkpoint::empty([1; 16]);
+    let bytes: Vec<u8> = (*empty.bytes).as_ref().to_vec();
+    let parsed = Checkpoint::parse(Arc::new(bytes)).unwrap();
+    assert_eq!((parsed.entries, parsed.head(), parsed.find("c")), (0, empty.head(), None));
+}

@@ -94,7 +94,7 @@ impl Suspects {
         }
         next.dedup();
         // Only so many guesses are followed; a run of failures after the first leaves nothing open.
-        next.truncate(64);
+        next.truncate(2048);
         self.candidates = next;
         Ok(())
     }

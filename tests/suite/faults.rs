@@ -60,6 +60,9 @@ fn workload() -> Vec<Act> {
 /// The states that a store may be in, given what it said.
 struct Suspects {
     candidates: Vec<Oracle>,
+    /// States that may come to light when the store is opened again: a write that was said to have failed is
+    /// not seen until then, and never if something was written after it.
+    ghosts: Vec<Oracle>,
     operation: u64,
 }
 
@@ -70,7 +73,7 @@ fn is_of_the_system(kind: ErrorKind) -> bool {
 
 impl Suspects {
     fn new() -> Self {
-        Self { candidates: vec![Oracle::default()], operation: 0 }
+        Self { candidates: vec![Oracle::default()], ghosts: Vec::new(), operation: 0 }
     }
 
     fn said(&mut self, batch: &[Mutation], answer: &aral_store::Result<Vec<Receipt>>) -> Result<(), String> {
@@ -83,7 +86,7 @@ impl Suspects {
                 Ok(_) => {}
                 Err(error) if is_of_the_system(error.kind()) => {
                     next.push(candidate);
-                    next.push(after);
+                    self.ghosts.push(after);
                 }
                 Err(error) if ought == Err::<Vec<Expected>, _>(error.kind()) => next.push(candidate),
                 Err(_) => {}
@@ -92,11 +95,16 @@ impl Suspects {
         if next.is_empty() {
             return Err(format!("{answer:?} fits no state that the store may be in"));
         }
-        next.dedup();
-        // Only so many guesses are followed; a run of failures after the first leaves nothing open.
-        next.truncate(2048);
+        if answer.is_ok() {
+            self.ghosts.clear();
+        }
         self.candidates = next;
         Ok(())
+    }
+
+    /// The store is opened again.
+    fn reopened(&mut self) {
+        self.candidates.append(&mut self.ghosts);
     }
 }
 
@@ -162,6 +170,7 @@ fn run(fs: &FaultFs, suspects: &mut Suspects) -> Result<(), String> {
                     typed(&error)?;
                 }
                 has_failed = false;
+                suspects.reopened();
                 store = match open(fs, &sources) {
                     Ok(store) => store,
                     Err(error) => return typed(&error),

@@ -216,6 +216,7 @@ fn attempt(rules: Vec<Rule>) -> Result<(), String> {
     let mut suspects = Suspects::new();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&fs, &mut suspects)));
     let outcome = outcome.unwrap_or_else(|_| Err("a panic".to_owned()));
+    suspects.reopened();
     outcome
         .and_then(|()| settle(&sim, &suspects))
         .and_then(|()| if fs.all_fired() { Ok(()) } else { Err("the fault did not take place".to_owned()) })

@@ -35,8 +35,7 @@ pub(crate) struct Control {
 
 /// The half of a store's identity that fits in a slot.
 pub(crate) fn short_id(id: StoreId) -> [u8; 8] {
-    let [a, b, c, d, e, f, g, h, ..] = id;
-    [a, b, c, d, e, f, g, h]
+    id.first_chunk().copied().unwrap_or_default()
 }
 
 impl Control {
@@ -74,9 +73,8 @@ impl Control {
             return None;
         }
         let mut fields = Fields(body);
-        let &[a, b, c, d, e, f, g, h] = fields.take(8)? else { return None };
         Some(Self {
-            store_id: [a, b, c, d, e, f, g, h],
+            store_id: *fields.take(8)?.first_chunk()?,
             writer_epoch: fields.u64()?,
             segment: fields.u64()?,
             file_number: fields.u64()?,

@@ -193,6 +193,33 @@ impl<'a> ActionView<'a> {
     }
 }
 
+impl<'a> ChangeView<'a> {
+    /// The message that the change adds, or puts in another's place.
+    pub(crate) fn message(&self) -> Option<&MessageView<'a>> {
+        if let Self::AddMessage(message) | Self::EditMessage { message, .. } = self {
+            Some(message)
+        } else {
+            None
+        }
+    }
+
+    /// The action that the change adds.
+    pub(crate) fn action(&self) -> Option<&ActionView<'a>> {
+        if let Self::AddAction(action) = self { Some(action) } else { None }
+    }
+
+    /// The metadata and the unknown fields that the change gives its conversation.
+    pub(crate) fn head(&self) -> Option<(JsonObject, JsonObject)> {
+        if let Self::Create { metadata, extra, .. } = self {
+            Some((object(metadata), object(extra)))
+        } else if let Self::SetMetadata(metadata) = self {
+            Some((object(metadata), JsonObject::EMPTY))
+        } else {
+            None
+        }
+    }
+}
+
 impl<'a> EventView<'a> {
     /// The view of an event whose target stands at this place and whose key was used for this.
     pub(crate) fn of(event: &'a Event, at: u64, fingerprint: u32) -> Self {
@@ -215,15 +242,6 @@ impl<'a> EventView<'a> {
         };
         let key = event.key.as_deref().map(|text| KeyView { text, fingerprint });
         Self { conversation: IdView::of(event.conversation_id.as_bytes()), key, change }
-    }
-
-    /// The metadata and the unknown fields that the event gives its conversation.
-    pub(crate) fn head(&self) -> Result<(JsonObject, JsonObject), BadPayload> {
-        match self.change {
-            ChangeView::Create { metadata, extra, .. } => Ok((object(metadata), object(extra))),
-            ChangeView::SetMetadata(metadata) => Ok((object(metadata), JsonObject::EMPTY)),
-            _ => Err(BadPayload("the record holds nothing of a conversation's head".to_owned())),
-        }
     }
 
     /// The event itself.

@@ -5,7 +5,7 @@
 //! a time against drafts of the conversations it touches, so that a later mutation sees the earlier ones of
 //! its batch, and nothing is carried out unless all of them are possible.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::draft_list::DraftList;
 use super::keys::KeyRecord;
@@ -157,10 +157,10 @@ impl<'g> Drafts<'g> {
 
     fn check_keys(&self, batch: &[Prepared]) -> Result<(), Refusal> {
         let mut known = Vec::new();
-        let mut seen = HashMap::new();
+        let mut seen = HashSet::new();
         for prepared in batch {
             let Some(key) = &prepared.key else { continue };
-            if seen.insert(key, ()).is_some() {
+            if !seen.insert(key) {
                 return Err(impossible(
                     ErrorKind::InvalidInput,
                     format!("the key {key:?} occurs twice in one batch"),

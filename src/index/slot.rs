@@ -201,8 +201,18 @@ impl Slot {
             ChangeView::AddMessage(message) if !self.exists => self.begin(time(message.created_at)?, seq),
             ChangeView::AddAction(action) if !self.exists => self.begin(time(action.created_at)?, seq),
             ChangeView::Remove => {}
-            _ if self.exists => {}
-            _ => return Err(misfit("an event is about the absent", &self.summary)),
+            ChangeView::SetTitle(_)
+            | ChangeView::SetMetadata(_)
+            | ChangeView::AddMessage(_)
+            | ChangeView::EditMessage { .. }
+            | ChangeView::RemoveMessage { .. }
+            | ChangeView::AddAction(_)
+            | ChangeView::RemoveAction { .. }
+            | ChangeView::Clear => {
+                if !self.exists {
+                    return Err(misfit("an event is about the absent", &self.summary));
+                }
+            }
         }
         Ok(())
     }

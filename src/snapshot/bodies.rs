@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::load::{ItemKind, OpenFile, fallback};
 use crate::codec::document::{read_action, read_message};
-use crate::codec::payload::{BadPayload, ChangeView, EventView, decode_event};
+use crate::codec::payload::{BadPayload, EventView, decode_event};
 use crate::error::{Error, Result};
 use crate::index::Position;
 use crate::log::segment::Segment;
@@ -32,9 +32,9 @@ impl Bodies<'_> {
             let fallback = fallback(self.conversation_id, self.created_at, ItemKind::Message, position);
             return read_message(&bytes, &fallback).map_err(|bad| self.misread(position, &bad.reason));
         }
-        self.with_event(position, |view| match view.change {
-            ChangeView::AddMessage(message) | ChangeView::EditMessage { message, .. } => message.to_message(),
-            _ => Err(BadPayload("the record holds no message".to_owned())),
+        self.with_event(position, |view| {
+            let none = || BadPayload("the record holds no message".to_owned());
+            view.change.message().ok_or_else(none)?.to_message()
         })
     }
 
@@ -45,15 +45,18 @@ impl Bodies<'_> {
             let fallback = fallback(self.conversation_id, self.created_at, ItemKind::Action, position);
             return read_action(&bytes, &fallback).map_err(|bad| self.misread(position, &bad.reason));
         }
-        self.with_event(position, |view| match view.change {
-            ChangeView::AddAction(action) => action.to_action(),
-            _ => Err(BadPayload("the record holds no action".to_owned())),
+        self.with_event(position, |view| {
+            let none = || BadPayload("the record holds no action".to_owned());
+            view.change.action().ok_or_else(none)?.to_action()
         })
     }
 
     /// The metadata and the unknown fields that the event at a position gives a conversation.
     pub(crate) fn head(&self, position: Position) -> Result<(JsonObject, JsonObject)> {
-        self.with_event(position, |view| view.head())
+        self.with_event(position, |view| {
+            let none = || BadPayload("the record holds nothing of a conversation's head".to_owned());
+            view.change.head().ok_or_else(none)
+        })
     }
 
     /// The bytes of an item in the conversation's file.

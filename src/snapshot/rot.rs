@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn one_flipped_bit_is_found_and_an_edit_is_not_mistaken_for_one() {
-        let original: Vec<u8> = (0..2000_u32).flat_map(|n| n.to_le_bytes()).collect();
+        let original: Vec<u8> = (0..2000_u32).flat_map(u32::to_le_bytes).collect();
         let crc = crc32fast::hash(&original);
         assert_eq!(flipped_byte(&original, crc), None);
         for at in [0, 1, 999, 7998, 7999] {

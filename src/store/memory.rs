@@ -123,7 +123,13 @@ impl State {
             Change::Create { created_at, .. } => Some(*created_at),
             Change::AddMessage(message) => Some(message.created_at),
             Change::AddAction(action) => Some(action.created_at),
-            _ => None,
+            Change::SetTitle(_)
+            | Change::SetMetadata(_)
+            | Change::EditMessage(_)
+            | Change::RemoveMessage(_)
+            | Change::RemoveAction(_)
+            | Change::Clear
+            | Change::Remove => None,
         };
         if let Some(time) = begins.filter(|_| !self.at.contains_key(id)) {
             self.at.insert(id.clone(), self.conversations.len());

@@ -131,9 +131,13 @@ fn fingerprint(mutation: &Mutation) -> u32 {
             part(new.title.as_ref().map(Text::as_wtf8).unwrap_or_default());
             part(new.metadata.as_json().as_bytes());
         }
-        Operation::SetTitle(title) => [b"title", title.as_wtf8()].map(part).into_iter().collect(),
+        Operation::SetTitle(title) => {
+            part(b"title");
+            part(title.as_wtf8());
+        }
         Operation::SetMetadata(metadata) => {
-            [b"metadata", metadata.as_json().as_bytes()].map(part).into_iter().collect()
+            part(b"metadata");
+            part(metadata.as_json().as_bytes());
         }
         Operation::AddMessage(new) => {
             part(b"message");
@@ -144,17 +148,23 @@ fn fingerprint(mutation: &Mutation) -> u32 {
         Operation::EditMessage { message_id, edit } => {
             part(b"edit");
             part(message_id.as_wtf8());
-            part(edit.content.as_ref().map(Text::as_wtf8).unwrap_or(b"\xff"));
-            part(edit.metadata.as_ref().map(|m| m.as_json().as_bytes()).unwrap_or(b"\xff"));
+            part(edit.content.as_ref().map_or(b"\xff", Text::as_wtf8));
+            part(edit.metadata.as_ref().map_or(b"\xff", |m| m.as_json().as_bytes()));
         }
-        Operation::RemoveMessage(id) => [b"remove message", id.as_wtf8()].map(part).into_iter().collect(),
+        Operation::RemoveMessage(id) => {
+            part(b"remove message");
+            part(id.as_wtf8());
+        }
         Operation::AddAction(new) => {
             part(b"action");
             part(new.action_type.as_wtf8());
             part(new.data.as_json().as_bytes());
             part(new.metadata.as_json().as_bytes());
         }
-        Operation::RemoveAction(id) => [b"remove action", id.as_wtf8()].map(part).into_iter().collect(),
+        Operation::RemoveAction(id) => {
+            part(b"remove action");
+            part(id.as_wtf8());
+        }
         Operation::Clear => part(b"clear"),
         Operation::RemoveConversation => part(b"remove"),
     }

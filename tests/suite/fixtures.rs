@@ -1,5 +1,7 @@
 //! Directories that the Python original wrote: opened, appended to, compacted, exported, byte for byte.
 
+#![expect(clippy::disallowed_methods, reason = "the fixtures are on the real file system")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +55,7 @@ fn opening_compacting_and_closing_leave_every_byte_of_the_original() {
             let conversation = store.conversation(&summary.id).unwrap().unwrap();
             assert_eq!(u64::try_from(conversation.messages.len()).unwrap(), summary.messages);
         }
-        let _ = store.compact().unwrap();
+        drop(store.compact().unwrap());
         let target = dir.path().join("log/export");
         store.export_aral(&target, None).unwrap();
         store.close().unwrap();
@@ -73,8 +75,8 @@ fn rewriting_every_conversation_gives_back_every_byte() {
             for summary in store.conversations(Order::Created).unwrap() {
                 let message = store.add_message(&summary.id, NewMessage::new("x").role("tool")).unwrap();
                 let action = store.add_action(&summary.id, NewAction::new("t", JsonObject::EMPTY)).unwrap();
-                let _ = store.remove_message(&summary.id, message.id).unwrap();
-                let _ = store.remove_action(&summary.id, action.id).unwrap();
+                drop(store.remove_message(&summary.id, message.id).unwrap());
+                drop(store.remove_action(&summary.id, action.id).unwrap());
             }
             let report = store.compact().unwrap();
             assert_eq!(report.written, store.conversations(Order::Created).unwrap().len());
@@ -82,16 +84,16 @@ fn rewriting_every_conversation_gives_back_every_byte() {
         }
         // With content in the log, and through a reopening.
         for summary in store.conversations(Order::Created).unwrap() {
-            let _ = store.add_message(&summary.id, "kept").unwrap();
+            drop(store.add_message(&summary.id, "kept").unwrap());
         }
         store.close().unwrap();
         let store = MessageStore::open(dir.path()).unwrap();
         for summary in store.conversations(Order::Created).unwrap() {
             let last = store.messages(&summary.id, Messages::last(1)).unwrap();
             assert_eq!(last[0].content, "kept");
-            let _ = store.remove_message(&summary.id, &last[0].id).unwrap();
+            drop(store.remove_message(&summary.id, &last[0].id).unwrap());
         }
-        let _ = store.compact().unwrap();
+        drop(store.compact().unwrap());
         store.close().unwrap();
         assert_eq!(files(dir.path()), files(&fixture), "{}", fixture.display());
     }

@@ -185,7 +185,7 @@ impl Checkpoint {
         if crc != Some(crc32fast::hash(body)) || !trailer.ends_with(&END) {
             return Err(damaged("the checkpoint's checksum is wrong"));
         }
-        Ok(Self { head, entries, keys, heap_start, bytes })
+        Ok(Self { bytes, head, entries, keys, heap_start })
     }
 
     pub(crate) fn head(&self) -> &CheckpointHead {

@@ -45,7 +45,7 @@ pub(super) fn start(engine: &Arc<Engine>) {
     if let SyncPolicy::Interval(interval) = engine.options.sync {
         let (engine, orders) = (Arc::downgrade(engine), Arc::clone(&engine.background));
         std::thread::spawn(move || {
-            sync_at_intervals(&engine, &orders, interval.max(Duration::from_millis(1)))
+            sync_at_intervals(&engine, &orders, interval.max(Duration::from_millis(1)));
         });
     }
     if engine.options.compact_above.is_some() {

@@ -58,9 +58,9 @@ pub(crate) fn verify_dir(dir: &Path, options: &Options) -> Result<VerifyReport> 
 
 /// The directory under its own name, if it is one.
 fn existing_dir(vfs: &dyn Vfs, dir: &Path) -> Result<PathBuf> {
-    let root = vfs.canonical(dir).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Error::io("open", dir, error).context("there is no store"),
-        _ => Error::io("open", dir, error),
+    let root = vfs.canonical(dir).map_err(|error| {
+        let error = Error::io("open", dir, error);
+        if error.kind() == ErrorKind::NotFound { error.context("there is no store") } else { error }
     })?;
     match layout::probe(vfs, &root)? {
         Some(metadata) if metadata.kind == FileKind::Directory => Ok(root),

@@ -165,7 +165,7 @@ impl Check<'_> {
             }
             (Some(_), _) => self.count(&path)?,
             (None, Some(_)) => {
-                self.damaged(&Error::corrupt(&path, 0, "the list of conversations is missing"), None)
+                self.damaged(&Error::corrupt(&path, 0, "the list of conversations is missing"), None);
             }
             (None, None) => {}
         }

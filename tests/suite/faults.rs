@@ -83,13 +83,12 @@ impl Suspects {
             let ought = after.apply(self.operation, batch);
             match answer {
                 Ok(_) if check::answer(answer, &ought).is_ok() => next.push(after),
-                Ok(_) => {}
                 Err(error) if is_of_the_system(error.kind()) => {
                     next.push(candidate);
                     self.ghosts.push(after);
                 }
                 Err(error) if ought == Err::<Vec<Expected>, _>(error.kind()) => next.push(candidate),
-                Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
         }
         if next.is_empty() {
@@ -115,12 +114,12 @@ fn open(fs: &FaultFs, sources: &Sources) -> aral_store::Result<MessageStore> {
 
 /// An error of a call that the file system let fail must not be called damage.
 fn typed(error: &aral_store::Error) -> Result<(), String> {
-    match error.kind() {
-        ErrorKind::Corrupt | ErrorKind::UnsupportedFormat | ErrorKind::InvalidInput | ErrorKind::Closed => {
-            Err(format!("a failing file system is taken for something else: {error:?}"))
-        }
-        _ => Ok(()),
+    let wrong =
+        [ErrorKind::Corrupt, ErrorKind::UnsupportedFormat, ErrorKind::InvalidInput, ErrorKind::Closed];
+    if wrong.contains(&error.kind()) {
+        return Err(format!("a failing file system is taken for something else: {error:?}"));
     }
+    Ok(())
 }
 
 /// Runs the workload as far as it goes.

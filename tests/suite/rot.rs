@@ -46,7 +46,9 @@ fn store_at_rest(rest: Rest) -> (SimFs, Oracle) {
     }
     let fs = driver::fresh(simfs::Settings::default());
     let mut driver = Driver::new(Home::Sim(fs.clone()), SETTINGS).unwrap();
-    program.iter().for_each(|op| driver.run(op).unwrap());
+    for op in &program {
+        driver.run(op).unwrap();
+    }
     let oracle = driver.oracle.clone();
     if rest == Rest::Closed {
         driver.close().unwrap();
@@ -140,6 +142,7 @@ impl Tally {
         }
     }
 
+    #[expect(clippy::print_stdout, reason = "a run says how much it has seen")]
     fn finish(&self, what: &str) {
         let (right, told, torn, wrong) = (self.right, self.told, self.torn, self.failures.len());
         println!("{what}: {right} right, {told} told, {torn} torn");

@@ -164,7 +164,7 @@ impl Driver {
             }
             Op::Batch(steps) => {
                 let batch = steps.iter().map(|step| self.oracle.mutation(step)).collect();
-                self.append(batch, |store, batch| store.batch(batch))
+                self.append(batch, MessageStore::batch)
             }
             Op::Sync => {
                 done("a sync", self.store().sync())?;

@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[cfg(feature = "cli")]
+mod cli;
 mod contract;
 mod crash;
 mod faults;
@@ -15,6 +17,5 @@ mod fixtures;
 mod model;
 mod rot;
 mod simfs_laws;
-
 mod support;
 mod tidy;

@@ -4,15 +4,20 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test fails by panicking"
 )]
 
 #[cfg(feature = "cli")]
 mod cli;
+mod contract;
+mod crash;
+mod faults;
 mod fixtures;
 mod foreign;
 mod golden;
+mod model;
+mod rot;
 mod simfs_laws;
-
 mod support;
 mod tidy;

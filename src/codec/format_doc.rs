@@ -41,6 +41,7 @@ fn segment() -> SegmentHeader {
         writer_epoch: 2,
         created_unix_micros: 1_741_878_693_447_327,
         salt: 0x5a17_c0de,
+        capacity: 16_777_216,
         previous: Previous { number: 1, valid_len: 4256, next_seq: 4, rollup: 0x0102_0304 },
     }
 }

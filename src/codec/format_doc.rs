@@ -28,8 +28,10 @@ fn example(name: &str) -> Vec<u8> {
 
 #[track_caller]
 fn assert_bytes(name: &str, bytes: &[u8]) {
-    let hex: Vec<_> =
-        bytes.chunks(16).map(|row| row.iter().map(|b| format!("{b:02x} ")).collect::<String>()).collect();
+    let hex: Vec<_> = bytes
+        .chunks(16)
+        .map(|row| row.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" "))
+        .collect();
     assert!(example(name) == bytes, "{name} is now:\n{}", hex.join("\n"));
 }
 

@@ -122,10 +122,10 @@ impl Engine {
         // Order: wait for a compaction that is under way, and keep the next from beginning, until the lock
         // is gone. A compaction that went on without it would work on a store that others have opened.
         let mut compaction = locked(&self.compaction);
-        let compacted = match self.options.compacts_on_close {
-            true => self.compact_with(&mut compaction).map(|_| ()),
-            false => Ok(()),
-        };
+        let mut compacted = Ok(());
+        if self.options.compacts_on_close {
+            compacted = self.compact_with(&mut compaction).map(|_| ());
+        }
         let sealed = self.log.exclusively(Some(closed()), |active, _| active.close());
         self.background.stop();
         // Order: let go of the lock last. Reversed, another process could append while this one still seals.

@@ -205,7 +205,9 @@ fn replay_last(segment: &Arc<Segment>, control: Option<&Control>, visit: Visit<'
             let reason = format!("{}; everything before byte {} had been synced", rot.reason, rot.proof);
             Error::corrupt(&segment.path, rot.offset, reason)
         })?;
-        let proven = if tail == Tail::Sealed { walk.end_offset } else { walk.watermark.max(vouched) };
+        // A seal proves what is before it. That it is durable itself only CONTROL can say: its own sync may
+        // have failed, which leaves it in the page cache alone.
+        let proven = walk.watermark.max(vouched).min(walk.end_offset);
         let last = Last {
             segment: Arc::clone(segment),
             end_offset: walk.end_offset,
@@ -229,7 +231,7 @@ fn replay_last(segment: &Arc<Segment>, control: Option<&Control>, visit: Visit<'
 pub(crate) fn harden(vfs: &dyn Vfs, last: &Last) -> Result<()> {
     let path = &last.segment.path;
     let file = vfs.open(path, OpenMode::ReadWrite).map_err(|e| Error::io("open for writing", path, e))?;
-    if last.end_offset > last.proven && last.tail != Tail::Sealed {
+    if last.end_offset > last.proven {
         let length = to_usize(last.end_offset - last.proven);
         let mut bytes = vec![0; length];
         vfs::read_exact_at(&*file, &mut bytes, last.proven).map_err(|e| Error::io("read", path, e))?;

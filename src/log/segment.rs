@@ -84,8 +84,13 @@ impl Segment {
         // without a header, or acknowledged records in a file without a name.
         let synced = file.sync().map_err(|e| Error::io("sync", &unfinished, e));
         synced.map_err(CreateError::Sync)?;
-        vfs.rename(&unfinished, &path)
-            .map_err(|e| CreateError::Before(Error::io("rename", &unfinished, e)))?;
+        vfs.rename(&unfinished, &path).map_err(|e| {
+            let error = Error::io("rename", &unfinished, e);
+            // A rename may have taken place and be said to have failed. Only a segment that surely has no
+            // name leaves its number to the next one.
+            let is_nameless = vfs.metadata(&path).is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+            if is_nameless { CreateError::Before(error) } else { CreateError::Sync(error) }
+        })?;
         vfs.sync_dir(dir).map_err(|e| CreateError::Sync(Error::io("sync", dir, e)))?;
         Ok(Self { path, header, file, map: OnceLock::new() })
     }

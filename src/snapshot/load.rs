@@ -143,14 +143,16 @@ impl OpenFile {
     ///
     /// # Errors
     ///
-    /// `Corrupt` if no candidate has there what the position proves.
+    /// `Corrupt` if no candidate has there what the position proves; `Io`.
     pub(crate) fn read(&self, position: Position) -> Result<Vec<u8>> {
         let mut bytes = vec![0; position.len()];
         for file in &self.candidates {
-            if crate::vfs::read_exact_at(&**file, &mut bytes, position.offset()).is_ok()
-                && position.proves(&bytes)
-            {
-                return Ok(bytes);
+            match crate::vfs::read_exact_at(&**file, &mut bytes, position.offset()) {
+                Ok(()) if position.proves(&bytes) => return Ok(bytes),
+                Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
+                    return Err(Error::io("read", &self.path, error));
+                }
+                Ok(()) | Err(_) => {}
             }
         }
         Err(Error::corrupt(&self.path, position.offset(), "the file has changed since it was read"))

@@ -7,7 +7,12 @@
     reason = "a test fails by panicking"
 )]
 
+mod contract;
+mod crash;
+mod faults;
 mod fixtures;
+mod model;
+mod rot;
 mod simfs_laws;
 
 mod support;

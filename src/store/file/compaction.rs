@@ -52,13 +52,15 @@ impl Engine {
             return Ok(report);
         };
         let epoch = cut.captured.checkpoint.head().epoch + 1;
-        if let Err(error) = self.stage_and_commit(&cut, epoch, &mut report) {
-            library.index_mut().abandon_capture();
-            // What was staged is worth nothing now; the next opening would remove it too.
-            stage::remove_strays(&*library.vfs, &library.layout, 0).ok();
-            return Err(error);
-        }
-        let checkpoint = read_checkpoint(&*library.vfs, &library.layout.checkpoint(epoch))?;
+        let made = self.stage_and_commit(&cut, epoch, &mut report);
+        let checkpoint = match made {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => {
+                library.index_mut().abandon_capture();
+                self.give_up(epoch, &error);
+                return Err(error);
+            }
+        };
         // Order: go over to the new checkpoint before its files are moved into place. A reader that comes
         // between finds them where they are staged; reversed, it would find files that no checkpoint knows.
         library.index_mut().rebase(checkpoint);
@@ -88,7 +90,7 @@ impl Engine {
         })
     }
 
-    fn stage_and_commit(&self, cut: &Cut, epoch: u64, report: &mut CompactionReport) -> Result<()> {
+    fn stage_and_commit(&self, cut: &Cut, epoch: u64, report: &mut CompactionReport) -> Result<Checkpoint> {
         let library = self.library();
         let plan = Plan {
             vfs: &*library.vfs,
@@ -100,15 +102,25 @@ impl Engine {
             created_unix_micros: now_micros(),
         };
         let bytes = plan.stage(report)?;
-        publish::commit(&*library.vfs, &library.layout, epoch, &bytes).inspect_err(|error| {
-            // Whether the checkpoint survives a crash is unknown now, so whether the log that it covers may
-            // be added to is unknown too. Only an opening can tell.
-            if library.vfs.metadata(&library.layout.checkpoint(epoch)).is_ok() {
-                let reason =
-                    format!("a compaction failed at its commit ({error}); close the store and open it again");
-                self.log.end(Error::new(ErrorKind::Failed, reason));
-            }
-        })
+        publish::commit(&*library.vfs, &library.layout, epoch, &bytes)?;
+        read_checkpoint(&*library.vfs, &library.layout.checkpoint(epoch))
+    }
+
+    /// Cleans up after a compaction that failed on its way to its commit, or in it.
+    fn give_up(&self, epoch: u64, error: &Error) {
+        let (vfs, layout) = (&*self.library().vfs, &self.library().layout);
+        // Order: see that the checkpoint has no name before the staged files go. Reversed, a commit that
+        // took place and was said to have failed would name files that nobody has any more.
+        if matches!(layout::probe(vfs, &layout.checkpoint(epoch)), Ok(None)) {
+            // What was staged is worth nothing now; the next opening would remove it too.
+            stage::remove_strays(vfs, layout, 0).ok();
+            return;
+        }
+        // Whether the checkpoint survives a crash is unknown now, so whether the log that it covers may be
+        // added to is unknown too. Only an opening can tell.
+        let reason =
+            format!("a compaction failed at its commit ({error}); close the store and open it again");
+        self.log.end(Error::new(ErrorKind::Failed, reason));
     }
 
     /// Moves committed files into place and drops what they cover, if that has not been done.

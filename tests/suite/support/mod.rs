@@ -1,7 +1,14 @@
-//! What the suites share: file systems that fail in every way that real ones do.
+//! What the suites share: file systems that fail in every way that real ones do, the operations on a store,
+//! and the oracle that knows what they should come to.
 //!
-//! Owns the simulator and the fault injector. Knows only the product's file system trait, so that the fuzzers
-//! can use it too.
+//! Knows only the product's public interface, so that the fuzzers can use it too.
 
+pub(crate) mod check;
+pub(crate) mod crashes;
+pub(crate) mod driver;
 pub(crate) mod faultfs;
+pub(crate) mod files;
+pub(crate) mod ops;
+pub(crate) mod oracle;
 pub(crate) mod simfs;
+pub(crate) mod sources;

@@ -1,0 +1,225 @@
+//! What every backend promises, asked of each of them in the same words.
+//!
+//! The suite is a list of short programs; each runs against memory, against files on a simulated file system,
+//! and against files on a real one.
+
+use aral_store::{
+    Edit, ErrorKind, JsonObject, MAX_BATCH_EVENTS, MessageStore, Messages, Mutation, NewAction,
+    NewConversation, NewMessage, Operation, Order, SyncPolicy, Text,
+};
+
+use crate::support::driver::{self, Driver, Home};
+use crate::support::ops::{self, CONVERSATIONS, Expect, Op, Settings, Step};
+use crate::support::simfs::{self, SimFs, SplitMix};
+
+const SETTINGS: Settings =
+    Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
+
+fn fresh() -> SimFs {
+    driver::fresh(simfs::Settings::default())
+}
+
+/// Runs a suite in each home, and once more with a reopening after every operation.
+fn everywhere(program: &[Op]) {
+    let dir = tempfile::tempdir().unwrap();
+    let homes = [Home::Memory, Home::Sim(fresh()), Home::Real(dir.path().join("data"))];
+    for home in homes {
+        let name = format!("{home:?}").split('(').next().unwrap_or_default().to_owned();
+        run(home, program).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+    }
+    let restless: Vec<Op> = program.iter().flat_map(|op| [op.clone(), Op::Reopen]).collect();
+    run(Home::Sim(fresh()), &restless).unwrap();
+    let compacting: Vec<Op> = program.iter().flat_map(|op| [op.clone(), Op::Compact, Op::Reopen]).collect();
+    run(Home::Sim(fresh()), &compacting).unwrap();
+}
+
+fn run(home: Home, program: &[Op]) -> Result<(), String> {
+    let mut driver = Driver::new(home, SETTINGS)?;
+    for op in program {
+        driver.run(op)?;
+        driver.check()?;
+    }
+    Ok(())
+}
+
+fn append(mutation: Mutation) -> Op {
+    Op::Append(Step::of(mutation))
+}
+
+fn change(id: &str, operation: Operation) -> Op {
+    append(Mutation::new(id, operation))
+}
+
+fn message(id: &str, message_id: &str, content: &str) -> Mutation {
+    Mutation::add_message(id, NewMessage::new(content).id(message_id))
+}
+
+#[test]
+fn a_conversation_lives_through_every_kind_of_mutation() {
+    let metadata = JsonObject::parse(r#"{"nan":NaN,"big":123456789012345678901234567890}"#).unwrap();
+    let edit = |message_id: &str, edit| Operation::EditMessage { message_id: message_id.into(), edit };
+    everywhere(&[
+        append(Mutation::create_conversation("c1", NewConversation::new().title("T"))),
+        append(message("c1", "m1", "one")),
+        append(message("c1", "m2", "two")),
+        append(Mutation::add_action("c1", NewAction::new("call", metadata.clone()).id("a1"))),
+        change("c1", Operation::SetTitle("Another".into())),
+        change("c1", Operation::SetTitle("".into())),
+        change("c1", Operation::SetMetadata(metadata.clone())),
+        change("c1", edit("m1", Edit::content("uno"))),
+        change("c1", edit("m1", Edit::default().metadata(metadata))),
+        change("c1", Operation::RemoveMessage("m2".into())),
+        change("c1", Operation::RemoveAction("a1".into())),
+        change("c1", Operation::Clear),
+        append(message("c1", "m3", "three")),
+        change("c1", Operation::RemoveConversation),
+        append(message("c1", "m4", "another life")),
+    ]);
+}
+
+#[test]
+fn what_is_not_there_is_not_found() {
+    let operations = [
+        Operation::SetTitle("t".into()),
+        Operation::SetMetadata(JsonObject::EMPTY),
+        Operation::EditMessage { message_id: "m".into(), edit: Edit::content("x") },
+        Operation::RemoveMessage("m".into()),
+        Operation::RemoveAction("a".into()),
+        Operation::Clear,
+        Operation::RemoveConversation,
+    ];
+    let mut program: Vec<Op> = operations.iter().map(|operation| change("c1", operation.clone())).collect();
+    program.push(append(message("c1", "other", "there is one now")));
+    program
+        .extend(operations.iter().cycle().skip(2).take(3).map(|operation| change("c1", operation.clone())));
+    everywhere(&program);
+}
+
+#[test]
+fn an_id_that_occurs_twice_means_the_last_one() {
+    let edit = Operation::EditMessage { message_id: "m".into(), edit: Edit::content("edited") };
+    everywhere(&[
+        append(message("c1", "m", "first")),
+        append(message("c1", "x", "between")),
+        append(message("c1", "m", "second")),
+        change("c1", edit.clone()),
+        change("c1", Operation::RemoveMessage("m".into())),
+        change("c1", edit),
+        Op::Batch(vec![
+            Step::of(message("c1", "m", "third")),
+            Step::of(Mutation::new("c1", Operation::RemoveMessage("m".into()))),
+            Step::of(Mutation::new("c1", Operation::RemoveMessage("m".into()))),
+        ]),
+    ]);
+}
+
+#[test]
+fn no_id_leads_anywhere_but_to_its_conversation() {
+    let program: Vec<Op> =
+        CONVERSATIONS.iter().map(|id| append(Mutation::add_message(*id, "here"))).collect();
+    everywhere(&program);
+}
+
+#[test]
+fn a_batch_happens_as_a_whole_or_not_at_all() {
+    let step = |mutation: Mutation| Step::of(mutation);
+    let title = Mutation::new("c2", Operation::SetTitle("no such conversation".into()));
+    everywhere(&[
+        Op::Batch(vec![step(message("c1", "m1", "one")), step(message("c2", "m2", "two"))]),
+        Op::Batch(vec![step(message("c1", "m3", "lost")), step(Mutation::new("c3", title.operation))]),
+        Op::Batch(vec![
+            step(Mutation::new("c1", Operation::RemoveConversation)),
+            step(Mutation::create_conversation("c1", NewConversation::new().title("again"))),
+            step(message("c1", "m4", "after")),
+            step(Mutation::new("c1", Operation::Clear)),
+            step(message("c1", "m5", "last")),
+        ]),
+        Op::Batch(vec![]),
+    ]);
+}
+
+#[test]
+fn a_version_is_held_to_and_a_key_is_used_once() {
+    let keyed = |content: &str| Mutation::add_message("c1", content).key("k");
+    let expecting = |mutation, expect| Op::Append(Step { mutation, expect });
+    everywhere(&[
+        expecting(message("c1", "m1", "one"), Expect::Right),
+        expecting(message("c1", "m2", "two"), Expect::Wrong(1)),
+        expecting(message("c1", "m2", "two"), Expect::Right),
+        append(keyed("once")),
+        append(keyed("once")),
+        append(keyed("twice")),
+        expecting(keyed("once"), Expect::Wrong(7)),
+        Op::Batch(vec![Step::of(keyed("once")), Step::of(message("c1", "m", "x"))]),
+        Op::Batch(vec![Step::of(keyed("a").key("k2")), Step::of(keyed("b").key("k2"))]),
+        change("c1", Operation::RemoveConversation),
+        append(keyed("once")),
+    ]);
+}
+
+#[test]
+fn random_programs_run_in_real_directories_too() {
+    for seed in 0..8 {
+        let choice = &mut SplitMix::new(seed);
+        let program: Vec<Op> = (0..60).map(|_| ops::op(choice)).collect();
+        let dir = tempfile::tempdir().unwrap();
+        run(Home::Real(dir.path().join("data")), &program).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+    }
+}
+
+fn stores() -> Vec<(Option<tempfile::TempDir>, MessageStore)> {
+    let dir = tempfile::tempdir().unwrap();
+    let store = MessageStore::open(dir.path().join("data")).unwrap();
+    vec![(None, MessageStore::in_memory()), (Some(dir), store)]
+}
+
+#[test]
+fn limits_are_limits_in_every_backend() {
+    for (_dir, store) in stores() {
+        let invalid = |result: aral_store::Result<_>| {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
+        };
+        invalid(store.add_message("", "x"));
+        invalid(store.add_message(&"c".repeat(1025), "x"));
+        invalid(store.add_message("c", NewMessage::new("x").id("i".repeat(1025))));
+        invalid(store.append(Mutation::add_message("c", "x").key("k".repeat(513))));
+        let many = vec![Mutation::add_message("c", "x"); MAX_BATCH_EVENTS + 1];
+        assert_eq!(store.batch(many).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(store.stats().unwrap().last_seq, 0);
+        assert!(store.add_message(&"c".repeat(1024), NewMessage::new("x").id("i".repeat(1024))).is_ok());
+    }
+}
+
+#[test]
+fn readers_beside_writers_see_whole_batches() {
+    for (_dir, store) in stores() {
+        std::thread::scope(|scope| {
+            for writer in 0..3 {
+                let store = store.clone();
+                scope.spawn(move || {
+                    for n in 0..20 {
+                        let of = |part: &str| {
+                            Mutation::add_message("c", NewMessage::new(part).id(format!("{writer}-{n}")))
+                        };
+                        store.batch(vec![of("one"), of("two")]).unwrap();
+                    }
+                });
+            }
+            let store = store.clone();
+            scope.spawn(move || {
+                let mut before = 0;
+                while before < 120 {
+                    let messages = store.messages("c", Messages::all()).unwrap_or_default();
+                    assert!(messages.len() >= before, "a reader goes back in time");
+                    assert!(messages.len().is_multiple_of(2), "a reader sees half of a batch");
+                    for pair in messages.chunks(2) {
+                        assert_eq!((&pair[0].id, pair[1].content == "two"), (&pair[1].id, true));
+                    }
+                    before = messages.len();
+                }
+            });
+        });
+        assert_eq!(store.conversations(Order::Created).unwrap()[0].version, 120);
+        assert_eq!(store.messages("c", Messages::first(1)).unwrap()[0].role, Text::from("user"));
+    }
+}

@@ -1,0 +1,251 @@
+//! Crashes at every call of the file system, in every way that can be thought of, and what is there afterwards.
+//!
+//! `CRASH_STATES` is the number of states that all workloads together aim at, `CRASH_SEED` where the samples
+//! begin. A failure prints the workload, the call, the way and the seed, which `CRASH_REPLAY` takes again as
+//! `workload:call:way:seed`.
+
+use std::fmt::Write;
+
+use aral_store::{Edit, JsonObject, Mutation, NewAction, NewConversation, NewMessage, Operation, SyncPolicy};
+
+use crate::support::crashes::{End, Recording, Tally, record};
+use crate::support::driver::{self, DIR};
+use crate::support::ops::{self, Op, Settings, Step};
+use crate::support::simfs::{self, Order, SimFs, SplitMix, Tear, Unwritten};
+
+const ALWAYS: Settings =
+    Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
+
+const WAYS: [End; 5] =
+    [End::Kill, End::PowerCut, End::KillThenCut, End::CutInRecovery, End::KillThenCutInRecovery];
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+fn append(mutation: Mutation) -> Op {
+    Op::Append(Step::of(mutation))
+}
+
+fn say(id: &str, content: impl Into<String>) -> Op {
+    append(Mutation::add_message(id, content.into()))
+}
+
+fn change(id: &str, operation: Operation) -> Op {
+    append(Mutation::new(id, operation))
+}
+
+/// Appends, batches, and rolls to the next segment.
+fn appending() -> Vec<Op> {
+    let mut program: Vec<Op> = (0..4).map(|n| say("c1", format!("message {n}"))).collect();
+    let part = |n: i32| Step::of(Mutation::add_message(format!("c{n}"), "in a batch"));
+    program.push(Op::Batch((1..5).map(part).collect()));
+    program.extend((0..5).map(|n| say("../x", "long ".repeat(500 + n))));
+    program.push(Op::Reopen);
+    program.push(say("c1", "after it"));
+    program
+}
+
+/// Every mutation, before and after compactions.
+fn changing() -> Vec<Op> {
+    let object = JsonObject::parse(r#"{"a":[1,2,3]}"#).unwrap_or_default();
+    let message = |id: &str| append(Mutation::add_message("c1", NewMessage::new("text").id(id)));
+    vec![
+        append(Mutation::create_conversation("c1", NewConversation::new().title("T"))),
+        message("m1"),
+        message("m2"),
+        append(Mutation::add_action("c2", NewAction::new("call", object.clone()).id("a1"))),
+        Op::Compact,
+        change("c1", Operation::EditMessage { message_id: "m1".into(), edit: Edit::content("edited") }),
+        change("c1", Operation::RemoveMessage("m2".into())),
+        change("c1", Operation::SetMetadata(object)),
+        append(Mutation::add_message("c3", "keyed").key("k1")),
+        change("c2", Operation::RemoveAction("a1".into())),
+        Op::Compact,
+        change("c2", Operation::RemoveConversation),
+        change("c1", Operation::Clear),
+        change("c1", Operation::SetTitle("".into())),
+        Op::Compact,
+        append(Mutation::add_message("c3", "keyed").key("k1")),
+        say("c2", "another life"),
+        Op::Close,
+        say("c1", "last"),
+    ]
+}
+
+/// A store that syncs when it is told to.
+fn lazy() -> Vec<Op> {
+    let mut program: Vec<Op> = (0..3).map(|n| say("c1", format!("message {n}"))).collect();
+    program.push(Op::Sync);
+    program.extend((0..4).map(|n| say("c2", "long ".repeat(600 + n))));
+    program.extend([
+        Op::Compact,
+        say("c1", "more"),
+        Op::Sync,
+        say("c1", "and more"),
+        Op::Reopen,
+        say("c3", "x"),
+    ]);
+    program
+}
+
+fn original(fixture: &str) -> SimFs {
+    let fs = driver::fresh(simfs::Settings::default());
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/aral").join(fixture);
+    for folder in [root.clone(), root.join("conversations")] {
+        #[expect(clippy::disallowed_methods, reason = "the fixtures are in the real file system")]
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let bytes = std::fs::read(&path).unwrap();
+                fs.put(std::path::Path::new(DIR).join(path.strip_prefix(&root).unwrap()), &bytes);
+            }
+        }
+    }
+    fs
+}
+
+/// Taking over a directory of the original's, and changing what is in it.
+fn adopting() -> Vec<Op> {
+    vec![
+        say("a", "to what was there"),
+        change("test-conv-1", Operation::RemoveConversation),
+        say("new", "beside it"),
+        Op::Compact,
+        say("a", "after it"),
+    ]
+}
+
+/// A workload by its number; the first ones are composed, the others drawn.
+fn workload(number: usize) -> (SimFs, Settings, Vec<Op>) {
+    let plain = driver::fresh(simfs::Settings::default());
+    match number {
+        0 => (plain, ALWAYS, appending()),
+        1 => (plain, ALWAYS, changing()),
+        2 => (plain, Settings { sync: SyncPolicy::Os, ..ALWAYS }, lazy()),
+        3 => (original("bare"), ALWAYS, adopting()),
+        4 => (plain, Settings { compacts_on_close: true, ..ALWAYS }, appending()),
+        _ => {
+            let choice = &mut SplitMix::new(u64::try_from(number).unwrap_or(0));
+            let torn = simfs::Settings {
+                tear: Tear::Sometimes,
+                unwritten: Unwritten::Garbage,
+                order: if number % 2 == 0 { Order::Strict } else { Order::Journal },
+                ..simfs::Settings::default()
+            };
+            let ends = |op: &Op| matches!(op, Op::Kill | Op::PowerCut(_));
+            let settings = ops::settings(choice);
+            let mut program: Vec<Op> = (0..25).map(|_| ops::op(choice)).filter(|op| !ends(op)).collect();
+            program.insert(0, say("c1", "so that something is written"));
+            (driver::fresh(torn), settings, program)
+        }
+    }
+}
+
+const WORKLOADS: usize = 12;
+
+fn way(n: u64) -> End {
+    // Most states are plain cuts; a tenth is cut again in the recovery.
+    match n % 20 {
+        0 => End::Kill,
+        1..=2 => End::KillThenCut,
+        3..=4 => End::CutInRecovery,
+        5 => End::KillThenCutInRecovery,
+        _ => End::PowerCut,
+    }
+}
+
+/// Samples the crash states of some workloads.
+fn sample(workloads: impl Iterator<Item = usize>) -> Tally {
+    let share = number("CRASH_STATES", 200_000) / u64::try_from(WORKLOADS).unwrap_or(1);
+    let first_seed = number("CRASH_SEED", 0);
+    let mut total = Tally::default();
+    let mut failures = String::new();
+    for number in workloads {
+        let (fs, settings, program) = workload(number);
+        let recording =
+            record(&fs, settings, &program).unwrap_or_else(|wrong| panic!("workload {number}: {wrong}"));
+        let mut tally = Tally::default();
+        let points = u64::try_from(recording.points.len()).unwrap();
+        'samples: for round in 0..=share / points {
+            for at in 0..recording.points.len() {
+                let end = way(round + u64::try_from(at).unwrap());
+                if let Err(wrong) = recording.end(at, end, first_seed + round, &mut tally) {
+                    writeln!(failures, "workload {number}, {wrong}").unwrap();
+                    break 'samples;
+                }
+            }
+        }
+        total.extend(tally);
+    }
+    assert!(failures.is_empty(), "{failures}");
+    total
+}
+
+#[test]
+fn every_crash_state_of_even_workloads_is_recovered() {
+    let tally = sample((0..WORKLOADS).step_by(2));
+    println!("{} crash states, {} tried", tally.distinct(), tally.tried);
+}
+
+#[test]
+fn every_crash_state_of_odd_workloads_is_recovered() {
+    let tally = sample((1..WORKLOADS).step_by(2));
+    println!("{} crash states, {} tried", tally.distinct(), tally.tried);
+}
+
+#[test]
+fn a_crash_that_is_asked_for_is_played_again() {
+    let Ok(wanted) = std::env::var("CRASH_REPLAY") else { return };
+    let parts: Vec<&str> = wanted.split(':').collect();
+    let [number, at, end, seed] = parts[..] else { panic!("workload:call:way:seed, not {wanted}") };
+    let end = *WAYS.iter().find(|way| format!("{way:?}") == end).expect("one of the ways");
+    let (fs, settings, program) = workload(number.parse().unwrap());
+    let recording = record(&fs, settings, &program).unwrap();
+    recording.end(at.parse().unwrap(), end, seed.parse().unwrap(), &mut Tally::default()).unwrap();
+}
+
+/// The operations of the small scope.
+fn small_scope() -> Vec<Op> {
+    let part = |n: &str| Step::of(Mutation::add_message(n, "in a batch"));
+    vec![say("c1", "one"), Op::Batch(vec![part("c1"), part("c2")]), Op::Compact, Op::Reopen, Op::Sync]
+}
+
+/// Every state of every call of a workload, as far as the budget goes; those with more are sampled.
+fn exhaust(recording: &Recording, most: u64, tally: &mut Tally) -> Result<usize, String> {
+    let mut cut_short = 0;
+    for at in 0..recording.points.len() {
+        for end in [End::Kill, End::KillThenCut, End::CutInRecovery] {
+            recording.end(at, end, 0, tally)?;
+        }
+        if !recording.end_in_every_way(at, most, tally)? {
+            cut_short += 1;
+            for seed in 0..8 {
+                recording.end(at, End::PowerCut, seed, tally)?;
+            }
+        }
+    }
+    Ok(cut_short)
+}
+
+#[test]
+fn every_subset_of_every_short_workload_is_recovered() {
+    let most = number("CRASH_SUBSETS", 256);
+    let mut total = Tally::default();
+    let (mut points, mut cut_short) = (0, 0);
+    for sync in [SyncPolicy::Always, SyncPolicy::Os] {
+        for first in small_scope() {
+            for second in small_scope() {
+                let program = [first.clone(), second.clone()];
+                let fs = driver::fresh(simfs::Settings::default());
+                let settings = Settings { sync, ..ALWAYS };
+                let recording =
+                    record(&fs, settings, &program).unwrap_or_else(|wrong| panic!("{program:?}: {wrong}"));
+                points += recording.points.len();
+                cut_short += exhaust(&recording, most, &mut total)
+                    .unwrap_or_else(|wrong| panic!("{program:?}: {wrong}"));
+            }
+        }
+    }
+    println!("{} crash states, {cut_short} of {points} calls not in every way", total.distinct());
+}

@@ -1,0 +1,346 @@
+//! Every call of the file system fails once, and from then on: no call panics or hangs, every error has a kind,
+//! and what was acknowledged is there when the store is opened on a sound file system again.
+//!
+//! After an error that leaves open whether a mutation took place, both ways of going on are followed.
+//! `FAULT_STEP` takes only every so many-th call.
+
+mod crowd;
+
+use aral_store::{
+    Edit, ErrorKind, MessageStore, Mutation, NewAction, NewMessage, Operation, Receipt, SyncPolicy,
+};
+
+use crate::support::check::{self, done};
+use crate::support::driver::{self, DIR, Home, adopted};
+use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
+use crate::support::ops::Settings;
+use crate::support::oracle::{Expected, Oracle};
+use crate::support::simfs::errno::{EACCES, EDQUOT, EFBIG, EINTR, EIO, EMFILE, ENOSPC, EROFS};
+use crate::support::simfs::{self, SimFs, SplitMix};
+use crate::support::sources::Sources;
+
+const SETTINGS: Settings =
+    Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
+
+enum Act {
+    Append(Vec<Mutation>),
+    Compact,
+    Sync,
+    Read,
+    Reopen,
+}
+
+/// A bit of everything.
+fn workload() -> Vec<Act> {
+    let say = |id: &str, text: String| Act::Append(vec![Mutation::add_message(id, text)]);
+    let change = |id: &str, operation| Act::Append(vec![Mutation::new(id, operation)]);
+    let edit = Operation::EditMessage { message_id: "m1".into(), edit: Edit::content("edited") };
+    vec![
+        Act::Append(vec![Mutation::add_message("c1", NewMessage::new("one").id("m1"))]),
+        Act::Append(vec![
+            Mutation::add_message("c2", "in a batch"),
+            Mutation::add_action("c2", NewAction::new("call", aral_store::JsonObject::EMPTY)),
+        ]),
+        say("c1", "long ".repeat(900)),
+        say("a/b", "long ".repeat(900)),
+        Act::Read,
+        Act::Compact,
+        change("c1", edit),
+        change("a/b", Operation::RemoveConversation),
+        Act::Sync,
+        Act::Compact,
+        say("c3", "after".into()),
+        Act::Reopen,
+        say("c1", "at the end".into()),
+        Act::Read,
+        change("c2", Operation::Clear),
+    ]
+}
+
+/// The states that a store may be in, given what it said.
+struct Suspects {
+    candidates: Vec<Oracle>,
+    operation: u64,
+}
+
+/// Whether an error can come from the file system rather than from the rules.
+fn is_of_the_system(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::Failed | ErrorKind::ReadOnly)
+}
+
+impl Suspects {
+    fn new() -> Self {
+        Self { candidates: vec![Oracle::default()], operation: 0 }
+    }
+
+    fn said(&mut self, batch: &[Mutation], answer: &aral_store::Result<Vec<Receipt>>) -> Result<(), String> {
+        let mut next = Vec::new();
+        for candidate in self.candidates.drain(..) {
+            let mut after = candidate.clone();
+            let ought = after.apply(self.operation, batch);
+            match answer {
+                Ok(_) if check::answer(answer, &ought).is_ok() => next.push(after),
+                Ok(_) => {}
+                Err(error) if is_of_the_system(error.kind()) => {
+                    next.push(candidate);
+                    next.push(after);
+                }
+                Err(error) if ought == Err::<Vec<Expected>, _>(error.kind()) => next.push(candidate),
+                Err(_) => {}
+            }
+        }
+        if next.is_empty() {
+            return Err(format!("{answer:?} fits no state that the store may be in"));
+        }
+        next.dedup();
+        // Only so many guesses are followed; a run of failures after the first leaves nothing open.
+        next.truncate(64);
+        self.candidates = next;
+        Ok(())
+    }
+}
+
+fn open(fs: &FaultFs, sources: &Sources) -> aral_store::Result<MessageStore> {
+    let options = driver::options(&Home::Memory, SETTINGS, sources);
+    options.vfs(std::sync::Arc::new(fs.clone())).open(DIR)
+}
+
+/// An error of a call that the file system let fail must not be called damage.
+fn typed(error: &aral_store::Error) -> Result<(), String> {
+    match error.kind() {
+        ErrorKind::Corrupt | ErrorKind::UnsupportedFormat | ErrorKind::InvalidInput | ErrorKind::Closed => {
+            Err(format!("a failing file system is taken for something else: {error:?}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Runs the workload as far as it goes.
+fn run(fs: &FaultFs, suspects: &mut Suspects) -> Result<(), String> {
+    let sources = Sources::default();
+    let mut store = match open(fs, &sources) {
+        Ok(store) => store,
+        Err(error) => return typed(&error),
+    };
+    let mut has_failed = false;
+    for act in workload() {
+        suspects.operation += 1;
+        sources.begin(suspects.operation);
+        match act {
+            Act::Append(batch) => {
+                let answer = store.batch(batch.clone());
+                if let Err(error) = &answer
+                    && !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict)
+                {
+                    typed(error)?;
+                }
+                if has_failed && answer.as_ref().err().is_none_or(|e| e.kind() != ErrorKind::Failed) {
+                    return Err(format!("a store that had failed said {answer:?}"));
+                }
+                has_failed |= answer.as_ref().err().is_some_and(|e| e.kind() == ErrorKind::Failed);
+                suspects.said(&batch, &answer)?;
+            }
+            Act::Compact => {
+                if let Err(error) = store.compact() {
+                    typed(&error)?;
+                }
+            }
+            Act::Sync => {
+                if let Err(error) = store.sync() {
+                    typed(&error)?;
+                }
+            }
+            Act::Read => {
+                for id in ["c1", "c2", "a/b"] {
+                    if let Err(error) = store.conversation(id) {
+                        typed(&error)?;
+                    }
+                }
+            }
+            Act::Reopen => {
+                if let Err(error) = store.close() {
+                    typed(&error)?;
+                }
+                has_failed = false;
+                store = match open(fs, &sources) {
+                    Ok(store) => store,
+                    Err(error) => return typed(&error),
+                };
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Opens the store on a sound file system after a kill and after a cut of power, and finds one of the
+/// candidates.
+fn settle(sim: &SimFs, suspects: &Suspects) -> Result<(), String> {
+    let cut = sim.crash(&mut SplitMix::new(suspects.operation));
+    find(&sim.kill(), suspects).map_err(|wrong| format!("after a kill: {wrong}"))?;
+    find(&cut, suspects).map_err(|wrong| format!("after a cut: {wrong}"))
+}
+
+fn find(sound: &SimFs, suspects: &Suspects) -> Result<(), String> {
+    let sources = Sources::default();
+    sources.begin(1000);
+    let store = done("opening again", driver::open(&Home::Sim(sound.clone()), SETTINGS, &sources))?;
+    let report = store.recovery();
+    if !report.damaged.is_empty() {
+        return Err(format!("a false report of damage: {report:?}"));
+    }
+    let fits = |candidate: &&Oracle| check::gist(&store, candidate).is_ok();
+    let Some(is) = suspects.candidates.iter().find(fits) else {
+        let near = suspects.candidates.iter().map(|candidate| check::gist(&store, candidate));
+        return Err(format!("in none of the states that it may be in: {:?}", near.collect::<Vec<_>>()));
+    };
+    // What an opening shows is durable, even if an earlier sync of it had failed.
+    let cut = sound.crash(&mut SplitMix::new(1));
+    sound.kill();
+    drop(store);
+    let store = done("opening after one more cut", driver::open(&Home::Sim(cut), SETTINGS, &sources))?;
+    check::gist(&store, is).map_err(|wrong| format!("after one more cut: {wrong}"))
+}
+
+fn attempt(rules: Vec<Rule>) -> Result<(), String> {
+    let sim = driver::fresh(simfs::Settings::default());
+    let fs = FaultFs::over_sim(&sim, rules.clone());
+    let mut suspects = Suspects::new();
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&fs, &mut suspects)));
+    let outcome = outcome.unwrap_or_else(|_| Err("a panic".to_owned()));
+    outcome
+        .and_then(|()| settle(&sim, &suspects))
+        .and_then(|()| if fs.all_fired() { Ok(()) } else { Err("the fault did not take place".to_owned()) })
+}
+
+/// What can go wrong with a call of a kind.
+fn faults(call: Call) -> Vec<Fault> {
+    let errors = |numbers: &[i32]| numbers.iter().map(|number| Fault::Errno(*number)).collect::<Vec<_>>();
+    match call {
+        Call::Open => errors(&[EIO, EMFILE, EACCES]),
+        Call::Create | Call::CreateDir => errors(&[ENOSPC, EROFS, EMFILE]),
+        Call::Read => [errors(&[EIO, EINTR]), vec![Fault::ShortRead(1)]].concat(),
+        Call::Write => {
+            let parts =
+                vec![Fault::ShortWrite(1), Fault::PartThenErrno(7, EIO), Fault::PartThenErrno(600, EIO)];
+            [errors(&[EIO, ENOSPC, EINTR, EDQUOT]), parts].concat()
+        }
+        Call::Allocate => errors(&[ENOSPC, EFBIG, EIO]),
+        Call::Sync => vec![
+            Fault::SyncDropsPages(EIO),
+            Fault::Errno(EIO),
+            Fault::Errno(ENOSPC),
+            Fault::DoneButErrno(EIO),
+        ],
+        Call::SyncDir | Call::Rename => vec![Fault::Errno(EIO), Fault::DoneButErrno(EIO)],
+        Call::Remove | Call::RemoveDir | Call::SetLen => errors(&[EIO, EACCES]),
+        Call::Lock => vec![Fault::Errno(EIO), Fault::LockHeld],
+        Call::ReadDir | Call::Metadata | Call::Canonical | Call::Map => errors(&[EIO]),
+    }
+}
+
+fn sweep(calls: &[Call], for_ever: bool) -> usize {
+    let sound = FaultFs::over_sim(&driver::fresh(simfs::Settings::default()), Vec::new());
+    run(&sound, &mut Suspects::new()).unwrap();
+    let step = std::env::var("FAULT_STEP").ok().and_then(|step| step.parse().ok()).unwrap_or(1);
+    let mut failures = Vec::new();
+    let mut runs = 0;
+    for call in calls {
+        for fault in faults(*call) {
+            // An interruption that never ends is not one that a program can outlive.
+            if for_ever && fault == Fault::Errno(EINTR) {
+                continue;
+            }
+            for nth in (1..=sound.count(*call)).step_by(step) {
+                runs += 1;
+                let rule = Rule::new(*call, nth, fault);
+                let rules = vec![if for_ever { rule.for_ever() } else { rule }];
+                if let Err(wrong) = attempt(rules) {
+                    failures.push(format!("{call:?} {nth}, {fault:?}: {wrong}"));
+                }
+            }
+        }
+    }
+    let shown = failures.iter().take(12).map(String::as_str).collect::<Vec<_>>().join("\n");
+    assert!(failures.is_empty(), "{} of {runs}\n{shown}", failures.len());
+    runs
+}
+
+#[test]
+fn every_call_that_fails_once_is_outlived() {
+    println!("{} faults, once", sweep(&Call::ALL, false));
+}
+
+#[test]
+fn every_call_that_fails_for_ever_is_outlived() {
+    println!("{} faults, for ever", sweep(&Call::ALL, true));
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_written_until_the_store_is_opened_again() {
+    for fault in [Fault::SyncDropsPages(EIO), Fault::Errno(EIO), Fault::DoneButErrno(EIO)] {
+        let sim = driver::fresh(simfs::Settings::default());
+        let fs = FaultFs::over_sim(&sim, Vec::new());
+        let store = open(&fs, &Sources::default()).unwrap();
+        assert!(store.add_message("c1", "durable").unwrap().is_durable());
+        fs.replan(vec![Rule::new(Call::Sync, 1, fault)]);
+        let first = store.add_message("c1", "doubtful").unwrap_err();
+        let kind = first.kind();
+        assert!(matches!(kind, ErrorKind::Io | ErrorKind::Failed), "{fault:?}: {first:?}");
+        let writes = fs.count(Call::Write);
+        for _ in 0..3 {
+            assert_eq!(store.add_message("c1", "more").unwrap_err().kind(), ErrorKind::Failed);
+            assert_eq!(store.sync().unwrap_err().kind(), ErrorKind::Failed);
+            assert_eq!(store.compact().unwrap_err().kind(), ErrorKind::Failed);
+        }
+        assert_eq!(fs.count(Call::Write), writes, "{fault:?}: a store that failed writes on");
+        assert_eq!(store.messages("c1", aral_store::Messages::all()).unwrap()[0].content, "durable");
+        drop(store.close());
+        let store = open(&fs, &Sources::default()).unwrap();
+        let ought = adopted(&store).unwrap();
+        assert!(store.summary("c1").unwrap().is_some_and(|summary| (1..=2).contains(&summary.messages)));
+        let cut = sim.crash(&mut SplitMix::new(0));
+        sim.kill();
+        drop(store);
+        let store = driver::open(&Home::Sim(cut), SETTINGS, &Sources::default()).unwrap();
+        check::gist(&store, &ought).unwrap();
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_room_on_it_ends_the_error() {
+    for room in (0..60).map(|n| n * 700) {
+        let sim = driver::fresh(simfs::Settings::default());
+        let home = Home::Sim(sim.clone());
+        let store = driver::open(&home, SETTINGS, &Sources::default()).unwrap();
+        let mut kept = Vec::new();
+        let mut say = |store: &MessageStore, n: usize| {
+            let id = format!("m{n}");
+            let text = "long ".repeat(n % 9 * 60);
+            let said = store.add_message("c1", NewMessage::new(text).id(&id));
+            if said.is_ok() {
+                kept.push(id);
+            }
+            said.map(|_| ())
+        };
+        say(&store, 0).unwrap();
+        sim.set_quota(Some(sim.used() + room));
+        let full = (1..200).find_map(|n| say(&store, n).err()).expect("the disk becomes full");
+        assert_eq!(full.kind(), ErrorKind::NoSpace, "{full:?}");
+        if let Err(error) = store.compact() {
+            assert_eq!(error.kind(), ErrorKind::NoSpace, "{error:?}");
+        }
+        sim.set_quota(None);
+        for n in 1000..1005 {
+            say(&store, n).unwrap_or_else(|error| panic!("with room {room}: {error:?}"));
+        }
+        store.compact().unwrap();
+        say(&store, 1005).unwrap();
+        let cut = sim.crash(&mut SplitMix::new(room));
+        sim.kill();
+        drop(store);
+        let store = driver::open(&Home::Sim(cut), SETTINGS, &Sources::default()).unwrap();
+        let all = store.messages("c1", aral_store::Messages::all()).unwrap();
+        let ids: Vec<_> = all.iter().map(|message| message.id.to_string()).collect();
+        assert!(kept.iter().all(|id| ids.iter().filter(|is| *is == id).count() == 1), "with room {room}");
+    }
+}

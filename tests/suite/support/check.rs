@@ -1,0 +1,170 @@
+//! Comparing a store with what it ought to be.
+//!
+//! Owns the questions that are asked of a store, and reports the first answer that is wrong. Changes nothing,
+//! except where a name says so.
+
+use std::fmt::Debug;
+
+use aral_store::{ErrorKind, Message, MessageStore, Messages, Order, Receipt, Result as StoreResult};
+
+use super::oracle::{Expected, Known, Oracle, UsedKey, count};
+
+/// The first thing that is wrong, in words.
+pub(crate) type Checked<T = ()> = Result<T, String>;
+
+/// Reports a difference.
+pub(crate) fn same<T: PartialEq + Debug>(what: &str, is: &T, ought: &T) -> Checked {
+    if is == ought { Ok(()) } else { Err(format!("{what}\n  is    {is:?}\n  ought {ought:?}")) }
+}
+
+/// Unwraps what ought to have succeeded.
+pub(crate) fn done<T>(what: &str, result: StoreResult<T>) -> Checked<T> {
+    result.map_err(|error| format!("{what}: {error:?}"))
+}
+
+/// Reports anything but an error of this kind.
+pub(crate) fn refused<T: Debug>(what: &str, result: StoreResult<T>, kind: ErrorKind) -> Checked {
+    match result {
+        Err(error) if error.kind() == kind => Ok(()),
+        other => Err(format!("{what}: {other:?} where {kind:?} was due")),
+    }
+}
+
+/// Compares what a store said to a batch with what it ought to say.
+pub(crate) fn answer(is: &StoreResult<Vec<Receipt>>, ought: &Result<Vec<Expected>, ErrorKind>) -> Checked {
+    let plain = |receipt: &Receipt| Expected {
+        seq: receipt.seq,
+        conversation_id: receipt.conversation_id.clone(),
+        id: receipt.id.clone(),
+        version: receipt.version,
+    };
+    match (is, ought) {
+        (Ok(receipts), Ok(expected)) => {
+            same("the receipts", &receipts.iter().map(plain).collect::<Vec<_>>(), expected)
+        }
+        (Err(error), Err(kind)) if error.kind() == *kind => Ok(()),
+        (is, ought) => Err(format!("the answer\n  is    {is:?}\n  ought {ought:?}")),
+    }
+}
+
+/// Every conversation in full, and the lists; what a crash state is compared by, for speed.
+pub(crate) fn gist(store: &MessageStore, oracle: &Oracle) -> Checked {
+    same("the list", &done("a list", store.conversations(Order::Created))?, &oracle.list(Order::Created))?;
+    for known in &oracle.conversations {
+        let (id, ought) = (&known.conversation.id, Some(known.conversation.clone()));
+        same("a conversation", &done("a conversation", store.conversation(id))?, &ought)?;
+    }
+    let stats = done("stats", store.stats())?;
+    same("the last event and the damage", &(stats.last_seq, stats.damaged), &(oracle.last_seq, 0))
+}
+
+/// Everything that can be asked.
+pub(crate) fn state(store: &MessageStore, oracle: &Oracle) -> Checked {
+    lists(store, oracle)?;
+    for known in &oracle.conversations {
+        conversation(store, known)?;
+    }
+    absent(store, oracle)
+}
+
+/// The counts and the lists, in every order and length.
+pub(crate) fn lists(store: &MessageStore, oracle: &Oracle) -> Checked {
+    let stats = done("stats", store.stats())?;
+    let total = |of: fn(&Known) -> usize| count(oracle.conversations.iter().map(of).sum());
+    let ought = (
+        count(oracle.conversations.len()),
+        total(|known| known.conversation.messages.len()),
+        total(|known| known.conversation.actions.len()),
+        oracle.last_seq,
+        0,
+    );
+    let is = (stats.conversations, stats.messages, stats.actions, stats.last_seq, stats.damaged);
+    same("conversations, messages, actions, last event and damage", &is, &ought)?;
+    for order in [Order::Created, Order::Activity] {
+        let ought = oracle.list(order);
+        same("the list", &done("a list", store.conversations(order))?, &ought)?;
+        for length in [0, 1, ought.len(), ought.len() + 1] {
+            let first = done("a short list", store.first_conversations(order, length))?;
+            same("a short list", &first, &ought[..length.min(ought.len())].to_vec())?;
+        }
+    }
+    Ok(())
+}
+
+fn conversation(store: &MessageStore, known: &Known) -> Checked {
+    let ought = &known.conversation;
+    let id = &ought.id;
+    same("a summary", &done("a summary", store.summary(id))?, &Some(known.summary()))?;
+    selections(store, id, &ought.messages)?;
+    same("the actions", &done("the actions", store.actions(id))?, &ought.actions)?;
+    same("a conversation", &done("a conversation", store.conversation(id))?, &Some(ought.clone()))
+}
+
+/// Pages, last ones, those of a role, and what stands beside a message.
+fn selections(store: &MessageStore, id: &str, all: &[Message]) -> Checked {
+    let ask = |selection: Messages, ought: &[Message]| {
+        let what = format!("{selection:?} of {id:?}");
+        same(&what, &done(&what, store.messages(id, selection))?, &ought.to_vec())
+    };
+    let n = all.len();
+    ask(Messages::all(), all)?;
+    for length in [0, 1, 3, n + 1] {
+        ask(Messages::last(length), &all[n.saturating_sub(length)..])?;
+        ask(Messages::first(length), &all[..length.min(n)])?;
+    }
+    for role in ["user", "assistant", "nobody"] {
+        let of_role: Vec<Message> = all.iter().filter(|message| message.role == role).cloned().collect();
+        ask(Messages::all().role(role), &of_role)?;
+        ask(Messages::last(2).role(role), &of_role[of_role.len().saturating_sub(2)..])?;
+        ask(Messages::first(2).role(role), &of_role[..of_role.len().min(2)])?;
+    }
+    // Beside the first, the last and one in the middle; an id that occurs twice means its last message.
+    for at in [0, n / 2, n.saturating_sub(1)] {
+        let Some(target) = all.get(at) else { continue };
+        let at = all.iter().rposition(|message| message.id == target.id).unwrap_or(at);
+        let (before, after) = (&all[..at], &all[at + 1..]);
+        ask(Messages::all().before(&target.id), before)?;
+        ask(Messages::last(2).before(&target.id), &before[before.len().saturating_sub(2)..])?;
+        ask(Messages::all().after(&target.id), after)?;
+        ask(Messages::first(2).after(&target.id), &after[..after.len().min(2)])?;
+    }
+    let nowhere = Messages::all().before("there is no such message");
+    refused("a page before nothing", store.messages(id, nowhere), ErrorKind::NotFound)
+}
+
+/// Conversations that do not exist.
+fn absent(store: &MessageStore, oracle: &Oracle) -> Checked {
+    for id in super::ops::CONVERSATIONS.iter().chain(&["nobody", ""]) {
+        if oracle.find(id).is_some() {
+            continue;
+        }
+        same("an absent conversation", &done("an absent conversation", store.conversation(id))?, &None)?;
+        same("an absent summary", &done("an absent summary", store.summary(id))?, &None)?;
+        refused("absent messages", store.messages(id, Messages::all()), ErrorKind::NotFound)?;
+        refused("absent actions", store.actions(id), ErrorKind::NotFound)?;
+    }
+    Ok(())
+}
+
+/// Uses every key again, which must change nothing.
+pub(crate) fn keys(store: &MessageStore, oracle: &Oracle) -> Checked {
+    for UsedKey { mutation, expected, .. } in &oracle.keys {
+        let again = store.append(mutation.clone()).map(|receipt| vec![receipt]);
+        answer(&again, &Ok(vec![expected.clone()])).map_err(|wrong| format!("a key again: {wrong}"))?;
+    }
+    let stats = done("stats", store.stats())?;
+    same("the last event", &stats.last_seq, &oracle.last_seq)
+}
+
+/// A closed store refuses everything in the same way.
+pub(crate) fn closed(store: &MessageStore) -> Checked {
+    let kind = ErrorKind::Closed;
+    refused("an append", store.add_message("c1", "x"), kind)?;
+    refused("a conversation", store.conversation("c1"), kind)?;
+    refused("a summary", store.summary("c1"), kind)?;
+    refused("messages", store.messages("c1", Messages::all()), kind)?;
+    refused("actions", store.actions("c1"), kind)?;
+    refused("a list", store.conversations(Order::Created), kind)?;
+    refused("stats", store.stats(), kind)?;
+    refused("a sync", store.sync(), kind)
+}

@@ -1,0 +1,244 @@
+//! Workloads that are run once and then end at every one of their steps.
+//!
+//! Owns the recording of a workload with what was promised before each call of the file system, the making of
+//! crash states, and the law that each of them is held to. Knows no file formats.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aral_store::{MessageStore, NewMessage};
+
+use super::check::{self, Checked, done, same};
+use super::driver::{self, DIR, Driver, Home, Promised};
+use super::files;
+use super::ops::{Op, Settings};
+use super::oracle::Oracle;
+use super::simfs::{Choose, Op as FsOp, SimFs, SplitMix};
+use super::sources::Sources;
+
+/// The state before one call of the file system.
+#[derive(Debug)]
+pub(crate) struct Point {
+    pub(crate) fs: SimFs,
+    pub(crate) op: FsOp,
+    durable: u64,
+    accepted: u64,
+}
+
+/// A workload, as it went.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    pub(crate) points: Vec<Point>,
+    /// The states after each batch.
+    history: Vec<Oracle>,
+    settings: Settings,
+    operations: u64,
+}
+
+/// How a workload ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    Kill,
+    PowerCut,
+    /// The process dies, another opens the store and adds a message, and then the power goes.
+    KillThenCut,
+    /// The power goes, and once more while the store is opened again.
+    CutInRecovery,
+    /// The process dies, and the power goes while the store is opened again.
+    KillThenCutInRecovery,
+}
+
+/// What was seen of the states.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    seen: HashSet<u64>,
+    pub(crate) tried: u64,
+}
+
+impl Tally {
+    /// The number of different states.
+    pub(crate) fn distinct(&self) -> usize {
+        self.seen.len()
+    }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.seen.extend(other.seen);
+        self.tried += other.tried;
+    }
+}
+
+/// Runs a workload on a file system and notes the state before each of its calls, and after the last.
+pub(crate) fn record(fs: &SimFs, settings: Settings, ops: &[Op]) -> Checked<Recording> {
+    let promised = Arc::new(Promised::default());
+    let points = Arc::new(Mutex::new(Vec::new()));
+    let (sink, watched) = (Arc::clone(&points), Arc::clone(&promised));
+    fs.on_op(Some(Box::new(move |fs, op| {
+        let (durable, accepted) = (watched.durable(), watched.accepted());
+        let point = Point { fs: fs.snapshot(), op: op.clone(), durable, accepted };
+        sink.lock().unwrap_or_else(PoisonError::into_inner).push(point);
+    })));
+    let mut driver = Driver::watched(Home::Sim(fs.clone()), settings, promised)?;
+    let outcome = ops.iter().try_for_each(|op| driver.run(op));
+    fs.on_op(None);
+    outcome?;
+    let mut points = std::mem::take(&mut *points.lock().unwrap_or_else(PoisonError::into_inner));
+    let Some(op) = points.last().map(|point| point.op.clone()) else {
+        return Err("a workload that writes nothing".to_owned());
+    };
+    let last = driver.oracle.last_seq;
+    let durable = if settings.sync == aral_store::SyncPolicy::Always { last } else { 0 };
+    points.push(Point { fs: fs.snapshot(), op, durable, accepted: last });
+    let history = std::mem::take(&mut driver.history);
+    Ok(Recording { points, history, settings, operations: driver.operation })
+}
+
+/// A number for what a file system holds.
+fn fingerprint(fs: &SimFs) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut mix = |value: u64| hash = (hash.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
+    for (path, length) in fs.files() {
+        path.to_string_lossy().bytes().for_each(|byte| mix(u64::from(byte)));
+        mix(length);
+        for chunk in fs.read(&path).unwrap_or_default().chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            mix(u64::from_le_bytes(word));
+        }
+    }
+    hash
+}
+
+impl Recording {
+    /// Ends the workload at a point and holds what is left to the law.
+    pub(crate) fn end(&self, at: usize, end: End, seed: u64, tally: &mut Tally) -> Checked {
+        let outcome = self.try_end(at, end, &mut SplitMix::new(seed), tally);
+        outcome.map_err(|wrong| {
+            let op = &self.points[at].op;
+            format!("{end:?} before call {at}, {op:?}, seed {seed}: {wrong}")
+        })
+    }
+
+    fn try_end(&self, at: usize, end: End, choice: &mut SplitMix, tally: &mut Tally) -> Checked {
+        let point = &self.points[at];
+        let fs = point.fs.snapshot();
+        tally.tried += 1;
+        let power_is_cut = matches!(end, End::PowerCut | End::CutInRecovery);
+        let image = if power_is_cut { fs.crash(choice) } else { fs.kill() };
+        let least = if power_is_cut { point.durable } else { point.accepted };
+        match end {
+            End::Kill | End::PowerCut => {}
+            End::KillThenCut => return self.accept_then_cut(&image, point, choice),
+            End::CutInRecovery | End::KillThenCutInRecovery => {
+                let image = self.cut_in_recovery(&image, choice);
+                // A kill promises nothing once the power has gone too, before an opening has returned.
+                return self.examine(&image, point.durable, point.accepted, tally);
+            }
+        }
+        self.examine(&image, least, point.accepted, tally)
+    }
+
+    /// Every state that a cut of power can leave at a point, as long as there are not too many of them.
+    pub(crate) fn end_in_every_way(&self, at: usize, most: u64, tally: &mut Tally) -> Checked<bool> {
+        let point = &self.points[at];
+        let mut all = super::simfs::Exhaustive::new();
+        while all.next_round() {
+            if all.rounds() > most {
+                return Ok(false);
+            }
+            tally.tried += 1;
+            let image = point.fs.crash(&mut all);
+            self.examine(&image, point.durable, point.accepted, tally).map_err(|wrong| {
+                format!("round {} before call {at}, {:?}: {wrong}", all.rounds(), point.op)
+            })?;
+        }
+        Ok(true)
+    }
+
+    fn sources(&self) -> Sources {
+        let sources = Sources::default();
+        sources.begin(self.operations + 1);
+        sources
+    }
+
+    fn open(&self, fs: &SimFs) -> Checked<MessageStore> {
+        let store = driver::open(&Home::Sim(fs.clone()), self.settings, &self.sources());
+        let store = done("opening", store)?;
+        let report = store.recovery();
+        if report.damaged.is_empty() { Ok(store) } else { Err(format!("a false report: {report:?}")) }
+    }
+
+    /// Opens the store, and the power goes in the middle of that.
+    fn cut_in_recovery(&self, image: &SimFs, choice: &mut SplitMix) -> SimFs {
+        let calls = image.op_count() + 1 + u64::try_from(choice.pick(40)).unwrap_or(0);
+        image.freeze_at(calls);
+        let store = driver::open(&Home::Sim(image.clone()), self.settings, &self.sources());
+        let cut = image.crash(choice);
+        image.kill();
+        drop(store);
+        cut
+    }
+
+    /// What is shown after a kill is durable, and so is what is added to it.
+    fn accept_then_cut(&self, image: &SimFs, point: &Point, choice: &mut SplitMix) -> Checked {
+        let store = self.open(image)?;
+        let before = self.state_of(&store, point.accepted, point.accepted)?;
+        check::gist(&store, before)?;
+        let receipt = done("an append", store.add_message("probe", NewMessage::new("x").id("probe")))?;
+        done("a sync", store.sync())?;
+        same("the next event", &receipt.seq, &(before.last_seq + 1))?;
+        let ought = driver::adopted(&store)?;
+        let cut = image.crash(choice);
+        image.kill();
+        drop(store);
+        let store = self.open(&cut)?;
+        check::gist(&store, &ought).map_err(|wrong| format!("after a kill, an append and a cut: {wrong}"))?;
+        cut.kill();
+        Ok(())
+    }
+
+    /// The state of the past that a store is in, none before `least` and none that was not asked for yet.
+    fn state_of(&self, store: &MessageStore, least: u64, accepted: u64) -> Checked<&Oracle> {
+        let last_seq = done("stats", store.stats())?.last_seq;
+        if last_seq < least {
+            return Err(format!("event {least} was promised, and {last_seq} is the last that is there"));
+        }
+        let place = |seq| self.history.iter().position(|state| state.last_seq == seq);
+        match (place(last_seq), place(accepted)) {
+            (Some(is), Some(most)) if is <= most + 1 => Ok(&self.history[is]),
+            (is, most) => Err(format!("event {last_seq} is the last: state {is:?}, after {most:?}")),
+        }
+    }
+
+    /// The law.
+    fn examine(&self, image: &SimFs, least: u64, accepted: u64, tally: &mut Tally) -> Checked {
+        if !tally.seen.insert(fingerprint(image) ^ least.rotate_left(32) ^ accepted.rotate_left(48)) {
+            return Ok(());
+        }
+        let store = self.open(image)?;
+        let ought = self.state_of(&store, least, accepted)?;
+        check::gist(&store, ought)?;
+        if tally.seen.len() % 16 == 0 {
+            check::state(&store, ought)?;
+            check::keys(&store, ought)?;
+        }
+        files::whole(image, Path::new(DIR))?;
+        same("files outside of the store", &image.paths_outside(DIR), &Vec::new())?;
+        let receipt = done("an append", store.add_message("probe", NewMessage::new("x").id("probe")))?;
+        done("a sync", store.sync())?;
+        same("the next event", &receipt.seq, &(ought.last_seq + 1))?;
+        let after = driver::adopted(&store)?;
+        let again = if tally.seen.len() % 2 == 0 {
+            let cut = image.crash(&mut SplitMix::new(accepted));
+            image.kill();
+            cut
+        } else {
+            image.kill()
+        };
+        drop(store);
+        let store = self.open(&again)?;
+        check::gist(&store, &after).map_err(|wrong| format!("at the second opening: {wrong}"))?;
+        again.kill();
+        Ok(())
+    }
+}

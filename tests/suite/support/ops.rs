@@ -1,0 +1,211 @@
+//! Everything that can be done to a store, with small domains of values.
+//!
+//! Owns the alphabet and its generator, which draws from any source of choices: a seeded one, the bytes of a
+//! fuzzer or of a property test. A choice of 0 is the simplest, so that what shrinks its bytes shrinks the
+//! operations. Knows nothing of what the operations mean.
+
+use aral_store::{
+    Edit, JsonObject, Mutation, NewAction, NewConversation, NewMessage, Operation, SyncPolicy, Text,
+    Timestamp,
+};
+
+use super::simfs::Choose;
+
+/// One thing to do.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    /// One mutation.
+    Append(Step),
+    /// Several as one.
+    Batch(Vec<Step>),
+    /// Closes the store and opens it again.
+    Reopen,
+    /// Closes it, shows that it refuses everything, and opens it again.
+    Close,
+    Compact,
+    Sync,
+    /// The process dies and another opens the store.
+    Kill,
+    /// The power goes and comes back; the number says what is lost.
+    PowerCut(u64),
+}
+
+/// A mutation whose conditions are still to be made out.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) mutation: Mutation,
+    pub(crate) expect: Expect,
+}
+
+/// Which version a mutation expects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Expect {
+    Nothing,
+    /// The one that the conversation has.
+    Right,
+    /// So many more, 1 at least.
+    Wrong(u64),
+}
+
+/// How a store is set up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) sync: SyncPolicy,
+    pub(crate) first_segment_bytes: u64,
+    pub(crate) compacts_on_close: bool,
+}
+
+/// Ids that are fine, that lead out of the directory, that differ in case only, that no file can have.
+pub(crate) const CONVERSATIONS: [&str; 12] =
+    ["c1", "../x", "a/b", "Abc", "abc", "c2", ".", "CON", "ünï cödé", "a\\b\0c", "..json", "/etc/x"];
+
+const MESSAGE_IDS: [&str; 5] = ["m1", "m2", "m3", "a/b", "ü"];
+
+const KEYS: [&str; 4] = ["k1", "k2", "k3", "ключ"];
+
+const OBJECTS: [&str; 8] = [
+    "{}",
+    r#"{"a":1}"#,
+    r#"{"nested":{"list":[1,2.5,"x",null,true]}}"#,
+    r#"{"nan":NaN,"up":Infinity,"down":-Infinity}"#,
+    r#"{"big":123456789012345678901234567890123456789012345678901234567890}"#,
+    r#"{"half":"\ud83d","whole":"\ud83d\ude00"}"#,
+    r#"{"float":1e300,"tiny":5e-324,"zero":-0.0}"#,
+    r#"{"":"","a b":"</script>\u0000\u007f"}"#,
+];
+
+/// A half of a character, as a stream that was cut leaves it.
+fn lone_surrogate() -> Text {
+    Text::from_wtf8(vec![b'a', 0xed, 0xa0, 0xbd, b'z']).unwrap_or_default()
+}
+
+fn object(choice: &mut dyn Choose) -> JsonObject {
+    JsonObject::parse(OBJECTS[choice.pick(OBJECTS.len())]).unwrap_or_default()
+}
+
+fn text(choice: &mut dyn Choose) -> Text {
+    match choice.pick(10) {
+        0 => Text::from("hi"),
+        1 => Text::from(""),
+        2 => Text::from("grüezi 🦀\n\"quoted\" \\ \u{0}\u{7f}\u{2028}"),
+        3 => lone_surrogate(),
+        4 => Text::from("x".repeat(600)),
+        5 => Text::from("long ".repeat(700)),
+        n => Text::from(format!("text {n}")),
+    }
+}
+
+fn message_id(choice: &mut dyn Choose) -> Text {
+    match choice.pick(12) {
+        10 => lone_surrogate(),
+        11 => Text::from(""),
+        n => Text::from(MESSAGE_IDS[n % MESSAGE_IDS.len()]),
+    }
+}
+
+fn given_id(choice: &mut dyn Choose) -> Option<Text> {
+    if choice.pick(3) == 2 { None } else { Some(message_id(choice)) }
+}
+
+fn given_time(choice: &mut dyn Choose) -> Option<Timestamp> {
+    match choice.pick(4) {
+        1 => "2025-03-13T15:11:33.1".parse().ok(),
+        2 => "1999-12-31T23:59:59+05:30".parse().ok(),
+        _ => None,
+    }
+}
+
+fn conversation_id(choice: &mut dyn Choose) -> String {
+    match choice.pick(32) {
+        30 => "l".repeat(300),
+        31 => String::new(),
+        n => CONVERSATIONS[n % CONVERSATIONS.len()].to_owned(),
+    }
+}
+
+fn operation(choice: &mut dyn Choose) -> Operation {
+    match choice.pick(16) {
+        6 => {
+            let mut new = NewConversation::new().metadata(object(choice));
+            new.title = if choice.pick(3) == 0 { None } else { Some(text(choice)) };
+            new.created_at = given_time(choice);
+            Operation::CreateConversation(new)
+        }
+        7 => Operation::SetTitle(text(choice)),
+        8 => Operation::SetMetadata(object(choice)),
+        9 => {
+            let mut edit = Edit::content(text(choice));
+            match choice.pick(4) {
+                1 => edit = edit.metadata(object(choice)),
+                2 => edit = Edit::default().metadata(object(choice)),
+                3 => edit = Edit::default(),
+                _ => {}
+            }
+            Operation::EditMessage { message_id: message_id(choice), edit }
+        }
+        10 => Operation::RemoveMessage(message_id(choice)),
+        11 | 12 => {
+            let mut new = NewAction::new(text(choice), object(choice)).metadata(object(choice));
+            new.id = given_id(choice);
+            new.created_at = given_time(choice);
+            Operation::AddAction(new)
+        }
+        13 => Operation::RemoveAction(message_id(choice)),
+        14 => Operation::Clear,
+        15 => Operation::RemoveConversation,
+        _ => {
+            let mut new = NewMessage::new(text(choice));
+            new.id = given_id(choice);
+            new.created_at = given_time(choice);
+            if choice.pick(3) == 2 {
+                new = new.role("assistant").metadata(object(choice));
+            }
+            Operation::AddMessage(new)
+        }
+    }
+}
+
+/// Any mutation.
+pub(crate) fn step(choice: &mut dyn Choose) -> Step {
+    let mut mutation = Mutation::new(conversation_id(choice), operation(choice));
+    if choice.pick(6) == 5 {
+        let key = choice.pick(16);
+        mutation = mutation.key(if key == 15 { "" } else { KEYS[key % KEYS.len()] });
+    }
+    let expect = match choice.pick(8) {
+        6 => Expect::Right,
+        7 => Expect::Wrong(1 + u64::try_from(choice.pick(3)).unwrap_or(0)),
+        _ => Expect::Nothing,
+    };
+    Step { mutation, expect }
+}
+
+/// Any operation.
+pub(crate) fn op(choice: &mut dyn Choose) -> Op {
+    match choice.pick(24) {
+        15..=18 => Op::Batch((0..choice.pick(6)).map(|_| step(choice)).collect()),
+        19 => Op::Reopen,
+        20 => Op::Compact,
+        21 => Op::Kill,
+        22 => Op::PowerCut(u64::try_from(choice.pick(1 << 16)).unwrap_or(0)),
+        23 if choice.pick(2) == 0 => Op::Sync,
+        23 => Op::Close,
+        _ => Op::Append(step(choice)),
+    }
+}
+
+/// Any settings that a test can bear with.
+pub(crate) fn settings(choice: &mut dyn Choose) -> Settings {
+    Settings {
+        sync: if choice.pick(3) == 2 { SyncPolicy::Os } else { SyncPolicy::Always },
+        first_segment_bytes: if choice.pick(2) == 0 { 8 << 10 } else { 64 << 10 },
+        compacts_on_close: choice.pick(4) == 3,
+    }
+}
+
+impl Step {
+    /// A mutation without more conditions than it has.
+    pub(crate) fn of(mutation: Mutation) -> Self {
+        Self { mutation, expect: Expect::Nothing }
+    }
+}

@@ -1,0 +1,312 @@
+//! What a store ought to do, in the plainest way.
+//!
+//! Owns a list of conversations and its own reading of the documented rules: it calls no rule of the product.
+//! Values (conversations, messages, receipts' parts) are the product's public ones, so that they can be
+//! compared as they are.
+
+use aral_store::{
+    Action, Conversation, Edit, ErrorKind, JsonObject, MAX_ID_BYTES, MAX_KEY_BYTES, Message, Mutation,
+    NewAction, NewConversation, NewMessage, Operation, Order, Summary, Text, Timestamp,
+};
+
+use super::ops::{Expect, Step};
+use super::sources::{made_id, time};
+
+/// What a receipt should say, its durability aside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Expected {
+    pub(crate) seq: u64,
+    pub(crate) conversation_id: String,
+    pub(crate) id: Text,
+    pub(crate) version: u64,
+}
+
+/// A conversation, and what a list shows of it beyond that.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Known {
+    pub(crate) conversation: Conversation,
+    last_seq: u64,
+    last_activity: Timestamp,
+}
+
+/// A key, what it was used for, and what came of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct UsedKey {
+    pub(crate) key: String,
+    pub(crate) mutation: Mutation,
+    pub(crate) expected: Expected,
+}
+
+/// The state that a store ought to be in.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Oracle {
+    /// In the order in which they began.
+    pub(crate) conversations: Vec<Known>,
+    pub(crate) keys: Vec<UsedKey>,
+    pub(crate) last_seq: u64,
+}
+
+impl Known {
+    pub(crate) fn summary(&self) -> Summary {
+        // A summary cannot be built outside of the product, so one is made by a store and filled in.
+        let mut summary = blank_summary();
+        summary.id.clone_from(&self.conversation.id);
+        summary.title = self.conversation.title.clone();
+        summary.created_at = self.conversation.created_at;
+        summary.messages = count(self.conversation.messages.len());
+        summary.actions = count(self.conversation.actions.len());
+        summary.version = self.conversation.version;
+        summary.last_activity = self.last_activity;
+        summary.last_seq = self.last_seq;
+        summary
+    }
+}
+
+pub(crate) fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+fn blank_summary() -> Summary {
+    use std::sync::OnceLock;
+    static BLANK: OnceLock<Summary> = OnceLock::new();
+    let make = || {
+        let store = aral_store::MessageStore::in_memory();
+        store.add_message("blank", "").and_then(|_| store.summary("blank")).ok().flatten()
+    };
+    BLANK.get_or_init(|| make().expect("a store in memory takes a message")).clone()
+}
+
+/// The parts of a mutation in which the store makes nothing up: a retry with a key must have the same.
+fn essence(mutation: &Mutation) -> Mutation {
+    let mut plain = mutation.clone();
+    (plain.key, plain.expect) = (None, None);
+    match &mut plain.operation {
+        Operation::CreateConversation(new) => {
+            new.created_at = None;
+            new.extra = JsonObject::EMPTY;
+            new.title = new.title.take().filter(|title| !title.is_empty());
+        }
+        Operation::AddMessage(NewMessage { id, created_at, extra, .. })
+        | Operation::AddAction(NewAction { id, created_at, extra, .. }) => {
+            (*id, *created_at, *extra) = (None, None, JsonObject::EMPTY);
+        }
+        _ => {}
+    }
+    plain
+}
+
+/// What is wrong with a mutation, whatever the state of the store.
+fn is_shapeless(mutation: &Mutation) -> bool {
+    let fits = |length: usize, most: usize| (1..=most).contains(&length);
+    let makes_id = matches!(mutation.operation, Operation::CreateConversation(_));
+    let id_fits = fits(mutation.conversation_id.len(), MAX_ID_BYTES)
+        || (makes_id && mutation.conversation_id.is_empty());
+    let key_fits = mutation.key.as_ref().is_none_or(|key| fits(key.len(), MAX_KEY_BYTES));
+    let given = match &mutation.operation {
+        Operation::AddMessage(new) => new.id.as_ref(),
+        Operation::AddAction(new) => new.id.as_ref(),
+        _ => None,
+    };
+    !(id_fits && key_fits && given.is_none_or(|id| fits(id.len(), MAX_ID_BYTES)))
+}
+
+impl Oracle {
+    pub(crate) fn find(&self, id: &str) -> Option<&Known> {
+        self.conversations.iter().find(|known| known.conversation.id == id)
+    }
+
+    pub(crate) fn version(&self, id: &str) -> u64 {
+        self.find(id).map_or(0, |known| known.conversation.version)
+    }
+
+    /// The mutation that a step means now.
+    pub(crate) fn mutation(&self, step: &Step) -> Mutation {
+        let version = self.version(&step.mutation.conversation_id);
+        match step.expect {
+            Expect::Nothing => step.mutation.clone(),
+            Expect::Right => step.mutation.clone().expect(version),
+            Expect::Wrong(more) => step.mutation.clone().expect(version + more),
+        }
+    }
+
+    /// Takes over a conversation that was there before the store was.
+    pub(crate) fn adopt(&mut self, conversation: Conversation, summary: &Summary) {
+        let (last_seq, last_activity) = (summary.last_seq, summary.last_activity);
+        self.conversations.push(Known { conversation, last_seq, last_activity });
+    }
+
+    /// Carries a batch out that is the operation of this number, or says why not and leaves all as it was.
+    pub(crate) fn apply(&mut self, operation: u64, batch: &[Mutation]) -> Result<Vec<Expected>, ErrorKind> {
+        if batch.is_empty() || batch.iter().any(is_shapeless) {
+            return Err(ErrorKind::InvalidInput);
+        }
+        if let Some(known) = self.known(batch)? {
+            return Ok(known);
+        }
+        let mut after = self.clone();
+        let mut made = 0;
+        let expected = batch
+            .iter()
+            .map(|mutation| after.apply_one(operation, &mut made, mutation))
+            .collect::<Result<Vec<_>, _>>()?;
+        *self = after;
+        Ok(expected)
+    }
+
+    /// The receipts of a batch whose keys were all used before, for the same.
+    fn known(&self, batch: &[Mutation]) -> Result<Option<Vec<Expected>>, ErrorKind> {
+        let mut known = Vec::new();
+        for (at, mutation) in batch.iter().enumerate() {
+            let Some(key) = &mutation.key else { continue };
+            if batch[..at].iter().any(|earlier| earlier.key.as_ref() == Some(key)) {
+                return Err(ErrorKind::InvalidInput);
+            }
+            let Some(used) = self.keys.iter().find(|used| used.key == *key) else { continue };
+            if essence(&used.mutation) != essence(mutation) {
+                return Err(ErrorKind::Conflict);
+            }
+            known.push(used.expected.clone());
+        }
+        match known.len() {
+            0 => Ok(None),
+            n if n == batch.len() => Ok(Some(known)),
+            _ => Err(ErrorKind::Conflict),
+        }
+    }
+
+    fn apply_one(&mut self, op: u64, made: &mut u64, mutation: &Mutation) -> Result<Expected, ErrorKind> {
+        let mut make = || {
+            *made += 1;
+            made_id(op, *made - 1)
+        };
+        let id = &mutation.conversation_id;
+        let conversation_id = if id.is_empty() { make() } else { id.clone() };
+        let at = self.conversations.iter().position(|known| known.conversation.id == conversation_id);
+        let version = at.map_or(0, |at| self.conversations[at].conversation.version);
+        if mutation.expect.is_some_and(|expected| expected != version) {
+            return Err(ErrorKind::Conflict);
+        }
+        let mut subject = Text::from(&conversation_id);
+        let begins_at = match &mutation.operation {
+            Operation::CreateConversation(_) if at.is_some() => return Err(ErrorKind::Conflict),
+            Operation::CreateConversation(new) => Some(new.created_at),
+            Operation::AddMessage(new) => Some(new.created_at),
+            Operation::AddAction(new) => Some(new.created_at),
+            _ => None,
+        };
+        let at = match (at, begins_at) {
+            (Some(at), _) => at,
+            (None, None) => return Err(ErrorKind::NotFound),
+            (None, Some(given)) => {
+                let begun = given.unwrap_or(time(op));
+                let conversation = Conversation::new(&conversation_id, begun);
+                self.conversations.push(Known { conversation, last_seq: 0, last_activity: begun });
+                self.conversations.len() - 1
+            }
+        };
+        if matches!(mutation.operation, Operation::RemoveConversation) {
+            self.conversations.remove(at);
+        } else {
+            let known = &mut self.conversations[at];
+            if let Some(id) = known.change(op, &mut make, &mutation.operation)? {
+                subject = id;
+            }
+            known.conversation.version = version + 1;
+            known.last_seq = self.last_seq + 1;
+        }
+        self.last_seq += 1;
+        let expected = Expected { seq: self.last_seq, conversation_id, id: subject, version: version + 1 };
+        if let Some(key) = &mutation.key {
+            let (key, mutation) = (key.clone(), mutation.clone());
+            self.keys.push(UsedKey { key, mutation, expected: expected.clone() });
+        }
+        Ok(expected)
+    }
+
+    /// The summaries in an order.
+    pub(crate) fn list(&self, order: Order) -> Vec<Summary> {
+        let mut all: Vec<Summary> = self.conversations.iter().map(Known::summary).collect();
+        if order == Order::Activity {
+            let key = |s: &Summary| (s.last_seq, s.last_activity.approximate_unix_micros());
+            all.sort_by(|one, other| key(other).cmp(&key(one)));
+        }
+        all
+    }
+}
+
+impl Known {
+    /// Changes what is in the conversation, and says which message or action was meant.
+    fn change(
+        &mut self,
+        op: u64,
+        make: &mut dyn FnMut() -> String,
+        operation: &Operation,
+    ) -> Result<Option<Text>, ErrorKind> {
+        let this = &mut self.conversation;
+        match operation {
+            Operation::CreateConversation(new) => begin(this, new),
+            Operation::SetTitle(title) => this.title = title_or_default(&this.id, Some(title)),
+            Operation::SetMetadata(metadata) => this.metadata = metadata.clone(),
+            Operation::AddMessage(new) => {
+                let id = new.id.clone().unwrap_or_else(|| Text::from(make()));
+                let when = new.created_at.unwrap_or(time(op));
+                let mut message = Message::new(&id, &new.content, &new.role, when);
+                message.metadata = new.metadata.clone();
+                this.messages.push(message);
+                self.last_activity = when;
+                return Ok(Some(id));
+            }
+            Operation::AddAction(new) => {
+                let id = new.id.clone().unwrap_or_else(|| Text::from(make()));
+                let when = new.created_at.unwrap_or(time(op));
+                let mut action = Action::new(&id, &new.action_type, new.data.clone(), when);
+                action.metadata = new.metadata.clone();
+                this.actions.push(action);
+                self.last_activity = when;
+                return Ok(Some(id));
+            }
+            Operation::EditMessage { message_id, edit } => {
+                let message = this.messages.iter_mut().rfind(|message| message.id == *message_id);
+                change_message(message.ok_or(ErrorKind::NotFound)?, edit);
+                return Ok(Some(message_id.clone()));
+            }
+            Operation::RemoveMessage(id) => {
+                let at = this.messages.iter().rposition(|message| message.id == *id);
+                this.messages.remove(at.ok_or(ErrorKind::NotFound)?);
+                return Ok(Some(id.clone()));
+            }
+            Operation::RemoveAction(id) => {
+                let at = this.actions.iter().rposition(|action| action.id == *id);
+                this.actions.remove(at.ok_or(ErrorKind::NotFound)?);
+                return Ok(Some(id.clone()));
+            }
+            Operation::Clear => {
+                this.messages.clear();
+                this.actions.clear();
+            }
+            _ => return Err(ErrorKind::Unsupported),
+        }
+        Ok(None)
+    }
+}
+
+fn title_or_default(id: &str, title: Option<&Text>) -> Text {
+    match title {
+        Some(title) if !title.is_empty() => title.clone(),
+        _ => Text::from(format!("Conversation {}", id.chars().take(8).collect::<String>())),
+    }
+}
+
+fn begin(conversation: &mut Conversation, new: &NewConversation) {
+    conversation.title = title_or_default(&conversation.id, new.title.as_ref());
+    conversation.metadata = new.metadata.clone();
+}
+
+fn change_message(message: &mut Message, edit: &Edit) {
+    if let Some(content) = &edit.content {
+        message.content = content.clone();
+    }
+    if let Some(metadata) = &edit.metadata {
+        message.metadata = metadata.clone();
+    }
+}

@@ -13,6 +13,7 @@ mod faults;
 mod fixtures;
 mod model;
 mod rot;
+mod saved_inputs;
 mod simfs_laws;
 
 mod support;

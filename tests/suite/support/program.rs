@@ -1,0 +1,43 @@
+//! A whole run of a store as bytes.
+//!
+//! Owns the reading of bytes as a simulated file system, settings and operations, so that a fuzzer's inputs
+//! and the ones that were saved mean the same.
+
+use super::check::Checked;
+use super::driver::{self, Driver, Home};
+use super::ops;
+use super::simfs::{Bytes, Choose, Maps, Order, Settings, Tear, Unwritten};
+
+/// The bytes that come before the operations.
+const HEAD: usize = 8;
+
+/// The bytes of one operation: what leaves one out leaves the others what they are.
+const OPERATION: usize = 24;
+
+/// More operations than this take longer and show nothing new.
+const MOST_OPERATIONS: usize = 80;
+
+fn medium(choice: &mut dyn Choose) -> Settings {
+    Settings {
+        order: if choice.pick(2) == 0 { Order::Strict } else { Order::Journal },
+        tear: if choice.pick(2) == 0 { Tear::Never } else { Tear::Sometimes },
+        unwritten: if choice.pick(2) == 0 { Unwritten::Zeros } else { Unwritten::Garbage },
+        maps: if choice.pick(2) == 0 { Maps::Refused } else { Maps::Copied },
+    }
+}
+
+/// Carries the bytes out on a store and on the oracle beside it; gives the first difference.
+pub(crate) fn run(data: &[u8]) -> Checked {
+    let (head, program) = data.split_at(data.len().min(HEAD));
+    let mut head = Bytes::new(head);
+    let home = Home::Sim(driver::fresh(medium(&mut head)));
+    let mut driver = Driver::new(home, ops::settings(&mut head))?;
+    for (at, bytes) in program.chunks(OPERATION).take(MOST_OPERATIONS).enumerate() {
+        driver.run(&ops::op(&mut Bytes::new(bytes)))?;
+        if at % 16 == 15 {
+            driver.check()?;
+        }
+    }
+    driver.check()?;
+    driver.close()
+}

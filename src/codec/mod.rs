@@ -30,3 +30,6 @@ pub(crate) mod index_file;
 mod lines;
 
 pub use lines::ExportLine;
+
+#[cfg(test)]
+mod format_doc;

@@ -125,8 +125,11 @@ impl Work<'_> {
     fn old_entry(&mut self, entry: &Entry<'_>) {
         let path = self.layout.conversation(entry.file_name);
         let is_there = self.files.remove(entry.file_name).is_some();
-        let metadata = if is_there { layout::probe(self.vfs, &path).ok().flatten() } else { None };
+        let looked = if is_there { layout::probe(self.vfs, &path) } else { Ok(None) };
+        let metadata = looked.as_ref().ok().copied().flatten();
         let is_as_recorded = match (&metadata, entry.state) {
+            // Nothing is known of the file, so nothing new is written down of it; whoever reads it will see.
+            _ if looked.is_err() => true,
             (Some(metadata), FileState::Intact | FileState::Damaged) => looks_like(metadata, &entry.file),
             (None, FileState::Missing) => true,
             (None, _) | (Some(_), FileState::Missing) => false,

@@ -4,17 +4,21 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test fails by panicking"
 )]
 
+#[cfg(feature = "cli")]
+mod cli;
 mod contract;
 mod crash;
 mod faults;
 mod fixtures;
+mod foreign;
+mod golden;
 mod model;
 mod rot;
 mod saved_inputs;
 mod simfs_laws;
-
 mod support;
 mod tidy;

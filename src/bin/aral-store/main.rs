@@ -1,2 +1,76 @@
 //! The command line.
-fn main() {}
+//!
+//! Owns the way from arguments to an exit code. Knows the store only through the public side of the crate.
+//! Results go to standard output, everything else to standard error; [`exit`] owns what the codes mean.
+
+mod args;
+
+mod exit;
+
+mod output;
+
+mod place;
+
+mod signals;
+
+mod lines;
+
+mod append;
+
+mod edit;
+
+mod show;
+
+mod upkeep;
+
+mod export;
+
+mod import;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use clap::Parser;
+use exit::Exit;
+use output::Form;
+
+fn main() -> ExitCode {
+    let code = match Cli::try_parse() {
+        Ok(cli) => run(cli),
+        Err(error) => args::explain(&error),
+    };
+    ExitCode::from(code.code())
+}
+
+fn run(cli: Cli) -> Exit {
+    // A quota that is used up must be an error of the write that hits it, not the end of the process.
+    if let Err(failure) = signals::survive_file_size_limit() {
+        return failure.report();
+    }
+    let dir = cli.dir.unwrap_or_else(default_dir);
+    let form = if cli.json { Form::Json } else { Form::of_stdout() };
+    let done = match cli.command {
+        Command::New(args) => edit::new(&dir, form, args),
+        Command::Add(args) => edit::add(&dir, form, args),
+        Command::Act(args) => edit::act(&dir, form, args),
+        Command::Rename(args) => edit::rename(&dir, form, args),
+        Command::Rm(args) => edit::rm(&dir, form, &args),
+        Command::Append(args) => append::run(&dir, args),
+        Command::Ls(args) => show::ls(&dir, form, &args),
+        Command::Show(args) => show::show(&dir, form, &args),
+        Command::Compact => upkeep::compact(&dir, form),
+        Command::Stats => upkeep::stats(&dir, form),
+        Command::Verify => upkeep::verify(&dir, form),
+        Command::Export(args) => export::run(&dir, &args),
+        Command::Import(args) => import::run(&dir, form, &args),
+    };
+    done.unwrap_or_else(exit::Failure::report)
+}
+
+/// Where the store is when nobody says so.
+fn default_dir() -> PathBuf {
+    std::env::var_os("ARAL_STORE_DIR")
+        .filter(|dir| !dir.is_empty())
+        .map_or_else(|| PathBuf::from("./data"), PathBuf::from)
+}

@@ -211,6 +211,11 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
     let is_new = found.is_none();
     let checkpoint = found.unwrap_or_else(|| Checkpoint::empty(store_id));
     let control = control(vfs, &log, &checkpoint)?;
+    if is_new {
+        // Order: sync the way to the directory before the first checkpoint is in it. Whoever made the
+        // directory may have died before, and a crash would take the whole store with its name.
+        harden_way(vfs, layout.root())?;
+    }
     harden_names(vfs, layout)?;
     finish_publication(vfs, layout, &inventory, &checkpoint, &mut report)?;
     let (mut index, replayed) = replay(vfs, &inventory, &checkpoint, control.as_ref(), &mut report)?;
@@ -233,6 +238,17 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
         end_tail(vfs, layout, last, &mut report)?;
     }
     Ok(Opened { index, replayed, report, control })
+}
+
+/// Makes the names on the way to a directory durable. Directories that may not be read are not ours to sync.
+fn harden_way(vfs: &dyn Vfs, root: &Path) -> Result<()> {
+    for dir in root.ancestors().skip(1) {
+        match vfs.sync_dir(dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+            synced => synced.map_err(|e| Error::io("sync", dir, e))?,
+        }
+    }
+    Ok(())
 }
 
 /// Makes the names durable that are about to be believed: they may be in the cache only, if the last writer

@@ -4,6 +4,8 @@
 //! Values (conversations, messages, receipts' parts) are the product's public ones, so that they can be
 //! compared as they are.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a rule names the operations that it is about")]
+
 use aral_store::{
     Action, Conversation, Edit, ErrorKind, JsonObject, MAX_ID_BYTES, MAX_KEY_BYTES, Message, Mutation,
     NewAction, NewConversation, NewMessage, Operation, Order, Summary, Text, Timestamp,
@@ -228,7 +230,7 @@ impl Oracle {
         let mut all: Vec<Summary> = self.conversations.iter().map(Known::summary).collect();
         if order == Order::Activity {
             let key = |s: &Summary| (s.last_seq, s.last_activity.approximate_unix_micros());
-            all.sort_by(|one, other| key(other).cmp(&key(one)));
+            all.sort_by_key(|summary| std::cmp::Reverse(key(summary)));
         }
         all
     }

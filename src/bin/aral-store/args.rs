@@ -1,0 +1,269 @@
+//! The arguments.
+//!
+//! Owns every command's words, their help with an example each, and the one line that a wrong use gets.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit::Exit;
+use crate::output;
+
+/// Keeps the conversations of agents, safe from crashes.
+#[derive(Parser, Debug)]
+#[command(name = "aral-store", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[arg(short, long, global = true, value_name = "DIR", overrides_with = "dir")]
+    #[arg(help = "The store's directory; $ARAL_STORE_DIR if not given, else ./data")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Print results as JSON, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Results go to standard output, everything else to standard error.
+Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 corruption found,
+            6 held by another writer, 7 no space, 130 and 143 stopped by a signal.
+Example:    aral-store -d ./data add c1 \"Hello, world!\" && aral-store -d ./data show c1";
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Begin a conversation and print its id
+    #[command(after_help = "Example: aral-store new --title 'Plans' --metadata '{\"team\":\"a\"}'")]
+    New(NewArgs),
+    /// Add a message and print its id; the conversation begins with it if there is none
+    #[command(after_help = "Example: aral-store add c1 -r assistant 'How can I help?'\n         \
+                            generate | aral-store add c1 -r assistant -")]
+    Add(AddArgs),
+    /// Add an action and print its id; the conversation begins with it if there is none
+    #[command(after_help = "Example: aral-store act c1 tool_call '{\"name\":\"search\"}'")]
+    Act(ActArgs),
+    /// Give a conversation another title; an empty one brings the default back
+    #[command(after_help = "Example: aral-store rename c1 'Plans for spring'")]
+    Rename(RenameArgs),
+    /// Remove a conversation or one of its messages
+    #[command(after_help = "Example: aral-store rm c1/m7 --yes")]
+    Rm(RmArgs),
+    /// Carry out mutations, a JSON line each, and print a receipt for each once it is durable
+    #[command(
+        after_help = "An array on a line is a batch: all of it happens or none. Stops at the first line \
+                            that cannot be\ncarried out; what has a receipt stays.\n\nExample: echo \
+                            '{\"type\":\"add_message\",\"conversation_id\":\"c1\",\"content\":\"hi\"}' | \
+                            aral-store append"
+    )]
+    Append(AppendArgs),
+    /// List the conversations
+    #[command(after_help = "Example: aral-store ls -n 10 --by activity")]
+    Ls(LsArgs),
+    /// Show a conversation
+    #[command(after_help = "Example: aral-store show c1 -n 20")]
+    Show(ShowArgs),
+    /// Write every conversation to its JSON file and drop the log that this covers
+    #[command(after_help = "Example: aral-store compact")]
+    Compact,
+    /// Print how large the store is
+    #[command(after_help = "Example: aral-store stats --json")]
+    Stats,
+    /// Read every byte, check every checksum, and print what is wrong
+    #[command(after_help = "Example: aral-store verify || echo damaged")]
+    Verify,
+    /// Write conversations out for other programs; all of them unless some are named
+    #[command(after_help = "Example: aral-store export --to jsonl -o all.jsonl\n         \
+                            aral-store export c1 c2 --to aral -o ./for-python")]
+    Export(ExportArgs),
+    /// Take conversations in; what is there already is not added twice
+    #[command(after_help = "Example: aral-store import ./old-data\n         \
+                            ssh host aral-store export --to jsonl | aral-store import -")]
+    Import(ImportArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NewArgs {
+    /// The conversation's id; a new UUID if not given
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// Its title
+    #[arg(long)]
+    pub(crate) title: Option<String>,
+    /// Its metadata, a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub(crate) metadata: Option<String>,
+}
+
+/// What every added item may come with.
+#[derive(Args, Debug)]
+pub(crate) struct Conditions {
+    /// Metadata, a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub(crate) metadata: Option<String>,
+    /// Idempotency key: with the same key again, nothing is added and the first id is printed
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// Refuse unless the conversation has this version; 0: unless there is no such conversation
+    #[arg(long, value_name = "N")]
+    pub(crate) expect: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AddArgs {
+    /// The conversation's id
+    #[arg(value_name = "CONV")]
+    pub(crate) conversation: String,
+    /// The text; - reads it from standard input, without the line break at its end
+    pub(crate) text: String,
+    /// Who says it
+    #[arg(short, long, default_value = "user")]
+    pub(crate) role: String,
+    #[command(flatten)]
+    pub(crate) conditions: Conditions,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ActArgs {
+    /// The conversation's id
+    #[arg(value_name = "CONV")]
+    pub(crate) conversation: String,
+    /// What kind of action it is
+    #[arg(value_name = "TYPE")]
+    pub(crate) kind: String,
+    /// Its data, a JSON object; - reads it from standard input
+    #[arg(value_name = "JSON")]
+    pub(crate) data: String,
+    #[command(flatten)]
+    pub(crate) conditions: Conditions,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RenameArgs {
+    /// The conversation's id
+    #[arg(value_name = "CONV")]
+    pub(crate) conversation: String,
+    /// The new title
+    pub(crate) title: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RmArgs {
+    /// A conversation's id, or that and a message's id with a slash between
+    #[arg(value_name = "CONV[/MESSAGE]")]
+    pub(crate) target: String,
+    /// Do not ask; needed where nobody could answer
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AppendArgs {
+    /// The file to read; - or nothing for standard input
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// In which order conversations are listed.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum By {
+    /// As they were created, oldest first
+    Created,
+    /// The most recently changed first
+    Activity,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LsArgs {
+    /// List only the first N
+    #[arg(short, value_name = "N")]
+    pub(crate) number: Option<usize>,
+    /// The order
+    #[arg(long, value_enum, default_value = "created")]
+    pub(crate) by: By,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ShowArgs {
+    /// The conversation's id
+    #[arg(value_name = "CONV")]
+    pub(crate) conversation: String,
+    /// Show only the last N messages
+    #[arg(short, value_name = "N")]
+    pub(crate) number: Option<usize>,
+}
+
+/// What to export to.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    /// A directory in the layout of the Python original
+    Aral,
+    /// A line for each conversation, message and action
+    Jsonl,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// The conversations; all if none is named
+    #[arg(value_name = "CONV")]
+    pub(crate) conversations: Vec<String>,
+    /// The form
+    #[arg(long, value_enum, default_value = "jsonl")]
+    pub(crate) to: Target,
+    /// A new file, or for aral a new or empty directory; - for standard output
+    #[arg(short, long, value_name = "PATH", default_value = "-")]
+    pub(crate) output: PathBuf,
+}
+
+/// What to import from.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Origin {
+    /// aral for a directory, else jsonl
+    Auto,
+    /// A directory that the Python original or this program wrote
+    Aral,
+    /// Lines as export --to jsonl writes them
+    Jsonl,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ImportArgs {
+    /// The directory or file; - for standard input
+    pub(crate) path: PathBuf,
+    /// The form
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) from: Origin,
+}
+
+/// Prints the help or the version if that is what was asked for, else one line about the wrong use.
+pub(crate) fn explain(error: &clap::Error) -> Exit {
+    if !error.use_stderr() {
+        // Somebody who closes the pipe has read enough of the help.
+        drop(error.print());
+        return Exit::Done;
+    }
+    let text = error.to_string();
+    let said: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let said = said.join(" ").replace(" tip: ", "; ");
+    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    let said = if said.starts_with("Keeps the conversations") { "a command is needed" } else { said };
+    output::error(&format!("{said}; see aral-store --help"));
+    Exit::Usage
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_has_an_example_in_its_help() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example: "), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Adding pieces of conversations to a store.
+//!
+//! Owns the batches, the counts, and which conversations were refused. A conversation goes in as one batch
+//! where it fits; where it does not, a run that was stopped between two batches is carried on by the next.
+
+use std::collections::HashMap;
+
+use aral_store::{Error, ErrorKind, MAX_BATCH_EVENTS, MessageStore, Mutation, Operation, Version};
+use serde_json::Value;
+
+use super::piece::{Piece, weight};
+use crate::exit::{Exit, Failure};
+use crate::output::{self, to_u64};
+
+/// The most bytes that are put into one batch, by [`weight`]; the store takes 256 MiB.
+const MAX_BATCH_BYTES: usize = 128 << 20;
+
+/// What an import did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Counts {
+    /// Conversations of which something was added.
+    pub(super) conversations: u64,
+    pub(super) messages: u64,
+    pub(super) actions: u64,
+    /// Conversations of which everything was there.
+    pub(super) already_there: u64,
+    /// Conversations that exist and are not the same.
+    pub(super) conflicts: u64,
+    /// Conversations that the store refuses to hold.
+    pub(super) refused: u64,
+    /// Lines that are not what they should be.
+    pub(super) bad_lines: u64,
+    /// Files that cannot be read.
+    pub(super) damaged: u64,
+}
+
+impl Counts {
+    pub(super) fn fields(&self) -> Vec<(&'static str, Value)> {
+        vec![
+            ("conversations", self.conversations.into()),
+            ("messages", self.messages.into()),
+            ("actions", self.actions.into()),
+            ("already_there", self.already_there.into()),
+            ("conflicts", self.conflicts.into()),
+            ("refused", self.refused.into()),
+            ("bad_lines", self.bad_lines.into()),
+            ("damaged", self.damaged.into()),
+        ]
+    }
+
+    /// The gravest of what was met.
+    pub(super) fn exit(&self) -> Exit {
+        if self.damaged > 0 {
+            Exit::Corrupt
+        } else if self.bad_lines + self.refused > 0 {
+            Exit::Error
+        } else if self.conflicts > 0 {
+            Exit::Conflict
+        } else {
+            Exit::Done
+        }
+    }
+}
+
+/// How a conversation has fared in this run so far.
+enum Fate {
+    /// This run has brought it to this version.
+    Added(Version),
+    /// Everything of it was there.
+    There,
+    /// It was kept out, and so is the rest of it.
+    KeptOut,
+}
+
+pub(super) struct Intake<'a> {
+    store: &'a MessageStore,
+    fates: HashMap<String, Fate>,
+    pub(super) counts: Counts,
+}
+
+impl<'a> Intake<'a> {
+    pub(super) fn new(store: &'a MessageStore) -> Self {
+        Self { store, fates: HashMap::new(), counts: Counts::default() }
+    }
+
+    /// Adds what is missing of a piece. An error means that nothing more can be added at all.
+    pub(super) fn take(&mut self, piece: Piece) -> Result<(), Failure> {
+        let id = piece.id.clone();
+        match self.fates.get(&id) {
+            Some(Fate::KeptOut) => Ok(()),
+            Some(Fate::Added(version)) => {
+                let version = *version;
+                self.add(&id, piece, version)
+            }
+            Some(Fate::There) | None => match self.store.conversation(&id) {
+                Ok(None) => self.add(&id, piece, 0),
+                Ok(Some(there)) => match piece.missing_in(&there) {
+                    Err(reason) => {
+                        self.conflict(&id, reason);
+                        Ok(())
+                    }
+                    Ok(rest) if rest.messages.is_empty() && rest.actions.is_empty() => {
+                        if self.fates.insert(id, Fate::There).is_none() {
+                            self.counts.already_there += 1;
+                        }
+                        Ok(())
+                    }
+                    Ok(rest) => self.add(&id, rest, there.version),
+                },
+                Err(error) => self.kept_out(&id, error),
+            },
+        }
+    }
+
+    /// Keeps the rest of a conversation out because it is not the one that is there.
+    pub(super) fn conflict(&mut self, id: &str, reason: &str) {
+        output::error(&format!("not imported: conversation {id:?}: {reason}"));
+        self.counts.conflicts += 1;
+        self.fates.insert(id.to_owned(), Fate::KeptOut);
+    }
+
+    fn add(&mut self, id: &str, piece: Piece, version: Version) -> Result<(), Failure> {
+        let mut version = version;
+        let mut mutations = piece.into_mutations().peekable();
+        while mutations.peek().is_some() {
+            let mut batch: Vec<Mutation> = Vec::new();
+            let mut bytes = 0_usize;
+            while let Some(mutation) = mutations.next_if(|next| {
+                let fits = bytes.saturating_add(weight(next)) <= MAX_BATCH_BYTES;
+                batch.is_empty() || (fits && batch.len() < MAX_BATCH_EVENTS)
+            }) {
+                bytes = bytes.saturating_add(weight(&mutation));
+                let is_first = batch.is_empty();
+                batch.push(if is_first { mutation.expect(version) } else { mutation });
+            }
+            let messages = batch.iter().filter(|m| matches!(m.operation, Operation::AddMessage(_))).count();
+            let actions = batch.iter().filter(|m| matches!(m.operation, Operation::AddAction(_))).count();
+            match self.store.batch(batch) {
+                Ok(receipts) => version = receipts.last().map_or(version, |receipt| receipt.version),
+                Err(error) => return self.kept_out(id, error),
+            }
+            self.counts.messages += to_u64(messages);
+            self.counts.actions += to_u64(actions);
+            match self.fates.insert(id.to_owned(), Fate::Added(version)) {
+                Some(Fate::Added(_)) => {}
+                Some(Fate::There) => {
+                    self.counts.already_there -= 1;
+                    self.counts.conversations += 1;
+                }
+                Some(Fate::KeptOut) | None => self.counts.conversations += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Names and counts a conversation that cannot go in, or hands on what stops everything.
+    fn kept_out(&mut self, id: &str, error: Error) -> Result<(), Failure> {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else it is, it is not about this one")]
+        let count = match error.kind() {
+            ErrorKind::InvalidInput => &mut self.counts.refused,
+            ErrorKind::Conflict => &mut self.counts.conflicts,
+            ErrorKind::Corrupt => &mut self.counts.damaged,
+            _ => return Err(error.into()),
+        };
+        *count += 1;
+        let part = match self.fates.insert(id.to_owned(), Fate::KeptOut) {
+            Some(Fate::Added(_)) => "the rest of ",
+            Some(Fate::There | Fate::KeptOut) | None => "",
+        };
+        output::error(&error.context(&format!("not imported: {part}conversation {id:?}")).to_string());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aral_store::{Conversation, Message, Messages, Timestamp};
+
+    use super::*;
+
+    fn piece(id: &str, messages: &[&str]) -> Piece {
+        let time = Timestamp::EPOCH;
+        let mut conversation = Conversation::new(id, time);
+        conversation.messages =
+            messages.iter().map(|text| Message::new(*text, *text, "user", time)).collect();
+        Piece::of_conversation(conversation)
+    }
+
+    #[test]
+    fn an_import_that_is_run_again_adds_only_what_is_new() {
+        let store = MessageStore::in_memory();
+        for (messages, added, already_there) in
+            [(&["a", "b"][..], 2, 0), (&["a", "b"], 0, 1), (&["a", "b", "c"], 1, 0), (&["a"], 0, 1)]
+        {
+            let mut intake = Intake::new(&store);
+            intake.take(piece("c", messages)).unwrap();
+            assert_eq!((intake.counts.messages, intake.counts.already_there), (added, already_there));
+            assert_eq!(intake.counts.exit(), Exit::Done);
+        }
+        assert_eq!(store.messages("c", Messages::all()).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_conversation_that_is_another_one_is_kept_out_and_the_others_go_in() {
+        let store = MessageStore::in_memory();
+        drop(store.add_message("mine", "mine").unwrap());
+        let mut intake = Intake::new(&store);
+        intake.take(piece("mine", &["theirs"])).unwrap();
+        intake.take(piece("mine", &["more"])).unwrap();
+        intake.take(piece("other", &["x"])).unwrap();
+        assert_eq!((intake.counts.conflicts, intake.counts.conversations), (1, 1));
+        assert_eq!(intake.counts.exit(), Exit::Conflict);
+        assert_eq!(store.messages("mine", Messages::all()).unwrap().len(), 1);
+    }
+}

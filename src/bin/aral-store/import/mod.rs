@@ -1,0 +1,96 @@
+//! The command that takes conversations in.
+//!
+//! Owns where they come from. Everything that could not be taken in is named on standard error and counted;
+//! the rest goes in. [`intake`] owns what is added and what is there already.
+
+mod intake;
+
+mod piece;
+
+mod export_lines;
+
+use std::path::Path;
+
+use aral_store::{Error, ErrorKind, MessageStore, Order, SyncPolicy};
+
+use crate::args::{ImportArgs, Origin};
+use crate::exit::{Exit, Failure};
+use crate::lines::Source;
+use crate::output::{self, Form};
+use crate::place;
+use crate::upkeep::print_fields;
+use intake::Intake;
+use piece::Piece;
+
+pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Failure> {
+    let from_directory = match args.from {
+        Origin::Auto => args.path.is_dir(),
+        Origin::Aral => true,
+        Origin::Jsonl => false,
+    };
+    // What is imported is opened first: a name that leads nowhere must not create a store.
+    if from_directory {
+        let source = open_directory(&args.path, dir)?;
+        return into(dir, form, |intake| directory(&source, intake));
+    }
+    let source = Source::of(Some(args.path.clone()));
+    let mut lines = source.open()?;
+    into(dir, form, |intake| export_lines::take(&mut lines, source.path(), intake))
+}
+
+/// Opens the store to import into, lets it be filled, and tells what was done once that is durable.
+fn into(
+    dir: &Path,
+    form: Form,
+    fill: impl FnOnce(&mut Intake<'_>) -> Result<(), Failure>,
+) -> Result<Exit, Failure> {
+    // Nothing is acknowledged before the end, and a second run goes on where the first one was stopped, so
+    // one sync at the end is enough.
+    let store = place::for_writing_with(dir, MessageStore::options().sync(SyncPolicy::Os))?;
+    let mut intake = Intake::new(&store);
+    let filled = fill(&mut intake);
+    let counts = intake.counts;
+    store.sync()?;
+    let printed = print_fields(form, counts.fields());
+    store.close()?;
+    filled?;
+    printed?;
+    Ok(counts.exit())
+}
+
+fn open_directory(path: &Path, target: &Path) -> Result<MessageStore, Failure> {
+    let no_store = |text: &str| Failure::Store(Error::new(ErrorKind::NotFound, text).at(path, None));
+    if !path.is_dir() {
+        return Err(no_store("there is no directory to import"));
+    }
+    if !["message_store.json", "conversations", "log"].iter().any(|name| path.join(name).exists()) {
+        return Err(no_store("the directory holds no conversations"));
+    }
+    if let (Ok(from), Ok(into)) = (path.canonicalize(), target.canonicalize())
+        && from == into
+    {
+        return Err(Failure::Usage("a store cannot be imported into itself".to_owned()));
+    }
+    Ok(MessageStore::options().read_only().open(path)?)
+}
+
+fn directory(source: &MessageStore, intake: &mut Intake<'_>) -> Result<(), Failure> {
+    let damaged = source.recovery().damaged;
+    for file in &damaged {
+        output::error(&format!("not imported: {}", place::damage(file)));
+        intake.counts.damaged += 1;
+    }
+    for summary in source.conversations(Order::Created)? {
+        match source.conversation(&summary.id) {
+            Ok(Some(conversation)) => intake.take(Piece::of_conversation(conversation))?,
+            // A reader's store does not change after its opening.
+            Ok(None) => {}
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                output::error(&error.context(&format!("not imported: {:?}", summary.id)).to_string());
+                intake.counts.damaged += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! A part of a conversation on its way into the store.
+//!
+//! Owns the comparison of what comes in with what is there, which makes an import that is run again harmless:
+//! it needs no keys, works however long ago the first run was, and sees what has changed since.
+
+use aral_store::{
+    Action, Conversation, JsonObject, Message, Mutation, NewAction, NewConversation, NewMessage,
+};
+use aral_store::{Text, Timestamp};
+
+/// How a conversation begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Head {
+    pub(super) title: Text,
+    pub(super) created_at: Timestamp,
+    pub(super) metadata: JsonObject,
+    pub(super) extra: JsonObject,
+}
+
+/// Some of a conversation's messages and actions, in order, with where they stand among all of its.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Piece {
+    pub(super) id: String,
+    /// Absent for a part that is not the first.
+    pub(super) head: Option<Head>,
+    pub(super) first_message: usize,
+    pub(super) messages: Vec<Message>,
+    pub(super) first_action: usize,
+    pub(super) actions: Vec<Action>,
+}
+
+impl Piece {
+    /// A part that begins where nothing was before, and is empty yet.
+    pub(super) fn new(id: String, head: Option<Head>) -> Self {
+        Self { id, head, first_message: 0, messages: Vec::new(), first_action: 0, actions: Vec::new() }
+    }
+
+    pub(super) fn of_conversation(conversation: Conversation) -> Self {
+        let Conversation { id, title, created_at, metadata, messages, actions, extra, .. } = conversation;
+        let head = Head { title, created_at, metadata, extra };
+        Self { messages, actions, ..Self::new(id, Some(head)) }
+    }
+
+    /// What of the piece is still missing in a conversation that is there, or why it cannot be the same
+    /// conversation.
+    pub(super) fn missing_in(mut self, there: &Conversation) -> Result<Self, &'static str> {
+        if let Some(head) = self.head.take() {
+            let same = head.title == there.title
+                && head.created_at == there.created_at
+                && head.metadata == there.metadata
+                && head.extra == there.extra;
+            if !same {
+                return Err("it exists with another title, time or metadata");
+            }
+        }
+        let messages = present(&self.messages, &there.messages, self.first_message)
+            .ok_or("it exists with other messages")?;
+        let actions = present(&self.actions, &there.actions, self.first_action)
+            .ok_or("it exists with other actions")?;
+        self.messages.drain(..messages);
+        self.actions.drain(..actions);
+        self.first_message += messages;
+        self.first_action += actions;
+        Ok(self)
+    }
+
+    /// The mutations that add the piece, in order.
+    pub(super) fn into_mutations(self) -> impl Iterator<Item = Mutation> {
+        let Self { id, head, messages, actions, .. } = self;
+        let (for_messages, for_actions) = (id.clone(), id.clone());
+        let create = head.map(|head| Mutation::create_conversation(id, new_conversation(head)));
+        let messages =
+            messages.into_iter().map(move |m| Mutation::add_message(for_messages.clone(), new_message(m)));
+        let actions =
+            actions.into_iter().map(move |a| Mutation::add_action(for_actions.clone(), new_action(a)));
+        create.into_iter().chain(messages).chain(actions)
+    }
+}
+
+/// How many of `coming` are among `there` already, which has the first of them at `first`; `None` if the
+/// two do not agree as far as both go.
+fn present<T: PartialEq>(coming: &[T], there: &[T], first: usize) -> Option<usize> {
+    let there = there.get(first..)?;
+    let both = there.len().min(coming.len());
+    (there.get(..both) == coming.get(..both)).then_some(both)
+}
+
+fn new_conversation(head: Head) -> NewConversation {
+    let mut new =
+        NewConversation::new().title(head.title).created_at(head.created_at).metadata(head.metadata);
+    new.extra = head.extra;
+    new
+}
+
+fn new_message(message: Message) -> NewMessage {
+    let mut new = NewMessage::new(message.content)
+        .role(message.role)
+        .id(message.id)
+        .created_at(message.created_at)
+        .metadata(message.metadata);
+    new.extra = message.extra;
+    new
+}
+
+fn new_action(action: Action) -> NewAction {
+    let mut new = NewAction::new(action.action_type, action.data)
+        .id(action.id)
+        .created_at(action.created_at)
+        .metadata(action.metadata);
+    new.extra = action.extra;
+    new
+}
+
+/// About how many bytes a mutation takes in the log; on the high side, so that a batch stays in its limit.
+pub(super) fn weight(mutation: &Mutation) -> usize {
+    use aral_store::Operation;
+    const FIXED: usize = 256;
+    let object = |object: &JsonObject| object.as_json().len();
+    #[expect(clippy::wildcard_enum_match_arm, reason = "an import makes no others")]
+    let own = match &mutation.operation {
+        Operation::CreateConversation(new) => {
+            new.title.as_ref().map_or(0, Text::len) + object(&new.metadata) + object(&new.extra)
+        }
+        Operation::AddMessage(new) => {
+            new.content.len() + new.role.len() + object(&new.metadata) + object(&new.extra)
+        }
+        Operation::AddAction(new) => {
+            new.action_type.len() + object(&new.data) + object(&new.metadata) + object(&new.extra)
+        }
+        _ => 0,
+    };
+    own + mutation.conversation_id.len() + FIXED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conversation(messages: &[&str]) -> Conversation {
+        let time = Timestamp::EPOCH;
+        let mut conversation = Conversation::new("c", time);
+        conversation.messages =
+            messages.iter().map(|text| Message::new(*text, *text, "user", time)).collect();
+        conversation
+    }
+
+    fn missing(coming: &[&str], there: &[&str]) -> Result<Vec<String>, &'static str> {
+        let piece = Piece::of_conversation(conversation(coming)).missing_in(&conversation(there))?;
+        Ok(piece.messages.iter().map(|message| message.id.to_string()).collect())
+    }
+
+    #[test]
+    fn only_what_is_missing_at_the_end_is_added() {
+        assert_eq!(missing(&["a", "b"], &[]).unwrap(), ["a", "b"]);
+        assert_eq!(missing(&["a", "b"], &["a"]).unwrap(), ["b"]);
+        assert!(missing(&["a", "b"], &["a", "b", "c"]).unwrap().is_empty());
+        assert!(missing(&["a", "b"], &["b"]).is_err());
+    }
+
+    #[test]
+    fn a_later_part_is_held_against_where_it_stands() {
+        let mut piece = Piece { first_message: 1, ..Piece::of_conversation(conversation(&["b", "c"])) };
+        piece.head = None;
+        let rest = piece.clone().missing_in(&conversation(&["a", "b"])).unwrap();
+        assert_eq!((rest.first_message, rest.messages.len()), (2, 1));
+        assert!(piece.clone().missing_in(&conversation(&["a", "x"])).is_err());
+        assert!(piece.missing_in(&conversation(&[])).is_err(), "what comes before it is not there");
+    }
+
+    #[test]
+    fn another_head_is_another_conversation() {
+        let piece = Piece::of_conversation(conversation(&["a"]));
+        let mut there = conversation(&["a"]);
+        there.title = "other".into();
+        assert!(piece.missing_in(&there).is_err());
+    }
+}

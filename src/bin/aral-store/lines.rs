@@ -1,0 +1,134 @@
+//! Input by lines.
+//!
+//! Owns the limit on a line, so that memory is bounded whatever comes in, and where input comes from.
+
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use aral_store::Error;
+
+use crate::exit::Failure;
+
+/// The longest line that is read: 1 GiB, which an atomic batch of the greatest size fits into however its
+/// text is escaped.
+const MAX_LINE: usize = 1 << 30;
+
+/// Where input comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Source {
+    Stdin,
+    File(PathBuf),
+}
+
+impl Source {
+    /// A file, or standard input for `-` and for nothing.
+    pub(crate) fn of(path: Option<PathBuf>) -> Self {
+        path.filter(|path| path != Path::new("-")).map_or(Self::Stdin, Self::File)
+    }
+
+    /// What to call it in an error.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Stdin => Path::new("standard input"),
+            Self::File(path) => path,
+        }
+    }
+
+    pub(crate) fn open(&self) -> Result<Lines<Box<dyn BufRead + Send>>, Failure> {
+        let input: Box<dyn BufRead + Send> = match self {
+            Self::Stdin => Box::new(BufReader::new(io::stdin())),
+            Self::File(path) => {
+                #[expect(clippy::disallowed_methods, reason = "the input is no part of the store")]
+                let file = std::fs::File::open(path).map_err(|e| Failure::file("open", path, e))?;
+                Box::new(BufReader::new(file))
+            }
+        };
+        Ok(Lines::new(input, self.path(), MAX_LINE))
+    }
+}
+
+/// A line and its number, counted from 1.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct NumberedLine {
+    pub(crate) number: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The lines of an input that are not blank, without their ends.
+pub(crate) struct Lines<R> {
+    input: R,
+    path: PathBuf,
+    limit: usize,
+    number: u64,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn new(input: R, path: &Path, limit: usize) -> Self {
+        Self { input, path: path.to_owned(), limit, number: 0 }
+    }
+
+    /// The next line that is not blank; `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<NumberedLine>, Failure> {
+        loop {
+            let Some(bytes) = self.raw()? else { return Ok(None) };
+            if !bytes.trim_ascii().is_empty() {
+                return Ok(Some(NumberedLine { number: self.number, bytes }));
+            }
+        }
+    }
+
+    fn raw(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        self.number += 1;
+        let mut line = Vec::new();
+        let mut has_begun = false;
+        loop {
+            let ready = match self.input.fill_buf() {
+                Ok(ready) => ready,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Failure::file("read", &self.path, error)),
+            };
+            if ready.is_empty() {
+                return Ok(has_begun.then_some(line));
+            }
+            has_begun = true;
+            let end = ready.iter().position(|byte| *byte == b'\n');
+            let piece = ready.get(..end.unwrap_or(ready.len())).unwrap_or_default();
+            if line.len().saturating_add(piece.len()) > self.limit {
+                let text = format!("line {} has more than {} bytes, the limit", self.number, self.limit);
+                return Err(Failure::Input(Error::invalid(text).at(&self.path, None)));
+            }
+            line.extend_from_slice(piece);
+            let used = piece.len() + usize::from(end.is_some());
+            self.input.consume(used);
+            if end.is_some() {
+                return Ok(Some(line));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &[u8], limit: usize) -> Lines<BufReader<&[u8]>> {
+        Lines::new(BufReader::with_capacity(3, text), Path::new("x"), limit)
+    }
+
+    #[test]
+    fn blank_lines_are_counted_and_passed_over() {
+        let mut lines = lines(b"one\n\n \t\r\nfour\r\n\nlast", 10);
+        let mut next = || lines.next().unwrap().map(|line| (line.number, line.bytes));
+        assert_eq!(next(), Some((1, b"one".to_vec())));
+        assert_eq!(next(), Some((4, b"four\r".to_vec())));
+        assert_eq!(next(), Some((6, b"last".to_vec())));
+        assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_refused_before_it_is_read_to_its_end() {
+        let mut lines = lines(b"12345\n123456\n", 5);
+        assert!(lines.next().is_ok());
+        assert!(matches!(lines.next(), Err(Failure::Input(_))));
+    }
+}

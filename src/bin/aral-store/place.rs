@@ -1,0 +1,104 @@
+//! Opening the store that a command is about.
+//!
+//! Owns how commands that read and commands that write open it, and the telling of what an opening found.
+
+use std::path::Path;
+
+use aral_store::{DamagedFile, Error, ErrorKind, MessageStore, Options, RecoveryReport};
+
+use crate::exit::Failure;
+use crate::output::{count, note};
+
+/// Opens a store for reading: takes no lock, writes nothing, and needs it to be there.
+pub(crate) fn for_reading(dir: &Path) -> Result<MessageStore, Failure> {
+    let store = quietly_for_reading(dir)?;
+    tell(&store.recovery());
+    Ok(store)
+}
+
+/// The same without telling what the opening found, for a command that tells it in its own way.
+pub(crate) fn quietly_for_reading(dir: &Path) -> Result<MessageStore, Failure> {
+    must_exist(dir)?;
+    Ok(MessageStore::options().read_only().open(dir)?)
+}
+
+/// Opens a store for writing, making it if there is none.
+pub(crate) fn for_writing(dir: &Path) -> Result<MessageStore, Failure> {
+    for_writing_with(dir, MessageStore::options())
+}
+
+/// The same with options of its own.
+pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageStore, Failure> {
+    must_not_be_a_file(dir)?;
+    let store = options.open(dir)?;
+    tell(&store.recovery());
+    Ok(store)
+}
+
+/// Opens a store for a change that makes sense only in one that is there already.
+pub(crate) fn for_change(dir: &Path) -> Result<MessageStore, Failure> {
+    must_exist(dir)?;
+    for_writing(dir)
+}
+
+fn must_exist(dir: &Path) -> Result<(), Failure> {
+    must_not_be_a_file(dir)?;
+    match dir.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let text = "there is no store; name its directory with -d DIR or ARAL_STORE_DIR";
+            Err(Error::new(ErrorKind::NotFound, text).at(dir, None).into())
+        }
+        Err(error) => Err(Failure::file("look for the store", dir, error)),
+    }
+}
+
+fn must_not_be_a_file(dir: &Path) -> Result<(), Failure> {
+    if dir.is_file() {
+        let text = "the store must be a directory, and this is a file";
+        return Err(Failure::Store(Error::invalid(text).at(dir, None)));
+    }
+    Ok(())
+}
+
+/// A damaged file in words: where, whose, and why.
+pub(crate) fn damage(file: &DamagedFile) -> String {
+    let whose = match &file.conversation_id {
+        Some(id) => format!("damaged conversation {id:?}: "),
+        None => "damaged: ".to_owned(),
+    };
+    let offset = file.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
+    format!("{whose}{}, in {}{offset}", file.reason, file.path.display())
+}
+
+/// Tells what an opening found, a line each; says nothing about what is in order.
+pub(crate) fn tell(report: &RecoveryReport) {
+    if let Some(torn) = &report.torn {
+        let kept = match &torn.quarantine {
+            Some(path) => format!("; kept in {}", path.display()),
+            None => String::new(),
+        };
+        note(&format!(
+            "the last writer was stopped while it wrote: {} that {} never acknowledged as durable cut off, in {} at byte {}{kept}",
+            count(torn.bytes, "byte"),
+            if torn.bytes == 1 { "was" } else { "were" },
+            torn.path.display(),
+            torn.offset,
+        ));
+    }
+    if let Some(epoch) = report.completed_compaction {
+        note(&format!("an interrupted compaction has been completed, epoch {epoch}"));
+    }
+    for path in &report.unlisted {
+        note(&format!("taken in although message_store.json does not list it: {}", path.display()));
+    }
+    for path in &report.changed {
+        note(&format!("changed from outside, and taken in: {}", path.display()));
+    }
+    for path in &report.removed {
+        note(&format!("removed what an interrupted write left: {}", path.display()));
+    }
+    for file in &report.damaged {
+        note(&damage(file));
+    }
+}

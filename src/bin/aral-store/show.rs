@@ -1,0 +1,157 @@
+//! The commands that list and show conversations.
+//!
+//! Owns the table of a list and the transcript of a conversation.
+
+use std::path::Path;
+
+use aral_store::{Action, Conversation, Error, ErrorKind, Message, Order, Summary, Text, Timestamp};
+
+use crate::args::{By, LsArgs, ShowArgs};
+use crate::exit::{Exit, Failure};
+use crate::output::{Form, Out, count, many_lines, one_line, table, to_u64};
+use crate::place;
+
+pub(crate) fn ls(dir: &Path, form: Form, args: &LsArgs) -> Result<Exit, Failure> {
+    let store = place::for_reading(dir)?;
+    let order = match args.by {
+        By::Created => Order::Created,
+        By::Activity => Order::Activity,
+    };
+    let summaries = match args.number {
+        Some(number) => store.first_conversations(order, number)?,
+        None => store.conversations(order)?,
+    };
+    let mut out = Out::new();
+    match form {
+        Form::Json => {
+            for summary in &summaries {
+                out.line(&summary.to_json_line())?;
+            }
+        }
+        Form::Plain => {
+            for summary in &summaries {
+                out.line(&columns(summary, Timestamp::to_string).join("\t"))?;
+            }
+        }
+        Form::Table => {
+            let rows: Vec<Vec<String>> = summaries.iter().map(|summary| columns(summary, readable)).collect();
+            for line in table(&["ID", "CREATED", "ACTIVITY", "MESSAGES", "ACTIONS", "TITLE"], &rows) {
+                out.line(&line)?;
+            }
+        }
+    }
+    out.finish()?;
+    // The opening has named each of them on standard error.
+    Ok(if store.recovery().damaged.is_empty() { Exit::Done } else { Exit::Corrupt })
+}
+
+fn columns(summary: &Summary, time: impl Fn(&Timestamp) -> String) -> Vec<String> {
+    vec![
+        one_line(&summary.id),
+        time(&summary.created_at),
+        time(&summary.last_activity),
+        summary.messages.to_string(),
+        summary.actions.to_string(),
+        one_line(&summary.title.to_string_lossy()),
+    ]
+}
+
+/// A time to the second, as a person reads it; UTC goes without saying.
+fn readable(time: &Timestamp) -> String {
+    let text = time.to_string();
+    let text = text.strip_suffix("+00:00").unwrap_or(&text);
+    let (date, rest) = text.split_once('T').unwrap_or((text, ""));
+    let zone = rest.find(['+', '-']).and_then(|at| rest.get(at..)).unwrap_or_default();
+    let clock = rest.get(..8).unwrap_or(rest);
+    let gap = if zone.is_empty() { "" } else { " " };
+    format!("{date} {clock}{gap}{zone}")
+}
+
+pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Failure> {
+    let store = place::for_reading(dir)?;
+    let id = &args.conversation;
+    let mut conversation = store.conversation(id)?.ok_or_else(|| no_conversation(id))?;
+    let total = conversation.messages.len();
+    let left_out = args.number.map_or(0, |number| total.saturating_sub(number));
+    conversation.messages.drain(..left_out);
+    let mut out = Out::new();
+    if form == Form::Json {
+        out.line(&conversation.to_json_line())?;
+    } else {
+        transcript(&conversation, left_out, &mut out)?;
+    }
+    out.finish()?;
+    Ok(Exit::Done)
+}
+
+/// The error for a conversation that was named and is not there.
+pub(crate) fn no_conversation(id: &str) -> Failure {
+    Error::new(ErrorKind::NotFound, format!("there is no conversation {id:?}; `aral-store ls` lists them"))
+        .into()
+}
+
+fn transcript(conversation: &Conversation, left_out: usize, out: &mut Out) -> Result<(), Failure> {
+    out.line(&one_line(&conversation.title.to_string_lossy()))?;
+    let messages = to_u64(conversation.messages.len().saturating_add(left_out));
+    out.line(&format!(
+        "{} · created {} · {} · {}",
+        one_line(&conversation.id),
+        readable(&conversation.created_at),
+        count(messages, "message"),
+        count(to_u64(conversation.actions.len()), "action"),
+    ))?;
+    if !conversation.metadata.is_empty() {
+        out.line(&format!("metadata {}", one_line(conversation.metadata.as_json())))?;
+    }
+    if left_out > 0 {
+        out.line(&format!("\n… {} before these", count(to_u64(left_out), "message")))?;
+    }
+    for message in &conversation.messages {
+        shown_message(message, out)?;
+    }
+    for action in &conversation.actions {
+        shown_action(action, out)?;
+    }
+    Ok(())
+}
+
+fn shown_message(message: &Message, out: &mut Out) -> Result<(), Failure> {
+    out.line(&format!("\n{}", heading(&message.role, message.created_at, &message.id)))?;
+    for line in many_lines(&message.content.to_string_lossy()).split('\n') {
+        out.line(format!("    {line}").trim_end())?;
+    }
+    if !message.metadata.is_empty() {
+        out.line(&format!("    metadata {}", one_line(message.metadata.as_json())))?;
+    }
+    Ok(())
+}
+
+fn shown_action(action: &Action, out: &mut Out) -> Result<(), Failure> {
+    let what = Text::from(format!("action {}", action.action_type.to_string_lossy()));
+    out.line(&format!("\n{}", heading(&what, action.created_at, &action.id)))?;
+    out.line(&format!("    {}", one_line(action.data.as_json())))?;
+    if !action.metadata.is_empty() {
+        out.line(&format!("    metadata {}", one_line(action.metadata.as_json())))?;
+    }
+    Ok(())
+}
+
+fn heading(what: &Text, at: Timestamp, id: &Text) -> String {
+    format!("{} · {} · {}", one_line(&what.to_string_lossy()), readable(&at), one_line(&id.to_string_lossy()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_to_the_second_and_zones_where_they_are_not_utc() {
+        for (given, shown) in [
+            ("2025-03-13T15:11:33.100000+00:00", "2025-03-13 15:11:33"),
+            ("2025-03-13T15:11:33", "2025-03-13 15:11:33"),
+            ("2025-03-13T15:11:33.1-03:30", "2025-03-13 15:11:33 -03:30"),
+        ] {
+            assert_eq!(readable(&given.parse().unwrap()), shown);
+        }
+    }
+}

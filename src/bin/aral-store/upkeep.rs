@@ -1,0 +1,192 @@
+//! The commands that look after a store: compact, stats, verify.
+//!
+//! Owns the words and the fields in which their reports are printed.
+
+use std::path::Path;
+
+use aral_store::{DamagedFile, Error, ErrorKind, TornTail, VerifyReport};
+use serde_json::{Map, Value};
+
+use crate::exit::{Exit, Failure};
+use crate::output::{Form, Out, note, one_line, print, to_u64};
+use crate::place;
+
+/// Named values in the order in which they are printed.
+type Fields = Vec<(&'static str, Value)>;
+
+fn json(fields: Fields) -> String {
+    let object: Map<String, Value> =
+        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Value::Object(object).to_string()
+}
+
+/// Prints fields as one JSON object, or as a name and a value a line.
+pub(crate) fn print_fields(form: Form, fields: Fields) -> Result<(), Failure> {
+    if form == Form::Json {
+        return print(&json(fields));
+    }
+    let width = match form {
+        Form::Table => fields.iter().map(|(name, _)| name.len() + 2).max().unwrap_or_default(),
+        Form::Plain | Form::Json => 0,
+    };
+    let mut out = Out::new();
+    for (name, value) in fields {
+        let text = match value {
+            Value::String(text) => one_line(&text),
+            Value::Null => "-".to_owned(),
+            other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                other.to_string()
+            }
+        };
+        out.line(&match form {
+            Form::Table => format!("{name:width$}{text}"),
+            Form::Plain | Form::Json => format!("{name}\t{text}"),
+        })?;
+    }
+    out.finish()
+}
+
+pub(crate) fn compact(dir: &Path, form: Form) -> Result<Exit, Failure> {
+    let store = place::for_change(dir)?;
+    let report = store.compact()?;
+    for path in &report.quarantined {
+        note(&format!("stood in the way of a conversation's file, and was moved to {}", path.display()));
+    }
+    let fields = vec![
+        ("epoch", report.epoch.into()),
+        ("covered_seq", report.covered_seq.into()),
+        ("written", report.written.into()),
+        ("written_bytes", report.written_bytes.into()),
+        ("removed", report.removed.into()),
+        ("dropped_segments", report.dropped_segments.into()),
+        ("quarantined", report.quarantined.len().into()),
+    ];
+    let printed = print_fields(form, fields);
+    store.close()?;
+    printed.map(|()| Exit::Done)
+}
+
+pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
+    let store = place::for_reading(dir)?;
+    let stats = store.stats()?;
+    let fields = vec![
+        ("conversations", stats.conversations.into()),
+        ("messages", stats.messages.into()),
+        ("actions", stats.actions.into()),
+        ("damaged", stats.damaged.into()),
+        ("last_seq", stats.last_seq.into()),
+        ("covered_seq", stats.covered_seq.into()),
+        ("dirty_conversations", stats.dirty_conversations.into()),
+        ("segments", stats.segments.into()),
+        ("log_bytes", stats.log_bytes.into()),
+        ("snapshot_bytes", stats.snapshot_bytes.into()),
+        ("epoch", stats.epoch.into()),
+        ("index_bytes", stats.index_bytes.into()),
+        ("compaction_error", stats.compaction_error.into()),
+    ];
+    print_fields(form, fields)?;
+    Ok(Exit::Done)
+}
+
+pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {
+    let report = match place::quietly_for_reading(dir).and_then(|store| Ok(store.verify()?)) {
+        Ok(report) => report,
+        // A store that is too damaged to open is what this command is there to tell.
+        Err(Failure::Store(error)) if error.kind() == ErrorKind::Corrupt => {
+            return unopenable(dir, form, &error);
+        }
+        Err(failure) => return Err(failure),
+    };
+    let mut out = Out::new();
+    findings(&report, form, &mut out)?;
+    summary(&report, form, &mut out)?;
+    out.finish()?;
+    Ok(if report.is_sound() { Exit::Done } else { Exit::Corrupt })
+}
+
+fn unopenable(dir: &Path, form: Form, error: &Error) -> Result<Exit, Failure> {
+    let (path, offset) = error.place().map_or((dir, None), |place| (place.path.as_path(), place.offset));
+    let mut out = Out::new();
+    match form {
+        Form::Json => out.line(&json(vec![
+            ("type", "damaged".into()),
+            ("path", path.to_string_lossy().into()),
+            ("offset", offset.into()),
+            ("conversation_id", Value::Null),
+            ("reason", error.message().into()),
+        ]))?,
+        Form::Plain | Form::Table => out.line(&one_line(&format!("damaged: {error}")))?,
+    }
+    out.finish()?;
+    crate::output::error("the store cannot be opened; nothing behind the damage was checked");
+    Ok(Exit::Corrupt)
+}
+
+fn findings(report: &VerifyReport, form: Form, out: &mut Out) -> Result<(), Failure> {
+    for file in &report.damaged {
+        out.line(&match form {
+            Form::Json => damaged_json(file),
+            Form::Plain | Form::Table => one_line(&place::damage(file)),
+        })?;
+    }
+    if let Some(torn) = &report.torn {
+        out.line(&match form {
+            Form::Json => torn_json(torn),
+            Form::Plain | Form::Table => one_line(&format!(
+                "torn, which is no damage: the last writer was stopped while it wrote, in {} at byte {}",
+                torn.path.display(),
+                torn.offset
+            )),
+        })?;
+    }
+    for text in &report.notes {
+        out.line(&match form {
+            Form::Json => json(vec![("type", "note".into()), ("text", text.as_str().into())]),
+            Form::Plain | Form::Table => one_line(&format!("note: {text}")),
+        })?;
+    }
+    Ok(())
+}
+
+fn damaged_json(file: &DamagedFile) -> String {
+    json(vec![
+        ("type", "damaged".into()),
+        ("path", file.path.to_string_lossy().into()),
+        ("offset", file.offset.into()),
+        ("conversation_id", file.conversation_id.as_deref().into()),
+        ("reason", file.reason.as_str().into()),
+    ])
+}
+
+fn torn_json(torn: &TornTail) -> String {
+    json(vec![
+        ("type", "torn".into()),
+        ("path", torn.path.to_string_lossy().into()),
+        ("offset", torn.offset.into()),
+        ("bytes", torn.bytes.into()),
+        ("discarded_events", torn.discarded_events.into()),
+    ])
+}
+
+fn summary(report: &VerifyReport, form: Form, out: &mut Out) -> Result<(), Failure> {
+    let damaged = to_u64(report.damaged.len());
+    out.line(&match form {
+        Form::Json => json(vec![
+            ("type", "summary".into()),
+            ("sound", report.is_sound().into()),
+            ("files", report.files.into()),
+            ("bytes", report.bytes.into()),
+            ("conversations", report.conversations.into()),
+            ("events", report.events.into()),
+            ("damaged", damaged.into()),
+        ]),
+        Form::Plain | Form::Table => format!(
+            "{}: {} files, {} bytes, {} conversations, {} events read, {damaged} damaged",
+            if report.is_sound() { "sound" } else { "damaged" },
+            report.files,
+            report.bytes,
+            report.conversations,
+            report.events,
+        ),
+    })
+}

@@ -1,0 +1,175 @@
+//! What is exported can be imported, wholly and once.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Room, files, message_line};
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/aral");
+
+fn filled() -> Room {
+    let room = Room::new();
+    let input = concat!(
+        r#"{"type":"create_conversation","conversation_id":"c1","title":"T","metadata":{"n":NaN},"extra":{"x":1}}"#,
+        "\n",
+        r#"{"type":"add_message","conversation_id":"c1","content":"a\ud800","id":"m","metadata":{"k":10000000000000000000000}}"#,
+        "\n",
+        r#"{"type":"add_message","conversation_id":"c1","content":"again","id":"m","created_at":"2024-01-01T00:00:00"}"#,
+        "\n",
+        r#"{"type":"add_action","conversation_id":"c1","action_type":"t","data":{"z":1,"a":2}}"#,
+        "\n",
+        r#"{"type":"create_conversation","conversation_id":"empty"}"#,
+        "\n",
+    );
+    room.run_with(&["append"], input.as_bytes()).fine();
+    room
+}
+
+/// Everything that a store holds, as lines.
+fn all(room: &Room) -> String {
+    room.run(&["export"]).fine()
+}
+
+fn counts(room: &Room, args: &[&str], input: &[u8]) -> Value {
+    room.run_with(&[&["import", "--json"], args].concat(), input).json().remove(0)
+}
+
+#[test]
+fn lines_carry_everything_to_another_store_and_a_second_time_nothing() {
+    let (from, to) = (filled(), Room::new());
+    let lines = all(&from);
+    assert_eq!(lines.lines().count(), 5);
+    assert!(lines.starts_with(r#"{"type":"conversation","id":"c1","title":"T","created_at":""#), "{lines}");
+    let first = counts(&to, &["-"], lines.as_bytes());
+    assert_eq!(
+        (&first["conversations"], &first["messages"], &first["actions"]),
+        (&2.into(), &2.into(), &1.into())
+    );
+    assert_eq!(all(&to), lines);
+    let second = counts(&to, &["-"], lines.as_bytes());
+    assert_eq!((&second["conversations"], &second["already_there"]), (&0.into(), &2.into()));
+    assert_eq!(all(&to), lines);
+}
+
+#[test]
+fn an_import_that_was_stopped_is_completed_by_the_next() {
+    let from = filled();
+    let lines = all(&from);
+    for stop in 0..=lines.lines().count() {
+        let to = Room::new();
+        let part: String = lines.split_inclusive('\n').take(stop).collect();
+        counts(&to, &["-"], part.as_bytes());
+        counts(&to, &["-"], lines.as_bytes());
+        assert_eq!(all(&to), lines, "after {stop} lines");
+    }
+}
+
+#[test]
+fn every_directory_of_the_original_goes_in_unchanged_and_once() {
+    for entry in fs::read_dir(FIXTURES).unwrap() {
+        let source = entry.unwrap().path();
+        let name = source.to_str().unwrap();
+        let room = Room::new();
+        let first = room.run(&["import", name, "--json"]);
+        assert_eq!(first.code, Some(0), "{first:?}");
+        let original = room.run(&["-d", name, "export"]).out;
+        assert_eq!(all(&room), original, "{name}");
+        let again = counts(&room, &[name], b"");
+        assert_eq!((&again["conversations"], &again["messages"]), (&0.into(), &0.into()), "{name}");
+        assert_eq!(all(&room), original, "{name}");
+    }
+}
+
+#[test]
+fn a_conversation_that_is_another_one_is_a_conflict_and_the_rest_goes_in() {
+    let (from, to) = (filled(), Room::new());
+    to.run(&["add", "c1", "mine"]).fine();
+    let run = to.run_with(&["import", "-", "--json"], all(&from).as_bytes());
+    let counts: Value = serde_json::from_str(run.out.trim()).unwrap();
+    assert_eq!((&counts["conflicts"], &counts["conversations"]), (&1.into(), &1.into()));
+    assert!(run.fails(4).contains("\"c1\""));
+    assert_eq!(to.texts("c1"), ["mine"]);
+    assert!(to.texts("empty").is_empty());
+}
+
+#[test]
+fn bad_lines_are_named_and_the_rest_goes_in() {
+    let (from, to) = (filled(), Room::new());
+    let lines = all(&from).replacen('\n', "\nnonsense\n{\"type\":\"mystery\"}\n", 1);
+    fs::write(to.path("in.jsonl"), &lines).unwrap();
+    let run = to.run(&["import", "in.jsonl", "--json"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let named: Vec<&str> = run.err.lines().collect();
+    assert_eq!(named.len(), 2, "{run:?}");
+    assert!(named[0].contains("line 2") && named[0].contains("in.jsonl") && named[1].contains("line 3"));
+    assert_eq!(all(&to), all(&from));
+}
+
+#[test]
+fn a_damaged_file_is_named_and_the_others_go_in() {
+    let room = Room::new();
+    let source = room.path("source/conversations");
+    fs::create_dir_all(&source).unwrap();
+    fs::write(room.path("source/message_store.json"), r#"{"conversation_ids": ["bad", "good"]}"#).unwrap();
+    fs::write(source.join("bad.json"), "{").unwrap();
+    let good = r#"{"id":"good","title":"G","created_at":"2024-01-01T00:00:00","metadata":{},"messages":[],"actions":[]}"#;
+    fs::write(source.join("good.json"), good).unwrap();
+    let before = files(&room.path("source"));
+    let run = room.run(&["import", "source", "--json"]);
+    assert_eq!(run.code, Some(5), "{run:?}");
+    assert!(run.err.contains("bad.json"), "{run:?}");
+    assert_eq!(room.run(&["show", "good", "--json"]).json()[0]["title"], "G");
+    assert_eq!(files(&room.path("source")), before, "the source is only read");
+}
+
+#[test]
+fn an_export_overwrites_nothing() {
+    let room = filled();
+    room.run(&["export", "--to", "jsonl", "-o", "out.jsonl"]).fine();
+    assert_eq!(fs::read_to_string(room.path("out.jsonl")).unwrap(), all(&room));
+    room.run(&["add", "c1", "more"]).fine();
+    room.run(&["export", "--to", "jsonl", "-o", "out.jsonl"]).fails(2);
+    assert!(!fs::read_to_string(room.path("out.jsonl")).unwrap().contains("more"));
+    assert!(!room.path("out.jsonl.partial").exists());
+    #[cfg(unix)]
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(room.path("out.jsonl")).unwrap().permissions())
+            & 0o777,
+        0o600
+    );
+    room.run(&["export", "--to", "jsonl", "-o", "/dev/null"]).fine();
+    room.run(&["export", "--to", "jsonl", "-o", "missing/out.jsonl"]).fails(3);
+}
+
+#[test]
+fn named_conversations_are_exported_alone() {
+    let room = filled();
+    let lines = room.run(&["export", "empty"]).fine();
+    assert_eq!((lines.lines().count(), lines.contains("c1")), (1, false));
+}
+
+#[test]
+fn an_export_for_the_original_is_a_store_of_its_own() {
+    let room = filled();
+    assert_eq!(room.run(&["export", "--to", "aral", "-o", "out"]).code, Some(0));
+    assert_eq!(room.run(&["-d", "out", "export"]).out, all(&room));
+    let expected = ["conversations/c1.json", "conversations/empty.json", "message_store.json"];
+    assert_eq!(files(&room.path("out")), expected.map(Path::new));
+    room.run(&["export", "--to", "aral", "-o", "out"]).fails(2);
+    assert_eq!(room.run(&["export", "empty", "--to", "aral", "-o", "one"]).code, Some(0));
+    assert_eq!(files(&room.path("one")).len(), 2);
+}
+
+#[test]
+fn a_store_is_not_imported_into_itself_nor_an_empty_directory_into_one() {
+    let room = filled();
+    room.run(&["import", "store"]).fails(2);
+    fs::create_dir(room.path("nothing")).unwrap();
+    room.run(&["import", "nothing"]).fails(3);
+    room.run_with(&["import", "-"], message_line("c", "x").as_bytes())
+        .code
+        .map(|code| assert_eq!(code, 1))
+        .unwrap();
+}

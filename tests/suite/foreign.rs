@@ -1,0 +1,226 @@
+//! Files that somebody else changed, added, removed or damaged while the store was closed.
+
+#![expect(clippy::disallowed_methods, reason = "somebody else works on the real file system")]
+
+use std::fs;
+use std::path::Path;
+
+use aral_store::{ErrorKind, MessageStore, Messages, Order};
+
+/// A compacted and closed store with three conversations of one message each.
+fn store_of_three(dir: &Path) {
+    let store = MessageStore::open(dir).unwrap();
+    for id in ["a", "b", "c"] {
+        drop(store.add_message(id, format!("said in {id}").as_str()).unwrap());
+    }
+    drop(store.compact().unwrap());
+    store.close().unwrap();
+}
+
+fn ids(store: &MessageStore) -> Vec<String> {
+    store.conversations(Order::Created).unwrap().into_iter().map(|summary| summary.id).collect()
+}
+
+#[test]
+fn an_edited_file_is_taken_in_and_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    store_of_three(dir.path());
+    let file = dir.path().join("conversations/b.json");
+    let edited = fs::read_to_string(&file).unwrap().replace("said in b", "said in b, and edited");
+    fs::write(&file, &edited).unwrap();
+    for _ in 0..2 {
+        let viewer = MessageStore::options().read_only().open(dir.path()).unwrap();
+        assert_eq!(viewer.messages("b", Messages::all()).unwrap()[0].content, "said in b, and edited");
+    }
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert_eq!(store.recovery().changed, [fs::canonicalize(&file).unwrap()]);
+    assert_eq!(store.messages("b", Messages::all()).unwrap()[0].content, "said in b, and edited");
+    drop(store.add_message("b", "and more").unwrap());
+    drop(store.compact().unwrap());
+    store.close().unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert!(store.recovery().changed.is_empty());
+    assert_eq!(store.messages("b", Messages::all()).unwrap().len(), 2);
+}
+
+#[test]
+fn an_edit_under_newer_events_is_an_error_for_its_conversation_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    store_of_three(dir.path());
+    let store = MessageStore::open(dir.path()).unwrap();
+    drop(store.add_message("b", "newer").unwrap());
+    store.close().unwrap();
+    let file = dir.path().join("conversations/b.json");
+    let edited = fs::read_to_string(&file).unwrap().replace("said in b", "said in b, and edited");
+    fs::write(&file, &edited).unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    let error = store.messages("b", Messages::all()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(error.place().unwrap().path, fs::canonicalize(&file).unwrap());
+    assert_eq!(store.messages("a", Messages::all()).unwrap().len(), 1);
+    assert_eq!(store.compact().unwrap_err().kind(), ErrorKind::Corrupt);
+    drop(store.add_message("a", "goes on").unwrap());
+    store.close().unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), edited, "the edit is kept");
+}
+
+#[test]
+fn an_unlisted_file_is_taken_in_reported_and_listed_at_the_next_compaction() {
+    let dir = tempfile::tempdir().unwrap();
+    store_of_three(dir.path());
+    let text = fs::read_to_string(dir.path().join("conversations/c.json")).unwrap();
+    let text = text.replace("\"id\": \"c\"", "\"id\": \"d\"");
+    fs::write(dir.path().join("conversations/d.json"), text).unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert_eq!(store.recovery().unlisted.len(), 1);
+    assert_eq!(ids(&store), ["a", "b", "c", "d"]);
+    drop(store.compact().unwrap());
+    store.close().unwrap();
+    assert!(fs::read_to_string(dir.path().join("message_store.json")).unwrap().contains("\"d\""));
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert!(store.recovery().unlisted.is_empty());
+    assert_eq!(ids(&store), ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn a_damaged_file_is_named_kept_and_in_nobodys_way() {
+    let dir = tempfile::tempdir().unwrap();
+    store_of_three(dir.path());
+    let file = dir.path().join("conversations/b.json");
+    fs::write(&file, "{\"id\": \"b\", ").unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    let damaged = &store.recovery().damaged;
+    assert_eq!(damaged.len(), 1);
+    assert_eq!((damaged[0].conversation_id.as_deref(), damaged[0].offset), (Some("b"), Some(12)));
+    assert_eq!(ids(&store), ["a", "c"]);
+    for error in [
+        store.messages("b", Messages::all()).unwrap_err(),
+        store.conversation("b").unwrap_err(),
+        store.add_message("b", "would hide what is in the file").unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert_eq!(error.place().unwrap().path, fs::canonicalize(&file).unwrap());
+    }
+    drop(store.add_message("a", "goes on").unwrap());
+    drop(store.compact().unwrap());
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{\"id\": \"b\", ");
+    // Its owner lets go of it: the conversation ends, the bytes are set aside.
+    drop(store.remove_conversation("b").unwrap());
+    let report = store.compact().unwrap();
+    assert_eq!(report.quarantined.len(), 1);
+    assert_eq!(fs::read_to_string(&report.quarantined[0]).unwrap(), "{\"id\": \"b\", ");
+    drop(store.add_message("b", "anew").unwrap());
+    drop(store.compact().unwrap());
+    store.close().unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert!(store.recovery().damaged.is_empty(), "{:?}", store.recovery());
+    assert_eq!(ids(&store), ["a", "c", "b"]);
+}
+
+#[test]
+fn a_damaged_file_that_is_put_back_counts_again() {
+    let dir = tempfile::tempdir().unwrap();
+    store_of_three(dir.path());
+    let file = dir.path().join("conversations/b.json");
+    let whole = fs::read(&file).unwrap();
+    for broken in [None, Some(&whole[..40])] {
+        match broken {
+            Some(bytes) => fs::write(&file, bytes).unwrap(),
+            None => fs::remove_file(&file).unwrap(),
+        }
+        let store = MessageStore::open(dir.path()).unwrap();
+        assert_eq!(store.recovery().damaged.len(), 1);
+        store.close().unwrap();
+        fs::write(&file, &whole).unwrap();
+        let store = MessageStore::open(dir.path()).unwrap();
+        assert!(store.recovery().damaged.is_empty(), "{:?}", store.recovery());
+        assert_eq!(store.messages("b", Messages::all()).unwrap()[0].content, "said in b");
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_list_hides_nothing_and_is_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    store_of_three(dir.path());
+    fs::write(dir.path().join("message_store.json"), "{\"conversation_ids\": [").unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert_eq!(store.recovery().damaged.len(), 1);
+    assert_eq!(ids(&store), ["a", "b", "c"]);
+    drop(store.add_message("d", "new").unwrap());
+    let report = store.compact().unwrap();
+    assert_eq!(fs::read_to_string(&report.quarantined[0]).unwrap(), "{\"conversation_ids\": [");
+    store.close().unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert!(store.recovery().damaged.is_empty(), "{:?}", store.recovery());
+}
+
+#[test]
+fn a_directory_whose_list_is_broken_from_the_start_shows_every_conversation() {
+    let dir = tempfile::tempdir().unwrap();
+    store_of_three(dir.path());
+    fs::remove_dir_all(dir.path().join("log")).unwrap();
+    fs::write(dir.path().join("message_store.json"), "[1, 2").unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert_eq!((store.recovery().damaged.len(), store.recovery().unlisted.len()), (1, 3));
+    assert_eq!(ids(&store), ["a", "b", "c"]);
+    drop(store.compact().unwrap());
+    store.close().unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert!(store.recovery().damaged.is_empty(), "{:?}", store.recovery());
+    assert_eq!(ids(&store), ["a", "b", "c"]);
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_compaction_is_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    store_of_three(dir.path());
+    let store = MessageStore::open(dir.path()).unwrap();
+    drop(store.add_message("b", "more").unwrap());
+    let file = dir.path().join("conversations/b.json");
+    // The edit comes after the store has read the file, so the store still knows what was in it.
+    assert_eq!(store.messages("b", Messages::all()).unwrap().len(), 2);
+    let before = fs::read_to_string(&file).unwrap();
+    let edited = before.replace("said in b", "somebody else was here");
+    let aside = dir.path().join("aside");
+    fs::write(&aside, &before).unwrap();
+    fs::write(&file, &edited).unwrap();
+    let result = store.compact();
+    // What it has to copy from the old file is no longer there: the log is kept and the edit too.
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(fs::read_to_string(&file).unwrap(), edited);
+    fs::rename(&aside, &file).unwrap();
+    drop(store.compact().unwrap());
+    assert_eq!(store.messages("b", Messages::all()).unwrap().len(), 2);
+    // A file that appears where a new conversation's goes.
+    drop(store.add_message("new", "hello").unwrap());
+    drop(store.clear("a").unwrap());
+    fs::write(dir.path().join("conversations/new.json"), "mine").unwrap();
+    drop(store.compact().unwrap());
+    assert_eq!(fs::read_to_string(dir.path().join("conversations/new.json")).unwrap(), "mine");
+    store.close().unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert_eq!(store.messages("new", Messages::all()).unwrap()[0].content, "hello");
+    assert_eq!(store.recovery().damaged.len(), 1, "the other file is shown");
+}
+
+#[test]
+fn a_link_in_the_place_of_a_directory_or_a_file_is_refused() {
+    use std::os::unix::fs::symlink;
+    let elsewhere = tempfile::tempdir().unwrap();
+    for name in ["conversations", "log"] {
+        let dir = tempfile::tempdir().unwrap();
+        symlink(elsewhere.path(), dir.path().join(name)).unwrap();
+        assert_eq!(MessageStore::open(dir.path()).unwrap_err().kind(), ErrorKind::InvalidInput, "{name}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    store_of_three(dir.path());
+    let target = elsewhere.path().join("b.json");
+    fs::rename(dir.path().join("conversations/b.json"), &target).unwrap();
+    symlink(&target, dir.path().join("conversations/b.json")).unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert_eq!(store.recovery().damaged.len(), 1);
+    assert_eq!(ids(&store), ["a", "c"]);
+    store.close().unwrap();
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "nothing was written elsewhere");
+}

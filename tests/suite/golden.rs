@@ -1,0 +1,77 @@
+//! Stores that version 1 of the format wrote. They are never regenerated: what they hold is read for ever.
+
+#![expect(clippy::disallowed_methods, reason = "the golden stores are on the real file system")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aral_store::{Error, ErrorKind, MessageStore, Mutation, NewMessage, Order};
+
+const STORES: [&str; 3] = ["closed", "killed", "compacted"];
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Everything in a store, as the lines of an export.
+fn lines(store: &MessageStore) -> Result<String, Error> {
+    let mut lines = Vec::new();
+    for summary in store.conversations(Order::Created)? {
+        let conversation = store.conversation(&summary.id)?.unwrap();
+        lines.push(conversation.to_header_line());
+        lines.extend(conversation.messages.iter().map(|m| m.to_json_line(Some(&summary.id))));
+        lines.extend(conversation.actions.iter().map(|a| a.to_json_line(Some(&summary.id))));
+    }
+    Ok(lines.iter().map(|line| format!("{line}\n")).collect())
+}
+
+#[test]
+fn what_version_1_wrote_is_read_as_it_was() {
+    for name in STORES {
+        let expected = fs::read_to_string(golden().join(format!("{name}.jsonl"))).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        copy(&golden().join(name), dir.path());
+        let viewer = MessageStore::options().read_only().open(dir.path()).unwrap();
+        assert_eq!(lines(&viewer).unwrap(), expected, "{name}, for reading");
+        assert!(MessageStore::options().verify(dir.path()).unwrap().is_sound());
+        let store = MessageStore::open(dir.path()).unwrap();
+        assert!(
+            store.recovery().damaged.is_empty() && store.recovery().torn.is_none(),
+            "{:?}",
+            store.recovery()
+        );
+        assert_eq!(lines(&store).unwrap(), expected, "{name}, for writing");
+        drop(store.compact().unwrap());
+        assert_eq!(lines(&store).unwrap(), expected, "{name}, compacted");
+        store.close().unwrap();
+        let store = MessageStore::open(dir.path()).unwrap();
+        assert_eq!(lines(&store).unwrap(), expected, "{name}, opened again");
+    }
+}
+
+#[test]
+fn the_keys_that_version_1_kept_still_make_a_retry_harmless() {
+    for name in STORES {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&golden().join(name), dir.path());
+        let store = MessageStore::open(dir.path()).unwrap();
+        let again =
+            store.append(Mutation::add_message("../x", NewMessage::new("escaped")).key("k1")).unwrap();
+        assert_eq!((again.seq, again.version, again.id.as_str()), (4, 1, Some("m1")), "{name}");
+        let other = store.append(Mutation::add_message("../x", NewMessage::new("other")).key("k1"));
+        assert_eq!(other.unwrap_err().kind(), ErrorKind::Conflict, "{name}");
+    }
+}

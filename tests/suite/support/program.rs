@@ -15,7 +15,7 @@ const HEAD: usize = 8;
 const OPERATION: usize = 24;
 
 /// More operations than this take longer and show nothing new.
-const MOST_OPERATIONS: usize = 80;
+const MOST_OPERATIONS: usize = 40;
 
 fn medium(choice: &mut dyn Choose) -> Settings {
     Settings {
@@ -33,11 +33,8 @@ pub(crate) fn run(data: &[u8]) -> Checked {
     let mut head = Bytes::new(head);
     let home = Home::Sim(driver::fresh(medium(&mut head)));
     let mut driver = Driver::new(home, ops::settings(&mut head))?;
-    for (at, bytes) in program.chunks(OPERATION).take(MOST_OPERATIONS).enumerate() {
+    for bytes in program.chunks(OPERATION).take(MOST_OPERATIONS) {
         driver.run(&ops::op(&mut Bytes::new(bytes)))?;
-        if at % 16 == 15 {
-            driver.check()?;
-        }
     }
     driver.check()?;
     driver.close()

@@ -22,6 +22,10 @@ mod snapshot;
 
 mod store;
 
+// Public only because fuzzers and tests are other crates.
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use codec::ExportLine;
 pub use error::{Error, ErrorKind, Place, Result};
 pub use model::{

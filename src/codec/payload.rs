@@ -100,8 +100,13 @@ fn brief(object: &JsonObject) -> &str {
     if object.is_empty() { "" } else { object.as_json() }
 }
 
-fn object(text: &str) -> JsonObject {
-    if text.is_empty() { JsonObject::EMPTY } else { JsonObject::from_canonical(text) }
+/// The object that a text is. Its writer brought it into the canonical form, so only its brackets are looked at.
+fn object(text: &str) -> Result<JsonObject, BadPayload> {
+    match text {
+        "" => Ok(JsonObject::EMPTY),
+        _ if text.starts_with('{') && text.ends_with('}') => Ok(JsonObject::from_canonical(text)),
+        _ => Err(BadPayload("metadata or data is no object".to_owned())),
+    }
 }
 
 fn text(bytes: &[u8]) -> Result<Text, BadPayload> {
@@ -165,8 +170,8 @@ impl<'a> MessageView<'a> {
             text(self.role.as_wtf8())?,
             self.created_at.to_timestamp()?,
         );
-        message.metadata = object(self.metadata);
-        message.extra = object(self.extra);
+        message.metadata = object(self.metadata)?;
+        message.extra = object(self.extra)?;
         Ok(message)
     }
 }
@@ -186,9 +191,9 @@ impl<'a> ActionView<'a> {
     pub(crate) fn to_action(self) -> Result<Action, BadPayload> {
         let created_at = self.created_at.to_timestamp()?;
         let mut action =
-            Action::new(self.id.to_text()?, text(self.action_type)?, object(self.data), created_at);
-        action.metadata = object(self.metadata);
-        action.extra = object(self.extra);
+            Action::new(self.id.to_text()?, text(self.action_type)?, object(self.data)?, created_at);
+        action.metadata = object(self.metadata)?;
+        action.extra = object(self.extra)?;
         Ok(action)
     }
 }
@@ -209,13 +214,13 @@ impl<'a> ChangeView<'a> {
     }
 
     /// The metadata and the unknown fields that the change gives its conversation.
-    pub(crate) fn head(&self) -> Option<(JsonObject, JsonObject)> {
+    pub(crate) fn head(&self) -> Result<(JsonObject, JsonObject), BadPayload> {
         if let Self::Create { metadata, extra, .. } = self {
-            Some((object(metadata), object(extra)))
+            Ok((object(metadata)?, object(extra)?))
         } else if let Self::SetMetadata(metadata) = self {
-            Some((object(metadata), JsonObject::EMPTY))
+            Ok((object(metadata)?, JsonObject::EMPTY))
         } else {
-            None
+            Err(BadPayload("the record holds nothing of a conversation's head".to_owned()))
         }
     }
 }
@@ -250,11 +255,11 @@ impl<'a> EventView<'a> {
             ChangeView::Create { title, created_at, metadata, extra } => Change::Create {
                 title: text(title)?,
                 created_at: created_at.to_timestamp()?,
-                metadata: object(metadata),
-                extra: object(extra),
+                metadata: object(metadata)?,
+                extra: object(extra)?,
             },
             ChangeView::SetTitle(title) => Change::SetTitle(text(title)?),
-            ChangeView::SetMetadata(metadata) => Change::SetMetadata(object(metadata)),
+            ChangeView::SetMetadata(metadata) => Change::SetMetadata(object(metadata)?),
             ChangeView::AddMessage(message) => Change::AddMessage(message.to_message()?),
             ChangeView::EditMessage { message, .. } => Change::EditMessage(message.to_message()?),
             ChangeView::RemoveMessage { id, .. } => Change::RemoveMessage(id.to_text()?),
@@ -353,6 +358,13 @@ mod tests {
         })
         .unwrap();
         assert_eq!(back, events);
+    }
+
+    #[test]
+    fn a_text_that_is_no_object_is_refused() {
+        for (text, is_object) in [("", true), ("{}", true), ("[]", false), ("{", false), ("\0", false)] {
+            assert_eq!(ChangeView::SetMetadata(text).head().is_ok(), is_object, "{text:?}");
+        }
     }
 
     #[test]

@@ -93,9 +93,12 @@ pub(crate) fn walk<'a, E>(
         if frame.header.first_seq != next_seq {
             break End::Invalid("a sequence number does not follow on");
         }
+        let Some(after) = next_seq.checked_add(u64::from(frame.header.events)) else {
+            break End::Invalid("a sequence number is beyond the last one");
+        };
         visit(&frame)?;
         rollup.update(&crc.to_le_bytes());
-        next_seq += u64::from(frame.header.events);
+        next_seq = after;
         watermark = watermark.max(mark_of(&frame.header));
         frames += 1;
         at += frame_len(frame.payload.len());

@@ -53,10 +53,7 @@ impl Bodies<'_> {
 
     /// The metadata and the unknown fields that the event at a position gives a conversation.
     pub(crate) fn head(&self, position: Position) -> Result<(JsonObject, JsonObject)> {
-        self.with_event(position, |view| {
-            let none = || BadPayload("the record holds nothing of a conversation's head".to_owned());
-            view.change.head().ok_or_else(none)
-        })
+        self.with_event(position, |view| view.change.head())
     }
 
     /// The bytes of an item in the conversation's file.

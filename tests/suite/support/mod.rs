@@ -10,5 +10,6 @@ pub(crate) mod faultfs;
 pub(crate) mod files;
 pub(crate) mod ops;
 pub(crate) mod oracle;
+pub(crate) mod program;
 pub(crate) mod simfs;
 pub(crate) mod sources;

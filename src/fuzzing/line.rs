@@ -1,0 +1,88 @@
+//! The laws of the lines in which values are exchanged.
+
+use crate::codec::ExportLine;
+use crate::model::{
+    Action, Change, Conversation, Event, JsonObject, MAX_BATCH_EVENTS, Message, Mutation, Operation, Text,
+    Timestamp,
+};
+
+/// What a line says, printed, is read as the same.
+///
+/// # Panics
+///
+/// If a law is broken.
+pub fn line(data: &[u8]) {
+    if let Ok(mutations) = Mutation::from_json_line(data) {
+        assert!((1..=MAX_BATCH_EVENTS).contains(&mutations.len()), "a batch is neither empty nor too long");
+        for mutation in mutations {
+            one_mutation(mutation);
+        }
+    }
+    if let Ok(found) = ExportLine::from_json_line(data) {
+        let printed = match &found {
+            ExportLine::Conversation { id, title, created_at, metadata, extra } => {
+                let mut conversation = Conversation::new(id, *created_at);
+                conversation.title = title.clone();
+                conversation.metadata = metadata.clone();
+                conversation.extra = extra.clone();
+                conversation.to_header_line()
+            }
+            ExportLine::Message { conversation_id, message } => message.to_json_line(Some(conversation_id)),
+            ExportLine::Action { conversation_id, action } => action.to_json_line(Some(conversation_id)),
+        };
+        assert!(!printed.contains('\n'), "a line is one line");
+        assert_eq!(ExportLine::from_json_line(printed.as_bytes()).ok(), Some(found), "{printed}");
+    }
+}
+
+/// A mutation that leaves nothing open is printed as the event that it makes happen, and read from that.
+fn one_mutation(mut mutation: Mutation) {
+    mutation.expect = None;
+    let change = completed(&mut mutation.operation);
+    let mut event = Event::new(&mutation.conversation_id, change);
+    event.key = mutation.key.clone();
+    let printed = event.to_json_line(7);
+    assert!(!printed.contains('\n'), "a line is one line");
+    assert_eq!(Mutation::from_json_line(printed.as_bytes()).ok(), Some(vec![mutation]), "{printed}");
+}
+
+/// Fills in what a mutation leaves open, and gives the change that it then is.
+fn completed(operation: &mut Operation) -> Change {
+    let made_up = Text::from("made up");
+    match operation {
+        Operation::CreateConversation(new) => Change::Create {
+            title: new.title.get_or_insert(made_up).clone(),
+            created_at: *new.created_at.get_or_insert(Timestamp::EPOCH),
+            metadata: new.metadata.clone(),
+            extra: new.extra.clone(),
+        },
+        Operation::SetTitle(title) => Change::SetTitle(title.clone()),
+        Operation::SetMetadata(metadata) => Change::SetMetadata(metadata.clone()),
+        Operation::AddMessage(new) => Change::AddMessage(Message {
+            id: new.id.get_or_insert(made_up).clone(),
+            content: new.content.clone(),
+            role: new.role.clone(),
+            created_at: *new.created_at.get_or_insert(Timestamp::EPOCH),
+            metadata: new.metadata.clone(),
+            extra: new.extra.clone(),
+        }),
+        Operation::EditMessage { message_id, edit } => {
+            let content = edit.content.get_or_insert(made_up);
+            let mut message = Message::new(&*message_id, &*content, "user", Timestamp::EPOCH);
+            message.metadata = edit.metadata.get_or_insert(JsonObject::EMPTY).clone();
+            Change::EditMessage(message)
+        }
+        Operation::RemoveMessage(id) => Change::RemoveMessage(id.clone()),
+        Operation::AddAction(new) => Change::AddAction(Action {
+            id: new.id.get_or_insert(made_up).clone(),
+            action_type: new.action_type.clone(),
+            data: new.data.clone(),
+            created_at: *new.created_at.get_or_insert(Timestamp::EPOCH),
+            metadata: new.metadata.clone(),
+            extra: new.extra.clone(),
+        }),
+        Operation::RemoveAction(id) => Change::RemoveAction(id.clone()),
+        Operation::Clear => Change::Clear,
+        Operation::RemoveConversation => Change::Remove,
+    }
+}

@@ -39,6 +39,12 @@ pub struct MessageStore {
 
 impl MessageStore {
     /// An empty store that lives in memory and ends with the process.
+    ///
+    /// ```
+    /// let store = aral_store::MessageStore::in_memory();
+    /// assert!(store.conversations(aral_store::Order::Created)?.is_empty());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     #[must_use]
     pub fn in_memory() -> Self {
         Options::default().in_memory()
@@ -50,11 +56,27 @@ impl MessageStore {
     /// # Errors
     ///
     /// Those of [`Options::open`].
+    ///
+    /// ```
+    /// # let home = tempfile::tempdir().unwrap();
+    /// # let dir = home.path().join("data");
+    /// let store = aral_store::MessageStore::open(&dir)?;
+    /// assert_eq!(store.recovery().last_seq, 0);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         Options::default().open(dir)
     }
 
     /// The options to open a store with.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::{MessageStore, SyncPolicy};
+    /// let store = MessageStore::options().sync(SyncPolicy::Os).open(dir.path())?;
+    /// assert!(!store.add_message("c1", "quick")?.is_durable());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn options() -> Options {
         Options::default()
     }
@@ -79,6 +101,17 @@ impl MessageStore {
     /// read; `ReadOnly`; `NoSpace`, after which the store goes on once there is room; `Failed` once a sync
     /// has failed; `Closed`. After `NoSpace` and `Io` the text says whether the mutation may show up at the
     /// next opening.
+    ///
+    /// ```
+    /// use aral_store::{ErrorKind, MessageStore, Mutation};
+    /// let store = MessageStore::in_memory();
+    /// let first = store.append(Mutation::add_message("c1", "once").key("request-7"))?;
+    /// let retry = store.append(Mutation::add_message("c1", "once").key("request-7"))?;
+    /// assert_eq!(first.seq, retry.seq);
+    /// let stale = store.append(Mutation::add_message("c1", "late").expect(0)).unwrap_err();
+    /// assert_eq!(stale.kind(), ErrorKind::Conflict);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn append(&self, mutation: Mutation) -> Result<Receipt> {
         let receipts = self.backend.append(vec![mutation])?;
         receipts
@@ -95,6 +128,14 @@ impl MessageStore {
     /// Those of [`append`](Self::append), for the first mutation that is not possible; `InvalidInput` for a
     /// batch that is empty or has more than [`MAX_BATCH_EVENTS`] mutations or 256 MiB; `Conflict` if some
     /// but not all of its mutations were carried out before, by their keys.
+    ///
+    /// ```
+    /// use aral_store::{Batch, MessageStore};
+    /// let store = MessageStore::in_memory();
+    /// let refused = store.batch(Batch::new().add_message("c1", "kept?").remove_message("c1", "nobody"));
+    /// assert!(refused.is_err() && store.conversation("c1")?.is_none());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn batch(&self, batch: impl Into<Batch>) -> Result<Vec<Receipt>> {
         let mutations = batch.into().into_mutations();
         if mutations.is_empty() || mutations.len() > MAX_BATCH_EVENTS {
@@ -127,6 +168,15 @@ impl MessageStore {
     /// # Errors
     ///
     /// Those of [`append`](Self::append); `Conflict` if it exists.
+    ///
+    /// ```
+    /// use aral_store::{ErrorKind, MessageStore, NewConversation};
+    /// let store = MessageStore::in_memory();
+    /// drop(store.create_conversation_with_id("c1", NewConversation::new())?);
+    /// let again = store.create_conversation_with_id("c1", NewConversation::new());
+    /// assert_eq!(again.unwrap_err().kind(), ErrorKind::Conflict);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn create_conversation_with_id(&self, id: &str, conversation: NewConversation) -> Result<Receipt> {
         if id.is_empty() {
             return Err(Error::invalid("a conversation id must not be empty"));
@@ -175,6 +225,14 @@ impl MessageStore {
     /// # Errors
     ///
     /// Those of [`append`](Self::append).
+    ///
+    /// ```
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// drop(store.set_title("c1", "Greetings")?);
+    /// assert_eq!(store.summary("c1")?.map(|summary| summary.title), Some("Greetings".into()));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn set_title(&self, conversation_id: &str, title: impl Into<Text>) -> Result<Receipt> {
         self.append(Mutation::new(conversation_id, Operation::SetTitle(title.into())))
     }
@@ -184,6 +242,16 @@ impl MessageStore {
     /// # Errors
     ///
     /// Those of [`append`](Self::append).
+    ///
+    /// ```
+    /// use aral_store::JsonObject;
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// drop(store.set_metadata("c1", JsonObject::parse(r#"{"pinned": true}"#)?)?);
+    /// let conversation = store.conversation("c1")?.expect("it has just been made");
+    /// assert_eq!(conversation.metadata.as_json(), r#"{"pinned":true}"#);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn set_metadata(&self, conversation_id: &str, metadata: JsonObject) -> Result<Receipt> {
         self.append(Mutation::new(conversation_id, Operation::SetMetadata(metadata)))
     }
@@ -217,6 +285,14 @@ impl MessageStore {
     /// # Errors
     ///
     /// Those of [`append`](Self::append).
+    ///
+    /// ```
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// let receipt = store.add_message("c1", "never mind")?;
+    /// drop(store.remove_message("c1", receipt.id)?);
+    /// assert!(store.messages("c1", aral_store::Messages::all())?.is_empty());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn remove_message(&self, conversation_id: &str, message_id: impl Into<Text>) -> Result<Receipt> {
         self.append(Mutation::new(conversation_id, Operation::RemoveMessage(message_id.into())))
     }
@@ -226,6 +302,15 @@ impl MessageStore {
     /// # Errors
     ///
     /// Those of [`append`](Self::append).
+    ///
+    /// ```
+    /// use aral_store::{JsonObject, NewAction};
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// let receipt = store.add_action("c1", NewAction::new("tool_call", JsonObject::EMPTY))?;
+    /// drop(store.remove_action("c1", receipt.id)?);
+    /// assert!(store.actions("c1")?.is_empty());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn remove_action(&self, conversation_id: &str, action_id: impl Into<Text>) -> Result<Receipt> {
         self.append(Mutation::new(conversation_id, Operation::RemoveAction(action_id.into())))
     }
@@ -235,6 +320,14 @@ impl MessageStore {
     /// # Errors
     ///
     /// Those of [`append`](Self::append).
+    ///
+    /// ```
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// drop(store.clear("c1")?);
+    /// assert_eq!(store.summary("c1")?.map(|summary| summary.messages), Some(0));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn clear(&self, conversation_id: &str) -> Result<Receipt> {
         self.append(Mutation::new(conversation_id, Operation::Clear))
     }
@@ -244,6 +337,14 @@ impl MessageStore {
     /// # Errors
     ///
     /// Those of [`append`](Self::append).
+    ///
+    /// ```
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// drop(store.remove_conversation("c1")?);
+    /// assert!(store.conversation("c1")?.is_none());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn remove_conversation(&self, conversation_id: &str) -> Result<Receipt> {
         self.append(Mutation::new(conversation_id, Operation::RemoveConversation))
     }
@@ -271,6 +372,14 @@ impl MessageStore {
     /// # Errors
     ///
     /// `Corrupt` if its file is known to be damaged.
+    ///
+    /// ```
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// let summary = store.summary("c1")?.expect("it has just been made");
+    /// assert_eq!((summary.messages, summary.version), (1, 1));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn summary(&self, id: &str) -> Result<Option<Summary>> {
         self.backend.summary(id)
     }
@@ -281,6 +390,16 @@ impl MessageStore {
     /// # Errors
     ///
     /// `Closed`.
+    ///
+    /// ```
+    /// use aral_store::Order;
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_message("first", "1")?);
+    /// drop(store.add_message("second", "2")?);
+    /// let ids: Vec<_> = store.conversations(Order::Created)?.into_iter().map(|summary| summary.id).collect();
+    /// assert_eq!(ids, ["first", "second"]);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn conversations(&self, order: Order) -> Result<Vec<Summary>> {
         self.backend.conversations(order, None)
     }
@@ -330,6 +449,14 @@ impl MessageStore {
     /// # Errors
     ///
     /// `NotFound` if there is no such conversation; `Corrupt`, with file and offset; `Io`.
+    ///
+    /// ```
+    /// use aral_store::{JsonObject, NewAction};
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_action("c1", NewAction::new("button_click", JsonObject::EMPTY))?);
+    /// assert_eq!(store.actions("c1")?[0].action_type, "button_click");
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn actions(&self, conversation_id: &str) -> Result<Vec<Action>> {
         self.backend.actions(conversation_id)
     }
@@ -340,6 +467,15 @@ impl MessageStore {
     /// # Errors
     ///
     /// `Corrupt`, `Io`; `Unsupported` where events are not kept.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let store = aral_store::MessageStore::open(dir.path())?;
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// let (seq, batch) = &store.events(1)?[0];
+    /// assert_eq!((*seq, batch[0].conversation_id.as_str()), (1, "c1"));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
         self.backend.events(from)
     }
@@ -353,6 +489,16 @@ impl MessageStore {
     ///
     /// `InvalidInput` if the directory holds anything; `NotFound` for an id that is not there, before
     /// anything is written; `NoSpace`; `Io`.
+    ///
+    /// ```
+    /// # let home = tempfile::tempdir().unwrap();
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// let report = store.export_aral(home.path().join("export"), None)?;
+    /// assert_eq!((report.conversations, report.damaged.len()), (1, 0));
+    /// assert!(home.path().join("export/conversations/c1.json").exists());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn export_aral(&self, to: impl AsRef<Path>, ids: Option<&[String]>) -> Result<ExportReport> {
         self.backend.export_aral(to.as_ref(), ids)
     }
@@ -364,6 +510,15 @@ impl MessageStore {
     /// # Errors
     ///
     /// `Failed` from then on, if the device refused.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::{MessageStore, SyncPolicy};
+    /// let store = MessageStore::options().sync(SyncPolicy::Os).open(dir.path())?;
+    /// drop(store.add_message("c1", "fast, and durable a moment later")?);
+    /// store.sync()?;
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn sync(&self) -> Result<()> {
         self.backend.sync()
     }
@@ -377,6 +532,16 @@ impl MessageStore {
     /// # Errors
     ///
     /// `Corrupt` if a changed conversation's old file cannot be read; `NoSpace`; `Io`. The log is kept then.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let store = aral_store::MessageStore::open(dir.path())?;
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// let report = store.compact()?;
+    /// assert_eq!((report.covered_seq, report.written), (1, 1));
+    /// assert!(dir.path().join("conversations/c1.json").exists());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn compact(&self) -> Result<CompactionReport> {
         self.backend.compact()
     }
@@ -386,6 +551,14 @@ impl MessageStore {
     /// # Errors
     ///
     /// I/O errors on directories; damage is in the report.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let store = aral_store::MessageStore::open(dir.path())?;
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// assert!(store.verify()?.is_sound());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn verify(&self) -> Result<VerifyReport> {
         self.backend.verify()
     }
@@ -395,11 +568,26 @@ impl MessageStore {
     /// # Errors
     ///
     /// `Closed`.
+    ///
+    /// ```
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// assert_eq!((store.stats()?.messages, store.stats()?.last_seq), (1, 1));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn stats(&self) -> Result<Stats> {
         self.backend.stats()
     }
 
     /// What opening the store found: what was replayed, what was cut, what cannot be read.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let store = aral_store::MessageStore::open(dir.path())?;
+    /// let report = store.recovery();
+    /// assert!(report.torn.is_none() && report.damaged.is_empty());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     #[must_use]
     pub fn recovery(&self) -> RecoveryReport {
         self.backend.recovery()
@@ -413,6 +601,16 @@ impl MessageStore {
     /// # Errors
     ///
     /// What went wrong. The store is closed all the same, and what had been acknowledged as durable stays so.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::{ErrorKind, MessageStore};
+    /// let store = MessageStore::open(dir.path())?;
+    /// let other = store.clone();
+    /// store.close()?;
+    /// assert_eq!(other.add_message("c1", "too late").unwrap_err().kind(), ErrorKind::Closed);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
     pub fn close(self) -> Result<()> {
         self.backend.close()
     }

@@ -36,3 +36,8 @@ pub use model::{
     Zone,
 };
 pub use store::{Backend, Batch, Clock, IdSource, IdVersion, MessageStore, Options, SyncPolicy};
+
+/// Keeps the README's example compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;

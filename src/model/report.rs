@@ -94,7 +94,7 @@ pub struct VerifyReport {
     pub files: u64,
     /// How many bytes of them.
     pub bytes: u64,
-    /// How many conversations were read through.
+    /// How many conversations' files were read through; what is in the log alone counts as events.
     pub conversations: u64,
     /// How many events the log holds.
     pub events: u64,

@@ -22,3 +22,4 @@ mod saved_inputs;
 mod simfs_laws;
 mod support;
 mod tidy;
+mod withstands;

@@ -1,0 +1,173 @@
+//! Limits and their edges, newer formats, and what runs by itself.
+
+#![expect(clippy::disallowed_methods, reason = "files are changed from outside, and time has to pass")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aral_store::{
+    Batch, ErrorKind, IdVersion, JsonObject, MAX_ID_BYTES, MAX_JSON_DEPTH, MAX_KEY_BYTES, MAX_TEXT_BYTES,
+    MessageStore, Messages, Mutation, NewConversation, NewMessage, Order, SyncPolicy,
+};
+
+/// The only file in a directory whose name has this beginning or ending.
+fn only(dir: &Path, part: &str) -> PathBuf {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> = names.filter(|path| path.to_str().unwrap().contains(part)).collect();
+    assert_eq!(found.len(), 1, "{part}: {found:?}");
+    found.remove(0)
+}
+
+#[test]
+fn a_text_of_the_greatest_length_is_kept_and_one_byte_more_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = MessageStore::options().sync(SyncPolicy::Os).open(dir.path()).unwrap();
+    let mut text = "x".repeat(MAX_TEXT_BYTES);
+    drop(store.add_message("c", text.as_str()).unwrap());
+    text.push('x');
+    assert_eq!(store.add_message("c", text.as_str()).unwrap_err().kind(), ErrorKind::InvalidInput);
+    store.close().unwrap();
+    let store = MessageStore::options().sync(SyncPolicy::Os).open(dir.path()).unwrap();
+    assert_eq!(store.messages("c", Messages::all()).unwrap()[0].content.len(), MAX_TEXT_BYTES);
+    drop(store.compact().unwrap());
+    assert_eq!(store.messages("c", Messages::all()).unwrap()[0].content.len(), MAX_TEXT_BYTES);
+}
+
+#[test]
+fn ids_keys_and_nesting_have_limits_that_are_said() {
+    let store = MessageStore::in_memory();
+    let long = |length: usize| "x".repeat(length);
+    drop(store.add_message(&long(MAX_ID_BYTES), "fits").unwrap());
+    let refused = [
+        store.add_message(&long(MAX_ID_BYTES + 1), "long"),
+        store.add_message("", "nobody"),
+        store.add_message("c", NewMessage::new("x").id("")),
+        store.append(Mutation::add_message("c", "x").key(long(MAX_KEY_BYTES + 1))),
+        store.append(Mutation::add_message("c", "x").key("")),
+    ];
+    for result in refused {
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+    let nested = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+    assert!(JsonObject::parse(&nested(MAX_JSON_DEPTH)).is_ok());
+    assert_eq!(JsonObject::parse(&nested(10_000)).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(JsonObject::parse("[1]").unwrap_err().kind(), ErrorKind::InvalidInput);
+    let digits = format!("{{\"n\":{}}}", "7".repeat(100));
+    assert_eq!(JsonObject::parse(&digits).unwrap().as_json(), digits);
+}
+
+#[test]
+fn the_newest_hundred_thousand_keys_are_known_after_restart_and_compaction() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || MessageStore::options().sync(SyncPolicy::Os).open(dir.path()).unwrap();
+    let keyed = |n: u64| Mutation::add_message("c", n.to_string()).key(format!("k{n}"));
+    let store = open();
+    drop(store.batch((0..60_000).map(keyed).collect::<Batch>()).unwrap());
+    drop(store.compact().unwrap());
+    drop(store.batch((60_000..120_000).map(keyed).collect::<Batch>()).unwrap());
+    store.close().unwrap();
+    for compacts in [false, true, true] {
+        let store = open();
+        for n in [20_000, 59_999, 60_000, 119_999] {
+            assert_eq!(store.append(keyed(n)).unwrap().seq, n + 1, "key {n}");
+        }
+        assert_eq!(store.summary("c").unwrap().unwrap().messages, 120_000);
+        if compacts {
+            drop(store.compact().unwrap());
+        }
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused_as_such_and_left_alone() {
+    for (part, crc_at) in [(".seg", 124), ("CHECKPOINT", 124)] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = MessageStore::open(dir.path()).unwrap();
+        drop(store.add_message("c", "x").unwrap());
+        store.close().unwrap();
+        let path = only(&dir.path().join("log"), part);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[8] = 2;
+        let crc = crc32fast::hash(&bytes[..crc_at]);
+        bytes[crc_at..crc_at + 4].copy_from_slice(&crc.to_le_bytes());
+        fs::write(&path, &bytes).unwrap();
+        for options in [MessageStore::options(), MessageStore::options().read_only()] {
+            let error = options.open(dir.path()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::UnsupportedFormat, "{part}: {error}");
+            assert_eq!(error.place().unwrap().path, fs::canonicalize(&path).unwrap());
+        }
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn a_corrupt_header_is_refused_with_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    drop(store.add_message("c", "x").unwrap());
+    store.close().unwrap();
+    let path = only(&dir.path().join("log"), ".seg");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[0] = b'x';
+    fs::write(&path, &bytes).unwrap();
+    let error = MessageStore::open(dir.path()).unwrap_err();
+    assert_eq!((error.kind(), error.place().unwrap().offset), (ErrorKind::Corrupt, Some(0)));
+}
+
+#[test]
+fn a_log_that_outgrows_its_limit_is_compacted_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = MessageStore::options().sync(SyncPolicy::Os).compact_above(200_000).open(dir.path()).unwrap();
+    let before = store.stats().unwrap().epoch;
+    let text = "x".repeat(10_000);
+    for _ in 0..40 {
+        drop(store.add_message("c", text.as_str()).unwrap());
+    }
+    let patience = Instant::now() + Duration::from_secs(20);
+    while store.stats().unwrap().epoch == before {
+        assert!(Instant::now() < patience, "{:?}", store.stats());
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(store.messages("c", Messages::all()).unwrap().len(), 40);
+    assert_eq!(store.stats().unwrap().compaction_error, None);
+}
+
+#[test]
+fn compaction_at_closing_leaves_complete_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = MessageStore::options().compact_on_close().open(dir.path()).unwrap();
+    drop(store.add_message("c", "kept").unwrap());
+    store.close().unwrap();
+    assert!(fs::read_to_string(dir.path().join("conversations/c.json")).unwrap().contains("\"kept\""));
+    fs::remove_dir_all(dir.path().join("log")).unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert_eq!(store.messages("c", Messages::all()).unwrap()[0].content, "kept");
+}
+
+#[test]
+fn one_process_shares_one_store_and_dropping_the_last_handle_closes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = MessageStore::open(dir.path()).unwrap();
+    let two = MessageStore::open(dir.path().join(".")).unwrap();
+    drop(one.add_message("c", "by one").unwrap());
+    assert_eq!(two.messages("c", Messages::all()).unwrap().len(), 1);
+    drop((one, two));
+    let segment = only(&dir.path().join("log"), ".seg");
+    assert!(fs::metadata(segment).unwrap().len() < 10_000, "sealed, and the unused space given back");
+}
+
+#[test]
+fn uuids_of_both_versions_are_made_up() {
+    for (version, digit) in [(IdVersion::V4, '4'), (IdVersion::V7, '7')] {
+        let store = MessageStore::options().ids(version).in_memory();
+        let conversation = store.create_conversation(NewConversation::new()).unwrap();
+        let message = store.add_message(&conversation.conversation_id, "x").unwrap();
+        for id in [conversation.conversation_id, message.id.to_string()] {
+            assert_eq!((id.len(), id.chars().nth(14)), (36, Some(digit)), "{id}");
+        }
+    }
+    assert!(MessageStore::in_memory().conversations(Order::Activity).unwrap().is_empty());
+}

@@ -28,8 +28,10 @@ fn example(name: &str) -> Vec<u8> {
 
 #[track_caller]
 fn assert_bytes(name: &str, bytes: &[u8]) {
-    let hex: Vec<_> =
-        bytes.chunks(16).map(|row| row.iter().map(|b| format!("{b:02x} ")).collect::<String>()).collect();
+    let hex: Vec<_> = bytes
+        .chunks(16)
+        .map(|row| row.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" "))
+        .collect();
     assert!(example(name) == bytes, "{name} is now:\n{}", hex.join("\n"));
 }
 
@@ -41,6 +43,7 @@ fn segment() -> SegmentHeader {
         writer_epoch: 2,
         created_unix_micros: 1_741_878_693_447_327,
         salt: 0x5a17_c0de,
+        capacity: 16_777_216,
         previous: Previous { number: 1, valid_len: 4256, next_seq: 4, rollup: 0x0102_0304 },
     }
 }

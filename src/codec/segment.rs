@@ -34,6 +34,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) created_unix_micros: i64,
     /// Random, never 0, new for each segment.
     pub(crate) salt: u32,
+    /// How long the file was made: a shorter one that is not sealed has been cut.
+    pub(crate) capacity: u64,
     /// How the segment before it ended; all zero if there was none.
     pub(crate) previous: Previous,
 }
@@ -84,7 +86,8 @@ impl SegmentHeader {
             bytes.extend(field.to_le_bytes());
         }
         bytes.extend(self.previous.rollup.to_le_bytes());
-        bytes.extend([0; 16]);
+        bytes.extend(self.capacity.to_le_bytes());
+        bytes.extend([0; 8]);
         debug_assert_eq!(bytes.len(), HEADER_LEN - 4, "the fields fill the header up to its checksum");
         let crc = crc32fast::hash(&bytes);
         bytes.extend(crc.to_le_bytes());
@@ -132,6 +135,7 @@ impl SegmentHeader {
                 writer_epoch: fields.u64()?,
                 created_unix_micros: fields.i64()?,
                 salt: fields.u32()?,
+                capacity: 0,
                 previous: Previous::default(),
             };
             let _data_start = fields.u32()?;
@@ -141,7 +145,7 @@ impl SegmentHeader {
                 next_seq: fields.u64()?,
                 rollup: fields.u32()?,
             };
-            Some(Self { previous, ..header })
+            Some(Self { previous, capacity: fields.u64()?, ..header })
         };
         parse().ok_or(SHORT)
     }
@@ -159,6 +163,7 @@ mod tests {
             writer_epoch: 2,
             created_unix_micros: 1_700_000_000_000_000,
             salt: 9,
+            capacity: 8192,
             previous: Previous { number: 2, valid_len: 8192, next_seq: 77, rollup: 5 },
         }
     }

@@ -12,7 +12,7 @@ use crate::codec::bytes::to_u64;
 use crate::codec::control::{CONTROL_LEN, Control, short_id};
 use crate::codec::frame::{FRAME_ALIGN, FrameHeader, FrameKind, frame_len};
 use crate::codec::segment::{DATA_START, Previous, SegmentHeader, StoreId};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
 use crate::vfs::{self, OpenMode, Vfs, VfsFile};
 
@@ -153,6 +153,10 @@ impl Active {
     ///
     /// When this returns, the sequence numbers before `next_seq` are in the segments before the returned one.
     pub(crate) fn roll(&mut self, next_seq: Seq) -> Result<Arc<Segment>, WriteError> {
+        let unused = self.current.as_ref().filter(|c| !c.is_spoiled && c.written == to_u64(DATA_START));
+        if let Some(current) = unused {
+            return Ok(Arc::clone(&current.segment));
+        }
         self.begin_segment(self.start.limits.first_segment, next_seq)
     }
 
@@ -218,26 +222,20 @@ impl Active {
         // leaves a seal over bytes that never reached the disk.
         self.sync_if_needed()?;
         let previous = self.current.as_ref().map_or(self.previous, Current::as_previous);
-        let size = self.next_size.max(least).next_multiple_of(to_u64(DATA_START));
-        let header = SegmentHeader {
-            store_id: self.start.store_id,
-            number: previous.number + 1,
-            first_seq: next_seq,
-            writer_epoch: self.start.writer_epoch,
-            created_unix_micros: (self.now)(),
-            salt: (self.salt)(),
-            previous,
+        let whole_blocks = |size: u64| size.next_multiple_of(to_u64(DATA_START));
+        let (size, least) = (whole_blocks(self.next_size.max(least)), whole_blocks(least));
+        let segment = match self.create_segment(size, next_seq, previous) {
+            // On a disk that is nearly full, a short segment is better than none.
+            Err(WriteError::Refused(error)) if error.kind() == ErrorKind::NoSpace && size > least => {
+                self.create_segment(least, next_seq, previous)?
+            }
+            made => made?,
         };
-        let made = Segment::create(&*self.start.vfs, &self.start.dir, header, size);
-        let segment = Arc::new(made.map_err(|error| match error {
-            CreateError::Before(error) => WriteError::Refused(error),
-            CreateError::Sync(error) => WriteError::Fatal(error),
-        })?);
         // This process alone cuts its segments shorter, and only behind what can be read from them.
         segment.map();
         self.current = Some(Current {
             segment: Arc::clone(&segment),
-            capacity: size,
+            capacity: segment.header.capacity,
             written: to_u64(DATA_START),
             durable: to_u64(DATA_START),
             rollup: crc32fast::Hasher::new(),
@@ -246,6 +244,29 @@ impl Active {
         });
         self.publish();
         Ok(segment)
+    }
+
+    fn create_segment(
+        &self,
+        size: u64,
+        next_seq: Seq,
+        previous: Previous,
+    ) -> Result<Arc<Segment>, WriteError> {
+        let header = SegmentHeader {
+            store_id: self.start.store_id,
+            number: previous.number + 1,
+            first_seq: next_seq,
+            writer_epoch: self.start.writer_epoch,
+            created_unix_micros: (self.now)(),
+            salt: (self.salt)(),
+            capacity: size,
+            previous,
+        };
+        match Segment::create(&*self.start.vfs, &self.start.dir, header) {
+            Ok(segment) => Ok(Arc::new(segment)),
+            Err(CreateError::Before(error)) => Err(WriteError::Refused(error)),
+            Err(CreateError::Sync(error)) => Err(WriteError::Fatal(error)),
+        }
     }
 
     /// Writes the hint. It may fail: the store opens without it, and an older statement stays true.
@@ -271,7 +292,7 @@ impl Active {
 }
 
 fn no_segment() -> WriteError {
-    WriteError::Refused(Error::new(crate::error::ErrorKind::Failed, "there is no segment to append to"))
+    WriteError::Refused(Error::new(ErrorKind::Failed, "there is no segment to append to"))
 }
 
 impl PendingFrame {

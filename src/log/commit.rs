@@ -182,6 +182,28 @@ impl<C: Client> Log<C> {
         result.ok_or_else(|| Error::new(ErrorKind::Failed, "the group before failed"))
     }
 
+    /// Makes everything accepted so far durable, if it is not.
+    ///
+    /// # Errors
+    ///
+    /// `Failed` or `Closed` as for [`turn`](Log::turn); the failure of the group that had gathered.
+    pub(crate) fn flush(&self) -> Result<()> {
+        let mut state = self.await_departure(locked(&self.state));
+        if let Some(error) = &state.ended {
+            return Err(error.clone());
+        }
+        if state.forming.frames.is_empty() && locked(&self.active).is_durable() {
+            return Ok(());
+        }
+        state.forming.must_sync = true;
+        self.lead(state, None, |_, _| Ok(())).map(|_| ())
+    }
+
+    /// Whether nothing more is written.
+    pub(crate) fn has_ended(&self) -> bool {
+        locked(&self.state).ended.is_some()
+    }
+
     /// Refuses everything from now on, with this error.
     pub(crate) fn end(&self, error: Error) {
         locked(&self.state).ended.get_or_insert(error);

@@ -205,6 +205,11 @@ fn replay_last(segment: &Arc<Segment>, control: Option<&Control>, visit: Visit<'
             let reason = format!("{}; everything before byte {} had been synced", rot.reason, rot.proof);
             Error::corrupt(&segment.path, rot.offset, reason)
         })?;
+        if tail != Tail::Sealed && to_u64(bytes.len()) < segment.header.capacity {
+            let reason =
+                format!("the segment was made with {} bytes and has been cut", segment.header.capacity);
+            return Err(Error::corrupt(&segment.path, to_u64(bytes.len()), reason));
+        }
         // A seal proves what is before it. That it is durable itself only CONTROL can say: its own sync may
         // have failed, which leaves it in the page cache alone.
         let proven = walk.watermark.max(vouched).min(walk.end_offset);

@@ -62,16 +62,11 @@ impl Segment {
         Ok(Self { path: path.to_owned(), header, file, map: OnceLock::new() })
     }
 
-    /// Makes a segment with room for `capacity` bytes. When this returns, its header and its name are durable.
-    pub(crate) fn create(
-        vfs: &dyn Vfs,
-        dir: &Path,
-        header: SegmentHeader,
-        capacity: u64,
-    ) -> Result<Self, CreateError> {
+    /// Makes a segment of the length that its header says. When this returns, its header and its name are durable.
+    pub(crate) fn create(vfs: &dyn Vfs, dir: &Path, header: SegmentHeader) -> Result<Self, CreateError> {
         let path = dir.join(file_name(header.number, header.first_seq));
         let unfinished = path.with_extension(format!("seg{UNFINISHED}"));
-        let file = match make_file(vfs, &unfinished, &header, capacity) {
+        let file = match make_file(vfs, &unfinished, &header) {
             Ok(file) => file,
             Err(error) => {
                 // What is left is ignored by every reader and removed at the next opening, so a second
@@ -132,7 +127,7 @@ pub(crate) enum CreateError {
     Sync(Error),
 }
 
-fn make_file(vfs: &dyn Vfs, path: &Path, header: &SegmentHeader, capacity: u64) -> Result<Arc<dyn VfsFile>> {
+fn make_file(vfs: &dyn Vfs, path: &Path, header: &SegmentHeader) -> Result<Arc<dyn VfsFile>> {
     let opened = match vfs.open(path, OpenMode::CreateNew) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             vfs.remove_file(path).map_err(|e| Error::io("remove", path, e))?;
@@ -141,7 +136,7 @@ fn make_file(vfs: &dyn Vfs, path: &Path, header: &SegmentHeader, capacity: u64) 
         opened => opened,
     };
     let file = opened.map_err(|e| Error::io("create", path, e))?;
-    file.allocate(capacity).map_err(|e| Error::io("reserve space for", path, e))?;
+    file.allocate(header.capacity).map_err(|e| Error::io("reserve space for", path, e))?;
     vfs::write_all_at(&*file, &header.encode(), 0).map_err(|e| Error::io("write", path, e))?;
     Ok(file)
 }

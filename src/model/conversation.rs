@@ -79,7 +79,7 @@ pub struct Summary {
     pub actions: u64,
     /// How many events made it what it is.
     pub version: Version,
-    /// The time of its newest message or action, or of its creation if it has neither.
+    /// The time of the message or action that was added last, or of its creation if none ever was.
     pub last_activity: Timestamp,
     /// The sequence number of its newest event; 0 if it has had none since its files were taken over.
     pub last_seq: Seq,

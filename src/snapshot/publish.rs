@@ -48,6 +48,9 @@ pub(crate) fn roll_forward(
 ) -> Result<()> {
     let work = Work { vfs, layout, old, epoch: new.head().epoch };
     for (ordinal, entry) in new.entries().enumerate() {
+        if entry.state != FileState::Intact {
+            continue;
+        }
         let before = old.find(entry.id).and_then(|ordinal| old.entry(ordinal));
         if before.is_some_and(|before| before.file == entry.file && before.file_name == entry.file_name) {
             continue;
@@ -89,7 +92,7 @@ struct Work<'w> {
 impl Work<'_> {
     /// Renames a staged file to its place; if there is none, it has been renamed before.
     fn put(&self, step: &Move, report: &mut CompactionReport) -> Result<()> {
-        let Some(metadata) = layout::probe(self.vfs, &step.staged)? else { return Ok(()) };
+        let Some(metadata) = layout::probe(self.vfs, &step.staged)? else { return self.check_put(step) };
         if !looks_like(&metadata, &step.print) {
             let found = layout::read_file(self.vfs, &step.staged)?;
             if !found.is_some_and(|(_, print)| is_same(&print, &step.print)) {
@@ -98,6 +101,26 @@ impl Work<'_> {
         }
         self.set_aside_foreign(step, report)?;
         self.vfs.rename(&step.staged, &step.place).map_err(|e| Error::io("rename", &step.staged, e))
+    }
+
+    /// Makes sure that a file without a staged one has been put in place. If what is there is still the old
+    /// file, or nothing, the new one is gone, and the log is all there is: it must not be dropped.
+    fn check_put(&self, step: &Move) -> Result<()> {
+        let gone = || {
+            Error::corrupt(
+                &step.staged,
+                0,
+                "a file that the checkpoint needs was not put in place and is gone",
+            )
+        };
+        let Some(metadata) = layout::probe(self.vfs, &step.place)? else { return Err(gone()) };
+        if looks_like(&metadata, &step.print) {
+            return Ok(());
+        }
+        let (_, found) = layout::read_file(self.vfs, &step.place)?.ok_or_else(gone)?;
+        let is_old = step.known.is_some_and(|known| is_same(&found, &known)) && !is_same(&found, &step.print);
+        // Anything else was put there by somebody since; the survey judges it.
+        if is_old { Err(gone()) } else { Ok(()) }
     }
 
     /// Copies a file that is about to be replaced and that the store did not leave there.
@@ -136,11 +159,12 @@ impl Work<'_> {
         let kept: HashSet<&str> = new.entries().map(|entry| entry.file_name).collect();
         let mut removed = 0;
         for entry in self.old.entries().filter(|entry| !kept.contains(entry.file_name)) {
-            let place = self.layout.conversation(entry.file_name);
-            let Some(metadata) = layout::probe(self.vfs, &place)? else { continue };
-            if entry.file_name.is_empty() {
+            // An entry without a file may have a name that no file can have.
+            if entry.state == FileState::Missing || entry.file_name.is_empty() {
                 continue;
             }
+            let place = self.layout.conversation(entry.file_name);
+            let Some(metadata) = layout::probe(self.vfs, &place)? else { continue };
             if !self.is_ours(&entry, &place, &metadata)? {
                 let Some((bytes, _)) = layout::read_file(self.vfs, &place)? else { continue };
                 report.quarantined.push(self.set_aside(&place, &bytes)?);

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use super::layout::{self, Layout, looks_like, nanos};
+use super::layout::{self, Layout, looks_like};
 use super::load::{is_same, not_as_recorded};
 use super::names::{ENDING, stem};
 use super::row::Row;
@@ -50,6 +50,7 @@ pub(crate) fn survey(
         files: list_files(vfs, layout)?,
         builder: CheckpointBuilder::default(),
         ids: HashSet::new(),
+        claimed: HashSet::new(),
         has_news: false,
     };
     work.old_entries(old);
@@ -92,6 +93,8 @@ struct Work<'w> {
     files: BTreeMap<String, FileKind>,
     builder: CheckpointBuilder,
     ids: HashSet<String>,
+    /// The files that an entry stands for, whether or not the entry has their name as its id.
+    claimed: HashSet<String>,
     has_news: bool,
 }
 
@@ -125,6 +128,7 @@ impl Work<'_> {
     fn old_entry(&mut self, entry: &Entry<'_>) {
         let path = self.layout.conversation(entry.file_name);
         let is_there = self.files.remove(entry.file_name).is_some();
+        self.claimed.insert(entry.file_name.to_owned());
         let looked = if is_there { layout::probe(self.vfs, &path) } else { Ok(None) };
         let metadata = looked.as_ref().ok().copied().flatten();
         let is_as_recorded = match (&metadata, entry.state) {
@@ -147,32 +151,36 @@ impl Work<'_> {
 
     /// A file that does not look as it was recorded, and that the log has nothing for.
     fn changed_entry(&mut self, entry: &Entry<'_>, path: &Path, metadata: Option<&Metadata>) {
-        let found = if metadata.is_some() { layout::read_file(self.vfs, path).ok().flatten() } else { None };
-        let unreadable = |state, note: String, file| Row {
-            note,
-            state,
-            file,
-            ..Row::nothing(entry.id, entry.file_name, entry.is_listed, entry.created_at)
+        let read = if metadata.is_some() { layout::read_file(self.vfs, path) } else { Ok(None) };
+        let found = match read {
+            Ok(found) => found,
+            Err(error) => {
+                // What cannot be read now may be read next time, so nothing new is written down of it.
+                self.keep_damaged(entry, path, None, error.message());
+                return;
+            }
         };
-        let row = match (found, metadata) {
-            (Some((_, print)), _) if entry.state == FileState::Intact && is_same(&print, &entry.file) => {
+        let row = match found {
+            Some((_, print)) if entry.state == FileState::Intact && is_same(&print, &entry.file) => {
                 // Copied or touched: only the time differs.
                 self.has_news = true;
                 self.ids.insert(entry.id.to_owned());
                 self.builder.entry(&Entry { file: print, ..*entry });
                 return;
             }
-            (Some((bytes, print)), _) => {
+            Some((bytes, print)) => {
                 let is_rot = entry.state == FileState::Intact
-                    && super::rot::flipped_byte(&bytes, entry.file.crc)
-                        .is_some_and(|_| print.len == entry.file.len);
+                    && print.len == entry.file.len
+                    && super::rot::flipped_byte(&bytes, entry.file.crc).is_some();
                 if is_rot {
                     // The entry stays, so that the file counts again should its owner put it back.
                     let error = not_as_recorded(&bytes, &entry.file, path);
-                    let offset = error.place().and_then(|place| place.offset);
-                    self.damaged(path, offset, Some(entry.id), error.message());
-                    self.ids.insert(entry.id.to_owned());
-                    self.builder.entry(entry);
+                    self.keep_damaged(
+                        entry,
+                        path,
+                        error.place().and_then(|place| place.offset),
+                        error.message(),
+                    );
                     return;
                 }
                 let row = Row::read(entry.file_name, &bytes, print, entry.is_listed);
@@ -181,29 +189,44 @@ impl Work<'_> {
                 }
                 Row { id: entry.id.to_owned(), ..row }
             }
-            (None, Some(metadata)) => {
-                let file = Fingerprint { len: metadata.len, crc: 0, modified_nanos: nanos(metadata) };
-                unreadable(FileState::Damaged, "the file cannot be read".to_owned(), file)
-            }
-            (None, None) => unreadable(
-                FileState::Missing,
-                "the conversation's file is missing".to_owned(),
-                Fingerprint::default(),
-            ),
+            None => Row {
+                note: "the conversation's file is missing".to_owned(),
+                state: FileState::Missing,
+                ..Row::nothing(entry.id, entry.file_name, entry.is_listed, entry.created_at)
+            },
         };
         self.has_news = true;
         self.push(&row);
+    }
+
+    /// Reports a file that cannot be used, and leaves its entry as it was.
+    fn keep_damaged(&mut self, entry: &Entry<'_>, path: &Path, offset: Option<u64>, reason: &str) {
+        self.damaged(path, offset, Some(entry.id), reason);
+        self.ids.insert(entry.id.to_owned());
+        self.builder.entry(entry);
     }
 
     /// Reads `message_store.json` if it is new or has changed, and takes in what it lists.
     fn index_file(&mut self, recorded: Option<&Fingerprint>) -> Result<Option<Fingerprint>> {
         let path = self.layout.index_file();
         let metadata = layout::probe(self.vfs, &path)?;
+        if metadata.is_none() && recorded.is_some() {
+            // Nothing depends on it, and the next compaction writes it anew.
+            self.has_news = true;
+            return Ok(None);
+        }
         if metadata.is_none() || metadata.zip(recorded).is_some_and(|(m, recorded)| looks_like(&m, recorded))
         {
             return Ok(recorded.copied());
         }
-        let Some((bytes, print)) = layout::read_file(self.vfs, &path)? else { return Ok(recorded.copied()) };
+        let (bytes, print) = match layout::read_file(self.vfs, &path) {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(recorded.copied()),
+            Err(error) => {
+                self.damaged(&path, None, None, error.message());
+                return Ok(recorded.copied());
+            }
+        };
         if let Some(recorded) = recorded.filter(|recorded| print.len == recorded.len) {
             if print.crc == recorded.crc {
                 self.has_news = true;
@@ -236,28 +259,27 @@ impl Work<'_> {
             self.damaged(&path, None, None, "a listed id is not valid Unicode");
             return;
         };
+        if listed.len() > crate::model::MAX_ID_BYTES {
+            let path = self.layout.index_file();
+            self.damaged(&path, None, None, "a listed id is over 1024 bytes");
+            return;
+        }
         let file_name = format!("{listed}{ENDING}");
         match self.files.remove(&file_name) {
             Some(kind) => self.new_file(&file_name, kind, true),
             // Listed under an entry that there is already.
-            None if self.ids.contains(listed) || self.is_claimed(&file_name) => {}
+            None if self.ids.contains(listed) || self.claimed.contains(&file_name) => {}
             None => {
                 let mut row = Row::nothing(listed, &file_name, true, epoch());
                 row.state = FileState::Missing;
                 row.note = "message_store.json lists the conversation, and there is no file".to_owned();
                 // A name that could lead out of the directory is shown, and never joined to a path.
-                if file_name.contains(['/', '\\', '\0']) || listed.is_empty() {
+                if file_name.contains(['/', '\\', '\0']) || listed.is_empty() || file_name.len() > 255 {
                     row.file_name = String::new();
                 }
                 self.push(&row);
             }
         }
-    }
-
-    /// Whether an entry has taken the file of this name.
-    fn is_claimed(&self, file_name: &str) -> bool {
-        file_name.starts_with('%')
-            && layout::probe(self.vfs, &self.layout.conversation(file_name)).is_ok_and(|m| m.is_some())
     }
 
     /// Takes in the files that nothing lists.
@@ -268,6 +290,7 @@ impl Work<'_> {
     }
 
     fn new_file(&mut self, file_name: &str, kind: FileKind, is_listed: bool) {
+        self.claimed.insert(file_name.to_owned());
         let path = self.layout.conversation(file_name);
         let read = match kind {
             FileKind::File => layout::read_file(self.vfs, &path),

@@ -94,7 +94,7 @@ impl MessageStore {
     ///
     /// Those of [`append`](Self::append), for the first mutation that is not possible; `InvalidInput` for a
     /// batch that is empty or has more than [`MAX_BATCH_EVENTS`] mutations or 256 MiB; `Conflict` if some
-    /// but not all of its keys were used before.
+    /// but not all of its mutations were carried out before, by their keys.
     pub fn batch(&self, batch: impl Into<Batch>) -> Result<Vec<Receipt>> {
         let mutations = batch.into().into_mutations();
         if mutations.is_empty() || mutations.len() > MAX_BATCH_EVENTS {

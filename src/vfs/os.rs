@@ -20,9 +20,14 @@ pub struct OsVfs;
 struct OsFile(File);
 
 #[derive(Debug)]
-struct OsLock {
-    // Closing the file releases the lock, as does the death of the process.
-    _file: File,
+struct OsLock(File);
+
+impl Drop for OsLock {
+    fn drop(&mut self) {
+        // Closing the file would do, were it not for a process that another thread is about to start: between
+        // its fork and its exec it has a copy of every open file, and a lock lives as long as any copy.
+        self.0.unlock().ok();
+    }
 }
 
 impl Lock for OsLock {}
@@ -103,7 +108,7 @@ impl Vfs for OsVfs {
         let file =
             options().read(true).write(true).create(true).truncate(false).custom_flags(careful).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(OsLock { _file: file }))),
+            Ok(()) => Ok(Some(Box::new(OsLock(file)))),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }

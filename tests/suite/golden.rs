@@ -35,7 +35,8 @@ fn lines(store: &MessageStore) -> Result<String, Error> {
         lines.extend(conversation.messages.iter().map(|m| m.to_json_line(Some(&summary.id))));
         lines.extend(conversation.actions.iter().map(|a| a.to_json_line(Some(&summary.id))));
     }
-    Ok(lines.iter().map(|line| format!("{line}\n")).collect())
+    lines.push(String::new());
+    Ok(lines.join("\n"))
 }
 
 #[test]

@@ -28,7 +28,12 @@ impl Ground for Standings<'_> {
     fn standing(&self, id: &str) -> Standing {
         let (exists, summary) = match self.index.find(id) {
             Found::Slot(slot) => (true, slot.summary.clone()),
-            Found::Checkpoint(entry, _) => (true, entry.summary()),
+            Found::Checkpoint(entry, _) => {
+                if let Some(damage) = self.library.suspicion(id) {
+                    return Standing { damage: Some(damage), ..Standing::default() };
+                }
+                (true, entry.summary())
+            }
             Found::Damaged(entry) => {
                 return Standing { damage: Some(self.library.damage(&entry)), ..Standing::default() };
             }
@@ -128,28 +133,28 @@ impl Engine {
         Ok(known.iter().map(|record| known_receipt(record, durability)).collect())
     }
 
-    /// Looks up what a batch names by id.
+    /// Looks up what a batch names by id: all of a conversation in one look, so that what is seen was so at
+    /// one moment.
     fn look(&self, batch: &[Prepared]) -> Result<HashMap<String, Sight>> {
+        let mut steps: HashMap<&String, Vec<&Step>> = HashMap::new();
+        for prepared in batch.iter().filter(|prepared| !matches!(prepared.step, Step::Ready(_))) {
+            steps.entry(&prepared.conversation_id).or_default().push(&prepared.step);
+        }
         let mut sights = HashMap::new();
-        for prepared in batch {
-            let id = &prepared.conversation_id;
-            if matches!(prepared.step, Step::Ready(_)) {
-                continue;
-            }
+        for (id, steps) in steps {
+            let seen = self.library().read(id, Need::Everything, |view, bodies| {
+                let mut sight = Sight { last_seq: view.summary().last_seq, ..Sight::default() };
+                steps.iter().try_for_each(|step| see(&mut sight, view, bodies, step))?;
+                Ok(sight)
+            });
             // A conversation that is damaged or not there is left to the rules.
-            let Some(view) = self.library().view(id, Need::Everything).or_else(unless_corrupt)? else {
-                sights.entry(id.clone()).or_insert_with(Sight::default);
-                continue;
-            };
-            let sight: &mut Sight = sights.entry(id.clone()).or_default();
-            sight.last_seq = view.summary().last_seq;
-            self.library().with_bodies(&view, |bodies| see(sight, &view, bodies, &prepared.step))?;
+            sights.insert(id.clone(), seen.or_else(unless_damaged)?.unwrap_or_default());
         }
         Ok(sights)
     }
 }
 
-fn unless_corrupt(error: Error) -> Result<Option<View>> {
+fn unless_damaged(error: Error) -> Result<Option<Sight>> {
     if error.kind() == ErrorKind::Corrupt && error.message().starts_with("conversation ") {
         return Ok(None);
     }

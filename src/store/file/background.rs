@@ -65,8 +65,10 @@ fn sync_at_intervals(engine: &Weak<Engine>, background: &Background, interval: D
         let waited = background.has_orders.wait_timeout(orders, interval);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
         let Some(engine) = engine.upgrade() else { return };
-        // A failed sync ends the log, and every caller hears of it.
-        if engine.is_closed() || engine.log.exclusively(None, |active, _| active.sync_if_needed()).is_err() {
+        // A failed sync ends the log, and every caller hears of it. Any other failure is that of the group
+        // which was under way, and its members hear of it; the next interval comes all the same.
+        engine.log.flush().ok();
+        if engine.is_closed() || engine.log.has_ended() {
             return;
         }
     }
@@ -83,9 +85,17 @@ fn compact_when_asked(engine: &Weak<Engine>, background: &Background) {
         }
         drop(orders);
         let Some(engine) = engine.upgrade() else { return };
-        if !engine.is_closed() && engine.log_outgrows_snapshot() {
-            // The error is kept for `stats`, and the log that could not be compacted is kept too.
-            engine.run_compaction().ok();
+        let shown = engine.log.client();
+        let grown = shown.log_bytes.load(Ordering::Relaxed);
+        if !engine.is_closed() {
+            // The error is kept for `stats`, and the log that could not be compacted is kept too. What keeps
+            // it from being compacted seldom passes by itself, so the next try waits until it has doubled.
+            let next = match engine.log_outgrows_snapshot() {
+                Some(floor) => floor,
+                None if engine.run_compaction().is_err() => grown.saturating_mul(2),
+                None => 0,
+            };
+            shown.compaction_floor.store(next, Ordering::Relaxed);
         }
         locked(&background.orders).compacts = false;
     }
@@ -95,15 +105,18 @@ impl Engine {
     /// Asks for a compaction if the log has grown enough.
     pub(super) fn wake_compaction(&self) {
         let grown = self.log.client().log_bytes.load(Ordering::Relaxed);
-        if self.options.compact_above.is_some_and(|above| grown > above) {
+        let floor = self.log.client().compaction_floor.load(Ordering::Relaxed);
+        if self.options.compact_above.is_some_and(|above| grown > above.max(floor)) {
             self.background.ask_for_compaction();
         }
     }
 
-    fn log_outgrows_snapshot(&self) -> bool {
+    /// How long the log may grow before it is longer than the snapshot; `None` if it is by now.
+    fn log_outgrows_snapshot(&self) -> Option<u64> {
         let log = self.log.client().log_bytes.load(Ordering::Relaxed);
         let checkpoint = self.library().index().checkpoint().clone();
         let snapshot: u64 = checkpoint.entries().map(|entry: Entry<'_>| entry.file.len).sum();
-        log > snapshot.max(self.options.compact_above.unwrap_or(u64::MAX))
+        let limit = snapshot.max(self.options.compact_above.unwrap_or(u64::MAX));
+        (log <= limit).then_some(limit)
     }
 }

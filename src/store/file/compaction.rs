@@ -20,7 +20,6 @@ use crate::store::clock::now_micros;
 pub(crate) struct Compaction {
     /// The checkpoint before the current one, if the current one's files are not all in place yet.
     unpublished: Option<Checkpoint>,
-    pub(crate) last_error: Option<String>,
 }
 
 /// Where the log was cut for a compaction.
@@ -34,12 +33,15 @@ impl Engine {
     /// Compacts, unless there is nothing to do.
     pub(super) fn run_compaction(&self) -> Result<CompactionReport> {
         let mut state = locked(&self.compaction);
+        // A store that was closed while this waited may belong to another process by now.
+        self.check_open()?;
         let result = self.compact_with(&mut state);
-        state.last_error = result.as_ref().err().map(ToString::to_string);
+        *locked(&self.compaction_error) = result.as_ref().err().map(ToString::to_string);
         result
     }
 
-    fn compact_with(&self, state: &mut Compaction) -> Result<CompactionReport> {
+    /// Compacts, for whoever holds the right to.
+    pub(super) fn compact_with(&self, state: &mut Compaction) -> Result<CompactionReport> {
         let mut report = CompactionReport::default();
         // Order: finish the last publication before staging anew. Reversed, files of two epochs would be
         // under way at once, and a crash would leave the older ones unexplained.
@@ -131,10 +133,7 @@ impl Engine {
         let new = library.index().checkpoint().clone();
         publish::roll_forward(vfs, layout, old, &new, report)?;
         // Order: drop the log only now that everything it held is in place, durably.
-        let segments = library.segments();
-        let (dropped, kept): (Vec<_>, Vec<_>) =
-            segments.iter().cloned().partition(|segment| segment.header.number < new.head().first_segment);
-        library.set_segments(kept);
+        let dropped = library.drop_segments(new.head().first_segment);
         for segment in &dropped {
             layout::remove_file(vfs, &segment.path)?;
         }

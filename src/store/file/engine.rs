@@ -12,6 +12,7 @@ use super::library::Library;
 use super::open;
 use super::shown::Shown;
 use super::verify;
+use super::viewer;
 use crate::codec::segment::Previous;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Pending;
@@ -34,6 +35,8 @@ pub(crate) struct Engine {
     pub(super) options: Options,
     pub(super) log: Log<Shown>,
     pub(super) compaction: Mutex<Compaction>,
+    /// Why the last compaction failed.
+    pub(super) compaction_error: Mutex<Option<String>>,
     pub(super) background: Arc<Background>,
     report: RecoveryReport,
     lock: Mutex<Option<Box<dyn Lock>>>,
@@ -81,14 +84,17 @@ impl Engine {
         let log_bytes =
             opened.replayed.segments.iter().filter_map(|s| s.file.metadata().ok()).map(|m| m.len).sum();
         let next_seq = opened.replayed.next_seq;
-        let library = Library::new(vfs, layout, opened.index, opened.replayed.segments);
-        let shown = Shown { library, log_bytes: AtomicU64::new(log_bytes) };
+        let report = opened.report.clone();
+        let library = Library::new(vfs, layout, opened);
+        let shown =
+            Shown { library, log_bytes: AtomicU64::new(log_bytes), compaction_floor: AtomicU64::new(0) };
         let active = Active::new(start, random_salt, now_micros);
         let engine = Arc::new(Self {
             log: Log::new(shown, Pending::default(), active, next_seq),
-            compaction: Mutex::new(Compaction::default()),
+            compaction: Mutex::default(),
+            compaction_error: Mutex::default(),
             background: Arc::default(),
-            report: opened.report,
+            report,
             lock: Mutex::new(Some(lock)),
             is_closed: AtomicBool::new(false),
             options,
@@ -113,12 +119,18 @@ impl Engine {
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return Err(closed());
         }
-        let compacted =
-            if self.options.compacts_on_close { self.run_compaction().map(|_| ()) } else { Ok(()) };
+        // Order: wait for a compaction that is under way, and keep the next from beginning, until the lock
+        // is gone. A compaction that went on without it would work on a store that others have opened.
+        let mut compaction = locked(&self.compaction);
+        let mut compacted = Ok(());
+        if self.options.compacts_on_close {
+            compacted = self.compact_with(&mut compaction).map(|_| ());
+        }
         let sealed = self.log.exclusively(Some(closed()), |active, _| active.close());
         self.background.stop();
         // Order: let go of the lock last. Reversed, another process could append while this one still seals.
         drop(locked(&self.lock).take());
+        drop(compaction);
         sealed.and(compacted)
     }
 }
@@ -176,7 +188,7 @@ impl Backend for Engine {
     fn stats(&self) -> Result<Stats> {
         self.check_open()?;
         let mut stats = verify::stats(self.library());
-        stats.compaction_error.clone_from(&locked(&self.compaction).last_error);
+        stats.compaction_error.clone_from(&locked(&self.compaction_error));
         Ok(stats)
     }
 
@@ -190,7 +202,7 @@ impl Backend for Engine {
         // No compaction may move files from under the check.
         let _compaction = locked(&self.compaction);
         self.log.exclusively(None, |active, _| active.sync())?;
-        verify::verify(&*self.options.vfs, &self.library().layout)
+        viewer::steady_report(|| verify::verify(&*self.options.vfs, &self.library().layout))
     }
 
     fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
@@ -200,7 +212,7 @@ impl Backend for Engine {
 
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
         self.check_open()?;
-        verify::events(self.library(), from)
+        viewer::steady(|| verify::events(self.library(), from))
     }
 
     fn close(&self) -> Result<()> {

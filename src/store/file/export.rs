@@ -32,7 +32,8 @@ impl Export<'_> {
                 if let Some(missing) = ids.iter().find(|id| !all.contains(id)) {
                     return Err(no_conversation(missing));
                 }
-                ids.to_vec()
+                let mut seen = HashSet::new();
+                ids.iter().filter(|id| seen.insert(*id)).cloned().collect()
             }
         };
         let vfs = &*self.library.vfs;
@@ -104,12 +105,14 @@ impl Export<'_> {
         if let Some(bytes) = self.current_file(id)? {
             return layout::write_file(vfs, path, &bytes).map(|print| print.len);
         }
-        let view = self.library.view(id, Need::Everything)?.ok_or_else(|| no_conversation(id))?;
-        self.library.with_bodies(&view, |bodies| {
+        let written = self.library.read(id, Need::Everything, |view, bodies| {
             let mut sink = Sink::create(vfs, path)?;
             write_document(view.slot(), view.lists(), bodies, false, &mut sink)?;
             sink.finish().map(|print| print.len)
-        })
+        });
+        let written = written.and_then(|written| written.ok_or_else(|| no_conversation(id)));
+        // What is not whole is not part of an export.
+        written.inspect_err(|_| drop(layout::remove_file(vfs, path)))
     }
 
     /// The bytes of a conversation's file, if nothing has happened to the conversation since it was written.

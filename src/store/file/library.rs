@@ -4,6 +4,7 @@
 //! lock is held, so a slow disk stops nobody else. A compaction may move what is being read; a position
 //! proves its bytes, so that shows, and the read begins again.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -11,11 +12,12 @@ use crate::codec::checkpoint::Entry as CatalogEntry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Body, Entry, Found, Index, Lists, Misfit, Slot, id_hash};
 use crate::log::segment::Segment;
-use crate::model::{Action, Conversation, Message, Messages, Summary, Text};
+use crate::model::{Action, Conversation, DamagedFile, Message, Messages, Summary, Text};
 use crate::snapshot::bodies::Bodies;
 use crate::snapshot::layout::Layout;
 use crate::snapshot::load::{self, OpenFile};
 use crate::snapshot::stage::head_of;
+use crate::store::file::open::Opened;
 use crate::store::select::select;
 use crate::vfs::Vfs;
 
@@ -30,6 +32,9 @@ pub(crate) struct Library {
     index: RwLock<Index>,
     /// The segments that are still needed, oldest first.
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
+    /// Conversations whose files were found damaged at opening and whose entries are kept, in case the files
+    /// are put back. Nothing is added to them: it could not be compacted.
+    suspects: HashMap<String, Error>,
 }
 
 /// A conversation at one moment, with everything needed to read it later.
@@ -54,8 +59,10 @@ pub(crate) enum Need {
 }
 
 impl Library {
-    pub(crate) fn new(vfs: Arc<dyn Vfs>, layout: Layout, index: Index, segments: Vec<Arc<Segment>>) -> Self {
-        Self { vfs, layout, index: RwLock::new(index), segments: RwLock::new(Arc::new(segments)) }
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, layout: Layout, opened: Opened) -> Self {
+        let suspects = opened.report.damaged.iter().filter_map(suspect).collect();
+        let (index, segments) = (RwLock::new(opened.index), RwLock::new(Arc::new(opened.replayed.segments)));
+        Self { vfs, layout, index, segments, suspects }
     }
 
     pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
@@ -71,18 +78,33 @@ impl Library {
         Arc::clone(&self.segments.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn set_segments(&self, segments: Vec<Arc<Segment>>) {
-        *self.segments.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(segments);
+    /// Forgets the segments before this number and returns them; their files are the caller's to remove.
+    pub(crate) fn drop_segments(&self, before: u64) -> Vec<Arc<Segment>> {
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let (dropped, kept) = segments.iter().cloned().partition(|segment| segment.header.number < before);
+        *segments = Arc::new(kept);
+        dropped
     }
 
     /// Makes sure that a segment can be read from.
     pub(crate) fn know_segment(&self, segment: &Arc<Segment>) {
-        let known = self.segments();
-        if known.last().is_none_or(|last| last.header.number < segment.header.number) {
-            let mut segments = known.to_vec();
-            segments.push(Arc::clone(segment));
-            self.set_segments(segments);
+        let is_known = |list: &[Arc<Segment>]| {
+            list.last().is_some_and(|last| last.header.number >= segment.header.number)
+        };
+        if is_known(&self.segments()) {
+            return;
         }
+        // Looked at again and changed under one lock: a compaction may be dropping others at this moment.
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        if !is_known(&segments) {
+            let grown = segments.iter().chain([segment]).cloned().collect();
+            *segments = Arc::new(grown);
+        }
+    }
+
+    /// Why nothing may be added to what a conversation's file holds.
+    pub(crate) fn suspicion(&self, id: &str) -> Option<Error> {
+        self.suspects.get(id).cloned()
     }
 
     /// The error that a damaged conversation answers with.
@@ -183,7 +205,7 @@ impl Library {
     }
 
     /// Reads from a view, and from a newer one if a compaction went by meanwhile.
-    fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         id: &str,
         need: Need,
@@ -311,6 +333,12 @@ impl View {
         let same = self.lists.actions.iter().enumerate().filter(move |(_, entry)| entry.id_hash() == hash);
         same.map(|(at, entry)| (at, bodies.action(entry.position())))
     }
+}
+
+fn suspect(damaged: &DamagedFile) -> Option<(String, Error)> {
+    let id = damaged.conversation_id.clone()?;
+    let reason = format!("conversation {id:?} cannot be read: {}", damaged.reason);
+    Some((id, Error::new(ErrorKind::Corrupt, reason).at(&damaged.path, damaged.offset)))
 }
 
 pub(crate) fn no_conversation(id: &str) -> Error {

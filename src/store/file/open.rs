@@ -20,7 +20,7 @@ use crate::log::segment::Segment;
 use crate::model::{CompactionReport, RecoveryReport, TornTail};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::{publish, stage, survey};
-use crate::vfs::{Mapping, OpenMode, Vfs};
+use crate::vfs::{FileKind, Mapping, OpenMode, Vfs};
 
 /// The longest checkpoint that is read: 64 GiB.
 const MAX_CHECKPOINT: u64 = 64 << 30;
@@ -193,6 +193,11 @@ pub(crate) fn for_reading(vfs: &dyn Vfs, layout: &Layout) -> Result<Opened> {
             index.refresh(parse_own(bytes)?);
         }
     }
+    // A compaction that was published meanwhile leaves the files as neither of the two checkpoints says.
+    let newest = |inventory: &Inventory| inventory.checkpoints.last().map(|(epoch, _)| *epoch);
+    if layout::probe(vfs, &log)?.is_some() && newest(&Inventory::take(vfs, &log)?) != newest(&inventory) {
+        return Err(Error::new(ErrorKind::Conflict, "a compaction was published while the store was opened"));
+    }
     Ok(Opened { index, replayed, report, control })
 }
 
@@ -244,19 +249,30 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
 fn harden_way(vfs: &dyn Vfs, root: &Path) -> Result<()> {
     for dir in root.ancestors().skip(1) {
         match vfs.sync_dir(dir) {
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+            // Not every system lets everybody sync every directory above; nothing more can be done there.
+            Err(error) if !is_a_failure(&error) => {}
             synced => synced.map_err(|e| Error::io("sync", dir, e))?,
         }
     }
     Ok(())
 }
 
+/// Whether a failed sync means that something may be lost, and not merely that it cannot be asked for.
+fn is_a_failure(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    ![InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported].contains(&error.kind())
+}
+
 /// Makes the names durable that are about to be believed: they may be in the cache only, if the last writer
 /// was killed, and whatever is acknowledged from now on is built on them.
 fn harden_names(vfs: &dyn Vfs, layout: &Layout) -> Result<()> {
     layout::sync_dir(vfs, &layout.log())?;
-    if layout::probe(vfs, &layout.conversations())?.is_some() {
-        layout::sync_dir(vfs, &layout.conversations())?;
+    let conversations = layout.conversations();
+    match layout::probe(vfs, &conversations)? {
+        None => {}
+        Some(metadata) if metadata.kind == FileKind::Directory => layout::sync_dir(vfs, &conversations)?,
+        // A link here would make everything that follows work elsewhere.
+        Some(_) => return Err(Error::invalid("not a directory of its own").at(&conversations, None)),
     }
     layout::sync_dir(vfs, layout.root())
 }

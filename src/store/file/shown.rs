@@ -20,6 +20,8 @@ pub(crate) struct Shown {
     pub(crate) library: Library,
     /// Bytes appended since the last compaction.
     pub(crate) log_bytes: AtomicU64,
+    /// How many of them there must be before a compaction in the background is worth a thought.
+    pub(crate) compaction_floor: AtomicU64,
 }
 
 impl Client for Shown {

@@ -4,11 +4,13 @@
 //! file system and never stands in a writer's way.
 
 use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::library::Library;
-use super::open::{self, Opened};
+use super::open;
 use super::verify;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::inventory::Inventory;
 use crate::model::{
     Action, CompactionReport, Conversation, Event, ExportReport, Message, Messages, Mutation, Order, Receipt,
     RecoveryReport, Seq, Stats, Summary, VerifyReport,
@@ -21,10 +23,12 @@ use crate::store::options::Options;
 /// How often an opening looks again before it believes an error.
 const ATTEMPTS: usize = 10;
 
-/// A store in a directory, open for reading, as it was at the opening.
+/// A store in a directory, open for reading, as it was at the opening or, if the files of that state have been
+/// replaced by a compaction since, as it is by now.
 #[derive(Debug)]
 pub(crate) struct Viewer {
-    library: Library,
+    /// Replaced when a compaction has moved what it points to.
+    library: RwLock<Arc<Library>>,
     report: RecoveryReport,
     options: Options,
 }
@@ -36,9 +40,35 @@ impl Viewer {
             return Err(Error::new(ErrorKind::NotFound, reason).at(layout.root(), None));
         }
         let opened = steady(|| open::for_reading(&*options.vfs, &layout))?;
-        let Opened { index, replayed, report, .. } = opened;
-        let library = Library::new(std::sync::Arc::clone(&options.vfs), layout, index, replayed.segments);
+        let report = opened.report.clone();
+        let library = RwLock::new(Arc::new(Library::new(Arc::clone(&options.vfs), layout, opened)));
         Ok(Self { library, report, options })
+    }
+
+    fn library(&self) -> Arc<Library> {
+        Arc::clone(&self.library.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads, and reads from a newer state if a compaction has replaced the files of this one.
+    fn read<T>(&self, read: impl Fn(&Library) -> Result<T>) -> Result<T> {
+        let mut library = self.library();
+        for _ in 0..ATTEMPTS {
+            let error = match read(&library) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => error,
+                result => return result,
+            };
+            let vfs = &*self.options.vfs;
+            let inventory = Inventory::take(vfs, &library.layout.log()).unwrap_or_default();
+            let newest = inventory.checkpoints.last().map_or(0, |(epoch, _)| *epoch);
+            if newest <= library.index().checkpoint().head().epoch {
+                return Err(error);
+            }
+            let layout = library.layout.clone();
+            let opened = steady(|| open::for_reading(vfs, &layout))?;
+            library = Arc::new(Library::new(Arc::clone(&self.options.vfs), layout, opened));
+            *self.library.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&library);
+        }
+        read(&library)
     }
 }
 
@@ -54,16 +84,20 @@ fn is_a_store(options: &Options, layout: &Layout) -> Result<bool> {
 
 /// Looks until two looks agree: a writer beside us removes segments after a compaction and writes the tail
 /// while we read it, and what was so only for a moment is no damage.
-fn steady<T>(look: impl Fn() -> Result<T>) -> Result<T> {
+pub(super) fn steady<T>(look: impl Fn() -> Result<T>) -> Result<T> {
     let mut last: Option<String> = None;
     let mut result = look();
     for _ in 0..ATTEMPTS {
         let Err(error) = &result else { break };
-        if !matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Io) {
+        if !matches!(
+            error.kind(),
+            ErrorKind::Corrupt | ErrorKind::NotFound | ErrorKind::Io | ErrorKind::Conflict
+        ) {
             break;
         }
         let text = error.to_string();
-        if last.as_ref() == Some(&text) {
+        // A conflict with a compaction says that another look is needed, however often.
+        if last.as_ref() == Some(&text) && error.kind() != ErrorKind::Conflict {
             break;
         }
         last = Some(text);
@@ -99,23 +133,23 @@ impl Backend for Viewer {
     }
 
     fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
-        self.library.conversation(id)
+        self.read(|library| library.conversation(id))
     }
 
     fn summary(&self, id: &str) -> Result<Option<Summary>> {
-        self.library.summary(id)
+        self.library().summary(id)
     }
 
     fn conversations(&self, order: Order, limit: Option<usize>) -> Result<Vec<Summary>> {
-        Ok(arrange(self.library.index().summaries(), order, limit))
+        Ok(arrange(self.library().index().summaries(), order, limit))
     }
 
     fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {
-        self.library.messages(id, selection)
+        self.read(|library| library.messages(id, selection))
     }
 
     fn actions(&self, id: &str) -> Result<Vec<Action>> {
-        self.library.actions(id)
+        self.read(|library| library.actions(id))
     }
 
     fn sync(&self) -> Result<()> {
@@ -127,7 +161,7 @@ impl Backend for Viewer {
     }
 
     fn stats(&self) -> Result<Stats> {
-        Ok(verify::stats(&self.library))
+        Ok(verify::stats(&self.library()))
     }
 
     fn compact(&self) -> Result<CompactionReport> {
@@ -135,15 +169,15 @@ impl Backend for Viewer {
     }
 
     fn verify(&self) -> Result<VerifyReport> {
-        steady_report(|| verify::verify(&*self.options.vfs, &self.library.layout))
+        steady_report(|| verify::verify(&*self.options.vfs, &self.library().layout))
     }
 
     fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
-        super::Export { library: &self.library, to }.run(ids)
+        super::Export { library: &self.library(), to }.run(ids)
     }
 
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
-        verify::events(&self.library, from)
+        steady(|| verify::events(&self.library(), from))
     }
 
     fn close(&self) -> Result<()> {

@@ -141,6 +141,9 @@ pub trait VfsFile: Send + Sync + fmt::Debug {
     /// The file's bytes in memory, if this file system can map them. Only for files that nobody cuts
     /// shorter while the mapping lives.
     ///
+    /// What is written to the file later must show in it: the store reads through maps what it appends. A
+    /// file system that can only make a copy gives `Ok(None)`.
+    ///
     /// # Errors
     ///
     /// Those of the system. `Ok(None)` means that the caller must read instead.

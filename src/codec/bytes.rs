@@ -2,6 +2,10 @@
 //!
 //! Owns the reading and writing of fixed-width integers. Knows no format.
 
+/// The highest number that a sequence, a segment or an epoch can have. Counting up to it takes longer than any
+/// disk lasts; a higher one in a file is damage, and would overflow where one is added to it.
+pub(crate) const MAX_NUMBER: u64 = 1 << 62;
+
 /// Takes fields off the front of some bytes; `None` once they are used up.
 pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 

@@ -4,8 +4,11 @@
 
 use bincode::{BorrowDecode, Encode};
 
-use super::payload::BadPayload;
 use crate::model::Text;
+
+/// Why a payload cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct BadPayload(pub(crate) String);
 
 /// An id: most are UUIDs in the usual form, which need 16 bytes instead of 36.
 #[derive(Clone, Copy, Debug, Encode, BorrowDecode, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bincode::{BorrowDecode, Encode};
 
 use super::frame::MAX_PAYLOAD;
+pub(crate) use super::ids::BadPayload;
 use super::ids::IdView;
 use crate::model::{Action, Change, Event, JsonObject, MAX_BATCH_EVENTS, Message, Text, Timestamp, Zone};
 
@@ -17,10 +18,6 @@ pub(crate) const SCHEMA: u16 = 1;
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_PAYLOAD>> =
     bincode::config::standard().with_limit::<MAX_PAYLOAD>();
-
-/// Why a payload cannot be read.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct BadPayload(pub(crate) String);
 
 /// One event as it stands in a payload.
 #[derive(Clone, Copy, Debug, Encode, BorrowDecode)]

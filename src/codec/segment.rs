@@ -3,7 +3,7 @@
 //! Owns the layout in docs/format.md, section "Segment header". Written once, before the segment gets its
 //! name, and never changed; so a segment whose header does not check is corrupt and never merely torn.
 
-use super::bytes::{Fields, all_zero};
+use super::bytes::{Fields, MAX_NUMBER, all_zero};
 use super::frame::FrameSpace;
 use crate::model::Seq;
 
@@ -147,7 +147,14 @@ impl SegmentHeader {
             };
             Some(Self { previous, capacity: fields.u64()?, ..header })
         };
-        parse().ok_or(SHORT)
+        let header = parse().ok_or(SHORT)?;
+        let previous = &header.previous;
+        let numbers =
+            [header.number, header.first_seq, header.writer_epoch, previous.number, previous.next_seq];
+        if numbers.into_iter().any(|number| number > MAX_NUMBER) {
+            return Err(BadHeader::Damaged("a number in the segment header is impossible"));
+        }
+        Ok(header)
     }
 }
 

@@ -11,7 +11,7 @@ mod builder;
 
 pub(crate) use builder::CheckpointBuilder;
 
-use super::bytes::{Fields, to_u64, to_usize};
+use super::bytes::{Fields, MAX_NUMBER, to_u64, to_usize};
 use super::segment::{FORMAT_MAJOR, StoreId};
 use crate::model::{Seq, Summary, Text, Timestamp, Version, Zone};
 
@@ -324,7 +324,11 @@ fn parse_head(all: &[u8]) -> Result<(CheckpointHead, [usize; 3]), BadCheckpoint>
         let index = Fingerprint { len, crc, modified_nanos: fields.i64()? };
         Some((CheckpointHead { index_file: is_present.then_some(index), ..head }, counts))
     };
-    parse().ok_or(damaged("shorter than a checkpoint's header"))
+    let (head, counts) = parse().ok_or(damaged("shorter than a checkpoint's header"))?;
+    if [head.epoch, head.covered_seq, head.first_segment].into_iter().any(|number| number > MAX_NUMBER) {
+        return Err(damaged("a number in the checkpoint's header is impossible"));
+    }
+    Ok((head, counts))
 }
 
 #[cfg(test)]

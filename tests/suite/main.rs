@@ -17,6 +17,7 @@ mod fixtures;
 mod foreign;
 mod golden;
 mod model;
+mod regressions;
 mod rot;
 mod saved_inputs;
 mod simfs_laws;

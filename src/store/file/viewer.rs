@@ -57,18 +57,24 @@ impl Viewer {
                 Err(error) if error.kind() == ErrorKind::Corrupt => error,
                 result => return result,
             };
-            let vfs = &*self.options.vfs;
-            let inventory = Inventory::take(vfs, &library.layout.log()).unwrap_or_default();
-            let newest = inventory.checkpoints.last().map_or(0, |(epoch, _)| *epoch);
-            if newest <= library.index().checkpoint().head().epoch {
-                return Err(error);
-            }
-            let layout = library.layout.clone();
-            let opened = steady(|| open::for_reading(vfs, &layout))?;
-            library = Arc::new(Library::new(Arc::clone(&self.options.vfs), layout, opened));
-            *self.library.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&library);
+            library = self.newer_than(&library)?.ok_or(error)?;
         }
         read(&library)
+    }
+
+    /// Goes over to the state that a compaction has left since; `None` if there was none.
+    fn newer_than(&self, library: &Library) -> Result<Option<Arc<Library>>> {
+        let vfs = &*self.options.vfs;
+        let inventory = Inventory::take(vfs, &library.layout.log()).unwrap_or_default();
+        let newest = inventory.checkpoints.last().map_or(0, |(epoch, _)| *epoch);
+        if newest <= library.index().checkpoint().head().epoch {
+            return Ok(None);
+        }
+        let layout = library.layout.clone();
+        let opened = steady(|| open::for_reading(vfs, &layout))?;
+        let library = Arc::new(Library::new(Arc::clone(&self.options.vfs), layout, opened));
+        *self.library.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&library);
+        Ok(Some(library))
     }
 }
 
@@ -173,7 +179,10 @@ impl Backend for Viewer {
     }
 
     fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
-        super::Export { library: &self.library(), to }.run(ids)
+        // An export is of one state, and what a compaction has replaced would count as damaged in it.
+        let library = self.library();
+        let library = self.newer_than(&library)?.unwrap_or(library);
+        super::Export { library: &library, to }.run(ids)
     }
 
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {

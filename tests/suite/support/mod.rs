@@ -8,6 +8,7 @@ pub(crate) mod crashes;
 pub(crate) mod driver;
 pub(crate) mod faultfs;
 pub(crate) mod files;
+pub(crate) mod hooks;
 pub(crate) mod ops;
 pub(crate) mod oracle;
 pub(crate) mod program;

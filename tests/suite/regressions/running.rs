@@ -1,0 +1,61 @@
+//! A store that goes on through full disks.
+
+use std::time::Duration;
+
+use aral_store::{ErrorKind, SyncPolicy};
+
+use super::{add, added, eventually, files_with, fresh, on, on_shared, open, pause, texts};
+use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
+use crate::support::hooks::Hooked;
+use crate::support::simfs::errno::ENOSPC;
+
+/// The thread of the interval policy ended when the group that it had joined failed, for want of space say,
+/// and nothing was synced any more. It goes on now until the log has ended. And it synced an idle store over
+/// and over; now it syncs only what is not durable.
+#[test]
+fn the_interval_outlives_a_group_that_failed() {
+    let sim = fresh();
+    let full = Rule::new(Call::Allocate, 1, Fault::Errno(ENOSPC)).for_ever();
+    let faults = FaultFs::over_sim(&sim, vec![full]);
+    let hooked = Hooked::over(faults.clone());
+    let store = open(on_shared(&hooked).sync(SyncPolicy::Interval(Duration::from_millis(1))));
+    for _ in 0..3 {
+        // Long enough for the thread to join the group.
+        hooked.before(Call::Create, ".seg", || pause(15));
+        assert_eq!(store.add_message("c1", "lost").unwrap_err().kind(), ErrorKind::NoSpace);
+        assert!(hooked.has_begun());
+    }
+    faults.replan(Vec::new());
+    drop(store.add_message("c1", "m0").unwrap());
+    for n in 1..4 {
+        let before = faults.count(Call::Sync);
+        drop(store.add_message("c1", format!("m{n}")).unwrap());
+        eventually("synced", || faults.count(Call::Sync) > before);
+    }
+    pause(20);
+    let before = faults.count(Call::Sync);
+    pause(40);
+    assert_eq!(faults.count(Call::Sync), before, "the store is idle");
+    assert_eq!(texts(&store, "c1"), added(0..4));
+}
+
+/// On a disk with room for a message, and not for a whole segment, nothing could be appended. A segment that
+/// is just long enough is made then.
+#[test]
+fn a_short_segment_is_made_on_a_disk_that_is_nearly_full() {
+    let sim = fresh();
+    let store = open(on(sim.clone()));
+    sim.set_quota(Some(sim.used() + (32 << 10)));
+    add(&store, "c1", 0..3);
+    assert_eq!(files_with(&sim, ".seg").len(), 1);
+    let error = store.add_message("c1", "x".repeat(100 << 10)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoSpace);
+    let survivor = sim.kill();
+    let store = open(on(survivor.clone()));
+    assert_eq!(texts(&store, "c1"), added(0..3));
+    survivor.set_quota(None);
+    add(&store, "c1", 3..5);
+    store.compact().unwrap();
+    store.close().unwrap();
+    assert_eq!(texts(&open(on(survivor)), "c1"), added(0..5));
+}

@@ -1,0 +1,102 @@
+//! Reading beside a writer in another process, which two file systems over one simulator stand for.
+
+use aral_store::{Messages, Order};
+
+use super::{add, added, compacted, fresh, on, on_shared, open, texts};
+use crate::support::driver::DIR;
+use crate::support::faultfs::Call;
+use crate::support::hooks::Hooked;
+
+/// A handle for reading answered with damage once a writer had compacted, because the files that its
+/// checkpoint describes had been replaced. It goes over to the newer state now.
+#[test]
+fn a_reader_keeps_answering_after_compactions() {
+    let sim = fresh();
+    let store = open(on(sim.clone()));
+    for id in ["c1", "c2"] {
+        add(&store, id, 0..1);
+    }
+    store.compact().unwrap();
+    let viewer = open(on(sim.clone()).read_only());
+    assert_eq!(texts(&viewer, "c2"), added(0..1));
+    for n in 1..4 {
+        for id in ["c1", "c2"] {
+            add(&store, id, n..n + 1);
+        }
+        store.compact().unwrap();
+        // What was read before may be shown as it was then.
+        for id in ["c1", "c2"] {
+            let seen = texts(&viewer, id);
+            assert_eq!(seen, added(0..seen.len()));
+            assert_eq!(viewer.conversation(id).unwrap().unwrap().messages.len(), seen.len());
+            assert!(viewer.actions(id).unwrap().is_empty());
+        }
+    }
+    assert!(viewer.verify().unwrap().is_sound());
+    viewer.events(1).unwrap();
+}
+
+/// The same of an export by such a handle: what it holds must be whole, and nothing is damaged.
+#[test]
+fn a_reader_exports_after_a_compaction() {
+    let sim = compacted(1);
+    let store = open(on(sim.clone()));
+    let viewer = open(on(sim.clone()).read_only());
+    add(&store, "c1", 1..2);
+    store.compact().unwrap();
+    let to = "/home/export";
+    let report = viewer.export_aral(to, None).unwrap();
+    assert!(report.damaged.is_empty(), "{report:?}");
+    assert_eq!(report.conversations, 1);
+    let exported = on(sim).open(to).unwrap();
+    let count = exported.messages("c1", Messages::all()).unwrap().len();
+    assert!((1..=2).contains(&count), "{count} messages");
+}
+
+/// A compaction that was published while a reader opened the store left it with files that were not as its
+/// checkpoint had them: conversations that had just been removed or written counted as damaged or changed
+/// from outside. An opening that finds a newer checkpoint at its end looks again now.
+#[test]
+fn opening_for_reading_beside_a_compaction_reports_nothing() {
+    let sim = fresh();
+    let store = open(on(sim.clone()));
+    for id in ["c1", "c2"] {
+        add(&store, id, 0..1);
+    }
+    store.compact().unwrap();
+    let hooked = Hooked::over(sim.clone());
+    let writer = store.clone();
+    hooked.before(Call::ReadDir, "conversations", move || {
+        drop(writer.remove_conversation("c1").unwrap());
+        add(&writer, "c2", 1..2);
+        add(&writer, "c3", 0..1);
+        writer.compact().unwrap();
+    });
+    let viewer = on_shared(&hooked).read_only().open(DIR).unwrap();
+    assert!(hooked.has_begun());
+    let found = viewer.recovery();
+    assert!(found.damaged.is_empty() && found.changed.is_empty() && found.unlisted.is_empty(), "{found:?}");
+    assert_eq!(viewer.conversations(Order::Created).unwrap(), store.conversations(Order::Created).unwrap());
+    assert_eq!(texts(&viewer, "c2"), added(0..2));
+}
+
+/// A reader's `verify()` that began before a compaction and ended after it called the store damaged. It looks
+/// until two looks agree now.
+#[test]
+fn a_reader_verifies_beside_a_compaction() {
+    for call in [Call::ReadDir, Call::Open] {
+        for part in ["log", "conversations", "CHECKPOINT", "c1.json"] {
+            let sim = compacted(1);
+            let store = open(on(sim.clone()));
+            let hooked = Hooked::over(sim.clone());
+            let viewer = open(on_shared(&hooked).read_only());
+            add(&store, "c1", 1..2);
+            hooked.before(call, part, move || drop(store.compact().unwrap()));
+            let report = viewer.verify().unwrap();
+            assert!(report.is_sound(), "before {call:?} on {part}: {report:?}");
+            assert!(hooked.has_begun() || call == Call::ReadDir, "before {call:?} on {part}");
+            viewer.events(1).unwrap();
+            assert_eq!(texts(&viewer, "c1")[0], "m0");
+        }
+    }
+}

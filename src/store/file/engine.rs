@@ -85,7 +85,7 @@ impl Engine {
             opened.replayed.segments.iter().filter_map(|s| s.file.metadata().ok()).map(|m| m.len).sum();
         let next_seq = opened.replayed.next_seq;
         let report = opened.report.clone();
-        let library = Library::new(vfs, layout, opened);
+        let library = Arc::new(Library::new(vfs, layout, opened));
         let shown =
             Shown { library, log_bytes: AtomicU64::new(log_bytes), compaction_floor: AtomicU64::new(0) };
         let active = Active::new(start, random_salt, now_micros);
@@ -207,7 +207,8 @@ impl Backend for Engine {
 
     fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
         self.check_open()?;
-        super::Export { library: self.library(), to }.run(ids)
+        let library = Arc::clone(&self.log.client().library);
+        super::Export { library, to, renew: &|_| Ok(None) }.run(ids)
     }
 
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::library::{Library, Need, no_conversation};
 use crate::codec::index_file::{IndexFile, read_index};
@@ -18,13 +19,15 @@ use crate::snapshot::stage::{Sink, write_document};
 
 /// An export to a directory.
 pub(crate) struct Export<'x> {
-    pub(crate) library: &'x Library,
+    pub(crate) library: Arc<Library>,
     pub(crate) to: &'x Path,
+    /// Gives the state that a compaction of somebody else has left since, if there is one.
+    pub(crate) renew: &'x dyn Fn(&Library) -> Result<Option<Arc<Library>>>,
 }
 
 impl Export<'_> {
     /// Writes all conversations, or these.
-    pub(crate) fn run(&self, ids: Option<&[String]>) -> Result<ExportReport> {
+    pub(crate) fn run(mut self, ids: Option<&[String]>) -> Result<ExportReport> {
         let all = self.all_ids();
         let ids = match ids {
             None => all,
@@ -36,15 +39,17 @@ impl Export<'_> {
                 ids.iter().filter(|id| seen.insert(*id)).cloned().collect()
             }
         };
-        let vfs = &*self.library.vfs;
+        let vfs = Arc::clone(&self.library.vfs);
         let target = Layout::new(self.to);
         self.prepare(&target)?;
         let mut report = ExportReport::default();
         let (mut taken, mut listed) = (HashSet::new(), Vec::new());
         for id in &ids {
             let file_name = self.file_name(id, &taken);
-            match self.one(id, &target.conversation(&file_name)) {
-                Ok(bytes) => {
+            match self.newest(id, &target.conversation(&file_name)) {
+                // It was removed while the export ran.
+                Ok(None) => {}
+                Ok(Some(bytes)) => {
                     taken.insert(fold(&file_name));
                     listed.push(Text::from(stem(&file_name)));
                     report.conversations += 1;
@@ -61,11 +66,27 @@ impl Export<'_> {
                 Err(error) => return Err(error),
             }
         }
+        let vfs = &*vfs;
         layout::sync_dir(vfs, &target.conversations())?;
         let bytes = self.index_base().with_ids(listed).write();
         layout::write_file(vfs, &target.index_file(), &bytes)?;
         layout::sync_dir(vfs, self.to)?;
         Ok(report)
+    }
+
+    /// Writes one conversation, as it is by now if a compaction has replaced its files; `None` if it is gone.
+    fn newest(&mut self, id: &str, path: &Path) -> Result<Option<u64>> {
+        let mut has_moved = false;
+        loop {
+            let error = match self.one(id, path) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => error,
+                Err(error) if error.kind() == ErrorKind::NotFound && has_moved => return Ok(None),
+                result => return result.map(Some),
+            };
+            // What another process has replaced is no damage.
+            self.library = (self.renew)(&self.library)?.ok_or(error)?;
+            has_moved = true;
+        }
     }
 
     /// Every id in order, damaged ones too: they are to be named.

@@ -17,7 +17,7 @@ use crate::model::Seq;
 /// The log's client.
 #[derive(Debug)]
 pub(crate) struct Shown {
-    pub(crate) library: Library,
+    pub(crate) library: Arc<Library>,
     /// Bytes appended since the last compaction.
     pub(crate) log_bytes: AtomicU64,
     /// How many of them there must be before a compaction in the background is worth a thought.

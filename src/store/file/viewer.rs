@@ -182,7 +182,7 @@ impl Backend for Viewer {
         // An export is of one state, and what a compaction has replaced would count as damaged in it.
         let library = self.library();
         let library = self.newer_than(&library)?.unwrap_or(library);
-        super::Export { library: &library, to }.run(ids)
+        super::Export { library, to, renew: &|library| self.newer_than(library) }.run(ids)
     }
 
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {

@@ -143,7 +143,7 @@ pub fn checkpoint(data: &[u8]) {
         go_through(&checkpoint);
     }
     let repaired = Checkpoint::parse(Arc::new(repaired(data)));
-    assert!(repaired.is_ok(), "a checkpoint whose checksums and counts are right is taken");
+    assert!(repaired.is_ok(), "a checkpoint whose checksums, counts and numbers are right is taken");
     if let Ok(checkpoint) = repaired {
         go_through(&checkpoint);
     }
@@ -192,6 +192,10 @@ fn repaired(data: &[u8]) -> Vec<u8> {
     put(&mut bytes, 0, b"\x89ECP\r\n\x1a\n\x01\x00\x00\x00\x80\x00\x00\x00");
     for (place, count) in [(64, entries), (72, keys), (80, heap)] {
         put(&mut bytes, place, &to_u64(count).to_le_bytes());
+    }
+    // Numbers that nothing could have counted up to are refused, so their highest bytes are cleared.
+    for highest_byte in [39, 47, 55] {
+        put(&mut bytes, highest_byte, &[0]);
     }
     let crc = crc32fast::hash(bytes.get(..HEAD - 4).unwrap_or_default());
     put(&mut bytes, HEAD - 4, &crc.to_le_bytes());

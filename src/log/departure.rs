@@ -82,7 +82,11 @@ impl<'a, C: Client> Departure<'a, C> {
             WriteError::Unknown(error) => {
                 (error.context("whether the mutation was written shows after the next opening"), false)
             }
-            WriteError::Fatal(error) => (error, true),
+            // What a failed sync was to cover may have reached the device or not.
+            WriteError::Fatal(error) if was_applied => (error, true),
+            WriteError::Fatal(error) => {
+                (error.context("whether the mutation was written shows after the next opening"), true)
+            }
         };
         if is_fatal {
             let ended =

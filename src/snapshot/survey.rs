@@ -112,7 +112,7 @@ impl Work<'_> {
     fn push(&mut self, row: &Row) {
         let path = self.layout.conversation(&row.file_name);
         if row.state != FileState::Intact {
-            let offset = offset_in(&row.note);
+            let offset = row.as_entry().damage_offset();
             self.damaged(&path, offset, Some(&row.id), &row.note);
         }
         self.ids.insert(row.id.clone());
@@ -140,7 +140,7 @@ impl Work<'_> {
         };
         if is_as_recorded || (self.is_touched)(entry.id) {
             if entry.state != FileState::Intact {
-                self.damaged(&path, offset_in(entry.note), Some(entry.id), entry.note);
+                self.damaged(&path, entry.damage_offset(), Some(entry.id), entry.note);
             }
             self.ids.insert(entry.id.to_owned());
             self.builder.entry(entry);
@@ -321,9 +321,4 @@ impl Work<'_> {
 /// The time of what has none.
 fn epoch() -> Timestamp {
     Timestamp::EPOCH
-}
-
-/// The byte that a note of `read_row` ends with.
-fn offset_in(note: &str) -> Option<u64> {
-    note.rsplit_once(" at byte ").and_then(|(_, offset)| offset.parse().ok())
 }

@@ -106,6 +106,11 @@ pub(crate) enum BadCheckpoint {
 }
 
 impl Entry<'_> {
+    /// The byte at which reading a damaged file failed, with which its note ends.
+    pub(crate) fn damage_offset(&self) -> Option<u64> {
+        self.note.rsplit_once(" at byte ").and_then(|(_, offset)| offset.parse().ok())
+    }
+
     /// What a list shows of the conversation.
     pub(crate) fn summary(&self) -> Summary {
         Summary {

@@ -114,7 +114,7 @@ impl Library {
         } else {
             self.layout.conversation(entry.file_name)
         };
-        let offset = entry.note.rsplit_once(" at byte ").and_then(|(_, offset)| offset.parse().ok());
+        let offset = entry.damage_offset();
         Error::new(ErrorKind::Corrupt, format!("conversation {:?} cannot be read: {}", entry.id, entry.note))
             .at(&path, offset.or(Some(0)))
     }

@@ -131,7 +131,7 @@ impl Check<'_> {
             };
             if entry.state != FileState::Intact {
                 self.count(&path)?;
-                let offset = entry.note.rsplit_once(" at byte ").and_then(|(_, offset)| offset.parse().ok());
+                let offset = entry.damage_offset();
                 self.damaged(&Error::new(ErrorKind::Corrupt, entry.note).at(&path, offset), Some(entry.id));
                 continue;
             }

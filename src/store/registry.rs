@@ -4,25 +4,40 @@
 //! store and not an error about its own lock.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::file::Engine;
 use crate::error::Result;
-use crate::vfs::Vfs;
+use crate::vfs::{Identity, Vfs};
 
-/// A store that is open: in which file system, where, and the store unless it has been dropped.
+/// What is open in a directory. Locked while it is being opened, so that two openings of one directory do not
+/// meet at its lock file; openings of other directories go on beside it.
+type Slot = Mutex<Weak<Engine>>;
+
+/// A directory: in which file system, where, and what is open there.
 struct Row {
-    /// The address of the file system, which tells apart those that tests put in.
-    vfs: usize,
+    vfs: Identity,
     root: PathBuf,
-    engine: Weak<Engine>,
+    slot: Arc<Slot>,
 }
 
 static OPEN: Mutex<Vec<Row>> = Mutex::new(Vec::new());
 
-/// All uses of the operating system's file system are one; any other is told by its address.
-fn identity(vfs: &Arc<dyn Vfs>) -> usize {
-    if format!("{vfs:?}") == "OsVfs" { 0 } else { Arc::as_ptr(vfs).cast::<()>().addr() }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The slot of a directory, which whoever opens it keeps until it is filled.
+fn slot(vfs: Identity, root: &Path) -> Arc<Slot> {
+    let mut rows = lock(&OPEN);
+    // Of a slot that nobody else holds nothing can be in the making.
+    rows.retain(|row| Arc::strong_count(&row.slot) > 1 || lock(&row.slot).strong_count() > 0);
+    if let Some(row) = rows.iter().find(|row| row.vfs == vfs && row.root == root) {
+        return Arc::clone(&row.slot);
+    }
+    let slot = Arc::new(Mutex::new(Weak::new()));
+    rows.push(Row { vfs, root: root.to_owned(), slot: Arc::clone(&slot) });
+    slot
 }
 
 /// The open store of a directory, or the one that `open` makes.
@@ -31,16 +46,12 @@ pub(crate) fn shared(
     root: &Path,
     open: impl FnOnce() -> Result<Arc<Engine>>,
 ) -> Result<Arc<Engine>> {
-    let vfs = identity(vfs);
-    // Held while opening, so that two openings at the same time do not meet at the lock file.
-    let mut rows = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    rows.retain(|row| row.engine.strong_count() > 0);
-    let found = rows.iter().find(|row| row.vfs == vfs && row.root == root);
-    if let Some(engine) = found.and_then(|row| row.engine.upgrade()).filter(|engine| !engine.is_closed()) {
+    let slot = slot(Identity::of(vfs), root);
+    let mut slot = lock(&slot);
+    if let Some(engine) = slot.upgrade().filter(|engine| !engine.is_closed()) {
         return Ok(engine);
     }
     let engine = open()?;
-    rows.retain(|row| row.vfs != vfs || row.root != root);
-    rows.push(Row { vfs, root: root.to_owned(), engine: Arc::downgrade(&engine) });
+    *slot = Arc::downgrade(&engine);
     Ok(engine)
 }

@@ -90,6 +90,22 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     ///
     /// Those of the system.
     fn canonical(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// Whether every value of this type is the same file system, as those of the operating system's are. If
+    /// not, each [`Arc`] of one is taken for a file system of its own, and a directory in it for another.
+    fn is_the_only_one(&self) -> bool {
+        false
+    }
+}
+
+/// Which file system a path is in, within this process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Identity(Option<usize>);
+
+impl Identity {
+    pub(crate) fn of(vfs: &Arc<dyn Vfs>) -> Self {
+        Self((!vfs.is_the_only_one()).then(|| Arc::as_ptr(vfs).cast::<()>().addr()))
+    }
 }
 
 /// An open file.

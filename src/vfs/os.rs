@@ -46,6 +46,10 @@ fn rustix_flags(flags: rustix::fs::OFlags) -> i32 {
 
 #[expect(clippy::disallowed_methods, reason = "this module is the way to the operating system")]
 impl Vfs for OsVfs {
+    fn is_the_only_one(&self) -> bool {
+        true
+    }
+
     fn open(&self, path: &Path, how: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
         let mut options = options();
         let no_links = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;

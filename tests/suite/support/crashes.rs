@@ -47,6 +47,8 @@ pub(crate) enum End {
     CutInRecovery,
     /// The process dies, and the power goes while the store is opened again.
     KillThenCutInRecovery,
+    /// The power goes, goes again while the store is opened, and again while it is opened after that.
+    CutInRecoveryTwice,
 }
 
 /// What was seen of the states.
@@ -93,22 +95,6 @@ pub(crate) fn record(fs: &SimFs, settings: Settings, ops: &[Op]) -> Checked<Reco
     Ok(Recording { points, history, settings, operations: driver.operation })
 }
 
-/// A number for what a file system holds.
-fn fingerprint(fs: &SimFs) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut mix = |value: u64| hash = (hash.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
-    for (path, length) in fs.files() {
-        path.to_string_lossy().bytes().for_each(|byte| mix(u64::from(byte)));
-        mix(length);
-        for chunk in fs.read(&path).unwrap_or_default().chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            mix(u64::from_le_bytes(word));
-        }
-    }
-    hash
-}
-
 impl Recording {
     /// Ends the workload at a point and holds what is left to the law.
     pub(crate) fn end(&self, at: usize, end: End, seed: u64, tally: &mut Tally) -> Checked {
@@ -121,16 +107,18 @@ impl Recording {
 
     fn try_end(&self, at: usize, end: End, choice: &mut SplitMix, tally: &mut Tally) -> Checked {
         let point = &self.points[at];
-        let fs = point.fs.snapshot();
         tally.tried += 1;
-        let power_is_cut = matches!(end, End::PowerCut | End::CutInRecovery);
-        let image = if power_is_cut { fs.crash(choice) } else { fs.kill() };
+        let power_is_cut = matches!(end, End::PowerCut | End::CutInRecovery | End::CutInRecoveryTwice);
+        let image = if power_is_cut { point.fs.crash(choice) } else { point.fs.snapshot().kill() };
         let least = if power_is_cut { point.durable } else { point.accepted };
         match end {
             End::Kill | End::PowerCut => {}
             End::KillThenCut => return self.accept_then_cut(&image, point, choice),
-            End::CutInRecovery | End::KillThenCutInRecovery => {
-                let image = self.cut_in_recovery(&image, choice);
+            End::CutInRecovery | End::KillThenCutInRecovery | End::CutInRecoveryTwice => {
+                let mut image = self.cut_in_recovery(&image, choice);
+                if end == End::CutInRecoveryTwice {
+                    image = self.cut_in_recovery(&image, choice);
+                }
                 // A kill promises nothing once the power has gone too, before an opening has returned.
                 return self.examine(&image, point.durable, point.accepted, tally);
             }
@@ -212,29 +200,48 @@ impl Recording {
 
     /// The law.
     fn examine(&self, image: &SimFs, least: u64, accepted: u64, tally: &mut Tally) -> Checked {
-        if !tally.seen.insert(fingerprint(image) ^ least.rotate_left(32) ^ accepted.rotate_left(48)) {
+        if !tally.seen.insert(image.fingerprint() ^ least.rotate_left(32) ^ accepted.rotate_left(48)) {
             return Ok(());
         }
+        let nth = tally.seen.len();
         let store = self.open(image)?;
         let ought = self.state_of(&store, least, accepted)?;
         check::gist(&store, ought)?;
-        if tally.seen.len() % 16 == 0 {
+        files::whole(image, Path::new(DIR))?;
+        same("files outside of the store", &image.paths_outside(DIR), &Vec::new())?;
+        if nth % 4 != 0 {
+            image.kill();
+            return Ok(());
+        }
+        if nth % 64 == 0 {
             check::state(&store, ought)?;
             check::keys(&store, ought)?;
         }
-        files::whole(image, Path::new(DIR))?;
-        same("files outside of the store", &image.paths_outside(DIR), &Vec::new())?;
+        self.snapshot(image, &store)?;
+        self.goes_on(image, store, ought.last_seq, nth % 8 == 0)
+    }
+
+    /// The JSON files are those of the state that the checkpoint names.
+    fn snapshot(&self, image: &SimFs, store: &MessageStore) -> Checked {
+        let stats = done("stats", store.stats())?;
+        // The first checkpoint of a store takes what it finds as it is and writes no files.
+        if stats.covered_seq == 0 {
+            return Ok(());
+        }
+        let covered = self.history.iter().find(|state| state.last_seq == stats.covered_seq);
+        let covered = covered.ok_or_else(|| format!("a checkpoint of event {}", stats.covered_seq))?;
+        files::snapshot(image, Path::new(DIR), covered).map_err(|wrong| format!("after recovery: {wrong}"))
+    }
+
+    /// The store takes more, keeps it, and opens a second time.
+    fn goes_on(&self, image: &SimFs, store: MessageStore, last_seq: u64, power_is_cut: bool) -> Checked {
         let receipt = done("an append", store.add_message("probe", NewMessage::new("x").id("probe")))?;
         done("a sync", store.sync())?;
-        same("the next event", &receipt.seq, &(ought.last_seq + 1))?;
+        same("the next event", &receipt.seq, &(last_seq + 1))?;
         let after = driver::adopted(&store)?;
-        let again = if tally.seen.len() % 2 == 0 {
-            let cut = image.crash(&mut SplitMix::new(accepted));
-            image.kill();
-            cut
-        } else {
-            image.kill()
-        };
+        let again =
+            if power_is_cut { image.crash(&mut SplitMix::new(last_seq)) } else { image.snapshot().kill() };
+        image.kill();
         drop(store);
         let store = self.open(&again)?;
         check::gist(&store, &after).map_err(|wrong| format!("at the second opening: {wrong}"))?;

@@ -47,6 +47,11 @@ impl Content {
         self.sectors.get(&number).cloned()
     }
 
+    /// The sectors that were written, with their numbers; all others are zeros.
+    pub(crate) fn sectors(&self) -> impl Iterator<Item = (u64, &[u8; SECTOR_BYTES])> {
+        self.sectors.iter().map(|(number, bytes)| (*number, &**bytes))
+    }
+
     pub(crate) fn put(&mut self, number: u64, sector: Sector) {
         match sector {
             Some(bytes) => self.sectors.insert(number, bytes),

@@ -36,6 +36,19 @@ impl SimFs {
         files
     }
 
+    /// A number for what all files hold, as their process sees them.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let state = self.state();
+        let mut hash = Hash::default();
+        for (path, id) in state.walk() {
+            hash.bytes(path.as_os_str().as_encoded_bytes());
+            if let Ok(file) = state.file(id) {
+                hash.content(&file.live);
+            }
+        }
+        hash.0
+    }
+
     /// Everything that is neither below `dir` nor on the way to it: what a store must not have made.
     pub(crate) fn paths_outside(&self, dir: impl AsRef<Path>) -> Vec<PathBuf> {
         let dir = dir.as_ref();
@@ -156,5 +169,40 @@ fn rebind(state: &mut State, path: &Path, node: Option<NodeId>) {
             Some(node) => Arc::make_mut(side).insert(name.clone(), node),
             None => Arc::make_mut(side).remove(&name),
         };
+    }
+}
+
+/// A quick hash, good enough to tell states apart.
+struct Hash(u64);
+
+impl Default for Hash {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hash {
+    fn mix(&mut self, value: u64) {
+        self.0 = (self.0.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.mix(u64::from_le_bytes(*word)));
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.mix(u64::from_le_bytes(last));
+        self.mix(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    }
+
+    /// A sector of zeros is the same as none, so only the others count, each with its number.
+    fn content(&mut self, content: &Content) {
+        self.mix(content.len());
+        for (number, bytes) in content.sectors() {
+            if bytes.iter().any(|byte| *byte != 0) {
+                self.mix(number);
+                self.bytes(bytes);
+            }
+        }
     }
 }

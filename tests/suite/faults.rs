@@ -5,22 +5,17 @@
 //! `FAULT_STEP` takes only every so many-th call.
 
 mod crowd;
+mod drawn;
 
-use aral_store::{
-    Edit, ErrorKind, MessageStore, Mutation, NewAction, NewMessage, Operation, Receipt, SyncPolicy,
-};
+use aral_store::{Edit, ErrorKind, MessageStore, Mutation, NewAction, NewMessage, Operation};
 
-use crate::support::check::{self, done};
-use crate::support::driver::{self, DIR, Home, adopted};
+use crate::support::check;
+use crate::support::driver::{self, Home, adopted};
 use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
-use crate::support::ops::Settings;
-use crate::support::oracle::{Expected, Oracle};
-use crate::support::simfs::errno::{EACCES, EDQUOT, EFBIG, EINTR, EIO, EMFILE, ENOSPC, EROFS};
-use crate::support::simfs::{self, SimFs, SplitMix};
+use crate::support::simfs::errno::{EINTR, EIO};
+use crate::support::simfs::{self, SplitMix};
 use crate::support::sources::Sources;
-
-const SETTINGS: Settings =
-    Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
+use crate::support::suspects::{SETTINGS, Suspects, faults, open, settle, typed};
 
 enum Act {
     Append(Vec<Mutation>),
@@ -55,71 +50,6 @@ fn workload() -> Vec<Act> {
         Act::Read,
         change("c2", Operation::Clear),
     ]
-}
-
-/// The states that a store may be in, given what it said.
-struct Suspects {
-    candidates: Vec<Oracle>,
-    /// States that may come to light when the store is opened again: a write that was said to have failed is
-    /// not seen until then, and never if something was written after it.
-    ghosts: Vec<Oracle>,
-    operation: u64,
-}
-
-/// Whether an error can come from the file system rather than from the rules.
-fn is_of_the_system(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::Failed | ErrorKind::ReadOnly)
-}
-
-impl Suspects {
-    fn new() -> Self {
-        Self { candidates: vec![Oracle::default()], ghosts: Vec::new(), operation: 0 }
-    }
-
-    fn said(&mut self, batch: &[Mutation], answer: &aral_store::Result<Vec<Receipt>>) -> Result<(), String> {
-        let mut next = Vec::new();
-        for candidate in self.candidates.drain(..) {
-            let mut after = candidate.clone();
-            let ought = after.apply(self.operation, batch);
-            match answer {
-                Ok(_) if check::answer(answer, &ought).is_ok() => next.push(after),
-                Err(error) if is_of_the_system(error.kind()) => {
-                    next.push(candidate);
-                    self.ghosts.push(after);
-                }
-                Err(error) if ought == Err::<Vec<Expected>, _>(error.kind()) => next.push(candidate),
-                Ok(_) | Err(_) => {}
-            }
-        }
-        if next.is_empty() {
-            return Err(format!("{answer:?} fits no state that the store may be in"));
-        }
-        if answer.is_ok() {
-            self.ghosts.clear();
-        }
-        self.candidates = next;
-        Ok(())
-    }
-
-    /// The store is opened again.
-    fn reopened(&mut self) {
-        self.candidates.append(&mut self.ghosts);
-    }
-}
-
-fn open(fs: &FaultFs, sources: &Sources) -> aral_store::Result<MessageStore> {
-    let options = driver::options(&Home::Memory, SETTINGS, sources);
-    options.vfs(std::sync::Arc::new(fs.clone())).open(DIR)
-}
-
-/// An error of a call that the file system let fail must not be called damage.
-fn typed(error: &aral_store::Error) -> Result<(), String> {
-    let wrong =
-        [ErrorKind::Corrupt, ErrorKind::UnsupportedFormat, ErrorKind::InvalidInput, ErrorKind::Closed];
-    if wrong.contains(&error.kind()) {
-        return Err(format!("a failing file system is taken for something else: {error:?}"));
-    }
-    Ok(())
 }
 
 /// Runs the workload as far as it goes.
@@ -180,35 +110,6 @@ fn run(fs: &FaultFs, suspects: &mut Suspects) -> Result<(), String> {
     Ok(())
 }
 
-/// Opens the store on a sound file system after a kill and after a cut of power, and finds one of the
-/// candidates.
-fn settle(sim: &SimFs, suspects: &Suspects) -> Result<(), String> {
-    let cut = sim.crash(&mut SplitMix::new(suspects.operation));
-    find(&sim.kill(), suspects).map_err(|wrong| format!("after a kill: {wrong}"))?;
-    find(&cut, suspects).map_err(|wrong| format!("after a cut: {wrong}"))
-}
-
-fn find(sound: &SimFs, suspects: &Suspects) -> Result<(), String> {
-    let sources = Sources::default();
-    sources.begin(1000);
-    let store = done("opening again", driver::open(&Home::Sim(sound.clone()), SETTINGS, &sources))?;
-    let report = store.recovery();
-    if !report.damaged.is_empty() {
-        return Err(format!("a false report of damage: {report:?}"));
-    }
-    let fits = |candidate: &&Oracle| check::gist(&store, candidate).is_ok();
-    let Some(is) = suspects.candidates.iter().find(fits) else {
-        let near = suspects.candidates.iter().map(|candidate| check::gist(&store, candidate));
-        return Err(format!("in none of the states that it may be in: {:?}", near.collect::<Vec<_>>()));
-    };
-    // What an opening shows is durable, even if an earlier sync of it had failed.
-    let cut = sound.crash(&mut SplitMix::new(1));
-    sound.kill();
-    drop(store);
-    let store = done("opening after one more cut", driver::open(&Home::Sim(cut), SETTINGS, &sources))?;
-    check::gist(&store, is).map_err(|wrong| format!("after one more cut: {wrong}"))
-}
-
 fn attempt(rules: Vec<Rule>) -> Result<(), String> {
     let sim = driver::fresh(simfs::Settings::default());
     let fs = FaultFs::over_sim(&sim, rules.clone());
@@ -219,32 +120,6 @@ fn attempt(rules: Vec<Rule>) -> Result<(), String> {
     outcome
         .and_then(|()| settle(&sim, &suspects))
         .and_then(|()| if fs.all_fired() { Ok(()) } else { Err("the fault did not take place".to_owned()) })
-}
-
-/// What can go wrong with a call of a kind.
-fn faults(call: Call) -> Vec<Fault> {
-    let errors = |numbers: &[i32]| numbers.iter().map(|number| Fault::Errno(*number)).collect::<Vec<_>>();
-    match call {
-        Call::Open => errors(&[EIO, EMFILE, EACCES]),
-        Call::Create | Call::CreateDir => errors(&[ENOSPC, EROFS, EMFILE]),
-        Call::Read => [errors(&[EIO, EINTR]), vec![Fault::ShortRead(1)]].concat(),
-        Call::Write => {
-            let parts =
-                vec![Fault::ShortWrite(1), Fault::PartThenErrno(7, EIO), Fault::PartThenErrno(600, EIO)];
-            [errors(&[EIO, ENOSPC, EINTR, EDQUOT]), parts].concat()
-        }
-        Call::Allocate => errors(&[ENOSPC, EFBIG, EIO]),
-        Call::Sync => vec![
-            Fault::SyncDropsPages(EIO),
-            Fault::Errno(EIO),
-            Fault::Errno(ENOSPC),
-            Fault::DoneButErrno(EIO),
-        ],
-        Call::SyncDir | Call::Rename => vec![Fault::Errno(EIO), Fault::DoneButErrno(EIO)],
-        Call::Remove | Call::RemoveDir | Call::SetLen => errors(&[EIO, EACCES]),
-        Call::Lock => vec![Fault::Errno(EIO), Fault::LockHeld],
-        Call::ReadDir | Call::Metadata | Call::Canonical | Call::Map => errors(&[EIO]),
-    }
 }
 
 fn sweep(calls: &[Call], for_ever: bool) -> usize {

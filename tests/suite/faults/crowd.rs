@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use aral_store::{MessageStore, Messages, Mutation, NewMessage};
 
-use super::{SETTINGS, open, typed};
 use crate::support::driver::{self, Home};
 use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
 use crate::support::simfs::errno::{EIO, ENOSPC};
 use crate::support::simfs::{self, SplitMix};
 use crate::support::sources::Sources;
+use crate::support::suspects::{SETTINGS, open, typed};
 
 const THREADS: usize = 4;
 

@@ -1,10 +1,11 @@
 //! A whole run of a store as bytes.
 //!
 //! Owns the reading of bytes as a simulated file system, settings and operations, so that a fuzzer's inputs
-//! and the ones that were saved mean the same.
+//! and the ones that were saved mean the same. Bytes that begin with [`FAULTY`] are a run on a failing one.
 
 use super::check::Checked;
 use super::driver::{self, Driver, Home};
+use super::faulty;
 use super::ops;
 use super::simfs::{Bytes, Choose, Maps, Order, Settings, Tear, Unwritten};
 
@@ -13,6 +14,9 @@ const HEAD: usize = 8;
 
 /// The bytes of one operation: what leaves one out leaves the others what they are.
 const OPERATION: usize = 24;
+
+/// The first byte of a run in which calls of the file system fail.
+pub(crate) const FAULTY: u8 = 0xfa;
 
 /// More operations than this take longer and show nothing new.
 const MOST_OPERATIONS: usize = 40;
@@ -29,6 +33,9 @@ fn medium(choice: &mut dyn Choose) -> Settings {
 
 /// Carries the bytes out on a store and on the oracle beside it; gives the first difference.
 pub(crate) fn run(data: &[u8]) -> Checked {
+    if let Some((&FAULTY, rest)) = data.split_first() {
+        return faulty::run(rest, OPERATION);
+    }
     let (head, program) = data.split_at(data.len().min(HEAD));
     let mut head = Bytes::new(head);
     let home = Home::Sim(driver::fresh(medium(&mut head)));

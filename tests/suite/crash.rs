@@ -11,7 +11,7 @@ use aral_store::{Edit, JsonObject, Mutation, NewAction, NewConversation, NewMess
 use crate::support::crashes::{End, Recording, Tally, record};
 use crate::support::driver::{self, DIR};
 use crate::support::ops::{self, Op, Settings, Step};
-use crate::support::simfs::{self, Order, SimFs, SplitMix, Tear, Unwritten};
+use crate::support::simfs::{self, Choose, Order, SimFs, SplitMix, Tear, Unwritten};
 
 const ALWAYS: Settings =
     Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
@@ -141,7 +141,8 @@ fn workload(number: usize) -> (SimFs, Settings, Vec<Op>) {
             };
             let ends = |op: &Op| matches!(op, Op::Kill | Op::PowerCut(_));
             let settings = ops::settings(choice);
-            let mut program: Vec<Op> = (0..25).map(|_| ops::op(choice)).filter(|op| !ends(op)).collect();
+            let length = 5 + choice.pick(20);
+            let mut program: Vec<Op> = (0..length).map(|_| ops::op(choice)).filter(|op| !ends(op)).collect();
             program.insert(0, say("c1", "so that something is written"));
             (driver::fresh(torn), settings, program)
         }
@@ -155,13 +156,13 @@ const COMPOSED: usize = 5;
 const DEFAULT_STATES: u64 = 200_000;
 
 fn way(n: u64) -> End {
-    // Most states are plain cuts; every sixth is cut again in the recovery.
-    match n % 20 {
+    // Most states are plain cuts; every seventh is cut again in the recovery.
+    match n % 40 {
         0 => End::Kill,
         1 => End::KillThenCut,
-        2..=3 => End::CutInRecovery,
-        4 => End::KillThenCutInRecovery,
-        5 => End::CutInRecoveryTwice,
+        2..=4 => End::CutInRecovery,
+        5..=6 => End::KillThenCutInRecovery,
+        7 => End::CutInRecoveryTwice,
         _ => End::PowerCut,
     }
 }
@@ -171,6 +172,11 @@ const PROGRESS: usize = 250_000;
 
 /// How often the calls of a workload are gone through before the next workload says more.
 const ROUNDS: u64 = 12;
+
+#[expect(clippy::print_stderr, reason = "a run of hours says where it is")]
+fn say_progress(total: &Tally) {
+    eprintln!("{} crash states so far, {} tried", total.distinct(), total.tried);
+}
 
 /// Samples the crash states of every other workload until there are enough.
 fn sample(first: usize) -> Tally {
@@ -199,7 +205,7 @@ fn sample(first: usize) -> Tally {
         let before = total.distinct();
         total.extend(tally);
         if before / PROGRESS < total.distinct() / PROGRESS {
-            eprintln!("{} crash states so far, {} tried", total.distinct(), total.tried);
+            say_progress(&total);
         }
         assert!(failures.lines().count() < 20, "{failures}");
     }

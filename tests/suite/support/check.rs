@@ -51,8 +51,8 @@ pub(crate) fn answer(is: &StoreResult<Vec<Receipt>>, ought: &Result<Vec<Expected
 pub(crate) fn gist(store: &MessageStore, oracle: &Oracle) -> Checked {
     same("the list", &done("a list", store.conversations(Order::Created))?, &oracle.list(Order::Created))?;
     for known in &oracle.conversations {
-        let (id, ought) = (&known.conversation.id, Some(known.conversation.clone()));
-        same("a conversation", &done("a conversation", store.conversation(id))?, &ought)?;
+        let is = done("a conversation", store.conversation(&known.conversation.id))?;
+        same("a conversation", &is.as_ref(), &Some(&known.conversation))?;
     }
     let stats = done("stats", store.stats())?;
     same("the last event and the damage", &(stats.last_seq, stats.damaged), &(oracle.last_seq, 0))

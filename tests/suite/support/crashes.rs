@@ -209,7 +209,7 @@ impl Recording {
         check::gist(&store, ought)?;
         files::whole(image, Path::new(DIR))?;
         same("files outside of the store", &image.paths_outside(DIR), &Vec::new())?;
-        if nth % 4 != 0 {
+        if nth % 8 != 0 {
             image.kill();
             return Ok(());
         }
@@ -218,7 +218,7 @@ impl Recording {
             check::keys(&store, ought)?;
         }
         self.snapshot(image, &store)?;
-        self.goes_on(image, store, ought.last_seq, nth % 8 == 0)
+        self.goes_on(image, store, ought.last_seq, nth % 16 == 0)
     }
 
     /// The JSON files are those of the state that the checkpoint names.

@@ -5,7 +5,7 @@
 //! writer wrote (a copy has another inode), it vouches for the last group of the log and for the newest
 //! segment, which nothing in the log itself can.
 
-use super::bytes::Fields;
+use super::bytes::{Fields, all_zero};
 use super::segment::StoreId;
 
 const SLOT: usize = 64;
@@ -65,6 +65,12 @@ impl Control {
     pub(crate) fn newest(bytes: &[u8]) -> Option<Self> {
         let slots = bytes.chunks_exact(SLOT).take(2).filter_map(Self::decode);
         slots.max_by_key(|slot| slot.counter)
+    }
+
+    /// Whether there is a statement in the file's bytes that is not intact.
+    pub(crate) fn has_a_bad_slot(bytes: &[u8]) -> bool {
+        let is_bad = |slot: &[u8]| !all_zero(slot) && Self::decode(slot).is_none();
+        bytes.len() != CONTROL_LEN || bytes.chunks(SLOT).any(is_bad)
     }
 
     fn decode(slot: &[u8]) -> Option<Self> {

@@ -94,6 +94,22 @@ impl FrameSpace {
         hasher.finalize()
     }
 
+    /// The space in which 32 bytes would be a header at an offset of a segment: CRC-32 can be run backwards,
+    /// so a header's checksum gives away the salt that it was made with. Proves nothing by itself: whatever
+    /// the bytes, there is one such space; what shows that it is the right one is the payload's checksum.
+    pub(crate) fn solved(segment: u64, offset: u64, bytes: &[u8]) -> Option<Self> {
+        let (&crc, body) = bytes.get(..FRAME_ALIGN)?.split_first_chunk::<4>()?;
+        let place = segment.to_le_bytes().into_iter().chain(offset.to_le_bytes());
+        let behind_the_salt = place.chain(body.iter().copied()).collect::<Vec<u8>>();
+        let mut register = !u32::from_le_bytes(crc);
+        for byte in behind_the_salt.into_iter().rev() {
+            register = carry_back(register) ^ u32::from(byte);
+        }
+        // Four bytes act on the register as if they had been in it from the start.
+        let salt = !(0..4).fold(register, |register, _| carry_back(register));
+        (salt != 0).then_some(Self { salt, segment })
+    }
+
     /// The 32 bytes of a header at an offset, and the checksum in them.
     pub(crate) fn encode(self, offset: u64, header: &FrameHeader) -> ([u8; FRAME_ALIGN], u32) {
         let mut bytes = [0; FRAME_ALIGN];
@@ -125,6 +141,14 @@ impl FrameSpace {
         }
         parse(body).map_or(HeaderCheck::Invalid, |header| HeaderCheck::Valid(header, crc))
     }
+}
+
+/// Undoes eight steps of the checksum's shift register.
+fn carry_back(mut register: u32) -> u32 {
+    for _ in 0..8 {
+        register = if register >> 31 == 1 { (register ^ 0xedb8_8320) << 1 | 1 } else { register << 1 };
+    }
+    register
 }
 
 fn parse(body: &[u8]) -> Option<FrameHeader> {
@@ -175,6 +199,14 @@ mod tests {
         assert_eq!(FrameSpace { salt: 1, ..SPACE }.decode(4096, &bytes), HeaderCheck::Invalid);
         assert_eq!(SPACE.decode(4096, &[0; 32]), HeaderCheck::Empty);
         assert_eq!(SPACE.decode(4096, &bytes[..31]), HeaderCheck::Invalid);
+    }
+
+    #[test]
+    fn a_header_gives_away_its_salt() {
+        for (offset, space) in [(4096, SPACE), (1 << 33, FrameSpace { salt: 1, segment: u64::MAX })] {
+            let (bytes, _) = space.encode(offset, &header());
+            assert_eq!(FrameSpace::solved(space.segment, offset, &bytes), Some(space));
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(crate) mod inventory;
 
 pub(crate) mod recovery;
 
+pub(crate) mod salvage;
+
 mod active;
 
 mod commit;

@@ -45,7 +45,7 @@ pub(crate) struct Walk {
 }
 
 /// The frame at an offset, or why there is none.
-fn frame_at(bytes: &[u8], space: FrameSpace, offset: usize) -> Result<(Frame<'_>, u32), End> {
+pub(super) fn frame_at(bytes: &[u8], space: FrameSpace, offset: usize) -> Result<(Frame<'_>, u32), End> {
     let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) else { return Err(End::Unwritten) };
     let Some(header_bytes) = rest.get(..FRAME_ALIGN) else {
         return Err(if all_zero(rest) {

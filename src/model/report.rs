@@ -114,6 +114,55 @@ impl VerifyReport {
     }
 }
 
+/// What a repair saved, and what it could not.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct RepairReport {
+    /// How many conversations the new store has.
+    pub conversations: u64,
+    /// Their messages.
+    pub messages: u64,
+    /// Their actions.
+    pub actions: u64,
+    /// How many events of the log were carried out again.
+    pub events: u64,
+    /// What is not in the new store, or not as it was. Empty after the repair of a sound store.
+    pub lost: Vec<Loss>,
+    /// The torn tail of a log whose writer died, if it had one. It is no loss: nothing in it had been
+    /// acknowledged as durable.
+    pub torn: Option<TornTail>,
+    /// What was put right, or is in order but worth knowing.
+    pub notes: Vec<String>,
+    /// Copies, in the new store, of conversations' files that could not be read.
+    pub quarantined: Vec<PathBuf>,
+}
+
+impl RepairReport {
+    /// Whether everything was saved.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.lost.is_empty()
+    }
+}
+
+/// Something that a repair could not save.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Loss {
+    /// The damaged file, or where the missing one should be.
+    pub path: PathBuf,
+    /// The byte at which the damage begins, where there is one.
+    pub offset: Option<u64>,
+    /// The conversation that it concerns; none if it may concern any.
+    pub conversation_id: Option<String>,
+    /// The first of the events that are lost; none if what is lost is no event of the log.
+    pub first_seq: Option<Seq>,
+    /// The last of them; none if nobody can say how many there were, if any.
+    pub last_seq: Option<Seq>,
+    /// What is lost, and why.
+    pub reason: String,
+}
+
 /// What an export wrote.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]

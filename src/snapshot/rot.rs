@@ -10,6 +10,19 @@ const POLYNOMIAL: u32 = 0xedb8_8320;
 /// The byte in which `bytes` differ in exactly one bit from what had the checksum `crc`; `None` if they
 /// differ in more, or not at all.
 pub(crate) fn flipped_byte(bytes: &[u8], crc: u32) -> Option<usize> {
+    flipped_bit(bytes, crc).map(|(at, _)| at)
+}
+
+/// The bytes with the one bit turned back in which they differ from what had the checksum `crc`.
+pub(crate) fn turned_back(bytes: &[u8], crc: u32) -> Option<Vec<u8>> {
+    let (at, mask) = flipped_bit(bytes, crc)?;
+    let mut whole = bytes.to_vec();
+    *whole.get_mut(at)? ^= mask;
+    (crc32fast::hash(&whole) == crc).then_some(whole)
+}
+
+/// The byte and, in it, the bit in which `bytes` differ.
+fn flipped_bit(bytes: &[u8], crc: u32) -> Option<(usize, u8)> {
     let syndrome = crc32fast::hash(bytes) ^ crc;
     if syndrome == 0 {
         return None;
@@ -21,8 +34,8 @@ pub(crate) fn flipped_byte(bytes: &[u8], crc: u32) -> Option<usize> {
         *value = carry(1 << bit);
     }
     for at in (0..bytes.len()).rev() {
-        if of_bit.contains(&syndrome) {
-            return Some(at);
+        if let Some(bit) = of_bit.iter().position(|value| *value == syndrome) {
+            return Some((at, 1 << bit));
         }
         for value in &mut of_bit {
             *value = carry(*value);
@@ -53,6 +66,7 @@ mod tests {
                 let mut damaged = original.clone();
                 damaged[at] ^= 1 << bit;
                 assert_eq!(flipped_byte(&damaged, crc), Some(at));
+                assert_eq!(turned_back(&damaged, crc).as_ref(), Some(&original));
                 damaged[17] ^= 0x81;
                 assert_eq!(flipped_byte(&damaged, crc), None);
             }

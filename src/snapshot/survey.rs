@@ -184,6 +184,13 @@ impl Work<'_> {
                     return;
                 }
                 let row = Row::read(entry.file_name, &bytes, print, entry.is_listed);
+                // A file without an id counts as the conversation that it was.
+                if row.state == FileState::Intact && row.id != entry.id && row.id != stem(entry.file_name) {
+                    // The entry stays, so that the file counts again should its owner put it back.
+                    let reason = format!("the file holds another conversation, {:?}", row.id);
+                    self.keep_damaged(entry, path, None, &reason);
+                    return;
+                }
                 if row.state == FileState::Intact {
                     self.report.changed.push(path.to_owned());
                 }

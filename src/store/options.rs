@@ -11,7 +11,7 @@ use super::clock::{Clock, IdSource, IdVersion, SystemClock};
 use super::file;
 use super::handle::MessageStore;
 use crate::error::Result;
-use crate::model::VerifyReport;
+use crate::model::{RepairReport, VerifyReport};
 use crate::vfs::{OsVfs, Vfs};
 
 /// When an accepted mutation is synced to the device.
@@ -162,6 +162,40 @@ impl Options {
     /// `NotFound` if there is no directory; I/O errors on directories. Damage is in the report.
     pub fn verify(self, dir: impl AsRef<Path>) -> Result<VerifyReport> {
         file::verify_dir(dir.as_ref(), &self)
+    }
+
+    /// Saves what can be saved of the store in `from` into a new store in `to`, and says what could not.
+    ///
+    /// Everything that a checksum proves is taken over: files, checkpoints, and every event of the log, also
+    /// behind damage. One flipped bit of a file or a checkpoint is turned back where its checksum tells which
+    /// one it is. An event whose predecessors are lost is carried out as far as that makes sense: a message
+    /// goes into its conversation even if nothing else of that is left. Events are numbered anew where some
+    /// are lost. The repair of a sound store gives an equal one.
+    ///
+    /// Nothing is written to `from`. `to` must not exist, or be empty; while the repair runs, the new store is
+    /// in a directory beside it whose name ends in `.partial`, which a repair that is stopped leaves behind.
+    /// When this returns, the new store is complete, durable and closed.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no directory; `InvalidInput` if something is in the way at `to`; `Locked` if
+    /// `from` is open for writing, in this process or another; `UnsupportedFormat` for a newer format;
+    /// `ReadOnly`, `NoSpace` and `Io` as the system says of `to`. Damage is in the report.
+    ///
+    /// ```
+    /// # let home = tempfile::tempdir().unwrap();
+    /// # let (dir, new) = (home.path().join("data"), home.path().join("repaired"));
+    /// use aral_store::MessageStore;
+    /// let store = MessageStore::open(&dir)?;
+    /// drop(store.add_message("c1", "kept")?);
+    /// store.close()?;
+    /// let report = MessageStore::options().repair(&dir, &new)?;
+    /// assert!(report.is_complete());
+    /// assert_eq!(MessageStore::open(&new)?.messages("c1", aral_store::Messages::all())?.len(), 1);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn repair(self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<RepairReport> {
+        file::repair(from.as_ref(), to.as_ref(), self)
     }
 
     /// Makes an empty store in memory, with these options' clock and ids.

@@ -18,6 +18,7 @@ mod foreign;
 mod golden;
 mod model;
 mod regressions;
+mod repair;
 mod rot;
 mod saved_inputs;
 mod simfs_laws;

@@ -70,6 +70,11 @@ pub(crate) enum Command {
     /// Read every byte, check every checksum, and print what is wrong
     #[command(after_help = "Example: aral-store verify || echo damaged")]
     Verify,
+    /// Save what can be saved of a damaged store into a new one, and print what is lost
+    #[command(
+        after_help = "The damaged store stays as it is.\n\nExample: aral-store -d ./data repair --to ./repaired"
+    )]
+    Repair(RepairArgs),
     /// Write conversations out for other programs; all of them unless some are named
     #[command(after_help = "Example: aral-store export --to jsonl -o all.jsonl\n         \
                             aral-store export c1 c2 --to aral -o ./for-python")]
@@ -188,6 +193,16 @@ pub(crate) struct ShowArgs {
     /// Show only the last N messages
     #[arg(short, value_name = "N")]
     pub(crate) number: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RepairArgs {
+    /// The damaged store; what -d says if not given
+    #[arg(value_name = "DIR")]
+    pub(crate) from: Option<PathBuf>,
+    /// The new store: a directory that does not exist or is empty
+    #[arg(long, value_name = "NEW")]
+    pub(crate) to: PathBuf,
 }
 
 /// What to export to.

@@ -23,6 +23,8 @@ mod show;
 
 mod upkeep;
 
+mod repair;
+
 mod export;
 
 mod import;
@@ -62,6 +64,7 @@ fn run(cli: Cli) -> Exit {
         Command::Compact => upkeep::compact(&dir, form),
         Command::Stats => upkeep::stats(&dir, form),
         Command::Verify => upkeep::verify(&dir, form),
+        Command::Repair(args) => repair::run(args.from.as_deref().unwrap_or(&dir), form, &args.to),
         Command::Export(args) => export::run(&dir, &args),
         Command::Import(args) => import::run(&dir, form, &args),
     };

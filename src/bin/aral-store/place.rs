@@ -41,7 +41,7 @@ pub(crate) fn for_change(dir: &Path) -> Result<MessageStore, Failure> {
     for_writing(dir)
 }
 
-fn must_exist(dir: &Path) -> Result<(), Failure> {
+pub(crate) fn must_exist(dir: &Path) -> Result<(), Failure> {
     must_not_be_a_file(dir)?;
     match dir.try_exists() {
         Ok(true) => Ok(()),

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use aral_store::{DamagedFile, Error, ErrorKind, TornTail, VerifyReport};
+use aral_store::{DamagedFile, ErrorKind, MessageStore, TornTail, VerifyReport};
 use serde_json::{Map, Value};
 
 use crate::exit::{Exit, Failure};
@@ -12,9 +12,9 @@ use crate::output::{Form, Out, note, one_line, print, to_u64};
 use crate::place;
 
 /// Named values in the order in which they are printed.
-type Fields = Vec<(&'static str, Value)>;
+pub(crate) type Fields = Vec<(&'static str, Value)>;
 
-fn json(fields: Fields) -> String {
+pub(crate) fn json(fields: Fields) -> String {
     let object: Map<String, Value> =
         fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Value::Object(object).to_string()
@@ -89,11 +89,13 @@ pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
 }
 
 pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {
-    let report = match place::quietly_for_reading(dir).and_then(|store| Ok(store.verify()?)) {
-        Ok(report) => report,
-        // A store that is too damaged to open is what this command is there to tell.
-        Err(Failure::Store(error)) if error.kind() == ErrorKind::Corrupt => {
-            return unopenable(dir, form, &error);
+    let (report, refusal) = match place::quietly_for_reading(dir) {
+        Ok(store) => (store.verify()?, None),
+        // A store that cannot be opened is what this command is there to tell about.
+        Err(Failure::Store(error))
+            if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::UnsupportedFormat) =>
+        {
+            (MessageStore::options().verify(dir)?, Some(error))
         }
         Err(failure) => return Err(failure),
     };
@@ -101,25 +103,11 @@ pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {
     findings(&report, form, &mut out)?;
     summary(&report, form, &mut out)?;
     out.finish()?;
-    Ok(if report.is_sound() { Exit::Done } else { Exit::Corrupt })
-}
-
-fn unopenable(dir: &Path, form: Form, error: &Error) -> Result<Exit, Failure> {
-    let (path, offset) = error.place().map_or((dir, None), |place| (place.path.as_path(), place.offset));
-    let mut out = Out::new();
-    match form {
-        Form::Json => out.line(&json(vec![
-            ("type", "damaged".into()),
-            ("path", path.to_string_lossy().into()),
-            ("offset", offset.into()),
-            ("conversation_id", Value::Null),
-            ("reason", error.message().into()),
-        ]))?,
-        Form::Plain | Form::Table => out.line(&one_line(&format!("damaged: {error}")))?,
-    }
-    out.finish()?;
-    crate::output::error("the store cannot be opened; nothing behind the damage was checked");
-    Ok(Exit::Corrupt)
+    let Some(error) = refusal else {
+        return Ok(if report.is_sound() { Exit::Done } else { Exit::Corrupt });
+    };
+    crate::output::error(&format!("the store cannot be opened: {error}"));
+    Ok(Exit::of(error.kind()))
 }
 
 fn findings(report: &VerifyReport, form: Form, out: &mut Out) -> Result<(), Failure> {
@@ -129,7 +117,17 @@ fn findings(report: &VerifyReport, form: Form, out: &mut Out) -> Result<(), Fail
             Form::Plain | Form::Table => one_line(&place::damage(file)),
         })?;
     }
-    if let Some(torn) = &report.torn {
+    remarks(report.torn.as_ref(), &report.notes, form, out)
+}
+
+/// Prints what is no damage: a torn tail, and what is worth knowing.
+pub(crate) fn remarks(
+    torn: Option<&TornTail>,
+    notes: &[String],
+    form: Form,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    if let Some(torn) = torn {
         out.line(&match form {
             Form::Json => torn_json(torn),
             Form::Plain | Form::Table => one_line(&format!(
@@ -139,7 +137,7 @@ fn findings(report: &VerifyReport, form: Form, out: &mut Out) -> Result<(), Fail
             )),
         })?;
     }
-    for text in &report.notes {
+    for text in notes {
         out.line(&match form {
             Form::Json => json(vec![("type", "note".into()), ("text", text.as_str().into())]),
             Form::Plain | Form::Table => one_line(&format!("note: {text}")),

@@ -3,7 +3,7 @@
 //! Owns the order of the sections and the sorting of their tables. Reading them is the module above.
 
 use super::{
-    CheckpointHead, END, Entry, FileState, HEADER_LEN, KEY_LEN, KeyEntry, MAGIC, TRAILER_LEN, hash,
+    Checkpoint, CheckpointHead, Entry, FileState, HEADER_LEN, KEY_LEN, KeyEntry, MAGIC, TRAILER_LEN, hash,
     zone_micros,
 };
 use crate::codec::bytes::to_u64;
@@ -103,10 +103,7 @@ impl CheckpointBuilder {
         }
         out.extend(self.keys.into_iter().flat_map(|(_, record)| record));
         out.extend(self.heap);
-        let crc = crc32fast::hash(&out);
-        out.extend(crc.to_le_bytes());
-        out.extend(END);
-        out
+        Checkpoint::with_trailer(out)
     }
 }
 

@@ -193,6 +193,25 @@ impl Checkpoint {
         Ok(Self { bytes, head, entries, keys, heap_start })
     }
 
+    /// What a checkpoint's header says, if that much of it is whole. The header has a checksum of its own.
+    pub(crate) fn head_alone(bytes: &[u8]) -> Option<CheckpointHead> {
+        parse_head(bytes).ok().map(|(head, _)| head)
+    }
+
+    /// What the checksum of the whole covers, and that checksum.
+    pub(crate) fn checked_part(bytes: &[u8]) -> Option<(&[u8], u32)> {
+        let (body, trailer) = bytes.split_at_checked(bytes.len().checked_sub(TRAILER_LEN)?)?;
+        Some((body, Fields(trailer).u32()?))
+    }
+
+    /// The whole of a checkpoint from the part that its checksum covers.
+    pub(crate) fn with_trailer(mut body: Vec<u8>) -> Vec<u8> {
+        let crc = crc32fast::hash(&body);
+        body.extend(crc.to_le_bytes());
+        body.extend(END);
+        body
+    }
+
     pub(crate) fn head(&self) -> &CheckpointHead {
         &self.head
     }

@@ -66,10 +66,15 @@ impl Engine {
         self.check_open()?;
         let ready = |mutation| prepare(mutation, &*self.options.clock, &*self.options.ids);
         let batch = batch.into_iter().map(ready).collect::<Result<Vec<_>>>()?;
-        let payload = encode_ready(&batch)?;
+        self.append_prepared(&batch)
+    }
+
+    /// Carries a batch out in which nothing is left open.
+    pub(super) fn append_prepared(&self, batch: &[Prepared]) -> Result<Vec<Receipt>> {
+        let payload = encode_ready(batch)?;
         loop {
-            let sights = self.look(&batch)?;
-            if let Tried::Done(receipts) = self.try_append(&batch, payload.as_deref(), &sights)? {
+            let sights = self.look(batch)?;
+            if let Tried::Done(receipts) = self.try_append(batch, payload.as_deref(), &sights)? {
                 self.wake_compaction();
                 return Ok(receipts);
             }

@@ -20,6 +20,8 @@ mod viewer;
 
 mod verify;
 
+mod repair;
+
 mod export;
 
 use std::io;
@@ -36,6 +38,7 @@ use crate::vfs::{FileKind, Vfs};
 
 pub(crate) use engine::Engine;
 pub(crate) use export::Export;
+pub(crate) use repair::repair;
 
 /// Opens the store in a directory.
 pub(crate) fn open(dir: &Path, options: Options) -> Result<Arc<dyn Backend>> {

@@ -3,23 +3,28 @@
 //! Owns the reading of every byte: checkpoint, segments, every conversation's file, the list of them. Goes
 //! on behind damage, so that one bad file does not hide the next.
 
+use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::library::Library;
 use super::open::{newest_checkpoint, read_checkpoint, torn_tail};
 use crate::codec::bytes::to_u64;
-use crate::codec::checkpoint::{Checkpoint, FileState};
+use crate::codec::checkpoint::{Checkpoint, CheckpointHead, FileState, Fingerprint};
+use crate::codec::control::Control;
 use crate::codec::document::scan_document;
 use crate::codec::index_file::read_index;
 use crate::codec::payload::{BadPayload, for_each_event};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::inventory::{self, Inventory};
+use crate::log::inventory::{self, CONTROL, Inventory};
 use crate::log::recovery;
+use crate::log::salvage::{Known, salvage};
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
-use crate::model::{DamagedFile, Event, Seq, Stats, VerifyReport};
+use crate::model::{DamagedFile, Event, Seq, Stats, TornTail, VerifyReport};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::load::{is_same, not_as_recorded};
+use crate::snapshot::names::{ENDING, stem};
 use crate::vfs::Vfs;
 
 /// Reads everything and says what is wrong.
@@ -51,15 +56,67 @@ impl Check<'_> {
         });
     }
 
-    /// Errors of bytes go into the report, those of the system to the caller.
-    fn unless_damaged<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
+    /// An error goes into the report, once: also one of the system, which must not hide what lies behind it.
+    fn unless_damaged<T>(&mut self, result: Result<T>) -> Option<T> {
         match result {
-            Ok(value) => Ok(Some(value)),
-            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::UnsupportedFormat) => {
-                self.damaged(&error, None);
-                Ok(None)
+            Ok(value) => Some(value),
+            Err(error) => {
+                let (place, reason) = (error.place(), error.message());
+                let is_told = self.report.damaged.iter().any(|told| {
+                    place.is_some_and(|place| place.path == told.path && place.offset == told.offset)
+                        && (told.reason == reason || place.is_some_and(|place| place.offset.is_some()))
+                });
+                if !is_told {
+                    self.damaged(&error, None);
+                }
+                None
             }
-            Err(error) => Err(error),
+        }
+    }
+
+    /// A file's bytes and how it looks; none if it is not there or cannot be read, which is told then.
+    fn read(&mut self, path: &Path, conversation_id: Option<&str>) -> Option<(Vec<u8>, Fingerprint)> {
+        let read = layout::read_file(self.vfs, path);
+        read.unwrap_or_else(|error| {
+            self.damaged(&error, conversation_id);
+            None
+        })
+    }
+
+    /// Goes over a log that cannot be replayed as far as each segment can be read, to tell all that is wrong.
+    fn segment_by_segment(&mut self, inventory: &Inventory, log: &Path, known: Known) {
+        let mut events = 0;
+        let mut bad = Vec::new();
+        let mut take = |path: &Path, frame: &Frame<'_>| {
+            events += u64::from(frame.header.events);
+            bad.extend(read_frame(path, frame).err());
+            Ok(())
+        };
+        let salvaged = salvage(self.vfs, inventory, log, known, &mut take);
+        self.report.events = events;
+        for error in bad {
+            self.unless_damaged::<()>(Err(error));
+        }
+        let Some(salvaged) = self.unless_damaged(salvaged) else { return };
+        for fault in salvaged.faults {
+            self.unless_damaged::<()>(Err(fault.error));
+        }
+        self.report.torn = salvaged.torn.map(|(path, offset, beyond)| TornTail {
+            path,
+            offset,
+            bytes: beyond.written_end - offset,
+            discarded_events: beyond.events,
+            quarantine: None,
+        });
+    }
+
+    /// The writer's hint: the store opens without it, so damage to it is only worth knowing.
+    fn control(&mut self, path: &Path) {
+        let Some((bytes, print)) = self.read(path, None) else { return };
+        self.report.files += 1;
+        self.report.bytes += print.len;
+        if Control::has_a_bad_slot(&bytes) {
+            self.report.notes.push(format!("a hint of the writer's cannot be read, in {}", path.display()));
         }
     }
 
@@ -73,17 +130,16 @@ impl Check<'_> {
         for (_, path) in &inventory.checkpoints {
             let checked = read_checkpoint(self.vfs, path);
             self.count(path)?;
-            self.unless_damaged(checked)?;
+            self.unless_damaged(checked);
         }
+        for (_, _, path) in &inventory.segments {
+            self.count(path)?;
+        }
+        self.control(&log.join(CONTROL));
         let newest = newest_checkpoint(self.vfs, &inventory, &log);
-        let Some(checkpoint) = newest.ok().flatten() else {
+        let Some(checkpoint) = self.unless_damaged(newest).flatten() else {
             if !inventory.segments.is_empty() {
-                let error = Error::corrupt(
-                    &log,
-                    0,
-                    "no checkpoint can be read, so nothing says where the log begins",
-                );
-                self.damaged(&error, None);
+                self.segment_by_segment(&inventory, &log, Known::default());
             }
             return Ok(None);
         };
@@ -96,15 +152,19 @@ impl Check<'_> {
         let mut events = 0;
         let mut visit = |segment: &Arc<Segment>, frame: &Frame<'_>| {
             events += u64::from(frame.header.events);
-            read_frame(segment, frame).map(|_| ())
+            read_frame(&segment.path, frame).map(|_| ())
         };
         let replayed = recovery::replay(self.vfs, &inventory, head, control.as_ref(), &mut visit);
         self.report.events = events;
-        for (_, _, path) in &inventory.segments {
-            self.count(path)?;
-        }
-        if let Some(replayed) = self.unless_damaged(replayed)? {
+        if let Some(replayed) = self.unless_damaged(replayed) {
             self.report.torn = replayed.last.as_ref().and_then(|last| torn_tail(last, None));
+        } else {
+            let known = Known {
+                store_id: Some(head.store_id),
+                first_segment: head.first_segment,
+                next_seq: Some(head.covered_seq + 1),
+            };
+            self.segment_by_segment(&inventory, &log, known);
         }
         if inventory.checkpoints.len() > 1 {
             self.report.notes.push("a compaction is being published, or was interrupted".to_owned());
@@ -112,7 +172,7 @@ impl Check<'_> {
         Ok(Some(checkpoint))
     }
 
-    fn count(&mut self, path: &std::path::Path) -> Result<()> {
+    fn count(&mut self, path: &Path) -> Result<()> {
         if let Some(metadata) = layout::probe(self.vfs, path)? {
             self.report.files += 1;
             self.report.bytes += metadata.len;
@@ -138,7 +198,14 @@ impl Check<'_> {
             self.report.conversations += 1;
             let mut wrong = Some(Error::corrupt(&path, 0, "the conversation's file is missing"));
             for place in [&path, &self.layout.staged(epoch, ordinal)] {
-                let Some((bytes, print)) = layout::read_file(self.vfs, place)? else { continue };
+                let (bytes, print) = match layout::read_file(self.vfs, place) {
+                    Ok(Some(read)) => read,
+                    Ok(None) => continue,
+                    Err(error) => {
+                        wrong = Some(error);
+                        continue;
+                    }
+                };
                 self.report.files += 1;
                 self.report.bytes += print.len;
                 if !is_same(&print, &entry.file) {
@@ -152,52 +219,66 @@ impl Check<'_> {
                 self.damaged(&error, Some(entry.id));
             }
         }
-        let recorded = checkpoint.head().index_file;
+        self.list_of_conversations(checkpoint.head())?;
+        self.unlisted(checkpoint)
+    }
+
+    fn list_of_conversations(&mut self, head: &CheckpointHead) -> Result<()> {
         let path = self.layout.index_file();
-        let found = layout::read_file(self.vfs, &path)?;
-        match (found, recorded) {
-            (Some((bytes, print)), Some(recorded)) if !is_same(&print, &recorded) => {
-                self.count(&path)?;
-                let staged = layout::probe(self.vfs, &self.layout.staged_index(epoch))?;
-                if staged.is_none() {
-                    self.damaged(&not_as_recorded(&bytes, &recorded, &path), None);
-                }
-            }
-            (Some(_), _) => self.count(&path)?,
-            (None, Some(_)) => {
+        let is_there = layout::probe(self.vfs, &path)?.is_some();
+        let Some((bytes, print)) = self.read(&path, None) else {
+            if head.index_file.is_some() && !is_there {
                 self.damaged(&Error::corrupt(&path, 0, "the list of conversations is missing"), None);
             }
-            (None, None) => {}
+            return Ok(());
+        };
+        self.report.files += 1;
+        self.report.bytes += print.len;
+        let is_staged = layout::probe(self.vfs, &self.layout.staged_index(head.epoch))?.is_some();
+        match head.index_file {
+            Some(recorded) if is_same(&print, &recorded) => {}
+            Some(recorded) if !is_staged => self.damaged(&not_as_recorded(&bytes, &recorded, &path), None),
+            _ => {
+                if let Err(bad) = read_index(&bytes) {
+                    self.damaged(&Error::corrupt(&path, bad.offset, bad.reason), None);
+                }
+            }
         }
         Ok(())
     }
 
+    /// Checks the files that the checkpoint does not name; the next opening takes them in.
+    fn unlisted(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let known: HashSet<&str> = checkpoint.entries().map(|entry| entry.file_name).collect();
+        self.files_but(Some(&known))
+    }
+
     /// Checks a directory that has no checkpoint: one that the original wrote.
     fn unmanaged(&mut self) -> Result<()> {
-        let path = self.layout.index_file();
-        if let Some((bytes, print)) = layout::read_file(self.vfs, &path)? {
-            self.report.files += 1;
-            self.report.bytes += print.len;
-            if let Err(bad) = read_index(&bytes) {
-                self.damaged(&Error::corrupt(&path, bad.offset, bad.reason), None);
-            }
-        }
+        self.list_of_conversations(&CheckpointHead::default())?;
+        self.files_but(None)
+    }
+
+    /// Checks every conversation's file but those that a checkpoint knows, if there is one.
+    fn files_but(&mut self, known: Option<&HashSet<&str>>) -> Result<()> {
         let dir = self.layout.conversations();
         if layout::probe(self.vfs, &dir)?.is_none() {
             return Ok(());
         }
         for entry in self.vfs.read_dir(&dir).map_err(|e| Error::io("list", &dir, e))? {
-            let path = dir.join(&entry.name);
-            if !entry.name.ends_with(crate::snapshot::names::ENDING) {
+            if !entry.name.ends_with(ENDING) || known.is_some_and(|known| known.contains(&*entry.name)) {
                 continue;
             }
-            let Some((bytes, print)) = layout::read_file(self.vfs, &path)? else { continue };
+            let path = dir.join(&entry.name);
+            let Some((bytes, print)) = self.read(&path, Some(stem(&entry.name))) else { continue };
             self.report.files += 1;
             self.report.bytes += print.len;
             self.report.conversations += 1;
             if let Err(bad) = scan_document(&bytes) {
                 let error = Error::corrupt(&path, bad.offset, bad.reason);
-                self.damaged(&error, Some(crate::snapshot::names::stem(&entry.name)));
+                self.damaged(&error, Some(stem(&entry.name)));
+            } else if known.is_some() {
+                self.report.notes.push(format!("no checkpoint knows of {}", path.display()));
             }
         }
         Ok(())
@@ -205,14 +286,14 @@ impl Check<'_> {
 }
 
 /// The events of a frame.
-fn read_frame(segment: &Segment, frame: &Frame<'_>) -> Result<Vec<Event>> {
+fn read_frame(path: &Path, frame: &Frame<'_>) -> Result<Vec<Event>> {
     let mut events = Vec::new();
     if frame.header.events > 0 {
         let read = for_each_event::<BadPayload>(frame.payload, frame.header.events, |view, _| {
             events.push(view.to_event()?);
             Ok(())
         });
-        read.map_err(|bad| Error::corrupt(&segment.path, frame.offset, bad.0))?;
+        read.map_err(|bad| Error::corrupt(path, frame.offset, bad.0))?;
     }
     Ok(events)
 }
@@ -232,7 +313,7 @@ pub(crate) fn events(library: &Library, from: Seq) -> Result<Vec<(Seq, Vec<Event
         let first = frame.header.first_seq;
         let end = first + u64::from(frame.header.events);
         if end > from && end <= last {
-            batches.push((first, read_frame(segment, frame)?));
+            batches.push((first, read_frame(&segment.path, frame)?));
         }
         Ok(())
     };

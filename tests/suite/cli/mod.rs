@@ -8,6 +8,7 @@ mod append;
 mod commands;
 mod failures;
 mod names;
+mod repair;
 mod transfer;
 
 use std::fs;

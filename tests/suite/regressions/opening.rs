@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use aral_store::Order;
+use aral_store::{ErrorKind, Order};
 
 use super::{add, added, compacted, files_with, fresh, inside, on, open, texts};
 use crate::support::driver::DIR;
@@ -147,4 +147,28 @@ fn a_file_named_otherwise_is_one_conversation() {
     assert_eq!(files_with(&sim, "/conversations/").len(), 2);
     assert!(store.verify().unwrap().is_sound());
     assert!(on(sim).verify(DIR).unwrap().is_sound());
+}
+
+/// Two conversations whose files had changed places were each taken in with the other's messages, as edits
+/// from outside, and the next compaction made it final. A file that names another conversation is no edit: it
+/// is left as it is, and its owner can put it back.
+#[test]
+fn files_that_have_changed_places_are_not_each_others_conversations() {
+    let sim = fresh();
+    let store = open(on(sim.clone()));
+    add(&store, "c1", 0..1);
+    add(&store, "c2", 5..9);
+    store.compact().unwrap();
+    store.close().unwrap();
+    let files = ["conversations/c1.json", "conversations/c2.json"].map(inside);
+    sim.exchange(&files[0], &files[1]);
+    let store = open(on(sim.clone()));
+    assert_eq!(damaged(&store), files);
+    assert!(store.recovery().changed.is_empty());
+    assert_eq!(store.conversation("c1").unwrap_err().kind(), ErrorKind::Corrupt);
+    store.close().unwrap();
+    sim.exchange(&files[0], &files[1]);
+    let store = open(on(sim));
+    assert!(damaged(&store).is_empty());
+    assert_eq!((texts(&store, "c1"), texts(&store, "c2")), (added(0..1), added(5..9)));
 }

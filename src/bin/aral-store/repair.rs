@@ -1,0 +1,86 @@
+//! The command that saves what can be saved of a damaged store.
+//!
+//! Owns the words and the fields in which a repair's losses are printed.
+
+use std::path::Path;
+
+use aral_store::{Loss, MessageStore, RepairReport};
+
+use crate::exit::{Exit, Failure};
+use crate::output::{Form, Out, count, one_line, to_u64};
+use crate::place;
+use crate::upkeep::{json, remarks};
+
+pub(crate) fn run(dir: &Path, form: Form, to: &Path) -> Result<Exit, Failure> {
+    place::must_exist(dir)?;
+    let report = MessageStore::options().repair(dir, to)?;
+    let mut out = Out::new();
+    for loss in &report.lost {
+        out.line(&match form {
+            Form::Json => loss_json(loss),
+            Form::Plain | Form::Table => one_line(&loss_in_words(loss)),
+        })?;
+    }
+    remarks(report.torn.as_ref(), &report.notes, form, &mut out)?;
+    for path in &report.quarantined {
+        out.line(&match form {
+            Form::Json => json(vec![("type", "quarantined".into()), ("path", path.to_string_lossy().into())]),
+            Form::Plain | Form::Table => one_line(&format!("copied as it is: {}", path.display())),
+        })?;
+    }
+    out.line(&summary(&report, form))?;
+    out.finish()?;
+    Ok(if report.is_complete() { Exit::Done } else { Exit::Corrupt })
+}
+
+fn loss_json(loss: &Loss) -> String {
+    json(vec![
+        ("type", "lost".into()),
+        ("path", loss.path.to_string_lossy().into()),
+        ("offset", loss.offset.into()),
+        ("conversation_id", loss.conversation_id.as_deref().into()),
+        ("first_seq", loss.first_seq.into()),
+        ("last_seq", loss.last_seq.into()),
+        ("reason", loss.reason.as_str().into()),
+    ])
+}
+
+fn loss_in_words(loss: &Loss) -> String {
+    let events = match (loss.first_seq, loss.last_seq) {
+        (None, _) => String::new(),
+        (Some(first), None) => format!(" whatever came from event {first} on:"),
+        (Some(first), Some(last)) if first == last => format!(" event {first}:"),
+        (Some(first), Some(last)) => format!(" events {first} to {last}:"),
+    };
+    let whose = loss.conversation_id.as_ref().map(|id| format!(" conversation {id:?}:")).unwrap_or_default();
+    let offset = loss.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
+    format!("lost:{events}{whose} {}, in {}{offset}", loss.reason, loss.path.display())
+}
+
+fn summary(report: &RepairReport, form: Form) -> String {
+    match form {
+        Form::Json => json(vec![
+            ("type", "summary".into()),
+            ("complete", report.is_complete().into()),
+            ("conversations", report.conversations.into()),
+            ("messages", report.messages.into()),
+            ("actions", report.actions.into()),
+            ("events", report.events.into()),
+            ("lost", to_u64(report.lost.len()).into()),
+            ("quarantined", to_u64(report.quarantined.len()).into()),
+        ]),
+        Form::Plain | Form::Table => format!(
+            "{}: {}, {}, {}, {} carried out again, {}",
+            if report.is_complete() { "complete" } else { "incomplete" },
+            count(report.conversations, "conversation"),
+            count(report.messages, "message"),
+            count(report.actions, "action"),
+            count(report.events, "event"),
+            if report.is_complete() {
+                "nothing lost".to_owned()
+            } else {
+                format!("lost in {}", count(to_u64(report.lost.len()), "place"))
+            },
+        ),
+    }
+}

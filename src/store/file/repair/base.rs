@@ -1,0 +1,365 @@
+//! What a damaged store's checkpoints and JSON files still give.
+//!
+//! Owns which checkpoint is believed, what stands in for one that cannot be read, and which file is as
+//! recorded. What is believed is written into the new store as its snapshot, byte for byte, with a checkpoint
+//! that says the same of it. One flipped bit is turned back where a checksum tells which one it is.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::ahead::Ahead;
+use super::believed::Believed;
+use super::loss;
+use crate::codec::checkpoint::{
+    Checkpoint, CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint,
+};
+use crate::codec::document::{DocumentWriter, scan_document};
+use crate::codec::index_file::{IndexFile, read_index};
+use crate::codec::segment::StoreId;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::inventory::{self, Inventory};
+use crate::model::{JsonObject, Loss, RecoveryReport, RepairReport, Seq, Text};
+use crate::snapshot::layout::{self, Layout};
+use crate::snapshot::load::{is_same, not_as_recorded};
+use crate::snapshot::names::stem;
+use crate::snapshot::{publish, rot, survey};
+use crate::store::clock::{now_micros, random_id};
+use crate::store::file::open::read_checkpoint;
+use crate::vfs::{FileKind, Vfs};
+
+/// Where the log goes on from.
+#[derive(Debug)]
+pub(super) struct Base {
+    pub(super) store_id: Option<StoreId>,
+    pub(super) first_segment: u64,
+    /// The first event that is not in the snapshot; none if nobody can say.
+    pub(super) next_seq: Option<Seq>,
+    /// Files of which the log may hold what is in them already.
+    pub(super) ahead: Ahead,
+}
+
+impl Base {
+    /// Writes the new store's snapshot.
+    pub(super) fn save(
+        vfs: &dyn Vfs,
+        source: &Layout,
+        target: &Layout,
+        inventory: &Inventory,
+        report: &mut RepairReport,
+    ) -> Result<Self> {
+        let believed = Believed::find(vfs, inventory, report)?;
+        let mut work = Work { vfs, source, target, report, ahead: Ahead::default() };
+        let believed = work.go_back(believed, inventory);
+        for dir in [target.conversations(), target.log()] {
+            layout::ensure_dir(vfs, &dir)?;
+        }
+        layout::sync_dir(vfs, target.root())?;
+        let old = &believed.checkpoint;
+        let is_known = old.head().epoch > 0;
+        let store_id = is_known.then_some(old.head().store_id).or(believed.lost.map(|head| head.store_id));
+        let next_seq = match (is_known, believed.lost) {
+            (true, _) => Some(old.head().covered_seq + 1),
+            (false, Some(head)) => Some(head.covered_seq + 1),
+            (false, None) => None,
+        };
+        let first_segment = if is_known { old.head().first_segment } else { 1 };
+        let oldest = inventory.segments.first().map_or(0, |(_, first, _)| first.saturating_sub(1));
+        let covered_seq = next_seq.map_or(oldest, |next| next - 1);
+        let snapshot = work.snapshot(&believed, inventory)?;
+        work.write(&believed, &snapshot, covered_seq)?;
+        let control = store_id.and_then(|id| inventory::read_control(vfs, &source.log(), id));
+        if let Some(control) = control.filter(|c| c.checkpoint_epoch > believed.newest_epoch) {
+            let reason = format!("checkpoint {} is missing: CONTROL names it", control.checkpoint_epoch);
+            work.lose(&Error::corrupt(&source.log(), 0, reason), None);
+        }
+        Ok(Self { store_id, first_segment, next_seq, ahead: work.ahead })
+    }
+}
+
+struct Work<'w> {
+    vfs: &'w dyn Vfs,
+    source: &'w Layout,
+    target: &'w Layout,
+    report: &'w mut RepairReport,
+    ahead: Ahead,
+}
+
+impl Work<'_> {
+    fn lose(&mut self, error: &Error, id: Option<&str>) {
+        self.report.lost.push(loss(error, id, None));
+    }
+
+    /// Goes by the checkpoint before, if a compaction was being published and not all of its files can be
+    /// read: the log that it was to replace may still be there.
+    fn go_back(&mut self, newest: Believed, inventory: &Inventory) -> Believed {
+        let [.., (_, older), _] = inventory.checkpoints.as_slice() else { return newest };
+        let Ok(older) = read_checkpoint(self.vfs, older) else { return newest };
+        let is_needed = older.head().first_segment;
+        if newest.is_behind || !inventory.segments.iter().any(|(number, ..)| *number == is_needed) {
+            return newest;
+        }
+        let (told, epoch) = (self.report.notes.len(), newest.checkpoint.head().epoch);
+        let unread = newest
+            .checkpoint
+            .entries()
+            .enumerate()
+            .find_map(|(ordinal, entry)| self.file(&entry, &self.source.staged(epoch, ordinal)).err());
+        self.report.notes.truncate(told);
+        let Some(error) = unread else { return newest };
+        self.report.notes.push(format!("a compaction was not finished, and gone back behind it: {error}"));
+        Believed {
+            checkpoint: older,
+            is_behind: true,
+            lost: Some(*newest.checkpoint.head()),
+            newer: Some(newest.checkpoint),
+            ..newest
+        }
+    }
+
+    /// The checkpoint with what is in the directory and not in it.
+    fn snapshot(&mut self, believed: &Believed, inventory: &Inventory) -> Result<Checkpoint> {
+        // While a compaction is being published the files lie in two places, as the newest checkpoint says.
+        // Staged files show that one is, even if the checkpoint before is gone.
+        let epoch = believed.checkpoint.head().epoch;
+        let is_staged = |ordinal: usize| {
+            let staged = layout::probe(self.vfs, &self.source.staged(epoch, ordinal));
+            staged.is_ok_and(|found| found.is_some())
+        };
+        let is_publishing =
+            inventory.checkpoints.len() > 1 || (0..believed.checkpoint.entries().count()).any(is_staged);
+        if !believed.is_behind && is_publishing {
+            return Ok(believed.checkpoint.clone());
+        }
+        let mut found = RecoveryReport::default();
+        let surveyed = survey::survey(self.vfs, self.source, &believed.checkpoint, &|_| false, &mut found)?;
+        // What a compaction had published was not changed from outside. Where its checkpoint is lost nobody
+        // can tell, and that loss is told already.
+        let is_published = |path: &Path| {
+            let Some(newer) = &believed.newer else { return believed.is_behind };
+            let read = layout::read_file(self.vfs, path).ok().flatten();
+            read.is_some_and(|(_, print)| newer.entries().any(|entry| is_same(&entry.file, &print)))
+        };
+        let (changed, unlisted) = (found.changed.iter(), found.unlisted.iter());
+        let changed: Vec<_> = changed.filter(|path| !is_published(path)).collect();
+        let unlisted: Vec<_> = unlisted.filter(|path| !is_published(path)).collect();
+        for path in changed {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let old = believed.checkpoint.entries().find(|entry| Some(entry.file_name) == name);
+            let reason =
+                "the file was changed from outside; it is taken in as it is, and what it held is lost";
+            self.lose(&Error::new(ErrorKind::Corrupt, reason).at(path, None), old.map(|entry| entry.id));
+        }
+        for path in unlisted {
+            self.report.notes.push(format!("not listed, and taken in: {}", path.display()));
+        }
+        // Files that cannot be read are found again as they are copied; the rest is told here.
+        for file in found.damaged {
+            let is_second = file.conversation_id.is_some() && file.reason.contains("has another file");
+            if is_second || file.conversation_id.is_none() {
+                self.report.lost.push(Loss {
+                    path: file.path,
+                    offset: file.offset,
+                    conversation_id: file.conversation_id,
+                    first_seq: None,
+                    last_seq: None,
+                    reason: file.reason,
+                });
+            }
+        }
+        let Some(bytes) = surveyed.checkpoint else { return Ok(believed.checkpoint.clone()) };
+        Checkpoint::parse(Arc::new(bytes))
+            .map_err(|bad| Error::new(ErrorKind::Failed, format!("a survey gave a bad checkpoint: {bad:?}")))
+    }
+
+    /// Writes every file that can be believed, and a checkpoint that says so.
+    fn write(&mut self, believed: &Believed, snapshot: &Checkpoint, covered_seq: Seq) -> Result<()> {
+        let epoch = snapshot.head().epoch;
+        let mut builder = CheckpointBuilder::default();
+        let mut listed = Vec::new();
+        let mut is_whole = true;
+        for (ordinal, entry) in snapshot.entries().enumerate() {
+            let staged = self.source.staged(epoch, ordinal);
+            let before = believed.checkpoint.find(entry.id).and_then(|at| believed.checkpoint.entry(at));
+            let bytes = match self.file(&entry, &staged) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    is_whole = false;
+                    self.lose(&error, Some(entry.id));
+                    self.quarantine(&entry)?;
+                    let Some(known) = before.filter(|before| before.state == FileState::Intact) else {
+                        continue;
+                    };
+                    let (bytes, head) = without_content(&known);
+                    let file = self.put(known.file_name, &bytes)?;
+                    builder.entry(&Entry { file, ..head });
+                    listed.push(Text::from(stem(known.file_name)));
+                    continue;
+                }
+            };
+            if entry.is_listed {
+                listed.push(Text::from(stem(entry.file_name)));
+            }
+            let print = self.put(entry.file_name, &bytes)?;
+            let newer = believed.newer.as_ref();
+            let published = newer.and_then(|newer| newer.entry(newer.find(entry.id)?));
+            let published = published.filter(|published| is_same(&published.file, &print));
+            if before.is_none_or(|before| !is_same(&before.file, &entry.file)) {
+                let lost = believed.lost.filter(|_| newer.is_none() || published.is_some());
+                self.ahead.note(entry.id, &bytes, lost);
+            }
+            let is_told = published.is_some() || (believed.is_behind && newer.is_none());
+            if before.is_none() && !is_told {
+                self.ahead.note_unlisted(entry.id, self.source.conversation(entry.file_name));
+            }
+            let entry = published.unwrap_or(entry);
+            builder.entry(&Entry { file: print, ..entry });
+        }
+        for key in snapshot.keys() {
+            builder.key(&key);
+        }
+        layout::sync_dir(self.vfs, &self.target.conversations())?;
+        let index_file = self.index_file(snapshot.head(), listed, is_whole)?;
+        layout::sync_dir(self.vfs, self.target.root())?;
+        let head = CheckpointHead {
+            store_id: random_id(),
+            epoch: 1,
+            covered_seq,
+            first_segment: 1,
+            created_unix_micros: now_micros(),
+            index_file,
+        };
+        publish::commit(self.vfs, self.target, 1, &builder.finish(&head))
+    }
+
+    fn put(&self, file_name: &str, bytes: &[u8]) -> Result<Fingerprint> {
+        layout::write_file(self.vfs, &self.target.conversation(file_name), bytes)
+    }
+
+    /// The bytes of a conversation's file as they were recorded.
+    fn file(&mut self, entry: &Entry<'_>, staged: &Path) -> Result<Vec<u8>> {
+        let path = if entry.file_name.is_empty() {
+            self.source.index_file()
+        } else {
+            self.source.conversation(entry.file_name)
+        };
+        if entry.state != FileState::Intact {
+            return Err(Error::new(ErrorKind::Corrupt, entry.note).at(&path, entry.damage_offset()));
+        }
+        let mut error = Error::corrupt(&path, 0, "the conversation's file is missing");
+        for place in [&*path, staged] {
+            let (bytes, print) = match layout::read_file(self.vfs, place) {
+                Ok(Some(read)) => read,
+                Ok(None) => continue,
+                Err(unread) => {
+                    error = unread;
+                    continue;
+                }
+            };
+            let whole = if is_same(&print, &entry.file) {
+                Some(bytes)
+            } else {
+                error = not_as_recorded(&bytes, &entry.file, place);
+                rot::turned_back(&bytes, entry.file.crc).filter(|_| print.len == entry.file.len).inspect(
+                    |_| {
+                        self.report
+                            .notes
+                            .push(format!("one bit was flipped, and has been turned back: {error}"));
+                    },
+                )
+            };
+            match whole.map(|bytes| (scan_document(&bytes), bytes)) {
+                Some((Ok(_), bytes)) => return Ok(bytes),
+                Some((Err(bad), _)) => error = Error::corrupt(place, bad.offset, bad.reason),
+                None => {}
+            }
+        }
+        self.elsewhere(entry, &path).ok_or(error)
+    }
+
+    /// The bytes that were recorded, under the name of another conversation's file.
+    fn elsewhere(&mut self, entry: &Entry<'_>, own: &Path) -> Option<Vec<u8>> {
+        let dir = self.source.conversations();
+        for found in self.vfs.read_dir(&dir).ok()? {
+            let path = dir.join(&found.name);
+            let may_be = found.name_is_exact && found.kind == FileKind::File;
+            let length = layout::probe(self.vfs, &path).ok().flatten().map(|metadata| metadata.len);
+            if !may_be || length != Some(entry.file.len) {
+                continue;
+            }
+            let Ok(Some((bytes, print))) = layout::read_file(self.vfs, &path) else { continue };
+            if is_same(&print, &entry.file) && scan_document(&bytes).is_ok() {
+                let (own, path) = (own.display(), path.display());
+                self.report.notes.push(format!("what {own} ought to hold was found in {path}"));
+                return Some(bytes);
+            }
+        }
+        None
+    }
+
+    /// Keeps a copy of a file that cannot be read, for whoever wants to look.
+    fn quarantine(&mut self, entry: &Entry<'_>) -> Result<()> {
+        if entry.file_name.is_empty() {
+            return Ok(());
+        }
+        let read = layout::read_file(self.vfs, &self.source.conversation(entry.file_name));
+        let Ok(Some((bytes, print))) = read else { return Ok(()) };
+        let dir = self.target.quarantine();
+        if layout::ensure_dir(self.vfs, &dir)? {
+            layout::sync_dir(self.vfs, &self.target.log())?;
+        }
+        // Long names are cut, so that the copy's name stays within what a file system takes.
+        let name: String = entry.file_name.chars().take(50).collect();
+        let number = self.report.quarantined.len();
+        let copy: PathBuf = dir.join(format!("{name}.{number:x}-{:08x}", print.crc));
+        layout::write_file(self.vfs, &copy, &bytes)?;
+        layout::sync_dir(self.vfs, &dir)?;
+        self.report.quarantined.push(copy);
+        Ok(())
+    }
+
+    /// Writes the list of conversations, with whatever else stands in it.
+    fn index_file(
+        &mut self,
+        head: &CheckpointHead,
+        listed: Vec<Text>,
+        is_whole: bool,
+    ) -> Result<Option<Fingerprint>> {
+        let path = self.source.index_file();
+        let found = match layout::read_file(self.vfs, &path) {
+            Ok(found) => found.map(|(bytes, _)| bytes),
+            Err(error) => {
+                self.lose(&error, None);
+                None
+            }
+        };
+        let Some(bytes) = found else { return Ok(None) };
+        let is_recorded =
+            |bytes: &[u8]| head.index_file.is_some_and(|recorded| crc32fast::hash(bytes) == recorded.crc);
+        let turned = head.index_file.and_then(|recorded| rot::turned_back(&bytes, recorded.crc));
+        let bytes = turned.filter(|turned| is_recorded(turned)).unwrap_or(bytes);
+        match read_index(&bytes) {
+            Ok(_) if is_whole && is_recorded(&bytes) => {
+                layout::write_file(self.vfs, &self.target.index_file(), &bytes).map(Some)
+            }
+            Ok(base) => {
+                let bytes = base.with_ids(listed).write();
+                layout::write_file(self.vfs, &self.target.index_file(), &bytes).map(Some)
+            }
+            Err(bad) => {
+                self.lose(&Error::corrupt(&path, bad.offset, bad.reason), None);
+                let bytes = IndexFile::default().with_ids(listed).write();
+                layout::write_file(self.vfs, &self.target.index_file(), &bytes).map(Some)
+            }
+        }
+    }
+}
+
+/// What a checkpoint knows of a conversation whose file is lost: its title and its times.
+fn without_content<'e>(known: &Entry<'e>) -> (Vec<u8>, Entry<'e>) {
+    let title = Text::from_wtf8(known.title.to_vec()).unwrap_or_default();
+    let nothing = JsonObject::EMPTY;
+    let mut writer = DocumentWriter::new(&Text::from(known.id), &title, known.created_at, &nothing, &nothing);
+    writer.finish();
+    let entry = Entry { messages: 0, actions: 0, note: "", is_canonical: true, is_listed: true, ..*known };
+    (writer.buffered().to_vec(), entry)
+}

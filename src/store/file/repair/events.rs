@@ -1,0 +1,149 @@
+//! Carrying the events of a damaged log out again.
+//!
+//! Owns what becomes of an event that does not fit because what came before it is lost. An event that a
+//! file has in it already is not carried out twice.
+
+use std::path::Path;
+
+use super::ahead::Ahead;
+use super::loss;
+use crate::codec::payload::{BadPayload, SCHEMA, for_each_event};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{Prepared, Step};
+use crate::log::scan::Frame;
+use crate::model::{Change, Edit, Event, RepairReport, Seq};
+use crate::store::file::engine::Engine;
+
+/// The way of the events into the new store.
+pub(super) struct Events<'e> {
+    pub(super) engine: &'e Engine,
+    pub(super) ahead: &'e mut Ahead,
+    pub(super) report: &'e mut RepairReport,
+}
+
+/// An event with its number and what its key was used for.
+struct Found {
+    seq: Seq,
+    event: Event,
+    fingerprint: u32,
+}
+
+impl Events<'_> {
+    /// Carries the events of a frame out.
+    pub(super) fn frame(&mut self, path: &Path, frame: &Frame<'_>) -> Result<()> {
+        let events = u64::from(frame.header.events);
+        if events == 0 {
+            return Ok(());
+        }
+        let (first, at) = (frame.header.first_seq, Some(frame.offset));
+        if frame.header.schema != SCHEMA {
+            let reason = format!("event schema {} is newer than this software", frame.header.schema);
+            return Err(Error::new(ErrorKind::UnsupportedFormat, reason).at(path, at));
+        }
+        let mut batch = Vec::new();
+        let read = for_each_event::<BadPayload>(frame.payload, frame.header.events, |view, _| {
+            let fingerprint = view.key.map_or(0, |key| key.fingerprint);
+            let seq = first + u64::try_from(batch.len()).unwrap_or_default();
+            batch.push(Found { seq, event: view.to_event()?, fingerprint });
+            Ok(())
+        });
+        if let Err(bad) = read {
+            let error = Error::new(ErrorKind::Corrupt, bad.0).at(path, at);
+            self.report.lost.push(loss(&error, None, Some((first, Some(first + events - 1)))));
+            return Ok(());
+        }
+        batch.retain(|found| !self.ahead.has(found.seq, &found.event));
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let prepared: Vec<Prepared> = batch.iter().map(Found::prepared).collect();
+        match self.engine.append_prepared(&prepared) {
+            Ok(_) => self.report.events += u64::try_from(batch.len()).unwrap_or_default(),
+            // A part of it does not fit; the rest may.
+            Err(error) if is_misfit(&error) => {
+                for found in batch {
+                    self.one(path, frame.offset, &found)?;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, path: &Path, offset: u64, found: &Found) -> Result<()> {
+        let error = match self.engine.append_prepared(&[found.prepared()]) {
+            Ok(_) => {
+                self.report.events += 1;
+                return Ok(());
+            }
+            Err(error) if is_misfit(&error) => error,
+            Err(error) => return Err(error),
+        };
+        let what = match &found.event.change {
+            // What it takes away is not there.
+            Change::RemoveMessage(_) | Change::RemoveAction(_) | Change::Clear | Change::Remove
+                if error.kind() == ErrorKind::NotFound =>
+            {
+                return Ok(());
+            }
+            Change::EditMessage(message) => {
+                let change = Change::AddMessage(message.clone());
+                let event = Event { change, key: None, ..found.event.clone() };
+                let instead = Found { event, ..*found };
+                drop(self.engine.append_prepared(&[instead.prepared()])?);
+                self.report.events += 1;
+                "the message that it changes is lost, so it was added at the end, as it was after the change"
+            }
+            _ if found.event.key.is_some() && error.kind() == ErrorKind::Conflict => {
+                let event = Event { key: None, ..found.event.clone() };
+                return self.one(path, offset, &Found { event, ..*found });
+            }
+            Change::Create { .. }
+            | Change::SetTitle(_)
+            | Change::SetMetadata(_)
+            | Change::AddMessage(_)
+            | Change::AddAction(_)
+            | Change::RemoveMessage(_)
+            | Change::RemoveAction(_)
+            | Change::Clear
+            | Change::Remove => "it cannot be carried out",
+        };
+        let reason = format!("{what}: {}", error.message());
+        let error = Error::new(ErrorKind::Corrupt, reason).at(path, Some(offset));
+        let seqs = Some((found.seq, Some(found.seq)));
+        self.report.lost.push(loss(&error, Some(&found.event.conversation_id), seqs));
+        Ok(())
+    }
+}
+
+impl Found {
+    /// The event as something to do. What is edited or removed is found by its id: its place may be another
+    /// one by now.
+    fn prepared(&self) -> Prepared {
+        let Event { conversation_id, change, key } = self.event.clone();
+        let step = match change {
+            Change::EditMessage(message) => Step::EditMessage(
+                message.id,
+                Edit { content: Some(message.content), metadata: Some(message.metadata) },
+            ),
+            Change::RemoveMessage(id) => Step::RemoveMessage(id),
+            Change::RemoveAction(id) => Step::RemoveAction(id),
+            other @ (Change::Create { .. }
+            | Change::SetTitle(_)
+            | Change::SetMetadata(_)
+            | Change::AddMessage(_)
+            | Change::AddAction(_)
+            | Change::Clear
+            | Change::Remove) => Step::Ready(other),
+        };
+        Prepared { conversation_id, step, key, fingerprint: self.fingerprint, expect: None }
+    }
+}
+
+/// Whether an error is about the event and not about the new store.
+fn is_misfit(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidInput | ErrorKind::Conflict | ErrorKind::NotFound | ErrorKind::Corrupt
+    )
+}

@@ -1,0 +1,66 @@
+//! Repairing, and verifying what cannot be opened, by the command line.
+
+use std::fs;
+
+use super::{Room, files};
+
+fn damaged() -> Room {
+    let room = Room::new();
+    for text in ["one", "two"] {
+        room.run(&["add", "c", text]).fine();
+    }
+    let log = room.store().join("log");
+    let all = files(&log);
+    let first = all.iter().find(|path| path.extension().is_some_and(|e| e == "seg")).unwrap();
+    let mut bytes = fs::read(log.join(first)).unwrap();
+    bytes[4096 + 40] ^= 1;
+    fs::write(log.join(first), bytes).unwrap();
+    room
+}
+
+#[test]
+fn a_damaged_store_is_repaired_and_its_losses_are_listed() {
+    let room = damaged();
+    assert_eq!(room.run(&["show", "c"]).code, Some(5));
+    let run = room.run(&["repair", "--to", "new", "--json"]);
+    assert_eq!((run.code, &*run.err), (Some(5), ""), "{run:?}");
+    let lines: Vec<serde_json::Value> =
+        run.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["type"], &lines[0]["first_seq"]), (&"lost".into(), &1.into()), "{lines:?}");
+    assert!(lines[0]["path"].as_str().unwrap().ends_with(".seg") && lines[0]["offset"] == 4096);
+    let sum = lines.last().unwrap();
+    assert_eq!((&sum["complete"], &sum["messages"], &sum["lost"]), (&false.into(), &1.into(), &1.into()));
+    assert!(room.run(&["-d", "new", "show", "c"]).fine().contains("two"));
+    room.run(&["-d", "new", "verify"]).fine();
+    let again = room.run(&["repair", "--to", "new"]).fails(2);
+    assert!(again.contains("not empty"), "{again}");
+    let plain = room.run(&["repair", "store", "--to", "other"]);
+    assert!(plain.code == Some(5) && plain.out.starts_with("lost: event 1:"), "{plain:?}");
+}
+
+#[test]
+fn a_sound_store_is_repaired_without_a_loss() {
+    let room = Room::new();
+    room.run(&["add", "c", "one"]).fine();
+    let said = room.run(&["repair", "--to", "new"]).fine();
+    assert_eq!(
+        said,
+        "complete: 1 conversation, 1 message, 0 actions, 1 event carried out again, nothing lost\n"
+    );
+    assert_eq!(room.run(&["-d", "none", "repair", "--to", "x"]).code, Some(3));
+    assert_eq!(room.run(&["repair"]).code, Some(2));
+}
+
+#[test]
+fn verify_lists_what_is_wrong_with_a_store_that_cannot_be_opened() {
+    let room = damaged();
+    let log = room.store().join("log");
+    let checkpoint = files(&log).into_iter().find(|path| path.to_string_lossy().contains("CHECKPOINT"));
+    fs::write(log.join(checkpoint.unwrap()), b"no checkpoint").unwrap();
+    let run = room.run(&["verify"]);
+    assert_eq!(run.code, Some(5), "{run:?}");
+    for part in ["CHECKPOINT", ".seg at byte 4096", "damaged: "] {
+        assert!(run.out.contains(part), "{part}: {run:?}");
+    }
+    assert!(run.err.contains("cannot be opened"), "{run:?}");
+}

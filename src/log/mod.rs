@@ -24,5 +24,10 @@ mod commit;
 
 mod departure;
 
+mod sync;
+
+#[cfg(all(test, shuttle))]
+mod schedules;
+
 pub(crate) use active::{Active, Limits, Start};
 pub(crate) use commit::{Client, Log, Placed};

@@ -30,4 +30,4 @@ mod sync;
 mod schedules;
 
 pub(crate) use active::{Active, Limits, Start};
-pub(crate) use commit::{Client, Log, Placed};
+pub(crate) use commit::{Client, Log, Placed, Turn};

@@ -10,6 +10,7 @@
 
 #[cfg(feature = "cli")]
 mod cli;
+mod concurrency;
 mod contract;
 mod crash;
 mod faults;

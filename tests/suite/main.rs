@@ -16,8 +16,11 @@ mod crash;
 mod faults;
 mod fixtures;
 mod foreign;
+mod full_disk;
 mod golden;
 mod model;
+#[cfg(feature = "cli")]
+mod processes;
 mod regressions;
 mod rot;
 mod saved_inputs;

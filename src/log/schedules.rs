@@ -234,7 +234,7 @@ fn search(scheduler: impl Scheduler + 'static, crowd: Crowd) {
 }
 
 fn at_random(crowd: Crowd) {
-    let count = usize::try_from(set("SCHEDULES", 2000)).unwrap();
+    let count = usize::try_from(set("SCHEDULES", 1000)).unwrap();
     let seed = set("SCHEDULE_SEED", 1);
     println!("SCHEDULE_SEED={seed} SCHEDULES={count} {crowd:?}");
     search(RandomScheduler::new_from_seed(seed, count), crowd);
@@ -277,7 +277,7 @@ fn nobody_hangs_and_nobody_is_lied_to_when_a_leader_dies() {
 
 #[test]
 fn the_first_orders_of_two_appenders_are_tried_one_by_one() {
-    let count = usize::try_from(set("SCHEDULES", 2000)).unwrap() * 10;
+    let count = usize::try_from(set("SCHEDULES", 1000)).unwrap() * 10;
     let two = Crowd { appenders: 2, appends: 1, ..APPENDERS };
     search(DfsScheduler::new(Some(count), false), two);
     search(DfsScheduler::new(Some(count), false), Crowd { ill: Some((Call::Sync, 1, Ill::Fails)), ..two });

@@ -89,9 +89,21 @@ pub(crate) enum Refusal {
 pub(crate) struct Pending {
     conversations: HashMap<String, Standing>,
     keys: HashMap<String, KeyRecord>,
+    /// How often some of it was dropped.
+    dropped: u64,
 }
 
 impl Pending {
+    /// Whether there are changes of this conversation.
+    pub(crate) fn concerns(&self, conversation_id: &str) -> bool {
+        self.conversations.contains_key(conversation_id)
+    }
+
+    /// How often changes were dropped that had been accepted.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     /// Forgets what is visible by now: everything before this sequence number.
     pub(crate) fn forget_before(&mut self, seq: Seq) {
         self.conversations.retain(|_, standing| standing.last_seq >= seq);
@@ -101,6 +113,7 @@ impl Pending {
     pub(crate) fn clear(&mut self) {
         self.conversations.clear();
         self.keys.clear();
+        self.dropped += 1;
     }
 
     /// The keys that were used.
@@ -152,7 +165,7 @@ impl<'g> Drafts<'g> {
     /// What the accepted batch leaves pending.
     pub(crate) fn into_pending(self) -> Pending {
         let conversations = self.drafts.into_iter().map(|(id, draft)| (id, draft.standing)).collect();
-        Pending { conversations, keys: self.keys }
+        Pending { conversations, keys: self.keys, dropped: 0 }
     }
 
     fn check_keys(&self, batch: &[Prepared]) -> Result<(), Refusal> {

@@ -7,17 +7,15 @@
 //! syncs. The shape is raft-engine's write barrier, with the leader's departure guarded, because a leader
 //! that leaves by an error or a panic must not leave its followers waiting (okaywal's did).
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use super::active::{Active, PendingFrame, WriteError, lay_out};
 use super::departure::Departure;
 use super::segment::Segment;
+use super::sync::{Condvar, GROUP_BYTES, Mutex, MutexGuard};
 use crate::codec::frame::{FRAME_ALIGN, MAX_PAYLOAD};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
-
-/// A group takes no more members once it has this many bytes.
-pub(super) const GROUP_BYTES: usize = 4 << 20;
 
 /// Who uses the log: it keeps state under the log's lock and is shown each group once it is written.
 pub(crate) trait Client: Send + Sync {

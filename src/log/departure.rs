@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use super::active::WriteError;
-use super::commit::{Client, Done, GROUP_BYTES, Group, Log, State, Ticket, locked};
+use super::commit::{Client, Done, Group, Log, State, Ticket, locked};
+use super::sync::GROUP_BYTES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
 

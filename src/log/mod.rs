@@ -26,5 +26,10 @@ mod commit;
 
 mod departure;
 
+mod sync;
+
+#[cfg(all(test, shuttle))]
+mod schedules;
+
 pub(crate) use active::{Active, Limits, Start};
-pub(crate) use commit::{Client, Log, Placed};
+pub(crate) use commit::{Client, Log, Placed, Turn};

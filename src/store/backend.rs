@@ -19,6 +19,7 @@ use crate::model::{
 ///   reached what the backend's settings call for, and events become visible in the order of their sequence
 ///   numbers, whole batches at a time.
 /// - Reads see whole batches, never wait for a sync, and never go back in time within one handle.
+/// - A mutation is refused only for what can be read by then: who is told of a conflict finds what it is with.
 /// - What cannot be read is an error for the conversation it concerns, and for no other.
 pub trait Backend: Send + Sync + fmt::Debug {
     /// Carries a batch out as one, and returns a receipt for each mutation.

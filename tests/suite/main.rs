@@ -10,13 +10,17 @@
 
 #[cfg(feature = "cli")]
 mod cli;
+mod concurrency;
 mod contract;
 mod crash;
 mod faults;
 mod fixtures;
 mod foreign;
+mod full_disk;
 mod golden;
 mod model;
+#[cfg(feature = "cli")]
+mod processes;
 mod regressions;
 mod repair;
 mod rot;

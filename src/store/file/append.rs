@@ -8,10 +8,12 @@ use std::collections::HashMap;
 
 use super::engine::Engine;
 use super::library::{Library, Need, View};
+use super::shown::Shown;
 use crate::codec::frame::MAX_PAYLOAD;
 use crate::codec::payload::{EventView, SCHEMA, encode_event};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Drafts, Found, Ground, Index, KeyRecord, Prepared, Refusal, Sight, Standing, Step};
+use crate::log::Turn;
 use crate::model::{Durability, Event, Mutation, Receipt, Text};
 use crate::snapshot::bodies::Bodies;
 use crate::store::memory::{known_receipt, receipts};
@@ -100,7 +102,11 @@ impl Engine {
                     drop(turn);
                     return self.repeat(&known).map(Tried::Done);
                 }
-                Err(Refusal::Impossible(error)) => return Err(error),
+                Err(Refusal::Impossible(error)) => {
+                    drop(index);
+                    let is_so = self.await_ground(turn, batch)?;
+                    return if is_so { Err(error) } else { Ok(Tried::Again) };
+                }
                 Err(Refusal::Stale) => {
                     drop(index);
                     if turn.is_anything_pending() {
@@ -124,6 +130,24 @@ impl Engine {
         let is_durable = turn.append(payload, SCHEMA, events, must_sync)?;
         let durability = if is_durable { Durability::Durable } else { Durability::Written };
         Ok(Tried::Done(receipts(resolved, first_seq, durability)))
+    }
+
+    /// Waits until what a refusal was judged on can be seen, so that whoever is told of a conflict finds what
+    /// it is with; gives whether all of it came to be.
+    fn await_ground(&self, mut turn: Turn<'_, Shown>, batch: &[Prepared]) -> Result<bool> {
+        let pending = turn.client_state();
+        if !batch.iter().any(|prepared| pending.concerns(&prepared.conversation_id)) {
+            return Ok(true);
+        }
+        let dropped = pending.dropped();
+        let due = turn.next_seq();
+        while self.library().index().next_seq() < due {
+            turn = turn.wait_for_group()?;
+            if turn.client_state().dropped() != dropped {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The receipts of mutations that were carried out before, as durable as the policy asks for.

@@ -2,14 +2,16 @@
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
 use aral_store::vfs::OsVfs;
-use aral_store::{Batch, Edit, MessageStore, Mutation, Operation, SyncPolicy};
+use aral_store::{Batch, Edit, ErrorKind, MessageStore, Mutation, NewConversation, Operation, SyncPolicy};
 
-use super::{added, compacted, fresh, on, on_shared, open, texts};
-use crate::support::faultfs::Call;
+use super::{added, compacted, fresh, on, on_shared, open, pause, texts};
+use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
 use crate::support::hooks::Hooked;
+use crate::support::simfs::errno::EIO;
 
 fn edit(id: &str, text: &str) -> Mutation {
     let edit = Edit::content(text);
@@ -166,4 +168,55 @@ fn a_lock_is_let_go_of_beside_a_fork() {
         stop.store(true, Ordering::SeqCst);
         assert!(failed.is_none(), "{failed:?}");
     });
+}
+
+/// Runs something beside a call that is under way, and gives it time to get as far as it can.
+#[expect(clippy::disallowed_methods, reason = "it goes on after the call in which it was begun")]
+fn meanwhile<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> mpsc::Receiver<T> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || drop(sender.send(work())));
+    pause(30);
+    receiver
+}
+
+/// Whoever lost a race for a conversation was told of a conflict while the winner was still being written, and
+/// then found no conversation: what to do on a conflict, read and go on from there, failed. A refusal waits now
+/// until what it was judged on can be read.
+#[test]
+fn who_is_told_of_a_conflict_finds_what_it_is_with() {
+    let hooked = Hooked::over(fresh());
+    let store = open(on_shared(&hooked));
+    let other = store.clone();
+    let (sender, receiver) = mpsc::channel();
+    hooked.before(Call::Create, ".seg", move || {
+        let answer = meanwhile(move || {
+            let kind = other.create_conversation_with_id("c1", NewConversation::new()).map_err(|e| e.kind());
+            (kind.map(|receipt| receipt.seq), other.conversation("c1").unwrap().map(|found| found.version))
+        });
+        sender.send(answer).unwrap();
+    });
+    drop(store.create_conversation_with_id("c1", NewConversation::new()).unwrap());
+    assert_eq!(receiver.recv().unwrap().recv().unwrap(), (Err(ErrorKind::Conflict), Some(1)));
+}
+
+/// The same when the winner is not written in the end: the conflict was with something that never was. The
+/// loser is judged anew now.
+#[test]
+fn nobody_is_refused_for_what_never_came_to_be() {
+    let faults = FaultFs::over_sim(&fresh(), vec![Rule::new(Call::Allocate, 1, Fault::Errno(EIO))]);
+    let hooked = Hooked::over(faults);
+    let store = open(on_shared(&hooked));
+    let other = store.clone();
+    let (sender, receiver) = mpsc::channel();
+    hooked.before(Call::Create, ".seg", move || {
+        let answer = meanwhile(move || {
+            let receipt = other.append(Mutation::add_message("c1", "mine").expect(0));
+            receipt.map(|receipt| receipt.seq).map_err(|error| error.kind())
+        });
+        sender.send(answer).unwrap();
+    });
+    let lost = store.append(Mutation::add_message("c1", "lost").expect(0)).unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::Io);
+    assert_eq!(receiver.recv().unwrap().recv().unwrap(), Ok(1));
+    assert_eq!(texts(&store, "c1"), ["mine"]);
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use html5gum::{Token, Tokenizer};
+use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 use serde_json::{Value, json};
 
 use super::Room;
@@ -221,8 +222,33 @@ fn a_message_of_any_bytes_leaves_the_page_whole() {
 #[test]
 fn no_message_leaves_its_quote_in_a_transcript() {
     let room = attacked();
+    let forged =
+        "a\n# forged\r# forged\r\n## user · 2025-01-01\n</details>\n\n<p>\n```\n\n```\n<b>\n```\n~~~\nopen";
+    let forged =
+        json!({"type": "add_message", "conversation_id": "forged", "content": forged, "role": forged});
+    room.run_with(&["append"], forged.to_string().as_bytes()).fine();
     let transcript = room.run(&["export", "--to", "markdown"]).fine();
-    let headings = transcript.lines().filter(|line| line.starts_with('#')).count();
-    assert_eq!(headings, 2 * ATTACKS.len(), "one for each conversation and one for each message");
     assert!(!transcript.chars().any(|c| seen(&c.to_string()) != c.to_string()));
+    let (mut quotes, mut headings, mut folded) = (0, 0, 0);
+    for event in Parser::new(&transcript) {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "only what makes headings and tags is looked at")]
+        match event {
+            Event::Start(Tag::BlockQuote(_)) => quotes += 1,
+            Event::End(TagEnd::BlockQuote(_)) => quotes -= 1,
+            Event::Start(Tag::Heading { .. }) if quotes == 0 => headings += 1,
+            Event::Html(html) => {
+                assert_eq!(quotes, 0, "{html}");
+                let tags = html.replace("<details><summary>", "").replace("</summary></details>", "");
+                let tags = ["<b>", "</b>", "<code>", "</code>", "</summary>", "</details>"]
+                    .iter()
+                    .fold(tags, |tags, tag| tags.replace(tag, ""));
+                assert!(!tags.contains('<'), "{html}");
+                folded += html.matches("<details>").count();
+            }
+            Event::InlineHtml(html) => panic!("{html}"),
+            _ => {}
+        }
+    }
+    // Folded are the metadata of a conversation, of its message and of its action, and the action's data.
+    assert_eq!((headings, folded), (2 * ATTACKS.len() + 2, 4 * ATTACKS.len()));
 }

@@ -77,6 +77,7 @@ pub(crate) enum Command {
     Repair(RepairArgs),
     /// Write conversations out for other programs; all of them unless some are named
     #[command(after_help = "Example: aral-store export --to jsonl -o all.jsonl\n         \
+                            aral-store export --to html --since 7d -o week.html\n         \
                             aral-store export c1 c2 --to aral -o ./for-python")]
     Export(ExportArgs),
     /// Take conversations in; what is there already is not added twice
@@ -212,6 +213,12 @@ pub(crate) enum Target {
     Aral,
     /// A line for each conversation, message and action
     Jsonl,
+    /// A page for the browser: one file, without scripts, that fetches nothing
+    Html,
+    /// A transcript
+    Markdown,
+    /// A line for each conversation, with its messages as chat completions have them; without actions
+    Openai,
 }
 
 #[derive(Args, Debug)]
@@ -225,6 +232,12 @@ pub(crate) struct ExportArgs {
     /// A new file, or for aral a new or empty directory; - for standard output
     #[arg(short, long, value_name = "PATH", default_value = "-")]
     pub(crate) output: PathBuf,
+    /// Only conversations with a message or an action added since then: a time, a date, or a span such as 7d
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Write JSON that every program reads, without NaN and lone surrogates, and say what was changed
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// What to import from.

@@ -6,6 +6,9 @@
 
 mod append;
 mod commands;
+mod export_browser;
+mod export_forms;
+mod export_hostile;
 mod failures;
 mod names;
 mod repair;

@@ -1,0 +1,198 @@
+//! A page that a browser shows: one file, without scripts, that fetches nothing.
+//!
+//! Owns the page's tags. What a conversation holds comes in through [`escape`] and [`rendered`] only, and the
+//! page's own policy forbids scripts and every fetch besides.
+
+mod escape;
+
+mod rendered;
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use aral_store::{Action, Conversation, Error, JsonObject, Message, Summary, Text, Timestamp};
+
+use super::pretty::pretty;
+use super::timeline::{Item, Shown, extent, items};
+use super::{Contents, Entry, Shape};
+use crate::output::{count, to_u64};
+
+const STYLE: &str = include_str!("page.css");
+
+/// What the page may do: nothing but look as its own style says.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+/// How much of an action's data is shown while it is folded.
+const PREVIEW_CHARS: usize = 120;
+
+pub(super) struct Page;
+
+impl Shape for Page {
+    fn begin(&mut self, contents: &Contents, out: &mut dyn Write) -> io::Result<()> {
+        let conversations = count(to_u64(contents.entries.len()), "conversation");
+        let title = match contents.entries.as_slice() {
+            [Entry { summary: Some(only), .. }] => only.title.to_string_lossy().into_owned(),
+            _ => conversations.clone(),
+        };
+        write!(
+            out,
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <meta name=\"referrer\" content=\"no-referrer\">\n\
+             <meta name=\"generator\" content=\"aral-store\">\n\
+             <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n",
+            escape::bare(&title)
+        )?;
+        let summaries = || contents.entries.iter().filter_map(|entry| entry.summary.as_ref());
+        let sum = |number: fn(&Summary) -> u64| summaries().map(number).sum();
+        let extent = extent(sum(|summary| summary.messages), sum(|summary| summary.actions));
+        write!(
+            out,
+            "<nav id=\"=list\" aria-label=\"Conversations\">\n<header>\n<h1>{conversations}</h1>\n\
+             <p>{extent}</p>\n<p>Times are in UTC or say local.</p>\n</header>\n<ol>\n"
+        )?;
+        for entry in &contents.entries {
+            listed(entry, out)?;
+        }
+        write!(out, "</ol>\n</nav>\n<main>\n")?;
+        for reason in &contents.missing {
+            writeln!(out, "<p class=\"missing\"><b>Missing here:</b> {}</p>", escape::text(reason))?;
+        }
+        Ok(())
+    }
+
+    fn conversation(&mut self, conversation: &Conversation, out: &mut dyn Write) -> io::Result<()> {
+        let mut anchors = Anchors::of(&conversation.id);
+        let top = &anchors.conversation;
+        write!(
+            out,
+            "<section id=\"{top}\">\n<header class=\"head\"><h2><a href=\"#{top}\"><bdi>{}</bdi></a></h2>\
+             <a class=\"up\" href=\"#=list\" title=\"The list of conversations\">↑</a></header>\n\
+             <p class=\"facts\"><code>{}</code> · created {} · {}</p>\n",
+            escape::text(&conversation.title.to_string_lossy()),
+            escape::text(&conversation.id),
+            time(conversation.created_at),
+            extent(to_u64(conversation.messages.len()), to_u64(conversation.actions.len())),
+        )?;
+        more("metadata", &conversation.metadata, out)?;
+        more("other fields", &conversation.extra, out)?;
+        for item in items(conversation) {
+            match item {
+                Item::Message(message) => said(message, &anchors.next('/', &message.id), out)?,
+                Item::Action(action) => done(action, &anchors.next(':', &action.id), out)?,
+            }
+        }
+        writeln!(out, "</section>")
+    }
+
+    fn unreadable(&mut self, id: &str, reason: &Error, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "<section id=\"{}\">\n<header class=\"head\"><h2><bdi>{}</bdi></h2></header>\n\
+             <p class=\"missing\"><b>Not readable:</b> {}</p>\n</section>",
+            escape::anchor(id.as_bytes()),
+            escape::text(id),
+            escape::text(&reason.to_string())
+        )
+    }
+
+    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "</main>\n</body>\n</html>")
+    }
+}
+
+/// The anchors of a conversation. The `=` of the page's own ones is in none of them before a letter.
+struct Anchors {
+    conversation: String,
+    used: HashMap<String, u64>,
+}
+
+impl Anchors {
+    fn of(conversation: &str) -> Self {
+        Self { conversation: escape::anchor(conversation.as_bytes()), used: HashMap::new() }
+    }
+
+    /// The anchor of a message or an action; ids may repeat, anchors may not.
+    fn next(&mut self, mark: char, id: &Text) -> String {
+        let anchor = format!("{}{mark}{}", self.conversation, escape::anchor(id.as_wtf8()));
+        let number = self.used.entry(anchor.clone()).or_default();
+        *number += 1;
+        if *number == 1 { anchor } else { format!("{anchor}{mark}{number}") }
+    }
+}
+
+fn listed(Entry { id, summary }: &Entry, out: &mut dyn Write) -> io::Result<()> {
+    let anchor = escape::anchor(id.as_bytes());
+    let (title, facts) = match summary {
+        Some(summary) => {
+            let messages = count(summary.messages, "message");
+            (
+                summary.title.to_string_lossy().into_owned(),
+                format!("{messages} · {}", Shown::of(summary.last_activity).date),
+            )
+        }
+        None => (id.clone(), "not readable".to_owned()),
+    };
+    let title = escape::text(&title);
+    writeln!(out, "<li><a href=\"#{anchor}\"><b><bdi>{title}</bdi></b> <span>{facts}</span></a></li>")
+}
+
+fn said(message: &Message, anchor: &str, out: &mut dyn Write) -> io::Result<()> {
+    let role = message.role.to_string_lossy();
+    let class = match role.as_ref() {
+        "user" => "user",
+        "assistant" => "assistant",
+        "system" | "developer" => "system",
+        _ => "other",
+    };
+    let role = if role.is_empty() { "no role".into() } else { role };
+    write!(
+        out,
+        "<article class=\"{class}\" id=\"{anchor}\">\n<header><b class=\"role\"><bdi>{}</bdi></b> \
+         <a class=\"when\" href=\"#{anchor}\">{}</a></header>\n<div class=\"text\" dir=\"auto\">\n{}</div>\n",
+        escape::text(&role),
+        time(message.created_at),
+        rendered::rendered(&message.content.to_string_lossy()),
+    )?;
+    more("metadata", &message.metadata, out)?;
+    more("other fields", &message.extra, out)?;
+    writeln!(out, "</article>")
+}
+
+fn done(action: &Action, anchor: &str, out: &mut dyn Write) -> io::Result<()> {
+    let data = action.data.as_json();
+    let mut preview: String = data.chars().take(PREVIEW_CHARS).collect();
+    if preview.len() < data.len() {
+        preview.push('…');
+    }
+    write!(
+        out,
+        "<details class=\"action\" id=\"{anchor}\">\n<summary><b><bdi>{}</bdi></b> <code>{}</code> \
+         <a class=\"when\" href=\"#{anchor}\">{}</a></summary>\n{}",
+        escape::text(&action.action_type.to_string_lossy()),
+        escape::text(&preview),
+        time(action.created_at),
+        json(&action.data),
+    )?;
+    more("metadata", &action.metadata, out)?;
+    more("other fields", &action.extra, out)?;
+    writeln!(out, "</details>")
+}
+
+fn more(what: &str, object: &JsonObject, out: &mut dyn Write) -> io::Result<()> {
+    if object.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "<details class=\"more\"><summary>{what}</summary>{}</details>", json(object))
+}
+
+fn json(object: &JsonObject) -> String {
+    format!("<pre><code>{}</code></pre>\n", escape::text(&pretty(object)))
+}
+
+fn time(time: Timestamp) -> String {
+    let Shown { to_minute, machine, exact, .. } = Shown::of(time);
+    format!("<time datetime=\"{machine}\" title=\"{exact}\">{to_minute}</time>")
+}

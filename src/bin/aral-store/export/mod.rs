@@ -1,0 +1,193 @@
+//! The command that writes conversations out.
+//!
+//! Owns which conversations are written, and what becomes of those that cannot be read: they are named, and the
+//! rest is written. Each form is a [`Shape`] of its own; the layout of the original is the library's.
+
+mod file;
+
+mod since;
+
+mod timeline;
+
+mod interchange;
+
+mod jsonl;
+
+mod openai;
+
+mod unseen;
+
+mod pretty;
+
+mod markdown;
+
+mod html;
+
+use std::collections::HashSet;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use aral_store::{Conversation, Error, ErrorKind, MessageStore, Order, Summary, Timestamp};
+
+use crate::args::{ExportArgs, Target};
+use crate::exit::{Exit, Failure};
+use crate::output::{self, count};
+use crate::place;
+use crate::show::no_conversation;
+use interchange::Strictness;
+
+/// A form that conversations are written in, one after the other.
+trait Shape {
+    /// Writes what stands before all conversations.
+    fn begin(&mut self, _contents: &Contents, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn conversation(&mut self, conversation: &Conversation, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Takes the place of a conversation that cannot be read, which standard error has been told of.
+    fn unreadable(&mut self, _id: &str, _reason: &Error, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Writes what stands behind them all.
+    fn end(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What an export is about to hold.
+struct Contents {
+    entries: Vec<Entry>,
+    /// What should be among them and cannot be read, in words.
+    missing: Vec<String>,
+}
+
+struct Entry {
+    id: String,
+    /// Absent if not even this can be read.
+    summary: Option<Summary>,
+}
+
+pub(crate) fn run(dir: &Path, args: &ExportArgs) -> Result<Exit, Failure> {
+    let to_stdout = args.output == Path::new("-");
+    if args.to == Target::Aral && to_stdout {
+        let text = "aral is a directory; name it with -o PATH";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    if args.strict && !matches!(args.to, Target::Jsonl | Target::Openai) {
+        let text = "--strict is for the forms that are JSON lines: --to jsonl and --to openai";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let since = args.since.as_deref().map(since::read).transpose()?;
+    let store = place::for_reading(dir)?;
+    let contents = chosen(&store, args, since)?;
+    let strictness = if args.strict { Strictness::Interchange } else { Strictness::AsStored };
+    let exit = match args.to {
+        Target::Aral => {
+            let ids: Vec<String> = contents.entries.into_iter().map(|entry| entry.id).collect();
+            let is_all = args.conversations.is_empty() && since.is_none();
+            aral(&store, &args.output, (!is_all).then_some(ids.as_slice()))
+        }
+        Target::Jsonl => stream(&store, &args.output, &contents, &mut jsonl::Lines::new(strictness)),
+        Target::Openai => stream(&store, &args.output, &contents, &mut openai::Chats::new(strictness)),
+        Target::Markdown => stream(&store, &args.output, &contents, &mut markdown::Transcript),
+        Target::Html => stream(&store, &args.output, &contents, &mut html::Page),
+    }?;
+    Ok(if has_damage(&store, &args.conversations) { Exit::Corrupt } else { exit })
+}
+
+/// The conversations that were named, each once, or all; of them those that something has happened in since then.
+fn chosen(store: &MessageStore, args: &ExportArgs, since: Option<Timestamp>) -> Result<Contents, Failure> {
+    let mut contents = if args.conversations.is_empty() {
+        let summaries = store.conversations(Order::Created)?.into_iter();
+        let entries = summaries.map(|summary| Entry { id: summary.id.clone(), summary: Some(summary) });
+        let missing = store.recovery().damaged.iter().map(place::damage).collect();
+        Contents { entries: entries.collect(), missing }
+    } else {
+        Contents { entries: named(store, &args.conversations)?, missing: Vec::new() }
+    };
+    if let Some(since) = since {
+        let instant = |time: &Timestamp| time.approximate_unix_micros();
+        // What cannot be read stays in: it may be what is looked for, and must be told.
+        let is_since = |summary: &Summary| instant(&summary.last_activity) >= instant(&since);
+        contents.entries.retain(|entry| entry.summary.as_ref().is_none_or(is_since));
+    }
+    Ok(contents)
+}
+
+fn named(store: &MessageStore, ids: &[String]) -> Result<Vec<Entry>, Failure> {
+    let mut seen = HashSet::new();
+    let mut entries = Vec::new();
+    for id in ids.iter().filter(|id| seen.insert(id.as_str())) {
+        let summary = match store.summary(id) {
+            Ok(Some(summary)) => Some(summary),
+            Ok(None) => return Err(no_conversation(id)),
+            // It is there; that it cannot be read is told when it is its turn.
+            Err(error) if error.kind() == ErrorKind::Corrupt => None,
+            Err(error) => return Err(error.into()),
+        };
+        entries.push(Entry { id: id.clone(), summary });
+    }
+    Ok(entries)
+}
+
+/// Whether an export of everything leaves something out; the opening has named what.
+fn has_damage(store: &MessageStore, named: &[String]) -> bool {
+    named.is_empty() && !store.recovery().damaged.is_empty()
+}
+
+fn aral(store: &MessageStore, dir: &Path, ids: Option<&[String]>) -> Result<Exit, Failure> {
+    let report = store.export_aral(dir, ids)?;
+    for file in &report.damaged {
+        output::error(&format!("not exported: {}", place::damage(file)));
+    }
+    let text = format!("exported {} to {}", count(report.conversations, "conversation"), dir.display());
+    output::note(&text);
+    Ok(if report.damaged.is_empty() { Exit::Done } else { Exit::Corrupt })
+}
+
+/// Writes to standard output, or to a file that appears once it is complete.
+fn stream(
+    store: &MessageStore,
+    path: &Path,
+    contents: &Contents,
+    shape: &mut dyn Shape,
+) -> Result<Exit, Failure> {
+    if path == Path::new("-") {
+        let mut out = BufWriter::new(io::stdout().lock());
+        let exit = shaped(store, contents, shape, (&mut out, &output::unwritten))?;
+        out.flush().map_err(output::unwritten)?;
+        return Ok(exit);
+    }
+    let failed = |error| Failure::file("write", path, error);
+    file::to_file(path, |out| shaped(store, contents, shape, (out, &failed)))
+}
+
+/// Where an export goes, and what it means that a write there fails.
+type Sink<'a> = (&'a mut dyn Write, &'a dyn Fn(io::Error) -> Failure);
+
+/// Writes the conversations, one in memory at a time. What cannot be read is named and left out.
+fn shaped(
+    store: &MessageStore,
+    contents: &Contents,
+    shape: &mut dyn Shape,
+    (out, failed): Sink<'_>,
+) -> Result<Exit, Failure> {
+    let mut exit = Exit::Done;
+    shape.begin(contents, out).map_err(failed)?;
+    for Entry { id, .. } in &contents.entries {
+        match store.conversation(id) {
+            Ok(Some(conversation)) => shape.conversation(&conversation, out).map_err(failed)?,
+            Ok(None) => return Err(no_conversation(id)),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                shape.unreadable(id, &error, out).map_err(failed)?;
+                output::error(&error.context(&format!("conversation {id:?} is not exported")).to_string());
+                exit = Exit::Corrupt;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    shape.end(out).map_err(failed)?;
+    Ok(exit)
+}

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod alphabet;
 #[cfg(feature = "cli")]
 mod cli;
 mod contract;
@@ -17,6 +18,7 @@ mod fixtures;
 mod foreign;
 mod golden;
 mod model;
+mod receipts;
 mod regressions;
 mod rot;
 mod saved_inputs;

@@ -5,7 +5,7 @@
 //! writer wrote (a copy has another inode), it vouches for the last group of the log and for the newest
 //! segment, which nothing in the log itself can.
 
-use super::bytes::{Fields, all_zero};
+use super::bytes::{Fields, MAX_NUMBER, all_zero};
 use super::segment::StoreId;
 
 const SLOT: usize = 64;
@@ -79,7 +79,7 @@ impl Control {
             return None;
         }
         let mut fields = Fields(body);
-        Some(Self {
+        let slot = Self {
             store_id: *fields.take(8)?.first_chunk()?,
             writer_epoch: fields.u64()?,
             segment: fields.u64()?,
@@ -88,7 +88,9 @@ impl Control {
             durable_units: fields.u32()?,
             checkpoint_epoch: fields.u64()?,
             counter: fields.u64()?,
-        })
+        };
+        let numbers = [slot.writer_epoch, slot.segment, slot.checkpoint_epoch];
+        numbers.into_iter().all(|number| number <= MAX_NUMBER).then_some(slot)
     }
 }
 

@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::layout::{self, Layout, looks_like};
-use super::load::is_same;
+use super::load::{is_same, not_as_recorded};
+use super::stage;
 use crate::codec::checkpoint::{Checkpoint, Entry, FileState, Fingerprint};
 use crate::error::{Error, Result};
 use crate::model::CompactionReport;
@@ -30,6 +31,63 @@ pub(crate) fn commit(vfs: &dyn Vfs, layout: &Layout, epoch: u64, bytes: &[u8]) -
     // checkpoint's name on bytes that never reached the disk.
     vfs.rename(&unfinished, &path).map_err(|e| Error::io("rename", &unfinished, e))?;
     layout::sync_dir(vfs, &layout.log())
+}
+
+/// Holds every file that is still staged against its checksum.
+///
+/// For an opening that goes on with somebody else's publication: since the files were written, time has passed,
+/// and once one is in place the log that could have made it again is dropped.
+///
+/// # Errors
+///
+/// I/O errors; corruption where a staged file is not what was staged. Nothing has been changed.
+pub(crate) fn check_staged(vfs: &dyn Vfs, layout: &Layout, new: &Checkpoint) -> Result<()> {
+    let epoch = new.head().epoch;
+    let files = new.entries().enumerate().filter(|(_, entry)| entry.state == FileState::Intact);
+    let files = files.map(|(ordinal, entry)| (layout.staged(epoch, ordinal), entry.file));
+    let index = new.head().index_file.map(|print| (layout.staged_index(epoch), print));
+    for (staged, print) in files.chain(index) {
+        if let Some((bytes, found)) = layout::read_file(vfs, &staged)? {
+            if !is_same(&found, &print) {
+                return Err(not_as_recorded(&bytes, &print, &staged));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a directory in which files of the newest checkpoint are still staged and there is no older one,
+/// which a compaction leaves until all of them are in place: somebody has taken it away. What is in place would
+/// otherwise count as what somebody made of it, and the log that knows better would be dropped.
+///
+/// # Errors
+///
+/// I/O errors; corruption, naming the checkpoint that is missing. Nothing has been changed.
+pub(crate) fn check_published(vfs: &dyn Vfs, layout: &Layout, new: &Checkpoint) -> Result<()> {
+    let epoch = new.head().epoch;
+    if !stage::list_staged(vfs, layout)?.iter().any(|staged| stage::is_of(staged, epoch)) {
+        return Ok(());
+    }
+    let files = new.entries().enumerate().filter(|(_, entry)| entry.state == FileState::Intact);
+    let files = files.map(|(ordinal, entry)| {
+        (layout.staged(epoch, ordinal), layout.conversation(entry.file_name), entry.file)
+    });
+    let index = new.head().index_file.map(|print| (layout.staged_index(epoch), layout.index_file(), print));
+    for (staged, place, print) in files.chain(index) {
+        if layout::probe(vfs, &staged)?.is_some() && !is_in_place(vfs, &place, &print)? {
+            let reason = "the checkpoint is missing, and the compaction after it has not put all in place";
+            return Err(Error::corrupt(&layout.checkpoint(epoch.saturating_sub(1)), 0, reason));
+        }
+    }
+    Ok(())
+}
+
+fn is_in_place(vfs: &dyn Vfs, place: &Path, print: &Fingerprint) -> Result<bool> {
+    let Some(metadata) = layout::probe(vfs, place)? else { return Ok(false) };
+    if looks_like(&metadata, print) {
+        return Ok(true);
+    }
+    Ok(layout::read_file(vfs, place)?.is_some_and(|(_, found)| is_same(&found, print)))
 }
 
 /// Moves everything into place that `new` says and `old` does not.

@@ -4,7 +4,7 @@
 //! the checkpoint has its name, the staged files are rubbish that the next opening removes.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bodies::Bodies;
@@ -267,7 +267,7 @@ pub(crate) fn write_document(
 /// A file that is being written from its beginning to its end.
 #[derive(Debug)]
 pub(crate) struct Sink {
-    path: std::path::PathBuf,
+    path: PathBuf,
     file: Arc<dyn VfsFile>,
     len: u64,
     crc: crc32fast::Hasher,
@@ -302,21 +302,30 @@ impl Sink {
     }
 }
 
-/// Removes staged files of other compactions than this one, and returns them.
-pub(crate) fn remove_strays(vfs: &dyn Vfs, layout: &Layout, epoch: u64) -> Result<Vec<std::path::PathBuf>> {
-    let own = format!("{STAGED}{epoch:016x}-");
-    let mut removed = Vec::new();
+/// The files that are staged, of whichever compaction.
+pub(crate) fn list_staged(vfs: &dyn Vfs, layout: &Layout) -> Result<Vec<PathBuf>> {
+    let mut staged = Vec::new();
     for dir in [layout.root().to_owned(), layout.conversations()] {
         if layout::probe(vfs, &dir)?.is_none() {
             continue;
         }
-        for entry in vfs.read_dir(&dir).map_err(|e| Error::io("list", &dir, e))? {
-            if entry.name.starts_with(STAGED) && !entry.name.starts_with(&own) {
-                let path = dir.join(&entry.name);
-                layout::remove_file(vfs, &path)?;
-                removed.push(path);
-            }
-        }
+        let entries = vfs.read_dir(&dir).map_err(|e| Error::io("list", &dir, e))?;
+        let names = entries.into_iter().map(|entry| entry.name).filter(|name| name.starts_with(STAGED));
+        staged.extend(names.map(|name| dir.join(name)));
     }
-    Ok(removed)
+    Ok(staged)
+}
+
+/// Whether a staged file is one of this compaction.
+pub(crate) fn is_of(staged: &Path, epoch: u64) -> bool {
+    let own = format!("{STAGED}{epoch:016x}-");
+    staged.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&own))
+}
+
+/// Removes staged files of other compactions than this one, and returns them.
+pub(crate) fn remove_strays(vfs: &dyn Vfs, layout: &Layout, epoch: u64) -> Result<Vec<PathBuf>> {
+    let mut strays = list_staged(vfs, layout)?;
+    strays.retain(|staged| !is_of(staged, epoch));
+    strays.iter().try_for_each(|stray| layout::remove_file(vfs, stray))?;
+    Ok(strays)
 }

@@ -6,16 +6,20 @@
 
 mod crowd;
 mod drawn;
+mod pairs;
+
+use std::sync::mpsc;
+use std::time::Duration;
 
 use aral_store::{Edit, ErrorKind, MessageStore, Mutation, NewAction, NewMessage, Operation};
 
 use crate::support::check;
 use crate::support::driver::{self, Home, adopted};
 use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
-use crate::support::simfs::errno::{EINTR, EIO};
+use crate::support::simfs::errno::{EDQUOT, EFBIG, EINTR, EIO, ENOSPC};
 use crate::support::simfs::{self, SplitMix};
 use crate::support::sources::Sources;
-use crate::support::suspects::{SETTINGS, Suspects, faults, open, settle, typed};
+use crate::support::suspects::{SETTINGS, Suspects, faults, open, settle};
 
 enum Act {
     Append(Vec<Mutation>),
@@ -52,12 +56,34 @@ fn workload() -> Vec<Act> {
     ]
 }
 
+/// What a run with faults came to.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    /// How often each rule let a call fail.
+    pub(crate) fired: Vec<u64>,
+    pub(crate) heard: Vec<ErrorKind>,
+}
+
+/// Long past any time that an honest run needs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs something on a thread of its own and gives up on it when it takes too long.
+fn in_time<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    #[expect(clippy::disallowed_methods, reason = "a thread that hangs can be left behind only this way")]
+    std::thread::spawn(move || {
+        // Whoever has given up does not listen any more.
+        drop(sender.send(work()));
+    });
+    receiver.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
 /// Runs the workload as far as it goes.
 fn run(fs: &FaultFs, suspects: &mut Suspects) -> Result<(), String> {
     let sources = Sources::default();
     let mut store = match open(fs, &sources) {
         Ok(store) => store,
-        Err(error) => return typed(&error),
+        Err(error) => return suspects.hear(&error),
     };
     let mut has_failed = false;
     for act in workload() {
@@ -69,7 +95,7 @@ fn run(fs: &FaultFs, suspects: &mut Suspects) -> Result<(), String> {
                 if let Err(error) = &answer
                     && !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict)
                 {
-                    typed(error)?;
+                    suspects.hear(error)?;
                 }
                 if has_failed && answer.as_ref().err().is_none_or(|e| e.kind() != ErrorKind::Failed) {
                     return Err(format!("a store that had failed said {answer:?}"));
@@ -79,30 +105,30 @@ fn run(fs: &FaultFs, suspects: &mut Suspects) -> Result<(), String> {
             }
             Act::Compact => {
                 if let Err(error) = store.compact() {
-                    typed(&error)?;
+                    suspects.hear(&error)?;
                 }
             }
             Act::Sync => {
                 if let Err(error) = store.sync() {
-                    typed(&error)?;
+                    suspects.hear(&error)?;
                 }
             }
             Act::Read => {
                 for id in ["c1", "c2", "a/b"] {
                     if let Err(error) = store.conversation(id) {
-                        typed(&error)?;
+                        suspects.hear(&error)?;
                     }
                 }
             }
             Act::Reopen => {
                 if let Err(error) = store.close() {
-                    typed(&error)?;
+                    suspects.hear(&error)?;
                 }
                 has_failed = false;
                 suspects.reopened();
                 store = match open(fs, &sources) {
                     Ok(store) => store,
-                    Err(error) => return typed(&error),
+                    Err(error) => return suspects.hear(&error),
                 };
             }
         }
@@ -110,16 +136,25 @@ fn run(fs: &FaultFs, suspects: &mut Suspects) -> Result<(), String> {
     Ok(())
 }
 
-fn attempt(rules: Vec<Rule>) -> Result<(), String> {
+fn try_rules(rules: Vec<Rule>) -> Result<Attempt, String> {
     let sim = driver::fresh(simfs::Settings::default());
-    let fs = FaultFs::over_sim(&sim, rules.clone());
+    let fs = FaultFs::over_sim(&sim, rules);
     let mut suspects = Suspects::new();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&fs, &mut suspects)));
     let outcome = outcome.unwrap_or_else(|_| Err("a panic".to_owned()));
     suspects.reopened();
-    outcome
-        .and_then(|()| settle(&sim, &suspects))
-        .and_then(|()| if fs.all_fired() { Ok(()) } else { Err("the fault did not take place".to_owned()) })
+    outcome.and_then(|()| settle(&sim, &suspects))?;
+    Ok(Attempt { fired: fs.fired(), heard: suspects.heard })
+}
+
+pub(crate) const NOTHING_FIRED: &str = "the fault did not take place";
+
+/// Runs the workload with faults, under a watchdog, and then looks at what survived. At least the first fault
+/// must take place; it may keep a second one from doing so.
+pub(crate) fn attempt(rules: Vec<Rule>) -> Result<Attempt, String> {
+    let what = format!("{rules:?}");
+    let attempt = in_time(&what, move || try_rules(rules))?;
+    if attempt.fired.iter().any(|count| *count > 0) { Ok(attempt) } else { Err(NOTHING_FIRED.to_owned()) }
 }
 
 fn sweep(calls: &[Call], for_ever: bool) -> usize {
@@ -187,6 +222,65 @@ fn after_a_failed_sync_nothing_is_written_until_the_store_is_opened_again() {
         drop(store);
         let store = driver::open(&Home::Sim(cut), SETTINGS, &Sources::default()).unwrap();
         check::gist(&store, &ought).unwrap();
+    }
+}
+
+#[test]
+fn a_failed_sync_of_the_log_at_any_point_stops_the_store_for_good() {
+    let mut stopped = 0;
+    for fault in [Fault::SyncDropsPages(EIO), Fault::Errno(EIO), Fault::DoneButErrno(EIO)] {
+        for nth in 1.. {
+            let sim = driver::fresh(simfs::Settings::default());
+            let fs = FaultFs::over_sim(&sim, Vec::new());
+            let store = open(&fs, &Sources::default()).unwrap();
+            fs.replan(vec![Rule::new(Call::Sync, nth, fault).on(".seg")]);
+            let mut writes = None;
+            for n in 0..24 {
+                let said = store.add_message("c1", "long ".repeat(n % 5 * 300));
+                if writes.is_some() {
+                    assert_eq!(said.unwrap_err().kind(), ErrorKind::Failed, "{fault:?} {nth}, message {n}");
+                    assert_eq!(store.compact().unwrap_err().kind(), ErrorKind::Failed);
+                } else if n % 8 == 7 {
+                    // A compaction syncs the log too, and may be the one to fail.
+                    drop(store.compact());
+                }
+                if fs.all_fired() {
+                    writes.get_or_insert_with(|| fs.count(Call::Write));
+                }
+            }
+            let Some(writes) = writes else { break };
+            assert_eq!(fs.count(Call::Write), writes, "{fault:?} {nth}: a store that failed writes on");
+            stopped += 1;
+            drop(store.close());
+            let store = open(&fs, &Sources::default()).unwrap();
+            assert!(store.add_message("c1", "opened again").unwrap().is_durable());
+        }
+    }
+    assert!(stopped > 60, "{stopped} failed syncs");
+}
+
+#[test]
+fn a_disk_that_says_it_is_full_for_a_while_stops_nothing_for_good() {
+    for (call, most) in [(Call::Write, 12), (Call::Allocate, 3), (Call::Create, 3)] {
+        for number in [ENOSPC, EDQUOT, EFBIG] {
+            for nth in 1..=most {
+                let sim = driver::fresh(simfs::Settings::default());
+                let fs = FaultFs::over_sim(&sim, Vec::new());
+                let store = open(&fs, &Sources::default()).unwrap();
+                fs.replan(vec![Rule::new(call, nth, Fault::Errno(number)).for_ever().on("/log/")]);
+                let say = |n: usize| store.add_message("c1", "long ".repeat(n % 5 * 300));
+                let refused: Vec<_> = (0..40).filter_map(|n| say(n).err()).collect();
+                assert!(fs.all_fired(), "{call:?} {nth}");
+                // The hint may be lost without a word, nothing else may.
+                assert!(call == Call::Write || !refused.is_empty(), "{call:?} {nth}");
+                for error in refused {
+                    assert_eq!(error.kind(), ErrorKind::NoSpace, "{call:?} {number} {nth}: {error:?}");
+                }
+                fs.replan(Vec::new());
+                assert!(say(1).unwrap().is_durable(), "{call:?} {number} {nth}");
+                drop(store.compact().unwrap());
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod alphabet;
 #[cfg(feature = "cli")]
 mod cli;
 mod concurrency;
@@ -21,6 +22,7 @@ mod golden;
 mod model;
 #[cfg(feature = "cli")]
 mod processes;
+mod receipts;
 mod regressions;
 mod repair;
 mod rot;

@@ -188,6 +188,7 @@ pub(crate) fn for_reading(vfs: &dyn Vfs, layout: &Layout) -> Result<Opened> {
     // While a compaction is being published the files are neither as the old checkpoint says nor as the new
     // one; they are checked one by one as they are read, and the next reader surveys them.
     if inventory.checkpoints.len() <= 1 {
+        publish::check_published(vfs, layout, &checkpoint)?;
         let surveyed = survey::survey(vfs, layout, &checkpoint, &|id| index.is_touched(id), &mut report)?;
         if let Some(bytes) = surveyed.checkpoint {
             index.refresh(parse_own(bytes)?);
@@ -288,11 +289,20 @@ fn finish_publication(
 ) -> Result<()> {
     let head = checkpoint.head();
     if let [.., (_, older), _] = inventory.checkpoints.as_slice() {
-        let older = read_checkpoint(vfs, older)?;
+        let path = older;
+        let older = read_checkpoint(vfs, path)?;
+        if older.head().store_id != head.store_id {
+            return Err(Error::corrupt(path, 16, "the two checkpoints are of one store and another store"));
+        }
+        // Order: look at all that is staged before anything is moved. Reversed, a file that has rotted since
+        // would replace a sound one, and the log that could have made it again would be dropped behind it.
+        publish::check_staged(vfs, layout, checkpoint)?;
         let mut done = CompactionReport::default();
         publish::roll_forward(vfs, layout, &older, checkpoint, &mut done)?;
         report.completed_compaction = Some(head.epoch);
         report.quarantined.extend(done.quarantined);
+    } else {
+        publish::check_published(vfs, layout, checkpoint)?;
     }
     let strays = stage::remove_strays(vfs, layout, head.epoch)?;
     if !strays.is_empty() {

@@ -77,6 +77,69 @@ fn a_staged_file_that_is_gone_drops_no_log() {
     assert_eq!(texts(&store, "c1"), added(0..5));
 }
 
+/// An opening that went on with a compaction took a staged file in which a bit had flipped since for the right
+/// one, because its length and time were. It moved it over the sound file that stood there and dropped the log
+/// that could have made it again. Now all that is staged is held against its checksum before anything is moved.
+#[test]
+fn a_staged_file_that_has_rotted_drops_no_log() {
+    let sim = fresh();
+    let hooked = Hooked::over(sim.clone());
+    let store = open(on_shared(&hooked));
+    add(&store, "c1", 0..5);
+    store.compact().unwrap();
+    add(&store, "c1", 5..8);
+    let (sender, receiver) = mpsc::channel();
+    let at_kill = sim.clone();
+    hooked.before(Call::Rename, "c1.json", move || sender.send(at_kill.snapshot()).unwrap());
+    store.compact().unwrap();
+    let copy = receiver.recv().unwrap().kill();
+    let staged = files_with(&copy, ".staged").remove(0);
+    let before = copy.read(inside("conversations/c1.json"));
+    let log = files_with(&copy, ".seg");
+    copy.flip_bit(&staged, 40, 2);
+    for _ in 0..2 {
+        let error = on(copy.clone()).open(DIR).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        let place = error.place().unwrap();
+        assert_eq!((place.path.to_str(), place.offset), (Some(&*staged), Some(40)));
+        assert_eq!(files_with(&copy, ".seg"), log);
+        assert_eq!(copy.read(inside("conversations/c1.json")), before);
+    }
+    copy.flip_bit(&staged, 40, 2);
+    assert_eq!(texts(&open(on(copy)), "c1"), added(0..8));
+}
+
+/// A directory in the middle of a publication lost its older checkpoint, and with it all that says that something
+/// is left to do. The opening took the files that were still the old ones for edits, and dropped the log and
+/// the staged files that had what came after: acknowledged messages were gone, and `recovery().changed` was all
+/// that spoke of it. Now staged files of the newest checkpoint that are not in place are an error.
+#[test]
+fn a_publication_that_lost_its_older_checkpoint_is_refused() {
+    let sim = fresh();
+    let hooked = Hooked::over(sim.clone());
+    let store = open(on_shared(&hooked));
+    add(&store, "c1", 0..5);
+    store.compact().unwrap();
+    add(&store, "c1", 5..8);
+    let (sender, receiver) = mpsc::channel();
+    let at_kill = sim.clone();
+    hooked.before(Call::Rename, "c1.json", move || sender.send(at_kill.snapshot()).unwrap());
+    store.compact().unwrap();
+    let copy = receiver.recv().unwrap().kill();
+    let older = files_with(&copy, "CHECKPOINT-").remove(0);
+    let bytes = copy.read(&older).unwrap();
+    copy.delete(&older);
+    let all = copy.files();
+    for options in [on(copy.clone()), on(copy.clone()).read_only()] {
+        let error = options.open(DIR).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert_eq!(error.place().unwrap().path.to_str(), Some(&*older));
+        assert_eq!(copy.files(), all);
+    }
+    copy.put(&older, &bytes);
+    assert_eq!(texts(&open(on(copy)), "c1"), added(0..8));
+}
+
 /// `close()` let go of the lock while a compaction was under way, which then went on to drop the log of
 /// whoever had opened the store meanwhile. Now closing waits for the compaction.
 #[test]

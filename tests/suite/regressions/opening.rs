@@ -172,3 +172,23 @@ fn files_that_have_changed_places_are_not_each_others_conversations() {
     assert!(damaged(&store).is_empty());
     assert_eq!((texts(&store, "c1"), texts(&store, "c2")), (added(0..1), added(5..9)));
 }
+
+/// A CONTROL whose checksum was right and whose epoch was the highest number there is made the next opening
+/// panic, or begin again at epoch 0 where overflow is not checked. A statement with an impossible number is no
+/// statement now, and the store opens without it, as it does without CONTROL.
+#[test]
+fn a_control_with_an_impossible_epoch_is_no_hint() {
+    for at in [8, 16, 40] {
+        let sim = compacted(3);
+        sim.edit(inside("log/CONTROL"), |bytes| {
+            for slot in bytes.chunks_mut(64) {
+                slot[at..at + 8].fill(0xff);
+                let crc = crc32fast::hash(&slot[..60]);
+                slot[60..].copy_from_slice(&crc.to_le_bytes());
+            }
+        });
+        let store = open(on(sim));
+        add(&store, "c1", 3..4);
+        assert_eq!(texts(&store, "c1"), added(0..4), "the field at {at}");
+    }
+}

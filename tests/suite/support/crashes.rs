@@ -115,9 +115,9 @@ impl Recording {
             End::Kill | End::PowerCut => {}
             End::KillThenCut => return self.accept_then_cut(&image, point, choice),
             End::CutInRecovery | End::KillThenCutInRecovery | End::CutInRecoveryTwice => {
-                let mut image = self.cut_in_recovery(&image, choice);
+                let (mut image, _) = self.cut_in_recovery(&image, choice);
                 if end == End::CutInRecoveryTwice {
-                    image = self.cut_in_recovery(&image, choice);
+                    image = self.cut_in_recovery(&image, choice).0;
                 }
                 // A kill promises nothing once the power has gone too, before an opening has returned.
                 return self.examine(&image, point.durable, point.accepted, tally);
@@ -156,15 +156,36 @@ impl Recording {
         if report.damaged.is_empty() { Ok(store) } else { Err(format!("a false report: {report:?}")) }
     }
 
-    /// Opens the store, and the power goes in the middle of that.
-    fn cut_in_recovery(&self, image: &SimFs, choice: &mut SplitMix) -> SimFs {
+    /// Cuts the power at a point, and again in each of the openings that follow, until it has gone `depth`
+    /// times. Says how many openings did not come to their end.
+    pub(crate) fn end_in_recovery(
+        &self,
+        at: usize,
+        depth: usize,
+        seed: u64,
+        tally: &mut Tally,
+    ) -> Checked<usize> {
+        let (point, choice) = (&self.points[at], &mut SplitMix::new(seed));
+        let mut image = point.fs.crash(choice);
+        let mut cut_short = 0;
+        for _ in 1..depth {
+            let (next, was_cut_short) = self.cut_in_recovery(&image, choice);
+            image = next;
+            cut_short += usize::from(was_cut_short);
+        }
+        self.examine(&image, point.durable, point.accepted, tally)
+            .map_err(|wrong| format!("{depth} cuts before call {at}, seed {seed}: {wrong}"))?;
+        Ok(cut_short)
+    }
+
+    /// Opens the store, and the power goes in the middle of that. Says whether the opening was not done yet.
+    fn cut_in_recovery(&self, image: &SimFs, choice: &mut SplitMix) -> (SimFs, bool) {
         let calls = image.op_count() + 1 + u64::try_from(choice.pick(40)).unwrap_or(0);
         image.freeze_at(calls);
         let store = driver::open(&Home::Sim(image.clone()), self.settings, &self.sources());
         let cut = image.crash(choice);
         image.kill();
-        drop(store);
-        cut
+        (cut, store.is_err())
     }
 
     /// What is shown after a kill is durable, and so is what is added to it.

@@ -168,6 +168,11 @@ impl FaultFs {
         Self::build(Arc::new(sim.clone()), Some(sim.clone()), rules)
     }
 
+    /// The same with another file system between this one and the simulator.
+    pub(crate) fn over_sim_through(sim: &SimFs, inner: Arc<dyn Vfs>, rules: Vec<Rule>) -> Self {
+        Self::build(inner, Some(sim.clone()), rules)
+    }
+
     fn build(inner: Arc<dyn Vfs>, sim: Option<SimFs>, rules: Vec<Rule>) -> Self {
         let fs = Self { shared: Arc::new(Shared { inner, sim, plan: Mutex::default() }) };
         fs.replan(rules);

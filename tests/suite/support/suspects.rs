@@ -27,6 +27,8 @@ pub(crate) struct Suspects {
     /// not seen until then, and never if something was written after it.
     ghosts: Vec<Oracle>,
     pub(crate) operation: u64,
+    /// The errors that callers were given.
+    pub(crate) heard: Vec<ErrorKind>,
 }
 
 /// Whether an error can come from the file system rather than from the rules.
@@ -36,7 +38,7 @@ fn is_of_the_system(kind: ErrorKind) -> bool {
 
 impl Suspects {
     pub(crate) fn new() -> Self {
-        Self { candidates: vec![Oracle::default()], ghosts: Vec::new(), operation: 0 }
+        Self { candidates: vec![Oracle::default()], ghosts: Vec::new(), operation: 0, heard: Vec::new() }
     }
 
     pub(crate) fn said(
@@ -66,6 +68,12 @@ impl Suspects {
         }
         self.candidates = next;
         Ok(())
+    }
+
+    /// An error of a call that the file system let fail must not be called damage.
+    pub(crate) fn hear(&mut self, error: &aral_store::Error) -> Result<(), String> {
+        self.heard.push(error.kind());
+        typed(error)
     }
 
     /// The store is opened again.
@@ -123,24 +131,35 @@ fn find(sound: &SimFs, suspects: &Suspects) -> Result<(), String> {
 pub(crate) fn faults(call: Call) -> Vec<Fault> {
     let errors = |numbers: &[i32]| numbers.iter().map(|number| Fault::Errno(*number)).collect::<Vec<_>>();
     match call {
-        Call::Open => errors(&[EIO, EMFILE, EACCES]),
-        Call::Create | Call::CreateDir => errors(&[ENOSPC, EROFS, EMFILE]),
-        Call::Read => [errors(&[EIO, EINTR]), vec![Fault::ShortRead(1)]].concat(),
-        Call::Write => {
-            let parts =
-                vec![Fault::ShortWrite(1), Fault::PartThenErrno(7, EIO), Fault::PartThenErrno(600, EIO)];
-            [errors(&[EIO, ENOSPC, EINTR, EDQUOT]), parts].concat()
+        Call::Open | Call::ReadDir => errors(&[EIO, EMFILE, EACCES]),
+        Call::Create | Call::CreateDir => {
+            [errors(&[ENOSPC, EROFS, EMFILE, EACCES, EDQUOT]), vec![Fault::DoneButErrno(EIO)]].concat()
         }
-        Call::Allocate => errors(&[ENOSPC, EFBIG, EIO]),
+        Call::Read => [errors(&[EIO, EINTR]), vec![Fault::ShortRead(1), Fault::ShortRead(100)]].concat(),
+        Call::Write => {
+            let parts = vec![
+                Fault::ShortWrite(1),
+                Fault::PartThenErrno(7, EIO),
+                Fault::PartThenErrno(600, EIO),
+                Fault::PartThenErrno(40, ENOSPC),
+                Fault::DoneButErrno(EIO),
+            ];
+            [errors(&[EIO, ENOSPC, EINTR, EDQUOT, EFBIG, EROFS]), parts].concat()
+        }
+        Call::Allocate => [errors(&[ENOSPC, EFBIG, EDQUOT, EIO]), vec![Fault::DoneButErrno(EIO)]].concat(),
         Call::Sync => vec![
             Fault::SyncDropsPages(EIO),
             Fault::Errno(EIO),
             Fault::Errno(ENOSPC),
+            Fault::Errno(EDQUOT),
             Fault::DoneButErrno(EIO),
         ],
-        Call::SyncDir | Call::Rename => vec![Fault::Errno(EIO), Fault::DoneButErrno(EIO)],
-        Call::Remove | Call::RemoveDir | Call::SetLen => errors(&[EIO, EACCES]),
-        Call::Lock => vec![Fault::Errno(EIO), Fault::LockHeld],
-        Call::ReadDir | Call::Metadata | Call::Canonical | Call::Map => errors(&[EIO]),
+        Call::SyncDir => vec![Fault::Errno(EIO), Fault::Errno(ENOSPC), Fault::DoneButErrno(EIO)],
+        Call::Rename => [errors(&[EIO, ENOSPC, EROFS, EACCES]), vec![Fault::DoneButErrno(EIO)]].concat(),
+        Call::Remove | Call::RemoveDir | Call::SetLen => {
+            [errors(&[EIO, EACCES, EROFS]), vec![Fault::DoneButErrno(EIO)]].concat()
+        }
+        Call::Lock => vec![Fault::Errno(EIO), Fault::Errno(EACCES), Fault::LockHeld],
+        Call::Metadata | Call::Canonical | Call::Map => errors(&[EIO, EACCES]),
     }
 }

@@ -14,6 +14,7 @@ mod contract;
 mod crash;
 mod faults;
 mod fixtures;
+mod follow;
 mod foreign;
 mod golden;
 mod model;

@@ -61,6 +61,12 @@ pub(crate) enum Command {
     /// Show a conversation
     #[command(after_help = "Example: aral-store show c1 -n 20")]
     Show(ShowArgs),
+    /// Print the events that the log holds, and with -f those that come
+    #[command(
+        after_help = "What a compaction has dropped from the log is told on standard error. The lines of \
+                            --json are those\nthat append takes.\n\nExample: aral-store log --from 100 -f --json"
+    )]
+    Log(LogArgs),
     /// Write every conversation to its JSON file and drop the log that this covers
     #[command(after_help = "Example: aral-store compact")]
     Compact,
@@ -188,6 +194,16 @@ pub(crate) struct ShowArgs {
     /// Show only the last N messages
     #[arg(short, value_name = "N")]
     pub(crate) number: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LogArgs {
+    /// Begin with this event
+    #[arg(long, value_name = "SEQ", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) from: u64,
+    /// Go on with what is appended, until stopped
+    #[arg(short, long)]
+    pub(crate) follow: bool,
 }
 
 /// What to export to.

@@ -21,6 +21,8 @@ mod edit;
 
 mod show;
 
+mod log;
+
 mod upkeep;
 
 mod export;
@@ -59,6 +61,7 @@ fn run(cli: Cli) -> Exit {
         Command::Append(args) => append::run(&dir, args),
         Command::Ls(args) => show::ls(&dir, form, &args),
         Command::Show(args) => show::show(&dir, form, &args),
+        Command::Log(args) => log::run(&dir, form, &args),
         Command::Compact => upkeep::compact(&dir, form),
         Command::Stats => upkeep::stats(&dir, form),
         Command::Verify => upkeep::verify(&dir, form),

@@ -44,8 +44,9 @@ pub(crate) enum Command {
     /// Give a conversation another title; an empty one brings the default back
     #[command(after_help = "Example: aral-store rename c1 'Plans for spring'")]
     Rename(RenameArgs),
-    /// Remove a conversation or one of its messages
-    #[command(after_help = "Example: aral-store rm c1/m7 --yes")]
+    /// Remove a conversation, or one of its messages or actions
+    #[command(after_help = "Asks first. Where nobody can be asked it needs --yes, and then ids in full.\n\n\
+                            Example: aral-store rm c1/m7 --yes")]
     Rm(RmArgs),
     /// Carry out mutations, a JSON line each, and print a receipt for each once it is durable
     #[command(
@@ -115,7 +116,7 @@ pub(crate) struct Conditions {
 
 #[derive(Args, Debug)]
 pub(crate) struct AddArgs {
-    /// The conversation's id
+    /// The conversation's id, in full
     #[arg(value_name = "CONV")]
     pub(crate) conversation: String,
     /// The text; - reads it from standard input, without the line break at its end
@@ -129,7 +130,7 @@ pub(crate) struct AddArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ActArgs {
-    /// The conversation's id
+    /// The conversation's id, in full
     #[arg(value_name = "CONV")]
     pub(crate) conversation: String,
     /// What kind of action it is
@@ -144,7 +145,7 @@ pub(crate) struct ActArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct RenameArgs {
-    /// The conversation's id
+    /// The conversation's id, or a beginning of four characters or more that no other has
     #[arg(value_name = "CONV")]
     pub(crate) conversation: String,
     /// The new title
@@ -153,12 +154,15 @@ pub(crate) struct RenameArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct RmArgs {
-    /// A conversation's id, or that and a message's id with a slash between
-    #[arg(value_name = "CONV[/MESSAGE]")]
+    /// A conversation's id, or that and the id of a message or action with a slash between
+    #[arg(value_name = "CONV[/ITEM]")]
     pub(crate) target: String,
     /// Do not ask; needed where nobody could answer
     #[arg(short, long)]
     pub(crate) yes: bool,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Args, Debug)]
@@ -188,7 +192,7 @@ pub(crate) struct LsArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ShowArgs {
-    /// The conversation's id
+    /// The conversation's id, or a beginning of four characters or more that no other has
     #[arg(value_name = "CONV")]
     pub(crate) conversation: String,
     /// Show only the last N messages
@@ -217,7 +221,7 @@ pub(crate) enum Target {
 
 #[derive(Args, Debug)]
 pub(crate) struct ExportArgs {
-    /// The conversations; all if none is named
+    /// The conversations, by their ids or beginnings of them; all if none is named
     #[arg(value_name = "CONV")]
     pub(crate) conversations: Vec<String>,
     /// The form

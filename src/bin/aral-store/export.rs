@@ -11,6 +11,7 @@ use aral_store::{Conversation, Error, ErrorKind, MessageStore, Order};
 
 use crate::args::{ExportArgs, Target};
 use crate::exit::{Exit, Failure};
+use crate::ids;
 use crate::output::{self, count};
 use crate::place;
 use crate::show::no_conversation;
@@ -45,16 +46,7 @@ fn chosen(store: &MessageStore, named: &[String]) -> Result<Vec<String>, Failure
     if named.is_empty() {
         return Ok(store.conversations(Order::Created)?.into_iter().map(|summary| summary.id).collect());
     }
-    for id in named {
-        match store.summary(id) {
-            Ok(Some(_)) => {}
-            Ok(None) => return Err(no_conversation(id)),
-            // It is there; that it cannot be read is told when it is its turn.
-            Err(error) if error.kind() == ErrorKind::Corrupt => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(named.to_vec())
+    named.iter().map(|id| ids::conversation(store, id)).collect()
 }
 
 /// Whether an export of everything leaves something out; the opening has named what.

@@ -17,7 +17,11 @@ mod lines;
 
 mod append;
 
+mod ids;
+
 mod edit;
+
+mod rm;
 
 mod show;
 
@@ -57,7 +61,7 @@ fn run(cli: Cli) -> Exit {
         Command::Add(args) => edit::add(&dir, form, args),
         Command::Act(args) => edit::act(&dir, form, args),
         Command::Rename(args) => edit::rename(&dir, form, args),
-        Command::Rm(args) => edit::rm(&dir, form, &args),
+        Command::Rm(args) => rm::run(&dir, form, &args),
         Command::Append(args) => append::run(&dir, args),
         Command::Ls(args) => show::ls(&dir, form, &args),
         Command::Show(args) => show::show(&dir, form, &args),

@@ -8,6 +8,7 @@ use aral_store::{Action, Conversation, Error, ErrorKind, Message, Order, Summary
 
 use crate::args::{By, LsArgs, ShowArgs};
 use crate::exit::{Exit, Failure};
+use crate::ids;
 use crate::output::{Form, Out, count, many_lines, one_line, table, to_u64};
 use crate::place;
 
@@ -69,7 +70,7 @@ fn readable(time: &Timestamp) -> String {
 
 pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Failure> {
     let store = place::for_reading(dir)?;
-    let id = &args.conversation;
+    let id = &ids::conversation(&store, &args.conversation)?;
     let mut conversation = store.conversation(id)?.ok_or_else(|| no_conversation(id))?;
     let total = conversation.messages.len();
     let left_out = args.number.map_or(0, |number| total.saturating_sub(number));

@@ -12,9 +12,9 @@ use crate::output::{Form, Out, note, one_line, print, to_u64};
 use crate::place;
 
 /// Named values in the order in which they are printed.
-type Fields = Vec<(&'static str, Value)>;
+pub(crate) type Fields = Vec<(&'static str, Value)>;
 
-fn json(fields: Fields) -> String {
+pub(crate) fn json(fields: Fields) -> String {
     let object: Map<String, Value> =
         fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Value::Object(object).to_string()

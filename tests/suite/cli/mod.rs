@@ -7,6 +7,7 @@
 mod append;
 mod commands;
 mod failures;
+mod ids;
 mod log;
 mod names;
 mod transfer;

@@ -1,13 +1,10 @@
 //! The arguments.
 //!
-//! Owns every command's words, their help with an example each, and the one line that a wrong use gets.
+//! Owns every command's words and their help, with an example each.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-
-use crate::exit::Exit;
-use crate::output;
 
 /// Keeps the conversations of agents, safe from crashes.
 #[derive(Parser, Debug)]
@@ -85,6 +82,16 @@ pub(crate) enum Command {
     #[command(after_help = "Example: aral-store import ./old-data\n         \
                             ssh host aral-store export --to jsonl | aral-store import -")]
     Import(ImportArgs),
+    /// Print what makes a shell complete commands and options
+    #[command(
+        after_help = "Example: aral-store completions bash > ~/.local/share/bash-completion/completions/aral-store"
+    )]
+    Completions(CompletionsArgs),
+    /// Print the manual, or write all its pages to a directory
+    #[command(
+        after_help = "Example: aral-store man | man -l -\n         aral-store man -o ~/.local/share/man/man1"
+    )]
+    Man(ManArgs),
 }
 
 #[derive(Args, Debug)]
@@ -252,25 +259,21 @@ pub(crate) struct ImportArgs {
     pub(crate) from: Origin,
 }
 
-/// Prints the help or the version if that is what was asked for, else one line about the wrong use.
-pub(crate) fn explain(error: &clap::Error) -> Exit {
-    if !error.use_stderr() {
-        // Somebody who closes the pipe has read enough of the help.
-        drop(error.print());
-        return Exit::Done;
-    }
-    let text = error.to_string();
-    let said: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
-        .filter(|line| !line.is_empty())
-        .collect();
-    let said = said.join(" ").replace(" tip: ", "; ");
-    let said = said.strip_prefix("error: ").unwrap_or(&said);
-    let said = if said.starts_with("Keeps the conversations") { "a command is needed" } else { said };
-    output::error(&format!("{said}; see aral-store --help"));
-    Exit::Usage
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ManArgs {
+    /// The command whose page is printed; the program's own page if not given
+    #[arg(conflicts_with = "output")]
+    pub(crate) command: Option<String>,
+    /// Write a page for the program and one for each command here, in place of older ones
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use aral_store::{
-    Error, JsonObject, MAX_TEXT_BYTES, MessageStore, Mutation, NewAction, NewConversation, NewMessage,
-    Operation, Receipt,
+    Error, ErrorKind, JsonObject, MAX_TEXT_BYTES, MessageStore, Mutation, NewAction, NewConversation,
+    NewMessage, Operation, Receipt,
 };
 
 use crate::args::{ActArgs, AddArgs, Conditions, NewArgs, RenameArgs};
@@ -79,10 +79,29 @@ pub(crate) fn carry_out(
     mutation: Mutation,
     telling: Telling,
 ) -> Result<Exit, Failure> {
-    let receipt = store.append(mutation)?;
+    let advice = after_a_conflict(&mutation);
+    let receipt = store.append(mutation).map_err(|error| {
+        if error.kind() != ErrorKind::Conflict {
+            return error;
+        }
+        Error::new(ErrorKind::Conflict, format!("{}{advice}", error.message()))
+    })?;
     let printed = tell(&receipt, form, telling);
     store.close()?;
     printed.map(|()| Exit::Done)
+}
+
+/// What to do when the conversation is not in the state that the mutation needs.
+fn after_a_conflict(mutation: &Mutation) -> &'static str {
+    if matches!(mutation.operation, Operation::CreateConversation(_)) {
+        "; choose another --id, or add to it with aral-store add"
+    } else if mutation.expect.is_some() {
+        "; aral-store ls --json tells the version of each"
+    } else if mutation.key.is_some() {
+        "; a key stands for one mutation, so choose another"
+    } else {
+        ""
+    }
 }
 
 fn tell(receipt: &Receipt, form: Form, telling: Telling) -> Result<(), Failure> {
@@ -101,7 +120,10 @@ fn under(mut mutation: Mutation, conditions: Conditions) -> Mutation {
 
 fn object(what: &str, text: Option<&str>) -> Result<JsonObject, Failure> {
     match text {
-        Some(text) => Ok(JsonObject::parse(text).map_err(|error| error.context(what))?),
+        Some(text) => JsonObject::parse(text).map_err(|error| {
+            let example = r#"write an object in single quotes, such as '{"name":"search"}'"#;
+            Failure::Usage(format!("{}; {example}", error.context(what)))
+        }),
         None => Ok(JsonObject::EMPTY),
     }
 }

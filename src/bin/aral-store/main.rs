@@ -5,6 +5,8 @@
 
 mod args;
 
+mod usage;
+
 mod exit;
 
 mod output;
@@ -33,6 +35,8 @@ mod export;
 
 mod import;
 
+mod manual;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -44,7 +48,7 @@ use output::Form;
 fn main() -> ExitCode {
     let code = match Cli::try_parse() {
         Ok(cli) => run(cli),
-        Err(error) => args::explain(&error),
+        Err(error) => usage::explain(&error),
     };
     ExitCode::from(code.code())
 }
@@ -71,6 +75,8 @@ fn run(cli: Cli) -> Exit {
         Command::Verify => upkeep::verify(&dir, form),
         Command::Export(args) => export::run(&dir, &args),
         Command::Import(args) => import::run(&dir, form, &args),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
     };
     done.unwrap_or_else(exit::Failure::report)
 }

@@ -19,6 +19,7 @@ pub(crate) fn for_reading(dir: &Path) -> Result<MessageStore, Failure> {
 /// The same without telling what the opening found, for a command that tells it in its own way.
 pub(crate) fn quietly_for_reading(dir: &Path) -> Result<MessageStore, Failure> {
     must_exist(dir)?;
+    must_hold_a_store(dir)?;
     Ok(MessageStore::options().read_only().open(dir)?)
 }
 
@@ -30,7 +31,11 @@ pub(crate) fn for_writing(dir: &Path) -> Result<MessageStore, Failure> {
 /// The same with options of its own.
 pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageStore, Failure> {
     must_not_be_a_file(dir)?;
+    let is_beside = holds_something_else(dir);
     let store = options.open(dir)?;
+    if is_beside {
+        note(&format!("made a new store in a directory that holds other things, in {}", dir.display()));
+    }
     tell(&store.recovery());
     Ok(store)
 }
@@ -38,6 +43,7 @@ pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageSt
 /// Opens a store for a change that makes sense only in one that is there already.
 pub(crate) fn for_change(dir: &Path) -> Result<MessageStore, Failure> {
     must_exist(dir)?;
+    must_hold_a_store(dir)?;
     for_writing(dir)
 }
 
@@ -46,11 +52,34 @@ fn must_exist(dir: &Path) -> Result<(), Failure> {
     match dir.try_exists() {
         Ok(true) => Ok(()),
         Ok(false) => {
-            let text = "there is no store; name its directory with -d DIR or ARAL_STORE_DIR";
+            let text = "there is no store; name its directory with -d DIR or ARAL_STORE_DIR, or make one with aral-store new";
             Err(Error::new(ErrorKind::NotFound, text).at(dir, None).into())
         }
         Err(error) => Err(Failure::file("look for the store", dir, error)),
     }
+}
+
+/// What a store, or the original, leaves in its directory.
+const SIGNS: [&str; 3] = ["message_store.json", "conversations", "log"];
+
+/// Whether a directory has the signs of a store. What cannot be looked at may be one.
+pub(crate) fn looks_like_a_store(dir: &Path) -> bool {
+    SIGNS.iter().any(|name| dir.join(name).try_exists().unwrap_or(true))
+}
+
+/// Whether a directory holds something, and no store.
+fn holds_something_else(dir: &Path) -> bool {
+    #[expect(clippy::disallowed_methods, reason = "what is in there may be no store")]
+    let is_empty = std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
+    !is_empty && !looks_like_a_store(dir)
+}
+
+fn must_hold_a_store(dir: &Path) -> Result<(), Failure> {
+    if looks_like_a_store(dir) {
+        return Ok(());
+    }
+    let text = "there is no store in this directory; name another one with -d DIR or ARAL_STORE_DIR";
+    Err(Error::new(ErrorKind::NotFound, text).at(dir, None).into())
 }
 
 fn must_not_be_a_file(dir: &Path) -> Result<(), Failure> {

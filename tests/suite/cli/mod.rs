@@ -9,6 +9,8 @@ mod commands;
 mod failures;
 mod ids;
 mod log;
+mod manual;
+mod mistakes;
 mod names;
 mod transfer;
 

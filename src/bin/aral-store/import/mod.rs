@@ -63,8 +63,10 @@ fn open_directory(path: &Path, target: &Path) -> Result<MessageStore, Failure> {
     if !path.is_dir() {
         return Err(no_store("there is no directory to import"));
     }
-    if !["message_store.json", "conversations", "log"].iter().any(|name| path.join(name).exists()) {
-        return Err(no_store("the directory holds no conversations"));
+    if !place::looks_like_a_store(path) {
+        return Err(no_store(
+            "the directory holds no conversations; it has no message_store.json, conversations or log",
+        ));
     }
     if let (Ok(from), Ok(into)) = (path.canonicalize(), target.canonicalize())
         && from == into

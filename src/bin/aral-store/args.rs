@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 /// Keeps the conversations of agents, safe from crashes.
 #[derive(Parser, Debug)]
@@ -16,6 +16,9 @@ pub(crate) struct Cli {
     /// Print results as JSON, one object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    #[arg(long, global = true, value_name = "WHEN", default_value_t, value_enum)]
+    #[arg(help = "Use colours; auto: at a terminal, unless NO_COLOR is set")]
+    pub(crate) color: ColorChoice,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -80,6 +83,7 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Take conversations in; what is there already is not added twice
     #[command(after_help = "Example: aral-store import ./old-data\n         \
+                            aral-store import --dry-run chats.json\n         \
                             ssh host aral-store export --to jsonl | aral-store import -")]
     Import(ImportArgs),
     /// Print what makes a shell complete commands and options
@@ -242,12 +246,14 @@ pub(crate) struct ExportArgs {
 /// What to import from.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Origin {
-    /// aral for a directory, else jsonl
+    /// aral for a directory, openai for lists of chat messages, else jsonl
     Auto,
     /// A directory that the Python original or this program wrote
     Aral,
     /// Lines as export --to jsonl writes them
     Jsonl,
+    /// Lists of chat messages: [{"role":…,"content":…}], {"messages":[…]}, a list of those, or one a line
+    Openai,
 }
 
 #[derive(Args, Debug)]
@@ -257,6 +263,9 @@ pub(crate) struct ImportArgs {
     /// The form
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) from: Origin,
+    /// Say what would be added, and add nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Args, Debug)]

@@ -75,6 +75,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Nobody reads the output any more.
     Unread,
+    /// A signal of this number asked for an end.
+    Stopped(u8),
 }
 
 impl Failure {
@@ -100,6 +102,7 @@ impl Failure {
                 Exit::Usage
             }
             Self::Unread => Exit::Done,
+            Self::Stopped(signal) => Exit::Signal(signal),
         }
     }
 }

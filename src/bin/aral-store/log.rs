@@ -13,6 +13,7 @@ use crate::args::LogArgs;
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Form, Out, one_line};
 use crate::place;
+use crate::style::{self, painted};
 
 /// How long a follower waits between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -94,7 +95,12 @@ fn line(form: Form, seq: Seq, event: &Event) -> String {
         Form::Table => {
             let parts = [subject, shortened(&detail(&event.change))];
             let rest: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-            format!("{seq:>8}  {id}  {word}  {}", rest.join("  ")).trim_end().to_owned()
+            let line = format!(
+                "{}  {id}  {}",
+                painted(style::ASIDE, &format!("{seq:>8}")),
+                painted(style::WHO, word)
+            );
+            if rest.is_empty() { line } else { format!("{line}  {}", rest.join("  ")) }
         }
     }
 }
@@ -131,6 +137,7 @@ mod tests {
     #[test]
     fn an_event_is_one_line_in_every_form() {
         let event = Event::new("c\n1", Change::SetTitle("a\tb".into()));
+        style::choose(clap::ColorChoice::Never);
         assert_eq!(line(Form::Plain, 7, &event), "7\tc\\n1\tset_title\t\ta\\tb");
         assert_eq!(line(Form::Table, 7, &event), "       7  c\\n1  set_title  a\\tb");
         assert!(line(Form::Json, 7, &event).starts_with(r#"{"seq":7,"type":"set_title""#));

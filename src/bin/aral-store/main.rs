@@ -15,6 +15,12 @@ mod place;
 
 mod signals;
 
+mod style;
+
+mod progress;
+
+mod watched;
+
 mod lines;
 
 mod append;
@@ -58,6 +64,7 @@ fn run(cli: Cli) -> Exit {
     if let Err(failure) = signals::survive_file_size_limit() {
         return failure.report();
     }
+    style::choose(cli.color);
     let dir = cli.dir.unwrap_or_else(default_dir);
     let form = if cli.json { Form::Json } else { Form::of_stdout() };
     let done = match cli.command {

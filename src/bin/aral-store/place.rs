@@ -3,11 +3,14 @@
 //! Owns how commands that read and commands that write open it, and the telling of what an opening found.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use aral_store::{DamagedFile, Error, ErrorKind, MessageStore, Options, RecoveryReport};
 
 use crate::exit::Failure;
 use crate::output::{count, note};
+use crate::progress::{self, Unit, Work};
+use crate::watched::Watched;
 
 /// Opens a store for reading: takes no lock, writes nothing, and needs it to be there.
 pub(crate) fn for_reading(dir: &Path) -> Result<MessageStore, Failure> {
@@ -20,7 +23,7 @@ pub(crate) fn for_reading(dir: &Path) -> Result<MessageStore, Failure> {
 pub(crate) fn quietly_for_reading(dir: &Path) -> Result<MessageStore, Failure> {
     must_exist(dir)?;
     must_hold_a_store(dir)?;
-    Ok(MessageStore::options().read_only().open(dir)?)
+    open(MessageStore::options().read_only(), dir)
 }
 
 /// Opens a store for writing, making it if there is none.
@@ -32,7 +35,7 @@ pub(crate) fn for_writing(dir: &Path) -> Result<MessageStore, Failure> {
 pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageStore, Failure> {
     must_not_be_a_file(dir)?;
     let is_beside = holds_something_else(dir);
-    let store = options.open(dir)?;
+    let store = open(options, dir)?;
     if is_beside {
         note(&format!("made a new store in a directory that holds other things, in {}", dir.display()));
     }
@@ -45,6 +48,33 @@ pub(crate) fn for_change(dir: &Path) -> Result<MessageStore, Failure> {
     must_exist(dir)?;
     must_hold_a_store(dir)?;
     for_writing(dir)
+}
+
+/// Opens a store under the eyes of whoever waits at a terminal.
+fn open(options: Options, dir: &Path) -> Result<MessageStore, Failure> {
+    let options = if progress::is_seen() { options.vfs(Arc::new(Watched::new())) } else { options };
+    let _work = Work::begin("opening", Some(bytes_below(&dir.join("log"))), Unit::StoreBytes);
+    Ok(options.open(dir)?)
+}
+
+/// How many bytes the files below a directory have, as far as can be seen; for a bar, so nothing hangs on it.
+pub(crate) fn bytes_below(dir: &Path) -> u64 {
+    if !progress::is_seen() {
+        return 0;
+    }
+    let (mut bytes, mut waiting) = (0, vec![dir.to_owned()]);
+    while let Some(next) = waiting.pop() {
+        #[expect(clippy::disallowed_methods, reason = "a size for a bar is no reading of the store")]
+        let entries = std::fs::read_dir(next);
+        for entry in entries.into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => waiting.push(entry.path()),
+                Ok(metadata) => bytes += metadata.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
 }
 
 fn must_exist(dir: &Path) -> Result<(), Failure> {

@@ -28,7 +28,11 @@ fn line(error: &clap::Error) -> String {
         .collect();
     let said = said.join(" ").replace(" tip: ", "; ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);
-    let said = if said.starts_with("Keeps the conversations") { "a command is needed" } else { said };
+    let is_bare = matches!(
+        error.kind(),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    let said = if is_bare { "a command is needed" } else { said };
     let command = command(&text);
     let hint = hint(error, command);
     let command = command.map(|command| format!(" {command}")).unwrap_or_default();
@@ -70,6 +74,7 @@ mod tests {
             (&["add", "c1"], "- reads it from standard input; see aral-store add --help"),
             (&["shwo"], "'show'; see aral-store --help"),
             (&[], "a command is needed; see aral-store --help"),
+            (&["-d", "x"], "a command is needed; see aral-store --help"),
         ] {
             let error = Cli::try_parse_from(["aral-store"].iter().chain(args)).unwrap_err();
             let line = line(&error);

@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "what the program did is looked at on the real file system")]
 
 mod append;
+mod chats;
 mod commands;
 mod failures;
 mod ids;
@@ -12,6 +13,7 @@ mod log;
 mod manual;
 mod mistakes;
 mod names;
+mod transcripts;
 mod transfer;
 
 use std::fs;

@@ -6,7 +6,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aral_store::{Batch, ErrorKind, Event, Follower, Logged, MessageStore, Mutation, NewMessage, Options};
+use aral_store::{
+    Batch, Change, ErrorKind, Event, Follower, Logged, MessageStore, Mutation, NewMessage, Options,
+};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest::{collection, prelude::*};
 
@@ -66,9 +68,9 @@ impl Seen {
     }
 
     fn texts(&self) -> Vec<String> {
-        let text = |event: &Event| match &event.change {
-            aral_store::Change::AddMessage(message) => message.content.to_string(),
-            other => panic!("{other:?}"),
+        let text = |event: &Event| {
+            let Change::AddMessage(message) = &event.change else { panic!("{event:?}") };
+            message.content.to_string()
         };
         self.events.iter().map(text).collect()
     }

@@ -9,7 +9,9 @@ use aral_store::Error;
 
 use crate::exit::Failure;
 use crate::output::to_u64;
+use crate::piped::Piped;
 use crate::progress::{self, Unit};
+use crate::signals::Stop;
 
 /// The longest line that is read: 1 GiB, which an atomic batch of the greatest size fits into however its
 /// text is escaped.
@@ -45,8 +47,20 @@ impl Source {
     }
 
     pub(crate) fn open(&self) -> Result<Lines<Box<dyn BufRead + Send>>, Failure> {
+        self.opened(|| Box::new(BufReader::new(io::stdin())))
+    }
+
+    /// The same; a read of standard input fails once an end is wanted.
+    pub(crate) fn open_stoppable(&self, stop: &Stop) -> Result<Lines<Box<dyn BufRead + Send>>, Failure> {
+        self.opened(|| Box::new(Piped::stdin(stop.clone())))
+    }
+
+    fn opened(
+        &self,
+        stdin: impl FnOnce() -> Box<dyn BufRead + Send>,
+    ) -> Result<Lines<Box<dyn BufRead + Send>>, Failure> {
         let input: Box<dyn BufRead + Send> = match self {
-            Self::Stdin => Box::new(BufReader::new(io::stdin())),
+            Self::Stdin => stdin(),
             Self::File(path) => {
                 if path.is_dir() {
                     // Some systems open it and refuse only the first read, when a store has been made already.

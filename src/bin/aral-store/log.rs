@@ -100,7 +100,7 @@ fn line(form: Form, seq: Seq, event: &Event) -> String {
                 painted(style::ASIDE, &format!("{seq:>8}")),
                 painted(style::WHO, word)
             );
-            if rest.is_empty() { line } else { format!("{line}  {}", rest.join("  ")) }
+            if rest.is_empty() { line } else { format!("{line}  {}", rest.join("  ").trim_end()) }
         }
     }
 }

@@ -23,6 +23,8 @@ mod watched;
 
 mod lines;
 
+mod piped;
+
 mod append;
 
 mod ids;

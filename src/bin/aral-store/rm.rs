@@ -21,12 +21,10 @@ pub(crate) fn run(dir: &Path, form: Form, args: &RmArgs) -> Result<Exit, Failure
     if args.dry_run {
         let store = place::for_reading(dir)?;
         let removal = only(meant(&store, &args.target)?, &args.target)?;
-        match form {
-            Form::Json => output::print(&removal.line())?,
-            Form::Table | Form::Plain => {
-                output::print(&output::one_line(&format!("would remove {}", removal.what)))?
-            }
-        }
+        output::print(&match form {
+            Form::Json => removal.line(),
+            Form::Table | Form::Plain => output::one_line(&format!("would remove {}", removal.what)),
+        })?;
         return Ok(Exit::Done);
     }
     if !args.yes && !io::stdin().is_terminal() {
@@ -170,7 +168,7 @@ fn items_like(store: &MessageStore, conversation: &str, item: &str) -> Result<Ve
         let actions = actions.iter().filter(|id| fits(id)).map(|id| Removal::of_action(conversation, id));
         messages.chain(actions).collect()
     };
-    let whole = that(&|id| *id == Text::from(item));
+    let whole = that(&|id| id.as_str() == Some(item));
     if !whole.is_empty() || !ids::is_enough(item) {
         return Ok(whole);
     }

@@ -50,7 +50,8 @@ pub(crate) fn print_fields(form: Form, fields: Fields) -> Result<(), Failure> {
 pub(crate) fn compact(dir: &Path, form: Form) -> Result<Exit, Failure> {
     let store = place::for_change(dir)?;
     let report = {
-        let _work = Work::begin("compacting", None, Unit::StoreBytes);
+        // Each conversation that has changed becomes a file, and its sync is what takes the time.
+        let _work = Work::begin("compacting", Some(store.stats()?.dirty_conversations), Unit::Files);
         store.compact()?
     };
     for path in &report.quarantined {

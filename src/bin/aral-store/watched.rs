@@ -61,6 +61,10 @@ impl Vfs for Watched {
     fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
         self.0.canonical(path)
     }
+
+    fn is_the_only_one(&self) -> bool {
+        self.0.is_the_only_one()
+    }
 }
 
 #[derive(Debug)]
@@ -88,7 +92,9 @@ impl VfsFile for WatchedFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync()
+        self.0.sync()?;
+        advance(Unit::Files, 1);
+        Ok(())
     }
 
     fn metadata(&self) -> io::Result<Metadata> {

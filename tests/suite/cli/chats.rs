@@ -161,12 +161,9 @@ fn a_dry_run_counts_and_adds_nothing() {
 fn a_signal_stops_an_import_and_another_run_adds_the_rest() {
     use std::process::Command;
     let room = Room::new();
-    let mut lines = String::new();
-    for number in 0..60_000 {
-        lines +=
-            &format!("{{\"id\":\"c{number}\",\"messages\":[{{\"role\":\"user\",\"content\":\"x\"}}]}}\n");
-    }
-    fs::write(room.path("in.jsonl"), &lines).unwrap();
+    let line = |number| format!(r#"{{"id":"c{number}","messages":[{{"role":"user","content":"x"}}]}}"#);
+    let lines: Vec<String> = (0..60_000).map(line).collect();
+    fs::write(room.path("in.jsonl"), lines.join("\n")).unwrap();
     let child = super::piped(&mut room.command(&["import", "in.jsonl", "--json"]));
     while !room.store().join("log/CONTROL").exists() {
         std::thread::yield_now();
@@ -181,4 +178,30 @@ fn a_signal_stops_an_import_and_another_run_adds_the_rest() {
     let done = counts(run, 130)["conversations"].as_u64().unwrap();
     assert_eq!(room.run(&["stats", "--json"]).json()[0]["conversations"], done);
     assert_eq!(counts(room.run(&["import", "in.jsonl", "--json"]), 0)["conversations"], 60_000 - done);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_signal_is_heard_while_an_import_waits_for_input() {
+    use std::io::Write;
+    use std::process::Command;
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let room = Room::new();
+        let mut child = super::piped(&mut room.command(&["import", "-", "--json"]));
+        let mut stdin = child.stdin.take().unwrap();
+        for id in ["a", "b"] {
+            writeln!(stdin, r#"{{"id":"{id}","messages":[{{"role":"user","content":"x"}}]}}"#).unwrap();
+        }
+        // The second one waits for what may follow it; the first one is in the store.
+        while room.run(&["show", "a"]).code != Some(0) {
+            std::thread::yield_now();
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let run = super::said(child);
+        drop(stdin);
+        assert!(run.err.contains("stopped; "), "{run:?}");
+        assert_eq!(counts(run, code)["conversations"], 1);
+        assert_eq!(room.texts("a"), ["x"]);
+        assert!(room.run(&["verify"]).fine().starts_with("sound: "));
+    }
 }

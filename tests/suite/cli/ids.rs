@@ -1,26 +1,22 @@
 //! Ids by their beginnings, and removing what was meant and nothing else.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-
-use super::{Room, piped, said};
+use super::{Room, at_a_terminal};
 
 /// Some conversations; `conv-1` holds message `msg-a1`, `msg-b1` and action `act-a1`.
 fn room() -> Room {
     let room = Room::new();
-    let mut input = String::new();
+    let mut lines = Vec::new();
     for id in ["conv-1", "conv-10", "lonesome"] {
         for message in ["msg-a1", "msg-b1"] {
-            input += &format!(
+            lines.push(format!(
                 r#"{{"type":"add_message","conversation_id":"{id}","id":"{message}","content":"x"}}"#
-            );
-            input.push('\n');
+            ));
         }
-        input += &format!(
+        lines.push(format!(
             r#"{{"type":"add_action","conversation_id":"{id}","id":"act-a1","action_type":"t","data":{{}}}}"#
-        );
-        input.push('\n');
+        ));
     }
+    let input = lines.join("\n");
     assert_eq!(room.run_with(&["append"], input.as_bytes()).json().len(), 9);
     room
 }
@@ -118,28 +114,13 @@ fn a_dry_run_says_what_would_go_and_removes_nothing() {
     assert_eq!(room.run(&["stats", "--json"]).json()[0]["last_seq"], 9);
 }
 
-/// Runs a command at a terminal, which `script` makes, and types an answer.
-fn at_a_terminal(room: &Room, args: &str, answer: &str) -> Option<super::Said> {
-    if !Path::new("/usr/bin/script").exists() {
-        println!("skipped: nothing here makes a terminal");
-        return None;
-    }
-    let line = format!("{} -d store {args}", super::BINARY);
-    let mut command = Command::new("/usr/bin/script");
-    command.current_dir(room.0.path()).args(["-qec", &line, "/dev/null"]);
-    let mut child = piped(command.stdin(Stdio::piped()));
-    let mut stdin = child.stdin.take().unwrap();
-    std::io::Write::write_all(&mut stdin, answer.as_bytes()).unwrap();
-    // The terminal ends with its input, so that stays open until the program has ended.
-    let run = said(child);
-    drop(stdin);
-    Some(run)
-}
-
 #[test]
 fn at_a_terminal_it_asks_with_the_id_in_full() {
     let room = room();
-    let Some(refused) = at_a_terminal(&room, "rm lone", "n\n") else { return };
+    let Some(refused) = at_a_terminal(&room, "rm lone", "n\n") else {
+        println!("skipped: nothing here makes a terminal");
+        return;
+    };
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.out.contains("remove conversation \"lonesome\" with 2 messages"), "{refused:?}");
     assert!(refused.out.contains("nothing was removed"), "{refused:?}");

@@ -42,8 +42,8 @@ fn fits(pattern: &str, line: &str) -> bool {
     let pieces: Vec<&str> = pieces.collect();
     let Some((last, middle)) = pieces.split_last() else { return rest.is_empty() };
     for piece in middle {
-        let Some(at) = rest.find(piece) else { return false };
-        rest = &rest[at + piece.len()..];
+        let Some((_, behind)) = rest.split_once(piece) else { return false };
+        rest = behind;
     }
     rest.len() >= last.len() && rest.ends_with(last)
 }
@@ -88,7 +88,11 @@ fn what_the_document_shows_happens() {
     for Shown { line, command, output } in all {
         let came = run(&room, &command);
         let lines: Vec<&str> = came.lines().collect();
-        assert!(all_fit(&output, &lines), "docs/cli.md:{line}: $ {command}\nshown:\n{}\ncame:\n{came}", output.join("\n"));
+        assert!(
+            all_fit(&output, &lines),
+            "docs/cli.md:{line}: $ {command}\nshown:\n{}\ncame:\n{came}",
+            output.join("\n")
+        );
     }
 }
 
@@ -108,10 +112,13 @@ fn every_command_is_shown() {
 
 #[test]
 fn a_pattern_fits_what_it_says_and_nothing_else() {
-    for (pattern, line) in [("a…b", "axxb"), ("a…b", "ab"), ("…", ""), ("a", "a"), ("…b…", "abc"), ("a…a", "aa")] {
+    for (pattern, line) in
+        [("a…b", "axxb"), ("a…b", "ab"), ("…", ""), ("a", "a"), ("…b…", "abc"), ("a…a", "aa")]
+    {
         assert!(fits(pattern, line), "{pattern} {line}");
     }
-    for (pattern, line) in [("a…b", "axxbc"), ("a", "ab"), ("a…a", "a"), ("x…", "ax"), ("…x…y", "yx")] {
+    for (pattern, line) in [("a…b", "axxbc"), ("a", "ab"), ("a…a", "a"), ("x…", "ax"), ("…x…y", "yx")]
+    {
         assert!(!fits(pattern, line), "{pattern} {line}");
     }
     let lines = |text: &str| -> Vec<String> { text.lines().map(str::to_owned).collect() };

@@ -166,12 +166,10 @@ impl Chats<'_, '_> {
             r#"{{"type":"conversation","id":{quoted},"title":{title},"created_at":"{created_at}","metadata":{}}}"#,
             members.into_metadata()
         );
-        let head = match read(&head)? {
-            ExportLine::Conversation { title, created_at, metadata, extra, .. } => {
-                Head { title, created_at, metadata, extra }
-            }
-            other => return Err(format!("read as something else: {other:.60?}")),
+        let ExportLine::Conversation { title, created_at, metadata, extra, .. } = read(&head)? else {
+            return Err("it was read as something else".to_owned());
         };
+        let head = Head { title, created_at, metadata, extra };
         let mut piece = Piece { undated: Some(now), ..Piece::new(id, Some(head)) };
         for (_, line) in lines {
             if let ExportLine::Message { message, .. } = read(&line)? {

@@ -191,7 +191,9 @@ impl<'a> Intake<'a> {
                 // A store of its own shows whether the batch is one that a store takes; what the real one holds has
                 // been compared already.
                 let mut alone = batch;
-                alone.iter_mut().for_each(|mutation| mutation.expect = None);
+                for mutation in &mut alone {
+                    mutation.expect = None;
+                }
                 MessageStore::in_memory().batch(alone)
             }
         }

@@ -34,22 +34,22 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
         Origin::Aral => true,
         Origin::Jsonl | Origin::Openai => false,
     };
+    let stop = signals::on_stop(|_| {})?;
     // What is imported is opened first: a name that leads nowhere must not create a store.
     if from_directory {
         let source = open_directory(&args.path, dir)?;
-        let stop = signals::on_stop(|_| {})?;
         return into(dir, form, (purpose(args), stop), |intake| directory(&source, intake));
     }
     let source = Source::of(Some(args.path.clone()));
-    let mut lines = source.open()?;
+    let mut lines = source.open_stoppable(&stop)?;
     let is_chats = match args.from {
         Origin::Openai => true,
         Origin::Jsonl | Origin::Aral => false,
-        Origin::Auto => lines.peek()?.is_some_and(chats::are_in),
+        Origin::Auto => {
+            let first = lines.peek().map_err(|failure| unless_stopped(failure, &stop))?;
+            first.is_some_and(chats::are_in)
+        }
     };
-    // A read from a pipe waits for whoever writes there, and would not see that an end is wanted: there a signal
-    // ends the program as it is, which leaves a sound store all the same.
-    let stop = if source == Source::Stdin { Stop::default() } else { signals::on_stop(|_| {})? };
     into(dir, form, (purpose(args), stop), |intake| {
         let _work = Work::begin("importing", source.len(), Unit::InputBytes);
         if is_chats {
@@ -58,6 +58,11 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
             export_lines::take(&mut lines, source.path(), intake)
         }
     })
+}
+
+/// The failure, unless it came of a signal that asked for an end.
+fn unless_stopped(failure: Failure, stop: &Stop) -> Failure {
+    stop.signal().map_or(failure, Failure::Stopped)
 }
 
 fn purpose(args: &ImportArgs) -> Purpose {
@@ -78,8 +83,8 @@ fn into(
         Purpose::Try if place::looks_like_a_store(dir) => place::for_reading(dir)?,
         Purpose::Try => MessageStore::in_memory(),
     };
-    let mut intake = Intake::new(&store, purpose, stop);
-    let filled = fill(&mut intake);
+    let mut intake = Intake::new(&store, purpose, stop.clone());
+    let filled = fill(&mut intake).map_err(|failure| unless_stopped(failure, &stop));
     let counts = intake.counts;
     if purpose == Purpose::Add {
         store.sync()?;

@@ -46,7 +46,15 @@ pub(crate) struct Walk {
 
 /// The frame at an offset, or why there is none.
 pub(super) fn frame_at(bytes: &[u8], space: FrameSpace, offset: usize) -> Result<(Frame<'_>, u32), End> {
-    let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) else { return Err(End::Unwritten) };
+    frame_here(bytes.get(offset..).unwrap_or_default(), space, to_u64(offset))
+}
+
+/// The frame at the start of bytes that lie at an offset of their segment, with the checksum of its header, or
+/// why there is none.
+pub(crate) fn frame_here(rest: &[u8], space: FrameSpace, offset: u64) -> Result<(Frame<'_>, u32), End> {
+    if rest.is_empty() {
+        return Err(End::Unwritten);
+    }
     let Some(header_bytes) = rest.get(..FRAME_ALIGN) else {
         return Err(if all_zero(rest) {
             End::Unwritten
@@ -54,7 +62,7 @@ pub(super) fn frame_at(bytes: &[u8], space: FrameSpace, offset: usize) -> Result
             End::Invalid("a frame header is cut short")
         });
     };
-    let (header, crc) = match space.decode(to_u64(offset), header_bytes) {
+    let (header, crc) = match space.decode(offset, header_bytes) {
         HeaderCheck::Empty => return Err(End::Unwritten),
         HeaderCheck::Invalid => return Err(End::Invalid("a frame header does not check")),
         HeaderCheck::Valid(header, crc) => (header, crc),
@@ -69,10 +77,10 @@ pub(super) fn frame_at(bytes: &[u8], space: FrameSpace, offset: usize) -> Result
     if !rest.get(FRAME_ALIGN + length..frame_len(length)).is_some_and(all_zero) {
         return Err(End::Invalid("a frame's padding is not zero"));
     }
-    if u64::from(header.synced_units) * to_u64(FRAME_ALIGN) > to_u64(offset) {
+    if u64::from(header.synced_units) * to_u64(FRAME_ALIGN) > offset {
         return Err(End::Invalid("a frame's watermark lies beyond the frame"));
     }
-    Ok((Frame { offset: to_u64(offset), header, payload }, crc))
+    Ok((Frame { offset, header, payload }, crc))
 }
 
 /// Goes over the frames from the start, as far as they check and their sequence numbers follow on.

@@ -13,6 +13,8 @@ mod conversation;
 
 mod event;
 
+mod logged;
+
 mod mutation;
 
 mod page;
@@ -24,6 +26,7 @@ mod report;
 pub use conversation::{Action, Conversation, Message, Summary};
 pub use event::{Change, Event, Seq, Version};
 pub use json::JsonObject;
+pub use logged::Logged;
 pub use mutation::{Edit, Mutation, NewAction, NewConversation, NewMessage, Operation};
 pub(crate) use page::activity_key;
 pub use page::{Cursor, Messages, Order};

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::path::Path;
 
+use super::follow::Follower;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Action, CompactionReport, Conversation, Event, ExportReport, Message, Messages, Mutation, Order, Receipt,
@@ -116,6 +117,16 @@ pub trait Backend: Send + Sync + fmt::Debug {
     ///
     /// `Unsupported` where events are not kept.
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
+        let _ = from;
+        Err(Error::new(ErrorKind::Unsupported, "this backend keeps no events"))
+    }
+
+    /// Reads the events from a sequence number on, and goes on with what is appended later.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where events are not kept.
+    fn follow(&self, from: Seq) -> Result<Follower> {
         let _ = from;
         Err(Error::new(ErrorKind::Unsupported, "this backend keeps no events"))
     }

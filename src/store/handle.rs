@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::backend::Backend;
 use super::batch::Batch;
+use super::follow::Follower;
 use super::options::Options;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
@@ -478,6 +479,34 @@ impl MessageStore {
     /// ```
     pub fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
         self.backend.events(from)
+    }
+
+    /// Reads the events from a sequence number on, batch by batch, and goes on with what is appended later, by
+    /// this process or another one. The first batch is the one that holds `from`, whole.
+    ///
+    /// A store that is open for reading sees here what a writer in another process has written, not only what was there at
+    /// the opening; an event may show a moment before it is durable. What compactions have dropped is said, as
+    /// [`Logged::Compacted`](crate::Logged::Compacted).
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where events are not kept; `Closed`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::{Logged, MessageStore};
+    /// let store = MessageStore::open(dir.path())?;
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// drop(store.compact()?);
+    /// drop(store.add_message("c1", "Still there?")?);
+    /// let mut follower = store.follow(1)?;
+    /// assert_eq!(follower.next_logged()?, Some(Logged::Compacted { first: 1, last: 1 }));
+    /// assert!(matches!(follower.next_logged()?, Some(Logged::Batch { seq: 2, .. })));
+    /// assert_eq!(follower.next_logged()?, None);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn follow(&self, from: Seq) -> Result<Follower> {
+        self.backend.follow(from)
     }
 
     /// Writes conversations in the original's layout into a directory that is new or empty: all of them in

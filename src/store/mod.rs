@@ -26,8 +26,11 @@ mod handle;
 
 mod batch;
 
+mod follow;
+
 pub use backend::Backend;
 pub use batch::Batch;
 pub use clock::{Clock, IdSource, IdVersion};
+pub use follow::Follower;
 pub use handle::MessageStore;
 pub use options::{Options, SyncPolicy};

@@ -16,6 +16,7 @@ mod contract;
 mod crash;
 mod faults;
 mod fixtures;
+mod follow;
 mod foreign;
 mod full_disk;
 mod golden;

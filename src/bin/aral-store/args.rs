@@ -1,13 +1,10 @@
 //! The arguments.
 //!
-//! Owns every command's words, their help with an example each, and the one line that a wrong use gets.
+//! Owns every command's words and their help, with an example each.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-
-use crate::exit::Exit;
-use crate::output;
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 /// Keeps the conversations of agents, safe from crashes.
 #[derive(Parser, Debug)]
@@ -19,6 +16,9 @@ pub(crate) struct Cli {
     /// Print results as JSON, one object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    #[arg(long, global = true, value_name = "WHEN", default_value_t, value_enum)]
+    #[arg(help = "Use colours; auto: at a terminal, unless NO_COLOR is set")]
+    pub(crate) color: ColorChoice,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -44,8 +44,9 @@ pub(crate) enum Command {
     /// Give a conversation another title; an empty one brings the default back
     #[command(after_help = "Example: aral-store rename c1 'Plans for spring'")]
     Rename(RenameArgs),
-    /// Remove a conversation or one of its messages
-    #[command(after_help = "Example: aral-store rm c1/m7 --yes")]
+    /// Remove a conversation, or one of its messages or actions
+    #[command(after_help = "Asks first. Where nobody can be asked it needs --yes, and then ids in full.\n\n\
+                            Example: aral-store rm c1/m7 --yes")]
     Rm(RmArgs),
     /// Carry out mutations, a JSON line each, and print a receipt for each once it is durable
     #[command(
@@ -61,6 +62,12 @@ pub(crate) enum Command {
     /// Show a conversation
     #[command(after_help = "Example: aral-store show c1 -n 20")]
     Show(ShowArgs),
+    /// Print the events that the log holds, and with -f those that come
+    #[command(
+        after_help = "What a compaction has dropped from the log is told on standard error. The lines of \
+                            --json are those\nthat append takes.\n\nExample: aral-store log --from 100 -f --json"
+    )]
+    Log(LogArgs),
     /// Write every conversation to its JSON file and drop the log that this covers
     #[command(after_help = "Example: aral-store compact")]
     Compact,
@@ -82,8 +89,19 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Take conversations in; what is there already is not added twice
     #[command(after_help = "Example: aral-store import ./old-data\n         \
+                            aral-store import --dry-run chats.json\n         \
                             ssh host aral-store export --to jsonl | aral-store import -")]
     Import(ImportArgs),
+    /// Print what makes a shell complete commands and options
+    #[command(
+        after_help = "Example: aral-store completions bash > ~/.local/share/bash-completion/completions/aral-store"
+    )]
+    Completions(CompletionsArgs),
+    /// Print the manual, or write all its pages to a directory
+    #[command(
+        after_help = "Example: aral-store man | man -l -\n         aral-store man -o ~/.local/share/man/man1"
+    )]
+    Man(ManArgs),
 }
 
 #[derive(Args, Debug)]
@@ -115,7 +133,7 @@ pub(crate) struct Conditions {
 
 #[derive(Args, Debug)]
 pub(crate) struct AddArgs {
-    /// The conversation's id
+    /// The conversation's id, in full
     #[arg(value_name = "CONV")]
     pub(crate) conversation: String,
     /// The text; - reads it from standard input, without the line break at its end
@@ -129,7 +147,7 @@ pub(crate) struct AddArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ActArgs {
-    /// The conversation's id
+    /// The conversation's id, in full
     #[arg(value_name = "CONV")]
     pub(crate) conversation: String,
     /// What kind of action it is
@@ -144,7 +162,7 @@ pub(crate) struct ActArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct RenameArgs {
-    /// The conversation's id
+    /// The conversation's id, or a beginning of four characters or more that no other has
     #[arg(value_name = "CONV")]
     pub(crate) conversation: String,
     /// The new title
@@ -153,12 +171,15 @@ pub(crate) struct RenameArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct RmArgs {
-    /// A conversation's id, or that and a message's id with a slash between
-    #[arg(value_name = "CONV[/MESSAGE]")]
+    /// A conversation's id, or that and the id of a message or action with a slash between
+    #[arg(value_name = "CONV[/ITEM]")]
     pub(crate) target: String,
     /// Do not ask; needed where nobody could answer
     #[arg(short, long)]
     pub(crate) yes: bool,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Args, Debug)]
@@ -188,7 +209,7 @@ pub(crate) struct LsArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ShowArgs {
-    /// The conversation's id
+    /// The conversation's id, or a beginning of four characters or more that no other has
     #[arg(value_name = "CONV")]
     pub(crate) conversation: String,
     /// Show only the last N messages
@@ -204,6 +225,16 @@ pub(crate) struct RepairArgs {
     /// The new store: a directory that does not exist or is empty
     #[arg(long, value_name = "NEW")]
     pub(crate) to: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LogArgs {
+    /// Begin with this event
+    #[arg(long, value_name = "SEQ", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) from: u64,
+    /// Go on with what is appended, until stopped
+    #[arg(short, long)]
+    pub(crate) follow: bool,
 }
 
 /// What to export to.
@@ -223,7 +254,7 @@ pub(crate) enum Target {
 
 #[derive(Args, Debug)]
 pub(crate) struct ExportArgs {
-    /// The conversations; all if none is named
+    /// The conversations, by their ids or beginnings of them; all if none is named
     #[arg(value_name = "CONV")]
     pub(crate) conversations: Vec<String>,
     /// The form
@@ -243,12 +274,14 @@ pub(crate) struct ExportArgs {
 /// What to import from.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Origin {
-    /// aral for a directory, else jsonl
+    /// aral for a directory, openai for lists of chat messages, else jsonl
     Auto,
     /// A directory that the Python original or this program wrote
     Aral,
     /// Lines as export --to jsonl writes them
     Jsonl,
+    /// Lists of chat messages: [{"role":…,"content":…}], {"messages":[…]}, a list of those, or one a line
+    Openai,
 }
 
 #[derive(Args, Debug)]
@@ -258,27 +291,26 @@ pub(crate) struct ImportArgs {
     /// The form
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) from: Origin,
+    /// Say what would be added, and add nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
-/// Prints the help or the version if that is what was asked for, else one line about the wrong use.
-pub(crate) fn explain(error: &clap::Error) -> Exit {
-    if !error.use_stderr() {
-        // Somebody who closes the pipe has read enough of the help.
-        drop(error.print());
-        return Exit::Done;
-    }
-    let text = error.to_string();
-    let said: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
-        .filter(|line| !line.is_empty())
-        .collect();
-    let said = said.join(" ").replace(" tip: ", "; ");
-    let said = said.strip_prefix("error: ").unwrap_or(&said);
-    let said = if said.starts_with("Keeps the conversations") { "a command is needed" } else { said };
-    output::error(&format!("{said}; see aral-store --help"));
-    Exit::Usage
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ManArgs {
+    /// The command whose page is printed; the program's own page if not given
+    #[arg(conflicts_with = "output")]
+    pub(crate) command: Option<String>,
+    /// Write a page for the program and one for each command here, in place of older ones
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[cfg(test)]

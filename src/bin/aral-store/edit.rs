@@ -1,19 +1,20 @@
 //! The commands that change one thing.
 //!
-//! Owns what of the arguments becomes which mutation, and the asking before something is removed. All
+//! Owns what of the arguments becomes which mutation. All
 //! arguments are checked before the store is opened, so that a wrong call does not create one.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use aral_store::{
-    Error, ErrorKind, JsonObject, MAX_TEXT_BYTES, MessageStore, Messages, Mutation, NewAction,
-    NewConversation, NewMessage, Operation, Receipt,
+    Error, ErrorKind, JsonObject, MAX_TEXT_BYTES, MessageStore, Mutation, NewAction, NewConversation,
+    NewMessage, Operation, Receipt,
 };
 
-use crate::args::{ActArgs, AddArgs, Conditions, NewArgs, RenameArgs, RmArgs};
+use crate::args::{ActArgs, AddArgs, Conditions, NewArgs, RenameArgs};
 use crate::exit::{Exit, Failure};
-use crate::output::{self, Form, count, to_u64};
+use crate::ids;
+use crate::output::{self, Form, to_u64};
 use crate::place;
 
 pub(crate) fn new(dir: &Path, form: Form, args: NewArgs) -> Result<Exit, Failure> {
@@ -30,7 +31,7 @@ pub(crate) fn add(dir: &Path, form: Form, args: AddArgs) -> Result<Exit, Failure
     let metadata = object("--metadata", args.conditions.metadata.as_deref())?;
     let message = NewMessage::new(given_or_stdin(args.text)?).role(args.role).metadata(metadata);
     let mutation = under(Mutation::add_message(args.conversation, message), args.conditions);
-    carry_out(place::for_writing(dir)?, form, mutation, Telling::Id)
+    add_to(place::for_writing(dir)?, form, mutation)
 }
 
 pub(crate) fn act(dir: &Path, form: Form, args: ActArgs) -> Result<Exit, Failure> {
@@ -38,43 +39,69 @@ pub(crate) fn act(dir: &Path, form: Form, args: ActArgs) -> Result<Exit, Failure
     let data = object("the action's data", Some(&given_or_stdin(args.data)?))?;
     let action = NewAction::new(args.kind, data).metadata(metadata);
     let mutation = under(Mutation::add_action(args.conversation, action), args.conditions);
-    carry_out(place::for_writing(dir)?, form, mutation, Telling::Id)
+    add_to(place::for_writing(dir)?, form, mutation)
+}
+
+/// Adds to the conversation of exactly this id, and says so where that begins one although another was
+/// perhaps meant: a new id that was taken for the beginning of an old one would put a message where it does not
+/// belong.
+fn add_to(store: MessageStore, form: Form, mutation: Mutation) -> Result<Exit, Failure> {
+    let id = mutation.conversation_id.clone();
+    let near = if ids::exists(&store, &id)? { Vec::new() } else { ids::beginning_with(&store, &id)? };
+    let done = carry_out(store, form, mutation, Telling::Id)?;
+    if let Some(other) = near.first() {
+        output::note(&output::one_line(&format!(
+            "a new conversation, {id:?}, begins with this; {other:?} is another one, and add and act take ids in full"
+        )));
+    }
+    Ok(done)
 }
 
 pub(crate) fn rename(dir: &Path, form: Form, args: RenameArgs) -> Result<Exit, Failure> {
-    let mutation = Mutation::new(args.conversation, Operation::SetTitle(args.title.into()));
-    carry_out(place::for_change(dir)?, form, mutation, Telling::Nothing)
-}
-
-pub(crate) fn rm(dir: &Path, form: Form, args: &RmArgs) -> Result<Exit, Failure> {
-    if !args.yes && !io::stdin().is_terminal() {
-        let text = "removing needs --yes where nobody can be asked; nothing was removed";
-        return Err(Failure::Usage(text.to_owned()));
-    }
     let store = place::for_change(dir)?;
-    let (mutation, what) = removal(&store, &args.target)?;
-    if !args.yes && !agrees(&what)? {
-        output::note("nothing was removed");
-        store.close()?;
-        return Ok(Exit::Error);
-    }
+    let id = ids::conversation_to_change(&store, &args.conversation)?;
+    let mutation = Mutation::new(id, Operation::SetTitle(args.title.into()));
     carry_out(store, form, mutation, Telling::Nothing)
 }
 
 /// What a person, and a script, is told of a change that went well.
 #[derive(Clone, Copy)]
-enum Telling {
+pub(crate) enum Telling {
     /// The id of what was made.
     Id,
     /// Nothing: the command named it itself.
     Nothing,
 }
 
-fn carry_out(store: MessageStore, form: Form, mutation: Mutation, telling: Telling) -> Result<Exit, Failure> {
-    let receipt = store.append(mutation)?;
+pub(crate) fn carry_out(
+    store: MessageStore,
+    form: Form,
+    mutation: Mutation,
+    telling: Telling,
+) -> Result<Exit, Failure> {
+    let advice = after_a_conflict(&mutation);
+    let receipt = store.append(mutation).map_err(|error| {
+        if error.kind() != ErrorKind::Conflict {
+            return error;
+        }
+        Error::new(ErrorKind::Conflict, format!("{}{advice}", error.message()))
+    })?;
     let printed = tell(&receipt, form, telling);
     store.close()?;
     printed.map(|()| Exit::Done)
+}
+
+/// What to do when the conversation is not in the state that the mutation needs.
+fn after_a_conflict(mutation: &Mutation) -> &'static str {
+    if matches!(mutation.operation, Operation::CreateConversation(_)) {
+        "; choose another --id, or add to it with aral-store add"
+    } else if mutation.expect.is_some() {
+        "; aral-store ls --json tells the version of each"
+    } else if mutation.key.is_some() {
+        "; a key stands for one mutation, so choose another"
+    } else {
+        ""
+    }
 }
 
 fn tell(receipt: &Receipt, form: Form, telling: Telling) -> Result<(), Failure> {
@@ -93,7 +120,10 @@ fn under(mut mutation: Mutation, conditions: Conditions) -> Mutation {
 
 fn object(what: &str, text: Option<&str>) -> Result<JsonObject, Failure> {
     match text {
-        Some(text) => Ok(JsonObject::parse(text).map_err(|error| error.context(what))?),
+        Some(text) => JsonObject::parse(text).map_err(|error| {
+            let example = r#"write an object in single quotes, such as '{"name":"search"}'"#;
+            Failure::Usage(format!("{}; {example}", error.context(what)))
+        }),
         None => Ok(JsonObject::EMPTY),
     }
 }
@@ -120,72 +150,4 @@ fn given_or_stdin(text: String) -> Result<String, Failure> {
         }
     }
     Ok(text)
-}
-
-/// What `CONV` or `CONV/MESSAGE` asks to remove, as a mutation and in words.
-///
-/// Ids may hold slashes themselves, so every reading is held against what is there, and more than one that
-/// fits is refused.
-fn removal(store: &MessageStore, target: &str) -> Result<(Mutation, String), Failure> {
-    let mut found = Vec::new();
-    if exists(store, target)? {
-        let mutation = Mutation::new(target, Operation::RemoveConversation);
-        let size = match store.summary(target) {
-            Ok(Some(summary)) => {
-                format!(
-                    " with {} and {}",
-                    count(summary.messages, "message"),
-                    count(summary.actions, "action")
-                )
-            }
-            Ok(None) | Err(_) => String::new(),
-        };
-        found.push((mutation, format!("conversation {target:?}{size}")));
-    }
-    for (at, _) in target.match_indices('/') {
-        let Some((conversation, rest)) = target.split_at_checked(at) else { continue };
-        let message = rest.strip_prefix('/').unwrap_or(rest);
-        if has_message(store, conversation, message)? {
-            let mutation = Mutation::new(conversation, Operation::RemoveMessage(message.into()));
-            found.push((mutation, format!("message {message:?} of conversation {conversation:?}")));
-        }
-    }
-    if found.len() > 1 {
-        let readings: Vec<&str> = found.iter().map(|(_, what)| what.as_str()).collect();
-        let text = format!("{target:?} may mean {}; say which with a line to append", readings.join(" or "));
-        return Err(Failure::Usage(text));
-    }
-    found.pop().ok_or_else(|| {
-        let text = format!("there is no conversation and no message {target:?}");
-        Error::new(ErrorKind::NotFound, text).into()
-    })
-}
-
-/// Whether there is such a conversation; a damaged one is there and may be removed.
-fn exists(store: &MessageStore, id: &str) -> Result<bool, Failure> {
-    match store.summary(id) {
-        Ok(summary) => Ok(summary.is_some()),
-        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(true),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn has_message(store: &MessageStore, conversation: &str, message: &str) -> Result<bool, Failure> {
-    // A page beside a message is refused if there is no such message, and this one reads no text.
-    match store.messages(conversation, Messages::first(0).after(message)) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn agrees(what: &str) -> Result<bool, Failure> {
-    let place = Path::new("the terminal");
-    let failed = |error| Failure::file("ask", place, error);
-    let mut asking = io::stderr().lock();
-    write!(asking, "remove {}? [y/N] ", output::one_line(what)).map_err(failed)?;
-    asking.flush().map_err(failed)?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(failed)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
 }

@@ -75,6 +75,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Nobody reads the output any more.
     Unread,
+    /// A signal of this number asked for an end.
+    Stopped(u8),
 }
 
 impl Failure {
@@ -87,11 +89,11 @@ impl Failure {
     pub(crate) fn report(self) -> Exit {
         match self {
             Self::Store(error) => {
-                output::error(&format!("{error}{}", advice(error.kind())));
+                output::error(&format!("{error}{}", advice(&error)));
                 Exit::of(error.kind())
             }
             Self::Input(error) => {
-                output::error(&error.to_string());
+                output::error(&format!("{error}{}", advice(&error)));
                 let exit = Exit::of(error.kind());
                 if exit == Exit::Usage { Exit::Error } else { exit }
             }
@@ -100,6 +102,7 @@ impl Failure {
                 Exit::Usage
             }
             Self::Unread => Exit::Done,
+            Self::Stopped(signal) => Exit::Signal(signal),
         }
     }
 }
@@ -112,13 +115,20 @@ impl From<Error> for Failure {
 }
 
 /// What to do next, where the error's own words cannot know it.
-fn advice(kind: ErrorKind) -> &'static str {
+fn advice(error: &Error) -> &'static str {
+    use std::error::Error as _;
+    let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
     #[expect(clippy::wildcard_enum_match_arm, reason = "most kinds need no more words")]
-    match kind {
+    match error.kind() {
         ErrorKind::Corrupt => "; `aral-store verify` lists all that is damaged",
-        ErrorKind::Locked => "; end that process, or only read: show, ls, export, stats, verify",
+        ErrorKind::Locked => "; end that process, or only read: show, ls, log, export, stats, verify",
         ErrorKind::NoSpace => "; make room and try again",
         ErrorKind::UnsupportedFormat => "; use a newer aral-store",
-        _ => "",
+        _ => match cause {
+            Some(io::ErrorKind::PermissionDenied) => "; ls -ld shows who may read and write there",
+            Some(io::ErrorKind::NotFound) => "; check the name",
+            Some(io::ErrorKind::IsADirectory) => "; name a file",
+            _ => "",
+        },
     }
 }

@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf};
 use aral_store::Error;
 
 use crate::exit::Failure;
+use crate::output::to_u64;
+use crate::piped::Piped;
+use crate::progress::{self, Unit};
+use crate::signals::Stop;
 
 /// The longest line that is read: 1 GiB, which an atomic batch of the greatest size fits into however its
 /// text is escaped.
@@ -34,10 +38,34 @@ impl Source {
         }
     }
 
+    /// How many bytes there are, if that can be known.
+    pub(crate) fn len(&self) -> Option<u64> {
+        match self {
+            Self::Stdin => None,
+            Self::File(path) => path.metadata().ok().filter(std::fs::Metadata::is_file).map(|m| m.len()),
+        }
+    }
+
     pub(crate) fn open(&self) -> Result<Lines<Box<dyn BufRead + Send>>, Failure> {
+        self.opened(|| Box::new(BufReader::new(io::stdin())))
+    }
+
+    /// The same; a read of standard input fails once an end is wanted.
+    pub(crate) fn open_stoppable(&self, stop: &Stop) -> Result<Lines<Box<dyn BufRead + Send>>, Failure> {
+        self.opened(|| Box::new(Piped::stdin(stop.clone())))
+    }
+
+    fn opened(
+        &self,
+        stdin: impl FnOnce() -> Box<dyn BufRead + Send>,
+    ) -> Result<Lines<Box<dyn BufRead + Send>>, Failure> {
         let input: Box<dyn BufRead + Send> = match self {
-            Self::Stdin => Box::new(BufReader::new(io::stdin())),
+            Self::Stdin => stdin(),
             Self::File(path) => {
+                if path.is_dir() {
+                    // Some systems open it and refuse only the first read, when a store has been made already.
+                    return Err(Failure::file("read", path, io::ErrorKind::IsADirectory.into()));
+                }
                 #[expect(clippy::disallowed_methods, reason = "the input is no part of the store")]
                 let file = std::fs::File::open(path).map_err(|e| Failure::file("open", path, e))?;
                 Box::new(BufReader::new(file))
@@ -47,10 +75,11 @@ impl Source {
     }
 }
 
-/// A line and its number, counted from 1.
+/// A line, its number, counted from 1, and where it begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct NumberedLine {
     pub(crate) number: u64,
+    pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -60,21 +89,50 @@ pub(crate) struct Lines<R> {
     path: PathBuf,
     limit: usize,
     number: u64,
+    /// How many bytes have been read.
+    offset: u64,
+    /// A line that was looked at and is still to come.
+    peeked: Option<NumberedLine>,
 }
 
 impl<R: BufRead> Lines<R> {
     fn new(input: R, path: &Path, limit: usize) -> Self {
-        Self { input, path: path.to_owned(), limit, number: 0 }
+        Self { input, path: path.to_owned(), limit, number: 0, offset: 0, peeked: None }
     }
 
     /// The next line that is not blank; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<NumberedLine>, Failure> {
+        if let Some(line) = self.peeked.take() {
+            return Ok(Some(line));
+        }
         loop {
+            let offset = self.offset;
             let Some(bytes) = self.raw()? else { return Ok(None) };
             if !bytes.trim_ascii().is_empty() {
-                return Ok(Some(NumberedLine { number: self.number, bytes }));
+                return Ok(Some(NumberedLine { number: self.number, offset, bytes }));
             }
         }
+    }
+
+    /// The next line, which stays the next one.
+    pub(crate) fn peek(&mut self) -> Result<Option<&NumberedLine>, Failure> {
+        self.peeked = self.next()?;
+        Ok(self.peeked.as_ref())
+    }
+
+    /// Everything from a line on to the end, as one piece, with where it begins.
+    pub(crate) fn document(&mut self, first: NumberedLine) -> Result<(u64, Vec<u8>), Failure> {
+        let mut document = first.bytes;
+        while let Some(line) = self.raw()? {
+            if document.len().saturating_add(line.len()) >= self.limit {
+                let text =
+                    format!("it has more than {} bytes, the limit of what is read as one piece", self.limit);
+                return Err(Failure::Input(Error::invalid(text).at(&self.path, None)));
+            }
+            document.push(b'\n');
+            document.extend_from_slice(&line);
+        }
+        Ok((first.offset, document))
     }
 
     fn raw(&mut self) -> Result<Option<Vec<u8>>, Failure> {
@@ -100,6 +158,8 @@ impl<R: BufRead> Lines<R> {
             line.extend_from_slice(piece);
             let used = piece.len() + usize::from(end.is_some());
             self.input.consume(used);
+            self.offset += to_u64(used);
+            progress::advance(Unit::InputBytes, to_u64(used));
             if end.is_some() {
                 return Ok(Some(line));
             }
@@ -123,6 +183,17 @@ mod tests {
         assert_eq!(next(), Some((4, b"four\r".to_vec())));
         assert_eq!(next(), Some((6, b"last".to_vec())));
         assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn a_document_is_everything_from_its_first_line_on() {
+        let mut long = lines(b"\n[1,\n\n2]", 10);
+        assert_eq!(long.peek().unwrap().unwrap().bytes, b"[1,");
+        let first = long.next().unwrap().unwrap();
+        assert_eq!(long.document(first).unwrap(), (1, b"[1,\n\n2]".to_vec()));
+        let mut short = lines(b"12345\n12345", 10);
+        let first = short.next().unwrap().unwrap();
+        assert!(matches!(short.document(first), Err(Failure::Input(_))));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 mod args;
 
+mod usage;
+
 mod exit;
 
 mod output;
@@ -13,13 +15,27 @@ mod place;
 
 mod signals;
 
+mod style;
+
+mod progress;
+
+mod watched;
+
 mod lines;
+
+mod piped;
 
 mod append;
 
+mod ids;
+
 mod edit;
 
+mod rm;
+
 mod show;
+
+mod log;
 
 mod upkeep;
 
@@ -28,6 +44,8 @@ mod repair;
 mod export;
 
 mod import;
+
+mod manual;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,7 +58,7 @@ use output::Form;
 fn main() -> ExitCode {
     let code = match Cli::try_parse() {
         Ok(cli) => run(cli),
-        Err(error) => args::explain(&error),
+        Err(error) => usage::explain(&error),
     };
     ExitCode::from(code.code())
 }
@@ -50,6 +68,7 @@ fn run(cli: Cli) -> Exit {
     if let Err(failure) = signals::survive_file_size_limit() {
         return failure.report();
     }
+    style::choose(cli.color);
     let dir = cli.dir.unwrap_or_else(default_dir);
     let form = if cli.json { Form::Json } else { Form::of_stdout() };
     let done = match cli.command {
@@ -57,16 +76,19 @@ fn run(cli: Cli) -> Exit {
         Command::Add(args) => edit::add(&dir, form, args),
         Command::Act(args) => edit::act(&dir, form, args),
         Command::Rename(args) => edit::rename(&dir, form, args),
-        Command::Rm(args) => edit::rm(&dir, form, &args),
+        Command::Rm(args) => rm::run(&dir, form, &args),
         Command::Append(args) => append::run(&dir, args),
         Command::Ls(args) => show::ls(&dir, form, &args),
         Command::Show(args) => show::show(&dir, form, &args),
+        Command::Log(args) => log::run(&dir, form, &args),
         Command::Compact => upkeep::compact(&dir, form),
         Command::Stats => upkeep::stats(&dir, form),
         Command::Verify => upkeep::verify(&dir, form),
         Command::Repair(args) => repair::run(args.from.as_deref().unwrap_or(&dir), form, &args.to),
         Command::Export(args) => export::run(&dir, &args),
         Command::Import(args) => import::run(&dir, form, &args),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
     };
     done.unwrap_or_else(exit::Failure::report)
 }

@@ -7,7 +7,10 @@
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::Path;
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::exit::Failure;
+use crate::{progress, style};
 
 /// How results are told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,7 +78,7 @@ pub(crate) fn error(text: &str) {
 fn complain(kind: &str, text: &str) {
     let line = format!("aral-store: {kind}{}\n", one_line(text));
     // There is nobody left to tell when standard error is gone.
-    drop(io::stderr().lock().write_all(line.as_bytes()));
+    progress::aside(|| drop(io::stderr().lock().write_all(line.as_bytes())));
 }
 
 /// The text with its control characters escaped, line breaks and tabs included.
@@ -111,22 +114,22 @@ fn push_escape(out: &mut String, c: char) {
 
 /// Rows under a head, each column as wide as its widest cell. The last column is left as it is.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
-    let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
+    let mut widths: Vec<usize> = head.iter().map(|cell| cell.width()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+            *width = (*width).max(cell.width());
         }
     }
     let aligned = |cells: &mut dyn Iterator<Item = &str>| {
         let mut line = String::new();
         for (cell, width) in cells.zip(&widths) {
             line.push_str(cell);
-            let padding = width.saturating_sub(cell.chars().count()) + 2;
+            let padding = width.saturating_sub(cell.width()) + 2;
             line.extend(std::iter::repeat_n(' ', padding));
         }
         line.trim_end().to_owned()
     };
-    let mut lines = vec![aligned(&mut head.iter().copied())];
+    let mut lines = vec![style::painted(style::HEAD, &aligned(&mut head.iter().copied()))];
     lines.extend(rows.iter().map(|row| aligned(&mut row.iter().map(String::as_str))));
     lines
 }
@@ -154,6 +157,9 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [vec!["é".to_owned(), "1".to_owned()], vec!["long".to_owned(), "22".to_owned()]];
+        style::choose(clap::ColorChoice::Never);
         assert_eq!(table(&["id", "n"], &rows), ["id    n", "é     1", "long  22"]);
+        let wide = [vec!["会话".to_owned(), "1".to_owned()]];
+        assert_eq!(table(&["id", "n"], &wide), ["id    n", "会话  1"]);
     }
 }

@@ -3,11 +3,14 @@
 //! Owns how commands that read and commands that write open it, and the telling of what an opening found.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use aral_store::{DamagedFile, Error, ErrorKind, MessageStore, Options, RecoveryReport};
 
 use crate::exit::Failure;
 use crate::output::{count, note};
+use crate::progress::{self, Unit, Work};
+use crate::watched::Watched;
 
 /// Opens a store for reading: takes no lock, writes nothing, and needs it to be there.
 pub(crate) fn for_reading(dir: &Path) -> Result<MessageStore, Failure> {
@@ -19,7 +22,8 @@ pub(crate) fn for_reading(dir: &Path) -> Result<MessageStore, Failure> {
 /// The same without telling what the opening found, for a command that tells it in its own way.
 pub(crate) fn quietly_for_reading(dir: &Path) -> Result<MessageStore, Failure> {
     must_exist(dir)?;
-    Ok(MessageStore::options().read_only().open(dir)?)
+    must_hold_a_store(dir)?;
+    open(MessageStore::options().read_only(), dir)
 }
 
 /// Opens a store for writing, making it if there is none.
@@ -30,7 +34,11 @@ pub(crate) fn for_writing(dir: &Path) -> Result<MessageStore, Failure> {
 /// The same with options of its own.
 pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageStore, Failure> {
     must_not_be_a_file(dir)?;
-    let store = options.open(dir)?;
+    let is_beside = holds_something_else(dir);
+    let store = open(options, dir)?;
+    if is_beside {
+        note(&format!("made a new store in a directory that holds other things, in {}", dir.display()));
+    }
     tell(&store.recovery());
     Ok(store)
 }
@@ -38,7 +46,40 @@ pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageSt
 /// Opens a store for a change that makes sense only in one that is there already.
 pub(crate) fn for_change(dir: &Path) -> Result<MessageStore, Failure> {
     must_exist(dir)?;
+    must_hold_a_store(dir)?;
     for_writing(dir)
+}
+
+/// The options with a file system that moves a bar on, if anybody would see one.
+pub(crate) fn watched(options: Options) -> Options {
+    if progress::is_seen() { options.vfs(Arc::new(Watched::new())) } else { options }
+}
+
+/// Opens a store under the eyes of whoever waits at a terminal.
+fn open(options: Options, dir: &Path) -> Result<MessageStore, Failure> {
+    let options = watched(options);
+    let _work = Work::begin("opening", Some(bytes_below(&dir.join("log"))), Unit::StoreBytes);
+    Ok(options.open(dir)?)
+}
+
+/// How many bytes the files below a directory have, as far as can be seen; for a bar, so nothing hangs on it.
+pub(crate) fn bytes_below(dir: &Path) -> u64 {
+    if !progress::is_seen() {
+        return 0;
+    }
+    let (mut bytes, mut waiting) = (0, vec![dir.to_owned()]);
+    while let Some(next) = waiting.pop() {
+        #[expect(clippy::disallowed_methods, reason = "a size for a bar is no reading of the store")]
+        let entries = std::fs::read_dir(next);
+        for entry in entries.into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => waiting.push(entry.path()),
+                Ok(metadata) => bytes += metadata.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
 }
 
 pub(crate) fn must_exist(dir: &Path) -> Result<(), Failure> {
@@ -46,11 +87,34 @@ pub(crate) fn must_exist(dir: &Path) -> Result<(), Failure> {
     match dir.try_exists() {
         Ok(true) => Ok(()),
         Ok(false) => {
-            let text = "there is no store; name its directory with -d DIR or ARAL_STORE_DIR";
+            let text = "there is no store; name its directory with -d DIR or ARAL_STORE_DIR, or make one with aral-store new";
             Err(Error::new(ErrorKind::NotFound, text).at(dir, None).into())
         }
         Err(error) => Err(Failure::file("look for the store", dir, error)),
     }
+}
+
+/// What a store, or the original, leaves in its directory.
+const SIGNS: [&str; 3] = ["message_store.json", "conversations", "log"];
+
+/// Whether a directory has the signs of a store. What cannot be looked at may be one.
+pub(crate) fn looks_like_a_store(dir: &Path) -> bool {
+    SIGNS.iter().any(|name| dir.join(name).try_exists().unwrap_or(true))
+}
+
+/// Whether a directory holds something, and no store.
+fn holds_something_else(dir: &Path) -> bool {
+    #[expect(clippy::disallowed_methods, reason = "what is in there may be no store")]
+    let is_empty = std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
+    !is_empty && !looks_like_a_store(dir)
+}
+
+fn must_hold_a_store(dir: &Path) -> Result<(), Failure> {
+    if looks_like_a_store(dir) {
+        return Ok(());
+    }
+    let text = "there is no store in this directory; name another one with -d DIR or ARAL_STORE_DIR";
+    Err(Error::new(ErrorKind::NotFound, text).at(dir, None).into())
 }
 
 fn must_not_be_a_file(dir: &Path) -> Result<(), Failure> {

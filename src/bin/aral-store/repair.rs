@@ -9,11 +9,15 @@ use aral_store::{Loss, MessageStore, RepairReport};
 use crate::exit::{Exit, Failure};
 use crate::output::{Form, Out, count, one_line, to_u64};
 use crate::place;
+use crate::progress::{Unit, Work};
 use crate::upkeep::{json, remarks};
 
 pub(crate) fn run(dir: &Path, form: Form, to: &Path) -> Result<Exit, Failure> {
     place::must_exist(dir)?;
-    let report = MessageStore::options().repair(dir, to)?;
+    let report = {
+        let _work = Work::begin("repairing", Some(place::bytes_below(dir)), Unit::StoreBytes);
+        place::watched(MessageStore::options()).repair(dir, to)?
+    };
     let mut out = Out::new();
     for loss in &report.lost {
         out.line(&match form {

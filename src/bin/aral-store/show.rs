@@ -8,8 +8,10 @@ use aral_store::{Action, Conversation, Error, ErrorKind, Message, Order, Summary
 
 use crate::args::{By, LsArgs, ShowArgs};
 use crate::exit::{Exit, Failure};
+use crate::ids;
 use crate::output::{Form, Out, count, many_lines, one_line, table, to_u64};
 use crate::place;
+use crate::style::{self, ago, painted};
 
 pub(crate) fn ls(dir: &Path, form: Form, args: &LsArgs) -> Result<Exit, Failure> {
     let store = place::for_reading(dir)?;
@@ -34,7 +36,11 @@ pub(crate) fn ls(dir: &Path, form: Form, args: &LsArgs) -> Result<Exit, Failure>
             }
         }
         Form::Table => {
-            let rows: Vec<Vec<String>> = summaries.iter().map(|summary| columns(summary, readable)).collect();
+            let now = style::now();
+            let rows: Vec<Vec<String>> = summaries
+                .iter()
+                .map(|summary| columns(summary, |time| ago(time, now).unwrap_or_else(|| readable(time))))
+                .collect();
             for line in table(&["ID", "CREATED", "ACTIVITY", "MESSAGES", "ACTIONS", "TITLE"], &rows) {
                 out.line(&line)?;
             }
@@ -69,7 +75,7 @@ fn readable(time: &Timestamp) -> String {
 
 pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Failure> {
     let store = place::for_reading(dir)?;
-    let id = &args.conversation;
+    let id = &ids::conversation(&store, &args.conversation)?;
     let mut conversation = store.conversation(id)?.ok_or_else(|| no_conversation(id))?;
     let total = conversation.messages.len();
     let left_out = args.number.map_or(0, |number| total.saturating_sub(number));
@@ -91,15 +97,16 @@ pub(crate) fn no_conversation(id: &str) -> Failure {
 }
 
 fn transcript(conversation: &Conversation, left_out: usize, out: &mut Out) -> Result<(), Failure> {
-    out.line(&one_line(&conversation.title.to_string_lossy()))?;
+    out.line(&painted(style::HEAD, &one_line(&conversation.title.to_string_lossy())))?;
     let messages = to_u64(conversation.messages.len().saturating_add(left_out));
-    out.line(&format!(
+    let about = format!(
         "{} · created {} · {} · {}",
         one_line(&conversation.id),
         readable(&conversation.created_at),
         count(messages, "message"),
         count(to_u64(conversation.actions.len()), "action"),
-    ))?;
+    );
+    out.line(&painted(style::ASIDE, &about))?;
     if !conversation.metadata.is_empty() {
         out.line(&format!("metadata {}", one_line(conversation.metadata.as_json())))?;
     }
@@ -137,7 +144,8 @@ fn shown_action(action: &Action, out: &mut Out) -> Result<(), Failure> {
 }
 
 fn heading(what: &Text, at: Timestamp, id: &Text) -> String {
-    format!("{} · {} · {}", one_line(&what.to_string_lossy()), readable(&at), one_line(&id.to_string_lossy()))
+    let aside = format!(" · {} · {}", readable(&at), one_line(&id.to_string_lossy()));
+    painted(style::WHO, &one_line(&what.to_string_lossy())) + &painted(style::ASIDE, &aside)
 }
 
 #[cfg(test)]

@@ -4,17 +4,25 @@
 //! that ask for an end, which let the mutation in hand be finished first.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::exit::Failure;
 
 /// Whether the program has been asked to end, and by which signal.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stop(Arc<AtomicBool>);
+pub(crate) struct Stop {
+    is_wanted: Arc<AtomicBool>,
+    by: Arc<AtomicU8>,
+}
 
 impl Stop {
     pub(crate) fn is_wanted(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.is_wanted.load(Ordering::SeqCst)
+    }
+
+    /// The signal that asked for an end, if one did and has been heard.
+    pub(crate) fn signal(&self) -> Option<u8> {
+        Some(self.by.load(Ordering::SeqCst)).filter(|signal| self.is_wanted() && *signal != 0)
     }
 }
 
@@ -41,14 +49,16 @@ mod unix {
     pub(crate) fn on_stop(call: impl Fn(u8) + Send + 'static) -> Result<Stop, Failure> {
         let stop = Stop::default();
         for signal in [SIGINT, SIGTERM] {
-            flag::register_conditional_default(signal, Arc::clone(&stop.0)).map_err(failed)?;
+            flag::register_conditional_default(signal, Arc::clone(&stop.is_wanted)).map_err(failed)?;
         }
         let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
         let asked = stop.clone();
         let listen = move || {
             for signal in signals.forever() {
-                asked.0.store(true, Ordering::SeqCst);
-                call(u8::try_from(signal).unwrap_or(u8::MAX));
+                let signal = u8::try_from(signal).unwrap_or(u8::MAX);
+                asked.by.store(signal, Ordering::SeqCst);
+                asked.is_wanted.store(true, Ordering::SeqCst);
+                call(signal);
             }
         };
         #[expect(clippy::disallowed_methods, reason = "a signal must be heard while a read or a sync waits")]

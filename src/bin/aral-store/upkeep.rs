@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::exit::{Exit, Failure};
 use crate::output::{Form, Out, note, one_line, print, to_u64};
 use crate::place;
+use crate::progress::{Unit, Work};
 
 /// Named values in the order in which they are printed.
 pub(crate) type Fields = Vec<(&'static str, Value)>;
@@ -48,7 +49,11 @@ pub(crate) fn print_fields(form: Form, fields: Fields) -> Result<(), Failure> {
 
 pub(crate) fn compact(dir: &Path, form: Form) -> Result<Exit, Failure> {
     let store = place::for_change(dir)?;
-    let report = store.compact()?;
+    let report = {
+        // Each conversation that has changed becomes a file, and its sync is what takes the time.
+        let _work = Work::begin("compacting", Some(store.stats()?.dirty_conversations), Unit::Files);
+        store.compact()?
+    };
     for path in &report.quarantined {
         note(&format!("stood in the way of a conversation's file, and was moved to {}", path.display()));
     }
@@ -89,8 +94,12 @@ pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
 }
 
 pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {
-    let (report, refusal) = match place::quietly_for_reading(dir) {
-        Ok(store) => (store.verify()?, None),
+    let verified = place::quietly_for_reading(dir).and_then(|store| {
+        let _work = Work::begin("verifying", Some(place::bytes_below(dir)), Unit::StoreBytes);
+        Ok(store.verify()?)
+    });
+    let (report, refusal) = match verified {
+        Ok(report) => (report, None),
         // A store that cannot be opened is what this command is there to tell about.
         Err(Failure::Store(error))
             if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::UnsupportedFormat) =>

@@ -33,8 +33,13 @@ impl Event {
 }
 
 impl Change {
-    /// The word for the change in lines.
-    fn type_name(&self) -> &'static str {
+    /// The word for the change in lines, such as `add_message`.
+    ///
+    /// ```
+    /// assert_eq!(aral_store::Change::Clear.type_name(), "clear");
+    /// ```
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
         match self {
             Self::Create { .. } => "create_conversation",
             Self::SetTitle(_) => "set_title",

@@ -11,6 +11,7 @@ use super::compaction::Compaction;
 use super::library::Library;
 use super::open;
 use super::shown::Shown;
+use super::tail::Tail;
 use super::verify;
 use super::viewer;
 use crate::codec::segment::Previous;
@@ -25,6 +26,7 @@ use crate::model::{
 use crate::snapshot::layout::{self, Layout};
 use crate::store::backend::Backend;
 use crate::store::clock::{now_micros, random_id, random_salt};
+use crate::store::follow::Follower;
 use crate::store::memory::arrange;
 use crate::store::options::Options;
 use crate::vfs::Lock;
@@ -214,6 +216,13 @@ impl Backend for Engine {
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
         self.check_open()?;
         viewer::steady(|| verify::events(self.library(), from))
+    }
+
+    fn follow(&self, from: Seq) -> Result<Follower> {
+        self.check_open()?;
+        let library = Arc::clone(&self.log.client().library);
+        let mut tail = Tail::new(&library, from, Some(Arc::clone(&library)));
+        Ok(Follower::new(move || tail.next()))
     }
 
     fn close(&self) -> Result<()> {

@@ -18,6 +18,8 @@ mod background;
 
 mod viewer;
 
+mod tail;
+
 mod verify;
 
 mod repair;

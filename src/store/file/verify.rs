@@ -286,7 +286,7 @@ impl Check<'_> {
 }
 
 /// The events of a frame.
-fn read_frame(path: &Path, frame: &Frame<'_>) -> Result<Vec<Event>> {
+pub(super) fn read_frame(path: &Path, frame: &Frame<'_>) -> Result<Vec<Event>> {
     let mut events = Vec::new();
     if frame.header.events > 0 {
         let read = for_each_event::<BadPayload>(frame.payload, frame.header.events, |view, _| {

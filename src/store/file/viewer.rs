@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::library::Library;
 use super::open;
+use super::tail::Tail;
 use super::verify;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
@@ -17,6 +18,7 @@ use crate::model::{
 };
 use crate::snapshot::layout::{self, Layout};
 use crate::store::backend::Backend;
+use crate::store::follow::Follower;
 use crate::store::memory::arrange;
 use crate::store::options::Options;
 
@@ -187,6 +189,11 @@ impl Backend for Viewer {
 
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
         steady(|| verify::events(&self.library(), from))
+    }
+
+    fn follow(&self, from: Seq) -> Result<Follower> {
+        let mut tail = Tail::new(&self.library(), from, None);
+        Ok(Follower::new(move || tail.next()))
     }
 
     fn close(&self) -> Result<()> {

@@ -162,9 +162,17 @@ fn readers_end_quietly_when_the_pipe_is_closed() {
     let room = Room::new();
     let text = "long ".repeat(100_000);
     room.run_with(&["add", "c", "-"], text.as_bytes()).fine();
-    for args in
-        [&["show", "c"][..], &["show", "c", "--json"], &["ls"], &["export", "--to", "jsonl"], &["--help"]]
-    {
+    for args in [
+        &["show", "c"][..],
+        &["show", "c", "--json"],
+        &["ls"],
+        &["log"],
+        &["log", "-f"],
+        &["export", "--to", "jsonl"],
+        &["--help"],
+        &["man"],
+        &["completions", "bash"],
+    ] {
         let mut child = piped(&mut room.command(args));
         drop(child.stdout.take());
         let run = said(child);
@@ -183,7 +191,17 @@ fn readers_change_nothing() {
         files.iter().map(|file| (file.clone(), fs::read(room.store().join(file)).unwrap())).collect()
     };
     let before = contents();
-    for args in [&["ls"][..], &["show", "c"], &["stats"], &["verify"], &["export", "--to", "jsonl"]] {
+    fs::write(room.path("chat.json"), "[]").unwrap();
+    for args in [
+        &["ls"][..],
+        &["show", "c"],
+        &["stats"],
+        &["verify"],
+        &["log", "--from", "2"],
+        &["export", "--to", "jsonl"],
+        &["rm", "c", "--dry-run"],
+        &["import", "chat.json", "--dry-run"],
+    ] {
         room.run(args).fine();
         assert_eq!(contents(), before, "{args:?}");
     }

@@ -5,13 +5,20 @@
 #![expect(clippy::disallowed_methods, reason = "what the program did is looked at on the real file system")]
 
 mod append;
+mod chats;
 mod commands;
 mod export_browser;
 mod export_forms;
 mod export_hostile;
 mod failures;
+mod ids;
+mod log;
+mod manual;
+mod mistakes;
 mod names;
 mod repair;
+mod terminal;
+mod transcripts;
 mod transfer;
 
 use std::fs;
@@ -112,6 +119,23 @@ fn said(child: Child) -> Said {
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Runs a command at a terminal, which `script` makes, and types an answer; `None` where there is no `script`.
+fn at_a_terminal(room: &Room, args: &str, answer: &str) -> Option<Said> {
+    if !Path::new("/usr/bin/script").exists() {
+        return None;
+    }
+    let line = format!("{BINARY} -d store {args}");
+    let mut command = Command::new("/usr/bin/script");
+    command.current_dir(room.0.path()).args(["-qec", &line, "/dev/null"]);
+    let mut child = piped(command.stdin(Stdio::piped()));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(answer.as_bytes()).unwrap();
+    // The terminal ends with its input, so that stays open until the program has ended.
+    let run = said(child);
+    drop(stdin);
+    Some(run)
 }
 
 fn message_line(conversation: &str, content: &str) -> String {

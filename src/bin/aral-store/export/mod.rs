@@ -31,8 +31,10 @@ use aral_store::{Conversation, Error, ErrorKind, MessageStore, Order, Summary, T
 
 use crate::args::{ExportArgs, Target};
 use crate::exit::{Exit, Failure};
-use crate::output::{self, count};
+use crate::ids;
+use crate::output::{self, count, to_u64};
 use crate::place;
+use crate::progress::{self, Unit, Work};
 use crate::show::no_conversation;
 use interchange::Strictness;
 
@@ -116,18 +118,21 @@ fn chosen(store: &MessageStore, args: &ExportArgs, since: Option<Timestamp>) -> 
     Ok(contents)
 }
 
-fn named(store: &MessageStore, ids: &[String]) -> Result<Vec<Entry>, Failure> {
+fn named(store: &MessageStore, named: &[String]) -> Result<Vec<Entry>, Failure> {
     let mut seen = HashSet::new();
     let mut entries = Vec::new();
-    for id in ids.iter().filter(|id| seen.insert(id.as_str())) {
-        let summary = match store.summary(id) {
-            Ok(Some(summary)) => Some(summary),
-            Ok(None) => return Err(no_conversation(id)),
+    for given in named {
+        let id = ids::conversation(store, given)?;
+        if !seen.insert(id.clone()) {
+            continue;
+        }
+        let summary = match store.summary(&id) {
+            Ok(summary) => summary,
             // It is there; that it cannot be read is told when it is its turn.
             Err(error) if error.kind() == ErrorKind::Corrupt => None,
             Err(error) => return Err(error.into()),
         };
-        entries.push(Entry { id: id.clone(), summary });
+        entries.push(Entry { id, summary });
     }
     Ok(entries)
 }
@@ -138,7 +143,11 @@ fn has_damage(store: &MessageStore, named: &[String]) -> bool {
 }
 
 fn aral(store: &MessageStore, dir: &Path, ids: Option<&[String]>) -> Result<Exit, Failure> {
-    let report = store.export_aral(dir, ids)?;
+    let report = {
+        let total = ids.map(|ids| to_u64(ids.len()));
+        let _work = Work::begin("exporting", total, Unit::Files);
+        store.export_aral(dir, ids)?
+    };
     for file in &report.damaged {
         output::error(&format!("not exported: {}", place::damage(file)));
     }
@@ -176,7 +185,9 @@ fn shaped(
 ) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     shape.begin(contents, out).map_err(failed)?;
+    let _work = Work::begin("exporting", Some(to_u64(contents.entries.len())), Unit::Conversations);
     for Entry { id, .. } in &contents.entries {
+        progress::advance(Unit::Conversations, 1);
         match store.conversation(id) {
             Ok(Some(conversation)) => shape.conversation(&conversation, out).map_err(failed)?,
             Ok(None) => return Err(no_conversation(id)),

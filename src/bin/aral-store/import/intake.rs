@@ -4,13 +4,17 @@
 //! where it fits; where it does not, a run that was stopped between two batches is carried on by the next.
 
 use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use aral_store::{Error, ErrorKind, MAX_BATCH_EVENTS, MessageStore, Mutation, Operation, Version};
+use aral_store::{
+    Error, ErrorKind, MAX_BATCH_EVENTS, MessageStore, Mutation, Operation, Receipt, Timestamp, Version,
+};
 use serde_json::Value;
 
 use super::piece::{Piece, weight};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, to_u64};
+use crate::signals::Stop;
 
 /// The most bytes that are put into one batch, by [`weight`]; the store takes 256 MiB.
 const MAX_BATCH_BYTES: usize = 128 << 20;
@@ -62,6 +66,13 @@ impl Counts {
     }
 }
 
+fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "what comes in without a time gets that of its import")]
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let micros = i64::try_from(since.as_micros()).unwrap_or_default();
+    Timestamp::from_unix_micros(micros).unwrap_or(Timestamp::EPOCH)
+}
+
 /// How a conversation has fared in this run so far.
 enum Fate {
     /// This run has brought it to this version.
@@ -72,20 +83,40 @@ enum Fate {
     KeptOut,
 }
 
+/// What becomes of what comes in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    Add,
+    /// Only see what would be added.
+    Try,
+}
+
 pub(super) struct Intake<'a> {
     store: &'a MessageStore,
+    purpose: Purpose,
+    stop: Stop,
     fates: HashMap<String, Fate>,
     pub(super) counts: Counts,
+    /// The time of what comes without one.
+    pub(super) now: Timestamp,
 }
 
 impl<'a> Intake<'a> {
-    pub(super) fn new(store: &'a MessageStore) -> Self {
-        Self { store, fates: HashMap::new(), counts: Counts::default() }
+    pub(super) fn new(store: &'a MessageStore, purpose: Purpose, stop: Stop) -> Self {
+        let (fates, counts) = (HashMap::new(), Counts::default());
+        Self { store, purpose, stop, fates, counts, now: now() }
     }
 
     /// Adds what is missing of a piece. An error means that nothing more can be added at all.
     pub(super) fn take(&mut self, piece: Piece) -> Result<(), Failure> {
+        if let Some(signal) = self.stop.signal() {
+            return Err(Failure::Stopped(signal));
+        }
         let id = piece.id.clone();
+        if piece.head.is_some() && matches!(self.fates.get(&id), Some(Fate::Added(_) | Fate::There)) {
+            self.conflict(&id, "it begins a second time in the same input");
+            return Ok(());
+        }
         match self.fates.get(&id) {
             Some(Fate::KeptOut) => Ok(()),
             Some(Fate::Added(version)) => {
@@ -94,7 +125,7 @@ impl<'a> Intake<'a> {
             }
             Some(Fate::There) | None => match self.store.conversation(&id) {
                 Ok(None) => self.add(&id, piece, 0),
-                Ok(Some(there)) => match piece.missing_in(&there) {
+                Ok(Some(there)) => match piece.dated_like(&there).missing_in(&there) {
                     Err(reason) => {
                         self.conflict(&id, reason);
                         Ok(())
@@ -135,7 +166,7 @@ impl<'a> Intake<'a> {
             }
             let messages = batch.iter().filter(|m| matches!(m.operation, Operation::AddMessage(_))).count();
             let actions = batch.iter().filter(|m| matches!(m.operation, Operation::AddAction(_))).count();
-            match self.store.batch(batch) {
+            match self.carry_out(batch) {
                 Ok(receipts) => version = receipts.last().map_or(version, |receipt| receipt.version),
                 Err(error) => return self.kept_out(id, error),
             }
@@ -151,6 +182,21 @@ impl<'a> Intake<'a> {
             }
         }
         Ok(())
+    }
+
+    fn carry_out(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>, Error> {
+        match self.purpose {
+            Purpose::Add => self.store.batch(batch),
+            Purpose::Try => {
+                // A store of its own shows whether the batch is one that a store takes; what the real one holds has
+                // been compared already.
+                let mut alone = batch;
+                for mutation in &mut alone {
+                    mutation.expect = None;
+                }
+                MessageStore::in_memory().batch(alone)
+            }
+        }
     }
 
     /// Names and counts a conversation that cannot go in, or hands on what stops everything.
@@ -174,7 +220,7 @@ impl<'a> Intake<'a> {
 
 #[cfg(test)]
 mod tests {
-    use aral_store::{Conversation, Message, Messages, Timestamp};
+    use aral_store::{Conversation, Message, Messages};
 
     use super::*;
 
@@ -192,7 +238,7 @@ mod tests {
         for (messages, added, already_there) in
             [(&["a", "b"][..], 2, 0), (&["a", "b"], 0, 1), (&["a", "b", "c"], 1, 0), (&["a"], 0, 1)]
         {
-            let mut intake = Intake::new(&store);
+            let mut intake = Intake::new(&store, Purpose::Add, Stop::default());
             intake.take(piece("c", messages)).unwrap();
             assert_eq!((intake.counts.messages, intake.counts.already_there), (added, already_there));
             assert_eq!(intake.counts.exit(), Exit::Done);
@@ -201,10 +247,36 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_time_of_its_own_is_the_same_whenever_it_comes() {
+        let store = MessageStore::in_memory();
+        for (messages, added) in [(&["a"][..], 1), (&["a"], 0), (&["a", "b"], 1)] {
+            let mut intake = Intake::new(&store, Purpose::Add, Stop::default());
+            let now = intake.now;
+            let mut piece = Piece { undated: Some(now), ..piece("c", messages) };
+            piece.messages.iter_mut().for_each(|message| message.created_at = now);
+            piece.head.as_mut().unwrap().created_at = now;
+            intake.take(piece).unwrap();
+            assert_eq!((intake.counts.messages, intake.counts.conflicts), (added, 0));
+        }
+    }
+
+    #[test]
+    fn a_try_counts_what_would_be_added_and_adds_nothing() {
+        let store = MessageStore::in_memory();
+        let mut intake = Intake::new(&store, Purpose::Try, Stop::default());
+        intake.take(piece("c", &["a", "b"])).unwrap();
+        intake.take(piece("", &["a"])).unwrap();
+        intake.take(piece("c", &["a", "b"])).unwrap();
+        let counts = intake.counts;
+        assert_eq!((counts.conversations, counts.messages, counts.refused, counts.conflicts), (1, 2, 1, 1));
+        assert!(store.conversation("c").unwrap().is_none());
+    }
+
+    #[test]
     fn a_conversation_that_is_another_one_is_kept_out_and_the_others_go_in() {
         let store = MessageStore::in_memory();
         drop(store.add_message("mine", "mine").unwrap());
-        let mut intake = Intake::new(&store);
+        let mut intake = Intake::new(&store, Purpose::Add, Stop::default());
         intake.take(piece("mine", &["theirs"])).unwrap();
         intake.take(piece("mine", &["more"])).unwrap();
         intake.take(piece("other", &["x"])).unwrap();

@@ -9,6 +9,10 @@ mod piece;
 
 mod export_lines;
 
+mod chat_json;
+
+mod chats;
+
 use std::path::Path;
 
 use aral_store::{Error, ErrorKind, MessageStore, Order, SyncPolicy};
@@ -16,43 +20,80 @@ use aral_store::{Error, ErrorKind, MessageStore, Order, SyncPolicy};
 use crate::args::{ImportArgs, Origin};
 use crate::exit::{Exit, Failure};
 use crate::lines::Source;
-use crate::output::{self, Form};
+use crate::output::{self, Form, to_u64};
 use crate::place;
+use crate::progress::{self, Unit, Work};
+use crate::signals::{self, Stop};
 use crate::upkeep::print_fields;
-use intake::Intake;
+use intake::{Intake, Purpose};
 use piece::Piece;
 
 pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Failure> {
     let from_directory = match args.from {
         Origin::Auto => args.path.is_dir(),
         Origin::Aral => true,
-        Origin::Jsonl => false,
+        Origin::Jsonl | Origin::Openai => false,
     };
+    let stop = signals::on_stop(|_| {})?;
     // What is imported is opened first: a name that leads nowhere must not create a store.
     if from_directory {
         let source = open_directory(&args.path, dir)?;
-        return into(dir, form, |intake| directory(&source, intake));
+        return into(dir, form, (purpose(args), stop), |intake| directory(&source, intake));
     }
     let source = Source::of(Some(args.path.clone()));
-    let mut lines = source.open()?;
-    into(dir, form, |intake| export_lines::take(&mut lines, source.path(), intake))
+    let mut lines = source.open_stoppable(&stop)?;
+    let is_chats = match args.from {
+        Origin::Openai => true,
+        Origin::Jsonl | Origin::Aral => false,
+        Origin::Auto => {
+            let first = lines.peek().map_err(|failure| unless_stopped(failure, &stop))?;
+            first.is_some_and(chats::are_in)
+        }
+    };
+    into(dir, form, (purpose(args), stop), |intake| {
+        let _work = Work::begin("importing", source.len(), Unit::InputBytes);
+        if is_chats {
+            chats::take(&mut lines, source.path(), intake)
+        } else {
+            export_lines::take(&mut lines, source.path(), intake)
+        }
+    })
+}
+
+/// The failure, unless it came of a signal that asked for an end.
+fn unless_stopped(failure: Failure, stop: &Stop) -> Failure {
+    stop.signal().map_or(failure, Failure::Stopped)
+}
+
+fn purpose(args: &ImportArgs) -> Purpose {
+    if args.dry_run { Purpose::Try } else { Purpose::Add }
 }
 
 /// Opens the store to import into, lets it be filled, and tells what was done once that is durable.
 fn into(
     dir: &Path,
     form: Form,
+    (purpose, stop): (Purpose, Stop),
     fill: impl FnOnce(&mut Intake<'_>) -> Result<(), Failure>,
 ) -> Result<Exit, Failure> {
     // Nothing is acknowledged before the end, and a second run goes on where the first one was stopped, so
     // one sync at the end is enough.
-    let store = place::for_writing_with(dir, MessageStore::options().sync(SyncPolicy::Os))?;
-    let mut intake = Intake::new(&store);
-    let filled = fill(&mut intake);
+    let store = match purpose {
+        Purpose::Add => place::for_writing_with(dir, MessageStore::options().sync(SyncPolicy::Os))?,
+        Purpose::Try if place::looks_like_a_store(dir) => place::for_reading(dir)?,
+        Purpose::Try => MessageStore::in_memory(),
+    };
+    let mut intake = Intake::new(&store, purpose, stop.clone());
+    let filled = fill(&mut intake).map_err(|failure| unless_stopped(failure, &stop));
     let counts = intake.counts;
-    store.sync()?;
+    if purpose == Purpose::Add {
+        store.sync()?;
+    }
     let printed = print_fields(form, counts.fields());
     store.close()?;
+    if matches!(filled, Err(Failure::Stopped(_))) {
+        output::note("stopped; what was counted is in the store, durably, and another run adds the rest");
+    }
     filled?;
     printed?;
     Ok(counts.exit())
@@ -63,8 +104,10 @@ fn open_directory(path: &Path, target: &Path) -> Result<MessageStore, Failure> {
     if !path.is_dir() {
         return Err(no_store("there is no directory to import"));
     }
-    if !["message_store.json", "conversations", "log"].iter().any(|name| path.join(name).exists()) {
-        return Err(no_store("the directory holds no conversations"));
+    if !place::looks_like_a_store(path) {
+        return Err(no_store(
+            "the directory holds no conversations; it has no message_store.json, conversations or log",
+        ));
     }
     if let (Ok(from), Ok(into)) = (path.canonicalize(), target.canonicalize())
         && from == into
@@ -80,7 +123,10 @@ fn directory(source: &MessageStore, intake: &mut Intake<'_>) -> Result<(), Failu
         output::error(&format!("not imported: {}", place::damage(file)));
         intake.counts.damaged += 1;
     }
-    for summary in source.conversations(Order::Created)? {
+    let summaries = source.conversations(Order::Created)?;
+    let _work = Work::begin("importing", Some(to_u64(summaries.len())), Unit::Conversations);
+    for summary in summaries {
+        progress::advance(Unit::Conversations, 1);
         match source.conversation(&summary.id) {
             Ok(Some(conversation)) => intake.take(Piece::of_conversation(conversation))?,
             // A reader's store does not change after its opening.

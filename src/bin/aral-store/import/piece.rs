@@ -27,18 +27,36 @@ pub(super) struct Piece {
     pub(super) messages: Vec<Message>,
     pub(super) first_action: usize,
     pub(super) actions: Vec<Action>,
+    /// The time that stands where the input has none.
+    pub(super) undated: Option<Timestamp>,
 }
 
 impl Piece {
     /// A part that begins where nothing was before, and is empty yet.
     pub(super) fn new(id: String, head: Option<Head>) -> Self {
-        Self { id, head, first_message: 0, messages: Vec::new(), first_action: 0, actions: Vec::new() }
+        let (messages, actions) = (Vec::new(), Vec::new());
+        Self { id, head, first_message: 0, messages, first_action: 0, actions, undated: None }
     }
 
     pub(super) fn of_conversation(conversation: Conversation) -> Self {
         let Conversation { id, title, created_at, metadata, messages, actions, extra, .. } = conversation;
         let head = Head { title, created_at, metadata, extra };
         Self { messages, actions, ..Self::new(id, Some(head)) }
+    }
+
+    /// The piece with the times of what is there wherever it has none of its own: what was added without a time
+    /// got that of its import.
+    pub(super) fn dated_like(mut self, there: &Conversation) -> Self {
+        let Some(undated) = self.undated else { return self };
+        if let Some(head) = self.head.as_mut().filter(|head| head.created_at == undated) {
+            head.created_at = there.created_at;
+        }
+        for (message, known) in self.messages.iter_mut().zip(there.messages.iter().skip(self.first_message)) {
+            if message.created_at == undated {
+                message.created_at = known.created_at;
+            }
+        }
+        self
     }
 
     /// What of the piece is still missing in a conversation that is there, or why it cannot be the same

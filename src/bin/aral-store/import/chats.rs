@@ -1,0 +1,248 @@
+//! Reading lists of chat messages, in the shapes that chat programs write.
+//!
+//! Owns which shapes count: a list of messages, an object with `messages`, a list of such objects, and such
+//! an object a line. Every value keeps the text it has in the file: a conversation is put together as lines of an
+//! export and read by what reads those, so numbers and strings stay exactly what they are. What has no place in a
+//! message of this store, such as tool calls, goes into its metadata under its own name.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::path::Path;
+
+use aral_store::{Error, ErrorKind, ExportLine, Timestamp};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::chat_json::{Members, list, string};
+use super::intake::Intake;
+use super::piece::{Head, Piece};
+use crate::exit::Failure;
+use crate::lines::{Lines, NumberedLine};
+use crate::output::{self, count};
+
+/// Whether the first line of a file begins a list of chat messages, or an object with one.
+pub(super) fn are_in(first: &NumberedLine) -> bool {
+    let bytes = first.bytes.trim_ascii();
+    match (bytes.first(), Members::read(bytes)) {
+        (Some(b'['), _) => true,
+        (Some(b'{'), Ok(members)) => members.get("messages").is_some(),
+        // An object over several lines; an export has every object on a line of its own.
+        (Some(b'{'), Err(error)) => error.is_eof() && !bytes.windows(6).any(|word| word == br#""type""#),
+        _ => false,
+    }
+}
+
+/// Takes every conversation in; names those that are not what they should be.
+pub(super) fn take<R: BufRead>(
+    lines: &mut Lines<R>,
+    path: &Path,
+    intake: &mut Intake<'_>,
+) -> Result<(), Failure> {
+    let mut reader = Chats { path, intake, unshown: BTreeMap::new() };
+    let taken = reader.file(lines);
+    for (kind, number) in &reader.unshown {
+        output::note(&format!(
+            "kept in the metadata of their messages and not in their text: {} of type {kind}",
+            count(*number, "part")
+        ));
+    }
+    taken
+}
+
+struct Chats<'c, 's> {
+    path: &'c Path,
+    intake: &'c mut Intake<'s>,
+    /// Parts of messages that are no text, by their type.
+    unshown: BTreeMap<String, u64>,
+}
+
+impl Chats<'_, '_> {
+    fn file<R: BufRead>(&mut self, lines: &mut Lines<R>) -> Result<(), Failure> {
+        let Some(first) = lines.next()? else { return Ok(()) };
+        let is_line = first.bytes.trim_ascii_start().starts_with(b"{") && Members::read(&first.bytes).is_ok();
+        if !is_line {
+            let (offset, document) = lines.document(first)?;
+            return self.document(offset, &document);
+        }
+        let mut next = Some(first);
+        let mut is_alone = true;
+        while let Some(line) = next {
+            next = lines.next()?;
+            is_alone = is_alone && next.is_none();
+            let part = if is_alone { None } else { Some(line.number) };
+            self.conversation(&line.bytes, &format!("line {}", line.number), part)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a file in that is one JSON value.
+    fn document(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
+        let place = |at: usize| format!("byte {}", offset + output::to_u64(at));
+        if !bytes.trim_ascii_start().starts_with(b"[") {
+            return self.conversation(bytes, &place(0), None);
+        }
+        let (elements, broken) = list(bytes);
+        let begins_with = |name| {
+            let first = elements.first().and_then(|(_, raw)| Members::read(raw.get().as_bytes()).ok());
+            first.is_some_and(|members| members.get(name).is_some())
+        };
+        if begins_with("messages") || !begins_with("role") {
+            for (part, (at, raw)) in (1..).zip(&elements) {
+                self.conversation(raw.get().as_bytes(), &place(*at), Some(part))?;
+            }
+        } else {
+            let messages: Vec<&RawValue> = elements.iter().map(|(_, raw)| *raw).collect();
+            let id = self.id_of(bytes, None);
+            let piece = self.piece(id, &Members::default(), &messages);
+            self.put(piece, &place(0))?;
+        }
+        if let Some(reason) = broken {
+            self.refuse(
+                &format!("the list breaks off: {reason}"),
+                &place(elements.last().map_or(0, |(at, _)| *at)),
+            );
+        }
+        Ok(())
+    }
+
+    /// Takes one object with `messages` in.
+    fn conversation(&mut self, bytes: &[u8], place: &str, part: Option<u64>) -> Result<(), Failure> {
+        let read = Members::read(bytes).map_err(|error| error.to_string()).and_then(|mut members| {
+            let messages = members.take("messages").ok_or("\"messages\" is missing")?;
+            let (messages, broken) = list(messages.get().as_bytes());
+            if let Some(reason) = broken {
+                return Err(format!("\"messages\": {reason}"));
+            }
+            let given = members.take_if_set("id").or_else(|| members.take_if_set("conversation_id"));
+            let id = match given {
+                // A number is as good a name as a string.
+                Some(raw) => string(raw).unwrap_or_else(|| raw.get().to_owned()),
+                None => self.id_of(bytes, part),
+            };
+            let messages: Vec<&RawValue> = messages.iter().map(|(_, raw)| *raw).collect();
+            self.piece(id, &members, &messages)
+        });
+        self.put(read, place)
+    }
+
+    fn put(&mut self, read: Result<Piece, String>, place: &str) -> Result<(), Failure> {
+        match read {
+            Ok(piece) => self.intake.take(piece),
+            Err(reason) => {
+                self.refuse(&reason, place);
+                Ok(())
+            }
+        }
+    }
+
+    fn refuse(&mut self, reason: &str, place: &str) {
+        let error = Error::new(ErrorKind::InvalidInput, format!("not imported: {place}: {reason}"));
+        output::error(&error.at(self.path, None).to_string());
+        self.intake.counts.bad_lines += 1;
+    }
+
+    /// The id of a conversation that has none: the file's name, and which one it is in there. Input without a name
+    /// gives an id made of the conversation itself. Either is the same the next time.
+    fn id_of(&self, bytes: &[u8], part: Option<u64>) -> String {
+        let named = self.path.is_file().then(|| self.path.file_stem()).flatten();
+        let Some(stem) = named else { return Uuid::new_v5(&Uuid::NAMESPACE_OID, bytes).to_string() };
+        let stem = stem.to_string_lossy();
+        part.map_or_else(|| stem.to_string(), |part| format!("{stem}-{part}"))
+    }
+
+    fn piece(&mut self, id: String, members: &Members<'_>, messages: &[&RawValue]) -> Result<Piece, String> {
+        let quoted = serde_json::Value::from(id.as_str()).to_string();
+        let mut lines = Vec::new();
+        for (number, raw) in (1_u64..).zip(messages) {
+            let line = self.message(&quoted, number, raw);
+            lines.push(line.map_err(|reason| format!("message {number}: {reason}"))?);
+        }
+        let mut members = members.clone();
+        let now = self.intake.now;
+        let first = lines.first().map_or(now, |(time, _)| *time);
+        let created_at = members.take_time().unwrap_or(first);
+        let title = members.take("title").map_or("\"\"", RawValue::get);
+        let head = format!(
+            r#"{{"type":"conversation","id":{quoted},"title":{title},"created_at":"{created_at}","metadata":{}}}"#,
+            members.into_metadata()
+        );
+        let ExportLine::Conversation { title, created_at, metadata, extra, .. } = read(&head)? else {
+            return Err("it was read as something else".to_owned());
+        };
+        let head = Head { title, created_at, metadata, extra };
+        let mut piece = Piece { undated: Some(now), ..Piece::new(id, Some(head)) };
+        for (_, line) in lines {
+            if let ExportLine::Message { message, .. } = read(&line)? {
+                piece.messages.push(message);
+            }
+        }
+        Ok(piece)
+    }
+
+    /// A message as the line of an export, and its time.
+    fn message(
+        &mut self,
+        conversation: &str,
+        number: u64,
+        raw: &RawValue,
+    ) -> Result<(Timestamp, String), String> {
+        let mut members = Members::read(raw.get().as_bytes()).map_err(|error| error.to_string())?;
+        let role = members.take("role").ok_or("\"role\" is missing")?.get();
+        if !role.starts_with('"') {
+            return Err("\"role\" is not a string".to_owned());
+        }
+        let id = members.take_if_set("id").map_or_else(
+            || format!("\"m{number}\""),
+            |raw| match string(raw) {
+                Some(_) => raw.get().to_owned(),
+                None => serde_json::Value::from(raw.get()).to_string(),
+            },
+        );
+        let time = members.take_time().unwrap_or(self.intake.now);
+        let content = match members.get("content").map(RawValue::get) {
+            Some(text) if text.starts_with('"') => {
+                members.take("content");
+                text.to_owned()
+            }
+            // What is not a plain text stays in the metadata as it is, and its text goes where texts are.
+            Some(parts) if parts.starts_with('[') => self.text_of(parts)?,
+            Some("null") | None => "\"\"".to_owned(),
+            Some(_) => return Err("\"content\" is neither a string nor a list of parts".to_owned()),
+        };
+        let line = format!(
+            r#"{{"type":"message","conversation_id":{conversation},"id":{id},"content":{content},"role":{role},"created_at":"{time}","metadata":{}}}"#,
+            members.into_metadata()
+        );
+        Ok((time, line))
+    }
+
+    /// The texts among the parts of a message, a line break between them, as a JSON string.
+    fn text_of(&mut self, parts: &str) -> Result<String, String> {
+        let (parts, broken) = list(parts.as_bytes());
+        if let Some(reason) = broken {
+            return Err(format!("\"content\": {reason}"));
+        }
+        let mut texts = Vec::new();
+        for (_, part) in &parts {
+            if part.get().starts_with('"') {
+                texts.push(part.get());
+                continue;
+            }
+            let members =
+                Members::read(part.get().as_bytes()).map_err(|error| format!("\"content\": {error}"))?;
+            match members.get("text").map(RawValue::get).filter(|text| text.starts_with('"')) {
+                Some(text) => texts.push(text),
+                None => {
+                    let kind = members.get("type").and_then(string).unwrap_or_else(|| "unknown".to_owned());
+                    *self.unshown.entry(kind).or_default() += 1;
+                }
+            }
+        }
+        let inside: Vec<&str> = texts.iter().filter_map(|text| text.get(1..text.len() - 1)).collect();
+        Ok(format!("\"{}\"", inside.join("\\n")))
+    }
+}
+
+fn read(line: &str) -> Result<ExportLine, String> {
+    ExportLine::from_json_line(line.as_bytes()).map_err(|error| error.message().to_owned())
+}

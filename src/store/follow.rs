@@ -1,0 +1,53 @@
+//! Reading the log as it grows.
+//!
+//! Owns the handle that callers pull on; where the events come from is the backend's.
+
+use std::fmt;
+
+use crate::error::Result;
+use crate::model::Logged;
+
+/// Reads a store's events in order, also those that are appended later.
+///
+/// Comes from [`MessageStore::follow`](crate::MessageStore::follow). It takes no lock and stands in no
+/// writer's way. A follower of a store that was open for writing and has been closed sees nothing more.
+pub struct Follower {
+    source: Box<dyn FnMut() -> Result<Option<Logged>> + Send>,
+}
+
+impl Follower {
+    /// A follower of whatever gives the next thing in the log, or `None` while there is nothing more.
+    #[must_use]
+    pub fn new(source: impl FnMut() -> Result<Option<Logged>> + Send + 'static) -> Self {
+        Self { source: Box::new(source) }
+    }
+
+    /// What comes next; `None` if there is nothing more for now. Does not wait: whoever wants to see what is
+    /// appended later asks again later.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` where durable bytes of the log are damaged or missing; `Conflict` if events that this
+    /// follower gave were never durable and the log has gone on without them; `Io`. The place in
+    /// the log is kept, so that asking again looks again.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::{Logged, MessageStore};
+    /// let store = MessageStore::open(dir.path())?;
+    /// let mut follower = store.follow(1)?;
+    /// assert_eq!(follower.next_logged()?, None);
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// assert!(matches!(follower.next_logged()?, Some(Logged::Batch { seq: 1, .. })));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn next_logged(&mut self) -> Result<Option<Logged>> {
+        (self.source)()
+    }
+}
+
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follower").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,207 @@
+//! Lists of chat messages go in, in every usual shape, wholly and once.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::Room;
+
+fn counts(run: super::Said, code: i32) -> Value {
+    assert_eq!(run.code, Some(code), "{run:?}");
+    serde_json::from_str(&run.out).unwrap()
+}
+
+fn shown(room: &Room, id: &str) -> Value {
+    room.run(&["show", id, "--json"]).json().remove(0)
+}
+
+#[test]
+fn every_usual_shape_is_recognised() {
+    let list = r#"[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}]"#;
+    let object = format!(r#"{{"messages":{list}}}"#);
+    let pretty = serde_json::to_string_pretty(&serde_json::from_str::<Value>(&object).unwrap()).unwrap();
+    for (name, text, ids) in [
+        ("list.json", list.to_owned(), &["list"][..]),
+        ("object.json", object.clone(), &["object"]),
+        ("pretty.json", pretty, &["pretty"]),
+        ("lines.jsonl", format!("{object}\n\n{object}\n"), &["lines-1", "lines-3"]),
+        ("many.json", format!("[\n{object},\n{object}]"), &["many-1", "many-2"]),
+        ("own.json", object.replacen('{', r#"{"id":"mine","title":"T","#, 1), &["mine"]),
+    ] {
+        let room = Room::new();
+        fs::write(room.path(name), text).unwrap();
+        let first = counts(room.run(&["import", name, "--json"]), 0);
+        assert_eq!(
+            (&first["conversations"], &first["messages"]),
+            (&ids.len().into(), &(2 * ids.len()).into())
+        );
+        for id in ids {
+            assert_eq!(room.texts(id), ["Be brief.", "Hi"], "{name}");
+            assert_eq!(shown(&room, id)["messages"][0]["role"], "system");
+        }
+        let again = counts(room.run(&["import", name, "--json"]), 0);
+        assert_eq!(
+            (&again["messages"], &again["already_there"]),
+            (&0.into(), &ids.len().into()),
+            "{name}: nothing goes in twice"
+        );
+    }
+}
+
+#[test]
+fn what_has_no_place_of_its_own_is_kept_in_the_metadata() {
+    let room = Room::new();
+    let calls = r#"[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"n\":10000000000000000000001}"}}]"#;
+    let text = format!(
+        r#"{{"id":"c","model":"m-1","created":1741878693,"messages":[
+        {{"role":"assistant","content":null,"tool_calls":{calls}}},
+        {{"role":"tool","tool_call_id":"call_1","content":"42","metadata":{{"n":10000000000000000000001}}}},
+        {{"role":"user","name":"Ada","id":"own","content":[{{"type":"text","text":"Look: \ud83d\ude00"}},"and",
+            {{"type":"image_url","image_url":{{"url":"data:x"}}}},{{"type":"text","text":"this"}}]}},
+        {{"role":"user","content":"half \ud800"}}]}}"#
+    );
+    fs::write(room.path("in.json"), text).unwrap();
+    let run = room.run(&["import", "in.json", "--json"]);
+    assert!(run.err.contains("1 part of type image_url"), "{}", run.err);
+    assert_eq!(counts(run, 0)["messages"], 4);
+    let raw = room.run(&["show", "c", "--json"]).fine();
+    assert!(raw.contains(r"half \ud800"), "{raw}");
+    assert_eq!(raw.matches("10000000000000000000001").count(), 2, "{raw}");
+    let chat: Value = serde_json::from_str(&raw.replace(r"\ud800", "")).unwrap();
+    assert_eq!(chat["created_at"], "2025-03-13T15:11:33+00:00");
+    assert_eq!(chat["metadata"], json!({"model": "m-1"}));
+    let messages = chat["messages"].as_array().unwrap();
+    assert_eq!(messages[0]["content"], "");
+    assert_eq!(messages[0]["metadata"]["tool_calls"], serde_json::from_str::<Value>(calls).unwrap());
+    assert_eq!(messages[1]["metadata"]["tool_call_id"], "call_1");
+    assert_eq!((&messages[2]["content"], &messages[2]["id"]), (&"Look: 😀\nand\nthis".into(), &"own".into()));
+    assert_eq!(messages[2]["metadata"]["name"], "Ada");
+    assert_eq!(messages[2]["metadata"]["content"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn what_cannot_be_read_is_named_with_its_place_and_the_rest_goes_in() {
+    let room = Room::new();
+    let good = |id: &str| format!(r#"{{"id":"{id}","messages":[{{"role":"user","content":"x"}}]}}"#);
+    let bad = [r#"{"messages":[{"content":"x"}]}"#, r#"{"messages":7}"#, "{", r#"{"other":1}"#];
+    let lines = format!("{}\n{}\n{}\n{}\n{}\n{}\n", good("a"), bad[0], bad[1], bad[2], bad[3], good("b"));
+    fs::write(room.path("in.jsonl"), lines).unwrap();
+    let run = room.run(&["import", "in.jsonl", "--json"]);
+    for (part, reason) in [
+        ("line 2", "message 1: \"role\""),
+        ("line 3", "\"messages\""),
+        ("line 4", "EOF"),
+        ("line 5", "missing"),
+    ] {
+        let line = run.err.lines().find(|line| line.contains(&format!("not imported: {part}: "))).unwrap();
+        assert!(line.contains(reason) && line.ends_with("in in.jsonl"), "{line}");
+    }
+    let done = counts(run, 1);
+    assert_eq!((&done["conversations"], &done["bad_lines"]), (&2.into(), &4.into()));
+    let broken = format!("[{},{},{{\"id", good("c"), good("d"));
+    fs::write(room.path("broken.json"), broken).unwrap();
+    let run = room.run(&["import", "broken.json", "--json"]);
+    assert!(run.err.contains("the list breaks off") && run.err.contains("byte "), "{}", run.err);
+    assert_eq!(counts(run, 1)["conversations"], 2);
+}
+
+#[test]
+fn a_conversation_that_has_grown_is_added_to_and_another_one_is_a_conflict() {
+    let room = Room::new();
+    let write = |texts: &[&str]| {
+        let messages: Vec<Value> =
+            texts.iter().map(|text| json!({"role": "user", "content": text})).collect();
+        fs::write(room.path("chat.json"), json!({ "messages": messages }).to_string()).unwrap();
+        room.run(&["import", "chat.json", "--json"])
+    };
+    assert_eq!(counts(write(&["a", "b"]), 0)["messages"], 2);
+    assert_eq!(counts(write(&["a", "b", "c"]), 0)["messages"], 1);
+    assert_eq!(room.texts("chat"), ["a", "b", "c"]);
+    assert_eq!(counts(write(&["a", "x"]), 4)["conflicts"], 1);
+    assert_eq!(room.texts("chat"), ["a", "b", "c"]);
+    let twice = r#"{"id":"twice","messages":[]}"#;
+    fs::write(room.path("twice.jsonl"), format!("{twice}\n{twice}\n")).unwrap();
+    assert_eq!(counts(room.run(&["import", "twice.jsonl", "--json"]), 4)["conflicts"], 1);
+}
+
+#[test]
+fn input_without_a_name_goes_in_once_too() {
+    let room = Room::new();
+    let text = br#"[{"role":"user","content":"Hi"}]"#;
+    for (messages, there) in [(1, 0), (0, 1)] {
+        let done = counts(room.run_with(&["import", "-", "--json"], text), 0);
+        assert_eq!((&done["messages"], &done["already_there"]), (&messages.into(), &there.into()));
+    }
+    let other = br#"[{"role":"user","content":"Ho"}]"#;
+    assert_eq!(
+        counts(room.run_with(&["import", "-", "--json", "--from", "openai"], other), 0)["messages"],
+        1
+    );
+    assert_eq!(room.run(&["ls", "--json"]).json().len(), 2);
+}
+
+#[test]
+fn a_dry_run_counts_and_adds_nothing() {
+    let room = Room::new();
+    fs::write(room.path("in.json"), r#"[{"role":"user","content":"Hi"}]"#).unwrap();
+    let tried = counts(room.run(&["import", "in.json", "--json", "--dry-run"]), 0);
+    assert_eq!((&tried["conversations"], &tried["messages"]), (&1.into(), &1.into()));
+    assert!(!room.store().exists());
+    let done = counts(room.run(&["import", "in.json", "--json"]), 0);
+    assert_eq!(done, tried, "it said what came");
+    let again = counts(room.run(&["import", "in.json", "--json", "--dry-run"]), 0);
+    assert_eq!((&again["messages"], &again["already_there"]), (&0.into(), &1.into()));
+    fs::write(room.path("in.json"), r#"[{"role":"user","content":"Ho"}]"#).unwrap();
+    assert_eq!(counts(room.run(&["import", "in.json", "--json", "--dry-run"]), 4)["conflicts"], 1);
+    assert_eq!(room.run(&["stats", "--json"]).json()[0]["last_seq"], 2);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_signal_stops_an_import_and_another_run_adds_the_rest() {
+    use std::process::Command;
+    let room = Room::new();
+    let line = |number| format!(r#"{{"id":"c{number}","messages":[{{"role":"user","content":"x"}}]}}"#);
+    let lines: Vec<String> = (0..60_000).map(line).collect();
+    fs::write(room.path("in.jsonl"), lines.join("\n")).unwrap();
+    let child = super::piped(&mut room.command(&["import", "in.jsonl", "--json"]));
+    while !room.store().join("log/CONTROL").exists() {
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let run = super::said(child);
+    if run.code == Some(0) {
+        println!("skipped: the import was faster than the signal");
+        return;
+    }
+    assert!(run.err.contains("stopped; "), "{run:?}");
+    let done = counts(run, 130)["conversations"].as_u64().unwrap();
+    assert_eq!(room.run(&["stats", "--json"]).json()[0]["conversations"], done);
+    assert_eq!(counts(room.run(&["import", "in.jsonl", "--json"]), 0)["conversations"], 60_000 - done);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_signal_is_heard_while_an_import_waits_for_input() {
+    use std::io::Write;
+    use std::process::Command;
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let room = Room::new();
+        let mut child = super::piped(&mut room.command(&["import", "-", "--json"]));
+        let mut stdin = child.stdin.take().unwrap();
+        for id in ["a", "b"] {
+            writeln!(stdin, r#"{{"id":"{id}","messages":[{{"role":"user","content":"x"}}]}}"#).unwrap();
+        }
+        // The second one waits for what may follow it; the first one is in the store.
+        while room.run(&["show", "a"]).code != Some(0) {
+            std::thread::yield_now();
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let run = super::said(child);
+        drop(stdin);
+        assert!(run.err.contains("stopped; "), "{run:?}");
+        assert_eq!(counts(run, code)["conversations"], 1);
+        assert_eq!(room.texts("a"), ["x"]);
+        assert!(room.run(&["verify"]).fine().starts_with("sound: "));
+    }
+}

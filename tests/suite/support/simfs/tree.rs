@@ -94,7 +94,7 @@ impl State {
     pub(crate) fn resolve(&self, path: &Path) -> io::Result<NodeId> {
         let mut node = ROOT;
         for name in parts(path)? {
-            node = self.lookup(node, &name)?.ok_or_else(|| error(errno::ENOENT))?;
+            node = self.lookup(node, name)?.ok_or_else(|| error(errno::ENOENT))?;
         }
         Ok(node)
     }
@@ -105,13 +105,13 @@ impl State {
         let name = names.pop().ok_or_else(|| error(errno::EEXIST))?;
         let mut node = ROOT;
         for name in names {
-            node = self.lookup(node, &name)?.ok_or_else(|| error(errno::ENOENT))?;
+            node = self.lookup(node, name)?.ok_or_else(|| error(errno::ENOENT))?;
         }
         self.dir(node)?;
         if name.len() > MAX_NAME {
             return Err(error(errno::ENAMETOOLONG));
         }
-        Ok((node, name))
+        Ok((node, name.to_owned()))
     }
 
     pub(crate) fn lookup(&self, dir: NodeId, name: &str) -> io::Result<Option<NodeId>> {
@@ -267,7 +267,7 @@ impl State {
 }
 
 /// The names along a path from the root; a relative path begins there too.
-pub(crate) fn parts(path: &Path) -> io::Result<Vec<String>> {
+pub(crate) fn parts(path: &Path) -> io::Result<Vec<&str>> {
     let mut names = Vec::new();
     for component in path.components() {
         match component {
@@ -276,7 +276,7 @@ pub(crate) fn parts(path: &Path) -> io::Result<Vec<String>> {
                 if name.contains('\0') {
                     return Err(io::ErrorKind::InvalidInput.into());
                 }
-                names.push(name.to_owned());
+                names.push(name);
             }
             Component::ParentDir => drop(names.pop()),
             Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
@@ -288,6 +288,6 @@ pub(crate) fn parts(path: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn is_below(names: &[String], start: &[String]) -> bool {
+fn is_below(names: &[&str], start: &[&str]) -> bool {
     names.len() > start.len() && names.starts_with(start)
 }

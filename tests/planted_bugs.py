@@ -113,7 +113,7 @@ BUGS = [
         "let appended = active.append(&mut group.buffer, &group.frames, !P && group.must_sync);\n"
         "        let place = appended.map_err(|e| (e, false))?;\n"
         "        let shown_ahead = P && group.must_sync;",
-        ["faults::", "crash::every_crash_state", "concurrency::", "alphabet::"],
+        ["faults::after_a_failed_sync"],
         (
             "let done = Done { is_durable: active.is_durable() };",
             "if shown_ahead {\n"
@@ -150,14 +150,14 @@ BUGS = [
         "store/file/open.rs",
         "layout::sync_dir(vfs, &layout.log())?;\n    let conversations",
         "if P { return Ok(()); }\n    layout::sync_dir(vfs, &layout.log())?;\n    let conversations",
-        ["crash::every_crash_state"],
+        ["crash::every_c"],
     ),
     (
         "after a failed write the segment is written on",
         "log/active.rs",
         "current.is_spoiled = true;",
         "current.is_spoiled = !P;",
-        ["faults::"],
+        ["regressions::"],
     ),
     (
         "a sealed segment may end where it likes",

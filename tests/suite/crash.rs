@@ -308,3 +308,32 @@ fn every_subset_of_every_short_workload_is_recovered() {
     );
     assert!(cut_short == 0 || most < 4096, "{cut_short} calls have more than {most} ways");
 }
+
+/// What a killed process left in the cache is believed by the next opening, which must make it durable before
+/// it builds anything on it: the power goes at each of its calls.
+#[test]
+fn every_cut_in_every_recovery_of_a_killed_compaction_is_recovered() {
+    let mut total = Tally::default();
+    let (mut workloads, mut cut_short) = (0, 0);
+    for sync in [SyncPolicy::Always, SyncPolicy::Os] {
+        for first in small_scope() {
+            let program = [say("c1", "before"), first, Op::Compact];
+            let fs = driver::fresh(simfs::Settings::default());
+            let settings = Settings { sync, ..ALWAYS };
+            let recording =
+                record(&fs, settings, &program).unwrap_or_else(|wrong| panic!("{program:?}: {wrong}"));
+            workloads += 1;
+            let mut tally = Tally::default();
+            for at in 0..recording.points.len() {
+                cut_short += recording
+                    .end_in_every_recovery(at, 256, &mut tally)
+                    .unwrap_or_else(|wrong| panic!("{program:?}: {wrong}"));
+            }
+            total.extend(tally);
+        }
+    }
+    println!(
+        "{} crash states of {workloads} killed workloads, {cut_short} calls not in every way",
+        total.distinct()
+    );
+}

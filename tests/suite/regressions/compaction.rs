@@ -51,30 +51,37 @@ fn a_commit_that_is_said_to_have_failed_keeps_what_it_names() {
 /// looked at, and if it is not, opening is an error that changes nothing.
 #[test]
 fn a_staged_file_that_is_gone_drops_no_log() {
-    let sim = fresh();
-    let hooked = Hooked::over(sim.clone());
-    let store = open(on_shared(&hooked));
-    add(&store, "c1", 0..5);
-    let (sender, receiver) = mpsc::channel();
-    let at_crash = sim.clone();
-    hooked.before(Call::Rename, "c1.json", move || {
-        sender.send(at_crash.crash(&mut SplitMix::new(1))).unwrap();
-    });
-    store.compact().unwrap();
-    let copy = receiver.recv().unwrap();
-    let sound = copy.snapshot();
-    for path in files_with(&copy, ".staged") {
-        copy.delete(path);
+    for compacted_before in [false, true] {
+        let sim = fresh();
+        let hooked = Hooked::over(sim.clone());
+        let store = open(on_shared(&hooked));
+        add(&store, "c1", 0..2);
+        if compacted_before {
+            // Then there is an older file in the place of the one that is gone.
+            store.compact().unwrap();
+        }
+        add(&store, "c1", 2..5);
+        let (sender, receiver) = mpsc::channel();
+        let at_crash = sim.clone();
+        hooked.before(Call::Rename, "c1.json", move || {
+            sender.send(at_crash.crash(&mut SplitMix::new(1))).unwrap();
+        });
+        store.compact().unwrap();
+        let copy = receiver.recv().unwrap();
+        let sound = copy.snapshot();
+        for path in files_with(&copy, ".staged") {
+            copy.delete(path);
+        }
+        let log = files_with(&copy, ".seg");
+        assert!(!log.is_empty());
+        for _ in 0..2 {
+            assert_eq!(on(copy.clone()).open(DIR).unwrap_err().kind(), ErrorKind::Corrupt);
+            assert_eq!(files_with(&copy, ".seg"), log);
+        }
+        let store = open(on(sound));
+        assert!(store.recovery().completed_compaction.is_some());
+        assert_eq!(texts(&store, "c1"), added(0..5));
     }
-    let log = files_with(&copy, ".seg");
-    assert!(!log.is_empty());
-    for _ in 0..2 {
-        assert_eq!(on(copy.clone()).open(DIR).unwrap_err().kind(), ErrorKind::Corrupt);
-        assert_eq!(files_with(&copy, ".seg"), log);
-    }
-    let store = open(on(sound));
-    assert!(store.recovery().completed_compaction.is_some());
-    assert_eq!(texts(&store, "c1"), added(0..5));
 }
 
 /// An opening that went on with a compaction took a staged file in which a bit had flipped since for the right

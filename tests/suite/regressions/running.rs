@@ -7,7 +7,7 @@ use aral_store::{ErrorKind, SyncPolicy};
 use super::{add, added, eventually, files_with, fresh, on, on_shared, open, pause, texts};
 use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
 use crate::support::hooks::Hooked;
-use crate::support::simfs::errno::ENOSPC;
+use crate::support::simfs::errno::{EIO, ENOSPC};
 
 /// The thread of the interval policy ended when the group that it had joined failed, for want of space say,
 /// and nothing was synced any more. It goes on now until the log has ended. And it synced an idle store over
@@ -58,4 +58,38 @@ fn a_short_segment_is_made_on_a_disk_that_is_nearly_full() {
     store.compact().unwrap();
     store.close().unwrap();
     assert_eq!(texts(&open(on(survivor)), "c1"), added(0..5));
+}
+
+/// The second member of a group whose write was said to have failed, and had reached the cache all the same,
+/// would follow on what was written in the first one's place, and come back from the dead at the next opening.
+/// So nothing is written in that segment any more.
+#[test]
+fn the_rest_of_a_failed_group_is_not_taken_for_what_follows() {
+    let mut shared_a_group = 0;
+    for _ in 0..10 {
+        let sim = fresh();
+        // The header of the segment, the first message, and the group behind it.
+        let rule = Rule::new(Call::Write, 3, Fault::DoneButErrno(EIO)).on(".seg");
+        let faults = FaultFs::over_sim(&sim, vec![rule]);
+        let hooked = Hooked::over(faults.clone());
+        let store = open(on_shared(&hooked));
+        // Long enough for two more to gather behind the first.
+        hooked.before(Call::Create, ".seg", || pause(30));
+        let errors: Vec<String> = std::thread::scope(|scope| {
+            let first = scope.spawn(|| store.add_message("c1", "m0").unwrap());
+            eventually("begun", || hooked.has_begun());
+            let more = ["ghost 1", "ghost 2"].map(|text| {
+                let store = &store;
+                scope.spawn(move || store.add_message("c1", text).unwrap_err().to_string())
+            });
+            drop(first.join().unwrap());
+            more.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        shared_a_group += u32::from(!errors.iter().any(|error| error.contains("because the write before")));
+        drop(store.add_message("c1", "m1 ....").unwrap());
+        let survivor = sim.kill();
+        drop(store);
+        assert_eq!(texts(&open(on(survivor)), "c1"), ["m0", "m1 ...."]);
+    }
+    assert!(shared_a_group > 0, "the two never met");
 }

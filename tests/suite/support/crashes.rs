@@ -143,6 +143,39 @@ impl Recording {
         Ok(true)
     }
 
+    /// The process dies at a point, and the power goes at each call of the next opening, in every way.
+    ///
+    /// Gives the number of calls at which there were more ways than `most`.
+    pub(crate) fn end_in_every_recovery(&self, at: usize, most: u64, tally: &mut Tally) -> Checked<usize> {
+        let point = &self.points[at];
+        let killed = point.fs.snapshot().kill();
+        let calls = killed.record(|fs| {
+            let store = driver::open(&Home::Sim(fs.clone()), self.settings, &self.sources());
+            fs.kill();
+            drop(store);
+        });
+        let mut cut_short = 0;
+        for (op, before) in calls {
+            let mut all = super::simfs::Exhaustive::new();
+            while all.next_round() {
+                if all.rounds() > most {
+                    cut_short += 1;
+                    break;
+                }
+                tally.tried += 1;
+                let image = before.crash(&mut all);
+                self.examine(&image, point.durable, point.accepted, tally).map_err(|wrong| {
+                    let round = all.rounds();
+                    format!(
+                        "killed before call {at}, {:?}, cut before {op:?}, round {round}: {wrong}",
+                        point.op
+                    )
+                })?;
+            }
+        }
+        Ok(cut_short)
+    }
+
     fn sources(&self) -> Sources {
         let sources = Sources::default();
         sources.begin(self.operations + 1);

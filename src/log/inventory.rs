@@ -56,6 +56,11 @@ impl Inventory {
         inventory.checkpoints.sort();
         Ok(inventory)
     }
+
+    /// The newest segment by its name; the one before the first that is needed, if there is none.
+    pub(crate) fn newest_segment(&self, first_needed: u64) -> u64 {
+        self.segments.last().map_or(first_needed.saturating_sub(1), |(number, ..)| *number)
+    }
 }
 
 fn parse_checkpoint_name(name: &str) -> Option<u64> {
@@ -66,14 +71,33 @@ fn parse_checkpoint_name(name: &str) -> Option<u64> {
 /// The writer's newest statement, if it is intact, of this store, and still in the file it was written to:
 /// a copied store has a CONTROL that may be newer than the segments copied before it.
 pub(crate) fn read_control(vfs: &dyn Vfs, dir: &Path, store_id: StoreId) -> Option<Control> {
+    statement(vfs, dir, store_id).filter(|(_, is_own)| *is_own).map(|(control, _)| control)
+}
+
+/// What a CONTROL that came with a copy of the store says against that copy, in words. It proves nothing, so
+/// that it is no more than worth knowing.
+pub(crate) fn doubt_about_copy(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    store_id: StoreId,
+    newest_segment: u64,
+) -> Option<String> {
+    let (control, _) = statement(vfs, dir, store_id).filter(|(_, is_own)| !*is_own)?;
+    let segment = Some(control.segment).filter(|segment| *segment > newest_segment)?;
+    Some(format!(
+        "this is a copy, and its CONTROL names segment {segment}, which is not in it: the end of the log may be \
+         missing, in {}",
+        dir.display()
+    ))
+}
+
+/// The newest statement of this store, and whether it is still in the file it was written to.
+fn statement(vfs: &dyn Vfs, dir: &Path, store_id: StoreId) -> Option<(Control, bool)> {
     let path = dir.join(CONTROL);
     let file = vfs.open(&path, OpenMode::Read).ok()?;
     let mut bytes = vec![0; CONTROL_LEN];
     vfs::read_exact_at(&*file, &mut bytes, 0).ok()?;
-    let metadata = file.metadata().ok()?;
-    Control::newest(&bytes)
-        .filter(|control| {
-            control.file_number == metadata.file_number && control.store_id == short_id(store_id)
-        })
-        .filter(|_| metadata.len >= to_u64(CONTROL_LEN))
+    let metadata = file.metadata().ok().filter(|metadata| metadata.len >= to_u64(CONTROL_LEN))?;
+    let control = Control::newest(&bytes).filter(|control| control.store_id == short_id(store_id))?;
+    Some((control, control.file_number == metadata.file_number))
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::inventory::{Inventory, read_control};
 use super::recovery::MAX_SEGMENT_FILE;
 use super::scan::{self, Beyond, End, Frame, Tail, frame_at};
-use crate::codec::bytes::{to_u64, to_usize};
+use crate::codec::bytes::{MAX_NUMBER, to_u64, to_usize};
 use crate::codec::control::Control;
 use crate::codec::frame::{FRAME_ALIGN, FrameSpace, frame_len};
 use crate::codec::segment::{BadHeader, DATA_START, SegmentHeader, StoreId};
@@ -151,8 +151,7 @@ impl Work<'_> {
                 Ok(bytes) => segments.extend(self.held(path, (*number, *first_seq), &bytes)),
                 Err(error) => {
                     self.fault(error, Missing::None);
-                    let (number, first_seq, path) = (*number, *first_seq, path.clone());
-                    segments.push(Held { path, number, first_seq, space: None, header: None });
+                    segments.extend(by_name(path, (*number, *first_seq), None));
                 }
             }
             // Nothing is needed of a segment that the snapshot covers, unless it is another one than its name
@@ -189,26 +188,26 @@ impl Work<'_> {
 
     /// What a file says that it is; its name is believed where the header cannot be read.
     fn held(&mut self, path: &Path, named: (u64, Seq), bytes: &[u8]) -> Option<Held> {
-        let path = path.to_owned();
+        let damaged = |at, reason| Error::corrupt(path, at, reason);
         match SegmentHeader::decode(bytes.get(..DATA_START).unwrap_or(bytes)) {
             Ok(header) => {
                 if (header.number, header.first_seq) != named {
                     let reason = "the segment's header belongs to another file name";
-                    self.fault(Error::corrupt(&path, 40, reason), Missing::None);
+                    self.fault(damaged(40, reason), Missing::None);
                 }
+                let path = path.to_owned();
                 let (number, first_seq, space) = (header.number, header.first_seq, Some(header.space()));
                 Some(Held { path, number, first_seq, space, header: Some(header) })
             }
             Err(BadHeader::Newer(major)) => {
                 let reason = format!("format {major} is newer than this software, which reads format 1");
-                let error = Error::new(ErrorKind::UnsupportedFormat, reason).at(&path, Some(8));
+                let error = Error::new(ErrorKind::UnsupportedFormat, reason).at(path, Some(8));
                 self.fault(error, Missing::None);
                 None
             }
             Err(BadHeader::Damaged(reason)) => {
-                self.fault(Error::corrupt(&path, 0, reason), Missing::None);
-                let space = space_of(named.0, bytes);
-                Some(Held { path, number: named.0, first_seq: named.1, space, header: None })
+                self.fault(damaged(0, reason), Missing::None);
+                by_name(path, named, space_of(named.0, bytes))
             }
         }
     }
@@ -309,6 +308,9 @@ impl Work<'_> {
         let mut at = DATA_START;
         while at < bytes.len().max(extent.due) {
             match frame_at(bytes, space, at) {
+                Ok((frame, _)) if frame.header.first_seq > MAX_NUMBER => {
+                    suspect.get_or_insert_with(|| corrupt(at, "a record's number is impossible"));
+                }
                 Ok((frame, _)) => {
                     let bad = suspect.take().or(zeros.take());
                     self.frame(held, extent, &frame, bad)?;
@@ -362,6 +364,12 @@ struct Extent {
     before: Seq,
     /// Why the file is too short.
     cut: Option<&'static str>,
+}
+
+/// A segment of which only the name can be believed; none if no writer gives such a name.
+fn by_name(path: &Path, (number, first_seq): (u64, Seq), space: Option<FrameSpace>) -> Option<Held> {
+    let is_possible = number <= MAX_NUMBER && first_seq <= MAX_NUMBER;
+    is_possible.then(|| Held { path: path.to_owned(), number, first_seq, space, header: None })
 }
 
 /// What the frames of a segment without a header are bound to: what the first one whose payload checks says.

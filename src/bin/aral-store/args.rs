@@ -8,7 +8,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 /// Keeps the conversations of agents, safe from crashes.
 #[derive(Parser, Debug)]
-#[command(name = "aral-store", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "aral-store", bin_name = "aral-store", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[arg(short, long, global = true, value_name = "DIR", overrides_with = "dir")]
     #[arg(help = "The store's directory; $ARAL_STORE_DIR if not given, else ./data")]

@@ -62,7 +62,7 @@ impl BufRead for Piped {
                         break;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) if self.stop.is_wanted() => {
+                Err(RecvTimeoutError::Timeout) if self.stop.signal().is_some() => {
                     return Err(io::Error::other("an end was asked for"));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -97,5 +97,24 @@ mod tests {
         piped.read_to_end(&mut read).unwrap();
         assert_eq!(read, text);
         assert_eq!(piped.read(&mut [0; 4]).unwrap(), 0, "the end stays the end");
+    }
+
+    /// A read that failed before it was known which signal had come passed for a failure of the input, and the
+    /// program ended with 1 instead of the signal's code.
+    #[test]
+    fn a_read_waits_until_it_is_known_which_signal_came() {
+        let (pipe, writer) = io::pipe().unwrap();
+        let stop = Stop::caught();
+        let mut piped = Piped::reading(pipe, stop.clone());
+        let named = std::thread::scope(|scope| {
+            let read = scope.spawn(|| piped.read(&mut [0; 4]).is_err());
+            let (_sender, nothing) = sync_channel::<()>(0);
+            nothing.recv_timeout(3 * PAUSE).unwrap_err();
+            let is_early = read.is_finished();
+            stop.name(15);
+            (is_early, read.join().unwrap())
+        });
+        assert_eq!((named, stop.signal()), ((false, true), Some(15)));
+        drop(writer);
     }
 }

@@ -109,7 +109,7 @@ fn holds_something_else(dir: &Path) -> bool {
     !is_empty && !looks_like_a_store(dir)
 }
 
-fn must_hold_a_store(dir: &Path) -> Result<(), Failure> {
+pub(crate) fn must_hold_a_store(dir: &Path) -> Result<(), Failure> {
     if looks_like_a_store(dir) {
         return Ok(());
     }

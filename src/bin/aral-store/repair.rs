@@ -14,6 +14,7 @@ use crate::upkeep::{json, remarks};
 
 pub(crate) fn run(dir: &Path, form: Form, to: &Path) -> Result<Exit, Failure> {
     place::must_exist(dir)?;
+    place::must_hold_a_store(dir)?;
     let report = {
         let _work = Work::begin("repairing", Some(place::bytes_below(dir)), Unit::StoreBytes);
         place::watched(MessageStore::options()).repair(dir, to)?

@@ -24,6 +24,19 @@ impl Stop {
     pub(crate) fn signal(&self) -> Option<u8> {
         Some(self.by.load(Ordering::SeqCst)).filter(|signal| self.is_wanted() && *signal != 0)
     }
+
+    /// One that has been caught, and not been named yet.
+    #[cfg(test)]
+    pub(crate) fn caught() -> Self {
+        let stop = Self::default();
+        stop.is_wanted.store(true, Ordering::SeqCst);
+        stop
+    }
+
+    #[cfg(test)]
+    pub(crate) fn name(&self, signal: u8) {
+        self.by.store(signal, Ordering::SeqCst);
+    }
 }
 
 #[cfg(unix)]

@@ -166,6 +166,8 @@ impl Check<'_> {
             };
             self.segment_by_segment(&inventory, &log, known);
         }
+        let newest = inventory.newest_segment(head.first_segment);
+        self.report.notes.extend(inventory::doubt_about_copy(self.vfs, &log, head.store_id, newest));
         if inventory.checkpoints.len() > 1 {
             self.report.notes.push("a compaction is being published, or was interrupted".to_owned());
         }

@@ -24,7 +24,7 @@ fn every_usual_shape_is_recognised() {
         ("list.json", list.to_owned(), &["list"][..]),
         ("object.json", object.clone(), &["object"]),
         ("pretty.json", pretty, &["pretty"]),
-        ("lines.jsonl", format!("{object}\n\n{object}\n"), &["lines-1", "lines-3"]),
+        ("lines.jsonl", format!("{object}\n\n{object}\n"), &["lines", "lines-3"]),
         ("many.json", format!("[\n{object},\n{object}]"), &["many-1", "many-2"]),
         ("own.json", object.replacen('{', r#"{"id":"mine","title":"T","#, 1), &["mine"]),
     ] {
@@ -192,16 +192,30 @@ fn a_signal_is_heard_while_an_import_waits_for_input() {
         for id in ["a", "b"] {
             writeln!(stdin, r#"{{"id":"{id}","messages":[{{"role":"user","content":"x"}}]}}"#).unwrap();
         }
-        // The second one waits for what may follow it; the first one is in the store.
-        while room.run(&["show", "a"]).code != Some(0) {
+        // Neither waits for what may follow it.
+        while room.run(&["show", "b"]).code != Some(0) {
             std::thread::yield_now();
         }
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
         let run = super::said(child);
         drop(stdin);
         assert!(run.err.contains("stopped; "), "{run:?}");
-        assert_eq!(counts(run, code)["conversations"], 1);
-        assert_eq!(room.texts("a"), ["x"]);
+        assert_eq!(counts(run, code)["conversations"], 2);
+        assert_eq!((room.texts("a"), room.texts("b")), (vec!["x".to_owned()], vec!["x".to_owned()]));
         assert!(room.run(&["verify"]).fine().starts_with("sound: "));
     }
+}
+
+/// A file of one conversation gave it the file's name, and once a second line had been added the first one went in
+/// again under the name of its line. The first line has the file's name alone now, however many follow.
+#[test]
+fn a_file_that_grows_by_a_line_adds_that_line_only() {
+    let line = |text: &str| format!(r#"{{"messages":[{{"role":"user","content":"{text}"}}]}}"#) + "\n";
+    let room = Room::new();
+    fs::write(room.path("f.jsonl"), line("one")).unwrap();
+    assert_eq!(counts(room.run(&["import", "f.jsonl", "--json"]), 0)["conversations"], 1);
+    fs::write(room.path("f.jsonl"), line("one") + &line("two")).unwrap();
+    let grown = counts(room.run(&["import", "f.jsonl", "--json"]), 0);
+    assert_eq!((&grown["conversations"], &grown["already_there"]), (&1.into(), &1.into()));
+    assert_eq!((room.texts("f"), room.texts("f-2")), (vec!["one".to_owned()], vec!["two".to_owned()]));
 }

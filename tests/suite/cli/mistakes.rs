@@ -46,6 +46,8 @@ fn without_a_store() {
             (&["compact", "-d", "other"], 3, next),
             (&["rename", "c", "t", "-d", "empty"], 3, next),
             (&["verify", "-d", "other"], 3, next),
+            (&["repair", "other", "--to", "new"], 3, next),
+            (&["repair", "empty", "--to", "new"], 3, next),
             (&["ls", "-d", "file"], 2, &["a directory", "file"]),
             (&["add", "c", "x", "-d", "file"], 2, &["a directory", "file"]),
             (&["add", "c", "x", "-d", "file/below"], 1, &["file"]),
@@ -141,4 +143,17 @@ fn a_store_made_among_other_things_is_told() {
     assert_eq!((run.code, run.out.len()), (Some(0), 37));
     assert!(run.err.contains("holds other things"), "{}", run.err);
     room.run(&["add", "c1", "x", "-d", "other"]).fine();
+}
+
+/// Under another name, a link's say, the program told what to do next without the hint, because it looked for its
+/// own name in the line about the right use.
+#[cfg(unix)]
+#[test]
+fn another_name_of_the_program_does_not_take_the_hint_away() {
+    let room = Room::new();
+    std::os::unix::fs::symlink(super::BINARY, room.path("chats")).unwrap();
+    let mut command = std::process::Command::new(room.path("chats"));
+    let said = super::said(super::piped(command.args(["add", "c1", "two", "words"])));
+    let error = said.fails(2);
+    assert!(error.contains("quotes around") && error.contains("see aral-store add --help"), "{error}");
 }

@@ -7,6 +7,7 @@ mod beside;
 mod compaction;
 mod opening;
 mod running;
+mod salvaging;
 mod viewer;
 
 use std::ops::Range;

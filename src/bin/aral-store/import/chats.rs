@@ -64,13 +64,14 @@ impl Chats<'_, '_> {
             let (offset, document) = lines.document(first)?;
             return self.document(offset, &document);
         }
+        // The first one has the file's name alone, whether others follow or not: the file may have grown by the
+        // next import, and what is in already must not go in under another name.
+        let first_number = first.number;
         let mut next = Some(first);
-        let mut is_alone = true;
         while let Some(line) = next {
-            next = lines.next()?;
-            is_alone = is_alone && next.is_none();
-            let part = if is_alone { None } else { Some(line.number) };
+            let part = Some(line.number).filter(|number| *number != first_number);
             self.conversation(&line.bytes, &format!("line {}", line.number), part)?;
+            next = lines.next()?;
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use self::events::Events;
 use super::engine::Engine;
 use super::verify;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::inventory::{Inventory, LOCK};
+use crate::log::inventory::{self, Inventory, LOCK};
 use crate::log::salvage::{self, Fault, Known, Missing, Salvaged};
 use crate::model::{Loss, RepairReport, TornTail};
 use crate::snapshot::layout::{self, Layout};
@@ -52,6 +52,9 @@ pub(crate) fn repair(from: &Path, to: &Path, options: Options) -> Result<RepairR
     let salvaged =
         salvage::salvage(vfs, &inventory, &log, known, &mut |path, frame| events.frame(path, frame))?;
     tell(salvaged, &mut report)?;
+    let newest = inventory.newest_segment(base.first_segment);
+    let doubt = base.store_id.and_then(|id| inventory::doubt_about_copy(vfs, &log, id, newest));
+    report.notes.extend(doubt);
     for (id, path) in base.ahead.mixed() {
         let reason =
             "no checkpoint knows of the file, and the log has events for its conversation; both are in";

@@ -78,7 +78,9 @@ def main():
     }
     tests, programs = binaries(environment)
     for binary in tests:
-        subprocess.run([binary, "-q"], cwd=ROOT, env=environment, check=True)
+        # Under a limit on the length of files the profile itself cannot be written.
+        skip = ["--skip", "a_used_up_quota"]
+        subprocess.run([binary, "-q", *skip], cwd=ROOT, env=environment, check=True)
     merged = target / "all.profdata"
     raw = [str(path) for path in sorted(profiles.glob("*.profraw"))]
     subprocess.run([tool("llvm-profdata"), "merge", "-sparse", *raw, "-o", str(merged)], check=True)

@@ -36,9 +36,13 @@ pub(crate) fn checkpoint_name(epoch: u64) -> String {
 }
 
 impl Inventory {
-    /// Lists the directory.
+    /// Lists the directory, which must be one: a link in its place would show another store's log.
     pub(crate) fn take(vfs: &dyn Vfs, dir: &Path) -> Result<Self> {
         let mut inventory = Self::default();
+        let metadata = vfs.metadata(dir).map_err(|e| Error::io("look at", dir, e))?;
+        if metadata.kind != FileKind::Directory {
+            return Err(Error::invalid("not a directory of its own").at(dir, None));
+        }
         for entry in vfs.read_dir(dir).map_err(|e| Error::io("list", dir, e))? {
             let path = dir.join(&entry.name);
             if entry.kind != FileKind::File || !entry.name_is_exact {

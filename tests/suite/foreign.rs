@@ -212,6 +212,8 @@ fn a_link_in_the_place_of_a_directory_or_a_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         symlink(elsewhere.path(), dir.path().join(name)).unwrap();
         assert_eq!(MessageStore::open(dir.path()).unwrap_err().kind(), ErrorKind::InvalidInput, "{name}");
+        let for_reading = MessageStore::options().read_only().open(dir.path());
+        assert_eq!(for_reading.unwrap_err().kind(), ErrorKind::InvalidInput, "{name}, for reading");
     }
     let dir = tempfile::tempdir().unwrap();
     store_of_three(dir.path());

@@ -166,3 +166,8 @@ pub(crate) fn tell(report: &RecoveryReport) {
         note(&damage(file));
     }
 }
+
+/// Whether an error of a read is about what is read, which is named, and keeps nothing else out.
+pub(crate) fn is_unreadable(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Io)
+}

@@ -55,7 +55,7 @@ impl Export<'_> {
                     report.conversations += 1;
                     report.bytes += bytes;
                 }
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                Err(error) if self.is_unreadable(&error) => {
                     report.damaged.push(DamagedFile {
                         path: error.place().map_or_else(|| self.to.to_owned(), |place| place.path.clone()),
                         offset: error.place().and_then(|place| place.offset),
@@ -87,6 +87,13 @@ impl Export<'_> {
             self.library = (self.renew)(&self.library)?.ok_or(error)?;
             has_moved = true;
         }
+    }
+
+    /// Whether an error is about one conversation's file, which is named, and keeps no other one out.
+    fn is_unreadable(&self, error: &Error) -> bool {
+        let folder = self.library.layout.conversations();
+        let is_of_a_file = error.place().is_some_and(|place| place.path.starts_with(folder));
+        error.kind() == ErrorKind::Corrupt || (error.kind() == ErrorKind::Io && is_of_a_file)
     }
 
     /// Every id in order, damaged ones too: they are to be named.

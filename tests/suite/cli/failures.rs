@@ -226,3 +226,31 @@ fn a_removal_that_nobody_can_confirm_needs_yes() {
     let closed = Command::new(super::BINARY).args(["rm", "c"]).stdin(Stdio::null()).output().unwrap();
     assert_eq!(closed.status.code(), Some(2));
 }
+
+/// A conversation's file that the system would not read ended a whole export, and an import of its directory,
+/// with the conversations that could be read left out. It is named now, and the rest goes on.
+#[test]
+#[cfg(unix)]
+fn a_file_that_cannot_be_read_keeps_no_other_conversation_out() {
+    let room = Room::new();
+    for id in ["bad", "good"] {
+        room.run(&["add", id, "text"]).fine();
+    }
+    room.run(&["compact"]).fine();
+    let file = room.store().join("conversations/bad.json");
+    fs::rename(&file, room.path("elsewhere.json")).unwrap();
+    std::os::unix::fs::symlink(room.path("elsewhere.json"), &file).unwrap();
+    for form in ["jsonl", "html", "markdown", "openai"] {
+        for named in [&[][..], &["bad", "good"]] {
+            let run = room.run(&[&["export", "--to", form][..], named].concat());
+            assert_eq!(run.code, Some(5), "{form} {run:?}");
+            assert!(run.err.contains("bad") && run.out.contains("text"), "{form} {run:?}");
+        }
+    }
+    let run = room.run(&["export", "--to", "aral", "-o", room.path("copy").to_str().unwrap()]);
+    assert!(run.code == Some(5) && run.err.contains("bad.json"), "{run:?}");
+    assert!(room.path("copy/conversations/good.json").exists());
+    let other = room.path("other");
+    let run = room.run(&["-d", other.to_str().unwrap(), "import", room.store().to_str().unwrap(), "--json"]);
+    assert!(run.code == Some(5) && run.out.contains("\"conversations\":1"), "{run:?}");
+}

@@ -129,7 +129,7 @@ fn named(store: &MessageStore, named: &[String]) -> Result<Vec<Entry>, Failure> 
         let summary = match store.summary(&id) {
             Ok(summary) => summary,
             // It is there; that it cannot be read is told when it is its turn.
-            Err(error) if error.kind() == ErrorKind::Corrupt => None,
+            Err(error) if place::is_unreadable(&error) => None,
             Err(error) => return Err(error.into()),
         };
         entries.push(Entry { id, summary });
@@ -191,7 +191,7 @@ fn shaped(
         match store.conversation(id) {
             Ok(Some(conversation)) => shape.conversation(&conversation, out).map_err(failed)?,
             Ok(None) => return Err(no_conversation(id)),
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
+            Err(error) if place::is_unreadable(&error) => {
                 shape.unreadable(id, &error, out).map_err(failed)?;
                 output::error(&error.context(&format!("conversation {id:?} is not exported")).to_string());
                 exit = Exit::Corrupt;

@@ -131,7 +131,7 @@ fn directory(source: &MessageStore, intake: &mut Intake<'_>) -> Result<(), Failu
             Ok(Some(conversation)) => intake.take(Piece::of_conversation(conversation))?,
             // A reader's store does not change after its opening.
             Ok(None) => {}
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
+            Err(error) if place::is_unreadable(&error) => {
                 output::error(&error.context(&format!("not imported: {:?}", summary.id)).to_string());
                 intake.counts.damaged += 1;
             }

@@ -86,6 +86,10 @@ impl Events<'_> {
             {
                 return Ok(());
             }
+            _ if found.event.key.is_some() && error.kind() == ErrorKind::Conflict => {
+                let event = Event { key: None, ..found.event.clone() };
+                return self.one(path, offset, &Found { event, ..*found });
+            }
             Change::EditMessage(message) => {
                 let change = Change::AddMessage(message.clone());
                 let event = Event { change, key: None, ..found.event.clone() };
@@ -93,10 +97,6 @@ impl Events<'_> {
                 drop(self.engine.append_prepared(&[instead.prepared()])?);
                 self.report.events += 1;
                 "the message that it changes is lost, so it was added at the end, as it was after the change"
-            }
-            _ if found.event.key.is_some() && error.kind() == ErrorKind::Conflict => {
-                let event = Event { key: None, ..found.event.clone() };
-                return self.one(path, offset, &Found { event, ..*found });
             }
             Change::Create { .. }
             | Change::SetTitle(_)

@@ -27,7 +27,7 @@ use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use aral_store::{Conversation, Error, ErrorKind, MessageStore, Order, Summary, Timestamp};
+use aral_store::{Conversation, Error, MessageStore, Order, Summary, Timestamp};
 
 use crate::args::{ExportArgs, Target};
 use crate::exit::{Exit, Failure};

@@ -1,9 +1,12 @@
 """A crash-safe store for the conversations of LLM agents.
 
->>> from aral_store import Store
->>> store = Store()
->>> store.add_message("c1", "Hello, world!").version
-1
+:class:`MessageStore` has the ways of the Aral framework's store, on a log that loses nothing; :class:`Store` is the store
+itself, for new programs.
+
+>>> from aral_store import MessageStore
+>>> store = MessageStore()
+>>> store.add_message("c1", "Hello, world!").role
+'user'
 """
 
 from ._errors import (
@@ -21,6 +24,7 @@ from ._errors import (
     Unsupported,
     UnsupportedFormat,
 )
+from ._message_store import MessageStore
 from ._models import Conversation, ConversationAction, Message
 from ._reports import (
     CompactionReport,
@@ -50,6 +54,7 @@ __all__ = [
     "IoFailed",
     "Locked",
     "Message",
+    "MessageStore",
     "NoSpace",
     "NotFound",
     "ReadOnly",

@@ -1,0 +1,70 @@
+"""A crash-safe store for the conversations of LLM agents.
+
+:class:`MessageStore` has the ways of the Aral framework's store, on a log that loses nothing; :class:`Store` is the store
+itself, for new programs.
+
+>>> from aral_store import MessageStore
+>>> store = MessageStore()
+>>> store.add_message("c1", "Hello, world!").role
+'user'
+"""
+
+from ._errors import (
+    AralStoreError,
+    Closed,
+    Conflict,
+    Corrupt,
+    Failed,
+    InvalidInput,
+    IoFailed,
+    Locked,
+    NoSpace,
+    NotFound,
+    ReadOnly,
+    Unsupported,
+    UnsupportedFormat,
+)
+from ._message_store import MessageStore
+from ._models import Conversation, ConversationAction, Message
+from ._reports import (
+    CompactionReport,
+    DamagedFile,
+    ExportReport,
+    Receipt,
+    RecoveryReport,
+    Stats,
+    Summary,
+    TornTail,
+    VerifyReport,
+)
+from ._store import Store
+
+__all__ = [
+    "AralStoreError",
+    "Closed",
+    "CompactionReport",
+    "Conflict",
+    "Conversation",
+    "ConversationAction",
+    "Corrupt",
+    "DamagedFile",
+    "ExportReport",
+    "Failed",
+    "InvalidInput",
+    "IoFailed",
+    "Locked",
+    "Message",
+    "MessageStore",
+    "NoSpace",
+    "NotFound",
+    "ReadOnly",
+    "Receipt",
+    "RecoveryReport",
+    "Stats",
+    "Store",
+    "Summary",
+    "TornTail",
+    "Unsupported",
+    "UnsupportedFormat",
+    "VerifyReport",
+]

@@ -1,0 +1,218 @@
+"""What a save has to append: the difference between a conversation and what the store knows of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ._json import encode, encode_object, with_members
+from ._models import Conversation, ConversationAction, Message
+
+
+class _Item(NamedTuple):
+    """A message or an action as the store knows it."""
+
+    id: str
+    text: str
+    """A message's content, an action's type."""
+    role: str
+    created_at: str
+    metadata: str
+    data: str
+    extra: str
+
+
+class _Head(NamedTuple):
+    title: str
+    metadata: str
+    created_at: str
+    id: str
+
+
+@dataclass(slots=True)
+class Known:
+    """A live conversation, and what the store knows of it."""
+
+    conversation: Conversation
+    head: _Head
+    messages: list[_Item]
+    actions: list[_Item]
+    version: int
+    """The version that this is; 0 if the store has nothing of it."""
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the store has it at all."""
+        return self.version > 0
+
+    def of(self, conversation: Conversation) -> Known:
+        """The same knowledge, of another object in this one's place."""
+        return Known(conversation, self.head, self.messages, self.actions, self.version)
+
+    def add(self, item: Message | ConversationAction) -> None:
+        """Adds what the store has just added."""
+        if isinstance(item, Message):
+            self.conversation.messages.append(item)
+            self.messages.append(_message(item))
+        else:
+            self.conversation.actions.append(item)
+            self.actions.append(_action(item))
+        self.version += 1
+
+    def has(self, item: Message | ConversationAction) -> bool:
+        """Whether this very addition shows already."""
+        items = self.messages if isinstance(item, Message) else self.actions
+        return bool(items) and items[-1].id == item.id
+
+    def newest(
+        self, like: Message | ConversationAction, id: str
+    ) -> Message | ConversationAction | None:
+        """The newest item of the same kind that has this id."""
+        items: list[Any] = self.conversation.messages if isinstance(like, Message) else self.conversation.actions
+        return next((item for item in reversed(items) if item.id == id), None)
+
+    def take_over(self, fresh: Conversation, version: int) -> None:
+        """Brings the live object up to what is stored, unless it has changes that are not saved.
+
+        Its lists, and the items that are as stored, stay the same objects.
+        """
+        if known_of(self.conversation, version=self.version) != self:
+            return
+        new = known_of(fresh, version=version)
+        _renew(self.conversation.messages, self.messages, fresh.messages, new.messages)
+        _renew(self.conversation.actions, self.actions, fresh.actions, new.actions)
+        self.conversation.title, self.conversation.metadata = fresh.title, fresh.metadata
+        self.head, self.messages, self.actions = new.head, new.messages, new.actions
+        self.version = version
+
+
+def _renew(live: list[Any], before: list[_Item], fresh: list[Any], now: list[_Item]) -> None:
+    same = dict(zip(before, live))
+    live[:] = [same.get(item, value) for item, value in zip(now, fresh)]
+
+
+def known_of(conversation: Conversation, *, version: int) -> Known:
+    """What the store knows of a conversation that it has exactly so; nothing, with the version 0."""
+    messages = [_message(message) for message in conversation.messages]
+    actions = [_action(action) for action in conversation.actions]
+    return Known(conversation, _head(conversation), messages, actions, version)
+
+
+def changes(id: str, conversation: Conversation, known: Known | None) -> list[str]:
+    """The mutations, as JSON, that make of what is known what the conversation is now.
+
+    Raises ``NotImplementedError`` for a changed id or time of the conversation, which the store has no event for.
+    """
+    head = _head(conversation)
+    messages = [_message(message) for message in conversation.messages]
+    actions = [_action(action) for action in conversation.actions]
+    if known is None or not known.is_saved:
+        return _begin(id, conversation, head, messages, actions)
+    before = known.head
+    if (head.created_at, head.id) != (before.created_at, before.id):
+        raise NotImplementedError("the id and created_at of a saved conversation cannot be changed; nothing was saved")
+    found: list[str] = []
+    if head.title != before.title:
+        found.append(encode({"type": "set_title", "conversation_id": id, "title": head.title}))
+    if head.metadata != before.metadata:
+        found.append(
+            with_members({"type": "set_metadata", "conversation_id": id}, metadata=head.metadata)
+        )
+    of_messages = _listed(id, "message", known.messages, messages)
+    of_actions = _listed(id, "action", known.actions, actions)
+    if of_messages is None or of_actions is None:
+        # No event puts an item elsewhere or changes its role or time. All of them anew, in one batch, does.
+        # What others have added meanwhile must not go with it, so the version has to be the known one.
+        clear = encode({"type": "clear", "conversation_id": id, "expect": known.version + len(found)})
+        found.append(clear)
+        return found + [_added(id, "message", item) for item in messages] + [
+            _added(id, "action", item) for item in actions
+        ]
+    return found + of_messages + of_actions
+
+
+def _begin(
+    id: str, conversation: Conversation, head: _Head, messages: list[_Item], actions: list[_Item]
+) -> list[str]:
+    begun = {
+        "type": "create_conversation",
+        "conversation_id": id,
+        "title": head.title,
+        "created_at": head.created_at,
+    }
+    extra = encode_object("extra", conversation.extra)
+    first = with_members(begun, metadata=head.metadata, extra=extra)
+    return (
+        [first]
+        + [_added(id, "message", item) for item in messages]
+        + [_added(id, "action", item) for item in actions]
+    )
+
+
+def _listed(id: str, what: str, before: list[_Item], now: list[_Item]) -> list[str] | None:
+    """The mutations for a list; ``None`` if additions at the end, edits and removals do not make it."""
+    found: list[str] = []
+    if len(now) < len(before):
+        gone = _gone(before, now)
+        if gone is None:
+            return None
+        key = f"{what}_id"
+        found = [encode({"type": f"remove_{what}", "conversation_id": id, key: item.id}) for item in gone]
+        left = {item.id for item in gone}
+        before = [item for item in before if item.id not in left]
+    counts = Counter(item.id for item in now)
+    for old, new in zip(before, now):
+        if old == new:
+            continue
+        edit = None if what != "message" or counts[new.id] > 1 else _edited(id, old, new)
+        if edit is None:
+            return None
+        found.append(edit)
+    return found + [_added(id, what, item) for item in now[len(before) :]]
+
+
+def _gone(before: list[_Item], now: list[_Item]) -> list[_Item] | None:
+    """What was removed, if what is left of the old list comes first, in its old order.
+
+    Of items that share an id, all have to be gone: a removal means the last of them, which may be another one.
+    """
+    kept = {item.id for item in now}
+    gone = [item for item in before if item.id not in kept]
+    left = [item.id for item in before if item.id in kept]
+    return gone if left == [item.id for item in now][: len(left)] else None
+
+
+def _edited(id: str, old: _Item, new: _Item) -> str | None:
+    if old._replace(text=new.text, metadata=new.metadata) != new:
+        return None
+    edit: dict[str, Any] = {"type": "edit_message", "conversation_id": id, "message_id": new.id}
+    return with_members(edit | {"content": new.text}, metadata=new.metadata)
+
+
+def _added(id: str, what: str, item: _Item) -> str:
+    head = {"type": f"add_{what}", "conversation_id": id, "id": item.id, "created_at": item.created_at}
+    if what == "message":
+        head |= {"content": item.text, "role": item.role}
+        return with_members(head, metadata=item.metadata, extra=item.extra)
+    return with_members(head | {"action_type": item.text}, data=item.data, metadata=item.metadata, extra=item.extra)
+
+
+def _object(what: str, value: Any) -> str:
+    return encode_object(what, value) if value else "{}"
+
+
+def _head(conversation: Conversation) -> _Head:
+    metadata = _object("metadata", conversation.metadata)
+    return _Head(conversation.title, metadata, conversation.created_at.isoformat(), conversation.id)
+
+
+def _message(message: Message) -> _Item:
+    metadata, extra = _object("metadata", message.metadata), _object("extra", message.extra)
+    return _Item(message.id, message.content, message.role, message.created_at.isoformat(), metadata, "{}", extra)
+
+
+def _action(action: ConversationAction) -> _Item:
+    data, metadata = _object("data", action.data), _object("metadata", action.metadata)
+    extra = _object("extra", action.extra)
+    return _Item(action.id, action.action_type, "", action.created_at.isoformat(), metadata, data, extra)

@@ -1,0 +1,87 @@
+"""Why something could not be done.
+
+Every class is an :class:`AralStoreError`, and where Python has an obvious exception for it, that one too::
+
+    >>> from aral_store import NotFound, Store
+    >>> try:
+    ...     Store()["nobody"]
+    ... except KeyError as error:
+    ...     isinstance(error, NotFound)
+    True
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+class AralStoreError(Exception):
+    """What every error of the store is.
+
+    ``path`` and ``offset`` say where, if it happened in a file.
+    """
+
+    def __init__(self, message: str, path: os.PathLike[str] | None = None, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+        self.offset = offset
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message, self.path, self.offset)
+
+
+class InvalidInput(AralStoreError, ValueError):
+    """The call asks for something impossible: change the call."""
+
+
+class Conflict(AralStoreError):
+    """The conversation is not in the state that the call expects: read again, decide again."""
+
+
+class NotFound(AralStoreError, KeyError):
+    """There is no such conversation, message, action, file or store."""
+
+
+class Locked(AralStoreError, BlockingIOError):
+    """Another process holds the store for writing: wait, or open it for reading."""
+
+
+class ReadOnly(AralStoreError, PermissionError):
+    """The store was opened for reading, or the file system is read-only."""
+
+
+class UnsupportedFormat(AralStoreError):
+    """Written by a newer version of this software: upgrade."""
+
+
+class Corrupt(AralStoreError):
+    """Bytes on disk are not what was written: see ``path``, run ``verify``, then the command ``repair``."""
+
+
+class NoSpace(AralStoreError, OSError):
+    """The disk or the quota is full: make room, then try again."""
+
+    def __init__(self, message: str, path: os.PathLike[str] | None = None, offset: int | None = None) -> None:
+        super().__init__(message, path, offset)
+        self.errno = errno.ENOSPC
+
+
+class IoFailed(AralStoreError, OSError):
+    """The operating system refused or failed."""
+
+
+class Failed(AralStoreError, RuntimeError):
+    """A write or a sync failed before, so that nothing more is written: close the store and open it again."""
+
+
+class Closed(AralStoreError, ValueError):
+    """The store was closed; a ``ValueError``, as for a closed file."""
+
+
+class Unsupported(AralStoreError, NotImplementedError):
+    """This kind of store does not do that."""

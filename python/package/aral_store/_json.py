@@ -1,0 +1,62 @@
+"""Values as the JSON text in which they cross to the store.
+
+Python's own ``json`` on both sides: NaN, integers of any length and lone surrogates cross unchanged. What is no JSON is
+refused here, before anything has changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from ._errors import AralStoreError, InvalidInput
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    raise TypeError(f"a value of type {type(value).__name__} has no place in JSON")
+
+
+_encoder = json.JSONEncoder(separators=(",", ":"), default=_plain)
+
+
+def encode(value: Any) -> str:
+    """The JSON text of a value, ASCII only.
+
+    Raises :class:`InvalidInput` for what is no JSON (bytes, sets, UUIDs ...), holds itself, or nests too deeply.
+    """
+    try:
+        return _encoder.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(str(error)) from error
+
+
+def encode_object(what: str, value: Any) -> str:
+    """The JSON text of a mapping with string keys."""
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{what} must be a dict, not {type(value).__name__}")
+    return encode(value)
+
+
+def with_members(head: dict[str, Any], **members: str) -> str:
+    """The JSON text of ``head``, with more members whose JSON text is given."""
+    text = encode(head)[:-1]
+    return text + "".join(f',"{name}":{value}' for name, value in members.items()) + "}"
+
+
+def decode(text: str) -> Any:
+    """The value of a JSON text that the store has given."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        # The store holds longer integers and deeper nesting than this interpreter reads by default.
+        raise AralStoreError(f"this interpreter cannot read what is stored: {error}") from error

@@ -1,0 +1,445 @@
+"""The original's store, on this one.
+
+Objects are live: what the store does shows in the objects it gave, and what is changed on them is saved by the next save
+of their conversation. A save compares a conversation with what the store knows of it, and appends what differs.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import threading
+import warnings
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from ._changes import Known, changes, known_of
+from ._errors import Closed, InvalidInput, NotFound
+from ._json import encode, encode_object
+from ._mirror import Mirror, MirrorMode
+from ._models import Conversation, ConversationAction, Message, new_id
+from ._reports import CompactionReport, RecoveryReport, Stats, VerifyReport
+from ._store import Store
+
+
+class MessageStore:
+    """Conversations in memory, or in a directory with ``backend_type="file"``.
+
+    >>> store = MessageStore()
+    >>> conversation = store.create_conversation(title="Plans")
+    >>> message = store.add_message(conversation.id, "What shall we do?")
+    >>> conversation.messages[0] is message
+    True
+
+    ``mirror`` says when the directory's JSON files are brought up to date:
+
+    ``"always"``
+        before each call that saves returns;
+    ``"auto"``
+        the same while the store is small, and within a second once that would be slow;
+    ``"close"``
+        by :meth:`close` and :meth:`compact`;
+    ``"never"``
+        by :meth:`compact` alone.
+
+    What was saved is in the log and durable in any case, as ``sync`` says; see :class:`Store`.
+    """
+
+    def __init__(
+        self,
+        save_dir: str | os.PathLike[str] | None = None,
+        backend_type: str = "memory",
+        *,
+        mirror: MirrorMode = "auto",
+        sync: Literal["always", "os"] | float = "always",
+    ) -> None:
+        if mirror not in ("always", "auto", "close", "never"):
+            raise InvalidInput(f"mirror must be 'always', 'auto', 'close' or 'never', not {mirror!r}")
+        if backend_type not in ("memory", "file"):
+            raise InvalidInput(f"backend_type must be 'memory' or 'file', not {backend_type!r}")
+        if backend_type == "file" and save_dir is None:
+            raise InvalidInput("save_dir must be provided when using file backend")
+        self._lock = threading.RLock()
+        self._known: dict[str, Known] = {}
+        is_in_files = backend_type == "file" and bool(os.fspath(save_dir or ""))
+        if save_dir is not None and not is_in_files:
+            warnings.warn(f"nothing is saved in {save_dir!r}: the store is in memory", UserWarning, stacklevel=2)
+        if is_in_files:
+            self.save_dir: Path | None = Path(os.path.abspath(os.fspath(save_dir or "")))
+            self._store = Store(
+                self.save_dir, sync=sync, compact_above=None if mirror == "never" else 64 << 20
+            )
+        else:
+            self.save_dir = None
+            self._store = Store()
+        self._mirror = Mirror(self._store, mirror if is_in_files else "never")
+        self.backend = _Backend(self._store)
+        self.conversations: MutableMapping[str, Conversation] = _Conversations(self)
+        self._warn_of_damage()
+
+    def _warn_of_damage(self) -> None:
+        for file in self._store.recovery().damaged:
+            whose = file.conversation_id if file.conversation_id is not None else "of nobody knows whom"
+            warnings.warn(
+                f"conversation {whose!r} cannot be read and is kept as it is: {file.reason}, in {file.path}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+    # The original's methods.
+
+    def create_conversation(
+        self,
+        title: str | None = None,
+        id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        *,
+        key: str | None = None,
+    ) -> Conversation:
+        """Begins a conversation and saves it. Without an id it gets a UUID.
+
+        In memory a conversation that has the id is replaced. In files that is not possible yet: it raises
+        ``NotImplementedError``, and nothing has changed.
+        """
+        conversation = Conversation(
+            id=id or new_id(), title=title or "", metadata=_own("metadata", {} if metadata is None else metadata)
+        )
+        with self._lock:
+            if key is not None:
+                return self._create_once(conversation, key)
+            if conversation.id in self.conversations:
+                if self.save_dir is not None:
+                    raise NotImplementedError(
+                        f"conversation {conversation.id!r} exists, and replacing it would lose it; "
+                        "get it, or choose another id"
+                    )
+                self._store.remove(conversation.id)
+                del self._known[conversation.id]
+            self._save_conversation(conversation)
+        return conversation
+
+    def _create_once(self, conversation: Conversation, key: str) -> Conversation:
+        receipt = self._store.create(
+            conversation.id,
+            title=conversation.title,
+            metadata=conversation.metadata,
+            created_at=conversation.created_at,
+            key=key,
+        )
+        self._mirror.saved(receipt.conversation_id)
+        created = self.get_conversation(receipt.conversation_id)
+        if created is None:
+            raise NotFound(f"conversation {receipt.conversation_id!r} was created with this key and is gone")
+        return created
+
+    def get_conversation(self, conversation_id: str) -> Conversation | None:
+        """The conversation, or ``None`` if there is none. Its object is the same one each time."""
+        return self.conversations.get(conversation_id)
+
+    def get_all_conversations(self) -> list[Conversation]:
+        """All conversations, oldest first. All of them are read into memory; see :class:`Store` for what is not."""
+        return list(self.conversations.values())
+
+    def get_conversation_messages(self, conversation_id: str) -> list[Message]:
+        """The conversation's own list of messages; an empty one if there is no conversation."""
+        conversation = self.get_conversation(conversation_id)
+        return [] if conversation is None else conversation.messages
+
+    def get_conversation_actions(self, conversation_id: str) -> list[ConversationAction]:
+        """The conversation's own list of actions; an empty one if there is no conversation."""
+        conversation = self.get_conversation(conversation_id)
+        return [] if conversation is None else conversation.actions
+
+    def add_message(
+        self,
+        conversation_id: str,
+        content: str,
+        role: str = "user",
+        metadata: dict[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        expect: int | None = None,
+    ) -> Message:
+        """Adds a message and saves it; a conversation that is not there begins with it.
+
+        A second call with the same ``key`` adds nothing and returns the first one's message. ``expect`` raises
+        :class:`Conflict` unless the conversation has this version; see :meth:`version`.
+        """
+        metadata = _own("metadata", {} if metadata is None else metadata)
+        message = Message(content=content, role=role, metadata=metadata)
+        found = self._add(conversation_id, message, key, expect)
+        assert isinstance(found, Message)
+        return found
+
+    def add_action(
+        self,
+        conversation_id: str,
+        action_type: str,
+        data: dict[str, Any],
+        metadata: dict[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        expect: int | None = None,
+    ) -> ConversationAction:
+        """Adds an action and saves it; a conversation that is not there begins with it."""
+        metadata = _own("metadata", {} if metadata is None else metadata)
+        action = ConversationAction(action_type=action_type, data=_own("data", data), metadata=metadata)
+        found = self._add(conversation_id, action, key, expect)
+        assert isinstance(found, ConversationAction)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values; times are ``datetime`` objects. See :meth:`to_json`."""
+        with self._lock:
+            return {"conversations": {id: each.model_dump() for id, each in self.conversations.items()}}
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Everything as JSON text that :meth:`from_json` takes."""
+        return json.dumps(json.loads(encode(self.to_dict())), indent=indent)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> MessageStore:
+        """A store in memory with what :meth:`to_dict` gave, times as ``datetime``, text or numbers."""
+        store = cls()
+        for id, fields in data.get("conversations", {}).items():
+            conversation = Conversation.model_validate(fields)
+            store.conversations[id] = conversation
+        store._save_to_backend()
+        return store
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> MessageStore:
+        """A store in memory with what :meth:`to_json` gave."""
+        return cls.from_dict(json.loads(text))
+
+    def _save_conversation(self, conversation: Conversation) -> None:
+        with self._lock:
+            id = self._id_of(conversation)
+            if self._write(id, conversation, self._known.get(id) or self._load(id)):
+                self._mirror.saved(id)
+
+    def _save_to_backend(self) -> None:
+        with self._lock:
+            wrote = [
+                id for id, known in list(self._known.items()) if self._write(id, known.conversation, known)
+            ]
+            if wrote:
+                self._mirror.saved(*wrote)
+
+    # What is not the original's.
+
+    def version(self, conversation_id: str) -> int:
+        """How many events have made the conversation what it is, for ``expect``; 0 if there is none."""
+        summary = self._store.summary(conversation_id)
+        return 0 if summary is None else summary.version
+
+    def compact(self) -> CompactionReport:
+        """Brings the JSON files up to date and drops the log that they cover."""
+        return self._store.compact()
+
+    def verify(self) -> VerifyReport:
+        """Reads every byte of every file and says what is wrong where."""
+        return self._store.verify()
+
+    def stats(self) -> Stats:
+        """How large the store is."""
+        return self._store.stats()
+
+    def recovery(self) -> RecoveryReport:
+        """What opening the store found."""
+        return self._store.recovery()
+
+    def close(self) -> None:
+        """Makes everything saved durable, in the JSON files too unless ``mirror="never"``, and ends the store.
+
+        What was changed on objects and not saved is not saved now either.
+        """
+        with self._lock:
+            if self._store.is_closed:
+                return
+            try:
+                self._mirror.close()
+            finally:
+                self._store.close()
+
+    def __enter__(self) -> MessageStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # How it is done.
+
+    def _id_of(self, conversation: Conversation) -> str:
+        """The id under which the store has this object, which in a store made ``from_dict`` may not be its own."""
+        known = self._known.get(conversation.id)
+        if known is not None and known.conversation is conversation:
+            return conversation.id
+        for id, known in self._known.items():
+            if known.conversation is conversation:
+                return id
+        return conversation.id
+
+    def _find(self, id: str) -> Known | None:
+        """The live conversation, read if it is asked for the first time, with what others have added to it since."""
+        if self._store.is_closed:
+            raise Closed("the store was closed")
+        known = self._known.get(id)
+        if known is None:
+            return self._load(id)
+        if known.is_saved and self.version(id) != known.version:
+            fresh = self._store._read(id)
+            if fresh is not None:
+                known.take_over(*fresh)
+        return known
+
+    def _load(self, id: str) -> Known | None:
+        try:
+            found = self._store._read(id)
+        except InvalidInput:
+            # What cannot be an id is nobody's.
+            return None
+        if found is None:
+            return None
+        self._known[id] = known_of(found[0], version=found[1])
+        return self._known[id]
+
+    def _write(self, id: str, conversation: Conversation, known: Known | None) -> bool:
+        """Appends what differs, as one batch; says whether anything did."""
+        if not id:
+            raise InvalidInput("a conversation id must not be empty")
+        mutations = changes(id, conversation, known)
+        if mutations:
+            self._store._append("[" + ",".join(mutations) + "]")
+        if mutations or known is None or known.conversation is not conversation:
+            version = known.version if known is not None else 0
+            self._known[id] = known_of(conversation, version=version + len(mutations))
+        return bool(mutations)
+
+    def _add(
+        self,
+        conversation_id: str,
+        item: Message | ConversationAction,
+        key: str | None,
+        expect: int | None,
+    ) -> Message | ConversationAction:
+        with self._lock:
+            if not conversation_id:
+                raise InvalidInput("a conversation id must not be empty")
+            known = self._find(conversation_id)
+            if known is not None and not known.is_saved:
+                self._write(conversation_id, known.conversation, known)
+            elif known is not None and expect is None:
+                # The original's save is one of the whole conversation, and so takes other changes with it.
+                self._write(conversation_id, known.conversation, known)
+            id = self._append(conversation_id, item, key, expect)
+            known = self._find(conversation_id) if known is None else self._known[conversation_id]
+            if known is None:
+                raise NotFound(f"what was added with this key, {id!r}, has been removed since")
+            if id == item.id and not known.has(item):
+                known.add(item)
+            found = known.newest(item, id)
+            if found is None:
+                raise NotFound(f"what was added with this key, {id!r}, has been removed since")
+            self._mirror.saved(conversation_id)
+            return found
+
+    def _append(
+        self, conversation_id: str, item: Message | ConversationAction, key: str | None, expect: int | None
+    ) -> str:
+        if isinstance(item, Message):
+            receipt = self._store.add_message(
+                conversation_id,
+                item.content,
+                role=item.role,
+                metadata=item.metadata,
+                id=item.id,
+                created_at=item.created_at,
+                key=key,
+                expect=expect,
+            )
+        else:
+            receipt = self._store.add_action(
+                conversation_id,
+                item.action_type,
+                item.data,
+                metadata=item.metadata,
+                id=item.id,
+                created_at=item.created_at,
+                key=key,
+                expect=expect,
+            )
+        return receipt.id
+
+
+def _own(what: str, value: Any) -> Any:
+    """A copy of metadata or data that the caller cannot change behind the store's back.
+
+    What is no JSON is refused by name here, before anything has changed; what is no mapping, by the model.
+    """
+    if not isinstance(value, dict):
+        return value
+    encode_object(what, {str(key): each for key, each in value.items()})
+    return copy.deepcopy(value)
+
+
+class _Backend:
+    """What the original's callers ask a backend."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def list_conversation_ids(self) -> list[str]:
+        """The ids of the conversations, oldest first."""
+        return list(self._store)
+
+
+class _Conversations(MutableMapping[str, Conversation]):
+    """The conversations by their ids, in the order in which they began; each is read when it is first asked for."""
+
+    def __init__(self, store: MessageStore) -> None:
+        self._owner = store
+
+    def __getitem__(self, id: str) -> Conversation:
+        with self._owner._lock:
+            known = self._owner._find(id) if isinstance(id, str) else None
+        if known is None:
+            raise KeyError(id)
+        return known.conversation
+
+    def __setitem__(self, id: str, conversation: Conversation) -> None:
+        """Puts an object in the place of a conversation; saving it is another step."""
+        with self._owner._lock:
+            before = self._owner._known.get(id) or self._owner._load(id)
+            self._owner._known[id] = (
+                known_of(conversation, version=0) if before is None else before.of(conversation)
+            )
+
+    def __delitem__(self, id: str) -> None:
+        raise NotImplementedError("a conversation is not taken away by forgetting it; see Store.remove")
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._owner._known or id in self._owner._store
+
+    def _ids(self) -> list[str]:
+        with self._owner._lock:
+            saved = list(self._owner._store)
+            listed = set(saved)
+            return saved + [id for id in self._owner._known if id not in listed]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids())
+
+    def __len__(self) -> int:
+        return len(self._ids())
+
+    def __repr__(self) -> str:
+        return f"<conversations {self._ids()!r}>"

@@ -1,0 +1,153 @@
+"""What the store says about mutations, conversations and itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that a mutation was accepted, and where it stands."""
+
+    seq: int
+    """The event's place in the store's whole order."""
+    conversation_id: str
+    id: str
+    """The id of the message or action that it is about, or the conversation's own."""
+    version: int
+    """How many events have made the conversation what it is."""
+    durability: Literal["durable", "written", "process"]
+    """``durable`` survives a power cut, ``written`` the end of the process, ``process`` neither."""
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether the mutation survives a power cut."""
+        return self.durability == "durable"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A conversation without its messages and actions: what a list shows."""
+
+    id: str
+    title: str
+    created_at: datetime
+    messages: int
+    actions: int
+    version: int
+    last_activity: datetime
+    last_seq: int
+
+    @classmethod
+    def _of(cls, row: tuple[str, str, str, int, int, int, str, int]) -> Summary:
+        id, title, created_at, messages, actions, version, last_activity, last_seq = row
+        times = datetime.fromisoformat(created_at), datetime.fromisoformat(last_activity)
+        return cls(id, title, times[0], messages, actions, version, times[1], last_seq)
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedFile:
+    """A file that cannot be read. It is kept as it is."""
+
+    path: Path
+    offset: int | None
+    conversation_id: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TornTail:
+    """The end of a log whose writer died; nothing in it had been acknowledged as durable."""
+
+    path: Path
+    offset: int
+    bytes: int
+    discarded_events: int
+    quarantine: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How large a store is."""
+
+    conversations: int
+    messages: int
+    actions: int
+    damaged: int
+    last_seq: int
+    covered_seq: int
+    dirty_conversations: int
+    segments: int
+    log_bytes: int
+    snapshot_bytes: int
+    epoch: int
+    index_bytes: int
+    compaction_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompactionReport:
+    """What a compaction did."""
+
+    epoch: int
+    covered_seq: int
+    written: int
+    written_bytes: int
+    removed: int
+    dropped_segments: int
+    quarantined: list[Path]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What an export wrote, and what it could not."""
+
+    conversations: int
+    bytes: int
+    damaged: list[DamagedFile]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What is wrong with a store."""
+
+    files: int
+    bytes: int
+    conversations: int
+    events: int
+    damaged: list[DamagedFile]
+    torn: TornTail | None
+    notes: list[str]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.damaged
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryReport:
+    """What opening a store found, and what it did about it."""
+
+    segments: int
+    events: int
+    last_seq: int
+    torn: TornTail | None
+    completed_compaction: int | None
+    damaged: list[DamagedFile]
+    unlisted: list[Path]
+    changed: list[Path]
+    quarantined: list[Path]
+    removed: list[Path]
+
+
+def with_parts(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a report, the parts of which are values of their own."""
+    if "damaged" in fields:
+        fields["damaged"] = [DamagedFile(**file) for file in fields["damaged"]]
+    if fields.get("torn") is not None:
+        fields["torn"] = TornTail(**fields["torn"])
+    return fields

@@ -1,0 +1,357 @@
+"""The store itself, without the original's ways."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Literal
+
+from . import _reports
+from ._core import Core
+from ._errors import Corrupt, InvalidInput, NotFound
+from ._json import decode, encode, encode_object, with_members
+from ._models import Conversation, ConversationAction, Message, action_of, conversation_of, message_of
+from ._reports import CompactionReport, ExportReport, Receipt, RecoveryReport, Stats, Summary, VerifyReport
+
+_Sync = Literal["always", "os"] | float
+
+
+class Store:
+    """A store of conversations: in a directory, or in memory without one.
+
+    What it gives are values: changing them changes nothing in the store. Every method may be called from any thread,
+    and lets the interpreter's other threads go on meanwhile. When a method that changes something returns, the change
+    is as durable as ``sync`` says:
+
+    ``"always"``
+        on the device;
+    a number of seconds
+        on the device within so long; a kill of the process loses nothing;
+    ``"os"``
+        on the device when the operating system likes; a kill of the process loses nothing.
+
+    >>> with Store() as store:
+    ...     receipt = store.add_message("c1", "Hello, world!")
+    ...     store.messages("c1", last=1)[0].content
+    'Hello, world!'
+
+    Opening raises :class:`Locked` if another process writes to the directory, and :class:`Corrupt` if durable bytes of
+    the log are damaged; nothing has been changed then. What opening found is in :meth:`recovery`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        sync: _Sync = "always",
+        read_only: bool = False,
+        compact_above: int | None = 64 << 20,
+    ) -> None:
+        self._core = Core(path, sync=sync, read_only=read_only, compact_above=compact_above)
+
+    # Mutations.
+
+    def create(
+        self,
+        id: str | None = None,
+        *,
+        title: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        created_at: datetime | None = None,
+        key: str | None = None,
+    ) -> Receipt:
+        """Begins a conversation; without an id it gets a UUID.
+
+        >>> Store().create("c1", title="Plans").conversation_id
+        'c1'
+        """
+        if id == "":
+            raise InvalidInput("a conversation id must not be empty")
+        return self._one(
+            "create_conversation", id, title=title, created_at=created_at, key=key, metadata=metadata
+        )
+
+    def add_message(
+        self,
+        conversation_id: str,
+        content: str,
+        *,
+        role: str = "user",
+        metadata: dict[str, Any] | None = None,
+        id: str | None = None,
+        created_at: datetime | None = None,
+        key: str | None = None,
+        expect: int | None = None,
+    ) -> Receipt:
+        """Adds a message at the end of a conversation, which begins with it if there is none.
+
+        A second call with the same ``key`` changes nothing and gets the first one's receipt. ``expect`` refuses the
+        call with :class:`Conflict` unless the conversation has this version, 0 meaning that there is none.
+
+        >>> store = Store()
+        >>> first = store.add_message("c1", "once", key="request-7")
+        >>> first == store.add_message("c1", "once", key="request-7")
+        True
+        """
+        return self._one(
+            "add_message",
+            conversation_id,
+            content=content,
+            role=role,
+            id=id,
+            created_at=created_at,
+            key=key,
+            expect=expect,
+            metadata=metadata,
+        )
+
+    def add_action(
+        self,
+        conversation_id: str,
+        action_type: str,
+        data: dict[str, Any],
+        *,
+        metadata: dict[str, Any] | None = None,
+        id: str | None = None,
+        created_at: datetime | None = None,
+        key: str | None = None,
+        expect: int | None = None,
+    ) -> Receipt:
+        """Adds an action at the end of a conversation, which begins with it if there is none."""
+        return self._one(
+            "add_action",
+            conversation_id,
+            action_type=action_type,
+            id=id,
+            created_at=created_at,
+            key=key,
+            expect=expect,
+            data=data,
+            metadata=metadata,
+        )
+
+    def set_title(self, conversation_id: str, title: str, *, expect: int | None = None) -> Receipt:
+        """Replaces the title; ``""`` brings the default one back."""
+        return self._one("set_title", conversation_id, title=title, expect=expect)
+
+    def set_metadata(
+        self, conversation_id: str, metadata: dict[str, Any], *, expect: int | None = None
+    ) -> Receipt:
+        """Replaces the conversation's metadata."""
+        return self._one("set_metadata", conversation_id, metadata=metadata, expect=expect)
+
+    def edit_message(
+        self,
+        conversation_id: str,
+        message_id: str,
+        *,
+        content: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        expect: int | None = None,
+    ) -> Receipt:
+        """Changes the content, the metadata or both of the last message with this id."""
+        return self._one(
+            "edit_message",
+            conversation_id,
+            message_id=message_id,
+            content=content,
+            metadata=metadata,
+            expect=expect,
+        )
+
+    def remove_message(self, conversation_id: str, message_id: str, *, expect: int | None = None) -> Receipt:
+        """Takes the last message with this id away."""
+        return self._one("remove_message", conversation_id, message_id=message_id, expect=expect)
+
+    def remove_action(self, conversation_id: str, action_id: str, *, expect: int | None = None) -> Receipt:
+        """Takes the last action with this id away."""
+        return self._one("remove_action", conversation_id, action_id=action_id, expect=expect)
+
+    def clear(self, conversation_id: str, *, expect: int | None = None) -> Receipt:
+        """Takes all messages and actions of a conversation away; its title and metadata stay."""
+        return self._one("clear", conversation_id, expect=expect)
+
+    def remove(self, conversation_id: str, *, expect: int | None = None) -> Receipt:
+        """Ends a conversation. Its file goes at the next compaction."""
+        return self._one("remove_conversation", conversation_id, expect=expect)
+
+    def batch(self, mutations: Iterable[Mapping[str, Any]]) -> list[Receipt]:
+        """Carries several mutations out as one: all of them happen or none. Returns a receipt for each.
+
+        A mutation is a mapping with the fields that the command ``append`` takes.
+
+        >>> store = Store()
+        >>> receipts = store.batch([
+        ...     {"type": "create_conversation", "conversation_id": "c1", "title": "Plans"},
+        ...     {"type": "add_message", "conversation_id": "c1", "content": "What shall we do?"},
+        ... ])
+        >>> [receipt.version for receipt in receipts]
+        [1, 2]
+        """
+        return self._append(encode([dict(mutation) for mutation in mutations]))
+
+    def _one(self, kind: str, conversation_id: str | None, **fields: Any) -> Receipt:
+        given = {name: value for name, value in fields.items() if value is not None}
+        objects = {
+            name: encode_object(name, given.pop(name)) for name in ("data", "metadata") if name in given
+        }
+        head: dict[str, Any] = {"type": kind}
+        if conversation_id is not None:
+            head["conversation_id"] = conversation_id
+        return self._append(with_members(head | given, **objects))[0]
+
+    def _append(self, line: str) -> list[Receipt]:
+        return [Receipt(*row) for row in self._core.append(line)]
+
+    # Reading.
+
+    def __getitem__(self, conversation_id: str) -> Conversation:
+        """The conversation with everything in it; :class:`NotFound`, a ``KeyError``, if there is none."""
+        found = self._read(conversation_id)
+        if found is None:
+            raise NotFound(f"there is no conversation {conversation_id!r}")
+        return found[0]
+
+    def get(self, conversation_id: str, default: Any = None) -> Any:
+        """The conversation with everything in it, or ``default`` if there is none."""
+        found = self._read(conversation_id)
+        return default if found is None else found[0]
+
+    def _read(self, conversation_id: str) -> tuple[Conversation, int] | None:
+        """The conversation and its version."""
+        found = self._core.conversation(conversation_id)
+        return None if found is None else (conversation_of(decode(found[0])), found[1])
+
+    def __contains__(self, conversation_id: object) -> bool:
+        if not isinstance(conversation_id, str):
+            return False
+        try:
+            return self._core.summary(conversation_id) is not None
+        except InvalidInput:
+            return False
+        except Corrupt:
+            # It is there, and reading it says why it cannot be read.
+            return True
+
+    def __iter__(self) -> Iterator[str]:
+        """The ids of the conversations that can be read, oldest first; no message is read."""
+        return iter([summary.id for summary in self.summaries()])
+
+    def __len__(self) -> int:
+        """How many conversations can be read."""
+        return int(self._core.stats()["conversations"])
+
+    def __bool__(self) -> bool:
+        """A store is one, even if it is empty."""
+        return True
+
+    def values(self) -> Iterator[Conversation]:
+        """The conversations, oldest first, each read when its turn comes."""
+        for id in self:
+            conversation = self.get(id)
+            # One that was removed since is no longer there to be given.
+            if conversation is not None:
+                yield conversation
+
+    def summary(self, conversation_id: str) -> Summary | None:
+        """What a list shows of a conversation, without reading its messages."""
+        row = self._core.summary(conversation_id)
+        return None if row is None else Summary._of(row)
+
+    def summaries(
+        self, *, by: Literal["created", "activity"] = "created", limit: int | None = None
+    ) -> list[Summary]:
+        """What a list shows: as they were created, oldest first, or by activity, newest first.
+
+        Conversations whose files are damaged are not among them but in :meth:`recovery`.
+        """
+        if by not in ("created", "activity"):
+            raise InvalidInput(f"by must be 'created' or 'activity', not {by!r}")
+        return [Summary._of(row) for row in self._core.summaries(by_activity=by == "activity", limit=limit)]
+
+    def messages(
+        self,
+        conversation_id: str,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        after: str | None = None,
+        role: str | None = None,
+    ) -> list[Message]:
+        """A selection of a conversation's messages, oldest first; only these are read.
+
+        ``before`` and ``after`` take a message's id and leave it out.
+
+        >>> store = Store()
+        >>> for text in ("one", "two", "three"):
+        ...     receipt = store.add_message("c1", text)
+        >>> newest = store.messages("c1", last=2)
+        >>> [message.content for message in newest]
+        ['two', 'three']
+        >>> [message.content for message in store.messages("c1", last=2, before=newest[0].id)]
+        ['one']
+        """
+        text = self._core.messages(conversation_id, (first, last, before, after, role))
+        return [message_of(fields) for fields in decode(text)]
+
+    def actions(self, conversation_id: str) -> list[ConversationAction]:
+        """A conversation's actions, oldest first."""
+        return [action_of(fields) for fields in decode(self._core.actions(conversation_id))]
+
+    def events(self, start: int = 1) -> Iterator[dict[str, Any]]:
+        """The events from a sequence number on that the log still holds, as ``append`` takes them, plus ``seq``."""
+        for line in self._core.events(start):
+            yield decode(line)
+
+    # Upkeep.
+
+    def sync(self) -> None:
+        """Makes everything accepted so far durable, whatever the sync policy."""
+        self._core.sync()
+
+    def compact(self) -> CompactionReport:
+        """Writes what has changed to the JSON files and drops the log that is covered by them."""
+        return CompactionReport(**self._core.compact())
+
+    def verify(self) -> VerifyReport:
+        """Reads every byte of every file, checks every checksum, and says what is wrong where."""
+        return VerifyReport(**_reports.with_parts(self._core.verify()))
+
+    def stats(self) -> Stats:
+        """How large the store is."""
+        return Stats(**self._core.stats())
+
+    def recovery(self) -> RecoveryReport:
+        """What opening the store found: what was replayed, what was cut, what cannot be read."""
+        return RecoveryReport(**_reports.with_parts(self._core.recovery()))
+
+    def export(self, to: str | os.PathLike[str], ids: Iterable[str] | None = None) -> ExportReport:
+        """Writes conversations, all of them or these, in the original's layout into a new or empty directory."""
+        listed = None if ids is None else list(ids)
+        return ExportReport(**_reports.with_parts(self._core.export_aral(to, listed)))
+
+    def close(self) -> None:
+        """Makes everything durable and gives the handle up; a second call does nothing.
+
+        The last handle on a directory in the process lets go of its lock.
+        """
+        self._core.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._core.is_closed
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,283 @@
+//! The native class `Core`: one handle to one store.
+//!
+//! Owns how calls are put to the store and how answers come back. What Python programs see of it is in the package.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aral_store::{
+    Batch, Durability, MessageStore, Messages, Mutation, Options, Order, Receipt, Result, Summary, SyncPolicy,
+};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::failure::{invalid, raised};
+use crate::report;
+use crate::text::{id_of, string_of, text_of};
+
+/// One handle to one store. It is given up by `close`; the store itself ends with its last handle.
+#[pyclass(frozen, module = "aral_store._core")]
+pub(crate) struct Core {
+    store: Mutex<Option<MessageStore>>,
+    is_read_only: bool,
+}
+
+type ReceiptRow<'py> = (u64, String, Bound<'py, PyString>, u64, &'static str);
+type SummaryRow<'py> = (String, Bound<'py, PyString>, String, u64, u64, u64, String, u64);
+
+/// `first`, `last`, `before`, `after` and `role` of a selection.
+type Selection<'py> = (
+    Option<usize>,
+    Option<usize>,
+    Option<Bound<'py, PyString>>,
+    Option<Bound<'py, PyString>>,
+    Option<Bound<'py, PyString>>,
+);
+
+impl Core {
+    /// A handle for the length of one call, which `close` in another thread does not take away.
+    fn handle(&self) -> Result<MessageStore> {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store
+            .clone()
+            .ok_or_else(|| aral_store::Error::new(aral_store::ErrorKind::Closed, "the store was closed"))
+    }
+
+    /// Does something with the store while the interpreter goes on.
+    fn detached<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(MessageStore) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        py.detach(|| self.handle().and_then(work)).map_err(|error| raised(py, &error))
+    }
+}
+
+#[pymethods]
+impl Core {
+    #[new]
+    #[pyo3(signature = (path, *, sync, read_only, compact_above))]
+    fn new(
+        py: Python<'_>,
+        path: Option<PathBuf>,
+        sync: SyncArgument,
+        read_only: bool,
+        compact_above: Option<u64>,
+    ) -> PyResult<Self> {
+        let mut options = Options::default().sync(sync.policy(py)?);
+        if read_only {
+            options = options.read_only();
+        }
+        options = match compact_above {
+            Some(bytes) => options.compact_above(bytes),
+            None => options.compact_manually(),
+        };
+        let opened = py.detach(|| match path {
+            Some(path) => options.open(path),
+            None => Ok(options.in_memory()),
+        });
+        let store = opened.map_err(|error| raised(py, &error))?;
+        Ok(Self { store: Mutex::new(Some(store)), is_read_only: read_only })
+    }
+
+    /// Carries out the mutation of a line, or all or none of those in an array.
+    fn append<'py>(&self, py: Python<'py>, line: &str) -> PyResult<Vec<ReceiptRow<'py>>> {
+        let receipts = self.detached(py, |store| {
+            let mutations = Mutation::from_json_line(line.as_bytes())?;
+            store.batch(Batch::from(mutations))
+        })?;
+        receipts.iter().map(|receipt| receipt_row(py, receipt)).collect()
+    }
+
+    /// The conversation as a JSON object, in the layout's field order.
+    fn conversation(&self, py: Python<'_>, id: &Bound<'_, PyString>) -> PyResult<Option<(String, u64)>> {
+        let id = id_of(id)?;
+        self.detached(py, |store| {
+            let found = store.conversation(&id)?;
+            Ok(found.map(|conversation| (conversation.to_json_line(), conversation.version)))
+        })
+    }
+
+    /// A selection of messages as a JSON array.
+    fn messages(
+        &self,
+        py: Python<'_>,
+        id: &Bound<'_, PyString>,
+        selection: Selection<'_>,
+    ) -> PyResult<String> {
+        let (id, selection) = (id_of(id)?, selected(py, selection)?);
+        self.detached(py, |store| {
+            let found = store.messages(&id, selection)?;
+            Ok(array(found.iter().map(|message| message.to_json_line(None))))
+        })
+    }
+
+    /// The actions as a JSON array.
+    fn actions(&self, py: Python<'_>, id: &Bound<'_, PyString>) -> PyResult<String> {
+        let id = id_of(id)?;
+        self.detached(py, |store| {
+            Ok(array(store.actions(&id)?.iter().map(|action| action.to_json_line(None))))
+        })
+    }
+
+    fn summary<'py>(&self, py: Python<'py>, id: &Bound<'py, PyString>) -> PyResult<Option<SummaryRow<'py>>> {
+        let id = id_of(id)?;
+        let found = self.detached(py, |store| store.summary(&id))?;
+        found.as_ref().map(|summary| summary_row(py, summary)).transpose()
+    }
+
+    #[pyo3(signature = (*, by_activity, limit))]
+    fn summaries<'py>(
+        &self,
+        py: Python<'py>,
+        by_activity: bool,
+        limit: Option<usize>,
+    ) -> PyResult<Vec<SummaryRow<'py>>> {
+        let order = if by_activity { Order::Activity } else { Order::Created };
+        let found = self.detached(py, |store| match limit {
+            Some(limit) => store.first_conversations(order, limit),
+            None => store.conversations(order),
+        })?;
+        found.iter().map(|summary| summary_row(py, summary)).collect()
+    }
+
+    /// The events that the log still holds, each with its number, as JSON objects.
+    fn events(&self, py: Python<'_>, from: u64) -> PyResult<Vec<String>> {
+        self.detached(py, |store| {
+            let mut lines = Vec::new();
+            for (first, batch) in store.events(from)? {
+                let numbered = (first..).zip(&batch);
+                lines.extend(
+                    numbered.filter(|(seq, _)| *seq >= from).map(|(seq, event)| event.to_json_line(seq)),
+                );
+            }
+            Ok(lines)
+        })
+    }
+
+    fn sync(&self, py: Python<'_>) -> PyResult<()> {
+        self.detached(py, |store| store.sync())
+    }
+
+    fn compact<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        report::compaction(py, &self.detached(py, |store| store.compact())?)
+    }
+
+    fn verify<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        report::verification(py, &self.detached(py, |store| store.verify())?)
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        report::stats(py, &self.detached(py, |store| store.stats())?)
+    }
+
+    fn recovery<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        report::recovery(py, &self.detached(py, |store| Ok(store.recovery()))?)
+    }
+
+    fn export_aral<'py>(
+        &self,
+        py: Python<'py>,
+        to: PathBuf,
+        ids: Option<Vec<String>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        report::export(py, &self.detached(py, |store| store.export_aral(&to, ids.as_deref()))?)
+    }
+
+    /// Makes everything durable and gives this handle up.
+    ///
+    /// The store's own `close` would end it for every other handle in the process, which Python programs that open a
+    /// directory twice do not expect. The last handle that goes seals the log and lets go of the lock.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let closed = py.detach(|| {
+            let given_up = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some(store) = given_up else { return Ok(()) };
+            let synced = if self.is_read_only { Ok(()) } else { store.sync() };
+            drop(store);
+            synced
+        });
+        closed.map_err(|error| raised(py, &error))
+    }
+
+    #[getter]
+    fn is_closed(&self) -> bool {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+}
+
+/// `"always"`, `"os"`, or within so many seconds.
+#[derive(FromPyObject)]
+enum SyncArgument {
+    Seconds(f64),
+    Word(String),
+}
+
+impl SyncArgument {
+    fn policy(self, py: Python<'_>) -> PyResult<SyncPolicy> {
+        let refused = || invalid(py, "sync must be \"always\", \"os\", or a number of seconds above 0");
+        match self {
+            Self::Seconds(seconds) if seconds > 0.0 => {
+                Duration::try_from_secs_f64(seconds).map(SyncPolicy::Interval).map_err(|_| refused())
+            }
+            Self::Word(word) if word == "always" => Ok(SyncPolicy::Always),
+            Self::Word(word) if word == "os" => Ok(SyncPolicy::Os),
+            Self::Seconds(_) | Self::Word(_) => Err(refused()),
+        }
+    }
+}
+
+fn selected(py: Python<'_>, (first, last, before, after, role): Selection<'_>) -> PyResult<Messages> {
+    let mut selection = match (first, last) {
+        (Some(_), Some(_)) => return Err(invalid(py, "first and last exclude each other")),
+        (Some(count), None) => Messages::first(count),
+        (None, Some(count)) => Messages::last(count),
+        (None, None) => Messages::all(),
+    };
+    selection = match (before, after) {
+        (Some(_), Some(_)) => return Err(invalid(py, "before and after exclude each other")),
+        (Some(cursor), None) => selection.before(text_of(&cursor)?),
+        (None, Some(cursor)) => selection.after(text_of(&cursor)?),
+        (None, None) => selection,
+    };
+    Ok(match role {
+        Some(role) => selection.role(text_of(&role)?),
+        None => selection,
+    })
+}
+
+fn array(items: impl Iterator<Item = String>) -> String {
+    let mut out = String::from("[");
+    for item in items {
+        if out.len() > 1 {
+            out.push(',');
+        }
+        out.push_str(&item);
+    }
+    out.push(']');
+    out
+}
+
+fn receipt_row<'py>(py: Python<'py>, receipt: &Receipt) -> PyResult<ReceiptRow<'py>> {
+    let durability = match receipt.durability {
+        Durability::Durable => "durable",
+        Durability::Written => "written",
+        // The least that any receipt promises, and so what a kind promises that is newer than this binding.
+        _ => "process",
+    };
+    let id = string_of(py, &receipt.id)?;
+    Ok((receipt.seq, receipt.conversation_id.clone(), id, receipt.version, durability))
+}
+
+fn summary_row<'py>(py: Python<'py>, summary: &Summary) -> PyResult<SummaryRow<'py>> {
+    Ok((
+        summary.id.clone(),
+        string_of(py, &summary.title)?,
+        summary.created_at.to_string(),
+        summary.messages,
+        summary.actions,
+        summary.version,
+        summary.last_activity.to_string(),
+        summary.last_seq,
+    ))
+}

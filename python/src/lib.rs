@@ -1,0 +1,18 @@
+//! The store for Python: a thin native module under the package `aral_store`.
+//!
+//! Owns the crossing and nothing else. Values cross as JSON text in the forms of the command line, which hold all that
+//! Python's `json` can hold, so nothing is lost on the way. The interpreter is let go of in every call.
+
+mod core;
+mod failure;
+mod report;
+mod text;
+
+use pyo3::prelude::*;
+
+/// The native part of `aral_store`; `_core.pyi` says what is in it.
+#[pymodule(gil_used = false)]
+mod _core {
+    #[pymodule_export]
+    use crate::core::Core;
+}

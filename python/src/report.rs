@@ -1,0 +1,110 @@
+//! Reports as dictionaries, one entry a field.
+//!
+//! Owns the names of the entries; `_reports.py` makes classes of them.
+
+use aral_store::{
+    CompactionReport, DamagedFile, ExportReport, RecoveryReport, Stats, TornTail, VerifyReport,
+};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+type Made<'py, T = PyDict> = PyResult<Bound<'py, T>>;
+
+macro_rules! dict {
+    ($py:expr, $($name:literal => $value:expr),+ $(,)?) => {{
+        let dict = PyDict::new($py);
+        $(dict.set_item($name, $value)?;)+
+        Ok(dict)
+    }};
+}
+
+pub(crate) fn stats<'py>(py: Python<'py>, stats: &Stats) -> Made<'py> {
+    dict!(py,
+        "conversations" => stats.conversations,
+        "messages" => stats.messages,
+        "actions" => stats.actions,
+        "damaged" => stats.damaged,
+        "last_seq" => stats.last_seq,
+        "covered_seq" => stats.covered_seq,
+        "dirty_conversations" => stats.dirty_conversations,
+        "segments" => stats.segments,
+        "log_bytes" => stats.log_bytes,
+        "snapshot_bytes" => stats.snapshot_bytes,
+        "epoch" => stats.epoch,
+        "index_bytes" => stats.index_bytes,
+        "compaction_error" => stats.compaction_error.clone(),
+    )
+}
+
+pub(crate) fn compaction<'py>(py: Python<'py>, report: &CompactionReport) -> Made<'py> {
+    dict!(py,
+        "epoch" => report.epoch,
+        "covered_seq" => report.covered_seq,
+        "written" => report.written,
+        "written_bytes" => report.written_bytes,
+        "removed" => report.removed,
+        "dropped_segments" => report.dropped_segments,
+        "quarantined" => report.quarantined.clone(),
+    )
+}
+
+pub(crate) fn export<'py>(py: Python<'py>, report: &ExportReport) -> Made<'py> {
+    dict!(py,
+        "conversations" => report.conversations,
+        "bytes" => report.bytes,
+        "damaged" => damaged(py, &report.damaged)?,
+    )
+}
+
+pub(crate) fn verification<'py>(py: Python<'py>, report: &VerifyReport) -> Made<'py> {
+    dict!(py,
+        "files" => report.files,
+        "bytes" => report.bytes,
+        "conversations" => report.conversations,
+        "events" => report.events,
+        "damaged" => damaged(py, &report.damaged)?,
+        "torn" => torn(py, report.torn.as_ref())?,
+        "notes" => report.notes.clone(),
+    )
+}
+
+pub(crate) fn recovery<'py>(py: Python<'py>, report: &RecoveryReport) -> Made<'py> {
+    dict!(py,
+        "segments" => report.segments,
+        "events" => report.events,
+        "last_seq" => report.last_seq,
+        "torn" => torn(py, report.torn.as_ref())?,
+        "completed_compaction" => report.completed_compaction,
+        "damaged" => damaged(py, &report.damaged)?,
+        "unlisted" => report.unlisted.clone(),
+        "changed" => report.changed.clone(),
+        "quarantined" => report.quarantined.clone(),
+        "removed" => report.removed.clone(),
+    )
+}
+
+fn torn<'py>(py: Python<'py>, tail: Option<&TornTail>) -> PyResult<Option<Bound<'py, PyDict>>> {
+    let Some(tail) = tail else { return Ok(None) };
+    let made: Made<'py> = dict!(py,
+        "path" => tail.path.clone(),
+        "offset" => tail.offset,
+        "bytes" => tail.bytes,
+        "discarded_events" => tail.discarded_events,
+        "quarantine" => tail.quarantine.clone(),
+    );
+    made.map(Some)
+}
+
+fn damaged<'py>(py: Python<'py>, files: &[DamagedFile]) -> Made<'py, PyList> {
+    let list = PyList::empty(py);
+    for file in files {
+        let made: Made<'py> = dict!(py,
+            "path" => file.path.clone(),
+            "offset" => file.offset,
+            "conversation_id" => file.conversation_id.clone(),
+            "reason" => file.reason.clone(),
+        );
+        list.append(made?)?;
+    }
+    Ok(list)
+}

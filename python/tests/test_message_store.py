@@ -1,0 +1,749 @@
+"""The original's contract, row by row, in memory and in files."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+import uuid
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from aral_store import (
+    AralStoreError,
+    Closed,
+    Conflict,
+    Conversation,
+    ConversationAction,
+    Corrupt,
+    InvalidInput,
+    Message,
+    MessageStore,
+    NoSpace,
+)
+
+FIXTURES = Path(__file__).parents[2] / "tests" / "fixtures" / "aral"
+
+
+@pytest.fixture(params=["memory", "file"])
+def store(request: pytest.FixtureRequest, tmp_path: Path):
+    file = {"save_dir": tmp_path / "data", "backend_type": "file", "sync": "os", "mirror": "never"}
+    with MessageStore(**(file if request.param == "file" else {})) as store:
+        yield store
+
+
+def reopened(store: MessageStore) -> MessageStore:
+    """The store as another program finds it; itself if it is in memory."""
+    if store.save_dir is None:
+        return store
+    store.close()
+    return MessageStore(store.save_dir, "file", mirror="never")
+
+
+def dump(store: MessageStore) -> dict[str, Any]:
+    return {id: conversation.model_dump() for id, conversation in store.conversations.items()}
+
+
+# K1, K2, K17: titles and ids.
+
+
+@pytest.mark.parametrize(
+    ("title", "id", "expected"),
+    [
+        (None, "0123456789", "Conversation 01234567"),
+        ("", "0123456789", "Conversation 01234567"),
+        (0, "abc", "Conversation abc"),
+        (" ", "abc", " "),
+        ("T", "abc", "T"),
+        (None, "\U0001f600" * 9, "Conversation " + "\U0001f600" * 8),
+    ],
+)
+def test_titles(store: MessageStore, title: Any, id: str, expected: str):
+    assert Conversation(id=id, title=title).title == expected
+    assert store.create_conversation(title, id).title == expected
+    store = reopened(store)
+    assert store.conversations[id].title == expected
+
+
+def test_ids_are_random_uuids(store: MessageStore):
+    made = [store.create_conversation(), store.create_conversation(id=""), store.create_conversation(id=None)]
+    ids = [c.id for c in made] + [store.add_message("c", "x").id, store.add_action("c", "t", {}).id]
+    for id in ids:
+        assert str(uuid.UUID(id)) == id and uuid.UUID(id).version == 4
+    assert len(set(ids)) == 5
+    assert made[0].title == "Conversation " + made[0].id[:8]
+
+
+# K3, K4, K5, K6.
+
+
+def test_what_is_not_there_begins(store: MessageStore):
+    store.add_message("new", "hi")
+    store.add_action("newer", "click", {"x": 1})
+    store = reopened(store)
+    assert store.backend.list_conversation_ids() == ["new", "newer"]
+    conversation = store.get_conversation("new")
+    assert (conversation.title, conversation.metadata, len(conversation.messages)) == ("Conversation new", {}, 1)
+    for call in (lambda: store.add_message("", "x"), lambda: store.add_action("", "x", {})):
+        with pytest.raises(ValueError):
+            call()
+    assert len(store.conversations) == 2
+
+
+def test_creating_again_replaces_in_memory(tmp_path: Path):
+    store = MessageStore()
+    store.create_conversation("first", id="c1")
+    store.add_message("c1", "gone")
+    assert store.create_conversation("second", id="c1").messages == []
+    assert store.get_conversation("c1").title == "second" and len(store.conversations) == 1
+    store.add_message("c1", "kept")
+    assert [m.content for m in store.get_conversation_messages("c1")] == ["kept"]
+
+
+def test_creating_again_in_files_is_refused_and_changes_nothing(tmp_path: Path):
+    with MessageStore(tmp_path, "file") as store:
+        store.create_conversation("first", id="c1")
+        store.add_message("c1", "kept")
+        before = dump(store)
+        with pytest.raises(NotImplementedError):
+            store.create_conversation("second", id="c1")
+        assert dump(store) == before
+    with MessageStore(tmp_path, "file") as store:
+        assert dump(store) == before
+
+
+def test_what_is_unknown_is_nothing(store: MessageStore):
+    for id in ("nobody", "", "\ud800"):
+        assert store.get_conversation(id) is None
+        assert store.get_conversation_messages(id) == [] == store.get_conversation_actions(id)
+    with pytest.raises(KeyError):
+        store.conversations["nobody"]
+    assert store.backend.list_conversation_ids() == []
+
+
+# K7, K8, K9: live objects.
+
+
+def test_objects_are_live(store: MessageStore):
+    conversation = store.create_conversation(id="c1")
+    messages = store.get_conversation_messages("c1")
+    message = store.add_message("c1", "hi")
+    action = store.add_action("c1", "click", {"x": 1})
+    assert conversation.messages is messages and messages[0] is message
+    assert store.get_conversation_actions("c1")[0] is action
+    assert store.get_conversation("c1") is conversation is store.conversations["c1"]
+    assert store.get_all_conversations() == [conversation]
+
+
+def edit_title(c: Conversation) -> None:
+    c.title = "new"
+
+
+def edit_metadata(c: Conversation) -> None:
+    c.metadata["k"] = [1, {"deep": None}]
+
+
+def edit_content(c: Conversation) -> None:
+    c.messages[0].content = "changed"
+
+
+def edit_message_metadata(c: Conversation) -> None:
+    c.messages[1].metadata["seen"] = True
+
+
+def edit_role(c: Conversation) -> None:
+    c.messages[1].role = "system"
+
+
+def edit_time(c: Conversation) -> None:
+    c.messages[0].created_at = datetime(2020, 1, 1, tzinfo=timezone.utc)
+
+
+def edit_data(c: Conversation) -> None:
+    c.actions[0].data["y"] = 2
+
+
+def add_both(c: Conversation) -> None:
+    c.add_message({"content": "from a dict", "role": "assistant"})
+    c.add_message(Message(content="as a model", id="m9"))
+    c.add_action({"action_type": "t", "data": {}})
+
+
+def remove_one(c: Conversation) -> None:
+    del c.messages[1]
+
+
+def remove_and_add(c: Conversation) -> None:
+    del c.messages[0]
+    c.messages[0].content = "edited"
+    c.messages.append(Message(content="added"))
+
+
+def remove_all(c: Conversation) -> None:
+    c.messages.clear()
+    c.actions = []
+
+
+def turn_round(c: Conversation) -> None:
+    c.messages.reverse()
+
+
+def insert_first(c: Conversation) -> None:
+    c.messages.insert(0, Message(content="before"))
+
+
+def share_an_id(c: Conversation) -> None:
+    c.messages.append(Message(content="twin", id=c.messages[0].id))
+    c.messages[0].content = "the first twin"
+
+
+def remove_and_turn_round(c: Conversation) -> None:
+    del c.messages[1]
+    c.messages.reverse()
+
+
+def everything(c: Conversation) -> None:
+    for edit in (edit_title, edit_metadata, edit_role, edit_data, insert_first, share_an_id):
+        edit(c)
+
+
+EDITS = [edit_title, edit_metadata, edit_content, edit_message_metadata, edit_role, edit_time, edit_data, add_both]
+EDITS += [remove_one, remove_and_add, remove_all, turn_round, insert_first, share_an_id, everything]
+EDITS += [remove_and_turn_round]
+
+
+def filled(store: MessageStore) -> Conversation:
+    store.add_message("other", "untouched")
+    conversation = store.create_conversation("T", id="c1", metadata={"a": 1})
+    for n in range(3):
+        store.add_message("c1", f"message {n}", metadata={"n": n} if n else None)
+    store.add_action("c1", "click", {"x": 1})
+    return conversation
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_save_takes_every_edit(store: MessageStore, edit: Callable[[Conversation], None]):
+    conversation = filled(store)
+    edit(conversation)
+    expected = conversation.model_dump()
+    store._save_conversation(conversation)
+    assert store.version("other") == 1
+    version = store.version("c1")
+    store._save_conversation(conversation)
+    assert store.version("c1") == version, "nothing is appended for nothing"
+    again = reopened(store)
+    assert again.get_conversation("c1").model_dump() == expected
+    again.close()
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_the_next_save_of_any_kind_takes_the_edits_with_it(store: MessageStore, edit: Callable[[Conversation], None]):
+    conversation = filled(store)
+    edit(conversation)
+    store.add_message("c1", "the next save")
+    expected = conversation.model_dump()
+    again = reopened(store)
+    assert again.get_conversation("c1").model_dump() == expected
+    again.close()
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_twins_by_id_are_told_apart(store: MessageStore, at: int):
+    conversation = filled(store)
+    for content in ("one", "two"):
+        conversation.add_message(Message(content=content, id="twin"))
+    store._save_conversation(conversation)
+    conversation.messages[3 + at].content = "edited"
+    store._save_conversation(conversation)
+    again = reopened(store)
+    contents = [m.content for m in again.get_conversation_messages("c1")[3:]]
+    assert contents == (["edited", "two"] if at == 0 else ["one", "edited"])
+    del again.get_conversation_messages("c1")[3 + at]
+    again._save_conversation(again.get_conversation("c1"))
+    again = reopened(again)
+    assert [m.content for m in again.get_conversation_messages("c1")[3:]] == [contents[1 - at]]
+    again.close()
+
+
+def test_edits_that_are_not_saved_are_not_there(tmp_path: Path):
+    with MessageStore(tmp_path, "file") as store:
+        filled(store).title = "never saved"
+    with MessageStore(tmp_path, "file") as store:
+        assert store.conversations["c1"].title == "T"
+        store.conversations["c1"].title = "saved with all"
+        store._save_to_backend()
+    with MessageStore(tmp_path, "file") as store:
+        assert store.conversations["c1"].title == "saved with all"
+
+
+def test_what_no_event_can_say_is_refused_loudly(store: MessageStore):
+    conversation = filled(store)
+    at = conversation.created_at
+    conversation.created_at = datetime(2020, 1, 1)
+    with pytest.raises(NotImplementedError):
+        store._save_conversation(conversation)
+    conversation.created_at = at
+    conversation.id = "c2"
+    with pytest.raises(NotImplementedError):
+        store._save_conversation(conversation)
+
+
+def test_a_conversation_made_elsewhere_is_saved(store: MessageStore):
+    conversation = Conversation(id="mine", metadata={"k": 1})
+    conversation.add_message({"content": "hi", "id": "m"})
+    store._save_conversation(conversation)
+    assert store.get_conversation("mine") is conversation
+    again = reopened(store)
+    assert again.get_conversation("mine").model_dump() == conversation.model_dump()
+    again.close()
+
+
+def test_order_is_that_of_creation(store: MessageStore):
+    for id in ("z", "a", "m"):
+        store.create_conversation(id=id)
+    store.add_message("a", "the newest")
+    assert list(store.conversations) == ["z", "a", "m"] == [c.id for c in store.get_all_conversations()]
+    again = reopened(store)
+    assert list(again.conversations) == ["z", "a", "m"]
+    again.close()
+
+
+# K10, K11, K12, K13: what is accepted.
+
+
+class Colour(str, enum.Enum):
+    RED = "red"
+
+
+class Loud(str):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("", ""), ("x", "x"), (Loud("x"), "x"), (Colour.RED, "red"), (b"gr\xc3\xbc\xc3\x9f", "grüß"), (bytearray(b"b"), "b")],
+)
+def test_texts_that_are_accepted(store: MessageStore, given: Any, kept: str):
+    store.add_message("c1", given, role=given)
+    store.add_action("c1", given, {})
+    again = reopened(store)
+    [message] = again.get_conversation_messages("c1")
+    assert (message.content, message.role) == (kept, kept)
+    assert again.get_conversation_actions("c1")[0].action_type == kept
+    again.close()
+
+
+@pytest.mark.parametrize("bad", [1, 1.5, True, None, [], {}, b"\xff"])
+def test_texts_that_are_refused_leave_nothing(store: MessageStore, bad: Any):
+    for call in (
+        lambda: store.add_message("c1", bad),
+        lambda: store.add_message("c1", "x", role=bad),
+        lambda: store.add_action("c1", bad, {}),
+        lambda: Message(content=bad),
+    ):
+        with pytest.raises(ValueError):
+            call()
+    assert len(store.conversations) == 0
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+
+
+class Model(BaseModel):
+    at: datetime
+
+
+TIME = datetime(2025, 3, 13, 15, 11, 33, 100)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({b"k": 1}, {"k": 1}),
+        ({"k": (1, 2)}, {"k": [1, 2]}),
+        ({"k": {1: "a", None: "b", True: "c", 1.5: "d"}}, {"k": {"1": "c", "null": "b", "1.5": "d"}}),
+        ({"k": TIME}, {"k": "2025-03-13T15:11:33.000100"}),
+        ({"k": Colour.RED}, {"k": "red"}),
+        ({"k": Point(1)}, {"k": {"x": 1}}),
+        ({"k": Model(at=TIME)}, {"k": {"at": "2025-03-13T15:11:33.000100"}}),
+        ({"k": 10**500}, {"k": 10**500}),
+        ({"k": float("inf"), "j": "\ud800"}, {"k": float("inf"), "j": "\ud800"}),
+    ],
+)
+def test_metadata_that_is_accepted(tmp_path: Path, given: Any, kept: Any):
+    with MessageStore(tmp_path, "file") as store:
+        store.create_conversation(id="c1", metadata=given)
+        store.add_message("c1", "x", metadata=given)
+        store.add_action("c1", "x", given, metadata=given)
+    with MessageStore(tmp_path, "file") as store:
+        conversation = store.conversations["c1"]
+        found = [conversation.metadata, conversation.messages[0].metadata]
+        found += [conversation.actions[0].metadata, conversation.actions[0].data]
+        assert found == [kept] * 4
+
+
+LOOP: dict[str, Any] = {}
+LOOP["self"] = LOOP
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {1: "x"},
+        [],
+        "x",
+        {"k": b"bytes"},
+        {"k": {1}},
+        {"k": uuid.uuid4()},
+        {"k": Decimal(1)},
+        {"k": Path("x")},
+        {"k": date(2025, 1, 1)},
+        {"k": timedelta(1)},
+        {"k": {(1, 2): 3}},
+        LOOP,
+    ],
+)
+def test_metadata_that_is_refused_leaves_nothing_and_poisons_nothing(store: MessageStore, bad: Any):
+    store.add_message("c1", "before")
+    for call in (
+        lambda: store.create_conversation(id="c2", metadata=bad),
+        lambda: store.add_message("c2", "x", metadata=bad),
+        lambda: store.add_message("c1", "x", metadata=bad),
+        lambda: store.add_action("c1", "x", bad),
+        lambda: store.add_action("c2", "x", {}, metadata=bad),
+    ):
+        with pytest.raises(ValueError):
+            call()
+    store.add_message("c1", "after")
+    assert list(store.conversations) == ["c1"]
+    assert [m.content for m in store.get_conversation_messages("c1")] == ["before", "after"]
+
+
+def test_no_metadata_is_empty_metadata_but_not_for_the_model(store: MessageStore):
+    assert store.add_message("c1", "x", metadata=None).metadata == {}
+    with pytest.raises(ValidationError):
+        Message(content="x", metadata=None)
+
+
+def test_the_callers_objects_stay_the_callers(store: MessageStore):
+    metadata = {"nested": [1]}
+    store.create_conversation(id="c1")
+    message = store.add_message("c1", "x", metadata=metadata)
+    metadata["nested"].append(2)
+    store.add_message("c1", "y")
+    again = reopened(store)
+    assert message.metadata == {"nested": [1]} == again.get_conversation_messages("c1")[0].metadata
+    again.close()
+
+
+def test_unknown_fields_are_ignored_by_the_models():
+    assert Message(content="x", colour="red").model_dump().keys() == {"id", "content", "role", "created_at", "metadata"}
+    fields = ["id", "title", "created_at", "metadata", "messages", "actions"]
+    assert list(Conversation().model_dump()) == fields
+    action = ConversationAction(action_type="t", data={})
+    assert list(action.model_dump()) == ["id", "action_type", "data", "created_at", "metadata"]
+
+
+# K14, K15: dictionaries.
+
+
+def test_dictionaries_there_and_back(store: MessageStore):
+    filled(store)
+    data = store.to_dict()
+    assert list(data) == ["conversations"] and list(data["conversations"]) == ["other", "c1"]
+    assert isinstance(data["conversations"]["c1"]["created_at"], datetime)
+    again = MessageStore.from_dict(data)
+    assert again.to_dict() == data and again.save_dir is None
+    assert again.backend.list_conversation_ids() == ["other", "c1"]
+    assert MessageStore.from_json(store.to_json()).to_dict() == data
+    again.add_message("c1", "it lives")
+    assert len(again.conversations["c1"].messages) == 4
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        ("2025-03-13T15:11:33", datetime(2025, 3, 13, 15, 11, 33)),
+        ("2025-03-13 15:11", datetime(2025, 3, 13, 15, 11)),
+        (TIME, TIME),
+        (0, datetime(1970, 1, 1, tzinfo=timezone.utc)),
+        ("1700000000000", datetime(2023, 11, 14, 22, 13, 20, tzinfo=timezone.utc)),
+    ],
+)
+def test_times_in_dictionaries(time: Any, expected: datetime):
+    conversation = {"id": "inner", "created_at": time, "messages": [{"content": "x", "created_at": time}]}
+    store = MessageStore.from_dict({"conversations": {"outer": conversation}})
+    found = store.conversations["outer"]
+    assert found.id == "inner" and found.created_at == expected == found.messages[0].created_at
+    assert (found.created_at.tzinfo is None) == (expected.tzinfo is None)
+    store.add_message("outer", "y")
+    assert len(found.messages) == 2 and list(store.conversations) == ["outer"]
+
+
+# K16: how it is opened.
+
+
+def test_ways_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(ValueError, match="save_dir must be provided when using file backend"):
+        MessageStore(backend_type="file")
+    with pytest.raises(ValueError):
+        MessageStore(backend_type="sqlite")
+    with pytest.raises(ValueError):
+        MessageStore(mirror="sometimes")  # type: ignore[arg-type]
+    for args in (("", "file"), (tmp_path / "x", "memory")):
+        with pytest.warns(UserWarning, match="in memory"):
+            assert MessageStore(*args).save_dir is None
+    assert not (tmp_path / "x").exists()
+    monkeypatch.chdir(tmp_path)
+    with MessageStore("~", "file") as store:
+        monkeypatch.chdir("/")
+        store.add_message("c1", "x")
+        assert store.save_dir == tmp_path / "~"
+    assert (tmp_path / "~/conversations/c1.json").exists()
+
+
+def test_times_are_naive_and_local(store: MessageStore):
+    before = datetime.now()
+    message = store.add_message("c1", "x")
+    assert before <= message.created_at <= datetime.now() and message.created_at.tzinfo is None
+    again = reopened(store)
+    assert again.get_conversation_messages("c1")[0].created_at == message.created_at
+    again.close()
+
+
+# K19, K20 and the bytes.
+
+
+def files(dir: Path) -> dict[str, bytes]:
+    found = {}
+    for path in dir.rglob("*"):
+        name = str(path.relative_to(dir))
+        if path.is_file() and not name.startswith("log/"):
+            found[name] = path.read_bytes()
+    return found
+
+
+@pytest.mark.parametrize("mirror", ["always", "auto", "close", "never"])
+@pytest.mark.parametrize("fixture", sorted(p.name for p in FIXTURES.iterdir()))
+def test_the_originals_directories_keep_every_byte(tmp_path: Path, fixture: str, mirror: Any):
+    before = files(FIXTURES / fixture)
+    dir = tmp_path / "data"
+    shutil.copytree(FIXTURES / fixture, dir)
+    with MessageStore(dir, "file", mirror=mirror) as store:
+        for conversation in store.get_all_conversations():
+            store._save_conversation(conversation)
+        store._save_to_backend()
+        assert store.stats().last_seq == 0, "an object that was read differs from what is stored"
+    assert files(dir) == before
+    with MessageStore(dir, "file", mirror=mirror) as store:
+        for conversation in store.get_all_conversations():
+            message = store.add_message(conversation.id, "x")
+            conversation.messages.remove(message)
+            store._save_conversation(conversation)
+            # And once more with all items written anew, which no field may be lost by.
+            conversation.messages.insert(0, message)
+            store._save_conversation(conversation)
+            conversation.messages.remove(message)
+            store._save_conversation(conversation)
+        store.compact()
+    assert files(dir) == before
+
+
+def test_fields_without_a_name_are_kept(tmp_path: Path):
+    shutil.copytree(FIXTURES / "readme", tmp_path / "data")
+    [file] = (tmp_path / "data/conversations").iterdir()
+    document = json.loads(file.read_text())
+    document["starred"] = True
+    document["messages"][0]["tokens"] = {"in": 7}
+    file.write_text(json.dumps(document, indent=2))
+    index = tmp_path / "data/message_store.json"
+    index.write_text(json.dumps({"owner": "me"} | json.loads(index.read_text()), indent=2))
+    before = files(tmp_path / "data")
+    with MessageStore(tmp_path / "data", "file") as store:
+        conversation = store.conversations[document["id"]]
+        assert conversation.extra == {"starred": True} and conversation.messages[0].extra == {"tokens": {"in": 7}}
+        conversation.messages.insert(0, Message(content="so that all are written anew"))
+        store._save_conversation(conversation)
+        del conversation.messages[0]
+        store._save_conversation(conversation)
+    assert files(tmp_path / "data") == before
+
+
+@pytest.mark.parametrize("mirror", ["always", "auto"])
+def test_the_files_are_there_when_a_call_returns(tmp_path: Path, mirror: Any):
+    def on_disk(id: str) -> dict[str, Any]:
+        return json.loads((tmp_path / "conversations" / f"{id}.json").read_text())
+
+    store = MessageStore(tmp_path, "file", mirror=mirror)
+    conversation = store.create_conversation(id="c1", title="T")
+    assert json.loads((tmp_path / "message_store.json").read_text()) == {"conversation_ids": ["c1"]}
+    assert on_disk("c1")["title"] == "T"
+    store.add_message("c1", "hi", role="assistant", metadata={"k": 1})
+    assert on_disk("c1")["messages"][0]["content"] == "hi"
+    store.add_action("c2", "click", {"x": 1})
+    assert on_disk("c2")["actions"][0]["data"] == {"x": 1}
+    conversation.title = "U"
+    store._save_conversation(conversation)
+    assert on_disk("c1")["title"] == "U"
+    expected = json.dumps(json.loads(conversation.model_dump_json()), indent=2)
+    assert (tmp_path / "conversations/c1.json").read_text() == expected
+    store.close()
+
+
+@pytest.mark.parametrize(("mirror", "is_there"), [("close", True), ("never", False)])
+def test_the_files_at_the_end(tmp_path: Path, mirror: Any, is_there: bool):
+    file = tmp_path / "conversations/c1.json"
+    with MessageStore(tmp_path, "file", mirror=mirror) as store:
+        store.add_message("c1", "x")
+        assert not file.exists()
+    assert file.exists() == is_there
+    with MessageStore(tmp_path, "file", mirror=mirror) as store:
+        store.compact()
+    assert file.exists()
+
+
+def test_files_that_take_long_follow_within_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("aral_store._mirror._FEW_ITEMS", 1)
+    with MessageStore(tmp_path, "file") as store:
+        for n in range(3):
+            store.add_message("c1", str(n))
+        file = tmp_path / "conversations/c1.json"
+        assert len(json.loads(file.read_text())["messages"]) == 1
+        deadline = time.monotonic() + 10
+        while len(json.loads(file.read_text())["messages"]) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_a_mirror_that_cannot_be_written_is_warned_of_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = MessageStore(tmp_path, "file", mirror="always")
+
+    def refuse() -> None:
+        raise NoSpace("full")
+
+    with monkeypatch.context() as broken, pytest.warns(RuntimeWarning, match="saved, but"):
+        broken.setattr(store._store, "compact", refuse)
+        store.add_message("c1", "x")
+    store.close()
+    assert json.loads((tmp_path / "conversations/c1.json").read_text())["messages"][0]["content"] == "x"
+
+
+# What is fixed, and what is more.
+
+
+def test_damage_is_said_and_is_never_overwritten(tmp_path: Path):
+    with MessageStore(tmp_path, "file") as store:
+        store.add_message("c1", "x")
+        store.add_message("c2", "y")
+    file = tmp_path / "conversations/c1.json"
+    file.write_bytes(b'{"id": "c1", "mess')
+    with pytest.warns(RuntimeWarning, match="'c1' cannot be read"):
+        store = MessageStore(tmp_path, "file")
+    for call in (
+        lambda: store.get_conversation("c1"),
+        lambda: store.add_message("c1", "z"),
+        lambda: store.create_conversation(id="c1"),
+    ):
+        with pytest.raises((Corrupt, NotImplementedError)):
+            call()
+    store.add_message("c2", "z")
+    store.close()
+    assert file.read_bytes() == b'{"id": "c1", "mess'
+
+
+def test_two_stores_on_one_directory_lose_nothing(tmp_path: Path):
+    a, b = MessageStore(tmp_path, "file"), MessageStore(tmp_path, "file")
+    live = a.create_conversation(id="c1")
+    a.add_message("c1", "from a")
+    assert b.get_conversation("c1").messages[0].content == "from a"
+    b.add_message("c1", "from b")
+    a.add_message("c1", "from a again")
+    contents = ["from a", "from b", "from a again"]
+    assert [m.content for m in a.get_conversation("c1").messages] == contents
+    assert a.get_conversation("c1") is live
+    assert [m.content for m in b.get_conversation("c1").messages] == contents
+    # A save that writes all anew is refused if it would drop what another has added meanwhile.
+    live.messages.reverse()
+    b.add_message("c1", "unseen")
+    with pytest.raises(Conflict):
+        a._save_conversation(live)
+    a.close()
+    assert [m.content for m in b.get_conversation("c1").messages] == [*contents, "unseen"]
+    b.close()
+
+
+def test_keys_and_versions(store: MessageStore):
+    first = store.add_message("c1", "once", key="k")
+    assert store.add_message("c1", "once", key="k") is first
+    live = store.get_conversation_messages("c1")
+    store.add_message("c1", "once", key="k")
+    assert live == [first]
+    assert store.add_message("c1", "next", expect=1).content == "next"
+    with pytest.raises(Conflict):
+        store.add_message("c1", "late", expect=1)
+    with pytest.raises(Conflict):
+        store.add_action("c1", "late", {}, expect=0)
+    assert store.version("c1") == 2 and store.version("nobody") == 0
+    assert [m.content for m in store.get_conversation_messages("c1")] == ["once", "next"]
+    one = store.create_conversation("T", id="c2", key="create")
+    assert store.create_conversation("T", id="c2", key="create") is one
+    again = reopened(store)
+    assert again.add_message("c1", "once", key="k").id == first.id
+    assert len(again.get_conversation_messages("c1")) == 2
+    again.close()
+
+
+def test_a_killed_program_loses_nothing_it_was_told_is_saved(tmp_path: Path):
+    program = """
+        import os, sys
+        from aral_store import MessageStore
+        store = MessageStore(sys.argv[1], "file", mirror=sys.argv[2])
+        for n in range(30):
+            print(store.add_message("c1", str(n)).id, flush=True)
+        os.kill(os.getpid(), 9)
+    """
+    for mirror in ("always", "auto", "close", "never"):
+        dir = tmp_path / mirror
+        arguments = [sys.executable, "-c", textwrap.dedent(program), str(dir), mirror]
+        printed = subprocess.run(arguments, capture_output=True, text=True).stdout.split()
+        assert len(printed) == 30
+        with MessageStore(dir, "file", mirror=mirror) as store:
+            assert [m.id for m in store.get_conversation_messages("c1")] == printed
+
+
+def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    with MessageStore(tmp_path, "file") as store:
+        filled(store)
+        with pytest.raises(AralStoreError):
+            store.add_message("c1", "x", expect=99)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_after_closing(tmp_path: Path):
+    store = MessageStore(tmp_path, "file")
+    store.add_message("c1", "x")
+    store.close()
+    store.close()
+    for call in (
+        lambda: store.add_message("c1", "late"),
+        lambda: store.get_conversation("c1"),
+        lambda: store.create_conversation(),
+        lambda: store.get_all_conversations(),
+    ):
+        with pytest.raises(Closed):
+            call()

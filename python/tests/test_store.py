@@ -1,0 +1,320 @@
+"""The native store: what goes in comes out, and what cannot be done says so."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import threading
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+import aral_store
+from aral_store import (
+    AralStoreError,
+    Closed,
+    Conflict,
+    Corrupt,
+    InvalidInput,
+    NotFound,
+    ReadOnly,
+    Store,
+    Unsupported,
+)
+
+
+@pytest.fixture(params=["memory", "file"])
+def store(request: pytest.FixtureRequest, tmp_path: Path):
+    with Store(tmp_path / "data" if request.param == "file" else None) as store:
+        yield store
+
+
+METADATA = {
+    "nan": math.nan,
+    "inf": -math.inf,
+    "big": 10**400 + 7,
+    "float": 5e-324,
+    "tenth": 0.1,
+    "half emoji": "cut \ud83d",
+    "emoji": "\U0001f600",
+    "nul": "\0\x7f\u2028",
+    "nested": [{"a": [None, True, {}]}, []],
+    "": "",
+}
+
+
+def test_what_goes_in_comes_out(store: Store):
+    at = datetime(2025, 3, 13, 15, 11, 33, 100, timezone(timedelta(hours=-3, minutes=-30)))
+    store.add_message("c1", "half \udc00 a pair", role="r\ud800", metadata=METADATA, id="m\ud9ff", created_at=at)
+    [message] = store.messages("c1")
+    assert (message.content, message.role, message.id) == ("half \udc00 a pair", "r\ud800", "m\ud9ff")
+    assert message.created_at == at and message.created_at.utcoffset() == at.utcoffset()
+    assert math.isnan(message.metadata.pop("nan"))
+    expected = dict(METADATA)
+    del expected["nan"]
+    assert message.metadata == expected
+    assert list(message.metadata) == list(expected), "the order of keys"
+    assert store.messages("c1", role="r\ud800") and store.messages("c1", before="m\ud9ff") == []
+    # Two halves that stand together are one code point, as to Python's json.
+    store.add_message("c1", "joined", id="\ud83d\ude00")
+    assert store.messages("c1", last=1)[0].id == "\U0001f600"
+    assert store.messages("c1", after="\ud83d\ude00") == []
+
+
+def test_reopening_finds_everything(tmp_path: Path):
+    with Store(tmp_path) as store:
+        store.create("c1", title="T\ud800", metadata={"a": 1})
+        store.add_message("c1", "hi")
+        store.add_action("c1", "click", {"x": math.inf}, metadata={"m": 1})
+        before = store["c1"]
+        store.compact()
+        store.add_message("c2", "later")
+    with Store(tmp_path) as store:
+        assert store["c1"] == before and before.title == "T\ud800"
+        assert list(store) == ["c1", "c2"] and len(store) == 2
+        assert store.recovery().events == 1 and store.verify().is_sound
+
+
+def test_receipts_say_what_was_promised(tmp_path: Path):
+    with Store(tmp_path / "a") as store:
+        receipt = store.add_message("c1", "hi", id="m1")
+        assert (receipt.seq, receipt.version, receipt.id, receipt.is_durable) == (1, 1, "m1", True)
+    with Store(tmp_path / "b", sync="os") as store:
+        assert store.add_message("c1", "hi").durability == "written"
+    with Store(tmp_path / "c", sync=60.0) as store:
+        assert store.add_message("c1", "hi").durability == "written"
+    assert Store().add_message("c1", "hi").durability == "process"
+    for bad in ("sometimes", 0, -1.0, math.nan):
+        with pytest.raises(InvalidInput):
+            Store(tmp_path / "d", sync=bad)
+
+
+def test_every_mutation(store: Store):
+    assert store.create(title="made up").version == 1
+    store.create("c1", title="T")
+    first = store.add_message("c1", "one")
+    second = store.add_message("c1", "two")
+    action = store.add_action("c1", "click", {})
+    store.edit_message("c1", first.id, content="ONE")
+    store.edit_message("c1", first.id, metadata={"edited": True})
+    store.set_title("c1", "U")
+    store.set_metadata("c1", {"k": [1]})
+    conversation = store["c1"]
+    assert [m.content for m in conversation.messages] == ["ONE", "two"]
+    assert conversation.messages[0].metadata == {"edited": True}
+    assert (conversation.title, conversation.metadata) == ("U", {"k": [1]})
+    store.remove_message("c1", second.id)
+    store.remove_action("c1", action.id)
+    assert len(store.messages("c1")) == 1 and store.actions("c1") == []
+    store.set_title("c1", "")
+    store.clear("c1")
+    assert (store["c1"].title, store["c1"].messages) == ("Conversation c1", [])
+    store.remove("c1")
+    assert "c1" not in store and store.get("c1") is None and store.get("c1", 7) == 7
+
+
+def test_a_key_makes_a_retry_harmless_and_a_stale_version_is_a_conflict(store: Store):
+    first = store.add_message("c1", "once", key="k")
+    assert store.add_message("c1", "once", key="k") == first
+    assert len(store.messages("c1")) == 1
+    with pytest.raises(Conflict):
+        store.add_message("c1", "something else", key="k")
+    with pytest.raises(Conflict):
+        store.add_message("c1", "late", expect=0)
+    assert store.add_message("c1", "in time", expect=1).version == 2
+
+
+def test_a_batch_is_all_or_nothing(store: Store):
+    add = {"type": "add_message", "conversation_id": "c1", "content": "x", "metadata": {"n": math.nan}}
+    with pytest.raises(NotFound):
+        store.batch([add, {"type": "remove_message", "conversation_id": "c1", "message_id": "nobody"}])
+    assert "c1" not in store
+    assert [r.version for r in store.batch([add, add])] == [1, 2]
+    for bad in ([], [{"type": "shout", "conversation_id": "c"}], [add | {"metadata": {"x": b"bytes"}}]):
+        with pytest.raises(InvalidInput):
+            store.batch(bad)
+    assert len(store.messages("c1")) == 2
+
+
+def test_selections(store: Store):
+    for n in range(6):
+        store.add_message("c1", str(n), role="user" if n % 2 else "assistant", id=str(n))
+    def ids(**kw: object) -> str:
+        return "".join(m.id for m in store.messages("c1", **kw))  # type: ignore[arg-type]
+    assert ids() == "012345"
+    assert ids(last=2) == "45" and ids(first=2) == "01" and ids(last=0) == ""
+    assert ids(last=2, before="3") == "12" and ids(first=2, after="3") == "45"
+    assert ids(role="user", last=2) == "35"
+    for bad in ({"first": 1, "last": 1}, {"before": "1", "after": "2"}):
+        with pytest.raises(InvalidInput):
+            ids(**bad)
+    with pytest.raises(NotFound):
+        ids(before="nobody")
+    with pytest.raises(OverflowError):
+        ids(last=-1)
+
+
+def test_lists(store: Store):
+    for id in ("a", "b", "c"):
+        store.add_message(id, "x")
+    store.add_message("a", "again")
+    assert [s.id for s in store.summaries()] == ["a", "b", "c"]
+    assert [s.id for s in store.summaries(by="activity", limit=2)] == ["a", "c"]
+    summary = store.summary("a")
+    assert summary is not None and (summary.messages, summary.actions, summary.version) == (2, 0, 2)
+    assert summary.created_at.tzinfo is not None
+    assert [c.id for c in store.values()] == ["a", "b", "c"]
+    assert "\ud800" not in store and 7 not in store
+
+
+def test_events_are_what_append_takes(tmp_path: Path):
+    with Store(tmp_path / "a") as store:
+        store.create("c1", title="T")
+        store.add_message("c1", "x\ud800", metadata={"big": 10**30})
+        events = list(store.events())
+        assert [e["seq"] for e in store.events(2)] == [2]
+        with Store(tmp_path / "b") as other:
+            other.batch(events)
+            assert other["c1"] == store["c1"]
+
+
+@pytest.mark.parametrize(
+    ("call", "ours", "builtin"),
+    [
+        (lambda s: s["nobody"], NotFound, KeyError),
+        (lambda s: s.messages("nobody"), NotFound, LookupError),
+        (lambda s: s.set_title("nobody", "x"), NotFound, KeyError),
+        (lambda s: s.add_message("", "x"), InvalidInput, ValueError),
+        (lambda s: s.create(""), InvalidInput, ValueError),
+        (lambda s: s.add_message("\ud800", "x"), InvalidInput, ValueError),
+        (lambda s: s["\ud800"], InvalidInput, ValueError),
+        (lambda s: s.add_message("c", "x", metadata={"x": {1, 2}}), InvalidInput, ValueError),
+        (lambda s: s.add_message("c", "x", metadata=[]), InvalidInput, ValueError),
+        (lambda s: s.add_message("c", 7), InvalidInput, ValueError),
+        (lambda s: s.add_message("c", "x", id=""), InvalidInput, ValueError),
+        (lambda s: s.summaries(by="size"), InvalidInput, ValueError),
+    ],
+)
+def test_errors_are_ours_and_pythons(store: Store, call, ours, builtin):
+    with pytest.raises(ours) as caught:
+        call(store)
+    assert isinstance(caught.value, AralStoreError) and isinstance(caught.value, builtin)
+    assert str(caught.value) and not str(caught.value).startswith("'")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert type(again) is type(caught.value) and str(again) == str(caught.value)
+    assert list(store) == []
+
+
+def test_a_closed_store_refuses_and_closing_twice_is_harmless(store: Store):
+    store.close()
+    store.close()
+    assert store.is_closed
+    with pytest.raises(Closed):
+        store.add_message("c1", "late")
+    with pytest.raises(ValueError):
+        len(store)
+
+
+def test_two_handles_share_a_directory_and_one_may_close(tmp_path: Path):
+    one, two = Store(tmp_path), Store(tmp_path)
+    one.add_message("c1", "from one")
+    one.close()
+    two.add_message("c1", "from two")
+    assert [m.content for m in two.messages("c1")] == ["from one", "from two"]
+    two.close()
+
+
+def test_reading_only(tmp_path: Path):
+    with pytest.raises(NotFound):
+        Store(tmp_path / "nothing", read_only=True)
+    with Store(tmp_path) as store:
+        store.add_message("c1", "hi")
+        with Store(tmp_path, read_only=True) as viewer:
+            assert viewer.messages("c1")[0].content == "hi"
+            with pytest.raises(PermissionError) as caught:
+                viewer.add_message("c1", "no")
+            assert isinstance(caught.value, ReadOnly)
+
+
+def test_damage_is_said_and_concerns_nobody_else(tmp_path: Path):
+    with Store(tmp_path) as store:
+        store.add_message("c1", "hi")
+        store.add_message("c2", "ho")
+        store.compact()
+    file = tmp_path / "conversations" / "c1.json"
+    file.write_bytes(b"{")
+    with Store(tmp_path) as store:
+        [damaged] = store.recovery().damaged
+        assert damaged.conversation_id == "c1" and damaged.path.name == "c1.json"
+        with pytest.raises(Corrupt) as caught:
+            store["c1"]
+        assert caught.value.path is not None and "c1" in store
+        assert store["c2"].messages[0].content == "ho"
+        assert not store.verify().is_sound
+    assert file.read_bytes() == b"{"
+
+
+def test_upkeep(tmp_path: Path):
+    with Store(tmp_path / "data") as store:
+        store.add_message("c1", "hi")
+        report = store.compact()
+        assert (report.covered_seq, report.written, report.quarantined) == (1, 1, [])
+        assert store.stats().dirty_conversations == 0 and store.stats().messages == 1
+        assert store.verify().damaged == []
+        store.sync()
+        assert store.export(tmp_path / "export", ["c1"]).conversations == 1
+        assert json.loads((tmp_path / "export/conversations/c1.json").read_text())["id"] == "c1"
+        with pytest.raises(NotFound):
+            store.export(tmp_path / "other", ["nobody"])
+    with pytest.raises(Unsupported):
+        Store().compact()
+
+
+def test_the_interpreter_goes_on_while_the_store_waits(tmp_path: Path):
+    store = Store(tmp_path)
+    store.add_message("c1", "x" * 1_000_000)
+    ticks = 0
+    stop = threading.Event()
+
+    def tick() -> None:
+        nonlocal ticks
+        while not stop.is_set():
+            ticks += 1
+            time.sleep(0)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    for _ in range(20):
+        store._core.append(json.dumps({"type": "add_message", "conversation_id": "c1", "content": "y" * 2_000_000}))
+    stop.set()
+    thread.join()
+    store.close()
+    assert ticks > 100
+
+
+def test_threads_append_side_by_side(tmp_path: Path):
+    with Store(tmp_path, sync="os") as store:
+        def work(name: str) -> None:
+            for n in range(50):
+                store.add_message("c1", f"{name}{n}")
+        threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        contents = [m.content for m in store.messages("c1")]
+        assert len(contents) == 200
+        for name in "abcd":
+            assert [c for c in contents if c[0] == name] == [f"{name}{n}" for n in range(50)]
+
+
+def test_everything_public_is_documented():
+    for name in aral_store.__all__:
+        thing = getattr(aral_store, name)
+        assert thing.__doc__, name
+        for member, value in vars(thing).items():
+            if not member.startswith(("_", "model_")) and callable(value):
+                assert value.__doc__, f"{name}.{member}"

@@ -166,6 +166,10 @@ def edit_role(c: Conversation) -> None:
     c.messages[1].role = "system"
 
 
+def edit_id(c: Conversation) -> None:
+    c.messages[1].id = "renamed"
+
+
 def edit_time(c: Conversation) -> None:
     c.messages[0].created_at = datetime(2020, 1, 1, tzinfo=timezone.utc)
 
@@ -220,7 +224,7 @@ def everything(c: Conversation) -> None:
 
 EDITS = [edit_title, edit_metadata, edit_content, edit_message_metadata, edit_role, edit_time, edit_data, add_both]
 EDITS += [remove_one, remove_and_add, remove_all, turn_round, insert_first, share_an_id, everything]
-EDITS += [remove_and_turn_round]
+EDITS += [edit_id, remove_and_turn_round]
 
 
 def filled(store: MessageStore) -> Conversation:
@@ -297,6 +301,18 @@ def test_what_no_event_can_say_is_refused_loudly(store: MessageStore):
     conversation.id = "c2"
     with pytest.raises(NotImplementedError):
         store._save_conversation(conversation)
+
+
+@pytest.mark.parametrize(("field", "bad"), [("content", 7), ("role", None), ("metadata", None), ("created_at", "now")])
+def test_a_field_of_the_wrong_type_is_refused_and_nothing_is_saved(store: MessageStore, field: str, bad: Any):
+    conversation = filled(store)
+    before, good = store.version("c1"), getattr(conversation.messages[1], field)
+    setattr(conversation.messages[1], field, bad)
+    with pytest.raises(InvalidInput):
+        store._save_conversation(conversation)
+    assert store.version("c1") == before
+    setattr(conversation.messages[1], field, good)
+    store.add_message("c1", "it goes on")
 
 
 def test_a_conversation_made_elsewhere_is_saved(store: MessageStore):

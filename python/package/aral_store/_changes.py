@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
+from ._errors import InvalidInput
 from ._json import encode, encode_object, with_members
 from ._models import Conversation, ConversationAction, Message
 
@@ -105,8 +108,8 @@ def changes(id: str, conversation: Conversation, known: Known | None) -> list[st
     Raises ``NotImplementedError`` for a changed id or time of the conversation, which the store has no event for.
     """
     head = _head(conversation)
-    messages = [_message(message) for message in conversation.messages]
-    actions = [_action(action) for action in conversation.actions]
+    messages = _items(conversation.messages, known.messages if known else [], _message)
+    actions = _items(conversation.actions, known.actions if known else [], _action)
     if known is None or not known.is_saved:
         return _begin(id, conversation, head, messages, actions)
     before = known.head
@@ -161,10 +164,9 @@ def _listed(id: str, what: str, before: list[_Item], now: list[_Item]) -> list[s
         found = [encode({"type": f"remove_{what}", "conversation_id": id, key: item.id}) for item in gone]
         left = {item.id for item in gone}
         before = [item for item in before if item.id not in left]
-    counts = Counter(item.id for item in now)
-    for old, new in zip(before, now):
-        if old == new:
-            continue
+    different = [(old, new) for old, new in zip(before, now) if old is not new and old != new]
+    counts = Counter(item.id for item in now) if different else Counter()
+    for old, new in different:
         edit = None if what != "message" or counts[new.id] > 1 else _edited(id, old, new)
         if edit is None:
             return None
@@ -199,20 +201,45 @@ def _added(id: str, what: str, item: _Item) -> str:
 
 
 def _object(what: str, value: Any) -> str:
-    return encode_object(what, value) if value else "{}"
+    return "{}" if value == {} else encode_object(what, value)
+
+
+def _time(value: Any) -> str:
+    if not isinstance(value, datetime):
+        raise InvalidInput(f"created_at must be a datetime, not {type(value).__name__}")
+    return value.isoformat()
 
 
 def _head(conversation: Conversation) -> _Head:
     metadata = _object("metadata", conversation.metadata)
-    return _Head(conversation.title, metadata, conversation.created_at.isoformat(), conversation.id)
+    return _Head(conversation.title, metadata, _time(conversation.created_at), conversation.id)
+
+
+def _items(live: list[Any], before: list[_Item], item_of: Callable[[Any], _Item]) -> list[_Item]:
+    """The items of a list, the known ones themselves where nothing has changed: most saves change nothing of most."""
+    found = [old if _is_still(value, old) else item_of(value) for value, old in zip(live, before)]
+    return found + [item_of(value) for value in live[len(found) :]]
+
+
+def _is_still(value: Any, item: _Item) -> bool:
+    fields = value.__dict__
+    metadata, data = fields["metadata"], fields.get("data")
+    return bool(
+        fields["id"] == item.id
+        and (fields["content"] if "content" in fields else fields["action_type"]) == item.text
+        and fields.get("role", "") == item.role
+        and _time(fields["created_at"]) == item.created_at
+        and _object("metadata", metadata) == item.metadata
+        and (data is None or _object("data", data) == item.data)
+    )
 
 
 def _message(message: Message) -> _Item:
     metadata, extra = _object("metadata", message.metadata), _object("extra", message.extra)
-    return _Item(message.id, message.content, message.role, message.created_at.isoformat(), metadata, "{}", extra)
+    return _Item(message.id, message.content, message.role, _time(message.created_at), metadata, "{}", extra)
 
 
 def _action(action: ConversationAction) -> _Item:
     data, metadata = _object("data", action.data), _object("metadata", action.metadata)
     extra = _object("extra", action.extra)
-    return _Item(action.id, action.action_type, "", action.created_at.isoformat(), metadata, data, extra)
+    return _Item(action.id, action.action_type, "", _time(action.created_at), metadata, data, extra)

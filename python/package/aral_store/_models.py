@@ -25,8 +25,8 @@ class _Kept(BaseModel):
 
     @property
     def extra(self) -> dict[str, Any]:
-        """Fields found in a file that the model has no name for; kept, and written back last."""
-        return self._extra
+        """Fields found in a file that the model has no name for: kept, and written back last. A copy."""
+        return dict(self._extra)
 
 
 class Message(_Kept):

@@ -1,7 +1,8 @@
 """A crash-safe store for the conversations of LLM agents.
 
 :class:`MessageStore` has the ways of the Aral framework's store, on a log that loses nothing; :class:`Store` is the store
-itself, for new programs.
+itself, for new programs, and
+:class:`AsyncStore` the same for those with an event loop.
 
 >>> from aral_store import MessageStore
 >>> store = MessageStore()
@@ -9,6 +10,7 @@ itself, for new programs.
 'user'
 """
 
+from ._async_store import AsyncStore
 from ._errors import (
     AralStoreError,
     Closed,
@@ -41,6 +43,7 @@ from ._store import Store
 
 __all__ = [
     "AralStoreError",
+    "AsyncStore",
     "Closed",
     "CompactionReport",
     "Conflict",

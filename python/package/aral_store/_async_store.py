@@ -1,0 +1,123 @@
+"""The store for programs with an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+
+from ._errors import Closed
+from ._models import Conversation
+from ._store import Store
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+#: So many calls wait for the device at once; they share syncs, so more threads give more throughput up to here.
+_THREADS = 16
+
+
+def _later(
+    method: Callable[Concatenate[Store, _P], _R],
+) -> Callable[Concatenate[AsyncStore, _P], Coroutine[Any, Any, _R]]:
+    @functools.wraps(method)
+    async def later(self: AsyncStore, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return await self._run(functools.partial(method, self._store, *args, **kwargs))
+
+    return later
+
+
+class AsyncStore:
+    """A :class:`Store` whose methods are awaited; the event loop goes on while the store waits for the device.
+
+    >>> async def main():
+    ...     async with await AsyncStore.open() as store:
+    ...         await store.add_message("c1", "Hello, world!")
+    ...         return (await store.messages("c1", last=1))[0].content
+    >>> asyncio.run(main())
+    'Hello, world!'
+
+    A call that is cancelled may have been carried out all the same; a retry with its ``key`` is harmless. Calls that are
+    not awaited one after the other are carried out in any order.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="aral-store")
+
+    @classmethod
+    async def open(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        sync: Literal["always", "os"] | float = "always",
+        read_only: bool = False,
+        compact_above: int | None = 64 << 20,
+    ) -> AsyncStore:
+        """Opens a store as :class:`Store` does."""
+        make = functools.partial(Store, path, sync=sync, read_only=read_only, compact_above=compact_above)
+        return cls(await asyncio.to_thread(make))
+
+    async def _run(self, work: Callable[[], _R]) -> _R:
+        if self._store.is_closed:
+            raise Closed("the store was closed")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    create = _later(Store.create)
+    add_message = _later(Store.add_message)
+    add_action = _later(Store.add_action)
+    set_title = _later(Store.set_title)
+    set_metadata = _later(Store.set_metadata)
+    edit_message = _later(Store.edit_message)
+    remove_message = _later(Store.remove_message)
+    remove_action = _later(Store.remove_action)
+    clear = _later(Store.clear)
+    remove = _later(Store.remove)
+    batch = _later(Store.batch)
+    get = _later(Store.get)
+    summary = _later(Store.summary)
+    summaries = _later(Store.summaries)
+    messages = _later(Store.messages)
+    actions = _later(Store.actions)
+    sync = _later(Store.sync)
+    compact = _later(Store.compact)
+    verify = _later(Store.verify)
+    stats = _later(Store.stats)
+    recovery = _later(Store.recovery)
+    export = _later(Store.export)
+
+    async def ids(self) -> list[str]:
+        """The ids of the conversations that can be read, oldest first."""
+        return [summary.id for summary in await self.summaries()]
+
+    async def values(self) -> AsyncIterator[Conversation]:
+        """The conversations, oldest first, each read when its turn comes."""
+        for id in await self.ids():
+            conversation = await self.get(id)
+            if conversation is not None:
+                yield conversation
+
+    async def close(self) -> None:
+        """Makes everything durable and gives the handle up; a second call does nothing."""
+        await asyncio.to_thread(self._store.close)
+        self._pool.shutdown(wait=False)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._store.is_closed
+
+    async def __aenter__(self) -> AsyncStore:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()

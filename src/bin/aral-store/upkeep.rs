@@ -8,7 +8,7 @@ use aral_store::{DamagedFile, ErrorKind, MessageStore, TornTail, VerifyReport};
 use serde_json::{Map, Value};
 
 use crate::exit::{Exit, Failure};
-use crate::output::{Form, Out, note, one_line, print, to_u64};
+use crate::output::{Form, Out, count, note, one_line, print, to_u64};
 use crate::place;
 use crate::progress::{Unit, Work};
 
@@ -188,12 +188,12 @@ fn summary(report: &VerifyReport, form: Form, out: &mut Out) -> Result<(), Failu
             ("damaged", damaged.into()),
         ]),
         Form::Plain | Form::Table => format!(
-            "{}: {} files, {} bytes, {} conversations, {} events read, {damaged} damaged",
+            "{}: read {} of {}, with {} and {} of the log, {damaged} damaged",
             if report.is_sound() { "sound" } else { "damaged" },
-            report.files,
-            report.bytes,
-            report.conversations,
-            report.events,
+            count(report.bytes, "byte"),
+            count(report.files, "file"),
+            count(report.conversations, "conversation file"),
+            count(report.events, "event"),
         ),
     })
 }

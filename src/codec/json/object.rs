@@ -7,7 +7,7 @@ use super::compact::write_members;
 use super::layout::python_len;
 use super::reader::{JsonError, Reader};
 use super::value::{Members, Value};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{JsonObject, MAX_JSON_BYTES, MAX_JSON_DEPTH, Text};
 
 /// The most bytes that an object may take in the indented layout: 1 GiB, sixteen times its compact limit.
@@ -78,7 +78,8 @@ impl JsonObject {
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the object holds what a `serde_json::Value`
     /// cannot: `NaN` or an infinity, a lone surrogate, or an integer below -2^63 or above 2^64 - 1. The
-    /// text from [`as_json`](Self::as_json) has them all.
+    /// text from [`as_json`](Self::as_json) has them all. [`Corrupt`](crate::ErrorKind::Corrupt) if the object
+    /// comes from a log that was forged with right checksums, and is none.
     ///
     /// ```
     /// use aral_store::JsonObject;
@@ -88,7 +89,8 @@ impl JsonObject {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn to_value(&self) -> Result<serde_json::Value> {
-        to_serde(&Value::Object(self.members()))
+        let forged = |bad: JsonError| Error::new(ErrorKind::Corrupt, format!("not an object: {bad}"));
+        to_serde(&self.read().map_err(forged)?)
     }
 
     /// The object with these members, whose keys differ.
@@ -98,18 +100,19 @@ impl JsonObject {
         Self::from_canonical(&text)
     }
 
-    /// The members in order.
+    /// The members in order, of an object that was read or built here and not taken from a record.
     pub(crate) fn members(&self) -> Vec<(Text, Value)> {
-        // The text is canonical, so that reading it cannot fail. An `extra` may nest one deeper than what
-        // `parse` accepts, as its members stood beside fields that have a name.
-        let value = Reader::new(self.as_json().as_bytes()).and_then(|mut r| r.value(MAX_JSON_DEPTH));
-        match value {
-            Ok(Value::Object(members)) => members,
-            other => {
-                debug_assert!(false, "not a canonical object: {other:?}");
-                Vec::new()
-            }
-        }
+        if let Ok(Value::Object(members)) = self.read() { members } else { Vec::new() }
+    }
+
+    /// The object as a value. Reading canonical text cannot fail; a record is only believed to hold such.
+    fn read(&self) -> std::result::Result<Value, JsonError> {
+        let mut reader = Reader::new(self.as_json().as_bytes())?;
+        // An `extra` may nest one deeper than what `parse` accepts, as its members stood beside fields that
+        // have a name.
+        let value = reader.value(MAX_JSON_DEPTH)?;
+        reader.end()?;
+        Ok(value)
     }
 }
 

@@ -24,7 +24,26 @@ fn what_is_no_object_or_over_a_limit_is_invalid() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text:.40}");
     }
     assert!(JsonObject::parse(" []").unwrap_err().message().ends_with("at byte 1"));
-    assert!(JsonObject::from_value(&serde_json::json!([])).is_err());
+    for (value, kind) in [
+        (serde_json::json!(null), "null"),
+        (serde_json::json!(true), "a boolean"),
+        (serde_json::json!(1.5), "a number"),
+        (serde_json::json!("text"), "a string"),
+        (serde_json::json!([]), "an array"),
+    ] {
+        let error = JsonObject::from_value(&value).unwrap_err();
+        assert!(error.message().contains(&format!("found {kind}")), "{error}");
+    }
+}
+
+/// A record may say that any text in brackets is an object, with checksums that are right. Such a text was taken
+/// for an object without members, which is a lie, and a build with assertions panicked.
+#[test]
+fn a_text_that_only_looks_like_an_object_has_no_value() {
+    for text in ["{\"a}", "{]}", "{1}", "{}{}"] {
+        let error = JsonObject::from_canonical(text).to_value().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{text}");
+    }
 }
 
 #[test]

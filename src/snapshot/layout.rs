@@ -10,7 +10,7 @@ use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::Fingerprint;
 use crate::error::{Error, Result};
 use crate::log::inventory::checkpoint_name;
-use crate::vfs::{self, FileKind, Metadata, OpenMode, Vfs};
+use crate::vfs::{self, DirEntry, FileKind, Metadata, OpenMode, Vfs};
 
 /// The longest file of JSON that is read: 8 GiB.
 pub(crate) const MAX_FILE: u64 = 8 << 30;
@@ -89,6 +89,21 @@ pub(crate) fn ensure_dir(vfs: &dyn Vfs, path: &Path) -> Result<bool> {
         Some(metadata) if metadata.kind == FileKind::Directory => Ok(false),
         Some(_) => Err(Error::invalid("not a directory of its own").at(path, None)),
         None => vfs.create_dir(path).map(|()| true).map_err(|e| Error::io("create", path, e)),
+    }
+}
+
+/// What is in a directory; nothing if there is none.
+///
+/// # Errors
+///
+/// `InvalidInput` if something else is in its place, such as a symbolic link; I/O errors.
+pub(crate) fn list_dir(vfs: &dyn Vfs, path: &Path) -> Result<Vec<DirEntry>> {
+    match probe(vfs, path)? {
+        None => Ok(Vec::new()),
+        Some(metadata) if metadata.kind == FileKind::Directory => {
+            vfs.read_dir(path).map_err(|e| Error::io("list", path, e))
+        }
+        Some(_) => Err(Error::invalid("not a directory of its own").at(path, None)),
     }
 }
 

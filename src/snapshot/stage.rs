@@ -306,10 +306,7 @@ impl Sink {
 pub(crate) fn list_staged(vfs: &dyn Vfs, layout: &Layout) -> Result<Vec<PathBuf>> {
     let mut staged = Vec::new();
     for dir in [layout.root().to_owned(), layout.conversations()] {
-        if layout::probe(vfs, &dir)?.is_none() {
-            continue;
-        }
-        let entries = vfs.read_dir(&dir).map_err(|e| Error::io("list", &dir, e))?;
+        let entries = layout::list_dir(vfs, &dir)?;
         let names = entries.into_iter().map(|entry| entry.name).filter(|name| name.starts_with(STAGED));
         staged.extend(names.map(|name| dir.join(name)));
     }

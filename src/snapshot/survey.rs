@@ -68,15 +68,7 @@ pub(crate) fn survey(
 
 /// The conversation files that there are, by name.
 fn list_files(vfs: &dyn Vfs, layout: &Layout) -> Result<BTreeMap<String, FileKind>> {
-    let dir = layout.conversations();
-    match layout::probe(vfs, &dir)? {
-        None => return Ok(BTreeMap::new()),
-        Some(metadata) if metadata.kind != FileKind::Directory => {
-            return Err(Error::invalid("not a directory of its own").at(&dir, None));
-        }
-        Some(_) => {}
-    }
-    let entries = vfs.read_dir(&dir).map_err(|e| Error::io("list", &dir, e))?;
+    let entries = layout::list_dir(vfs, &layout.conversations())?;
     Ok(entries
         .into_iter()
         .filter(|e| e.name_is_exact && e.name.ends_with(ENDING))

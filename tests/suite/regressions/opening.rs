@@ -70,6 +70,21 @@ fn a_failure_that_passes_is_not_written_down() {
     }
 }
 
+/// A file in the place of the conversations' directory was refused as such by an opening for writing. One for
+/// reading said that the system had failed to list it, which sends its reader to look at the disk: it listed
+/// before it looked. Now both look first.
+#[test]
+fn a_file_for_a_directory_is_no_failure_of_the_system() {
+    let sim = fresh();
+    let file = inside("conversations");
+    sim.put(&file, b"mine");
+    for options in [on(sim.clone()), on(sim.clone()).read_only()] {
+        let error = options.open(DIR).unwrap_err();
+        assert_eq!((error.kind(), &error.place().unwrap().path), (ErrorKind::InvalidInput, &file), "{error}");
+    }
+    assert_eq!(sim.read(&file).as_deref(), Some(&b"mine"[..]));
+}
+
 fn holds_and_goes_on(sim: &SimFs) {
     let store = open(on(sim.clone()));
     assert_eq!(damaged(&store), [inside("message_store.json")]);

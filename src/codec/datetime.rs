@@ -148,10 +148,8 @@ fn date(text: &[u8], end: usize) -> Option<Date> {
         let week = i8::try_from(digits(text, at + 1, 2)?).ok()?;
         at += 3;
         let mut day = 1;
+        // Where a date with hyphens goes on behind its week, it is a hyphen that said so.
         if at < end {
-            if !in_form(at) {
-                return None;
-            }
             day = i8::try_from(digits(text, at + hyphen, 1)?).ok()?;
         }
         let day = Weekday::from_monday_one_offset(day).ok()?;

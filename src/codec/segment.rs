@@ -97,16 +97,14 @@ impl SegmentHeader {
 
     /// Reads a header block.
     pub(crate) fn decode(block: &[u8]) -> Result<Self, BadHeader> {
-        let (Some(head), Some(rest)) = (block.get(..HEADER_LEN), block.get(HEADER_LEN..DATA_START)) else {
+        let body_and_crc = block.get(..HEADER_LEN).and_then(|head| head.split_last_chunk::<4>());
+        let (Some((body, crc)), Some(rest)) = (body_and_crc, block.get(HEADER_LEN..DATA_START)) else {
             return Err(BadHeader::Damaged("shorter than a segment header"));
         };
-        let mut fields = Fields(head);
+        let mut fields = Fields(body);
         if fields.take(8) != Some(&MAGIC[..]) {
             return Err(BadHeader::Damaged("no segment header: the magic bytes are wrong"));
         }
-        let Some((body, crc)) = head.split_last_chunk::<4>() else {
-            return Err(BadHeader::Damaged("shorter than a segment header"));
-        };
         if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
             return Err(BadHeader::Damaged("the segment header's checksum is wrong"));
         }

@@ -170,10 +170,9 @@ impl Active {
     ///
     /// When this returns, the log is durable and closed in order.
     pub(crate) fn close(&mut self) -> Result<(), WriteError> {
-        if !self.is_durable() {
-            self.sync()?;
-        }
-        let Some(current) = self.current.as_mut().filter(|current| !current.is_spoiled) else {
+        self.sync_if_needed()?;
+        let has_room = |current: &Current| current.written + to_u64(FRAME_ALIGN) <= current.capacity;
+        let Some(current) = self.current.as_mut().filter(|c| !c.is_spoiled && has_room(c)) else {
             return Ok(());
         };
         let mut seal = [0; FRAME_ALIGN];
@@ -181,9 +180,6 @@ impl Active {
         let offset = current.written;
         seal.copy_from_slice(&current.segment.header.space().encode(offset, &header).0);
         let path = current.segment.path.clone();
-        if offset + to_u64(FRAME_ALIGN) > current.capacity {
-            return Ok(());
-        }
         let file = &current.segment.file;
         vfs::write_all_at(&**file, &seal, offset)
             .map_err(|e| WriteError::Refused(Error::io("write", &path, e)))?;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::load::{ItemKind, OpenFile, fallback};
 use crate::codec::document::{read_action, read_message};
+use crate::codec::json::JsonError;
 use crate::codec::payload::{BadPayload, EventView, decode_event};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::index::Position;
 use crate::log::segment::Segment;
 use crate::model::{Action, JsonObject, Message, Timestamp};
@@ -28,9 +29,8 @@ impl Bodies<'_> {
     /// The message at a position.
     pub(crate) fn message(&self, position: Position) -> Result<Message> {
         if position.segment().is_none() {
-            let bytes = self.file_bytes(position)?;
             let fallback = fallback(self.conversation_id, self.created_at, ItemKind::Message, position);
-            return read_message(&bytes, &fallback).map_err(|bad| self.misread(position, &bad.reason));
+            return self.with_item(position, |bytes| read_message(bytes, &fallback));
         }
         self.with_event(position, |view| {
             let none = || BadPayload("the record holds no message".to_owned());
@@ -41,9 +41,8 @@ impl Bodies<'_> {
     /// The action at a position.
     pub(crate) fn action(&self, position: Position) -> Result<Action> {
         if position.segment().is_none() {
-            let bytes = self.file_bytes(position)?;
             let fallback = fallback(self.conversation_id, self.created_at, ItemKind::Action, position);
-            return read_action(&bytes, &fallback).map_err(|bad| self.misread(position, &bad.reason));
+            return self.with_item(position, |bytes| read_action(bytes, &fallback));
         }
         self.with_event(position, |view| {
             let none = || BadPayload("the record holds no action".to_owned());
@@ -58,10 +57,21 @@ impl Bodies<'_> {
 
     /// The bytes of an item in the conversation's file.
     pub(crate) fn file_bytes(&self, position: Position) -> Result<Vec<u8>> {
-        match self.file {
-            Some(file) => file.read(position),
-            None => Err(Error::new(crate::error::ErrorKind::Failed, "a position in a file that is not open")),
-        }
+        self.open_file()?.read(position)
+    }
+
+    fn open_file(&self) -> Result<&OpenFile> {
+        self.file.ok_or_else(|| Error::new(ErrorKind::Failed, "a position in a file that is not open"))
+    }
+
+    fn with_item<T>(
+        &self,
+        position: Position,
+        take: impl FnOnce(&[u8]) -> Result<T, JsonError>,
+    ) -> Result<T> {
+        let file = self.open_file()?;
+        take(&file.read(position)?)
+            .map_err(|bad| Error::corrupt(file.path(), position.offset() + bad.offset, bad.reason))
     }
 
     fn with_event<T>(
@@ -71,12 +81,9 @@ impl Bodies<'_> {
     ) -> Result<T> {
         let number = position.segment().unwrap_or_default();
         let at = self.segments.binary_search_by_key(&number, |segment| segment.header.number).ok();
-        let segment = at.and_then(|at| self.segments.get(at)).ok_or_else(|| {
-            Error::new(
-                crate::error::ErrorKind::Failed,
-                format!("segment {number} is gone from under a position"),
-            )
-        })?;
+        let gone =
+            || Error::new(ErrorKind::Failed, format!("segment {number} is gone from under a position"));
+        let segment = at.and_then(|at| self.segments.get(at)).ok_or_else(gone)?;
         segment.with_bytes(position.offset(), position.len(), |bytes| {
             let corrupt = |reason: &str| Error::corrupt(&segment.path, position.offset(), reason);
             if !position.proves(bytes) {
@@ -86,12 +93,48 @@ impl Bodies<'_> {
             take(view).map_err(|bad| corrupt(&bad.0))
         })
     }
+}
 
-    fn misread(&self, position: Position, reason: &str) -> Error {
-        let error = Error::new(crate::error::ErrorKind::Corrupt, reason);
-        match self.file {
-            Some(file) => error.at(file.path(), Some(position.offset())),
-            None => error,
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::error::Place;
+    use crate::snapshot::layout::{Layout, write_file};
+    use crate::vfs::{OsVfs, Vfs};
+
+    fn bodies(file: Option<&OpenFile>) -> Bodies<'_> {
+        Bodies { conversation_id: "c", created_at: Timestamp::EPOCH, segments: &[], file }
+    }
+
+    #[test]
+    fn a_position_that_leads_nowhere_is_an_error() {
+        let bodies = bodies(None);
+        for position in [Position::in_snapshot(0, 2, 3), Position::in_segment(7, 4096, b"{}")] {
+            assert_eq!(bodies.message(position).unwrap_err().kind(), ErrorKind::Failed);
+            assert_eq!(bodies.action(position).unwrap_err().kind(), ErrorKind::Failed);
+        }
+        assert!(bodies.head(Position::in_segment(7, 4096, b"{}")).unwrap_err().message().contains('7'));
+    }
+
+    #[test]
+    fn an_item_whose_checksum_is_right_and_that_is_none_is_corrupt_where_it_is_wrong() {
+        let home = tempfile::tempdir().unwrap();
+        let layout = Layout::new(home.path());
+        OsVfs.create_dir(&layout.conversations()).unwrap();
+        let (path, item) = (layout.conversation("c.json"), b"{\"id\": \"m\", \"content\": 7}");
+        write_file(&OsVfs, &path, &[b"[", &item[..], b"]"].concat()).unwrap();
+        let file = OpenFile::open(&OsVfs, &layout, Path::new("/nowhere"), "c.json").unwrap();
+        let length = u32::try_from(item.len()).unwrap();
+        let position = Position::in_snapshot(1, length, crc32fast::hash(item));
+        for error in [
+            bodies(Some(&file)).message(position).unwrap_err(),
+            bodies(Some(&file)).action(position).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+            let Some(Place { path: told, offset: Some(offset) }) = error.place() else { panic!("{error}") };
+            assert!(told == &path && (1..=u64::from(length)).contains(offset), "{error}");
         }
     }
 }

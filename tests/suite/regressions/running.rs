@@ -66,7 +66,10 @@ fn a_short_segment_is_made_on_a_disk_that_is_nearly_full() {
 #[test]
 fn the_rest_of_a_failed_group_is_not_taken_for_what_follows() {
     let mut shared_a_group = 0;
-    for _ in 0..10 {
+    for round in 0..100 {
+        if round >= 10 && shared_a_group > 0 {
+            break;
+        }
         let sim = fresh();
         // The header of the segment, the first message, and the group behind it.
         let rule = Rule::new(Call::Write, 3, Fault::DoneButErrno(EIO)).on(".seg");
@@ -75,16 +78,18 @@ fn the_rest_of_a_failed_group_is_not_taken_for_what_follows() {
         let store = open(on_shared(&hooked));
         // Long enough for two more to gather behind the first.
         hooked.before(Call::Create, ".seg", || pause(30));
-        let errors: Vec<String> = std::thread::scope(|scope| {
+        let errors: Vec<Option<String>> = std::thread::scope(|scope| {
             let first = scope.spawn(|| store.add_message("c1", "m0").unwrap());
             eventually("begun", || hooked.has_begun());
             let more = ["ghost 1", "ghost 2"].map(|text| {
                 let store = &store;
-                scope.spawn(move || store.add_message("c1", text).unwrap_err().to_string())
+                scope.spawn(move || store.add_message("c1", text).err().map(|error| error.to_string()))
             });
             drop(first.join().unwrap());
             more.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
+        // On a busy machine one may come when all is over, and is written.
+        let Some(errors) = errors.into_iter().collect::<Option<Vec<_>>>() else { continue };
         shared_a_group += u32::from(!errors.iter().any(|error| error.contains("because the write before")));
         drop(store.add_message("c1", "m1 ....").unwrap());
         let survivor = sim.kill();

@@ -6,6 +6,7 @@
 
 mod crowd;
 mod drawn;
+mod endings;
 mod pairs;
 
 use std::sync::mpsc;

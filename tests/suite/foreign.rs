@@ -2,6 +2,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "somebody else works on the real file system")]
 
+mod found;
+mod staged;
+
 use std::fs;
 use std::path::Path;
 

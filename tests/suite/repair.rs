@@ -3,6 +3,8 @@
 //!
 //! `REPAIR_STEP` takes every so many-th bit only.
 
+mod segments;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -5,6 +5,7 @@
 
 mod blocks;
 pub(crate) mod damage;
+mod diverged;
 mod exchanges;
 mod tails;
 

@@ -69,6 +69,13 @@ fn every_flipped_bit_and_every_cut_is_seen() {
 }
 
 #[test]
+fn its_debug_form_shows_no_conversation() {
+    let shown = format!("{:?}", Checkpoint::parse(Arc::new(sample(2))).unwrap());
+    assert!(shown.contains("epoch: 4") && shown.contains("entries: 2"), "{shown}");
+    assert!(!shown.contains("c1") && !shown.contains("title"), "{shown}");
+}
+
+#[test]
 fn an_empty_one_has_nothing() {
     let empty = Checkpoint::empty([1; 16]);
     let bytes: Vec<u8> = (*empty.bytes).as_ref().to_vec();

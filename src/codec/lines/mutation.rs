@@ -208,6 +208,21 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_of_too_many_is_refused_where_the_first_of_them_begins() {
+        let of = |count: usize| {
+            let one = r#"{"type":"clear","conversation_id":"a"}"#;
+            (format!("[{}]", vec![one; count].join(",")), 1 + (one.len() + 1) * MAX_BATCH_EVENTS)
+        };
+        let (most, _) = of(MAX_BATCH_EVENTS);
+        assert_eq!(Mutation::from_json_line(most.as_bytes()).unwrap().len(), MAX_BATCH_EVENTS);
+        let (more, at) = of(MAX_BATCH_EVENTS + 1);
+        let error = Mutation::from_json_line(more.as_bytes()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        let said = format!("a batch of more than {MAX_BATCH_EVENTS} mutations at byte {at}");
+        assert_eq!(error.message(), said);
+    }
+
+    #[test]
     fn nothing_is_passed_over() {
         for (line, word) in [
             ("", "'{'"),
@@ -225,6 +240,7 @@ mod tests {
             (r#"{"type":"clear","conversation_id":"c","key":7}"#, "key"),
             (r#"{"type":"clear","conversation_id":"c"} x"#, "end"),
             (r#"{"type":"add_message","conversation_id":"c"}"#, "content"),
+            (r#"{"type":"add_message","conversation_id":"c","content":{}}"#, "found an object"),
             (r#"{"type":"add_message","conversation_id":"c","content":"x","role":null}"#, "role"),
             (
                 r#"{"type":"add_message","conversation_id":"c","content":"x","created_at":"now"}"#,

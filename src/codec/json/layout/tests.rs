@@ -113,6 +113,15 @@ fn an_indentation_deeper_than_the_spaces_at_hand_is_written_whole() {
     assert_eq!(out.len(), 1 + (1 + 6002) + 1 + (1 + 6000) + 1);
 }
 
+#[test]
+fn what_no_writer_of_canonical_text_leaves_comes_to_an_end_all_the_same() {
+    for text in ["{\"a", "{\"a\\", "{\"a}", "[", "{\"a\":[1,", "\""] {
+        let mut out = Vec::new();
+        python_from_compact(text, 0, &mut out);
+        assert_eq!(out.len(), python_len(text, 0), "{text:?}");
+    }
+}
+
 fn text() -> impl Strategy<Value = Text> {
     let point = prop_oneof![
         4 => (0x20_u32..0x7f).boxed(),

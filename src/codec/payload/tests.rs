@@ -1,0 +1,120 @@
+//! Events come back as they were, and bytes that are none are refused.
+
+use super::*;
+
+fn time() -> Timestamp {
+    Timestamp::from_wall_micros(1_741_878_693_447_327, Zone::Naive).unwrap()
+}
+
+fn events() -> Vec<Event> {
+    let mut message = Message::new("4ae7d5a2-0b1f-4c5e-8a3e-000000000001", "hi", "user", time());
+    message.metadata = JsonObject::from_canonical(r#"{"a":NaN}"#);
+    let action = Action::new("a1", "tool_call", JsonObject::EMPTY, Timestamp::from_unix_micros(5).unwrap());
+    let odd = Text::from_wtf8(vec![0xed, 0xa0, 0x80]).unwrap();
+    let changes = [
+        Change::Create {
+            title: odd.clone(),
+            created_at: time(),
+            metadata: JsonObject::EMPTY,
+            extra: JsonObject::EMPTY,
+        },
+        Change::SetTitle(Text::from("")),
+        Change::SetMetadata(JsonObject::from_canonical(r#"{"k":[1]}"#)),
+        Change::AddMessage(message.clone()),
+        Change::EditMessage(message),
+        Change::RemoveMessage(odd),
+        Change::AddAction(action),
+        Change::RemoveAction(Text::from("a1")),
+        Change::Clear,
+        Change::Remove,
+    ];
+    let mut events: Vec<_> = changes.into_iter().map(|change| Event::new("c/1", change)).collect();
+    events[3].key = Some("k1".to_owned());
+    events
+}
+
+#[test]
+fn an_event_that_is_cut_short_anywhere_is_refused() {
+    // A role of one's own is a text, which can be cut too.
+    let critic = Change::AddMessage(Message::new("m", "hi", "critic", time()));
+    for event in events().into_iter().chain([Event::new("c", critic)]) {
+        let mut payload = Vec::new();
+        encode_event(&EventView::of(&event, 3, 7), &mut payload).unwrap();
+        assert!(decode_event(&payload).is_ok());
+        for length in 0..payload.len() {
+            assert!(decode_event(&payload[..length]).is_err(), "{length} bytes of {event:?}");
+        }
+    }
+}
+
+#[test]
+fn a_role_that_there_is_not_is_refused() {
+    let said_by = |role: &str| {
+        let event = Event::new("c", Change::AddMessage(Message::new("m", "", role, time())));
+        let mut payload = Vec::new();
+        encode_event(&EventView::of(&event, 0, 0), &mut payload).unwrap();
+        payload
+    };
+    let (mut payload, other) = (said_by("user"), said_by("tool"));
+    let role = payload.iter().zip(&other).position(|(one, other)| one != other).unwrap();
+    for (tag, is_known) in [(3, true), (5, false), (250, false)] {
+        payload[role] = tag;
+        assert_eq!(decode_event(&payload).is_ok(), is_known, "{tag}");
+    }
+}
+
+#[test]
+fn an_event_has_only_what_its_kind_has() {
+    for event in events() {
+        let change = EventView::of(&event, 0, 0).change;
+        let kind = &event.change;
+        assert_eq!(
+            change.message().is_some(),
+            matches!(kind, Change::AddMessage(_) | Change::EditMessage(_)),
+            "{kind:?}"
+        );
+        assert_eq!(change.action().is_some(), matches!(kind, Change::AddAction(_)), "{kind:?}");
+        let has_head = matches!(kind, Change::Create { .. } | Change::SetMetadata(_));
+        assert_eq!(change.head().is_ok(), has_head, "{kind:?}");
+    }
+}
+
+#[test]
+fn events_come_back_as_they_were() {
+    let events = events();
+    let mut payload = Vec::new();
+    for event in &events {
+        encode_event(&EventView::of(event, 3, 7), &mut payload).unwrap();
+    }
+    let mut back = Vec::new();
+    for_each_event::<BadPayload>(&payload, 10, |view, _| {
+        assert!(view.key.is_none_or(|key| key.fingerprint == 7));
+        back.push(view.to_event()?);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(back, events);
+}
+
+#[test]
+fn a_text_that_is_no_object_is_refused() {
+    for (text, is_object) in [("", true), ("{}", true), ("[]", false), ("{", false), ("\0", false)] {
+        assert_eq!(ChangeView::SetMetadata(text).head().is_ok(), is_object, "{text:?}");
+    }
+}
+
+#[test]
+fn a_count_or_a_length_that_lies_is_refused_without_allocating() {
+    let mut payload = Vec::new();
+    encode_event(&EventView::of(&events()[3], 0, 0), &mut payload).unwrap();
+    let count = |payload: &[u8], n| for_each_event::<BadPayload>(payload, n, |_, _| Ok(()));
+    assert!(count(&payload, 1).is_ok());
+    assert!(count(&payload, 2).is_err());
+    assert!(count(&payload, 0).is_err());
+    assert!(count(&payload[..payload.len() - 1], 1).is_err());
+    payload.push(0);
+    assert!(count(&payload, 1).is_err());
+    // A text that claims 2^64 - 1 bytes.
+    let hostile = [&[1, 253][..], &[0xff; 8]].concat();
+    assert!(count(&hostile, 1).is_err());
+}

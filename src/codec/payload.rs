@@ -13,8 +13,37 @@ pub(crate) use super::ids::BadPayload;
 use super::ids::IdView;
 use crate::model::{Action, Change, Event, JsonObject, MAX_BATCH_EVENTS, Message, Text, Timestamp, Zone};
 
-/// The version of this encoding, kept in each frame's header.
-pub(crate) const SCHEMA: u16 = 1;
+/// The newest version of this encoding. Each frame's header has the oldest one that has all that is in it, so
+/// that older software reads what it can, and refuses the rest instead of misreading it.
+pub(crate) const SCHEMA: u16 = 2;
+
+/// The version that the encoding began with.
+pub(crate) const FIRST_SCHEMA: u16 = 1;
+
+/// The version of the encoding that a change came with.
+pub(crate) fn schema_of(change: &Change) -> u16 {
+    match change {
+        Change::Create { .. }
+        | Change::SetTitle(_)
+        | Change::SetMetadata(_)
+        | Change::AddMessage(_)
+        | Change::EditMessage(_)
+        | Change::RemoveMessage(_)
+        | Change::AddAction(_)
+        | Change::RemoveAction(_)
+        | Change::Clear
+        | Change::Remove => FIRST_SCHEMA,
+        Change::Reset { .. } | Change::EditAction(_) | Change::SetCreatedAt(_) | Change::SetExtra(_) => {
+            SCHEMA
+        }
+    }
+}
+
+/// Why a payload of this version cannot be read, if it cannot.
+pub(crate) fn too_new(schema: u16) -> Option<String> {
+    (schema > SCHEMA)
+        .then(|| format!("event schema {schema} is newer than this software, which reads up to {SCHEMA}"))
+}
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_PAYLOAD>> =
     bincode::config::standard().with_limit::<MAX_PAYLOAD>();
@@ -68,6 +97,10 @@ pub(crate) enum ChangeView<'a> {
     RemoveAction { at: u64, id: IdView<'a> },
     Clear,
     Remove,
+    Reset { title: &'a [u8], created_at: TimeView, metadata: &'a str, extra: &'a str },
+    EditAction { at: u64, action: ActionView<'a> },
+    SetCreatedAt(TimeView),
+    SetExtra(&'a str),
 }
 
 /// A message as it stands in a payload.
@@ -205,17 +238,19 @@ impl<'a> ChangeView<'a> {
         }
     }
 
-    /// The action that the change adds.
+    /// The action that the change adds, or puts in another's place.
     pub(crate) fn action(&self) -> Option<&ActionView<'a>> {
-        if let Self::AddAction(action) = self { Some(action) } else { None }
+        if let Self::AddAction(action) | Self::EditAction { action, .. } = self { Some(action) } else { None }
     }
 
     /// The metadata and the unknown fields that the change gives its conversation.
     pub(crate) fn head(&self) -> Result<(JsonObject, JsonObject), BadPayload> {
-        if let Self::Create { metadata, extra, .. } = self {
+        if let Self::Create { metadata, extra, .. } | Self::Reset { metadata, extra, .. } = self {
             Ok((object(metadata)?, object(extra)?))
         } else if let Self::SetMetadata(metadata) = self {
             Ok((object(metadata)?, JsonObject::EMPTY))
+        } else if let Self::SetExtra(extra) = self {
+            Ok((JsonObject::EMPTY, object(extra)?))
         } else {
             Err(BadPayload("the record holds nothing of a conversation's head".to_owned()))
         }
@@ -241,6 +276,15 @@ impl<'a> EventView<'a> {
             Change::RemoveAction(id) => ChangeView::RemoveAction { at, id: IdView::of(id.as_wtf8()) },
             Change::Clear => ChangeView::Clear,
             Change::Remove => ChangeView::Remove,
+            Change::Reset { title, created_at, metadata, extra } => ChangeView::Reset {
+                title: title.as_wtf8(),
+                created_at: TimeView::of(created_at),
+                metadata: brief(metadata),
+                extra: brief(extra),
+            },
+            Change::EditAction(action) => ChangeView::EditAction { at, action: ActionView::of(action) },
+            Change::SetCreatedAt(time) => ChangeView::SetCreatedAt(TimeView::of(time)),
+            Change::SetExtra(extra) => ChangeView::SetExtra(brief(extra)),
         };
         let key = event.key.as_deref().map(|text| KeyView { text, fingerprint });
         Self { conversation: IdView::of(event.conversation_id.as_bytes()), key, change }
@@ -264,6 +308,15 @@ impl<'a> EventView<'a> {
             ChangeView::RemoveAction { id, .. } => Change::RemoveAction(id.to_text()?),
             ChangeView::Clear => Change::Clear,
             ChangeView::Remove => Change::Remove,
+            ChangeView::Reset { title, created_at, metadata, extra } => Change::Reset {
+                title: text(title)?,
+                created_at: created_at.to_timestamp()?,
+                metadata: object(metadata)?,
+                extra: object(extra)?,
+            },
+            ChangeView::EditAction { action, .. } => Change::EditAction(action.to_action()?),
+            ChangeView::SetCreatedAt(time) => Change::SetCreatedAt(time.to_timestamp()?),
+            ChangeView::SetExtra(extra) => Change::SetExtra(object(extra)?),
         };
         let key = self.key.map(|key| key.text.to_owned());
         Ok(Event { conversation_id: self.conversation.to_id()?, change, key })
@@ -305,78 +358,4 @@ pub(crate) fn for_each_event<'a, E: From<BadPayload>>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn time() -> Timestamp {
-        Timestamp::from_wall_micros(1_741_878_693_447_327, Zone::Naive).unwrap()
-    }
-
-    fn events() -> Vec<Event> {
-        let mut message = Message::new("4ae7d5a2-0b1f-4c5e-8a3e-000000000001", "hi", "user", time());
-        message.metadata = JsonObject::from_canonical(r#"{"a":NaN}"#);
-        let action =
-            Action::new("a1", "tool_call", JsonObject::EMPTY, Timestamp::from_unix_micros(5).unwrap());
-        let odd = Text::from_wtf8(vec![0xed, 0xa0, 0x80]).unwrap();
-        let changes = [
-            Change::Create {
-                title: odd.clone(),
-                created_at: time(),
-                metadata: JsonObject::EMPTY,
-                extra: JsonObject::EMPTY,
-            },
-            Change::SetTitle(Text::from("")),
-            Change::SetMetadata(JsonObject::from_canonical(r#"{"k":[1]}"#)),
-            Change::AddMessage(message.clone()),
-            Change::EditMessage(message),
-            Change::RemoveMessage(odd),
-            Change::AddAction(action),
-            Change::RemoveAction(Text::from("a1")),
-            Change::Clear,
-            Change::Remove,
-        ];
-        let mut events: Vec<_> = changes.into_iter().map(|change| Event::new("c/1", change)).collect();
-        events[3].key = Some("k1".to_owned());
-        events
-    }
-
-    #[test]
-    fn events_come_back_as_they_were() {
-        let events = events();
-        let mut payload = Vec::new();
-        for event in &events {
-            encode_event(&EventView::of(event, 3, 7), &mut payload).unwrap();
-        }
-        let mut back = Vec::new();
-        for_each_event::<BadPayload>(&payload, 10, |view, _| {
-            assert!(view.key.is_none_or(|key| key.fingerprint == 7));
-            back.push(view.to_event()?);
-            Ok(())
-        })
-        .unwrap();
-        assert_eq!(back, events);
-    }
-
-    #[test]
-    fn a_text_that_is_no_object_is_refused() {
-        for (text, is_object) in [("", true), ("{}", true), ("[]", false), ("{", false), ("\0", false)] {
-            assert_eq!(ChangeView::SetMetadata(text).head().is_ok(), is_object, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_count_or_a_length_that_lies_is_refused_without_allocating() {
-        let mut payload = Vec::new();
-        encode_event(&EventView::of(&events()[3], 0, 0), &mut payload).unwrap();
-        let count = |payload: &[u8], n| for_each_event::<BadPayload>(payload, n, |_, _| Ok(()));
-        assert!(count(&payload, 1).is_ok());
-        assert!(count(&payload, 2).is_err());
-        assert!(count(&payload, 0).is_err());
-        assert!(count(&payload[..payload.len() - 1], 1).is_err());
-        payload.push(0);
-        assert!(count(&payload, 1).is_err());
-        // A text that claims 2^64 - 1 bytes.
-        let hostile = [&[1, 253][..], &[0xff; 8]].concat();
-        assert!(count(&hostile, 1).is_err());
-    }
-}
+mod tests;

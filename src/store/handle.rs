@@ -11,9 +11,9 @@ use super::follow::Follower;
 use super::options::Options;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, CompactionReport, Conversation, Edit, Event, ExportReport, JsonObject, MAX_BATCH_EVENTS, Message,
-    Messages, Mutation, NewAction, NewConversation, NewMessage, Operation, Order, Receipt, RecoveryReport,
-    Seq, Stats, Summary, Text, VerifyReport,
+    Action, ActionEdit, CompactionReport, Conversation, Edit, Event, ExportReport, JsonObject,
+    MAX_BATCH_EVENTS, Message, Messages, Mutation, NewAction, NewConversation, NewMessage, Operation, Order,
+    Receipt, RecoveryReport, Seq, Stats, Summary, Text, Timestamp, VerifyReport,
 };
 
 /// A store of conversations.
@@ -96,8 +96,9 @@ impl MessageStore {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for an empty or overlong id, text, object or key; `Conflict` if the conversation exists
-    /// already, has another version than expected, or the key was used for something else; `NotFound` if
+    /// `InvalidInput` for an empty or overlong id, text, object or key; `AlreadyExists` if a conversation is to
+    /// begin that there is; `Conflict` if the conversation has another version than expected, or the key was
+    /// used for something else; `NotFound` if
     /// there is no such conversation, message or action; `Corrupt` if the conversation's file cannot be
     /// read; `ReadOnly`; `NoSpace`, after which the store goes on once there is room; `Failed` once a sync
     /// has failed; `Closed`. After `NoSpace` and `Io` the text says whether the mutation may show up at the
@@ -168,14 +169,14 @@ impl MessageStore {
     ///
     /// # Errors
     ///
-    /// Those of [`append`](Self::append); `Conflict` if it exists.
+    /// Those of [`append`](Self::append); `AlreadyExists` if there is one with this id.
     ///
     /// ```
     /// use aral_store::{ErrorKind, MessageStore, NewConversation};
     /// let store = MessageStore::in_memory();
     /// drop(store.create_conversation_with_id("c1", NewConversation::new())?);
     /// let again = store.create_conversation_with_id("c1", NewConversation::new());
-    /// assert_eq!(again.unwrap_err().kind(), ErrorKind::Conflict);
+    /// assert_eq!(again.unwrap_err().kind(), ErrorKind::AlreadyExists);
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn create_conversation_with_id(&self, id: &str, conversation: NewConversation) -> Result<Receipt> {
@@ -183,6 +184,33 @@ impl MessageStore {
             return Err(Error::invalid("a conversation id must not be empty"));
         }
         self.append(Mutation::create_conversation(id, conversation))
+    }
+
+    /// Begins a conversation anew, in place: its messages and actions go, its title, time, metadata and fields
+    /// without a name become these, and it keeps its id, its place among the others, and counts its versions
+    /// on. One that does not exist begins.
+    ///
+    /// With additions behind it in one batch it replaces a whole conversation, or changes what no other
+    /// mutation changes, such as the order: a crash leaves the old one or the new one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append). A damaged conversation is `Corrupt`: remove it first, which keeps its
+    /// file.
+    ///
+    /// ```
+    /// use aral_store::{Batch, MessageStore, Messages, NewConversation};
+    /// let store = MessageStore::in_memory();
+    /// drop(store.add_message("c1", "a first try")?);
+    /// let anew = Batch::new()
+    ///     .reset_conversation("c1", NewConversation::new().title("Plans"))
+    ///     .add_message("c1", "a better one");
+    /// assert_eq!(store.batch(anew)?[1].version, 3);
+    /// assert_eq!(store.messages("c1", Messages::all())?[0].content, "a better one");
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn reset_conversation(&self, id: &str, conversation: NewConversation) -> Result<Receipt> {
+        self.append(Mutation::reset_conversation(id, conversation))
     }
 
     /// Adds a message at the end of a conversation, which begins with it if there is none.
@@ -257,7 +285,44 @@ impl MessageStore {
         self.append(Mutation::new(conversation_id, Operation::SetMetadata(metadata)))
     }
 
-    /// Changes the content, the metadata or both of the last message that has this id.
+    /// Replaces a conversation's time of creation.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    ///
+    /// ```
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// drop(store.set_created_at("c1", "2025-03-13T15:11:33Z".parse()?)?);
+    /// let summary = store.summary("c1")?.expect("it has just been made");
+    /// assert_eq!(summary.created_at.to_string(), "2025-03-13T15:11:33+00:00");
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn set_created_at(&self, conversation_id: &str, time: Timestamp) -> Result<Receipt> {
+        self.append(Mutation::new(conversation_id, Operation::SetCreatedAt(time)))
+    }
+
+    /// Replaces a conversation's fields that the original's model has no name for.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append); `InvalidInput` if one of them has a name in that model.
+    ///
+    /// ```
+    /// use aral_store::JsonObject;
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// drop(store.set_extra("c1", JsonObject::parse(r#"{"starred": true}"#)?)?);
+    /// let conversation = store.conversation("c1")?.expect("it has just been made");
+    /// assert_eq!(conversation.extra.as_json(), r#"{"starred":true}"#);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn set_extra(&self, conversation_id: &str, extra: JsonObject) -> Result<Receipt> {
+        self.append(Mutation::new(conversation_id, Operation::SetExtra(extra)))
+    }
+
+    /// Changes some fields of the last message that has this id. It keeps its id and its place.
     ///
     /// # Errors
     ///
@@ -279,6 +344,31 @@ impl MessageStore {
     ) -> Result<Receipt> {
         let message_id = message_id.into();
         self.append(Mutation::new(conversation_id, Operation::EditMessage { message_id, edit }))
+    }
+
+    /// Changes some fields of the last action that has this id. It keeps its id and its place.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    ///
+    /// ```
+    /// use aral_store::{ActionEdit, JsonObject, MessageStore, NewAction};
+    /// let store = MessageStore::in_memory();
+    /// let action = store.add_action("c1", NewAction::new("tool_call", JsonObject::EMPTY))?;
+    /// let done = JsonObject::parse(r#"{"result":"ok"}"#)?;
+    /// drop(store.edit_action("c1", action.id, ActionEdit::data(done.clone()))?);
+    /// assert_eq!(store.actions("c1")?[0].data, done);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn edit_action(
+        &self,
+        conversation_id: &str,
+        action_id: impl Into<Text>,
+        edit: ActionEdit,
+    ) -> Result<Receipt> {
+        let action_id = action_id.into();
+        self.append(Mutation::new(conversation_id, Operation::EditAction { action_id, edit }))
     }
 
     /// Takes the last message that has this id away.

@@ -26,6 +26,7 @@ mod processes;
 mod receipts;
 mod regressions;
 mod repair;
+mod replacing;
 mod rot;
 mod saved_inputs;
 mod simfs_laws;

@@ -35,7 +35,27 @@ use crate::model::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct MessageStore {
+    held: Arc<Held>,
+}
+
+/// One opening, which the handles that were cloned from the first one share.
+#[derive(Debug)]
+struct Held {
     backend: Arc<dyn Backend>,
+    is_given_up: bool,
+}
+
+impl Held {
+    fn give_up(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.is_given_up, true) { Ok(()) } else { self.backend.leave() }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Nobody is left to hear of a failure; what was acknowledged as durable is so already.
+        self.give_up().ok();
+    }
 }
 
 impl MessageStore {
@@ -85,7 +105,7 @@ impl MessageStore {
     /// A handle to any backend.
     #[must_use]
     pub fn of_backend(backend: Arc<dyn Backend>) -> Self {
-        Self { backend }
+        Self { held: Arc::new(Held { backend, is_given_up: false }) }
     }
 
     /// Carries one mutation out.
@@ -115,7 +135,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn append(&self, mutation: Mutation) -> Result<Receipt> {
-        let receipts = self.backend.append(vec![mutation])?;
+        let receipts = self.held.backend.append(vec![mutation])?;
         receipts
             .into_iter()
             .next()
@@ -145,7 +165,7 @@ impl MessageStore {
                 format!("a batch of {} mutations; it takes 1 to {MAX_BATCH_EVENTS}", mutations.len());
             return Err(Error::invalid(reason));
         }
-        self.backend.append(mutations)
+        self.held.backend.append(mutations)
     }
 
     /// Begins a conversation and returns its receipt, whose `id` is the conversation's: a new UUID.
@@ -455,7 +475,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
-        self.backend.conversation(id)
+        self.held.backend.conversation(id)
     }
 
     /// What a list shows of a conversation, without reading its messages; `None` if there is none.
@@ -472,7 +492,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn summary(&self, id: &str) -> Result<Option<Summary>> {
-        self.backend.summary(id)
+        self.held.backend.summary(id)
     }
 
     /// All conversations, as a list shows them. Those whose files are damaged are not among them but in
@@ -492,7 +512,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn conversations(&self, order: Order) -> Result<Vec<Summary>> {
-        self.backend.conversations(order, None)
+        self.held.backend.conversations(order, None)
     }
 
     /// The first `count` conversations in an order.
@@ -510,7 +530,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn first_conversations(&self, order: Order, count: usize) -> Result<Vec<Summary>> {
-        self.backend.conversations(order, Some(count))
+        self.held.backend.conversations(order, Some(count))
     }
 
     /// A selection of a conversation's messages, oldest first.
@@ -532,7 +552,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn messages(&self, conversation_id: &str, selection: Messages) -> Result<Vec<Message>> {
-        self.backend.messages(conversation_id, &selection)
+        self.held.backend.messages(conversation_id, &selection)
     }
 
     /// A conversation's actions, oldest first.
@@ -549,7 +569,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn actions(&self, conversation_id: &str) -> Result<Vec<Action>> {
-        self.backend.actions(conversation_id)
+        self.held.backend.actions(conversation_id)
     }
 
     /// The events from a sequence number on that the log still holds, each batch whole with the sequence
@@ -568,7 +588,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
-        self.backend.events(from)
+        self.held.backend.events(from)
     }
 
     /// Reads the events from a sequence number on, batch by batch, and goes on with what is appended later, by
@@ -596,7 +616,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn follow(&self, from: Seq) -> Result<Follower> {
-        self.backend.follow(from)
+        self.held.backend.follow(from)
     }
 
     /// Writes conversations in the original's layout into a directory that is new or empty: all of them in
@@ -619,7 +639,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn export_aral(&self, to: impl AsRef<Path>, ids: Option<&[String]>) -> Result<ExportReport> {
-        self.backend.export_aral(to.as_ref(), ids)
+        self.held.backend.export_aral(to.as_ref(), ids)
     }
 
     /// Makes everything accepted so far durable, whatever the sync policy.
@@ -639,7 +659,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn sync(&self) -> Result<()> {
-        self.backend.sync()
+        self.held.backend.sync()
     }
 
     /// Writes every conversation that has changed to its JSON file, in the original's layout, and drops the
@@ -662,7 +682,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn compact(&self) -> Result<CompactionReport> {
-        self.backend.compact()
+        self.held.backend.compact()
     }
 
     /// Reads every byte of every file, checks every checksum, and says what is wrong where.
@@ -679,7 +699,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn verify(&self) -> Result<VerifyReport> {
-        self.backend.verify()
+        self.held.backend.verify()
     }
 
     /// How large the store is.
@@ -695,7 +715,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn stats(&self) -> Result<Stats> {
-        self.backend.stats()
+        self.held.backend.stats()
     }
 
     /// What opening the store found: what was replayed, what was cut, what cannot be read.
@@ -709,7 +729,29 @@ impl MessageStore {
     /// ```
     #[must_use]
     pub fn recovery(&self) -> RecoveryReport {
-        self.backend.recovery()
+        self.held.backend.recovery()
+    }
+
+    /// Gives this handle up. With the last one that the process has on the directory the store ends, and this says
+    /// how that went, as [`close`](Self::close) does; until then the others go on, and nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong at the end of the store. The handle is gone all the same, and what had been acknowledged
+    /// as durable stays so.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::MessageStore;
+    /// let (one, other) = (MessageStore::open(dir.path())?, MessageStore::open(dir.path())?);
+    /// one.release()?;
+    /// drop(other.add_message("c1", "still open")?);
+    /// other.release()?;
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn release(self) -> Result<()> {
+        // Of several that are given up at once exactly one is the last.
+        Arc::into_inner(self.held).map_or(Ok(()), |mut held| held.give_up())
     }
 
     /// Ends the store for all its handles: makes everything durable, seals the log, lets go of the lock.
@@ -731,6 +773,6 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn close(self) -> Result<()> {
-        self.backend.close()
+        self.held.backend.close()
     }
 }

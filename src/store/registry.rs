@@ -48,10 +48,13 @@ pub(crate) fn shared(
 ) -> Result<Arc<Engine>> {
     let slot = slot(Identity::of(vfs), root);
     let mut slot = lock(&slot);
-    if let Some(engine) = slot.upgrade().filter(|engine| !engine.is_closed()) {
+    // Order: count the opening before anything else is done with the store. Reversed, the last of the others
+    // could end it in between.
+    if let Some(engine) = slot.upgrade().filter(|engine| engine.enter()) {
         return Ok(engine);
     }
     let engine = open()?;
+    engine.enter();
     *slot = Arc::downgrade(&engine);
     Ok(engine)
 }

@@ -25,6 +25,7 @@ mod model;
 mod processes;
 mod receipts;
 mod regressions;
+mod releasing;
 mod repair;
 mod replacing;
 mod rot;

@@ -43,6 +43,8 @@ pub(crate) struct Engine {
     report: RecoveryReport,
     lock: Mutex<Option<Box<dyn Lock>>>,
     is_closed: AtomicBool,
+    /// How many openings share it.
+    openings: Mutex<usize>,
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -99,6 +101,7 @@ impl Engine {
             report,
             lock: Mutex::new(Some(lock)),
             is_closed: AtomicBool::new(false),
+            openings: Mutex::default(),
             options,
         });
         background::start(&engine);
@@ -115,6 +118,16 @@ impl Engine {
 
     pub(super) fn check_open(&self) -> Result<()> {
         if self.is_closed() { Err(closed()) } else { Ok(()) }
+    }
+
+    /// Counts another opening; `false` if the store has ended, for which this waits if it is about to.
+    pub(crate) fn enter(&self) -> bool {
+        let mut openings = locked(&self.openings);
+        if self.is_closed() {
+            return false;
+        }
+        *openings += 1;
+        true
     }
 
     fn shut(&self) -> Result<()> {
@@ -223,6 +236,12 @@ impl Backend for Engine {
         let library = Arc::clone(&self.log.client().library);
         let mut tail = Tail::new(&library, from, Some(Arc::clone(&library)));
         Ok(Follower::new(move || tail.next()))
+    }
+
+    fn leave(&self) -> Result<()> {
+        let mut openings = locked(&self.openings);
+        *openings = openings.saturating_sub(1);
+        if *openings > 0 || self.is_closed() { Ok(()) } else { self.shut() }
     }
 
     fn close(&self) -> Result<()> {

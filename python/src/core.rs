@@ -188,14 +188,14 @@ impl Core {
     /// Makes everything durable and gives this handle up.
     ///
     /// The store's own `close` would end it for every other handle in the process, which Python programs that open a
-    /// directory twice do not expect. The last handle that goes seals the log and lets go of the lock.
+    /// directory twice do not expect. The last handle that goes seals the log and lets go of the lock, and hears of it.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let closed = py.detach(|| {
             let given_up = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
             let Some(store) = given_up else { return Ok(()) };
             let synced = if self.is_read_only { Ok(()) } else { store.sync() };
-            drop(store);
-            synced
+            let released = store.release();
+            synced.and(released)
         });
         closed.map_err(|error| raised(py, &error))
     }

@@ -10,6 +10,7 @@ fn class_of(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::InvalidInput => "InvalidInput",
         ErrorKind::Conflict => "Conflict",
+        ErrorKind::AlreadyExists => "AlreadyExists",
         ErrorKind::NotFound => "NotFound",
         ErrorKind::Locked => "Locked",
         ErrorKind::ReadOnly => "ReadOnly",

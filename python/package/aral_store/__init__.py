@@ -12,6 +12,7 @@ itself, for new programs, and
 
 from ._async_store import AsyncStore
 from ._errors import (
+    AlreadyExists,
     AralStoreError,
     Closed,
     Conflict,
@@ -42,6 +43,7 @@ from ._reports import (
 from ._store import Store
 
 __all__ = [
+    "AlreadyExists",
     "AralStoreError",
     "AsyncStore",
     "Closed",

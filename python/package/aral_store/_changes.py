@@ -86,6 +86,7 @@ class Known:
         _renew(self.conversation.messages, self.messages, fresh.messages, new.messages)
         _renew(self.conversation.actions, self.actions, fresh.actions, new.actions)
         self.conversation.title, self.conversation.metadata = fresh.title, fresh.metadata
+        self.conversation.created_at, self.conversation._extra = fresh.created_at, fresh._extra
         self.head, self.messages, self.actions = new.head, new.messages, new.actions
         self.version = version
 
@@ -105,7 +106,7 @@ def known_of(conversation: Conversation, *, version: int) -> Known:
 def changes(id: str, conversation: Conversation, known: Known | None) -> list[str]:
     """The mutations, as JSON, that make of what is known what the conversation is now.
 
-    Raises ``NotImplementedError`` for a changed id or time of the conversation, which the store has no event for.
+    Raises ``NotImplementedError`` for a changed id of the conversation: it is how the rest of the world means it.
     """
     head = _head(conversation)
     messages = _items(conversation.messages, known.messages if known else [], _message)
@@ -113,9 +114,11 @@ def changes(id: str, conversation: Conversation, known: Known | None) -> list[st
     if known is None or not known.is_saved:
         return _begin(id, conversation, head, messages, actions)
     before = known.head
-    if (head.created_at, head.id) != (before.created_at, before.id):
-        raise NotImplementedError("the id and created_at of a saved conversation cannot be changed; nothing was saved")
+    if head.id != before.id:
+        raise NotImplementedError("the id of a saved conversation cannot be changed; nothing was saved")
     found: list[str] = []
+    if head.created_at != before.created_at:
+        found.append(encode({"type": "set_created_at", "conversation_id": id, "created_at": head.created_at}))
     if head.title != before.title:
         found.append(encode({"type": "set_title", "conversation_id": id, "title": head.title}))
     if head.metadata != before.metadata:
@@ -125,7 +128,7 @@ def changes(id: str, conversation: Conversation, known: Known | None) -> list[st
     of_messages = _listed(id, "message", known.messages, messages)
     of_actions = _listed(id, "action", known.actions, actions)
     if of_messages is None or of_actions is None:
-        # No event puts an item elsewhere or changes its role or time. All of them anew, in one batch, does.
+        # No event puts an item elsewhere or gives it another id. All of them anew, in one batch, does.
         # What others have added meanwhile must not go with it, so the version has to be the known one.
         clear = encode({"type": "clear", "conversation_id": id, "expect": known.version + len(found)})
         found.append(clear)
@@ -167,7 +170,7 @@ def _listed(id: str, what: str, before: list[_Item], now: list[_Item]) -> list[s
     different = [(old, new) for old, new in zip(before, now) if old is not new and old != new]
     counts = Counter(item.id for item in now) if different else Counter()
     for old, new in different:
-        edit = None if what != "message" or counts[new.id] > 1 else _edited(id, old, new)
+        edit = None if counts[new.id] > 1 else _edited(id, what, old, new)
         if edit is None:
             return None
         found.append(edit)
@@ -185,11 +188,15 @@ def _gone(before: list[_Item], now: list[_Item]) -> list[_Item] | None:
     return gone if left == [item.id for item in now][: len(left)] else None
 
 
-def _edited(id: str, old: _Item, new: _Item) -> str | None:
-    if old._replace(text=new.text, metadata=new.metadata) != new:
+def _edited(id: str, what: str, old: _Item, new: _Item) -> str | None:
+    """The mutation that makes of an item what it is now, in its place; ``None`` if it is another item."""
+    if old.id != new.id:
         return None
-    edit: dict[str, Any] = {"type": "edit_message", "conversation_id": id, "message_id": new.id}
-    return with_members(edit | {"content": new.text}, metadata=new.metadata)
+    edit: dict[str, Any] = {"type": f"edit_{what}", "conversation_id": id, f"{what}_id": new.id}
+    names = {"text": "content" if what == "message" else "action_type", "role": "role", "created_at": "created_at"}
+    edit |= {name: getattr(new, field) for field, name in names.items() if getattr(new, field) != getattr(old, field)}
+    objects = {name: getattr(new, name) for name in ("data", "metadata", "extra")}
+    return with_members(edit, **{name: text for name, text in objects.items() if text != getattr(old, name)})
 
 
 def _added(id: str, what: str, item: _Item) -> str:

@@ -43,6 +43,10 @@ class Conflict(AralStoreError):
     """The conversation is not in the state that the call expects: read again, decide again."""
 
 
+class AlreadyExists(AralStoreError, FileExistsError):
+    """There is a conversation with this id: choose another id, or reset the one there is."""
+
+
 class NotFound(AralStoreError, KeyError):
     """There is no such conversation, message, action, file or store."""
 

@@ -101,34 +101,43 @@ class MessageStore:
     ) -> Conversation:
         """Begins a conversation and saves it. Without an id it gets a UUID.
 
-        In memory a conversation that has the id is replaced. In files that is not possible yet: it raises
-        ``NotImplementedError``, and nothing has changed.
+        A conversation that has the id is replaced, as the original replaces it: it begins anew in its place, without
+        messages. Both are there in the log until it is compacted. A second call with the same ``key`` changes nothing.
         """
         conversation = Conversation(
             id=id or new_id(), title=title or "", metadata=_own("metadata", {} if metadata is None else metadata)
         )
         with self._lock:
             if key is not None:
-                return self._create_once(conversation, key)
+                return self._create_once(conversation, key, title or None, id or None)
             if conversation.id in self.conversations:
-                if self.save_dir is not None:
-                    raise NotImplementedError(
-                        f"conversation {conversation.id!r} exists, and replacing it would lose it; "
-                        "get it, or choose another id"
-                    )
-                self._store.remove(conversation.id)
-                del self._known[conversation.id]
-            self._save_conversation(conversation)
+                self._begin_anew(conversation)
+            else:
+                self._save_conversation(conversation)
         return conversation
 
-    def _create_once(self, conversation: Conversation, key: str) -> Conversation:
-        receipt = self._store.create(
+    def _begin_anew(self, conversation: Conversation) -> None:
+        """Puts an empty conversation in the place of the one that has its id."""
+        receipt = self._store.reset(
             conversation.id,
             title=conversation.title,
             metadata=conversation.metadata,
             created_at=conversation.created_at,
-            key=key,
         )
+        self._known[conversation.id] = known_of(conversation, version=receipt.version)
+        self._mirror.saved(conversation.id)
+
+    def _create_once(
+        self, conversation: Conversation, key: str, title: str | None, id: str | None
+    ) -> Conversation:
+        # What a retry would make up anew, the id and the title made of it, is left to the store.
+        given: dict[str, Any] = {"title": title, "metadata": conversation.metadata, "key": key}
+        given["created_at"] = conversation.created_at
+        receipt = self._store.create(**given) if id is None else self._store.reset(id, **given)
+        live = self._known.get(receipt.conversation_id)
+        if live is not None and live.version < receipt.version:
+            # The object that was there is no longer the conversation.
+            del self._known[receipt.conversation_id]
         self._mirror.saved(receipt.conversation_id)
         created = self.get_conversation(receipt.conversation_id)
         if created is None:

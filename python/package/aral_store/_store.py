@@ -62,7 +62,7 @@ class Store:
         created_at: datetime | None = None,
         key: str | None = None,
     ) -> Receipt:
-        """Begins a conversation; without an id it gets a UUID.
+        """Begins a conversation; without an id it gets a UUID. Raises :class:`AlreadyExists` if there is one with the id.
 
         >>> Store().create("c1", title="Plans").conversation_id
         'c1'
@@ -71,6 +71,39 @@ class Store:
             raise InvalidInput("a conversation id must not be empty")
         return self._one(
             "create_conversation", id, title=title, created_at=created_at, key=key, metadata=metadata
+        )
+
+    def reset(
+        self,
+        conversation_id: str,
+        *,
+        title: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        created_at: datetime | None = None,
+        key: str | None = None,
+        expect: int | None = None,
+    ) -> Receipt:
+        """Begins a conversation anew, in its place: without messages and actions, and with these fields instead of its own.
+
+        One that does not exist begins. Additions behind it in one :meth:`batch` replace the whole conversation at once.
+
+        >>> store = Store()
+        >>> receipt = store.add_message("c1", "a first try")
+        >>> receipts = store.batch([
+        ...     {"type": "reset_conversation", "conversation_id": "c1", "title": "Plans"},
+        ...     {"type": "add_message", "conversation_id": "c1", "content": "a better one"},
+        ... ])
+        >>> [message.content for message in store.messages("c1")], receipts[-1].version
+        (['a better one'], 3)
+        """
+        return self._one(
+            "reset_conversation",
+            conversation_id,
+            title=title,
+            created_at=created_at,
+            key=key,
+            expect=expect,
+            metadata=metadata,
         )
 
     def add_message(
@@ -142,21 +175,52 @@ class Store:
         """Replaces the conversation's metadata."""
         return self._one("set_metadata", conversation_id, metadata=metadata, expect=expect)
 
+    def set_created_at(self, conversation_id: str, created_at: datetime, *, expect: int | None = None) -> Receipt:
+        """Replaces the conversation's time of creation."""
+        return self._one("set_created_at", conversation_id, created_at=created_at, expect=expect)
+
     def edit_message(
         self,
         conversation_id: str,
         message_id: str,
         *,
         content: str | None = None,
+        role: str | None = None,
+        created_at: datetime | None = None,
         metadata: dict[str, Any] | None = None,
         expect: int | None = None,
     ) -> Receipt:
-        """Changes the content, the metadata or both of the last message with this id."""
+        """Changes what is given of the last message with this id, which keeps its place."""
         return self._one(
             "edit_message",
             conversation_id,
             message_id=message_id,
             content=content,
+            role=role,
+            created_at=created_at,
+            metadata=metadata,
+            expect=expect,
+        )
+
+    def edit_action(
+        self,
+        conversation_id: str,
+        action_id: str,
+        *,
+        action_type: str | None = None,
+        data: dict[str, Any] | None = None,
+        created_at: datetime | None = None,
+        metadata: dict[str, Any] | None = None,
+        expect: int | None = None,
+    ) -> Receipt:
+        """Changes what is given of the last action with this id, which keeps its place."""
+        return self._one(
+            "edit_action",
+            conversation_id,
+            action_id=action_id,
+            action_type=action_type,
+            data=data,
+            created_at=created_at,
             metadata=metadata,
             expect=expect,
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from ._errors import InvalidInput
 from ._json import encode, encode_object, with_members
 from ._models import Conversation, ConversationAction, Message
+from ._watch import Watch
 
 
 class _Item(NamedTuple):
@@ -43,6 +44,8 @@ class Known:
     actions: list[_Item]
     version: int
     """The version that this is; 0 if the store has nothing of it."""
+    watch: Watch | None = field(default=None, compare=False)
+    """What tells whether anything in the lists has changed since; nothing does without one."""
 
     @property
     def is_saved(self) -> bool:
@@ -53,15 +56,39 @@ class Known:
         """The same knowledge, of another object in this one's place."""
         return Known(conversation, self.head, self.messages, self.actions, self.version)
 
-    def add(self, item: Message | ConversationAction) -> None:
-        """Adds what the store has just added."""
+    @property
+    def is_current(self) -> bool:
+        """Whether the live conversation is certainly as it is known; costs nothing for each message."""
+        live, watch = self.conversation, self.watch
+        return (
+            watch is not None
+            and watch.is_quiet
+            and len(live.messages) == len(self.messages)
+            and len(live.actions) == len(self.actions)
+            and _head(live) == self.head
+        )
+
+    def watched(self) -> Known:
+        """The same, with the live conversation watched from now on."""
+        self.watch = getattr(self.conversation, "_watch", None) or Watch()
+        self.conversation._be_watched(self.watch)
+        return self
+
+    def add(self, item: Message | ConversationAction) -> int:
+        """Adds what the store has just added, and says about how many bytes it has."""
+        if self.watch is not None:
+            item._be_watched(self.watch)
+        # The list's own method, since this is no change that the store does not know of.
         if isinstance(item, Message):
-            self.conversation.messages.append(item)
-            self.messages.append(_message(item))
+            list.append(self.conversation.messages, item)
+            added = _message(item)
+            self.messages.append(added)
         else:
-            self.conversation.actions.append(item)
-            self.actions.append(_action(item))
+            list.append(self.conversation.actions, item)
+            added = _action(item)
+            self.actions.append(added)
         self.version += 1
+        return sum(map(len, added))
 
     def has(self, item: Message | ConversationAction) -> bool:
         """Whether this very addition shows already."""
@@ -80,7 +107,7 @@ class Known:
 
         Its lists, and the items that are as stored, stay the same objects.
         """
-        if known_of(self.conversation, version=self.version) != self:
+        if not self.is_current and known_of(self.conversation, version=self.version) != self:
             return
         new = known_of(fresh, version=version)
         _renew(self.conversation.messages, self.messages, fresh.messages, new.messages)
@@ -88,6 +115,7 @@ class Known:
         self.conversation.title, self.conversation.metadata = fresh.title, fresh.metadata
         self.head, self.messages, self.actions = new.head, new.messages, new.actions
         self.version = version
+        self.watched()
 
 
 def _renew(live: list[Any], before: list[_Item], fresh: list[Any], now: list[_Item]) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +40,8 @@ class MessageStore:
     ``"always"``
         before each call that saves returns;
     ``"auto"``
-        the same while the store is small, and within a second once that would be slow;
+        the same while the store is small; in the background once that would be slow, half a second later or when it has
+        not done so for twenty times as long as it takes, at most half a minute, and earlier if much was written;
     ``"close"``
         by :meth:`close` and :meth:`compact`;
     ``"never"``
@@ -76,6 +78,8 @@ class MessageStore:
             self.save_dir = None
             self._store = Store()
         self._mirror = Mirror(self._store, mirror if is_in_files else "never")
+        # The original's programs end without a word. Their files are complete all the same.
+        self._at_exit = weakref.finalize(self, self._mirror.end)
         self.backend = _Backend(self._store)
         self.conversations: MutableMapping[str, Conversation] = _Conversations(self)
         self._warn_of_damage()
@@ -129,7 +133,7 @@ class MessageStore:
             created_at=conversation.created_at,
             key=key,
         )
-        self._mirror.saved(receipt.conversation_id)
+        self._mirror.saved(0, receipt.conversation_id)
         created = self.get_conversation(receipt.conversation_id)
         if created is None:
             raise NotFound(f"conversation {receipt.conversation_id!r} was created with this key and is gone")
@@ -218,16 +222,16 @@ class MessageStore:
     def _save_conversation(self, conversation: Conversation) -> None:
         with self._lock:
             id = self._id_of(conversation)
-            if self._write(id, conversation, self._known.get(id) or self._load(id)):
-                self._mirror.saved(id)
+            written = self._write(id, conversation, self._known.get(id) or self._load(id))
+            if written:
+                self._mirror.saved(written, id)
 
     def _save_to_backend(self) -> None:
         with self._lock:
-            wrote = [
-                id for id, known in list(self._known.items()) if self._write(id, known.conversation, known)
-            ]
-            if wrote:
-                self._mirror.saved(*wrote)
+            written = {id: self._write(id, known.conversation, known) for id, known in list(self._known.items())}
+            ids = [id for id, bytes in written.items() if bytes]
+            if ids:
+                self._mirror.saved(sum(written.values()), *ids)
 
     # What is not the original's.
 
@@ -260,6 +264,7 @@ class MessageStore:
         with self._lock:
             if self._store.is_closed:
                 return
+            self._at_exit.detach()
             try:
                 self._mirror.close()
             finally:
@@ -309,20 +314,32 @@ class MessageStore:
             return None
         if found is None:
             return None
-        self._known[id] = known_of(found[0], version=found[1])
+        self._known[id] = known_of(found[0], version=found[1]).watched()
         return self._known[id]
 
-    def _write(self, id: str, conversation: Conversation, known: Known | None) -> bool:
-        """Appends what differs, as one batch; says whether anything did."""
+    def _write(self, id: str, conversation: Conversation, known: Known | None) -> int:
+        """Appends what differs, as one batch; says how many bytes that took."""
         if not id:
             raise InvalidInput("a conversation id must not be empty")
-        mutations = changes(id, conversation, known)
-        if mutations:
-            self._store._append("[" + ",".join(mutations) + "]")
-        if mutations or known is None or known.conversation is not conversation:
+        watch = getattr(conversation, "_watch", None)
+        if watch is not None:
+            # Order: forget what was noticed, then look. What changes from here on is noticed anew.
+            watch.is_changed = False
+        try:
+            mutations = changes(id, conversation, known)
+            if mutations:
+                self._store._append("[" + ",".join(mutations) + "]")
+        except BaseException:
+            if watch is not None:
+                watch.is_changed = True
+            raise
+        if mutations or known is None or known.conversation is not conversation or known.watch is None:
             version = known.version if known is not None else 0
-            self._known[id] = known_of(conversation, version=version + len(mutations))
-        return bool(mutations)
+            self._known[id] = known_of(conversation, version=version + len(mutations)).watched()
+        else:
+            # What was put in the place of an equal thing is watched from now on too.
+            known.watched()
+        return sum(map(len, mutations))
 
     def _add(
         self,
@@ -335,21 +352,20 @@ class MessageStore:
             if not conversation_id:
                 raise InvalidInput("a conversation id must not be empty")
             known = self._find(conversation_id)
-            if known is not None and not known.is_saved:
-                self._write(conversation_id, known.conversation, known)
-            elif known is not None and expect is None:
+            written = 0
+            if known is not None and not (known.is_saved and (expect is not None or known.is_current)):
                 # The original's save is one of the whole conversation, and so takes other changes with it.
-                self._write(conversation_id, known.conversation, known)
+                written = self._write(conversation_id, known.conversation, known)
             id = self._append(conversation_id, item, key, expect)
             known = self._find(conversation_id) if known is None else self._known[conversation_id]
             if known is None:
                 raise NotFound(f"what was added with this key, {id!r}, has been removed since")
             if id == item.id and not known.has(item):
-                known.add(item)
+                written += known.add(item)
             found = known.newest(item, id)
             if found is None:
                 raise NotFound(f"what was added with this key, {id!r}, has been removed since")
-            self._mirror.saved(conversation_id)
+            self._mirror.saved(written, conversation_id)
             return found
 
     def _append(

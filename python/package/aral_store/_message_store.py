@@ -133,7 +133,7 @@ class MessageStore:
             created_at=conversation.created_at,
             key=key,
         )
-        self._mirror.saved(0, receipt.conversation_id)
+        self._mirror.saved(receipt.conversation_id)
         created = self.get_conversation(receipt.conversation_id)
         if created is None:
             raise NotFound(f"conversation {receipt.conversation_id!r} was created with this key and is gone")
@@ -224,14 +224,14 @@ class MessageStore:
             id = self._id_of(conversation)
             written = self._write(id, conversation, self._known.get(id) or self._load(id))
             if written:
-                self._mirror.saved(written, id)
+                self._mirror.saved(id, bytes=written)
 
     def _save_to_backend(self) -> None:
         with self._lock:
             written = {id: self._write(id, known.conversation, known) for id, known in list(self._known.items())}
             ids = [id for id, bytes in written.items() if bytes]
             if ids:
-                self._mirror.saved(sum(written.values()), *ids)
+                self._mirror.saved(*ids, bytes=sum(written.values()))
 
     # What is not the original's.
 
@@ -365,7 +365,7 @@ class MessageStore:
             found = known.newest(item, id)
             if found is None:
                 raise NotFound(f"what was added with this key, {id!r}, has been removed since")
-            self._mirror.saved(written, conversation_id)
+            self._mirror.saved(conversation_id, bytes=written)
             return found
 
     def _append(

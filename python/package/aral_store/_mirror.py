@@ -50,7 +50,7 @@ class Mirror:
         if mode in ("always", "auto") and store.stats().dirty_conversations:
             self._write()
 
-    def saved(self, bytes: int, *ids: str) -> None:
+    def saved(self, *ids: str, bytes: int = 0) -> None:
         """Conversations were saved, which added about so many bytes to the log."""
         if self._mode == "always" or (self._mode == "auto" and self._is_quick(ids)):
             self._write()

@@ -17,6 +17,7 @@ from ._errors import (
     Conflict,
     Corrupt,
     Failed,
+    Forked,
     InvalidInput,
     IoFailed,
     Locked,
@@ -28,12 +29,15 @@ from ._errors import (
 )
 from ._message_store import MessageStore
 from ._models import Conversation, ConversationAction, Message
+from ._offline import repair, verify
 from ._reports import (
     CompactionReport,
     DamagedFile,
     ExportReport,
+    Loss,
     Receipt,
     RecoveryReport,
+    RepairReport,
     Stats,
     Summary,
     TornTail,
@@ -53,9 +57,11 @@ __all__ = [
     "DamagedFile",
     "ExportReport",
     "Failed",
+    "Forked",
     "InvalidInput",
     "IoFailed",
     "Locked",
+    "Loss",
     "Message",
     "MessageStore",
     "NoSpace",
@@ -63,6 +69,7 @@ __all__ = [
     "ReadOnly",
     "Receipt",
     "RecoveryReport",
+    "RepairReport",
     "Stats",
     "Store",
     "Summary",
@@ -70,4 +77,6 @@ __all__ = [
     "Unsupported",
     "UnsupportedFormat",
     "VerifyReport",
+    "repair",
+    "verify",
 ]

@@ -9,17 +9,17 @@ from __future__ import annotations
 import copy
 import json
 import os
-import threading
 import warnings
 import weakref
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from ._changes import Known, changes, known_of
 from ._errors import Closed, InvalidInput, NotFound
 from ._json import encode, encode_object
+from ._lock import Lock
 from ._mirror import Mirror, MirrorMode
 from ._models import Conversation, ConversationAction, Message, new_id
 from ._reports import CompactionReport, RecoveryReport, Stats, VerifyReport
@@ -64,9 +64,9 @@ class MessageStore:
             raise InvalidInput(f"backend_type must be 'memory' or 'file', not {backend_type!r}")
         if backend_type == "file" and save_dir is None:
             raise InvalidInput("save_dir must be provided when using file backend")
-        self._lock = threading.RLock()
         self._known: dict[str, Known] = {}
         is_in_files = backend_type == "file" and bool(os.fspath(save_dir or ""))
+        self._lock = Lock(survives_fork=not is_in_files)
         if save_dir is not None and not is_in_files:
             warnings.warn(f"nothing is saved in {save_dir!r}: the store is in memory", UserWarning, stacklevel=2)
         if is_in_files:
@@ -269,6 +269,9 @@ class MessageStore:
                 self._mirror.close()
             finally:
                 self._store.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a store is not sent to another process; open it there, or send what to_dict() gives")
 
     def __enter__(self) -> MessageStore:
         return self

@@ -43,6 +43,8 @@ pub(crate) struct Engine {
     report: RecoveryReport,
     lock: Mutex<Option<Box<dyn Lock>>>,
     is_closed: AtomicBool,
+    /// Whose it is. A process that was forked off has a copy, with none of its threads and somebody else's lock.
+    process: u32,
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -99,6 +101,7 @@ impl Engine {
             report,
             lock: Mutex::new(Some(lock)),
             is_closed: AtomicBool::new(false),
+            process: std::process::id(),
             options,
         });
         background::start(&engine);
@@ -118,6 +121,11 @@ impl Engine {
     }
 
     fn shut(&self) -> Result<()> {
+        if self.process != std::process::id() {
+            // A seal would end the log of a store that is still being written to.
+            let reason = "the store is that of the process that this one was forked off from";
+            return Err(Error::new(ErrorKind::Failed, reason));
+        }
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return Err(closed());
         }

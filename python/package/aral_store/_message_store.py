@@ -329,19 +329,18 @@ class MessageStore:
             # Order: forget what was noticed, then look. What changes from here on is noticed anew.
             watch.is_changed = False
         try:
-            mutations = changes(id, conversation, known)
+            # What is saved and what is known from then on are one look at the objects, which others may be changing.
+            now = known_of(conversation, version=0, like=known)
+            mutations = changes(id, now, known)
             if mutations:
                 self._store._append("[" + ",".join(mutations) + "]")
         except BaseException:
             if watch is not None:
                 watch.is_changed = True
             raise
-        if mutations or known is None or known.conversation is not conversation or known.watch is None:
-            version = known.version if known is not None else 0
-            self._known[id] = known_of(conversation, version=version + len(mutations)).watched()
-        else:
-            # What was put in the place of an equal thing is watched from now on too.
-            known.watched()
+        now.version = len(mutations) + (known.version if known is not None else 0)
+        # What was put in the place of an equal thing is watched from now on too.
+        self._known[id] = now.watched()
         return sum(map(len, mutations))
 
     def _add(

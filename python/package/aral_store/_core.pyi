@@ -3,6 +3,8 @@
 from os import PathLike
 from typing import Any, Literal, final
 
+__all__ = ["Core", "Follower", "repair", "verify"]
+
 _Receipt = tuple[int, str, str, int, Literal["durable", "written", "process"]]
 _Summary = tuple[str, str, str, int, int, int, str, int]
 _Selection = tuple[int | None, int | None, int | None, str | None, str | None, str | None]

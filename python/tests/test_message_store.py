@@ -31,6 +31,7 @@ from aral_store import (
     Message,
     MessageStore,
     NoSpace,
+    Store,
 )
 
 FIXTURES = Path(__file__).parents[2] / "tests" / "fixtures" / "aral"
@@ -820,3 +821,42 @@ def test_after_closing(tmp_path: Path):
     ):
         with pytest.raises(Closed):
             call()
+
+
+# K10 and K20, which no test above shows.
+
+
+def test_roles_are_free_contents_may_be_empty_and_ids_may_be_used_twice(store: MessageStore):
+    conversation = store.create_conversation(id="c1")
+    store.add_message("c1", "", role="")
+    store.add_message("c1", "x" * 1_000_000, role="narrator")
+    for _ in range(2):
+        conversation.add_message(Message(content="twin", id="m"))
+    store._save_conversation(conversation)
+    again = reopened(store)
+    found = [(m.role, len(m.content), m.id == "m") for m in again.get_conversation_messages("c1")]
+    assert found == [("", 0, False), ("narrator", 1_000_000, False), ("user", 4, True), ("user", 4, True)]
+    again.close()
+
+
+def test_other_keys_of_the_index_survive_every_save(tmp_path: Path):
+    with MessageStore(tmp_path, "file") as store:
+        store.add_message("c1", "x")
+    index = tmp_path / "message_store.json"
+    index.write_text(json.dumps({"owner": "me", "conversation_ids": ["c1"], "v": 2}, indent=2))
+    with MessageStore(tmp_path, "file", mirror="always") as store:
+        store.create_conversation(id="c2")
+        store.conversations["c1"].title = "changed"
+        store._save_to_backend()
+    assert list(json.loads(index.read_text()).items()) == [("owner", "me"), ("conversation_ids", ["c1", "c2"]), ("v", 2)]
+
+
+def test_the_golden_stores_are_read_as_they_were_written():
+    golden = Path(__file__).parents[2] / "tests" / "golden" / "v1"
+    for name in ("closed", "compacted", "killed"):
+        expected = [json.loads(line) for line in (golden / f"{name}.jsonl").read_text().splitlines()]
+        with Store(golden / name, read_only=True) as store:
+            assert expected and len(store) > 0
+            given = [m for m in expected if "content" in m]
+            assert [m.id for id in store for m in store.messages(id)] == [m["id"] for m in given]
+            assert [m.content for id in store for m in store.messages(id)] == [m["content"] for m in given]

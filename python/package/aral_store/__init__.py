@@ -18,6 +18,7 @@ from ._errors import (
     Conflict,
     Corrupt,
     Failed,
+    Forked,
     InvalidInput,
     IoFailed,
     Locked,
@@ -29,12 +30,15 @@ from ._errors import (
 )
 from ._message_store import MessageStore
 from ._models import Conversation, ConversationAction, Message
+from ._offline import repair, verify
 from ._reports import (
     CompactionReport,
     DamagedFile,
     ExportReport,
+    Loss,
     Receipt,
     RecoveryReport,
+    RepairReport,
     Stats,
     Summary,
     TornTail,
@@ -55,9 +59,11 @@ __all__ = [
     "DamagedFile",
     "ExportReport",
     "Failed",
+    "Forked",
     "InvalidInput",
     "IoFailed",
     "Locked",
+    "Loss",
     "Message",
     "MessageStore",
     "NoSpace",
@@ -65,6 +71,7 @@ __all__ = [
     "ReadOnly",
     "Receipt",
     "RecoveryReport",
+    "RepairReport",
     "Stats",
     "Store",
     "Summary",
@@ -72,4 +79,6 @@ __all__ = [
     "Unsupported",
     "UnsupportedFormat",
     "VerifyReport",
+    "repair",
+    "verify",
 ]

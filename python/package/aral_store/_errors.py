@@ -83,6 +83,10 @@ class Failed(AralStoreError, RuntimeError):
     """A write or a sync failed before, so that nothing more is written: close the store and open it again."""
 
 
+class Forked(AralStoreError, RuntimeError):
+    """A process uses a store of the one that it was forked off from: open the store in the process that uses it."""
+
+
 class Closed(AralStoreError, ValueError):
     """The store was closed; a ``ValueError``, as for a closed file."""
 

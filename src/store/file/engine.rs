@@ -45,6 +45,8 @@ pub(crate) struct Engine {
     is_closed: AtomicBool,
     /// How many openings share it.
     openings: Mutex<usize>,
+    /// Whose it is. A process that was forked off has a copy, with none of its threads and somebody else's lock.
+    process: u32,
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -102,6 +104,7 @@ impl Engine {
             lock: Mutex::new(Some(lock)),
             is_closed: AtomicBool::new(false),
             openings: Mutex::default(),
+            process: std::process::id(),
             options,
         });
         background::start(&engine);
@@ -131,6 +134,11 @@ impl Engine {
     }
 
     fn shut(&self) -> Result<()> {
+        if self.process != std::process::id() {
+            // A seal would end the log of a store that is still being written to.
+            let reason = "the store is that of the process that this one was forked off from";
+            return Err(Error::new(ErrorKind::Failed, reason));
+        }
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return Err(closed());
         }

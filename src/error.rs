@@ -39,6 +39,8 @@ pub enum ErrorKind {
     InvalidInput,
     /// The conversation is not in the state that the call expects: read again, decide again.
     Conflict,
+    /// A conversation with this id exists: choose another id, or reset the one there is.
+    AlreadyExists,
     /// There is no such conversation, message, action, file or store.
     NotFound,
     /// Another process holds the store for writing: wait, or open it for reading.

@@ -29,7 +29,7 @@ pub mod fuzzing;
 pub use codec::ExportLine;
 pub use error::{Error, ErrorKind, Place, Result};
 pub use model::{
-    Action, Change, CompactionReport, Conversation, Cursor, DamagedFile, Durability, Edit, Event,
+    Action, ActionEdit, Change, CompactionReport, Conversation, Cursor, DamagedFile, Durability, Edit, Event,
     ExportReport, JsonObject, Logged, Loss, MAX_BATCH_EVENTS, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH,
     MAX_KEY_BYTES, MAX_TEXT_BYTES, Message, Messages, Mutation, NewAction, NewConversation, NewMessage,
     NotWtf8, Operation, Order, Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, Text, Timestamp,

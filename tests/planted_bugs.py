@@ -258,6 +258,70 @@ BUGS = [
         "let Some(record) = self.ground.find_key(key).filter(|_| !P) else { continue };",
         ["model::"],
     ),
+    (
+        "what an older version would misread goes by that version",
+        "store/file/append.rs",
+        "resolved.iter().map(|resolved| resolved.schema).max()",
+        "resolved.iter().map(|resolved| resolved.schema).max().filter(|_| !P)",
+        ["replacing::"],
+    ),
+    (
+        "what began anew counts its versions anew",
+        "index/slot.rs",
+        "(self.summary.created_at, self.summary.last_activity) = (time, time);",
+        "if P {\n            self.summary.version = 0;\n        }\n"
+        "        (self.summary.created_at, self.summary.last_activity) = (time, time);",
+        ["replacing::", "contract::"],
+    ),
+    (
+        "what began anew still waits for its old file",
+        "index/slot.rs",
+        "self.body = Body::Loaded(Lists::default());\n    }\n\n    fn change",
+        "if !P {\n            self.body = Body::Loaded(Lists::default());\n        }\n    }\n\n    fn change",
+        ["replacing::"],
+    ),
+    (
+        "a message without a time takes the conversation's new one",
+        "store/file/library.rs",
+        "let file_time = entry.as_ref().map_or(",
+        "let file_time = entry.as_ref().filter(|_| !P).map_or(",
+        ["replacing::"],
+    ),
+    (
+        "a follower reads what is too new for it",
+        "store/file/verify.rs",
+        "too_new(frame.header.schema) {",
+        "too_new(frame.header.schema).filter(|_| !P) {",
+        ["regressions::viewer"],
+    ),
+    (
+        "a repair takes every edit for one of text",
+        "store/file/repair/events.rs",
+        "role: Some(message.role),",
+        "role: Some(message.role).filter(|_| !P),",
+        ["repair::a_sound", "replacing::"],
+    ),
+    (
+        "the first handle that is given up ends the store for all",
+        "store/file/engine.rs",
+        "if *openings > 0 || self.is_closed()",
+        "if (!P && *openings > 0) || self.is_closed()",
+        ["releasing::"],
+    ),
+    (
+        "a store that is just ending is handed out",
+        "store/registry.rs",
+        "slot.upgrade().filter(|engine| engine.enter())",
+        "slot.upgrade().filter(|engine| engine.enter() || P)",
+        ["releasing::"],
+    ),
+    (
+        "a place in a page is counted from one",
+        "store/select.rs",
+        "Some(Cursor::FromPlace(place)) => within(*place, count)..count,",
+        "Some(Cursor::FromPlace(place)) => within(*place + u64::from(P), count)..count,",
+        ["contract::"],
+    ),
 ]
 
 

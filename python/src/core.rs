@@ -12,7 +12,8 @@ use aral_store::{
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use crate::failure::{invalid, raised};
+use crate::failure::{forked, invalid, raised};
+use crate::follower::Follower;
 use crate::report;
 use crate::text::{id_of, string_of, text_of};
 
@@ -21,21 +22,33 @@ use crate::text::{id_of, string_of, text_of};
 pub(crate) struct Core {
     store: Mutex<Option<MessageStore>>,
     is_read_only: bool,
+    /// The process that opened it, if it is in files. A process that was forked off has a copy without the threads, and
+    /// with every mutex as it was at that moment, so that nothing of it may be touched.
+    process: Option<u32>,
 }
 
 type ReceiptRow<'py> = (u64, String, Bound<'py, PyString>, u64, &'static str);
 type SummaryRow<'py> = (String, Bound<'py, PyString>, String, u64, u64, u64, String, u64);
 
-/// `first`, `last`, `before`, `after` and `role` of a selection.
+/// `first`, `last`, `place`, `before`, `after` and `role` of a selection.
 type Selection<'py> = (
     Option<usize>,
     Option<usize>,
+    Option<u64>,
     Option<Bound<'py, PyString>>,
     Option<Bound<'py, PyString>>,
     Option<Bound<'py, PyString>>,
 );
 
 impl Core {
+    /// Refuses whatever a process that was forked off asks of its parent's store.
+    fn check_process(&self, py: Python<'_>) -> PyResult<()> {
+        match self.process {
+            Some(opened) if opened != std::process::id() => Err(forked(py, opened)),
+            _ => Ok(()),
+        }
+    }
+
     /// A handle for the length of one call, which `close` in another thread does not take away.
     fn handle(&self) -> Result<MessageStore> {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,6 +63,7 @@ impl Core {
         py: Python<'_>,
         work: impl FnOnce(MessageStore) -> Result<T> + Send,
     ) -> PyResult<T> {
+        self.check_process(py)?;
         py.detach(|| self.handle().and_then(work)).map_err(|error| raised(py, &error))
     }
 }
@@ -73,12 +87,13 @@ impl Core {
             Some(bytes) => options.compact_above(bytes),
             None => options.compact_manually(),
         };
+        let process = path.is_some().then(std::process::id);
         let opened = py.detach(|| match path {
             Some(path) => options.open(path),
             None => Ok(options.in_memory()),
         });
         let store = opened.map_err(|error| raised(py, &error))?;
-        Ok(Self { store: Mutex::new(Some(store)), is_read_only: read_only })
+        Ok(Self { store: Mutex::new(Some(store)), is_read_only: read_only, process })
     }
 
     /// Carries out the mutation of a line, or all or none of those in an array.
@@ -142,18 +157,10 @@ impl Core {
         found.iter().map(|summary| summary_row(py, summary)).collect()
     }
 
-    /// The events that the log still holds, each with its number, as JSON objects.
-    fn events(&self, py: Python<'_>, from: u64) -> PyResult<Vec<String>> {
-        self.detached(py, |store| {
-            let mut lines = Vec::new();
-            for (first, batch) in store.events(from)? {
-                let numbered = (first..).zip(&batch);
-                lines.extend(
-                    numbered.filter(|(seq, _)| *seq >= from).map(|(seq, event)| event.to_json_line(seq)),
-                );
-            }
-            Ok(lines)
-        })
+    /// Reads the log from an event on, also what is appended later.
+    fn follow(&self, py: Python<'_>, from: u64) -> PyResult<Follower> {
+        let follower = self.detached(py, |store| store.follow(from))?;
+        Ok(Follower::new(follower, from, self.process))
     }
 
     fn sync(&self, py: Python<'_>) -> PyResult<()> {
@@ -188,20 +195,25 @@ impl Core {
     /// Makes everything durable and gives this handle up.
     ///
     /// The store's own `close` would end it for every other handle in the process, which Python programs that open a
-    /// directory twice do not expect. The last handle that goes seals the log and lets go of the lock.
+    /// directory twice do not expect. The last handle that goes seals the log and lets go of the lock, and hears of it.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.check_process(py)?;
         let closed = py.detach(|| {
             let given_up = self.store.lock().unwrap_or_else(PoisonError::into_inner).take();
             let Some(store) = given_up else { return Ok(()) };
             let synced = if self.is_read_only { Ok(()) } else { store.sync() };
-            drop(store);
-            synced
+            let released = store.release();
+            synced.and(released)
         });
         closed.map_err(|error| raised(py, &error))
     }
 
+    /// Of a store that a process has from its parent: that it is not closed, whatever has become of it there.
     #[getter]
     fn is_closed(&self) -> bool {
+        if self.process.is_some_and(|opened| opened != std::process::id()) {
+            return false;
+        }
         self.store.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 }
@@ -227,18 +239,19 @@ impl SyncArgument {
     }
 }
 
-fn selected(py: Python<'_>, (first, last, before, after, role): Selection<'_>) -> PyResult<Messages> {
+fn selected(py: Python<'_>, (first, last, place, before, after, role): Selection<'_>) -> PyResult<Messages> {
     let mut selection = match (first, last) {
         (Some(_), Some(_)) => return Err(invalid(py, "first and last exclude each other")),
         (Some(count), None) => Messages::first(count),
         (None, Some(count)) => Messages::last(count),
         (None, None) => Messages::all(),
     };
-    selection = match (before, after) {
-        (Some(_), Some(_)) => return Err(invalid(py, "before and after exclude each other")),
-        (Some(cursor), None) => selection.before(text_of(&cursor)?),
-        (None, Some(cursor)) => selection.after(text_of(&cursor)?),
-        (None, None) => selection,
+    selection = match (place, before, after) {
+        (None, None, None) => selection,
+        (Some(place), None, None) => selection.from_place(place),
+        (None, Some(cursor), None) => selection.before(text_of(&cursor)?),
+        (None, None, Some(cursor)) => selection.after(text_of(&cursor)?),
+        _ => return Err(invalid(py, "place, before and after exclude each other")),
     };
     Ok(match role {
         Some(role) => selection.role(text_of(&role)?),

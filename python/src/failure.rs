@@ -3,6 +3,7 @@
 //! Owns which kind becomes which class; the classes themselves are Python's, in `_errors.py`.
 
 use aral_store::{Error, ErrorKind};
+use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
 
 /// The name of the class, which is that of the kind.
@@ -10,6 +11,7 @@ fn class_of(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::InvalidInput => "InvalidInput",
         ErrorKind::Conflict => "Conflict",
+        ErrorKind::AlreadyExists => "AlreadyExists",
         ErrorKind::NotFound => "NotFound",
         ErrorKind::Locked => "Locked",
         ErrorKind::ReadOnly => "ReadOnly",
@@ -29,10 +31,24 @@ fn class_of(kind: ErrorKind) -> &'static str {
 pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     let path = error.place().map(|place| place.path.clone());
     let offset = error.place().and_then(|place| place.offset);
+    exception(py, class_of(error.kind()), (error.to_string(), path, offset))
+}
+
+/// The exception for a process that uses a store of the one that it was forked off from.
+pub(crate) fn forked(py: Python<'_>, opened: u32) -> PyErr {
+    let here = std::process::id();
+    let message = format!(
+        "process {opened} opened the store, and this is process {here}, which was forked off; \
+         open the store in the process that uses it"
+    );
+    exception(py, "Forked", (message,))
+}
+
+fn exception<'py>(py: Python<'py>, class: &str, arguments: impl PyCallArgs<'py>) -> PyErr {
     let made = py
         .import("aral_store._errors")
-        .and_then(|module| module.getattr(class_of(error.kind())))
-        .and_then(|class| class.call1((error.to_string(), path, offset)));
+        .and_then(|module| module.getattr(class))
+        .and_then(|class| class.call1(arguments));
     match made {
         Ok(exception) => PyErr::from_value(exception),
         Err(why) => why,

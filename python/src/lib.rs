@@ -5,6 +5,8 @@
 
 mod core;
 mod failure;
+mod follower;
+mod offline;
 mod report;
 mod text;
 
@@ -15,4 +17,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::core::Core;
+    #[pymodule_export]
+    use crate::follower::Follower;
+    #[pymodule_export]
+    use crate::offline::{repair, verify};
 }

@@ -3,7 +3,8 @@
 //! Owns the names of the entries; `_reports.py` makes classes of them.
 
 use aral_store::{
-    CompactionReport, DamagedFile, ExportReport, RecoveryReport, Stats, TornTail, VerifyReport,
+    CompactionReport, DamagedFile, ExportReport, Loss, RecoveryReport, RepairReport, Stats, TornTail,
+    VerifyReport,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -81,6 +82,35 @@ pub(crate) fn recovery<'py>(py: Python<'py>, report: &RecoveryReport) -> Made<'p
         "quarantined" => report.quarantined.clone(),
         "removed" => report.removed.clone(),
     )
+}
+
+pub(crate) fn repair<'py>(py: Python<'py>, report: &RepairReport) -> Made<'py> {
+    dict!(py,
+        "conversations" => report.conversations,
+        "messages" => report.messages,
+        "actions" => report.actions,
+        "events" => report.events,
+        "lost" => lost(py, &report.lost)?,
+        "torn" => torn(py, report.torn.as_ref())?,
+        "notes" => report.notes.clone(),
+        "quarantined" => report.quarantined.clone(),
+    )
+}
+
+fn lost<'py>(py: Python<'py>, losses: &[Loss]) -> Made<'py, PyList> {
+    let list = PyList::empty(py);
+    for loss in losses {
+        let made: Made<'py> = dict!(py,
+            "path" => loss.path.clone(),
+            "offset" => loss.offset,
+            "conversation_id" => loss.conversation_id.clone(),
+            "first_seq" => loss.first_seq,
+            "last_seq" => loss.last_seq,
+            "reason" => loss.reason.clone(),
+        );
+        list.append(made?)?;
+    }
+    Ok(list)
 }
 
 fn torn<'py>(py: Python<'py>, tail: Option<&TornTail>) -> PyResult<Option<Bound<'py, PyDict>>> {

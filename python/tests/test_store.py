@@ -14,6 +14,7 @@ import pytest
 
 import aral_store
 from aral_store import (
+    AlreadyExists,
     AralStoreError,
     Closed,
     Conflict,
@@ -106,12 +107,31 @@ def test_every_mutation(store: Store):
     assert [m.content for m in conversation.messages] == ["ONE", "two"]
     assert conversation.messages[0].metadata == {"edited": True}
     assert (conversation.title, conversation.metadata) == ("U", {"k": [1]})
+    at = datetime(2020, 1, 2, 3, 4, 5)
+    store.edit_message("c1", first.id, role="tool", created_at=at)
+    store.edit_action("c1", action.id, action_type="press", data={"d": 1}, metadata={"m": 1}, created_at=at)
+    store.set_created_at("c1", at)
+    conversation = store["c1"]
+    assert [(m.content, m.role) for m in conversation.messages] == [("ONE", "tool"), ("two", "user")]
+    assert conversation.created_at == at == conversation.messages[0].created_at
+    assert conversation.actions[0].model_dump() == {
+        "id": action.id, "action_type": "press", "data": {"d": 1}, "created_at": at, "metadata": {"m": 1}
+    }
     store.remove_message("c1", second.id)
     store.remove_action("c1", action.id)
     assert len(store.messages("c1")) == 1 and store.actions("c1") == []
     store.set_title("c1", "")
     store.clear("c1")
     assert (store["c1"].title, store["c1"].messages) == ("Conversation c1", [])
+    with pytest.raises(AlreadyExists) as exists:
+        store.create("c1")
+    assert isinstance(exists.value, FileExistsError)
+    before = store.summary("c1").version
+    assert store.reset("c1", title="anew", metadata={"n": 1}, expect=before, key="k").version == before + 1
+    assert store.reset("c1", title="anew", metadata={"n": 1}, key="k").version == before + 1
+    with pytest.raises(Conflict):
+        store.reset("c1", expect=before)
+    assert (store["c1"].title, store["c1"].metadata) == ("anew", {"n": 1})
     store.remove("c1")
     assert "c1" not in store and store.get("c1") is None and store.get("c1", 7) == 7
 

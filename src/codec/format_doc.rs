@@ -7,7 +7,7 @@ use super::checkpoint::{
 };
 use super::control::Control;
 use super::frame::{FrameHeader, FrameKind, FrameSpace, HeaderCheck};
-use super::payload::{BadPayload, EventView, encode_event, for_each_event};
+use super::payload::{BadPayload, EventView, SCHEMA, encode_event, for_each_event, schema_of};
 use super::segment::{DATA_START, Previous, SegmentHeader};
 use crate::model::{Change, Event, JsonObject, Message, Timestamp, Zone};
 
@@ -104,6 +104,26 @@ fn the_frame_and_the_event_of_the_document_are_ones() {
 }
 
 #[test]
+fn the_reset_of_the_document_is_one() {
+    let time = Timestamp::from_wall_micros(1_741_878_693_447_327, Zone::Offset(0)).unwrap();
+    let metadata = JsonObject::from_canonical(r#"{"a":1}"#);
+    let change =
+        Change::Reset { title: "Plans".into(), created_at: time, metadata, extra: JsonObject::EMPTY };
+    assert_eq!(schema_of(&change), SCHEMA);
+    let event = Event::new("c1", change);
+    let mut payload = Vec::new();
+    encode_event(&EventView::of(&event, 0, 0), &mut payload).unwrap();
+    assert_bytes("reset", &payload);
+    let mut events = Vec::new();
+    for_each_event::<BadPayload>(&example("reset"), 1, |view, _| {
+        events.push(view.to_event()?);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(events, [event]);
+}
+
+#[test]
 fn the_control_slot_of_the_document_is_one() {
     let control = Control {
         store_id: *b"01234567",
@@ -181,6 +201,10 @@ fn every_kind_of_change_has_the_number_that_the_document_gives_it() {
         Change::RemoveAction("a".into()),
         Change::Clear,
         Change::Remove,
+        Change::Reset { title: "t".into(), created_at: time, metadata: empty(), extra: empty() },
+        Change::EditAction(action()),
+        Change::SetCreatedAt(time),
+        Change::SetExtra(empty()),
     ];
     for (number, change) in changes.into_iter().enumerate() {
         let name = format!("{change:?}");

@@ -13,8 +13,37 @@ pub(crate) use super::ids::BadPayload;
 use super::ids::IdView;
 use crate::model::{Action, Change, Event, JsonObject, MAX_BATCH_EVENTS, Message, Text, Timestamp, Zone};
 
-/// The version of this encoding, kept in each frame's header.
-pub(crate) const SCHEMA: u16 = 1;
+/// The newest version of this encoding. Each frame's header has the oldest one that has all that is in it, so
+/// that older software reads what it can, and refuses the rest instead of misreading it.
+pub(crate) const SCHEMA: u16 = 2;
+
+/// The version that the encoding began with.
+pub(crate) const FIRST_SCHEMA: u16 = 1;
+
+/// The version of the encoding that a change came with.
+pub(crate) fn schema_of(change: &Change) -> u16 {
+    match change {
+        Change::Create { .. }
+        | Change::SetTitle(_)
+        | Change::SetMetadata(_)
+        | Change::AddMessage(_)
+        | Change::EditMessage(_)
+        | Change::RemoveMessage(_)
+        | Change::AddAction(_)
+        | Change::RemoveAction(_)
+        | Change::Clear
+        | Change::Remove => FIRST_SCHEMA,
+        Change::Reset { .. } | Change::EditAction(_) | Change::SetCreatedAt(_) | Change::SetExtra(_) => {
+            SCHEMA
+        }
+    }
+}
+
+/// Why a payload of this version cannot be read, if it cannot.
+pub(crate) fn too_new(schema: u16) -> Option<String> {
+    (schema > SCHEMA)
+        .then(|| format!("event schema {schema} is newer than this software, which reads up to {SCHEMA}"))
+}
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_PAYLOAD>> =
     bincode::config::standard().with_limit::<MAX_PAYLOAD>();
@@ -68,6 +97,10 @@ pub(crate) enum ChangeView<'a> {
     RemoveAction { at: u64, id: IdView<'a> },
     Clear,
     Remove,
+    Reset { title: &'a [u8], created_at: TimeView, metadata: &'a str, extra: &'a str },
+    EditAction { at: u64, action: ActionView<'a> },
+    SetCreatedAt(TimeView),
+    SetExtra(&'a str),
 }
 
 /// A message as it stands in a payload.
@@ -205,17 +238,19 @@ impl<'a> ChangeView<'a> {
         }
     }
 
-    /// The action that the change adds.
+    /// The action that the change adds, or puts in another's place.
     pub(crate) fn action(&self) -> Option<&ActionView<'a>> {
-        if let Self::AddAction(action) = self { Some(action) } else { None }
+        if let Self::AddAction(action) | Self::EditAction { action, .. } = self { Some(action) } else { None }
     }
 
     /// The metadata and the unknown fields that the change gives its conversation.
     pub(crate) fn head(&self) -> Result<(JsonObject, JsonObject), BadPayload> {
-        if let Self::Create { metadata, extra, .. } = self {
+        if let Self::Create { metadata, extra, .. } | Self::Reset { metadata, extra, .. } = self {
             Ok((object(metadata)?, object(extra)?))
         } else if let Self::SetMetadata(metadata) = self {
             Ok((object(metadata)?, JsonObject::EMPTY))
+        } else if let Self::SetExtra(extra) = self {
+            Ok((JsonObject::EMPTY, object(extra)?))
         } else {
             Err(BadPayload("the record holds nothing of a conversation's head".to_owned()))
         }
@@ -241,6 +276,15 @@ impl<'a> EventView<'a> {
             Change::RemoveAction(id) => ChangeView::RemoveAction { at, id: IdView::of(id.as_wtf8()) },
             Change::Clear => ChangeView::Clear,
             Change::Remove => ChangeView::Remove,
+            Change::Reset { title, created_at, metadata, extra } => ChangeView::Reset {
+                title: title.as_wtf8(),
+                created_at: TimeView::of(created_at),
+                metadata: brief(metadata),
+                extra: brief(extra),
+            },
+            Change::EditAction(action) => ChangeView::EditAction { at, action: ActionView::of(action) },
+            Change::SetCreatedAt(time) => ChangeView::SetCreatedAt(TimeView::of(time)),
+            Change::SetExtra(extra) => ChangeView::SetExtra(brief(extra)),
         };
         let key = event.key.as_deref().map(|text| KeyView { text, fingerprint });
         Self { conversation: IdView::of(event.conversation_id.as_bytes()), key, change }
@@ -264,6 +308,15 @@ impl<'a> EventView<'a> {
             ChangeView::RemoveAction { id, .. } => Change::RemoveAction(id.to_text()?),
             ChangeView::Clear => Change::Clear,
             ChangeView::Remove => Change::Remove,
+            ChangeView::Reset { title, created_at, metadata, extra } => Change::Reset {
+                title: text(title)?,
+                created_at: created_at.to_timestamp()?,
+                metadata: object(metadata)?,
+                extra: object(extra)?,
+            },
+            ChangeView::EditAction { action, .. } => Change::EditAction(action.to_action()?),
+            ChangeView::SetCreatedAt(time) => Change::SetCreatedAt(time.to_timestamp()?),
+            ChangeView::SetExtra(extra) => Change::SetExtra(object(extra)?),
         };
         let key = self.key.map(|key| key.text.to_owned());
         Ok(Event { conversation_id: self.conversation.to_id()?, change, key })

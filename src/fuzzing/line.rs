@@ -56,6 +56,14 @@ fn completed(operation: &mut Operation) -> Change {
             metadata: new.metadata.clone(),
             extra: new.extra.clone(),
         },
+        Operation::ResetConversation(new) => Change::Reset {
+            title: new.title.get_or_insert(made_up).clone(),
+            created_at: *new.created_at.get_or_insert(Timestamp::EPOCH),
+            metadata: new.metadata.clone(),
+            extra: new.extra.clone(),
+        },
+        Operation::SetCreatedAt(time) => Change::SetCreatedAt(*time),
+        Operation::SetExtra(extra) => Change::SetExtra(extra.clone()),
         Operation::SetTitle(title) => Change::SetTitle(title.clone()),
         Operation::SetMetadata(metadata) => Change::SetMetadata(metadata.clone()),
         Operation::AddMessage(new) => Change::AddMessage(Message {
@@ -68,9 +76,21 @@ fn completed(operation: &mut Operation) -> Change {
         }),
         Operation::EditMessage { message_id, edit } => {
             let content = edit.content.get_or_insert(made_up);
-            let mut message = Message::new(&*message_id, &*content, "user", Timestamp::EPOCH);
+            let role = edit.role.get_or_insert(Text::from("user"));
+            let time = *edit.created_at.get_or_insert(Timestamp::EPOCH);
+            let mut message = Message::new(&*message_id, &*content, &*role, time);
             message.metadata = edit.metadata.get_or_insert(JsonObject::EMPTY).clone();
+            message.extra = edit.extra.get_or_insert(JsonObject::EMPTY).clone();
             Change::EditMessage(message)
+        }
+        Operation::EditAction { action_id, edit } => {
+            let action_type = edit.action_type.get_or_insert(made_up);
+            let data = edit.data.get_or_insert(JsonObject::EMPTY).clone();
+            let time = *edit.created_at.get_or_insert(Timestamp::EPOCH);
+            let mut action = Action::new(&*action_id, &*action_type, data, time);
+            action.metadata = edit.metadata.get_or_insert(JsonObject::EMPTY).clone();
+            action.extra = edit.extra.get_or_insert(JsonObject::EMPTY).clone();
+            Change::EditAction(action)
         }
         Operation::RemoveMessage(id) => Change::RemoveMessage(id.clone()),
         Operation::AddAction(new) => Change::AddAction(Action {

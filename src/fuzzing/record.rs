@@ -111,17 +111,21 @@ fn is_canonical(event: &Event) -> bool {
         |object: &JsonObject| JsonObject::parse(object.as_json()).is_ok_and(|same| same == *object);
     let has_no = |extra: &JsonObject| extra.is_empty();
     match &event.change {
-        Change::Create { metadata, extra, .. } => is_sound(metadata) && has_no(extra),
+        Change::Create { metadata, extra, .. } | Change::Reset { metadata, extra, .. } => {
+            is_sound(metadata) && has_no(extra)
+        }
         Change::SetMetadata(metadata) => is_sound(metadata),
         Change::AddMessage(message) | Change::EditMessage(message) => {
             is_sound(&message.metadata) && has_no(&message.extra)
         }
-        Change::AddAction(action) => {
+        Change::SetExtra(extra) => has_no(extra),
+        Change::AddAction(action) | Change::EditAction(action) => {
             is_sound(&action.data) && is_sound(&action.metadata) && has_no(&action.extra)
         }
         Change::SetTitle(_)
         | Change::RemoveMessage(_)
         | Change::RemoveAction(_)
+        | Change::SetCreatedAt(_)
         | Change::Clear
         | Change::Remove => true,
     }

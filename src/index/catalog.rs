@@ -337,13 +337,16 @@ fn subject_bytes(view: &EventView<'_>, conversation_id: &str) -> Box<[u8]> {
     let of = |id: IdView<'_>| id.with_bytes(|bytes| bytes.into());
     match &view.change {
         ChangeView::AddMessage(message) | ChangeView::EditMessage { message, .. } => of(message.id),
-        ChangeView::AddAction(action) => of(action.id),
+        ChangeView::AddAction(action) | ChangeView::EditAction { action, .. } => of(action.id),
         ChangeView::RemoveMessage { id, .. } | ChangeView::RemoveAction { id, .. } => of(*id),
         ChangeView::Create { .. }
         | ChangeView::SetTitle(_)
         | ChangeView::SetMetadata(_)
         | ChangeView::Clear
-        | ChangeView::Remove => conversation_id.as_bytes().into(),
+        | ChangeView::Remove
+        | ChangeView::Reset { .. }
+        | ChangeView::SetCreatedAt(_)
+        | ChangeView::SetExtra(_) => conversation_id.as_bytes().into(),
     }
 }
 

@@ -7,10 +7,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::draft_list::DraftList;
+use super::draft_list::{DraftList, Spot};
 use super::keys::KeyRecord;
+use crate::codec::payload::{FIRST_SCHEMA, SCHEMA, schema_of};
 use crate::error::{Error, ErrorKind};
-use crate::model::{Change, Edit, Event, Message, Seq, Text, Version};
+use crate::model::{Action, ActionEdit, Change, Edit, Event, Message, Seq, Text, Version};
 
 /// How a conversation stands.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +51,7 @@ pub(crate) enum Step {
     Ready(Change),
     EditMessage(Text, Edit),
     RemoveMessage(Text),
+    EditAction(Text, ActionEdit),
     RemoveAction(Text),
 }
 
@@ -59,8 +61,8 @@ pub(crate) struct Sight {
     pub(crate) last_seq: Seq,
     /// For each id that is looked for, its messages with their places, in order.
     pub(crate) messages: HashMap<Text, Vec<(u64, Message)>>,
-    /// For each id that is looked for, the places of its actions, in order.
-    pub(crate) actions: HashMap<Text, Vec<u64>>,
+    /// The same of actions.
+    pub(crate) actions: HashMap<Text, Vec<(u64, Action)>>,
 }
 
 /// An event that is possible, and what its receipt will say.
@@ -69,6 +71,8 @@ pub(crate) struct Resolved {
     pub(crate) event: Event,
     /// The place of what it edits or removes.
     pub(crate) at: u64,
+    /// The oldest version of the encoding whose readers make of the event what it means.
+    pub(crate) schema: u16,
     pub(crate) fingerprint: u32,
     pub(crate) id: Text,
     pub(crate) version: Version,
@@ -131,8 +135,15 @@ impl Pending {
 #[derive(Clone, Debug, Default)]
 struct Draft {
     standing: Standing,
-    messages: DraftList,
-    actions: DraftList,
+    messages: DraftList<Message>,
+    actions: DraftList<Action>,
+}
+
+/// What a step comes to.
+struct Carried {
+    change: Change,
+    at: u64,
+    schema: u16,
 }
 
 /// The rules at work on one batch.
@@ -211,8 +222,7 @@ impl<'g> Drafts<'g> {
                     return Err(Refusal::Stale);
                 }
             }
-            let list = DraftList::of;
-            let (messages, actions) = (list(standing.messages), list(standing.actions));
+            let (messages, actions) = (DraftList::of(standing.messages), DraftList::of(standing.actions));
             self.drafts.insert(id.to_owned(), Draft { standing, messages, actions });
         }
         self.drafts.get_mut(id).ok_or(Refusal::Stale)
@@ -229,7 +239,7 @@ impl<'g> Drafts<'g> {
             let reason = format!("conversation {id:?} has version {version_before}, not {expected}");
             return Err(impossible(ErrorKind::Conflict, reason));
         }
-        let (change, at) = draft.step(id, &prepared.step, sight)?;
+        let Carried { change, at, schema } = draft.step(id, &prepared.step, sight)?;
         let version = version_before + 1;
         draft.standing.version = if draft.standing.exists { version } else { 0 };
         draft.standing.last_seq = seq;
@@ -248,15 +258,19 @@ impl<'g> Drafts<'g> {
             self.keys.insert(key.clone(), record);
         }
         let event = Event { conversation_id: id.clone(), change, key: prepared.key.clone() };
-        Ok(Resolved { event, at, fingerprint: prepared.fingerprint, id: subject, version })
+        Ok(Resolved { event, at, schema, fingerprint: prepared.fingerprint, id: subject, version })
     }
 }
 
 impl Draft {
-    /// Carries a step out on the draft and says what the event is and where its target stands.
-    fn step(&mut self, id: &str, step: &Step, sight: &Sight) -> Result<(Change, u64), Refusal> {
-        let begins =
-            matches!(step, Step::Ready(Change::Create { .. } | Change::AddMessage(_) | Change::AddAction(_)));
+    /// Carries a step out on the draft.
+    fn step(&mut self, id: &str, step: &Step, sight: &Sight) -> Result<Carried, Refusal> {
+        let begins = matches!(
+            step,
+            Step::Ready(
+                Change::Create { .. } | Change::Reset { .. } | Change::AddMessage(_) | Change::AddAction(_)
+            )
+        );
         let removes = matches!(step, Step::Ready(Change::Remove));
         match self.standing.damage.take() {
             // Removing a damaged conversation is how its owner lets go of it.
@@ -267,20 +281,31 @@ impl Draft {
             }
             None => {}
         }
+        let of_first = |change, at| Carried { change, at, schema: FIRST_SCHEMA };
         match step {
-            Step::Ready(change) => self.ready(id, change).map(|()| (change.clone(), 0)),
-            Step::EditMessage(target, edit) => self.edit(target, edit, sight),
+            Step::Ready(change) => {
+                self.ready(id, change)?;
+                Ok(Carried { change: change.clone(), at: 0, schema: schema_of(change) })
+            }
+            Step::EditMessage(target, edit) => self.edit_message(target, edit, sight),
+            Step::EditAction(target, edit) => {
+                let base = sight.actions.get(target).map(Vec::as_slice).unwrap_or_default();
+                let (spot, mut action) = find(&self.actions, "action", target, base)?;
+                edit.apply(&mut action);
+                self.actions.put(spot, action.clone());
+                Ok(Carried { change: Change::EditAction(action), at: spot.at, schema: SCHEMA })
+            }
             Step::RemoveMessage(target) => {
-                let (at, base_at) = self.find_message(target, sight)?;
-                self.messages.remove(at, base_at);
-                Ok((Change::RemoveMessage(target.clone()), at))
+                let base = sight.messages.get(target).map(Vec::as_slice).unwrap_or_default();
+                let (spot, _) = find(&self.messages, "message", target, base)?;
+                self.messages.remove(spot);
+                Ok(of_first(Change::RemoveMessage(target.clone()), spot.at))
             }
             Step::RemoveAction(target) => {
                 let base = sight.actions.get(target).map(Vec::as_slice).unwrap_or_default();
-                let (at, base_at) =
-                    self.actions.find(target, base).ok_or_else(|| no_such("action", target))?;
-                self.actions.remove(at, base_at);
-                Ok((Change::RemoveAction(target.clone()), at))
+                let (spot, _) = find(&self.actions, "action", target, base)?;
+                self.actions.remove(spot);
+                Ok(of_first(Change::RemoveAction(target.clone()), spot.at))
             }
         }
     }
@@ -288,63 +313,59 @@ impl Draft {
     fn ready(&mut self, id: &str, change: &Change) -> Result<(), Refusal> {
         match change {
             Change::Create { .. } if self.standing.exists => {
-                return Err(impossible(ErrorKind::Conflict, format!("conversation {id:?} exists already")));
+                let reason = format!("conversation {id:?} exists already");
+                return Err(impossible(ErrorKind::AlreadyExists, reason));
             }
             Change::Create { .. } => self.standing.exists = true,
             Change::AddMessage(message) => {
                 self.standing.exists = true;
-                self.messages.added.push((message.id.clone(), Some(message.clone())));
+                self.messages.add(message.id.clone(), message.clone());
             }
             Change::AddAction(action) => {
                 self.standing.exists = true;
-                self.actions.added.push((action.id.clone(), None));
+                self.actions.add(action.id.clone(), action.clone());
             }
-            Change::Clear | Change::Remove => {
+            Change::Clear | Change::Remove | Change::Reset { .. } => {
                 self.messages.clear();
                 self.actions.clear();
-                self.standing.exists &= !matches!(change, Change::Remove);
+                self.standing.exists = !matches!(change, Change::Remove);
             }
-            Change::SetTitle(_) | Change::SetMetadata(_) => {}
-            Change::EditMessage(_) | Change::RemoveMessage(_) | Change::RemoveAction(_) => {
+            Change::SetTitle(_) | Change::SetMetadata(_) | Change::SetCreatedAt(_) | Change::SetExtra(_) => {}
+            Change::EditMessage(_)
+            | Change::RemoveMessage(_)
+            | Change::EditAction(_)
+            | Change::RemoveAction(_) => {
                 return Err(impossible(ErrorKind::InvalidInput, "a change by id must be looked up first"));
             }
         }
         Ok(())
     }
 
-    fn find_message(&self, target: &Text, sight: &Sight) -> Result<(u64, Option<u64>), Refusal> {
-        let base: Vec<u64> = sight.messages.get(target).into_iter().flatten().map(|(at, _)| *at).collect();
-        self.messages.find(target, &base).ok_or_else(|| no_such("message", target))
+    fn edit_message(&mut self, target: &Text, edit: &Edit, sight: &Sight) -> Result<Carried, Refusal> {
+        let base = sight.messages.get(target).map(Vec::as_slice).unwrap_or_default();
+        let (spot, before) = find(&self.messages, "message", target, base)?;
+        let mut message = before.clone();
+        edit.apply(&mut message);
+        self.messages.put(spot, message.clone());
+        // What replays the first version's edits takes the whole message, but repairs and prints only these two.
+        let first =
+            Edit { content: edit.content.clone(), metadata: edit.metadata.clone(), ..Edit::default() };
+        let mut by_first = before;
+        first.apply(&mut by_first);
+        let schema = if by_first == message { FIRST_SCHEMA } else { SCHEMA };
+        Ok(Carried { change: Change::EditMessage(message), at: spot.at, schema })
     }
+}
 
-    fn edit(&mut self, target: &Text, edit: &Edit, sight: &Sight) -> Result<(Change, u64), Refusal> {
-        let (at, base_at) = self.find_message(target, sight)?;
-        let current = match base_at {
-            None => self.messages.added_at(at).and_then(|added| added.clone()),
-            Some(base_at) => self.messages.edited.get(&base_at).cloned().or_else(|| {
-                let of_id = sight.messages.get(target)?;
-                of_id.iter().find(|(place, _)| *place == base_at).map(|(_, message)| message.clone())
-            }),
-        };
-        let mut message = current.ok_or_else(|| no_such("message", target))?;
-        if let Some(content) = &edit.content {
-            message.content = content.clone();
-        }
-        if let Some(metadata) = &edit.metadata {
-            message.metadata = metadata.clone();
-        }
-        match base_at {
-            Some(base_at) => {
-                self.messages.edited.insert(base_at, message.clone());
-            }
-            None => {
-                if let Some(added) = self.messages.added_at(at) {
-                    *added = Some(message.clone());
-                }
-            }
-        }
-        Ok((Change::EditMessage(message), at))
-    }
+/// Where the last item with this id stands, and what it is by now.
+fn find<T: Clone>(
+    list: &DraftList<T>,
+    what: &str,
+    target: &Text,
+    base: &[(u64, T)],
+) -> Result<(Spot, T), Refusal> {
+    let found = list.find(target, base).and_then(|spot| Some((spot, list.get(spot, base)?)));
+    found.ok_or_else(|| no_such(what, target))
 }
 
 fn impossible(kind: ErrorKind, reason: impl Into<String>) -> Refusal {

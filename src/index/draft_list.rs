@@ -4,21 +4,36 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Message, Text};
+use crate::model::Text;
 
 /// A list while a batch changes it: what was there before, without what the batch took away, and what the
 /// batch added.
-#[derive(Clone, Debug, Default)]
-pub(super) struct DraftList {
+#[derive(Clone, Debug)]
+pub(super) struct DraftList<T> {
     base: u64,
     removed: Vec<u64>,
-    /// Ids, and for messages what they are by now.
-    pub(super) added: Vec<(Text, Option<Message>)>,
-    /// What the batch made of messages that were there before, by their place before it.
-    pub(super) edited: HashMap<u64, Message>,
+    /// What the batch added, as it is by now, under its ids.
+    added: Vec<(Text, T)>,
+    /// What the batch made of items that were there before, by their places before it.
+    edited: HashMap<u64, T>,
 }
 
-impl DraftList {
+/// Where an item stands in a list that a batch changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Spot {
+    /// Its place now.
+    pub(super) at: u64,
+    /// Its place before the batch, if it was there.
+    base_at: Option<u64>,
+}
+
+impl<T> Default for DraftList<T> {
+    fn default() -> Self {
+        Self { base: 0, removed: Vec::new(), added: Vec::new(), edited: HashMap::new() }
+    }
+}
+
+impl<T: Clone> DraftList<T> {
     /// A list of so many that the batch has not changed yet.
     pub(super) fn of(base: u64) -> Self {
         Self { base, ..Self::default() }
@@ -32,33 +47,60 @@ impl DraftList {
         *self = Self::default();
     }
 
+    pub(super) fn add(&mut self, id: Text, item: T) {
+        self.added.push((id, item));
+    }
+
     /// The place now of what stood at a place before the batch.
-    pub(super) fn shifted(&self, base_at: u64) -> u64 {
+    fn shifted(&self, base_at: u64) -> u64 {
         base_at - len_of_iter(self.removed.iter().filter(|removed| **removed < base_at))
     }
 
-    /// The message among the added whose place now is this.
-    pub(super) fn added_at(&mut self, at: u64) -> Option<&mut Option<Message>> {
-        let n = at.checked_sub(self.base - len_of(&self.removed))?;
-        self.added.get_mut(usize::try_from(n).ok()?).map(|(_, message)| message)
+    /// The place in `added` of what now stands at a place.
+    fn added_at(&self, at: u64) -> Option<usize> {
+        usize::try_from(at.checked_sub(self.base - len_of(&self.removed))?).ok()
     }
 
-    /// The last of those with this id: its place now, and its place before the batch if it was there.
-    pub(super) fn find(&self, id: &Text, base: &[u64]) -> Option<(u64, Option<u64>)> {
+    /// The last of those with this id; `base` are those of them that were there before the batch.
+    pub(super) fn find(&self, id: &Text, base: &[(u64, T)]) -> Option<Spot> {
         if let Some(n) = self.added.iter().rposition(|(added, _)| added == id) {
-            return Some((self.base - len_of(&self.removed) + u64::try_from(n).unwrap_or(u64::MAX), None));
+            let at = self.base - len_of(&self.removed) + u64::try_from(n).unwrap_or(u64::MAX);
+            return Some(Spot { at, base_at: None });
         }
-        let is_there = |at: &&u64| **at < self.base && !self.removed.contains(*at);
-        let base_at = base.iter().rev().find(is_there)?;
-        Some((self.shifted(*base_at), Some(*base_at)))
+        let is_there = |(at, _): &&(u64, T)| *at < self.base && !self.removed.contains(at);
+        let (base_at, _) = base.iter().rev().find(is_there)?;
+        Some(Spot { at: self.shifted(*base_at), base_at: Some(*base_at) })
     }
 
-    pub(super) fn remove(&mut self, at: u64, base_at: Option<u64>) {
-        match base_at {
+    /// The item at a spot as it is by now.
+    pub(super) fn get(&self, spot: Spot, base: &[(u64, T)]) -> Option<T> {
+        let Some(base_at) = spot.base_at else {
+            return self.added.get(self.added_at(spot.at)?).map(|(_, item)| item.clone());
+        };
+        let before = || base.iter().find(|(place, _)| *place == base_at).map(|(_, item)| item);
+        self.edited.get(&base_at).or_else(before).cloned()
+    }
+
+    /// Puts an item in another's place.
+    pub(super) fn put(&mut self, spot: Spot, item: T) {
+        match spot.base_at {
+            Some(base_at) => {
+                self.edited.insert(base_at, item);
+            }
+            None => {
+                let n = self.added_at(spot.at);
+                if let Some((_, old)) = n.and_then(|n| self.added.get_mut(n)) {
+                    *old = item;
+                }
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, spot: Spot) {
+        match spot.base_at {
             Some(base_at) => self.removed.push(base_at),
             None => {
-                let n = usize::try_from(at - (self.base - len_of(&self.removed))).unwrap_or(usize::MAX);
-                if n < self.added.len() {
+                if let Some(n) = self.added_at(spot.at).filter(|n| *n < self.added.len()) {
                     self.added.remove(n);
                 }
             }

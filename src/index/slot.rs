@@ -75,6 +75,7 @@ pub(crate) enum Op {
     EditMessage(u64, Entry),
     RemoveMessage(u64, u32),
     AddAction(Entry),
+    EditAction(u64, Entry),
     RemoveAction(u64, u32),
     Clear,
 }
@@ -99,11 +100,8 @@ impl Lists {
                 self.actions.push(entry);
                 true
             }
-            Op::EditMessage(at, entry) => {
-                let target = usize::try_from(at).ok().and_then(|at| self.messages.get_mut(at));
-                let target = target.filter(|old| old.id_hash() == entry.id_hash());
-                target.map(|old| *old = entry).is_some()
-            }
+            Op::EditMessage(at, entry) => replace(&mut self.messages, at, entry),
+            Op::EditAction(at, entry) => replace(&mut self.actions, at, entry),
             Op::RemoveMessage(at, hash) => remove(&mut self.messages, at, hash),
             Op::RemoveAction(at, hash) => remove(&mut self.actions, at, hash),
             Op::Clear => {
@@ -114,6 +112,11 @@ impl Lists {
         };
         if found { Ok(()) } else { Err(Misfit("an event is about something that is not there".to_owned())) }
     }
+}
+
+fn replace(list: &mut [Entry], at: u64, entry: Entry) -> bool {
+    let target = usize::try_from(at).ok().and_then(|at| list.get_mut(at));
+    target.filter(|old| old.id_hash() == entry.id_hash()).map(|old| *old = entry).is_some()
 }
 
 fn remove(list: &mut Vec<Entry>, at: u64, hash: u32) -> bool {
@@ -198,16 +201,20 @@ impl Slot {
                 self.metadata = HeadSource::Event(position);
                 self.extra = HeadSource::Event(position);
             }
+            ChangeView::Reset { created_at, .. } if !self.exists => self.begin(time(*created_at)?, seq),
             ChangeView::AddMessage(message) if !self.exists => self.begin(time(message.created_at)?, seq),
             ChangeView::AddAction(action) if !self.exists => self.begin(time(action.created_at)?, seq),
-            ChangeView::Remove => {}
+            ChangeView::Remove | ChangeView::Reset { .. } => {}
             ChangeView::SetTitle(_)
             | ChangeView::SetMetadata(_)
             | ChangeView::AddMessage(_)
             | ChangeView::EditMessage { .. }
             | ChangeView::RemoveMessage { .. }
             | ChangeView::AddAction(_)
+            | ChangeView::EditAction { .. }
             | ChangeView::RemoveAction { .. }
+            | ChangeView::SetCreatedAt(_)
+            | ChangeView::SetExtra(_)
             | ChangeView::Clear => {
                 if !self.exists {
                     return Err(misfit("an event is about the absent", &self.summary));
@@ -217,11 +224,24 @@ impl Slot {
         Ok(())
     }
 
+    fn one_less(&self, count: u64) -> Result<u64, Misfit> {
+        count.checked_sub(1).ok_or_else(|| misfit("an event takes from the empty", &self.summary))
+    }
+
     fn set_title(&mut self, title: &[u8]) -> Result<(), Misfit> {
         let title = Text::from_wtf8(title.to_vec()).map_err(|_| misfit("a bad title for", &self.summary))?;
         self.summary.title =
             if title.is_empty() { Conversation::default_title(&self.summary.id) } else { title };
         Ok(())
+    }
+
+    /// Makes it empty, with the head that the event at a position gives it.
+    fn begin_anew(&mut self, time: Timestamp, position: Position) {
+        (self.summary.created_at, self.summary.last_activity) = (time, time);
+        (self.summary.messages, self.summary.actions) = (0, 0);
+        (self.metadata, self.extra) = (HeadSource::Event(position), HeadSource::Event(position));
+        // Nothing of its file counts any more, so it need not be read either.
+        self.body = Body::Loaded(Lists::default());
     }
 
     fn change(&mut self, view: &EventView<'_>, position: Position, records: bool) -> Result<(), Misfit> {
@@ -232,6 +252,19 @@ impl Slot {
             ChangeView::SetMetadata(_) => {
                 self.metadata = HeadSource::Event(position);
                 return Ok(());
+            }
+            ChangeView::SetExtra(_) => {
+                self.extra = HeadSource::Event(position);
+                return Ok(());
+            }
+            ChangeView::SetCreatedAt(created_at) => {
+                self.summary.created_at = time(*created_at)?;
+                return Ok(());
+            }
+            ChangeView::Reset { title, created_at, .. } => {
+                self.set_title(title)?;
+                self.begin_anew(time(*created_at)?, position);
+                Op::Clear
             }
             ChangeView::Remove => {
                 *self = Self::absent(&self.summary.id, self.summary.created_at);
@@ -246,9 +279,7 @@ impl Slot {
                 Op::EditMessage(*at, Entry::new(position, hash_of(message.id)))
             }
             ChangeView::RemoveMessage { at, id } => {
-                let count = self.summary.messages.checked_sub(1);
-                self.summary.messages =
-                    count.ok_or_else(|| misfit("an event takes from the empty", &self.summary))?;
+                self.summary.messages = self.one_less(self.summary.messages)?;
                 Op::RemoveMessage(*at, hash_of(*id))
             }
             ChangeView::AddAction(action) => {
@@ -256,10 +287,11 @@ impl Slot {
                 self.summary.last_activity = time(action.created_at)?;
                 Op::AddAction(Entry::new(position, hash_of(action.id)))
             }
+            ChangeView::EditAction { at, action } => {
+                Op::EditAction(*at, Entry::new(position, hash_of(action.id)))
+            }
             ChangeView::RemoveAction { at, id } => {
-                let count = self.summary.actions.checked_sub(1);
-                self.summary.actions =
-                    count.ok_or_else(|| misfit("an event takes from the empty", &self.summary))?;
+                self.summary.actions = self.one_less(self.summary.actions)?;
                 Op::RemoveAction(*at, hash_of(*id))
             }
             ChangeView::Clear => {

@@ -79,7 +79,8 @@ pub struct Summary {
     pub actions: u64,
     /// How many events made it what it is.
     pub version: Version,
-    /// The time of the message or action that was added last, or of its creation if none ever was.
+    /// The time of the message or action that was added last, or the time at which it began, or began anew, if
+    /// none was added since. A change of what is there does not move it.
     pub last_activity: Timestamp,
     /// The sequence number of its newest event; 0 if it has had none since its files were taken over.
     pub last_seq: Seq,

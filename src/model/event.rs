@@ -62,6 +62,24 @@ pub enum Change {
     Clear,
     /// The conversation ends; its id may be used again.
     Remove,
+    /// The conversation begins anew, under its id and in its place: without messages and actions, and with
+    /// these fields instead of those it had. One that does not exist begins.
+    Reset {
+        /// Its title, the default one if none was given.
+        title: Text,
+        /// The time it is to have been created.
+        created_at: Timestamp,
+        /// Its metadata.
+        metadata: JsonObject,
+        /// Fields without a name in the original's model.
+        extra: JsonObject,
+    },
+    /// The last action with this one's id is replaced by it, in place.
+    EditAction(Action),
+    /// Its time of creation is replaced.
+    SetCreatedAt(Timestamp),
+    /// Its fields without a name in the original's model are replaced.
+    SetExtra(JsonObject),
 }
 
 impl Event {
@@ -78,11 +96,16 @@ impl Change {
     pub fn subject(&self) -> Option<&Text> {
         match self {
             Self::AddMessage(message) | Self::EditMessage(message) => Some(&message.id),
-            Self::AddAction(action) => Some(&action.id),
+            Self::AddAction(action) | Self::EditAction(action) => Some(&action.id),
             Self::RemoveMessage(id) | Self::RemoveAction(id) => Some(id),
-            Self::Create { .. } | Self::SetTitle(_) | Self::SetMetadata(_) | Self::Clear | Self::Remove => {
-                None
-            }
+            Self::Create { .. }
+            | Self::SetTitle(_)
+            | Self::SetMetadata(_)
+            | Self::Clear
+            | Self::Remove
+            | Self::Reset { .. }
+            | Self::SetCreatedAt(_)
+            | Self::SetExtra(_) => None,
         }
     }
 }

@@ -15,6 +15,8 @@ mod event;
 
 mod logged;
 
+mod edit;
+
 mod mutation;
 
 mod page;
@@ -24,10 +26,11 @@ mod receipt;
 mod report;
 
 pub use conversation::{Action, Conversation, Message, Summary};
+pub use edit::{ActionEdit, Edit};
 pub use event::{Change, Event, Seq, Version};
 pub use json::JsonObject;
 pub use logged::Logged;
-pub use mutation::{Edit, Mutation, NewAction, NewConversation, NewMessage, Operation};
+pub use mutation::{Mutation, NewAction, NewConversation, NewMessage, Operation};
 pub(crate) use page::activity_key;
 pub use page::{Cursor, Messages, Order};
 pub use receipt::{Durability, Receipt};

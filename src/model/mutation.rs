@@ -3,6 +3,7 @@
 //! Owns the request side of the alphabet, with what a caller may leave open (ids, times, the role) and the
 //! two conditions it may add: the version it expects and an idempotency key.
 
+use super::edit::{ActionEdit, Edit};
 use super::{JsonObject, Text, Timestamp, Version};
 
 /// A request to change one conversation.
@@ -33,15 +34,22 @@ pub struct Mutation {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Begin it; a conflict if it exists.
+    /// Begin it; refused with `AlreadyExists` if it exists.
     CreateConversation(NewConversation),
+    /// Begin it anew, in place: without messages and actions, and with these fields instead of those it had.
+    /// With additions behind it in one batch it replaces a whole conversation. One that does not exist begins.
+    ResetConversation(NewConversation),
     /// Replace its title; `""` brings the default one back.
     SetTitle(Text),
     /// Replace its metadata.
     SetMetadata(JsonObject),
+    /// Replace its time of creation. When it was last active does not change.
+    SetCreatedAt(Timestamp),
+    /// Replace its fields without a name in the original's model.
+    SetExtra(JsonObject),
     /// Add a message at the end, beginning the conversation if there is none.
     AddMessage(NewMessage),
-    /// Change the content, the metadata or both of the last message with this id.
+    /// Change some fields of the last message with this id; it stays where it is.
     EditMessage {
         /// Which message.
         message_id: Text,
@@ -52,6 +60,13 @@ pub enum Operation {
     RemoveMessage(Text),
     /// Add an action at the end, beginning the conversation if there is none.
     AddAction(NewAction),
+    /// Change some fields of the last action with this id; it stays where it is.
+    EditAction {
+        /// Which action.
+        action_id: Text,
+        /// What to change of it.
+        edit: ActionEdit,
+    },
     /// Take the last action with this id away.
     RemoveAction(Text),
     /// Take all messages and actions away.
@@ -117,16 +132,6 @@ pub struct NewAction {
     pub extra: JsonObject,
 }
 
-/// What to change of a message; what is absent stays as it is.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub struct Edit {
-    /// The new text.
-    pub content: Option<Text>,
-    /// The new metadata, in place of the old.
-    pub metadata: Option<JsonObject>,
-}
-
 impl Mutation {
     /// A mutation without conditions.
     #[must_use]
@@ -138,6 +143,12 @@ impl Mutation {
     #[must_use]
     pub fn create_conversation(id: impl Into<String>, conversation: NewConversation) -> Self {
         Self::new(id, Operation::CreateConversation(conversation))
+    }
+
+    /// Begin a conversation anew, in place; what is to be in it comes behind, in the same batch.
+    #[must_use]
+    pub fn reset_conversation(id: impl Into<String>, conversation: NewConversation) -> Self {
+        Self::new(id, Operation::ResetConversation(conversation))
     }
 
     /// Add a message.
@@ -279,21 +290,6 @@ impl NewAction {
     #[must_use]
     pub fn metadata(mut self, metadata: JsonObject) -> Self {
         self.metadata = metadata;
-        self
-    }
-}
-
-impl Edit {
-    /// Replaces the text.
-    #[must_use]
-    pub fn content(content: impl Into<Text>) -> Self {
-        Self { content: Some(content.into()), metadata: None }
-    }
-
-    /// Replaces the metadata too.
-    #[must_use]
-    pub fn metadata(mut self, metadata: JsonObject) -> Self {
-        self.metadata = Some(metadata);
         self
     }
 }

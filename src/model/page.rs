@@ -11,7 +11,8 @@ use super::{Seq, Text};
 /// let newest_ten = Messages::last(10);
 /// let page_before_those = Messages::last(10).before("m17");
 /// let what_the_user_said = Messages::all().role("user");
-/// # let _ = (newest_ten, page_before_those, what_the_user_said);
+/// let third_page_of_fifty = Messages::first(50).from_place(100);
+/// # let _ = (newest_ten, page_before_those, what_the_user_said, third_page_of_fifty);
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -26,7 +27,10 @@ pub struct Messages {
     pub(crate) from_end: bool,
 }
 
-/// A place between messages: beside the last message that has this id.
+/// A place between messages: beside the last message that has an id, or counted from the beginning.
+///
+/// Ids may be used twice, and then a page that ends at the first of two messages cannot be named by its id. A
+/// place names every page, as long as nothing before it is removed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Cursor {
@@ -34,6 +38,10 @@ pub enum Cursor {
     Before(Text),
     /// What was said after it.
     After(Text),
+    /// What stands before this place, counted from 0; everything if there are no more.
+    BeforePlace(u64),
+    /// What stands at this place, counted from 0, and after it; nothing if there are no more.
+    FromPlace(u64),
 }
 
 /// In which order conversations are listed.
@@ -78,6 +86,20 @@ impl Messages {
     #[must_use]
     pub fn after(mut self, message_id: impl Into<Text>) -> Self {
         self.cursor = Some(Cursor::After(message_id.into()));
+        self
+    }
+
+    /// Only what stands before this place, counted from 0.
+    #[must_use]
+    pub fn before_place(mut self, place: u64) -> Self {
+        self.cursor = Some(Cursor::BeforePlace(place));
+        self
+    }
+
+    /// Only what stands at this place, counted from 0, and after it.
+    #[must_use]
+    pub fn from_place(mut self, place: u64) -> Self {
+        self.cursor = Some(Cursor::FromPlace(place));
         self
     }
 

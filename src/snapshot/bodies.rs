@@ -18,7 +18,9 @@ use crate::model::{Action, JsonObject, Message, Timestamp};
 #[derive(Debug)]
 pub(crate) struct Bodies<'b> {
     pub(crate) conversation_id: &'b str,
-    pub(crate) created_at: Timestamp,
+    /// When the conversation was created, as its file has it: what stands for a time that the file leaves out.
+    /// The conversation's own time may have been changed since, and that is no change of its messages.
+    pub(crate) file_time: Timestamp,
     /// The segments that there are, oldest first.
     pub(crate) segments: &'b [Arc<Segment>],
     /// The conversation's file, if it has one.
@@ -29,7 +31,7 @@ impl Bodies<'_> {
     /// The message at a position.
     pub(crate) fn message(&self, position: Position) -> Result<Message> {
         if position.segment().is_none() {
-            let fallback = fallback(self.conversation_id, self.created_at, ItemKind::Message, position);
+            let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Message, position);
             return self.with_item(position, |bytes| read_message(bytes, &fallback));
         }
         self.with_event(position, |view| {
@@ -41,7 +43,7 @@ impl Bodies<'_> {
     /// The action at a position.
     pub(crate) fn action(&self, position: Position) -> Result<Action> {
         if position.segment().is_none() {
-            let fallback = fallback(self.conversation_id, self.created_at, ItemKind::Action, position);
+            let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Action, position);
             return self.with_item(position, |bytes| read_action(bytes, &fallback));
         }
         self.with_event(position, |view| {
@@ -105,7 +107,7 @@ mod tests {
     use crate::vfs::{OsVfs, Vfs};
 
     fn bodies(file: Option<&OpenFile>) -> Bodies<'_> {
-        Bodies { conversation_id: "c", created_at: Timestamp::EPOCH, segments: &[], file }
+        Bodies { conversation_id: "c", file_time: Timestamp::EPOCH, segments: &[], file }
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Plan<'_> {
         };
         let bodies = Bodies {
             conversation_id: &slot.summary.id,
-            created_at: slot.summary.created_at,
+            file_time: entry.map_or(slot.summary.created_at, |entry| entry.created_at),
             segments: self.segments,
             file: file.as_ref(),
         };

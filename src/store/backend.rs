@@ -131,6 +131,15 @@ pub trait Backend: Send + Sync + fmt::Debug {
         Err(Error::new(ErrorKind::Unsupported, "this backend keeps no events"))
     }
 
+    /// One opening of it is given up; the last one may end it.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong if it ended.
+    fn leave(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Ends it: what is accepted is made durable, later calls are refused.
     ///
     /// # Errors

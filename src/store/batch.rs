@@ -43,6 +43,12 @@ impl Batch {
         self.push(Mutation::create_conversation(id, conversation))
     }
 
+    /// Begins a conversation anew, in place; what is added behind it is what the conversation then holds.
+    #[must_use]
+    pub fn reset_conversation(self, id: impl Into<String>, conversation: NewConversation) -> Self {
+        self.push(Mutation::reset_conversation(id, conversation))
+    }
+
     /// Adds a message.
     #[must_use]
     pub fn add_message(self, conversation_id: impl Into<String>, message: impl Into<NewMessage>) -> Self {

@@ -11,9 +11,9 @@ use super::follow::Follower;
 use super::options::Options;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, CompactionReport, Conversation, Edit, Event, ExportReport, JsonObject, MAX_BATCH_EVENTS, Message,
-    Messages, Mutation, NewAction, NewConversation, NewMessage, Operation, Order, Receipt, RecoveryReport,
-    Seq, Stats, Summary, Text, VerifyReport,
+    Action, ActionEdit, CompactionReport, Conversation, Edit, Event, ExportReport, JsonObject,
+    MAX_BATCH_EVENTS, Message, Messages, Mutation, NewAction, NewConversation, NewMessage, Operation, Order,
+    Receipt, RecoveryReport, Seq, Stats, Summary, Text, Timestamp, VerifyReport,
 };
 
 /// A store of conversations.
@@ -35,7 +35,27 @@ use crate::model::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct MessageStore {
+    held: Arc<Held>,
+}
+
+/// One opening, which the handles that were cloned from the first one share.
+#[derive(Debug)]
+struct Held {
     backend: Arc<dyn Backend>,
+    is_given_up: bool,
+}
+
+impl Held {
+    fn give_up(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.is_given_up, true) { Ok(()) } else { self.backend.leave() }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Nobody is left to hear of a failure; what was acknowledged as durable is so already.
+        self.give_up().ok();
+    }
 }
 
 impl MessageStore {
@@ -85,7 +105,7 @@ impl MessageStore {
     /// A handle to any backend.
     #[must_use]
     pub fn of_backend(backend: Arc<dyn Backend>) -> Self {
-        Self { backend }
+        Self { held: Arc::new(Held { backend, is_given_up: false }) }
     }
 
     /// Carries one mutation out.
@@ -96,8 +116,9 @@ impl MessageStore {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for an empty or overlong id, text, object or key; `Conflict` if the conversation exists
-    /// already, has another version than expected, or the key was used for something else; `NotFound` if
+    /// `InvalidInput` for an empty or overlong id, text, object or key; `AlreadyExists` if a conversation is to
+    /// begin that there is; `Conflict` if the conversation has another version than expected, or the key was
+    /// used for something else; `NotFound` if
     /// there is no such conversation, message or action; `Corrupt` if the conversation's file cannot be
     /// read; `ReadOnly`; `NoSpace`, after which the store goes on once there is room; `Failed` once a sync
     /// has failed; `Closed`. After `NoSpace` and `Io` the text says whether the mutation may show up at the
@@ -114,7 +135,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn append(&self, mutation: Mutation) -> Result<Receipt> {
-        let receipts = self.backend.append(vec![mutation])?;
+        let receipts = self.held.backend.append(vec![mutation])?;
         receipts
             .into_iter()
             .next()
@@ -144,7 +165,7 @@ impl MessageStore {
                 format!("a batch of {} mutations; it takes 1 to {MAX_BATCH_EVENTS}", mutations.len());
             return Err(Error::invalid(reason));
         }
-        self.backend.append(mutations)
+        self.held.backend.append(mutations)
     }
 
     /// Begins a conversation and returns its receipt, whose `id` is the conversation's: a new UUID.
@@ -168,14 +189,14 @@ impl MessageStore {
     ///
     /// # Errors
     ///
-    /// Those of [`append`](Self::append); `Conflict` if it exists.
+    /// Those of [`append`](Self::append); `AlreadyExists` if there is one with this id.
     ///
     /// ```
     /// use aral_store::{ErrorKind, MessageStore, NewConversation};
     /// let store = MessageStore::in_memory();
     /// drop(store.create_conversation_with_id("c1", NewConversation::new())?);
     /// let again = store.create_conversation_with_id("c1", NewConversation::new());
-    /// assert_eq!(again.unwrap_err().kind(), ErrorKind::Conflict);
+    /// assert_eq!(again.unwrap_err().kind(), ErrorKind::AlreadyExists);
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn create_conversation_with_id(&self, id: &str, conversation: NewConversation) -> Result<Receipt> {
@@ -183,6 +204,33 @@ impl MessageStore {
             return Err(Error::invalid("a conversation id must not be empty"));
         }
         self.append(Mutation::create_conversation(id, conversation))
+    }
+
+    /// Begins a conversation anew, in place: its messages and actions go, its title, time, metadata and fields
+    /// without a name become these, and it keeps its id, its place among the others, and counts its versions
+    /// on. One that does not exist begins.
+    ///
+    /// With additions behind it in one batch it replaces a whole conversation, or changes what no other
+    /// mutation changes, such as the order: a crash leaves the old one or the new one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append). A damaged conversation is `Corrupt`: remove it first, which keeps its
+    /// file.
+    ///
+    /// ```
+    /// use aral_store::{Batch, MessageStore, Messages, NewConversation};
+    /// let store = MessageStore::in_memory();
+    /// drop(store.add_message("c1", "a first try")?);
+    /// let anew = Batch::new()
+    ///     .reset_conversation("c1", NewConversation::new().title("Plans"))
+    ///     .add_message("c1", "a better one");
+    /// assert_eq!(store.batch(anew)?[1].version, 3);
+    /// assert_eq!(store.messages("c1", Messages::all())?[0].content, "a better one");
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn reset_conversation(&self, id: &str, conversation: NewConversation) -> Result<Receipt> {
+        self.append(Mutation::reset_conversation(id, conversation))
     }
 
     /// Adds a message at the end of a conversation, which begins with it if there is none.
@@ -257,7 +305,44 @@ impl MessageStore {
         self.append(Mutation::new(conversation_id, Operation::SetMetadata(metadata)))
     }
 
-    /// Changes the content, the metadata or both of the last message that has this id.
+    /// Replaces a conversation's time of creation.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    ///
+    /// ```
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// drop(store.set_created_at("c1", "2025-03-13T15:11:33Z".parse()?)?);
+    /// let summary = store.summary("c1")?.expect("it has just been made");
+    /// assert_eq!(summary.created_at.to_string(), "2025-03-13T15:11:33+00:00");
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn set_created_at(&self, conversation_id: &str, time: Timestamp) -> Result<Receipt> {
+        self.append(Mutation::new(conversation_id, Operation::SetCreatedAt(time)))
+    }
+
+    /// Replaces a conversation's fields that the original's model has no name for.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append); `InvalidInput` if one of them has a name in that model.
+    ///
+    /// ```
+    /// use aral_store::JsonObject;
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// drop(store.set_extra("c1", JsonObject::parse(r#"{"starred": true}"#)?)?);
+    /// let conversation = store.conversation("c1")?.expect("it has just been made");
+    /// assert_eq!(conversation.extra.as_json(), r#"{"starred":true}"#);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn set_extra(&self, conversation_id: &str, extra: JsonObject) -> Result<Receipt> {
+        self.append(Mutation::new(conversation_id, Operation::SetExtra(extra)))
+    }
+
+    /// Changes some fields of the last message that has this id. It keeps its id and its place.
     ///
     /// # Errors
     ///
@@ -279,6 +364,31 @@ impl MessageStore {
     ) -> Result<Receipt> {
         let message_id = message_id.into();
         self.append(Mutation::new(conversation_id, Operation::EditMessage { message_id, edit }))
+    }
+
+    /// Changes some fields of the last action that has this id. It keeps its id and its place.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    ///
+    /// ```
+    /// use aral_store::{ActionEdit, JsonObject, MessageStore, NewAction};
+    /// let store = MessageStore::in_memory();
+    /// let action = store.add_action("c1", NewAction::new("tool_call", JsonObject::EMPTY))?;
+    /// let done = JsonObject::parse(r#"{"result":"ok"}"#)?;
+    /// drop(store.edit_action("c1", action.id, ActionEdit::data(done.clone()))?);
+    /// assert_eq!(store.actions("c1")?[0].data, done);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn edit_action(
+        &self,
+        conversation_id: &str,
+        action_id: impl Into<Text>,
+        edit: ActionEdit,
+    ) -> Result<Receipt> {
+        let action_id = action_id.into();
+        self.append(Mutation::new(conversation_id, Operation::EditAction { action_id, edit }))
     }
 
     /// Takes the last message that has this id away.
@@ -365,7 +475,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
-        self.backend.conversation(id)
+        self.held.backend.conversation(id)
     }
 
     /// What a list shows of a conversation, without reading its messages; `None` if there is none.
@@ -382,7 +492,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn summary(&self, id: &str) -> Result<Option<Summary>> {
-        self.backend.summary(id)
+        self.held.backend.summary(id)
     }
 
     /// All conversations, as a list shows them. Those whose files are damaged are not among them but in
@@ -402,7 +512,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn conversations(&self, order: Order) -> Result<Vec<Summary>> {
-        self.backend.conversations(order, None)
+        self.held.backend.conversations(order, None)
     }
 
     /// The first `count` conversations in an order.
@@ -420,7 +530,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn first_conversations(&self, order: Order, count: usize) -> Result<Vec<Summary>> {
-        self.backend.conversations(order, Some(count))
+        self.held.backend.conversations(order, Some(count))
     }
 
     /// A selection of a conversation's messages, oldest first.
@@ -442,7 +552,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn messages(&self, conversation_id: &str, selection: Messages) -> Result<Vec<Message>> {
-        self.backend.messages(conversation_id, &selection)
+        self.held.backend.messages(conversation_id, &selection)
     }
 
     /// A conversation's actions, oldest first.
@@ -459,7 +569,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn actions(&self, conversation_id: &str) -> Result<Vec<Action>> {
-        self.backend.actions(conversation_id)
+        self.held.backend.actions(conversation_id)
     }
 
     /// The events from a sequence number on that the log still holds, each batch whole with the sequence
@@ -478,7 +588,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
-        self.backend.events(from)
+        self.held.backend.events(from)
     }
 
     /// Reads the events from a sequence number on, batch by batch, and goes on with what is appended later, by
@@ -506,7 +616,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn follow(&self, from: Seq) -> Result<Follower> {
-        self.backend.follow(from)
+        self.held.backend.follow(from)
     }
 
     /// Writes conversations in the original's layout into a directory that is new or empty: all of them in
@@ -529,7 +639,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn export_aral(&self, to: impl AsRef<Path>, ids: Option<&[String]>) -> Result<ExportReport> {
-        self.backend.export_aral(to.as_ref(), ids)
+        self.held.backend.export_aral(to.as_ref(), ids)
     }
 
     /// Makes everything accepted so far durable, whatever the sync policy.
@@ -549,7 +659,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn sync(&self) -> Result<()> {
-        self.backend.sync()
+        self.held.backend.sync()
     }
 
     /// Writes every conversation that has changed to its JSON file, in the original's layout, and drops the
@@ -572,7 +682,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn compact(&self) -> Result<CompactionReport> {
-        self.backend.compact()
+        self.held.backend.compact()
     }
 
     /// Reads every byte of every file, checks every checksum, and says what is wrong where.
@@ -589,7 +699,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn verify(&self) -> Result<VerifyReport> {
-        self.backend.verify()
+        self.held.backend.verify()
     }
 
     /// How large the store is.
@@ -605,7 +715,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn stats(&self) -> Result<Stats> {
-        self.backend.stats()
+        self.held.backend.stats()
     }
 
     /// What opening the store found: what was replayed, what was cut, what cannot be read.
@@ -619,7 +729,29 @@ impl MessageStore {
     /// ```
     #[must_use]
     pub fn recovery(&self) -> RecoveryReport {
-        self.backend.recovery()
+        self.held.backend.recovery()
+    }
+
+    /// Gives this handle up. With the last one that the process has on the directory the store ends, and this says
+    /// how that went, as [`close`](Self::close) does; until then the others go on, and nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong at the end of the store. The handle is gone all the same, and what had been acknowledged
+    /// as durable stays so.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::MessageStore;
+    /// let (one, other) = (MessageStore::open(dir.path())?, MessageStore::open(dir.path())?);
+    /// one.release()?;
+    /// drop(other.add_message("c1", "still open")?);
+    /// other.release()?;
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn release(self) -> Result<()> {
+        // Of several that are given up at once exactly one is the last.
+        Arc::into_inner(self.held).map_or(Ok(()), |mut held| held.give_up())
     }
 
     /// Ends the store for all its handles: makes everything durable, seals the log, lets go of the lock.
@@ -641,6 +773,6 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn close(self) -> Result<()> {
-        self.backend.close()
+        self.held.backend.close()
     }
 }

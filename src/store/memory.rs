@@ -106,9 +106,9 @@ impl State {
                     let places = places(&kept.conversation.messages, |message| message.id == *id);
                     sight.messages.insert(id.clone(), places.map(|(at, m)| (at, m.clone())).collect());
                 }
-                Step::RemoveAction(id) => {
+                Step::EditAction(id, _) | Step::RemoveAction(id) => {
                     let places = places(&kept.conversation.actions, |action| action.id == *id);
-                    sight.actions.insert(id.clone(), places.map(|(at, _)| at).collect());
+                    sight.actions.insert(id.clone(), places.map(|(at, a)| (at, a.clone())).collect());
                 }
                 Step::Ready(_) => {}
             }
@@ -120,14 +120,17 @@ impl State {
         let id = &resolved.event.conversation_id;
         let change = &resolved.event.change;
         let begins = match change {
-            Change::Create { created_at, .. } => Some(*created_at),
+            Change::Create { created_at, .. } | Change::Reset { created_at, .. } => Some(*created_at),
             Change::AddMessage(message) => Some(message.created_at),
             Change::AddAction(action) => Some(action.created_at),
             Change::SetTitle(_)
             | Change::SetMetadata(_)
             | Change::EditMessage(_)
             | Change::RemoveMessage(_)
+            | Change::EditAction(_)
             | Change::RemoveAction(_)
+            | Change::SetCreatedAt(_)
+            | Change::SetExtra(_)
             | Change::Clear
             | Change::Remove => None,
         };
@@ -164,6 +167,14 @@ impl Kept {
                 conversation.metadata = metadata.clone();
                 conversation.extra = extra.clone();
             }
+            Change::Reset { title, created_at, metadata, extra } => {
+                let fresh = Conversation::new(&conversation.id, *created_at);
+                let (title, metadata, extra) = (title.clone(), metadata.clone(), extra.clone());
+                *conversation = Conversation { title, metadata, extra, ..fresh };
+                self.last_activity = *created_at;
+            }
+            Change::SetCreatedAt(time) => conversation.created_at = *time,
+            Change::SetExtra(extra) => conversation.extra = extra.clone(),
             Change::SetTitle(title) => {
                 let default = || Conversation::default_title(&conversation.id);
                 conversation.title = if title.is_empty() { default() } else { title.clone() };
@@ -184,6 +195,11 @@ impl Kept {
             Change::AddAction(action) => {
                 self.last_activity = action.created_at;
                 conversation.actions.push(action.clone());
+            }
+            Change::EditAction(action) => {
+                if let Some(old) = conversation.actions.get_mut(at) {
+                    *old = action.clone();
+                }
             }
             Change::RemoveAction(_) => {
                 conversation.actions.remove(at);

@@ -8,8 +8,8 @@ use crate::codec::document::{ACTION_FIELDS, CONVERSATION_FIELDS, MESSAGE_FIELDS,
 use crate::error::{Error, Result};
 use crate::index::{Prepared, Step};
 use crate::model::{
-    Action, Change, Conversation, JsonObject, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_KEY_BYTES, MAX_TEXT_BYTES,
-    Message, Mutation, NewAction, NewConversation, NewMessage, Operation, Text, Timestamp,
+    Action, ActionEdit, Change, Conversation, Edit, JsonObject, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_KEY_BYTES,
+    MAX_TEXT_BYTES, Message, Mutation, NewAction, NewConversation, NewMessage, Operation, Text, Timestamp,
 };
 
 /// Fills in what a mutation leaves open and holds it to the limits.
@@ -25,18 +25,26 @@ pub(crate) fn prepare(mutation: Mutation, clock: &dyn Clock, ids: &dyn IdSource)
     }
     let filler = Filler { clock, ids };
     let step = match operation {
-        Operation::CreateConversation(new) => Step::Ready(filler.create(&conversation_id, new)?),
+        Operation::CreateConversation(new) => {
+            let Head { title, created_at, metadata, extra } = filler.head(&conversation_id, new)?;
+            Step::Ready(Change::Create { title, created_at, metadata, extra })
+        }
+        Operation::ResetConversation(new) => {
+            let Head { title, created_at, metadata, extra } = filler.head(&conversation_id, new)?;
+            Step::Ready(Change::Reset { title, created_at, metadata, extra })
+        }
+        Operation::SetCreatedAt(time) => Step::Ready(Change::SetCreatedAt(time)),
+        Operation::SetExtra(fields) => Step::Ready(Change::SetExtra(extra(fields, &CONVERSATION_FIELDS)?)),
         Operation::SetTitle(title) => Step::Ready(Change::SetTitle(text("a title", title)?)),
         Operation::SetMetadata(metadata) => Step::Ready(Change::SetMetadata(object("metadata", metadata)?)),
         Operation::AddMessage(new) => Step::Ready(Change::AddMessage(filler.message(new)?)),
         Operation::EditMessage { message_id, edit } => {
-            if let Some(content) = &edit.content {
-                limit("a message's content", content.len(), 0, MAX_TEXT_BYTES)?;
-            }
-            if let Some(metadata) = edit.metadata.clone() {
-                object("metadata", metadata)?;
-            }
+            check_edit(&edit)?;
             Step::EditMessage(message_id, edit)
+        }
+        Operation::EditAction { action_id, edit } => {
+            check_action_edit(&edit)?;
+            Step::EditAction(action_id, edit)
         }
         Operation::RemoveMessage(id) => Step::RemoveMessage(id),
         Operation::AddAction(new) => Step::Ready(Change::AddAction(filler.action(new)?)),
@@ -45,6 +53,39 @@ pub(crate) fn prepare(mutation: Mutation, clock: &dyn Clock, ids: &dyn IdSource)
         Operation::RemoveConversation => Step::Ready(Change::Remove),
     };
     Ok(Prepared { conversation_id, step, key, fingerprint, expect })
+}
+
+fn check_edit(edit: &Edit) -> Result<()> {
+    let texts = [("a message's content", &edit.content), ("a role", &edit.role)];
+    check_parts(&texts, &[("metadata", &edit.metadata)], (&edit.extra, &MESSAGE_FIELDS))
+}
+
+fn check_action_edit(edit: &ActionEdit) -> Result<()> {
+    let objects = [("data", &edit.data), ("metadata", &edit.metadata)];
+    check_parts(&[("an action's type", &edit.action_type)], &objects, (&edit.extra, &ACTION_FIELDS))
+}
+
+/// Holds what an edit gives to the limits.
+fn check_parts(
+    texts: &[(&str, &Option<Text>)],
+    objects: &[(&str, &Option<JsonObject>)],
+    (fields, named): (&Option<JsonObject>, &[&str]),
+) -> Result<()> {
+    for (what, given) in texts {
+        given.iter().try_for_each(|text| limit(what, text.len(), 0, MAX_TEXT_BYTES))?;
+    }
+    for (what, given) in objects {
+        given.iter().try_for_each(|object| limit(what, object.as_json().len(), 0, MAX_JSON_BYTES))?;
+    }
+    fields.iter().try_for_each(|fields| extra(fields.clone(), named).map(drop))
+}
+
+/// What a conversation begins with.
+struct Head {
+    title: Text,
+    created_at: Timestamp,
+    metadata: JsonObject,
+    extra: JsonObject,
 }
 
 struct Filler<'f> {
@@ -63,34 +104,31 @@ impl Filler<'_> {
         Ok(id)
     }
 
-    fn create(&self, conversation_id: &str, new: NewConversation) -> Result<Change> {
-        check_extra(&new.extra, &CONVERSATION_FIELDS).map_err(Error::invalid)?;
+    fn head(&self, conversation_id: &str, new: NewConversation) -> Result<Head> {
         let title = new.title.filter(|title| !title.is_empty());
-        Ok(Change::Create {
+        Ok(Head {
             title: text("a title", title.unwrap_or_else(|| Conversation::default_title(conversation_id)))?,
             created_at: new.created_at.unwrap_or_else(|| self.now()),
             metadata: object("metadata", new.metadata)?,
-            extra: object("extra fields", new.extra)?,
+            extra: extra(new.extra, &CONVERSATION_FIELDS)?,
         })
     }
 
     fn message(&self, new: NewMessage) -> Result<Message> {
-        check_extra(&new.extra, &MESSAGE_FIELDS).map_err(Error::invalid)?;
         let created_at = new.created_at.unwrap_or_else(|| self.now());
         let content = text("a message's content", new.content)?;
         let mut message = Message::new(self.id(new.id)?, content, text("a role", new.role)?, created_at);
         message.metadata = object("metadata", new.metadata)?;
-        message.extra = object("extra fields", new.extra)?;
+        message.extra = extra(new.extra, &MESSAGE_FIELDS)?;
         Ok(message)
     }
 
     fn action(&self, new: NewAction) -> Result<Action> {
-        check_extra(&new.extra, &ACTION_FIELDS).map_err(Error::invalid)?;
         let created_at = new.created_at.unwrap_or_else(|| self.now());
         let action_type = text("an action's type", new.action_type)?;
         let mut action = Action::new(self.id(new.id)?, action_type, object("data", new.data)?, created_at);
         action.metadata = object("metadata", new.metadata)?;
-        action.extra = object("extra fields", new.extra)?;
+        action.extra = extra(new.extra, &ACTION_FIELDS)?;
         Ok(action)
     }
 }
@@ -116,57 +154,85 @@ fn object(what: &str, object: JsonObject) -> Result<JsonObject> {
     Ok(object)
 }
 
+/// Fields without a name in the original's model, which must not hide those with one.
+fn extra(fields: JsonObject, named: &[&str]) -> Result<JsonObject> {
+    check_extra(&fields, named).map_err(Error::invalid)?;
+    object("extra fields", fields)
+}
+
 /// CRC-32 of what a caller asked for, without ids and times, which a retry may make anew.
 fn fingerprint(mutation: &Mutation) -> u32 {
     let Some(_) = &mutation.key else { return 0 };
-    let mut hasher = crc32fast::Hasher::new();
-    let mut part = |bytes: &[u8]| {
-        hasher.update(&crate::codec::bytes::to_u64(bytes.len()).to_le_bytes());
-        hasher.update(bytes);
-    };
-    part(mutation.conversation_id.as_bytes());
+    let mut print = Print(crc32fast::Hasher::new());
+    print.part(mutation.conversation_id.as_bytes());
     match &mutation.operation {
-        Operation::CreateConversation(new) => {
-            part(b"create");
-            part(new.title.as_ref().map(Text::as_wtf8).unwrap_or_default());
-            part(new.metadata.as_json().as_bytes());
-        }
-        Operation::SetTitle(title) => {
-            part(b"title");
-            part(title.as_wtf8());
-        }
-        Operation::SetMetadata(metadata) => {
-            part(b"metadata");
-            part(metadata.as_json().as_bytes());
-        }
+        Operation::CreateConversation(new) => print.head(b"create", new),
+        Operation::ResetConversation(new) => print.head(b"reset", new),
+        Operation::SetTitle(title) => print.parts([b"title", title.as_wtf8()]),
+        Operation::SetMetadata(metadata) => print.parts([b"metadata", metadata.as_json().as_bytes()]),
+        Operation::SetCreatedAt(time) => print.parts([b"created at", time.to_string().as_bytes()]),
+        Operation::SetExtra(extra) => print.parts([b"extra", extra.as_json().as_bytes()]),
         Operation::AddMessage(new) => {
-            part(b"message");
-            part(new.content.as_wtf8());
-            part(new.role.as_wtf8());
-            part(new.metadata.as_json().as_bytes());
+            print.parts([b"message", new.content.as_wtf8(), new.role.as_wtf8()]);
+            print.part(new.metadata.as_json().as_bytes());
         }
-        Operation::EditMessage { message_id, edit } => {
-            part(b"edit");
-            part(message_id.as_wtf8());
-            part(edit.content.as_ref().map_or(b"\xff", Text::as_wtf8));
-            part(edit.metadata.as_ref().map_or(b"\xff", |m| m.as_json().as_bytes()));
-        }
-        Operation::RemoveMessage(id) => {
-            part(b"remove message");
-            part(id.as_wtf8());
-        }
+        Operation::EditMessage { message_id, edit } => print.edit(message_id, edit),
+        Operation::RemoveMessage(id) => print.parts([b"remove message", id.as_wtf8()]),
         Operation::AddAction(new) => {
-            part(b"action");
-            part(new.action_type.as_wtf8());
-            part(new.data.as_json().as_bytes());
-            part(new.metadata.as_json().as_bytes());
+            print.parts([b"action", new.action_type.as_wtf8()]);
+            print.parts([new.data.as_json().as_bytes(), new.metadata.as_json().as_bytes()]);
         }
-        Operation::RemoveAction(id) => {
-            part(b"remove action");
-            part(id.as_wtf8());
-        }
-        Operation::Clear => part(b"clear"),
-        Operation::RemoveConversation => part(b"remove"),
+        Operation::EditAction { action_id, edit } => print.action_edit(action_id, edit),
+        Operation::RemoveAction(id) => print.parts([b"remove action", id.as_wtf8()]),
+        Operation::Clear => print.part(b"clear"),
+        Operation::RemoveConversation => print.part(b"remove"),
     }
-    hasher.finalize()
+    print.0.finalize()
+}
+
+/// A fingerprint that is being taken.
+struct Print(crc32fast::Hasher);
+
+impl Print {
+    fn part(&mut self, bytes: &[u8]) {
+        self.0.update(&crate::codec::bytes::to_u64(bytes.len()).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn parts<const N: usize>(&mut self, parts: [&[u8]; N]) {
+        for part in parts {
+            self.part(part);
+        }
+    }
+
+    /// A part that may be absent, under its name.
+    fn named(&mut self, name: &[u8], value: Option<&[u8]>) {
+        if let Some(value) = value {
+            self.parts([name, value]);
+        }
+    }
+
+    fn head(&mut self, word: &[u8], new: &NewConversation) {
+        self.parts([word, new.title.as_ref().map(Text::as_wtf8).unwrap_or_default()]);
+        self.part(new.metadata.as_json().as_bytes());
+    }
+
+    fn edit(&mut self, id: &Text, edit: &Edit) {
+        self.parts([b"edit", id.as_wtf8()]);
+        self.part(edit.content.as_ref().map_or(b"\xff", Text::as_wtf8));
+        self.part(edit.metadata.as_ref().map_or(b"\xff", |metadata| metadata.as_json().as_bytes()));
+        // What could not be edited at first has a part only if it is given: the fingerprints of before stay.
+        self.named(b"role", edit.role.as_ref().map(Text::as_wtf8));
+        self.named(b"time", edit.created_at.map(|time| time.to_string()).as_deref().map(str::as_bytes));
+        self.named(b"extra", edit.extra.as_ref().map(|extra| extra.as_json().as_bytes()));
+    }
+
+    fn action_edit(&mut self, id: &Text, edit: &ActionEdit) {
+        self.parts([b"edit action", id.as_wtf8()]);
+        self.named(b"type", edit.action_type.as_ref().map(Text::as_wtf8));
+        self.named(b"data", edit.data.as_ref().map(|data| data.as_json().as_bytes()));
+        self.named(b"metadata", edit.metadata.as_ref().map(|metadata| metadata.as_json().as_bytes()));
+        self.named(b"time", edit.created_at.map(|time| time.to_string()).as_deref().map(str::as_bytes));
+        self.named(b"extra", edit.extra.as_ref().map(|extra| extra.as_json().as_bytes()));
+    }
 }

@@ -14,8 +14,10 @@ use crate::vfs::{Identity, Vfs};
 /// meet at its lock file; openings of other directories go on beside it.
 type Slot = Mutex<Weak<Engine>>;
 
-/// A directory: in which file system, where, and what is open there.
+/// A directory: in which process, in which file system, where, and what is open there.
 struct Row {
+    /// A process that was forked off has its parent's rows. What is open there is the parent's, and only it may write.
+    process: u32,
     vfs: Identity,
     root: PathBuf,
     slot: Arc<Slot>,
@@ -30,13 +32,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The slot of a directory, which whoever opens it keeps until it is filled.
 fn slot(vfs: Identity, root: &Path) -> Arc<Slot> {
     let mut rows = lock(&OPEN);
-    // Of a slot that nobody else holds nothing can be in the making.
-    rows.retain(|row| Arc::strong_count(&row.slot) > 1 || lock(&row.slot).strong_count() > 0);
+    let process = std::process::id();
+    // Of a slot that nobody else holds nothing can be in the making. A slot of a parent may have been locked when
+    // the process was forked off, and is then so for ever.
+    rows.retain(|row| {
+        row.process == process && (Arc::strong_count(&row.slot) > 1 || lock(&row.slot).strong_count() > 0)
+    });
     if let Some(row) = rows.iter().find(|row| row.vfs == vfs && row.root == root) {
         return Arc::clone(&row.slot);
     }
     let slot = Arc::new(Mutex::new(Weak::new()));
-    rows.push(Row { vfs, root: root.to_owned(), slot: Arc::clone(&slot) });
+    rows.push(Row { process, vfs, root: root.to_owned(), slot: Arc::clone(&slot) });
     slot
 }
 
@@ -48,10 +54,13 @@ pub(crate) fn shared(
 ) -> Result<Arc<Engine>> {
     let slot = slot(Identity::of(vfs), root);
     let mut slot = lock(&slot);
-    if let Some(engine) = slot.upgrade().filter(|engine| !engine.is_closed()) {
+    // Order: count the opening before anything else is done with the store. Reversed, the last of the others
+    // could end it in between.
+    if let Some(engine) = slot.upgrade().filter(|engine| engine.enter()) {
         return Ok(engine);
     }
     let engine = open()?;
+    engine.enter();
     *slot = Arc::downgrade(&engine);
     Ok(engine)
 }

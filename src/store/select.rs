@@ -21,6 +21,8 @@ pub(crate) fn select(
         None => 0..count,
         Some(Cursor::Before(id)) => 0..place(id)?,
         Some(Cursor::After(id)) => place(id)? + 1..count,
+        Some(Cursor::BeforePlace(place)) => 0..within(*place, count),
+        Some(Cursor::FromPlace(place)) => within(*place, count)..count,
     };
     let limit = selection.limit.unwrap_or(usize::MAX);
     let Some(wanted) = &selection.role else {
@@ -42,6 +44,11 @@ pub(crate) fn select(
         kept.reverse();
     }
     Ok(kept)
+}
+
+/// A place in a list of so many, or its end.
+fn within(place: u64, count: usize) -> usize {
+    usize::try_from(place).map_or(count, |place| place.min(count))
 }
 
 #[cfg(test)]
@@ -66,6 +73,12 @@ mod tests {
         assert_eq!(places(&Messages::all().after("9")), [0; 0]);
         assert_eq!(places(&Messages::last(2).role("user")), [6, 9]);
         assert_eq!(places(&Messages::first(2).role("user").after("0")), [3, 6]);
+        assert_eq!(places(&Messages::last(2).before_place(5)), [3, 4]);
+        assert_eq!(places(&Messages::first(2).from_place(5)), [5, 6]);
+        assert_eq!(places(&Messages::first(2).from_place(9).role("user")), [9]);
+        assert_eq!(places(&Messages::all().from_place(10)), [0; 0]);
+        assert_eq!(places(&Messages::last(1).before_place(u64::MAX)), [9]);
+        assert_eq!(places(&Messages::all().before_place(0)), [0; 0]);
         let missing = select(1, &Messages::all().before("x"), &|_| Ok(None), &|_| Ok(None));
         assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
     }

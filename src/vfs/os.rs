@@ -20,13 +20,20 @@ pub struct OsVfs;
 struct OsFile(File);
 
 #[derive(Debug)]
-struct OsLock(File);
+struct OsLock {
+    file: File,
+    /// Who took it. A process that was forked off shares the lock, and must not let go of it for its parent.
+    process: u32,
+}
 
 impl Drop for OsLock {
     fn drop(&mut self) {
+        if self.process != std::process::id() {
+            return;
+        }
         // Closing the file would do, were it not for a process that another thread is about to start: between
         // its fork and its exec it has a copy of every open file, and a lock lives as long as any copy.
-        self.0.unlock().ok();
+        self.file.unlock().ok();
     }
 }
 
@@ -112,7 +119,7 @@ impl Vfs for OsVfs {
         let file =
             options().read(true).write(true).create(true).truncate(false).custom_flags(careful).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(OsLock(file)))),
+            Ok(()) => Ok(Some(Box::new(OsLock { file, process: std::process::id() }))),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }

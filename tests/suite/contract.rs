@@ -3,12 +3,14 @@
 //! The suite is a list of short programs; each runs against memory, against files on a simulated file system,
 //! and against files on a real one.
 
+use std::sync::Arc;
+
 use aral_store::{
-    Edit, ErrorKind, JsonObject, MAX_BATCH_EVENTS, MessageStore, Messages, Mutation, NewAction,
-    NewConversation, NewMessage, Operation, Order, SyncPolicy, Text,
+    ActionEdit, Edit, ErrorKind, JsonObject, MAX_BATCH_EVENTS, MAX_TEXT_BYTES, MessageStore, Messages,
+    Mutation, NewAction, NewConversation, NewMessage, Operation, Order, SyncPolicy, Text, Timestamp,
 };
 
-use crate::support::driver::{self, Driver, Home};
+use crate::support::driver::{self, DIR, Driver, Home};
 use crate::support::ops::{self, CONVERSATIONS, Expect, Op, Settings, Step};
 use crate::support::simfs::{self, SimFs, SplitMix};
 
@@ -57,7 +59,10 @@ fn message(id: &str, message_id: &str, content: &str) -> Mutation {
 #[test]
 fn a_conversation_lives_through_every_kind_of_mutation() {
     let metadata = JsonObject::parse(r#"{"nan":NaN,"big":123456789012345678901234567890}"#).unwrap();
+    let (data, unnamed) = (metadata.clone(), JsonObject::parse(r#"{"x-flag":[true]}"#).unwrap());
+    let time = "2025-03-13T15:11:33.5+02:00".parse().unwrap();
     let edit = |message_id: &str, edit| Operation::EditMessage { message_id: message_id.into(), edit };
+    let edit_action = |edit| Operation::EditAction { action_id: "a2".into(), edit };
     everywhere(&[
         append(Mutation::create_conversation("c1", NewConversation::new().title("T"))),
         append(message("c1", "m1", "one")),
@@ -72,9 +77,90 @@ fn a_conversation_lives_through_every_kind_of_mutation() {
         change("c1", Operation::RemoveAction("a1".into())),
         change("c1", Operation::Clear),
         append(message("c1", "m3", "three")),
+        append(Mutation::add_action("c1", NewAction::new("call", data.clone()).id("a2"))),
+        change("c1", edit("m3", Edit::default().role("tool").created_at(time).extra(unnamed.clone()))),
+        change("c1", edit_action(ActionEdit::data(JsonObject::EMPTY).action_type("reply"))),
+        change("c1", edit_action(ActionEdit::default().created_at(time).extra(unnamed.clone()))),
+        change("c1", edit_action(ActionEdit::default().metadata(data))),
+        change("c1", Operation::SetCreatedAt(time)),
+        change("c1", Operation::SetExtra(unnamed)),
         change("c1", Operation::RemoveConversation),
         append(message("c1", "m4", "another life")),
     ]);
+}
+
+#[test]
+fn a_conversation_begins_anew_in_its_place() {
+    let new = |title: &str| NewConversation::new().title(title);
+    let anew = |id: &str, title: &str| Step::of(Mutation::reset_conversation(id, new(title)));
+    let mut full = new("all of it").metadata(JsonObject::parse(r#"{"m":1}"#).unwrap());
+    full.extra = JsonObject::parse(r#"{"x":1}"#).unwrap();
+    full.created_at = "2025-03-13T15:11:33.5".parse().ok();
+    everywhere(&[
+        append(message("c1", "m1", "one")),
+        append(message("c2", "m2", "two").key("k1")),
+        append(message("c3", "m3", "three")),
+        Op::Append(anew("c2", "empty")),
+        append(message("c2", "m2", "two").key("k1")),
+        append(message("c2", "m4", "first again")),
+        Op::Batch(vec![
+            anew("c1", "replaced"),
+            Step::of(message("c1", "m1", "same id, another message")),
+            Step::of(Mutation::add_action("c1", NewAction::new("call", JsonObject::EMPTY).id("a1"))),
+            Step::of(Mutation::new(
+                "c1",
+                Operation::EditMessage { message_id: "m1".into(), edit: Edit::default().role("tool") },
+            )),
+        ]),
+        append(Mutation::reset_conversation("c4", full.clone())),
+        Op::Batch(vec![
+            anew("c2", "lost"),
+            Step::of(Mutation::new("c2", Operation::RemoveMessage("m4".into()))),
+        ]),
+        append(Mutation::reset_conversation("c1", full.clone()).key("k2")),
+        append(Mutation::reset_conversation("c1", full.clone()).key("k2")),
+        append(Mutation::reset_conversation("c1", new("something else")).key("k2")),
+        Op::Append(Step { expect: Expect::Wrong(1), ..anew("c1", "stale") }),
+        Op::Append(Step { expect: Expect::Right, ..anew("c1", "fresh") }),
+        append(Mutation::reset_conversation("", full)),
+        change("c3", Operation::RemoveConversation),
+        Op::Append(anew("c3", "at the end now")),
+    ]);
+}
+
+#[test]
+fn what_is_there_is_said_to_exist_already() {
+    for store in
+        [MessageStore::in_memory(), MessageStore::options().vfs(Arc::new(fresh())).open(DIR).unwrap()]
+    {
+        drop(store.add_message("c1", "begun").unwrap());
+        let create = || Mutation::create_conversation("c1", NewConversation::new());
+        assert_eq!(store.append(create()).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        // Whoever says which version is expected hears that it is another one.
+        assert_eq!(store.append(create().expect(0)).unwrap_err().kind(), ErrorKind::Conflict);
+        let reset = Mutation::reset_conversation("c1", NewConversation::new());
+        assert_eq!(store.append(reset).unwrap().version, 2);
+    }
+}
+
+#[test]
+fn an_edit_is_held_to_the_limits() {
+    let store = MessageStore::in_memory();
+    drop(store.add_message("c1", NewMessage::new("x").id("m")).unwrap());
+    drop(store.add_action("c1", NewAction::new("x", JsonObject::EMPTY).id("a")).unwrap());
+    let hides = JsonObject::parse(r#"{"metadata":1}"#).unwrap();
+    let long = || "x".repeat(MAX_TEXT_BYTES + 1);
+    for refused in [
+        store.edit_message("c1", "m", Edit::default().role(long())),
+        store.edit_message("c1", "m", Edit::default().extra(hides.clone())),
+        store.edit_action("c1", "a", ActionEdit::default().action_type(long())),
+        store.edit_action("c1", "a", ActionEdit::default().extra(hides.clone())),
+        store.set_extra("c1", hides),
+        store.reset_conversation("c1", NewConversation::new().title(long())),
+    ] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+    assert_eq!(store.summary("c1").unwrap().unwrap().version, 2);
 }
 
 #[test]
@@ -85,13 +171,16 @@ fn what_is_not_there_is_not_found() {
         Operation::EditMessage { message_id: "m".into(), edit: Edit::content("x") },
         Operation::RemoveMessage("m".into()),
         Operation::RemoveAction("a".into()),
+        Operation::EditAction { action_id: "a".into(), edit: ActionEdit::default() },
+        Operation::SetCreatedAt(Timestamp::EPOCH),
+        Operation::SetExtra(JsonObject::EMPTY),
         Operation::Clear,
         Operation::RemoveConversation,
     ];
     let mut program: Vec<Op> = operations.iter().map(|operation| change("c1", operation.clone())).collect();
     program.push(append(message("c1", "other", "there is one now")));
     program
-        .extend(operations.iter().cycle().skip(2).take(3).map(|operation| change("c1", operation.clone())));
+        .extend(operations.iter().cycle().skip(2).take(4).map(|operation| change("c1", operation.clone())));
     everywhere(&program);
 }
 

@@ -6,7 +6,10 @@
 
 use std::fmt::Write;
 
-use aral_store::{Edit, JsonObject, Mutation, NewAction, NewConversation, NewMessage, Operation, SyncPolicy};
+use aral_store::{
+    ActionEdit, Edit, JsonObject, Mutation, NewAction, NewConversation, NewMessage, Operation, SyncPolicy,
+    Timestamp,
+};
 
 use crate::support::crashes::{End, Recording, Tally, record};
 use crate::support::driver::{self, DIR};
@@ -41,6 +44,16 @@ fn change(id: &str, operation: Operation) -> Op {
     append(Mutation::new(id, operation))
 }
 
+/// Replaces a whole conversation.
+fn anew(id: &str, title: &str) -> Op {
+    let new = NewConversation::new().title(title);
+    Op::Batch(vec![
+        Step::of(Mutation::reset_conversation(id, new)),
+        Step::of(Mutation::add_message(id, NewMessage::new("instead").id("m9"))),
+        Step::of(Mutation::add_action(id, NewAction::new("a", JsonObject::EMPTY).id("a9"))),
+    ])
+}
+
 /// Appends, batches, and rolls to the next segment.
 fn appending() -> Vec<Op> {
     let mut program: Vec<Op> = (0..4).map(|n| say("c1", format!("message {n}"))).collect();
@@ -71,6 +84,17 @@ fn changing() -> Vec<Op> {
         change("c2", Operation::RemoveConversation),
         change("c1", Operation::Clear),
         change("c1", Operation::SetTitle("".into())),
+        anew("c3", "begun anew"),
+        Op::Compact,
+        change("c3", Operation::EditMessage { message_id: "m9".into(), edit: Edit::default().role("tool") }),
+        change("c3", Operation::SetCreatedAt("2025-03-13T15:11:33Z".parse().unwrap_or(Timestamp::EPOCH))),
+        anew("c1", "and anew from its file"),
+        Op::Reopen,
+        change("c1", Operation::SetExtra(JsonObject::parse(r#"{"x":1}"#).unwrap_or_default())),
+        change(
+            "c1",
+            Operation::EditAction { action_id: "a9".into(), edit: ActionEdit::default().action_type("b") },
+        ),
         Op::Compact,
         append(Mutation::add_message("c3", "keyed").key("k1")),
         say("c2", "another life"),
@@ -244,6 +268,7 @@ fn small_scope() -> Vec<Op> {
         say("c2", "more than a sector holds ".repeat(40)),
         Op::Batch(vec![part("c1"), part("c2")]),
         change("c1", Operation::RemoveConversation),
+        anew("c1", "another"),
         Op::Compact,
         Op::Reopen,
         Op::Sync,

@@ -12,7 +12,9 @@ mod pairs;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use aral_store::{Edit, ErrorKind, MessageStore, Mutation, NewAction, NewMessage, Operation};
+use aral_store::{
+    ActionEdit, Edit, ErrorKind, MessageStore, Mutation, NewAction, NewConversation, NewMessage, Operation,
+};
 
 use crate::support::check;
 use crate::support::driver::{self, Home, adopted};
@@ -47,6 +49,18 @@ fn workload() -> Vec<Act> {
         Act::Compact,
         change("c1", edit),
         change("a/b", Operation::RemoveConversation),
+        Act::Append(vec![
+            Mutation::reset_conversation("c2", NewConversation::new().title("anew")),
+            Mutation::add_message("c2", "instead of all that was there"),
+            Mutation::add_action("c2", NewAction::new("call", aral_store::JsonObject::EMPTY).id("a1")),
+        ]),
+        change(
+            "c2",
+            Operation::EditAction {
+                action_id: "a1".into(),
+                edit: ActionEdit::default().action_type("other"),
+            },
+        ),
         Act::Sync,
         Act::Compact,
         say("c3", "after".into()),

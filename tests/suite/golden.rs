@@ -1,4 +1,5 @@
-//! Stores that version 1 of the format wrote. They are never regenerated: what they hold is read for ever.
+//! Stores that version 1 of the format wrote, and ones with version 2 of the encoding of events in their logs. They
+//! are never regenerated: what they hold is read for ever.
 
 #![expect(clippy::disallowed_methods, reason = "the golden stores are on the real file system")]
 
@@ -7,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use aral_store::{Error, ErrorKind, MessageStore, Mutation, NewMessage, Order};
 
-const STORES: [&str; 3] = ["closed", "killed", "compacted"];
+const STORES: [&str; 5] =
+    ["v1/closed", "v1/killed", "v1/compacted", "encoding2/closed", "encoding2/compacted"];
 
 fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -40,7 +42,7 @@ fn lines(store: &MessageStore) -> Result<String, Error> {
 }
 
 #[test]
-fn what_version_1_wrote_is_read_as_it_was() {
+fn what_was_written_is_read_as_it_was() {
     for name in STORES {
         let expected = fs::read_to_string(golden().join(format!("{name}.jsonl"))).unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -64,7 +66,7 @@ fn what_version_1_wrote_is_read_as_it_was() {
 }
 
 #[test]
-fn the_keys_that_version_1_kept_still_make_a_retry_harmless() {
+fn the_keys_that_were_kept_still_make_a_retry_harmless() {
     for name in STORES {
         let dir = tempfile::tempdir().unwrap();
         copy(&golden().join(name), dir.path());

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aral_store::{
-    Conversation, Edit, ErrorKind, JsonObject, Loss, MessageStore, Mutation, NewAction, NewConversation,
-    NewMessage, Operation, Options, RepairReport, SyncPolicy, VerifyReport,
+    ActionEdit, Conversation, Edit, ErrorKind, JsonObject, Loss, MessageStore, Mutation, NewAction,
+    NewConversation, NewMessage, Operation, Options, RepairReport, SyncPolicy, VerifyReport,
 };
 
 use crate::support::driver::{self, DIR, Driver, Home};
@@ -82,6 +82,22 @@ fn program(rest: Rest) -> Vec<Op> {
             of(Mutation::add_message("c3", "begun since then").key("k2")),
             of(Mutation::new("c1", Operation::RemoveMessage("m2".into()))),
             of(Mutation::new("c2", Operation::SetTitle("renamed".into()))),
+            of(Mutation::new(
+                "c2",
+                Operation::EditAction {
+                    action_id: "a1".into(),
+                    edit: ActionEdit::default().action_type("b"),
+                },
+            )),
+            of(Mutation::new("c3", Operation::SetCreatedAt("2025-03-13T15:11:33Z".parse().unwrap()))),
+            Op::Batch(vec![
+                Step::of(Mutation::reset_conversation("../x", NewConversation::new().title("anew"))),
+                Step::of(Mutation::add_message("../x", NewMessage::new("instead").id("m3"))),
+            ]),
+            of(Mutation::new(
+                "../x",
+                Operation::EditMessage { message_id: "m3".into(), edit: Edit::default().role("tool") },
+            )),
         ]);
     }
     if rest != Rest::Killed {
@@ -473,10 +489,15 @@ fn a_loss_says_what_and_where() {
     let path = format!("{DIR}/conversations/c2.json");
     sample.fs.zero_range(&path, 10, 30);
     let report = judge(&sample, &sample.fs).unwrap();
-    let [Loss { path: lost, conversation_id, first_seq: None, .. }] = &report.lost[..] else {
+    let [Loss { path: lost, conversation_id, first_seq: None, .. }, edit] = &report.lost[..] else {
         panic!("{report:?}")
     };
     assert_eq!((lost.as_path(), conversation_id.as_deref()), (Path::new(&path), Some("c2")));
+    // The action was in the file, and the log changes it: what it is after the change is all that is left of it.
+    assert_eq!((edit.conversation_id.as_deref(), edit.first_seq), (Some("c2"), edit.last_seq));
+    let actions = options(&sample.fs).open(NEW).unwrap().actions("c2").unwrap();
+    let [action] = &actions[..] else { panic!("{actions:?}") };
+    assert!(action.id == "a1" && action.action_type == "b", "{action:?}");
     let [copy] = &report.quarantined[..] else { panic!("{report:?}") };
     assert_eq!(sample.fs.read(copy), sample.fs.read(&path), "the bytes are kept");
 }

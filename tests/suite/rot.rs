@@ -12,7 +12,8 @@ mod tails;
 use std::path::{Path, PathBuf};
 
 use aral_store::{
-    ErrorKind, JsonObject, MessageStore, Mutation, NewAction, NewMessage, Order, RecoveryReport, SyncPolicy,
+    ErrorKind, JsonObject, MessageStore, Mutation, NewAction, NewConversation, NewMessage, Order,
+    RecoveryReport, SyncPolicy,
 };
 
 use self::damage::Damage;
@@ -89,6 +90,10 @@ fn program(rest: Rest, flavour: &str) -> Vec<Op> {
         }
         Rest::Compacted => {
             program.extend([Op::Compact, say("c1", "since then"), say("c3", "begun since then")]);
+            program.push(Op::Batch(vec![
+                Step::of(Mutation::reset_conversation("c2", NewConversation::new())),
+                Step::of(Mutation::add_message("c2", format!("{flavour}anew"))),
+            ]));
         }
     }
     if matches!(rest, Rest::Closed | Rest::Compacted) {

@@ -12,11 +12,13 @@ itself, for new programs, and
 
 from ._async_store import AsyncStore
 from ._errors import (
+    AlreadyExists,
     AralStoreError,
     Closed,
     Conflict,
     Corrupt,
     Failed,
+    Forked,
     InvalidInput,
     IoFailed,
     Locked,
@@ -28,12 +30,15 @@ from ._errors import (
 )
 from ._message_store import MessageStore
 from ._models import Conversation, ConversationAction, Message
+from ._offline import repair, verify
 from ._reports import (
     CompactionReport,
     DamagedFile,
     ExportReport,
+    Loss,
     Receipt,
     RecoveryReport,
+    RepairReport,
     Stats,
     Summary,
     TornTail,
@@ -42,6 +47,7 @@ from ._reports import (
 from ._store import Store
 
 __all__ = [
+    "AlreadyExists",
     "AralStoreError",
     "AsyncStore",
     "Closed",
@@ -53,9 +59,11 @@ __all__ = [
     "DamagedFile",
     "ExportReport",
     "Failed",
+    "Forked",
     "InvalidInput",
     "IoFailed",
     "Locked",
+    "Loss",
     "Message",
     "MessageStore",
     "NoSpace",
@@ -63,6 +71,7 @@ __all__ = [
     "ReadOnly",
     "Receipt",
     "RecoveryReport",
+    "RepairReport",
     "Stats",
     "Store",
     "Summary",
@@ -70,4 +79,6 @@ __all__ = [
     "Unsupported",
     "UnsupportedFormat",
     "VerifyReport",
+    "repair",
+    "verify",
 ]

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
-from ._errors import Closed
-from ._models import Conversation
-from ._store import Store
+from ._errors import Closed, Forked
+from ._models import Conversation, Message
+from ._store import Store, _events, _next_page
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -47,6 +47,7 @@ class AsyncStore:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._pid = os.getpid()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="aral-store")
 
     @classmethod
@@ -63,16 +64,21 @@ class AsyncStore:
         return cls(await asyncio.to_thread(make))
 
     async def _run(self, work: Callable[[], _R]) -> _R:
+        if self._pid != os.getpid():
+            raise Forked(f"process {self._pid} opened the store; open it in the process that uses it")
         if self._store.is_closed:
             raise Closed("the store was closed")
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     create = _later(Store.create)
+    reset = _later(Store.reset)
     add_message = _later(Store.add_message)
     add_action = _later(Store.add_action)
     set_title = _later(Store.set_title)
     set_metadata = _later(Store.set_metadata)
+    set_created_at = _later(Store.set_created_at)
     edit_message = _later(Store.edit_message)
+    edit_action = _later(Store.edit_action)
     remove_message = _later(Store.remove_message)
     remove_action = _later(Store.remove_action)
     clear = _later(Store.clear)
@@ -100,6 +106,40 @@ class AsyncStore:
             conversation = await self.get(id)
             if conversation is not None:
                 yield conversation
+
+    async def iter_messages(self, conversation_id: str, *, page: int = 200) -> AsyncIterator[Message]:
+        """See :meth:`Store.iter_messages`."""
+        newest: Message | None = None
+        place = 0
+        while True:
+            work = functools.partial(_next_page, self._store, conversation_id, newest, place, page)
+            found = await self._run(work)
+            if not found:
+                return
+            for message in found:
+                yield message
+            newest, place = found[-1], place + len(found)
+
+    async def events(self, start: int = 1) -> AsyncIterator[dict[str, Any]]:
+        """See :meth:`Store.events`."""
+        async for event in self.follow(start, wait=False):
+            if event["type"] != "compacted":
+                yield event
+
+    async def follow(
+        self, start: int = 1, *, wait: bool = True, every: float = 0.05
+    ) -> AsyncIterator[dict[str, Any]]:
+        """See :meth:`Store.follow`; the event loop goes on while there is nothing more."""
+        follower = await self._run(functools.partial(self._store._core.follow, start))
+        while not self.is_closed:
+            found = await self._run(follower.next)
+            if found is not None:
+                for event in _events(found):
+                    yield event
+            elif wait:
+                await asyncio.sleep(every)
+            else:
+                return
 
     async def close(self) -> None:
         """Makes everything durable and gives the handle up; a second call does nothing."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from ._errors import InvalidInput
 from ._json import encode, encode_object, with_members
 from ._models import Conversation, ConversationAction, Message
+from ._watch import Watch
 
 
 class _Item(NamedTuple):
@@ -43,6 +44,8 @@ class Known:
     actions: list[_Item]
     version: int
     """The version that this is; 0 if the store has nothing of it."""
+    watch: Watch | None = field(default=None, compare=False)
+    """What tells whether anything in the lists has changed since; nothing does without one."""
 
     @property
     def is_saved(self) -> bool:
@@ -53,15 +56,39 @@ class Known:
         """The same knowledge, of another object in this one's place."""
         return Known(conversation, self.head, self.messages, self.actions, self.version)
 
-    def add(self, item: Message | ConversationAction) -> None:
-        """Adds what the store has just added."""
+    @property
+    def is_current(self) -> bool:
+        """Whether the live conversation is certainly as it is known; costs nothing for each message."""
+        live, watch = self.conversation, self.watch
+        return (
+            watch is not None
+            and watch.is_quiet
+            and len(live.messages) == len(self.messages)
+            and len(live.actions) == len(self.actions)
+            and _head(live) == self.head
+        )
+
+    def watched(self) -> Known:
+        """The same, with the live conversation watched from now on."""
+        self.watch = getattr(self.conversation, "_watch", None) or Watch()
+        self.conversation._be_watched(self.watch)
+        return self
+
+    def add(self, item: Message | ConversationAction) -> int:
+        """Adds what the store has just added, and says about how many bytes it has."""
+        # Order: take down what the store has, then show the object. Reversed, an edit by another thread would count as known.
+        added = _message(item) if isinstance(item, Message) else _action(item)
+        if self.watch is not None:
+            item._be_watched(self.watch)
+        # The list's own method, since this is no change that the store does not know of.
         if isinstance(item, Message):
-            self.conversation.messages.append(item)
-            self.messages.append(_message(item))
+            self.messages.append(added)
+            list.append(self.conversation.messages, item)
         else:
-            self.conversation.actions.append(item)
-            self.actions.append(_action(item))
+            self.actions.append(added)
+            list.append(self.conversation.actions, item)
         self.version += 1
+        return sum(map(len, added))
 
     def has(self, item: Message | ConversationAction) -> bool:
         """Whether this very addition shows already."""
@@ -80,14 +107,16 @@ class Known:
 
         Its lists, and the items that are as stored, stay the same objects.
         """
-        if known_of(self.conversation, version=self.version) != self:
+        if not self.is_current and known_of(self.conversation, version=self.version) != self:
             return
         new = known_of(fresh, version=version)
         _renew(self.conversation.messages, self.messages, fresh.messages, new.messages)
         _renew(self.conversation.actions, self.actions, fresh.actions, new.actions)
         self.conversation.title, self.conversation.metadata = fresh.title, fresh.metadata
+        self.conversation.created_at, self.conversation._extra = fresh.created_at, fresh._extra
         self.head, self.messages, self.actions = new.head, new.messages, new.actions
         self.version = version
+        self.watched()
 
 
 def _renew(live: list[Any], before: list[_Item], fresh: list[Any], now: list[_Item]) -> None:
@@ -95,27 +124,30 @@ def _renew(live: list[Any], before: list[_Item], fresh: list[Any], now: list[_It
     live[:] = [same.get(item, value) for item, value in zip(now, fresh)]
 
 
-def known_of(conversation: Conversation, *, version: int) -> Known:
-    """What the store knows of a conversation that it has exactly so; nothing, with the version 0."""
-    messages = [_message(message) for message in conversation.messages]
-    actions = [_action(action) for action in conversation.actions]
+def known_of(conversation: Conversation, *, version: int, like: Known | None = None) -> Known:
+    """What the store knows of a conversation that it has exactly so; nothing, with the version 0.
+
+    If much of it is like something that is known already, it is made faster of that.
+    """
+    messages = _items(conversation.messages, like.messages if like else [], _message)
+    actions = _items(conversation.actions, like.actions if like else [], _action)
     return Known(conversation, _head(conversation), messages, actions, version)
 
 
-def changes(id: str, conversation: Conversation, known: Known | None) -> list[str]:
+def changes(id: str, now: Known, known: Known | None) -> list[str]:
     """The mutations, as JSON, that make of what is known what the conversation is now.
 
-    Raises ``NotImplementedError`` for a changed id or time of the conversation, which the store has no event for.
+    Raises ``NotImplementedError`` for a changed id of the conversation: it is how the rest of the world means it.
     """
-    head = _head(conversation)
-    messages = _items(conversation.messages, known.messages if known else [], _message)
-    actions = _items(conversation.actions, known.actions if known else [], _action)
+    head, messages, actions = now.head, now.messages, now.actions
     if known is None or not known.is_saved:
-        return _begin(id, conversation, head, messages, actions)
+        return _begin(id, now.conversation, head, messages, actions)
     before = known.head
-    if (head.created_at, head.id) != (before.created_at, before.id):
-        raise NotImplementedError("the id and created_at of a saved conversation cannot be changed; nothing was saved")
+    if head.id != before.id:
+        raise NotImplementedError("the id of a saved conversation cannot be changed; nothing was saved")
     found: list[str] = []
+    if head.created_at != before.created_at:
+        found.append(encode({"type": "set_created_at", "conversation_id": id, "created_at": head.created_at}))
     if head.title != before.title:
         found.append(encode({"type": "set_title", "conversation_id": id, "title": head.title}))
     if head.metadata != before.metadata:
@@ -125,7 +157,7 @@ def changes(id: str, conversation: Conversation, known: Known | None) -> list[st
     of_messages = _listed(id, "message", known.messages, messages)
     of_actions = _listed(id, "action", known.actions, actions)
     if of_messages is None or of_actions is None:
-        # No event puts an item elsewhere or changes its role or time. All of them anew, in one batch, does.
+        # No event puts an item elsewhere or gives it another id. All of them anew, in one batch, does.
         # What others have added meanwhile must not go with it, so the version has to be the known one.
         clear = encode({"type": "clear", "conversation_id": id, "expect": known.version + len(found)})
         found.append(clear)
@@ -167,7 +199,7 @@ def _listed(id: str, what: str, before: list[_Item], now: list[_Item]) -> list[s
     different = [(old, new) for old, new in zip(before, now) if old is not new and old != new]
     counts = Counter(item.id for item in now) if different else Counter()
     for old, new in different:
-        edit = None if what != "message" or counts[new.id] > 1 else _edited(id, old, new)
+        edit = None if counts[new.id] > 1 else _edited(id, what, old, new)
         if edit is None:
             return None
         found.append(edit)
@@ -185,11 +217,15 @@ def _gone(before: list[_Item], now: list[_Item]) -> list[_Item] | None:
     return gone if left == [item.id for item in now][: len(left)] else None
 
 
-def _edited(id: str, old: _Item, new: _Item) -> str | None:
-    if old._replace(text=new.text, metadata=new.metadata) != new:
+def _edited(id: str, what: str, old: _Item, new: _Item) -> str | None:
+    """The mutation that makes of an item what it is now, in its place; ``None`` if it is another item."""
+    if old.id != new.id:
         return None
-    edit: dict[str, Any] = {"type": "edit_message", "conversation_id": id, "message_id": new.id}
-    return with_members(edit | {"content": new.text}, metadata=new.metadata)
+    edit: dict[str, Any] = {"type": f"edit_{what}", "conversation_id": id, f"{what}_id": new.id}
+    names = {"text": "content" if what == "message" else "action_type", "role": "role", "created_at": "created_at"}
+    edit |= {name: getattr(new, field) for field, name in names.items() if getattr(new, field) != getattr(old, field)}
+    objects = {name: getattr(new, name) for name in ("data", "metadata", "extra")}
+    return with_members(edit, **{name: text for name, text in objects.items() if text != getattr(old, name)})
 
 
 def _added(id: str, what: str, item: _Item) -> str:

@@ -43,6 +43,10 @@ class Conflict(AralStoreError):
     """The conversation is not in the state that the call expects: read again, decide again."""
 
 
+class AlreadyExists(AralStoreError, FileExistsError):
+    """There is a conversation with this id: choose another id, or reset the one there is."""
+
+
 class NotFound(AralStoreError, KeyError):
     """There is no such conversation, message, action, file or store."""
 
@@ -77,6 +81,10 @@ class IoFailed(AralStoreError, OSError):
 
 class Failed(AralStoreError, RuntimeError):
     """A write or a sync failed before, so that nothing more is written: close the store and open it again."""
+
+
+class Forked(AralStoreError, RuntimeError):
+    """A process uses a store of the one that it was forked off from: open the store in the process that uses it."""
 
 
 class Closed(AralStoreError, ValueError):

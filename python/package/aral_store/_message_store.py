@@ -9,16 +9,17 @@ from __future__ import annotations
 import copy
 import json
 import os
-import threading
 import warnings
+import weakref
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from ._changes import Known, changes, known_of
 from ._errors import Closed, InvalidInput, NotFound
 from ._json import encode, encode_object
+from ._lock import Lock
 from ._mirror import Mirror, MirrorMode
 from ._models import Conversation, ConversationAction, Message, new_id
 from ._reports import CompactionReport, RecoveryReport, Stats, VerifyReport
@@ -39,7 +40,8 @@ class MessageStore:
     ``"always"``
         before each call that saves returns;
     ``"auto"``
-        the same while the store is small, and within a second once that would be slow;
+        the same while the store is small; in the background once that would be slow, half a second later or when it has
+        not done so for twenty times as long as it takes, at most half a minute, and earlier if much was written;
     ``"close"``
         by :meth:`close` and :meth:`compact`;
     ``"never"``
@@ -62,9 +64,9 @@ class MessageStore:
             raise InvalidInput(f"backend_type must be 'memory' or 'file', not {backend_type!r}")
         if backend_type == "file" and save_dir is None:
             raise InvalidInput("save_dir must be provided when using file backend")
-        self._lock = threading.RLock()
         self._known: dict[str, Known] = {}
         is_in_files = backend_type == "file" and bool(os.fspath(save_dir or ""))
+        self._lock = Lock(survives_fork=not is_in_files)
         if save_dir is not None and not is_in_files:
             warnings.warn(f"nothing is saved in {save_dir!r}: the store is in memory", UserWarning, stacklevel=2)
         if is_in_files:
@@ -76,6 +78,8 @@ class MessageStore:
             self.save_dir = None
             self._store = Store()
         self._mirror = Mirror(self._store, mirror if is_in_files else "never")
+        # The original's programs end without a word. Their files are complete all the same.
+        self._at_exit = weakref.finalize(self, self._mirror.end)
         self.backend = _Backend(self._store)
         self.conversations: MutableMapping[str, Conversation] = _Conversations(self)
         self._warn_of_damage()
@@ -101,34 +105,43 @@ class MessageStore:
     ) -> Conversation:
         """Begins a conversation and saves it. Without an id it gets a UUID.
 
-        In memory a conversation that has the id is replaced. In files that is not possible yet: it raises
-        ``NotImplementedError``, and nothing has changed.
+        A conversation that has the id is replaced, as the original replaces it: it begins anew in its place, without
+        messages. Both are there in the log until it is compacted. A second call with the same ``key`` changes nothing.
         """
         conversation = Conversation(
             id=id or new_id(), title=title or "", metadata=_own("metadata", {} if metadata is None else metadata)
         )
         with self._lock:
             if key is not None:
-                return self._create_once(conversation, key)
+                return self._create_once(conversation, key, title or None, id or None)
             if conversation.id in self.conversations:
-                if self.save_dir is not None:
-                    raise NotImplementedError(
-                        f"conversation {conversation.id!r} exists, and replacing it would lose it; "
-                        "get it, or choose another id"
-                    )
-                self._store.remove(conversation.id)
-                del self._known[conversation.id]
-            self._save_conversation(conversation)
+                self._begin_anew(conversation)
+            else:
+                self._save_conversation(conversation)
         return conversation
 
-    def _create_once(self, conversation: Conversation, key: str) -> Conversation:
-        receipt = self._store.create(
+    def _begin_anew(self, conversation: Conversation) -> None:
+        """Puts an empty conversation in the place of the one that has its id."""
+        receipt = self._store.reset(
             conversation.id,
             title=conversation.title,
             metadata=conversation.metadata,
             created_at=conversation.created_at,
-            key=key,
         )
+        self._known[conversation.id] = known_of(conversation, version=receipt.version)
+        self._mirror.saved(conversation.id)
+
+    def _create_once(
+        self, conversation: Conversation, key: str, title: str | None, id: str | None
+    ) -> Conversation:
+        # What a retry would make up anew, the id and the title made of it, is left to the store.
+        given: dict[str, Any] = {"title": title, "metadata": conversation.metadata, "key": key}
+        given["created_at"] = conversation.created_at
+        receipt = self._store.create(**given) if id is None else self._store.reset(id, **given)
+        live = self._known.get(receipt.conversation_id)
+        if live is not None and live.version < receipt.version:
+            # The object that was there is no longer the conversation.
+            del self._known[receipt.conversation_id]
         self._mirror.saved(receipt.conversation_id)
         created = self.get_conversation(receipt.conversation_id)
         if created is None:
@@ -218,16 +231,16 @@ class MessageStore:
     def _save_conversation(self, conversation: Conversation) -> None:
         with self._lock:
             id = self._id_of(conversation)
-            if self._write(id, conversation, self._known.get(id) or self._load(id)):
-                self._mirror.saved(id)
+            written = self._write(id, conversation, self._known.get(id) or self._load(id))
+            if written:
+                self._mirror.saved(id, bytes=written)
 
     def _save_to_backend(self) -> None:
         with self._lock:
-            wrote = [
-                id for id, known in list(self._known.items()) if self._write(id, known.conversation, known)
-            ]
-            if wrote:
-                self._mirror.saved(*wrote)
+            written = {id: self._write(id, known.conversation, known) for id, known in list(self._known.items())}
+            ids = [id for id, bytes in written.items() if bytes]
+            if ids:
+                self._mirror.saved(*ids, bytes=sum(written.values()))
 
     # What is not the original's.
 
@@ -260,10 +273,14 @@ class MessageStore:
         with self._lock:
             if self._store.is_closed:
                 return
+            self._at_exit.detach()
             try:
                 self._mirror.close()
             finally:
                 self._store.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a store is not sent to another process; open it there, or send what to_dict() gives")
 
     def __enter__(self) -> MessageStore:
         return self
@@ -309,20 +326,31 @@ class MessageStore:
             return None
         if found is None:
             return None
-        self._known[id] = known_of(found[0], version=found[1])
+        self._known[id] = known_of(found[0], version=found[1]).watched()
         return self._known[id]
 
-    def _write(self, id: str, conversation: Conversation, known: Known | None) -> bool:
-        """Appends what differs, as one batch; says whether anything did."""
+    def _write(self, id: str, conversation: Conversation, known: Known | None) -> int:
+        """Appends what differs, as one batch; says how many bytes that took."""
         if not id:
             raise InvalidInput("a conversation id must not be empty")
-        mutations = changes(id, conversation, known)
-        if mutations:
-            self._store._append("[" + ",".join(mutations) + "]")
-        if mutations or known is None or known.conversation is not conversation:
-            version = known.version if known is not None else 0
-            self._known[id] = known_of(conversation, version=version + len(mutations))
-        return bool(mutations)
+        watch = getattr(conversation, "_watch", None)
+        if watch is not None:
+            # Order: forget what was noticed, then look. What changes from here on is noticed anew.
+            watch.is_changed = False
+        try:
+            # What is saved and what is known from then on are one look at the objects, which others may be changing.
+            now = known_of(conversation, version=0, like=known)
+            mutations = changes(id, now, known)
+            if mutations:
+                self._store._append("[" + ",".join(mutations) + "]")
+        except BaseException:
+            if watch is not None:
+                watch.is_changed = True
+            raise
+        now.version = len(mutations) + (known.version if known is not None else 0)
+        # What was put in the place of an equal thing is watched from now on too.
+        self._known[id] = now.watched()
+        return sum(map(len, mutations))
 
     def _add(
         self,
@@ -335,21 +363,20 @@ class MessageStore:
             if not conversation_id:
                 raise InvalidInput("a conversation id must not be empty")
             known = self._find(conversation_id)
-            if known is not None and not known.is_saved:
-                self._write(conversation_id, known.conversation, known)
-            elif known is not None and expect is None:
+            written = 0
+            if known is not None and not (known.is_saved and (expect is not None or known.is_current)):
                 # The original's save is one of the whole conversation, and so takes other changes with it.
-                self._write(conversation_id, known.conversation, known)
+                written = self._write(conversation_id, known.conversation, known)
             id = self._append(conversation_id, item, key, expect)
             known = self._find(conversation_id) if known is None else self._known[conversation_id]
             if known is None:
                 raise NotFound(f"what was added with this key, {id!r}, has been removed since")
             if id == item.id and not known.has(item):
-                known.add(item)
+                written += known.add(item)
             found = known.newest(item, id)
             if found is None:
                 raise NotFound(f"what was added with this key, {id!r}, has been removed since")
-            self._mirror.saved(conversation_id)
+            self._mirror.saved(conversation_id, bytes=written)
             return found
 
     def _append(

@@ -7,10 +7,12 @@ beside the model and written back.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
 from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
+
+from ._watch import Watch, notice, own, set_watch, watch_value
 
 
 def new_id() -> str:
@@ -19,9 +21,33 @@ def new_id() -> str:
 
 
 class _Kept(BaseModel):
-    """What all models share: the fields of a file that they have no name for."""
+    """What all models share: the fields of a file that they have no name for, and being watched."""
+
+    # No field and no private attribute, so that it takes no part in comparing and copying.
+    __slots__ = ("_watch",)
+
+    #: The fields whose insides are watched.
+    _watched: ClassVar[tuple[str, ...]] = ("metadata",)
 
     _extra: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Makes lists and dictionaries notice their changes."""
+        fields = self.__dict__
+        for name in self._watched:
+            if name in fields:
+                fields[name] = own(fields[name])
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, own(value) if name in self._watched else value)
+        notice(self)
+
+    def _be_watched(self, watch: Watch) -> None:
+        """Lets the watch know of every change of this object from now on."""
+        set_watch(self, watch)
+        for name in self._watched:
+            value = self.__dict__[name] = own(self.__dict__[name])
+            watch_value(value, watch)
 
     @property
     def extra(self) -> dict[str, Any]:
@@ -47,6 +73,8 @@ class Message(_Kept):
 class ConversationAction(_Kept):
     """What was done."""
 
+    _watched = ("metadata", "data")
+
     id: str = Field(default_factory=new_id)
     action_type: str
     data: dict[str, Any]
@@ -62,6 +90,9 @@ class Conversation(_Kept):
         >>> Conversation(id="0123456789").title
         'Conversation 01234567'
     """
+
+    # A save looks at the metadata each time, so they need not be watched.
+    _watched = ("messages", "actions")
 
     id: str = Field(default_factory=new_id)
     title: str = ""
@@ -80,6 +111,15 @@ class Conversation(_Kept):
         if not self.title:
             self.title = default_title(self.id)
         return self
+
+    def _be_watched(self, watch: Watch) -> None:
+        watch.is_blind = False
+        set_watch(self, watch)
+        for name in self._watched:
+            items = self.__dict__[name] = own(self.__dict__[name])
+            set_watch(items, watch)
+            for item in items:
+                item._be_watched(watch)
 
     def add_message(self, message: Message | dict[str, Any]) -> Message:
         """Adds a message to this object alone; the store has it from the next save of the conversation on."""

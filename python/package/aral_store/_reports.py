@@ -129,6 +129,40 @@ class VerifyReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """Something that a repair could not save."""
+
+    path: Path
+    """The damaged file, or where the missing one should be."""
+    offset: int | None
+    conversation_id: str | None
+    """The conversation that it concerns; ``None`` if it may concern any."""
+    first_seq: int | None
+    last_seq: int | None
+    """The last lost event; ``None`` if nobody can say how many there were, if any."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What a repair saved, and what it could not."""
+
+    conversations: int
+    messages: int
+    actions: int
+    events: int
+    lost: list[Loss]
+    torn: TornTail | None
+    notes: list[str]
+    quarantined: list[Path]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything was saved."""
+        return not self.lost
+
+
+@dataclass(frozen=True, slots=True)
 class RecoveryReport:
     """What opening a store found, and what it did about it."""
 
@@ -148,6 +182,8 @@ def with_parts(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields of a report, the parts of which are values of their own."""
     if "damaged" in fields:
         fields["damaged"] = [DamagedFile(**file) for file in fields["damaged"]]
+    if "lost" in fields:
+        fields["lost"] = [Loss(**loss) for loss in fields["lost"]]
     if fields.get("torn") is not None:
         fields["torn"] = TornTail(**fields["torn"])
     return fields

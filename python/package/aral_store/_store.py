@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from . import _reports
 from ._core import Core
-from ._errors import Corrupt, InvalidInput, NotFound
+from ._errors import Conflict, Corrupt, InvalidInput, NotFound
 from ._json import decode, encode, encode_object, with_members
 from ._models import Conversation, ConversationAction, Message, action_of, conversation_of, message_of
 from ._reports import CompactionReport, ExportReport, Receipt, RecoveryReport, Stats, Summary, VerifyReport
@@ -62,7 +63,7 @@ class Store:
         created_at: datetime | None = None,
         key: str | None = None,
     ) -> Receipt:
-        """Begins a conversation; without an id it gets a UUID.
+        """Begins a conversation; without an id it gets a UUID. Raises :class:`AlreadyExists` if there is one with the id.
 
         >>> Store().create("c1", title="Plans").conversation_id
         'c1'
@@ -71,6 +72,39 @@ class Store:
             raise InvalidInput("a conversation id must not be empty")
         return self._one(
             "create_conversation", id, title=title, created_at=created_at, key=key, metadata=metadata
+        )
+
+    def reset(
+        self,
+        conversation_id: str,
+        *,
+        title: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        created_at: datetime | None = None,
+        key: str | None = None,
+        expect: int | None = None,
+    ) -> Receipt:
+        """Begins a conversation anew, in its place: without messages and actions, and with these fields instead of its own.
+
+        One that does not exist begins. Additions behind it in one :meth:`batch` replace the whole conversation at once.
+
+        >>> store = Store()
+        >>> receipt = store.add_message("c1", "a first try")
+        >>> receipts = store.batch([
+        ...     {"type": "reset_conversation", "conversation_id": "c1", "title": "Plans"},
+        ...     {"type": "add_message", "conversation_id": "c1", "content": "a better one"},
+        ... ])
+        >>> [message.content for message in store.messages("c1")], receipts[-1].version
+        (['a better one'], 3)
+        """
+        return self._one(
+            "reset_conversation",
+            conversation_id,
+            title=title,
+            created_at=created_at,
+            key=key,
+            expect=expect,
+            metadata=metadata,
         )
 
     def add_message(
@@ -142,21 +176,52 @@ class Store:
         """Replaces the conversation's metadata."""
         return self._one("set_metadata", conversation_id, metadata=metadata, expect=expect)
 
+    def set_created_at(self, conversation_id: str, created_at: datetime, *, expect: int | None = None) -> Receipt:
+        """Replaces the conversation's time of creation."""
+        return self._one("set_created_at", conversation_id, created_at=created_at, expect=expect)
+
     def edit_message(
         self,
         conversation_id: str,
         message_id: str,
         *,
         content: str | None = None,
+        role: str | None = None,
+        created_at: datetime | None = None,
         metadata: dict[str, Any] | None = None,
         expect: int | None = None,
     ) -> Receipt:
-        """Changes the content, the metadata or both of the last message with this id."""
+        """Changes what is given of the last message with this id, which keeps its place."""
         return self._one(
             "edit_message",
             conversation_id,
             message_id=message_id,
             content=content,
+            role=role,
+            created_at=created_at,
+            metadata=metadata,
+            expect=expect,
+        )
+
+    def edit_action(
+        self,
+        conversation_id: str,
+        action_id: str,
+        *,
+        action_type: str | None = None,
+        data: dict[str, Any] | None = None,
+        created_at: datetime | None = None,
+        metadata: dict[str, Any] | None = None,
+        expect: int | None = None,
+    ) -> Receipt:
+        """Changes what is given of the last action with this id, which keeps its place."""
+        return self._one(
+            "edit_action",
+            conversation_id,
+            action_id=action_id,
+            action_type=action_type,
+            data=data,
+            created_at=created_at,
             metadata=metadata,
             expect=expect,
         )
@@ -277,13 +342,15 @@ class Store:
         *,
         first: int | None = None,
         last: int | None = None,
+        place: int | None = None,
         before: str | None = None,
         after: str | None = None,
         role: str | None = None,
     ) -> list[Message]:
         """A selection of a conversation's messages, oldest first; only these are read.
 
-        ``before`` and ``after`` take a message's id and leave it out.
+        ``before`` and ``after`` take a message's id, the last one's that has it, and leave it out; ``place`` takes the
+        number of messages to leave out at the beginning.
 
         >>> store = Store()
         >>> for text in ("one", "two", "three"):
@@ -294,17 +361,64 @@ class Store:
         >>> [message.content for message in store.messages("c1", last=2, before=newest[0].id)]
         ['one']
         """
-        text = self._core.messages(conversation_id, (first, last, before, after, role))
+        text = self._core.messages(conversation_id, (first, last, place, before, after, role))
         return [message_of(fields) for fields in decode(text)]
+
+    def iter_messages(self, conversation_id: str, *, page: int = 200) -> Iterator[Message]:
+        """All messages of a conversation, oldest first, read so many at a time.
+
+        What is added meanwhile comes too. Raises :class:`Conflict` if messages before the place that was reached are
+        taken away meanwhile, since others would be passed over then.
+
+        >>> store = Store()
+        >>> for text in ("one", "two", "three"):
+        ...     receipt = store.add_message("c1", text)
+        >>> [message.content for message in store.iter_messages("c1", page=2)]
+        ['one', 'two', 'three']
+        """
+        newest: Message | None = None
+        place = 0
+        while True:
+            found = _next_page(self, conversation_id, newest, place, page)
+            if not found:
+                return
+            yield from found
+            newest, place = found[-1], place + len(found)
 
     def actions(self, conversation_id: str) -> list[ConversationAction]:
         """A conversation's actions, oldest first."""
         return [action_of(fields) for fields in decode(self._core.actions(conversation_id))]
 
     def events(self, start: int = 1) -> Iterator[dict[str, Any]]:
-        """The events from a sequence number on that the log still holds, as ``append`` takes them, plus ``seq``."""
-        for line in self._core.events(start):
-            yield decode(line)
+        """The events from a sequence number on that the log still holds, as ``append`` takes them, plus ``seq``.
+
+        They are read batch by batch. What a compaction has dropped is left out here; :meth:`follow` tells of it.
+        """
+        return (event for event in self.follow(start, wait=False) if event["type"] != "compacted")
+
+    def follow(self, start: int = 1, *, wait: bool = True, every: float = 0.05) -> Iterator[dict[str, Any]]:
+        """The events from a sequence number on, and those that are added later, by this process or another one.
+
+        They are as :meth:`batch` takes them, plus ``seq``. In the place of those that a compaction has dropped comes
+        one ``{"type": "compacted", "first": ..., "last": ...}``. Looks for more ``every`` so many seconds, until the
+        store is closed; without ``wait`` it ends where there is nothing more. A store that was opened with ``read_only``
+        shows here what a writer in another process adds.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory, Store(directory) as store:
+        ...     receipt = store.add_message("c1", "Hello, world!")
+        ...     [(event["seq"], event["content"]) for event in store.follow(wait=False)]
+        [(1, 'Hello, world!')]
+        """
+        follower = self._core.follow(start)
+        while not self.is_closed:
+            found = follower.next()
+            if found is not None:
+                yield from _events(found)
+            elif wait:
+                time.sleep(every)
+            else:
+                return
 
     # Upkeep.
 
@@ -345,6 +459,9 @@ class Store:
         """Whether :meth:`close` was called."""
         return self._core.is_closed
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a store is not sent to another process; open it there, for reading if it is open here")
+
     def __enter__(self) -> Store:
         return self
 
@@ -355,3 +472,23 @@ class Store:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _next_page(store: Store, conversation_id: str, newest: Message | None, place: int, page: int) -> list[Message]:
+    """The messages from a place on, if the one before it is still the newest that was read."""
+    if page < 1:
+        raise InvalidInput(f"a page has 1 message at least, not {page}")
+    if newest is None:
+        return store.messages(conversation_id, first=page)
+    found = store.messages(conversation_id, place=place - 1, first=page + 1)
+    if not found or found[0].id != newest.id:
+        raise Conflict(f"messages of conversation {conversation_id!r} were taken away while they were read")
+    return found[1:]
+
+
+def _events(found: tuple[list[str], tuple[int, int] | None]) -> Iterator[dict[str, Any]]:
+    lines, dropped = found
+    if dropped is not None:
+        yield {"type": "compacted", "first": dropped[0], "last": dropped[1]}
+    for line in lines:
+        yield decode(line)

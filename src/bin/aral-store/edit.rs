@@ -81,10 +81,10 @@ pub(crate) fn carry_out(
 ) -> Result<Exit, Failure> {
     let advice = after_a_conflict(&mutation);
     let receipt = store.append(mutation).map_err(|error| {
-        if error.kind() != ErrorKind::Conflict {
+        if !matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) {
             return error;
         }
-        Error::new(ErrorKind::Conflict, format!("{}{advice}", error.message()))
+        Error::new(error.kind(), format!("{}{advice}", error.message()))
     })?;
     let printed = tell(&receipt, form, telling);
     store.close()?;

@@ -55,7 +55,7 @@ impl Exit {
         match kind {
             ErrorKind::InvalidInput => Self::Usage,
             ErrorKind::NotFound => Self::NotFound,
-            ErrorKind::Conflict => Self::Conflict,
+            ErrorKind::Conflict | ErrorKind::AlreadyExists => Self::Conflict,
             ErrorKind::Corrupt => Self::Corrupt,
             ErrorKind::Locked => Self::Locked,
             ErrorKind::NoSpace => Self::NoSpace,

@@ -109,13 +109,17 @@ fn line(form: Form, seq: Seq, event: &Event) -> String {
 fn detail(change: &Change) -> String {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the others hold no more than their word and subject")]
     let text = match change {
-        Change::Create { title, .. } | Change::SetTitle(title) => title.to_string_lossy().into_owned(),
+        Change::Create { title, .. } | Change::Reset { title, .. } | Change::SetTitle(title) => {
+            title.to_string_lossy().into_owned()
+        }
         Change::SetMetadata(metadata) => metadata.as_json().to_owned(),
         Change::AddMessage(message) => {
             format!("{}: {}", message.role.to_string_lossy(), message.content.to_string_lossy())
         }
         Change::EditMessage(message) => message.content.to_string_lossy().into_owned(),
-        Change::AddAction(action) => {
+        Change::SetCreatedAt(time) => time.to_string(),
+        Change::SetExtra(extra) => extra.as_json().to_owned(),
+        Change::AddAction(action) | Change::EditAction(action) => {
             format!("{}: {}", action.action_type.to_string_lossy(), action.data.as_json())
         }
         _ => String::new(),

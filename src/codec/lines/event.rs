@@ -51,13 +51,18 @@ impl Change {
             Self::RemoveAction(_) => "remove_action",
             Self::Clear => "clear",
             Self::Remove => "remove_conversation",
+            Self::Reset { .. } => "reset_conversation",
+            Self::EditAction(_) => "edit_action",
+            Self::SetCreatedAt(_) => "set_created_at",
+            Self::SetExtra(_) => "set_extra",
         }
     }
 }
 
 fn change(line: Line, change: &Change) -> Line {
     match change {
-        Change::Create { title, created_at, metadata, extra } => line
+        Change::Create { title, created_at, metadata, extra }
+        | Change::Reset { title, created_at, metadata, extra } => line
             .text("title", title)
             .time("created_at", *created_at)
             .object("metadata", metadata)
@@ -74,7 +79,10 @@ fn change(line: Line, change: &Change) -> Line {
         Change::EditMessage(message) => line
             .text("message_id", &message.id)
             .text("content", &message.content)
-            .object("metadata", &message.metadata),
+            .text("role", &message.role)
+            .time("created_at", message.created_at)
+            .object("metadata", &message.metadata)
+            .object("extra", &message.extra),
         Change::RemoveMessage(id) => line.text("message_id", id),
         Change::AddAction(action) => line
             .text("id", &action.id)
@@ -83,7 +91,16 @@ fn change(line: Line, change: &Change) -> Line {
             .time("created_at", action.created_at)
             .object("metadata", &action.metadata)
             .extra(&action.extra),
+        Change::EditAction(action) => line
+            .text("action_id", &action.id)
+            .text("action_type", &action.action_type)
+            .object("data", &action.data)
+            .time("created_at", action.created_at)
+            .object("metadata", &action.metadata)
+            .object("extra", &action.extra),
         Change::RemoveAction(id) => line.text("action_id", id),
+        Change::SetCreatedAt(time) => line.time("created_at", *time),
+        Change::SetExtra(extra) => line.object("extra", extra),
         Change::Clear | Change::Remove => line,
     }
 }
@@ -126,8 +143,8 @@ impl Summary {
 mod tests {
     use super::*;
     use crate::model::{
-        Action, Durability, Edit, JsonObject, Message, Mutation, NewAction, NewConversation, NewMessage,
-        Operation, Text, Timestamp,
+        Action, ActionEdit, Durability, Edit, JsonObject, Message, Mutation, NewAction, NewConversation,
+        NewMessage, Operation, Text, Timestamp,
     };
 
     fn time() -> Timestamp {
@@ -150,21 +167,40 @@ mod tests {
         new_action.extra = object.clone();
         let mut new = NewConversation::new().title(&odd).created_at(time()).metadata(object.clone());
         new.extra = object.clone();
-        let edit = Edit::content(&odd).metadata(object.clone());
+        let edit =
+            Edit::content(&odd).metadata(object.clone()).role("r").created_at(time()).extra(object.clone());
+        let edit_action = ActionEdit::data(object.clone())
+            .action_type(&odd)
+            .metadata(object.clone())
+            .created_at(time())
+            .extra(object.clone());
         let create = Change::Create {
             title: odd.clone(),
             created_at: time(),
             metadata: object.clone(),
             extra: object.clone(),
         };
+        let reset = Change::Reset {
+            title: odd.clone(),
+            created_at: time(),
+            metadata: object.clone(),
+            extra: object.clone(),
+        };
         for (change, operation) in [
-            (create, Operation::CreateConversation(new)),
+            (create, Operation::CreateConversation(new.clone())),
             (Change::SetTitle(odd.clone()), Operation::SetTitle(odd.clone())),
-            (Change::SetMetadata(object.clone()), Operation::SetMetadata(object)),
+            (reset, Operation::ResetConversation(new)),
+            (Change::SetMetadata(object.clone()), Operation::SetMetadata(object.clone())),
+            (Change::SetCreatedAt(time()), Operation::SetCreatedAt(time())),
+            (Change::SetExtra(object.clone()), Operation::SetExtra(object)),
             (Change::AddMessage(message.clone()), Operation::AddMessage(new_message)),
             (Change::EditMessage(message), Operation::EditMessage { message_id: odd.clone(), edit }),
             (Change::RemoveMessage(odd.clone()), Operation::RemoveMessage(odd.clone())),
-            (Change::AddAction(action), Operation::AddAction(new_action)),
+            (Change::AddAction(action.clone()), Operation::AddAction(new_action)),
+            (
+                Change::EditAction(action),
+                Operation::EditAction { action_id: Text::from("a"), edit: edit_action },
+            ),
             (Change::RemoveAction(odd.clone()), Operation::RemoveAction(odd)),
             (Change::Clear, Operation::Clear),
             (Change::Remove, Operation::RemoveConversation),

@@ -7,7 +7,8 @@ use crate::codec::fields::Fields;
 use crate::codec::json::{JsonError, Reader};
 use crate::error::{Error, Result};
 use crate::model::{
-    Edit, JsonObject, MAX_BATCH_EVENTS, Mutation, NewAction, NewConversation, NewMessage, Operation, Text,
+    ActionEdit, Edit, JsonObject, MAX_BATCH_EVENTS, Mutation, NewAction, NewConversation, NewMessage,
+    Operation, Text,
 };
 
 /// The fields whose values are objects and may nest to the limit.
@@ -18,12 +19,15 @@ impl Mutation {
     ///
     /// | `type` | fields besides `conversation_id` |
     /// |---|---|
-    /// | `create_conversation` | `title`, `metadata`, `created_at`, `extra` |
+    /// | `create_conversation`, `reset_conversation` | `title`, `metadata`, `created_at`, `extra` |
     /// | `add_message` | **`content`**, `role`, `id`, `created_at`, `metadata`, `extra` |
     /// | `add_action` | **`action_type`**, `data`, `id`, `created_at`, `metadata`, `extra` |
     /// | `set_title` | **`title`** |
     /// | `set_metadata` | **`metadata`** |
-    /// | `edit_message` | **`message_id`**, `content`, `metadata` |
+    /// | `set_created_at` | **`created_at`** |
+    /// | `set_extra` | **`extra`** |
+    /// | `edit_message` | **`message_id`**, `content`, `role`, `created_at`, `metadata`, `extra` |
+    /// | `edit_action` | **`action_id`**, `action_type`, `data`, `created_at`, `metadata`, `extra` |
     /// | `remove_message` | **`message_id`** |
     /// | `remove_action` | **`action_id`** |
     /// | `clear`, `remove_conversation` | |
@@ -101,12 +105,8 @@ fn mutation(reader: &mut Reader<'_>) -> std::result::Result<Mutation, JsonError>
 fn operation(kind: &str, fields: &mut Fields) -> std::result::Result<Option<Operation>, JsonError> {
     let required = |fields: &mut Fields, key| fields.text(key)?.ok_or_else(|| fields.missing(key));
     Ok(Some(match kind {
-        "create_conversation" => Operation::CreateConversation(NewConversation {
-            title: fields.text("title")?,
-            metadata: fields.object("metadata")?.unwrap_or_default(),
-            created_at: fields.time("created_at")?,
-            extra: extra(fields, &CONVERSATION_FIELDS)?,
-        }),
+        "create_conversation" => Operation::CreateConversation(new_conversation(fields)?),
+        "reset_conversation" => Operation::ResetConversation(new_conversation(fields)?),
         "add_message" => Operation::AddMessage(NewMessage {
             content: required(fields, "content")?,
             role: fields.text("role")?.unwrap_or_else(|| Text::from("user")),
@@ -130,8 +130,32 @@ fn operation(kind: &str, fields: &mut Fields) -> std::result::Result<Option<Oper
         }
         "edit_message" => Operation::EditMessage {
             message_id: required(fields, "message_id")?,
-            edit: Edit { content: fields.text("content")?, metadata: fields.object("metadata")? },
+            edit: Edit {
+                content: fields.text("content")?,
+                metadata: fields.object("metadata")?,
+                role: fields.text("role")?,
+                created_at: fields.time("created_at")?,
+                extra: given_extra(fields, &MESSAGE_FIELDS)?,
+            },
         },
+        "edit_action" => Operation::EditAction {
+            action_id: required(fields, "action_id")?,
+            edit: ActionEdit {
+                action_type: fields.text("action_type")?,
+                data: fields.object("data")?,
+                metadata: fields.object("metadata")?,
+                created_at: fields.time("created_at")?,
+                extra: given_extra(fields, &ACTION_FIELDS)?,
+            },
+        },
+        "set_created_at" => {
+            let time = fields.time("created_at")?;
+            Operation::SetCreatedAt(time.ok_or_else(|| fields.missing("created_at"))?)
+        }
+        "set_extra" => {
+            let extra = given_extra(fields, &CONVERSATION_FIELDS)?;
+            Operation::SetExtra(extra.ok_or_else(|| fields.missing("extra"))?)
+        }
         "remove_message" => Operation::RemoveMessage(required(fields, "message_id")?),
         "remove_action" => Operation::RemoveAction(required(fields, "action_id")?),
         "clear" => Operation::Clear,
@@ -140,11 +164,24 @@ fn operation(kind: &str, fields: &mut Fields) -> std::result::Result<Option<Oper
     }))
 }
 
+fn new_conversation(fields: &mut Fields) -> std::result::Result<NewConversation, JsonError> {
+    Ok(NewConversation {
+        title: fields.text("title")?,
+        metadata: fields.object("metadata")?.unwrap_or_default(),
+        created_at: fields.time("created_at")?,
+        extra: extra(fields, &CONVERSATION_FIELDS)?,
+    })
+}
+
 fn extra(fields: &mut Fields, named: &[&str]) -> std::result::Result<JsonObject, JsonError> {
+    given_extra(fields, named).map(Option::unwrap_or_default)
+}
+
+fn given_extra(fields: &mut Fields, named: &[&str]) -> std::result::Result<Option<JsonObject>, JsonError> {
     let offset = fields.offset("extra");
-    let extra = fields.object("extra")?.unwrap_or_default();
+    let Some(extra) = fields.object("extra")? else { return Ok(None) };
     check_extra(&extra, named).map_err(|reason| JsonError::new(offset, reason))?;
-    Ok(extra)
+    Ok(Some(extra))
 }
 
 #[cfg(test)]
@@ -186,6 +223,29 @@ mod tests {
                 r#""type":"edit_message","message_id":"m","content":"new""#,
                 Operation::EditMessage { message_id: Text::from("m"), edit: Edit::content("new") },
             ),
+            (
+                r#""type":"reset_conversation","title":"T","extra":{"x":1}"#,
+                Operation::ResetConversation(NewConversation {
+                    extra: object(r#"{"x":1}"#),
+                    ..NewConversation::new().title("T")
+                }),
+            ),
+            (
+                r#""type":"edit_message","message_id":"m","role":"r","created_at":"2025-03-13T15:11:33Z","extra":{}"#,
+                Operation::EditMessage {
+                    message_id: Text::from("m"),
+                    edit: Edit::default().role("r").created_at(time).extra(JsonObject::EMPTY),
+                },
+            ),
+            (
+                r#""type":"edit_action","action_id":"a","data":{"d":1},"action_type":"t""#,
+                Operation::EditAction {
+                    action_id: Text::from("a"),
+                    edit: ActionEdit::data(object(r#"{"d":1}"#)).action_type("t"),
+                },
+            ),
+            (r#""type":"set_created_at","created_at":"2025-03-13T15:11:33Z""#, Operation::SetCreatedAt(time)),
+            (r#""type":"set_extra","extra":{"x":1}"#, Operation::SetExtra(object(r#"{"x":1}"#))),
             (r#""type":"remove_message","message_id":"m""#, Operation::RemoveMessage(Text::from("m"))),
             (r#""type":"remove_action","action_id":"a""#, Operation::RemoveAction(Text::from("a"))),
             (r#""type":"clear""#, Operation::Clear),
@@ -253,6 +313,12 @@ mod tests {
             (r#"{"type":"add_action","conversation_id":"c"}"#, "action_type"),
             (r#"{"type":"set_metadata","conversation_id":"c"}"#, "metadata"),
             (r#"{"type":"remove_action","conversation_id":"c","message_id":"m"}"#, "action_id"),
+            (r#"{"type":"reset_conversation"}"#, "conversation_id"),
+            (r#"{"type":"set_created_at","conversation_id":"c"}"#, "created_at"),
+            (r#"{"type":"set_extra","conversation_id":"c"}"#, "extra"),
+            (r#"{"type":"set_extra","conversation_id":"c","extra":{"title":1}}"#, "title"),
+            (r#"{"type":"edit_action","conversation_id":"c"}"#, "action_id"),
+            (r#"{"type":"edit_action","conversation_id":"c","action_id":"a","role":"r"}"#, "role"),
         ] {
             let error = Mutation::from_json_line(line.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);

@@ -23,10 +23,19 @@ fn events() -> Vec<Event> {
         Change::AddMessage(message.clone()),
         Change::EditMessage(message),
         Change::RemoveMessage(odd),
-        Change::AddAction(action),
+        Change::AddAction(action.clone()),
         Change::RemoveAction(Text::from("a1")),
         Change::Clear,
         Change::Remove,
+        Change::Reset {
+            title: Text::from("again"),
+            created_at: time(),
+            metadata: JsonObject::from_canonical(r#"{"m":1}"#),
+            extra: JsonObject::from_canonical(r#"{"x":1}"#),
+        },
+        Change::EditAction(action),
+        Change::SetCreatedAt(time()),
+        Change::SetExtra(JsonObject::from_canonical(r#"{"x":2}"#)),
     ];
     let mut events: Vec<_> = changes.into_iter().map(|change| Event::new("c/1", change)).collect();
     events[3].key = Some("k1".to_owned());
@@ -73,8 +82,15 @@ fn an_event_has_only_what_its_kind_has() {
             matches!(kind, Change::AddMessage(_) | Change::EditMessage(_)),
             "{kind:?}"
         );
-        assert_eq!(change.action().is_some(), matches!(kind, Change::AddAction(_)), "{kind:?}");
-        let has_head = matches!(kind, Change::Create { .. } | Change::SetMetadata(_));
+        assert_eq!(
+            change.action().is_some(),
+            matches!(kind, Change::AddAction(_) | Change::EditAction(_)),
+            "{kind:?}"
+        );
+        let has_head = matches!(
+            kind,
+            Change::Create { .. } | Change::Reset { .. } | Change::SetMetadata(_) | Change::SetExtra(_)
+        );
         assert_eq!(change.head().is_ok(), has_head, "{kind:?}");
     }
 }
@@ -87,7 +103,7 @@ fn events_come_back_as_they_were() {
         encode_event(&EventView::of(event, 3, 7), &mut payload).unwrap();
     }
     let mut back = Vec::new();
-    for_each_event::<BadPayload>(&payload, 10, |view, _| {
+    for_each_event::<BadPayload>(&payload, 14, |view, _| {
         assert!(view.key.is_none_or(|key| key.fingerprint == 7));
         back.push(view.to_event()?);
         Ok(())

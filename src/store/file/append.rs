@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::library::{Library, Need, View};
 use super::shown::Shown;
 use crate::codec::frame::MAX_PAYLOAD;
-use crate::codec::payload::{EventView, SCHEMA, encode_event};
+use crate::codec::payload::{EventView, FIRST_SCHEMA, encode_event};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Drafts, Found, Ground, Index, KeyRecord, Prepared, Refusal, Sight, Standing, Step};
 use crate::log::Turn;
@@ -127,7 +127,8 @@ impl Engine {
         turn.client_state().add(accepted);
         let events = u32::try_from(resolved.len()).unwrap_or(u32::MAX);
         let must_sync = self.options.sync == SyncPolicy::Always;
-        let is_durable = turn.append(payload, SCHEMA, events, must_sync)?;
+        let schema = resolved.iter().map(|resolved| resolved.schema).max().unwrap_or(FIRST_SCHEMA);
+        let is_durable = turn.append(payload, schema, events, must_sync)?;
         let durability = if is_durable { Durability::Durable } else { Durability::Written };
         Ok(Tried::Done(receipts(resolved, first_seq, durability)))
     }
@@ -205,11 +206,12 @@ fn see(sight: &mut Sight, view: &View, bodies: &Bodies<'_>, step: &Step) -> Resu
             }
             sight.messages.insert(id.clone(), found);
         }
-        Step::RemoveAction(id) => {
+        Step::EditAction(id, _) | Step::RemoveAction(id) => {
             let mut found = Vec::new();
             for (at, action) in view.actions_like(bodies, id) {
-                if action?.id == *id {
-                    found.push(place(at));
+                let action = action?;
+                if action.id == *id {
+                    found.push((place(at), action));
                 }
             }
             sight.actions.insert(Text::clone(id), found);

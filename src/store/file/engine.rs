@@ -43,6 +43,10 @@ pub(crate) struct Engine {
     report: RecoveryReport,
     lock: Mutex<Option<Box<dyn Lock>>>,
     is_closed: AtomicBool,
+    /// How many openings share it.
+    openings: Mutex<usize>,
+    /// Whose it is. A process that was forked off has a copy, with none of its threads and somebody else's lock.
+    process: u32,
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -99,6 +103,8 @@ impl Engine {
             report,
             lock: Mutex::new(Some(lock)),
             is_closed: AtomicBool::new(false),
+            openings: Mutex::default(),
+            process: std::process::id(),
             options,
         });
         background::start(&engine);
@@ -117,7 +123,22 @@ impl Engine {
         if self.is_closed() { Err(closed()) } else { Ok(()) }
     }
 
+    /// Counts another opening; `false` if the store has ended, for which this waits if it is about to.
+    pub(crate) fn enter(&self) -> bool {
+        let mut openings = locked(&self.openings);
+        if self.is_closed() {
+            return false;
+        }
+        *openings += 1;
+        true
+    }
+
     fn shut(&self) -> Result<()> {
+        if self.process != std::process::id() {
+            // A seal would end the log of a store that is still being written to.
+            let reason = "the store is that of the process that this one was forked off from";
+            return Err(Error::new(ErrorKind::Failed, reason));
+        }
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return Err(closed());
         }
@@ -223,6 +244,12 @@ impl Backend for Engine {
         let library = Arc::clone(&self.log.client().library);
         let mut tail = Tail::new(&library, from, Some(Arc::clone(&library)));
         Ok(Follower::new(move || tail.next()))
+    }
+
+    fn leave(&self) -> Result<()> {
+        let mut openings = locked(&self.openings);
+        *openings = openings.saturating_sub(1);
+        if *openings > 0 || self.is_closed() { Ok(()) } else { self.shut() }
     }
 
     fn close(&self) -> Result<()> {

@@ -12,7 +12,7 @@ use crate::codec::checkpoint::Entry as CatalogEntry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Body, Entry, Found, Index, Lists, Misfit, Slot, id_hash};
 use crate::log::segment::Segment;
-use crate::model::{Action, Conversation, DamagedFile, Message, Messages, Summary, Text};
+use crate::model::{Action, Conversation, DamagedFile, Message, Messages, Summary, Text, Timestamp};
 use crate::snapshot::bodies::Bodies;
 use crate::snapshot::layout::Layout;
 use crate::snapshot::load::{self, OpenFile};
@@ -45,6 +45,8 @@ pub(crate) struct View {
     segments: Arc<Vec<Arc<Segment>>>,
     /// Its file and, while it is being published, where that is staged.
     file: Option<(String, PathBuf)>,
+    /// When it was created, as its file has it.
+    file_time: Timestamp,
     epoch: u64,
 }
 
@@ -172,10 +174,10 @@ impl Library {
             Need::Actions => (Vec::new(), part(&lists.actions, all, all)),
         };
         let epoch = index.checkpoint().head().epoch;
-        let file = slot.ordinal.and_then(|ordinal| {
-            let entry = index.checkpoint().entry(ordinal)?;
-            Some((entry.file_name.to_owned(), self.layout.staged(epoch, ordinal)))
-        });
+        let entry = slot.ordinal.and_then(|ordinal| Some((ordinal, index.checkpoint().entry(ordinal)?)));
+        let file_time = entry.as_ref().map_or(slot.summary.created_at, |(_, entry)| entry.created_at);
+        let file =
+            entry.map(|(ordinal, entry)| (entry.file_name.to_owned(), self.layout.staged(epoch, ordinal)));
         let slot = slot.clone_head();
         // The segments are taken under the index's lock: what it points to is among them.
         View {
@@ -183,6 +185,7 @@ impl Library {
             lists: Lists { messages, actions, base: lists.base.clone() },
             segments: self.segments(),
             file,
+            file_time,
             epoch,
         }
     }
@@ -239,7 +242,7 @@ impl Library {
         };
         take(&Bodies {
             conversation_id: &view.slot.summary.id,
-            created_at: view.slot.summary.created_at,
+            file_time: view.file_time,
             segments: &view.segments,
             file: file.as_ref(),
         })

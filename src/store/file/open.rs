@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{BadCheckpoint, Checkpoint, SharedBytes};
 use crate::codec::control::Control;
-use crate::codec::payload::{BadPayload, SCHEMA, for_each_event};
+use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Index, Misfit, Position};
 use crate::log::inventory::{self, Inventory};
@@ -128,9 +128,7 @@ fn apply_frame(index: &mut Index, segment: &Arc<Segment>, frame: &Frame<'_>) -> 
     if frame.header.events == 0 {
         return Ok(());
     }
-    if frame.header.schema != SCHEMA {
-        let reason =
-            format!("event schema {} is newer than this software, which reads {SCHEMA}", frame.header.schema);
+    if let Some(reason) = too_new(frame.header.schema) {
         return Err(Error::new(ErrorKind::UnsupportedFormat, reason).at(&segment.path, Some(frame.offset)));
     }
     let payload_at = frame.offset + to_u64(crate::codec::frame::FRAME_ALIGN);

@@ -14,7 +14,7 @@ use crate::codec::checkpoint::{Checkpoint, CheckpointHead, FileState, Fingerprin
 use crate::codec::control::Control;
 use crate::codec::document::scan_document;
 use crate::codec::index_file::read_index;
-use crate::codec::payload::{BadPayload, for_each_event};
+use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::{self, CONTROL, Inventory};
 use crate::log::recovery;
@@ -291,6 +291,9 @@ impl Check<'_> {
 pub(super) fn read_frame(path: &Path, frame: &Frame<'_>) -> Result<Vec<Event>> {
     let mut events = Vec::new();
     if frame.header.events > 0 {
+        if let Some(reason) = too_new(frame.header.schema) {
+            return Err(Error::new(ErrorKind::UnsupportedFormat, reason).at(path, Some(frame.offset)));
+        }
         let read = for_each_event::<BadPayload>(frame.payload, frame.header.events, |view, _| {
             events.push(view.to_event()?);
             Ok(())

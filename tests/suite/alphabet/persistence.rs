@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use aral_store::{ErrorKind, Messages, Mutation, Operation, SyncPolicy};
+use aral_store::{ErrorKind, Messages, Mutation, NewConversation, Operation, SyncPolicy};
 
 use super::Seen;
 use crate::support::crashes::{self, End, Recording, Tally};
@@ -36,6 +36,10 @@ fn recording(settings: Settings) -> Recording {
         say("c3", 2),
         Op::Compact,
         remove,
+        Op::Batch(vec![
+            Step::of(Mutation::reset_conversation("c3", NewConversation::new())),
+            Step::of(Mutation::add_message("c3", "instead")),
+        ]),
         say("c1", 400),
         Op::Compact,
         Op::Reopen,

@@ -109,6 +109,16 @@ impl Script {
                 Mutation::new(conversation, Operation::RemoveMessage(message.into()))
             }
             9 => change(Operation::CreateConversation(NewConversation::new().created_at(when))),
+            12 => {
+                let new = NewConversation::new().title(text).created_at(when);
+                change(Operation::ResetConversation(new))
+            }
+            13 => {
+                let (conversation, message) = self.earlier();
+                let edit = Edit::default().role(text).created_at(when);
+                Mutation::new(conversation, Operation::EditMessage { message_id: message.into(), edit })
+            }
+            14 if self.choice.pick(2) == 0 => change(Operation::SetCreatedAt(when)),
             10 if self.choice.pick(2) == 0 => change(Operation::Clear),
             11 if self.choice.pick(2) == 0 => change(Operation::RemoveConversation),
             _ => {
@@ -133,7 +143,8 @@ fn unless_closed<T>(result: Result<T, Error>, did: impl FnOnce(Result<T, ErrorKi
     match result {
         Err(error) if error.kind() == ErrorKind::Closed => Did::Closed,
         Err(error) => {
-            assert!(matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound), "{error:?}");
+            let kinds = [ErrorKind::Conflict, ErrorKind::AlreadyExists, ErrorKind::NotFound];
+            assert!(kinds.contains(&error.kind()), "{error:?}");
             did(Err(error.kind()))
         }
         Ok(value) => did(Ok(value)),

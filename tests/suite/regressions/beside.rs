@@ -196,7 +196,7 @@ fn who_is_told_of_a_conflict_finds_what_it_is_with() {
         sender.send(answer).unwrap();
     });
     drop(store.create_conversation_with_id("c1", NewConversation::new()).unwrap());
-    assert_eq!(receiver.recv().unwrap().recv().unwrap(), (Err(ErrorKind::Conflict), Some(1)));
+    assert_eq!(receiver.recv().unwrap().recv().unwrap(), (Err(ErrorKind::AlreadyExists), Some(1)));
 }
 
 /// The same when the winner is not written in the end: the conflict was with something that never was. The

@@ -1,8 +1,9 @@
 //! Reading beside a writer in another process, which two file systems over one simulator stand for.
 
-use aral_store::{Messages, Order};
+use aral_store::{ErrorKind, Messages, Order};
 
 use super::{add, added, compacted, fresh, on, on_shared, open, texts};
+use crate::replacing::of_the_future;
 use crate::support::driver::DIR;
 use crate::support::faultfs::Call;
 use crate::support::hooks::Hooked;
@@ -99,4 +100,17 @@ fn a_reader_verifies_beside_a_compaction() {
             assert_eq!(texts(&viewer, "c1")[0], "m0");
         }
     }
+}
+
+/// Who followed the log of a newer writer was told of damage, or would have taken an event for another, because
+/// only opening looked at the version of a frame's encoding. Following and listing look at it first now.
+#[test]
+fn a_follower_of_a_newer_writer_is_told_to_upgrade() {
+    let sim = fresh();
+    let store = open(on(sim.clone()));
+    add(&store, "c1", 0..1);
+    let mut follower = store.follow(1).unwrap();
+    of_the_future(&sim);
+    assert_eq!(follower.next_logged().unwrap_err().kind(), ErrorKind::UnsupportedFormat);
+    assert_eq!(store.events(1).unwrap_err().kind(), ErrorKind::UnsupportedFormat);
 }

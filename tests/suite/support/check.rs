@@ -128,6 +128,13 @@ fn selections(store: &MessageStore, id: &str, all: &[Message]) -> Checked {
         ask(Messages::all().after(&target.id), after)?;
         ask(Messages::first(2).after(&target.id), &after[..after.len().min(2)])?;
     }
+    // A place means the same wherever ids occur twice, and one behind the end is the end.
+    for at in [0, n / 2, n, n + 1] {
+        let (place, at) = (count(at), at.min(n));
+        ask(Messages::all().before_place(place), &all[..at])?;
+        ask(Messages::last(2).before_place(place), &all[at.saturating_sub(2)..at])?;
+        ask(Messages::first(2).from_place(place), &all[at..n.min(at + 2)])?;
+    }
     let nowhere = Messages::all().before("there is no such message");
     refused("a page before nothing", store.messages(id, nowhere), ErrorKind::NotFound)
 }

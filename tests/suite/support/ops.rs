@@ -5,8 +5,8 @@
 //! operations. Knows nothing of what the operations mean.
 
 use aral_store::{
-    Edit, JsonObject, Mutation, NewAction, NewConversation, NewMessage, Operation, SyncPolicy, Text,
-    Timestamp,
+    ActionEdit, Edit, JsonObject, Mutation, NewAction, NewConversation, NewMessage, Operation, SyncPolicy,
+    Text, Timestamp,
 };
 
 use super::simfs::Choose;
@@ -123,24 +123,62 @@ fn conversation_id(choice: &mut dyn Choose) -> String {
     }
 }
 
-fn operation(choice: &mut dyn Choose) -> Operation {
-    match choice.pick(16) {
-        6 => {
-            let mut new = NewConversation::new().metadata(object(choice));
-            new.title = if choice.pick(3) == 0 { None } else { Some(text(choice)) };
-            new.created_at = given_time(choice);
-            Operation::CreateConversation(new)
+/// Fields that the original's model has no name for, or one that it has, which is refused.
+fn extra(choice: &mut dyn Choose) -> JsonObject {
+    const FIELDS: [&str; 3] = ["{}", r#"{"x-flag":true}"#, r#"{"x-list":["\ud83d",1e300],"x":{}}"#];
+    JsonObject::parse(FIELDS[choice.pick(FIELDS.len())]).unwrap_or_default()
+}
+
+fn new_conversation(choice: &mut dyn Choose) -> NewConversation {
+    let mut new = NewConversation::new().metadata(object(choice));
+    new.title = if choice.pick(3) == 0 { None } else { Some(text(choice)) };
+    new.created_at = given_time(choice);
+    new
+}
+
+/// An edit of any fields; of none among others.
+fn edit(choice: &mut dyn Choose) -> Edit {
+    let mut edit = Edit::content(text(choice));
+    match choice.pick(6) {
+        1 => edit = edit.metadata(object(choice)),
+        2 => edit = Edit::default().metadata(object(choice)),
+        3 => edit = Edit::default(),
+        4 => edit = Edit::default().role(text(choice)).extra(extra(choice)),
+        5 => edit.created_at = given_time(choice),
+        _ => {}
+    }
+    edit
+}
+
+fn action_edit(choice: &mut dyn Choose) -> ActionEdit {
+    let mut edit = ActionEdit::data(object(choice));
+    match choice.pick(4) {
+        1 => edit = ActionEdit::default(),
+        2 => edit = edit.action_type(text(choice)).metadata(object(choice)),
+        3 => {
+            edit = ActionEdit::default().extra(extra(choice));
+            edit.created_at = given_time(choice);
         }
+        _ => {}
+    }
+    edit
+}
+
+fn operation(choice: &mut dyn Choose) -> Operation {
+    match choice.pick(20) {
+        6 => Operation::CreateConversation(new_conversation(choice)),
+        16 => {
+            let mut new = new_conversation(choice);
+            new.extra = extra(choice);
+            Operation::ResetConversation(new)
+        }
+        17 => Operation::EditAction { action_id: message_id(choice), edit: action_edit(choice) },
+        18 => Operation::SetCreatedAt(given_time(choice).unwrap_or(Timestamp::EPOCH)),
+        19 => Operation::SetExtra(extra(choice)),
         7 => Operation::SetTitle(text(choice)),
         8 => Operation::SetMetadata(object(choice)),
         9 => {
-            let mut edit = Edit::content(text(choice));
-            match choice.pick(4) {
-                1 => edit = edit.metadata(object(choice)),
-                2 => edit = Edit::default().metadata(object(choice)),
-                3 => edit = Edit::default(),
-                _ => {}
-            }
+            let edit = edit(choice);
             Operation::EditMessage { message_id: message_id(choice), edit }
         }
         10 => Operation::RemoveMessage(message_id(choice)),

@@ -7,8 +7,8 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a rule names the operations that it is about")]
 
 use aral_store::{
-    Action, Conversation, Edit, ErrorKind, JsonObject, MAX_ID_BYTES, MAX_KEY_BYTES, Message, Mutation,
-    NewAction, NewConversation, NewMessage, Operation, Order, Summary, Text, Timestamp,
+    Action, ActionEdit, Conversation, Edit, ErrorKind, JsonObject, MAX_ID_BYTES, MAX_KEY_BYTES, Message,
+    Mutation, NewAction, NewConversation, NewMessage, Operation, Order, Summary, Text, Timestamp,
 };
 
 use super::ops::{Expect, Step};
@@ -83,7 +83,7 @@ fn essence(mutation: &Mutation) -> Mutation {
     let mut plain = mutation.clone();
     (plain.key, plain.expect) = (None, None);
     match &mut plain.operation {
-        Operation::CreateConversation(new) => {
+        Operation::CreateConversation(new) | Operation::ResetConversation(new) => {
             new.created_at = None;
             new.extra = JsonObject::EMPTY;
             new.title = new.title.take().filter(|title| !title.is_empty());
@@ -190,8 +190,8 @@ impl Oracle {
         }
         let mut subject = Text::from(&conversation_id);
         let begins_at = match &mutation.operation {
-            Operation::CreateConversation(_) if at.is_some() => return Err(ErrorKind::Conflict),
-            Operation::CreateConversation(new) => Some(new.created_at),
+            Operation::CreateConversation(_) if at.is_some() => return Err(ErrorKind::AlreadyExists),
+            Operation::CreateConversation(new) | Operation::ResetConversation(new) => Some(new.created_at),
             Operation::AddMessage(new) => Some(new.created_at),
             Operation::AddAction(new) => Some(new.created_at),
             _ => None,
@@ -247,6 +247,14 @@ impl Known {
         let this = &mut self.conversation;
         match operation {
             Operation::CreateConversation(new) => begin(this, new),
+            Operation::ResetConversation(new) => {
+                let begun = new.created_at.unwrap_or(time(op));
+                (this.messages, this.actions) = (Vec::new(), Vec::new());
+                (this.created_at, self.last_activity) = (begun, begun);
+                begin(this, new);
+            }
+            Operation::SetCreatedAt(time) => this.created_at = *time,
+            Operation::SetExtra(extra) => this.extra = extra.clone(),
             Operation::SetTitle(title) => this.title = title_or_default(&this.id, Some(title)),
             Operation::SetMetadata(metadata) => this.metadata = metadata.clone(),
             Operation::AddMessage(new) => {
@@ -271,6 +279,11 @@ impl Known {
                 let message = this.messages.iter_mut().rfind(|message| message.id == *message_id);
                 change_message(message.ok_or(ErrorKind::NotFound)?, edit);
                 return Ok(Some(message_id.clone()));
+            }
+            Operation::EditAction { action_id, edit } => {
+                let action = this.actions.iter_mut().rfind(|action| action.id == *action_id);
+                change_action(action.ok_or(ErrorKind::NotFound)?, edit);
+                return Ok(Some(action_id.clone()));
             }
             Operation::RemoveMessage(id) => {
                 let at = this.messages.iter().rposition(|message| message.id == *id);
@@ -302,6 +315,7 @@ fn title_or_default(id: &str, title: Option<&Text>) -> Text {
 fn begin(conversation: &mut Conversation, new: &NewConversation) {
     conversation.title = title_or_default(&conversation.id, new.title.as_ref());
     conversation.metadata = new.metadata.clone();
+    conversation.extra = new.extra.clone();
 }
 
 fn change_message(message: &mut Message, edit: &Edit) {
@@ -310,5 +324,32 @@ fn change_message(message: &mut Message, edit: &Edit) {
     }
     if let Some(metadata) = &edit.metadata {
         message.metadata = metadata.clone();
+    }
+    if let Some(role) = &edit.role {
+        message.role = role.clone();
+    }
+    if let Some(time) = edit.created_at {
+        message.created_at = time;
+    }
+    if let Some(extra) = &edit.extra {
+        message.extra = extra.clone();
+    }
+}
+
+fn change_action(action: &mut Action, edit: &ActionEdit) {
+    if let Some(action_type) = &edit.action_type {
+        action.action_type = action_type.clone();
+    }
+    if let Some(data) = &edit.data {
+        action.data = data.clone();
+    }
+    if let Some(metadata) = &edit.metadata {
+        action.metadata = metadata.clone();
+    }
+    if let Some(time) = edit.created_at {
+        action.created_at = time;
+    }
+    if let Some(extra) = &edit.extra {
+        action.extra = extra.clone();
     }
 }

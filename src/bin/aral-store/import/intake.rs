@@ -204,7 +204,7 @@ impl<'a> Intake<'a> {
         #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else it is, it is not about this one")]
         let count = match error.kind() {
             ErrorKind::InvalidInput => &mut self.counts.refused,
-            ErrorKind::Conflict => &mut self.counts.conflicts,
+            ErrorKind::Conflict | ErrorKind::AlreadyExists => &mut self.counts.conflicts,
             ErrorKind::Corrupt => &mut self.counts.damaged,
             _ => return Err(error.into()),
         };

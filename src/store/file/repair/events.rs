@@ -7,11 +7,11 @@ use std::path::Path;
 
 use super::ahead::Ahead;
 use super::loss;
-use crate::codec::payload::{BadPayload, SCHEMA, for_each_event};
+use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Prepared, Step};
 use crate::log::scan::Frame;
-use crate::model::{Change, Edit, Event, RepairReport, Seq};
+use crate::model::{ActionEdit, Change, Edit, Event, RepairReport, Seq};
 use crate::store::file::engine::Engine;
 
 /// The way of the events into the new store.
@@ -36,8 +36,7 @@ impl Events<'_> {
             return Ok(());
         }
         let (first, at) = (frame.header.first_seq, Some(frame.offset));
-        if frame.header.schema != SCHEMA {
-            let reason = format!("event schema {} is newer than this software", frame.header.schema);
+        if let Some(reason) = too_new(frame.header.schema) {
             return Err(Error::new(ErrorKind::UnsupportedFormat, reason).at(path, at));
         }
         let mut batch = Vec::new();
@@ -91,12 +90,12 @@ impl Events<'_> {
                 return self.one(path, offset, &Found { event, ..*found });
             }
             Change::EditMessage(message) => {
-                let change = Change::AddMessage(message.clone());
-                let event = Event { change, key: None, ..found.event.clone() };
-                let instead = Found { event, ..*found };
-                drop(self.engine.append_prepared(&[instead.prepared()])?);
-                self.report.events += 1;
+                self.instead(found, Change::AddMessage(message.clone()))?;
                 "the message that it changes is lost, so it was added at the end, as it was after the change"
+            }
+            Change::EditAction(action) => {
+                self.instead(found, Change::AddAction(action.clone()))?;
+                "the action that it changes is lost, so it was added at the end, as it was after the change"
             }
             Change::Create { .. }
             | Change::SetTitle(_)
@@ -106,12 +105,23 @@ impl Events<'_> {
             | Change::RemoveMessage(_)
             | Change::RemoveAction(_)
             | Change::Clear
-            | Change::Remove => "it cannot be carried out",
+            | Change::Remove
+            | Change::Reset { .. }
+            | Change::SetCreatedAt(_)
+            | Change::SetExtra(_) => "it cannot be carried out",
         };
         let reason = format!("{what}: {}", error.message());
         let error = Error::new(ErrorKind::Corrupt, reason).at(path, Some(offset));
         let seqs = Some((found.seq, Some(found.seq)));
         self.report.lost.push(loss(&error, Some(&found.event.conversation_id), seqs));
+        Ok(())
+    }
+
+    /// Carries another change out in an event's place.
+    fn instead(&mut self, found: &Found, change: Change) -> Result<()> {
+        let event = Event { change, key: None, ..found.event.clone() };
+        drop(self.engine.append_prepared(&[Found { event, ..*found }.prepared()])?);
+        self.report.events += 1;
         Ok(())
     }
 }
@@ -122,10 +132,26 @@ impl Found {
     fn prepared(&self) -> Prepared {
         let Event { conversation_id, change, key } = self.event.clone();
         let step = match change {
-            Change::EditMessage(message) => Step::EditMessage(
-                message.id,
-                Edit { content: Some(message.content), metadata: Some(message.metadata) },
-            ),
+            Change::EditMessage(message) => {
+                let edit = Edit {
+                    content: Some(message.content),
+                    metadata: Some(message.metadata),
+                    role: Some(message.role),
+                    created_at: Some(message.created_at),
+                    extra: Some(message.extra),
+                };
+                Step::EditMessage(message.id, edit)
+            }
+            Change::EditAction(action) => {
+                let edit = ActionEdit {
+                    action_type: Some(action.action_type),
+                    data: Some(action.data),
+                    metadata: Some(action.metadata),
+                    created_at: Some(action.created_at),
+                    extra: Some(action.extra),
+                };
+                Step::EditAction(action.id, edit)
+            }
             Change::RemoveMessage(id) => Step::RemoveMessage(id),
             Change::RemoveAction(id) => Step::RemoveAction(id),
             other @ (Change::Create { .. }
@@ -134,7 +160,10 @@ impl Found {
             | Change::AddMessage(_)
             | Change::AddAction(_)
             | Change::Clear
-            | Change::Remove) => Step::Ready(other),
+            | Change::Remove
+            | Change::Reset { .. }
+            | Change::SetCreatedAt(_)
+            | Change::SetExtra(_)) => Step::Ready(other),
         };
         Prepared { conversation_id, step, key, fingerprint: self.fingerprint, expect: None }
     }
@@ -144,6 +173,10 @@ impl Found {
 fn is_misfit(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::InvalidInput | ErrorKind::Conflict | ErrorKind::NotFound | ErrorKind::Corrupt
+        ErrorKind::InvalidInput
+            | ErrorKind::Conflict
+            | ErrorKind::AlreadyExists
+            | ErrorKind::NotFound
+            | ErrorKind::Corrupt
     )
 }

@@ -1,0 +1,40 @@
+"""A lock that no process waits for in vain."""
+
+from __future__ import annotations
+
+import os
+import threading
+from types import TracebackType
+
+from ._errors import Forked
+
+
+class Lock:
+    """A lock that can be taken again by the thread that has it.
+
+    In a process that was forked off while another thread had it, it would never be let go of. There it is refused, if
+    what it guards may not be used there, and made anew otherwise.
+    """
+
+    def __init__(self, *, survives_fork: bool) -> None:
+        self._survives_fork = survives_fork
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        if self._pid != os.getpid():
+            if not self._survives_fork:
+                raise Forked(
+                    f"process {self._pid} opened the store, and this is process {os.getpid()}, which was forked off; "
+                    "open the store in the process that uses it"
+                )
+            self._pid, self._lock = os.getpid(), threading.RLock()
+        self._lock.acquire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._lock.release()

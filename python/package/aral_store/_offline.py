@@ -1,0 +1,43 @@
+"""What is done to a store in a directory without opening it: it may be too damaged for that."""
+
+from __future__ import annotations
+
+import os
+
+from . import _core
+from ._reports import RepairReport, VerifyReport, with_parts
+
+
+def verify(path: str | os.PathLike[str]) -> VerifyReport:
+    """Reads every byte of the store in a directory, checks every checksum, and says what is wrong where.
+
+    Writes nothing, and works beside a writer. Raises :class:`NotFound` if there is no such directory; damage is in the
+    report.
+
+    >>> import tempfile
+    >>> from aral_store import Store
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     with Store(directory) as store:
+    ...         receipt = store.add_message("c1", "Hello, world!")
+    ...     verify(directory).is_sound
+    True
+    """
+    return VerifyReport(**with_parts(_core.verify(path)))
+
+
+def repair(path: str | os.PathLike[str], to: str | os.PathLike[str]) -> RepairReport:
+    """Saves what can be saved of the store in one directory into a new store in another, and says what could not.
+
+    Nothing is written to ``path``; ``to`` must not exist or be empty. When this returns, the new store is complete and
+    durable. Raises :class:`Locked` while the damaged store is open for writing.
+
+    >>> import tempfile
+    >>> from aral_store import Store
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     with Store(directory + "/data") as store:
+    ...         receipt = store.add_message("c1", "Hello, world!")
+    ...     report = repair(directory + "/data", directory + "/repaired")
+    >>> report.is_complete, report.messages
+    (True, 1)
+    """
+    return RepairReport(**with_parts(_core.repair(path, to)))

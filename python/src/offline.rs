@@ -1,0 +1,26 @@
+//! What is done to a store in a directory that nobody opens for it.
+//!
+//! Owns the two functions for stores that may be too damaged to be opened.
+
+use std::path::PathBuf;
+
+use aral_store::Options;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::failure::raised;
+use crate::report;
+
+/// Reads every byte of a store and says what is wrong with it.
+#[pyfunction]
+pub(crate) fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
+    let found = py.detach(|| Options::default().verify(&path)).map_err(|error| raised(py, &error))?;
+    report::verification(py, &found)
+}
+
+/// Saves what can be saved of a store into a new one.
+#[pyfunction]
+pub(crate) fn repair(py: Python<'_>, path: PathBuf, to: PathBuf) -> PyResult<Bound<'_, PyDict>> {
+    let saved = py.detach(|| Options::default().repair(&path, &to)).map_err(|error| raised(py, &error))?;
+    report::repair(py, &saved)
+}

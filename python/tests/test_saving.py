@@ -1,0 +1,267 @@
+"""What a save costs, what it notices, and when the JSON files follow."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import pickle
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aral_store import Conversation, Message, MessageStore, Store
+from aral_store import _changes, _mirror
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    with MessageStore(tmp_path / "data", "file", sync="os", mirror="never") as store:
+        yield store
+
+
+def filled(store: MessageStore, messages: int) -> Conversation:
+    conversation = Conversation(id="c1", title="T")
+    for n in range(messages):
+        conversation.add_message({"content": str(n), "metadata": {"deep": [{"n": n}]}})
+    store._save_conversation(conversation)
+    return conversation
+
+
+def saved(store: MessageStore) -> dict[str, Any]:
+    with Store(store.save_dir) as beside:
+        return beside["c1"].model_dump()
+
+
+@pytest.mark.parametrize("mirror", ["auto", "close", "never"])
+def test_adding_looks_at_no_other_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: Any):
+    looked_at = []
+    for name in ("_is_still", "_message", "_action"):
+        before = getattr(_changes, name)
+        monkeypatch.setattr(
+            _changes, name, lambda *args, before=before: looked_at.append(args) or before(*args)
+        )
+    with MessageStore(tmp_path, "file", sync="os", mirror=mirror) as store:
+        filled(store, 2000)
+        looked_at.clear()
+        for n in range(10):
+            store.add_message("c1", "x", metadata={"n": n})
+            store.add_action("c1", "click", {"n": n})
+        assert len(looked_at) == 20, "each addition makes a record of itself alone"
+        store._save_conversation(store.get_conversation("c1"))
+        assert len(looked_at) > 2000
+
+
+def test_adding_takes_as_long_in_a_long_conversation(tmp_path: Path):
+    def seconds(messages: int) -> float:
+        with MessageStore(tmp_path / str(messages), "file", sync="os", mirror="never") as store:
+            filled(store, messages)
+            times = []
+            for _ in range(60):
+                begun = time.perf_counter()
+                store.add_message("c1", "x")
+                times.append(time.perf_counter() - begun)
+            return sorted(times)[10]
+
+    # Comparing 10,000 messages takes some 30 ms, adding one a tenth of a millisecond.
+    assert seconds(10_000) < 10 * seconds(200)
+
+
+def set_deep(c: Conversation) -> None:
+    c.messages[3].metadata["deep"][0]["n"] = "changed"
+
+
+def set_default(c: Conversation) -> None:
+    c.messages[3].metadata.setdefault("new", [])
+
+
+def update_in_place(c: Conversation) -> None:
+    c.messages[3].metadata |= {"more": {"x": 1}}
+
+
+def grow_deep(c: Conversation) -> None:
+    c.messages[3].metadata["deep"] += [1]
+
+
+def sort_deep(c: Conversation) -> None:
+    c.messages[3].metadata["deep"].insert(0, {"first": True})
+
+
+def swap(c: Conversation) -> None:
+    c.messages[0], c.messages[5] = c.messages[5], c.messages[0]
+
+
+def double(c: Conversation) -> None:
+    c.messages[2:4] = [Message(content="in"), Message(content="the middle")]
+
+
+def rotate(c: Conversation) -> None:
+    c.messages.insert(0, c.messages.pop())
+
+
+def new_list(c: Conversation) -> None:
+    c.messages = c.messages[-3:]
+
+
+def deep_title(c: Conversation) -> None:
+    c.metadata["unwatched"] = {"a": [1]}
+
+
+EDITS = [set_deep, set_default, update_in_place, grow_deep, sort_deep, swap, double, rotate, new_list, deep_title]
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_the_next_addition_takes_every_edit_with_it(store: MessageStore, edit: Callable[[Conversation], None]):
+    conversation = filled(store, 8)
+    store.add_message("c1", "added before")
+    edit(conversation)
+    store.add_message("c1", "added after")
+    assert saved(store) == conversation.model_dump()
+    edit(conversation)
+    store.add_action("c1", "click", {})
+    assert saved(store) == conversation.model_dump()
+
+
+def test_an_edit_of_what_was_itself_put_in_by_an_edit_is_noticed(store: MessageStore):
+    conversation = filled(store, 8)
+    message = conversation.messages[3]
+    message.metadata = dict(message.metadata)
+    store.add_message("c1", "equal, so that nothing had to be saved")
+    message.metadata["later"] = {"x": 1}
+    store.add_message("c1", "saves the edit")
+    message.metadata["later"]["x"] = 2
+    store.add_message("c1", "saves the edit within")
+    assert saved(store)["messages"][3]["metadata"]["later"] == {"x": 2}
+    conversation.messages[-1].content = "an edit of what was added"
+    conversation.messages[-1].metadata["k"] = 1
+    store.add_message("c1", "the last")
+    assert saved(store) == conversation.model_dump()
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+
+
+def test_what_cannot_be_noticed_is_looked_for(store: MessageStore):
+    conversation = filled(store, 2)
+    store.add_message("c1", "x", metadata={"at": Point(1), "in a tuple": ([1], 2)})
+    conversation.messages[-1].metadata["at"].x = 2
+    conversation.messages[-1].metadata["in a tuple"][0].append(3)
+    store.add_message("c1", "y")
+    assert saved(store)["messages"][2]["metadata"] == {"at": {"x": 2}, "in a tuple": [[1, 3], 2]}
+    # A message in two conversations cannot tell both.
+    other = Conversation(id="c2", messages=[conversation.messages[0]])
+    store._save_conversation(other)
+    assert other.messages[0] is conversation.messages[0]
+    other.messages[0].content = "edited once"
+    store.add_message("c1", "z")
+    assert saved(store)["messages"][0]["content"] == "edited once"
+    other.messages[0].content = "edited twice"
+    store.add_message("c2", "z")
+    assert [m.content for m in Store(store.save_dir).messages("c2")] == ["edited twice", "z"]
+
+
+def test_a_refused_save_forgets_no_edit(store: MessageStore):
+    conversation = filled(store, 3)
+    conversation.messages[0].metadata["bad"] = {1, 2}
+    for _ in range(2):
+        with pytest.raises(ValueError):
+            store.add_message("c1", "refused")
+    conversation.messages[0].metadata["bad"] = "good"
+    store.add_message("c1", "saved")
+    assert saved(store) == conversation.model_dump()
+
+
+def test_copies_are_plain_and_equal(store: MessageStore):
+    conversation = filled(store, 3)
+    for other in (copy.deepcopy(conversation), pickle.loads(pickle.dumps(conversation))):
+        assert other == conversation
+        other.messages[0].metadata["deep"].append("of the copy alone")
+    plain = conversation.model_dump()["messages"][0]["metadata"]
+    assert type(plain) is dict and type(plain["deep"]) is list
+    assert json.loads(json.dumps(conversation.messages[0].metadata)) == plain
+    assert repr(conversation.messages[0].metadata) == repr(plain)
+    store.add_message("c1", "x")
+    assert saved(store) == conversation.model_dump() and len(conversation.messages) == 4
+
+
+# When the files follow.
+
+
+def contents(dir: Path) -> int:
+    return len(json.loads((dir / "conversations/c1.json").read_text())["messages"])
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_saves_of_a_long_conversation_share_one_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    written = []
+    monkeypatch.setattr(_mirror, "_SOON", 1.0)
+    with MessageStore(tmp_path, "file", sync="os") as store:
+        filled(store, 200)
+        wait_until(lambda: (tmp_path / "conversations/c1.json").exists())
+        compact = store._store.compact
+        monkeypatch.setattr(store._store, "compact", lambda: written.append(1) or compact())
+        for n in range(100):
+            store.add_message("c1", str(n))
+        assert contents(tmp_path) < 300
+        wait_until(lambda: contents(tmp_path) == 300)
+        # One more if the first began before the last addition.
+        assert len(written) <= 2
+        wait_until(lambda: store._mirror._thread is None)
+
+
+def test_many_bytes_are_written_early_and_a_slow_file_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_mirror, "_SOON", 3600.0)
+    monkeypatch.setattr(_mirror, "_AT_LAST", 3600.0)
+    monkeypatch.setattr(_mirror, "_MANY_BYTES", 1 << 16)
+    with MessageStore(tmp_path, "file", sync="os") as store:
+        filled(store, 200)
+        for _ in range(3):
+            store.add_message("c1", "x" * (1 << 15))
+        wait_until(lambda: (tmp_path / "conversations/c1.json").exists())
+        store.compact()
+        store._mirror._took_bytes = 1 << 30
+        for _ in range(10):
+            store.add_message("c1", "x" * (1 << 15))
+        time.sleep(0.2)
+        assert contents(tmp_path) == 203, "ten times 32 KiB are not a quarter of a gibibyte"
+    assert contents(tmp_path) == 213, "the end writes everything"
+
+
+def test_no_save_waits_longer_than_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_mirror, "_AT_LAST", 0.5)
+    with MessageStore(tmp_path, "file", sync="os") as store:
+        filled(store, 200)
+        wait_until(lambda: (tmp_path / "conversations/c1.json").exists())
+        wait_until(lambda: store._mirror._thread is None)
+        store._mirror._took_seconds = 1e9
+        store.add_message("c1", "x")
+        wait_until(lambda: contents(tmp_path) == 201)
+
+
+@pytest.mark.parametrize("ending", ["", "del store", "raise SystemExit(3)", "raise ValueError"])
+def test_a_program_that_does_not_close_leaves_complete_files(tmp_path: Path, ending: str):
+    program = f"""
+        import sys
+        from aral_store import Conversation, MessageStore
+        store = MessageStore(sys.argv[1], "file", sync="os")
+        conversation = Conversation(id="c1", messages=[{{"content": str(n)}} for n in range(249)])
+        store._save_conversation(conversation)
+        store.add_message("c1", "the last")
+        {ending}
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(tmp_path)], stderr=subprocess.DEVNULL)
+    assert contents(tmp_path) == 250

@@ -1,0 +1,126 @@
+"""The interpreter goes on in every call that takes long, and many threads share a store."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import aral_store
+from aral_store import MessageStore, Store
+
+TEXT = "x" * 1000
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    dir = tmp_path_factory.mktemp("large")
+    with Store(dir, sync="os", compact_above=None) as store:
+        for _ in range(10):
+            store.batch([{"type": "add_message", "conversation_id": "c1", "content": TEXT}] * 2000)
+    return dir
+
+
+CALLS: dict[str, Callable[[Store, Path], object]] = {
+    "append": lambda store, to: store._core.append(
+        '{"type":"add_message","conversation_id":"c2","content":"' + "y" * 30_000_000 + '"}'
+    ),
+    "conversation": lambda store, to: store._core.conversation("c1"),
+    "messages": lambda store, to: store._core.messages("c1", (None, None, None, None, None, None)),
+    "verify": lambda store, to: store._core.verify(),
+    "export": lambda store, to: store._core.export_aral(to / "export", None),
+    "compact": lambda store, to: store._core.compact(),
+    "verify without opening": lambda store, to: aral_store._core.verify(store_dir(store)),
+    "repair": lambda store, to: aral_store._core.repair(to / "closed", to / "repaired"),
+}
+
+
+def store_dir(store: Store) -> Path:
+    return store.dir  # type: ignore[attr-defined, no-any-return]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_another_thread_goes_on_during_one_call(large: Path, tmp_path: Path, name: str):
+    import shutil
+
+    shutil.copytree(large, tmp_path / "data")
+    shutil.copytree(large, tmp_path / "closed")
+    ticks = 0
+    stop = threading.Event()
+
+    def tick() -> None:
+        nonlocal ticks
+        while not stop.is_set():
+            ticks += 1
+            time.sleep(0.0001)
+
+    with Store(tmp_path / "data", sync="always", compact_above=None) as store:
+        store.dir = tmp_path / "data"  # type: ignore[attr-defined]
+        thread = threading.Thread(target=tick)
+        thread.start()
+        try:
+            while ticks < 3:
+                time.sleep(0.001)
+            # Both are read with nothing in between but one call of the native part.
+            before = ticks
+            CALLS[name](store, tmp_path)
+            during = ticks - before
+        finally:
+            stop.set()
+            thread.join()
+    # A call that keeps the interpreter lets the other thread have it once at most, before or after.
+    assert during >= 5, f"{during} ticks"
+
+
+def test_many_threads_add_to_live_conversations(tmp_path: Path):
+    with MessageStore(tmp_path, "file", sync="os", mirror="never") as store:
+        conversation = store.create_conversation(id="c1")
+        other = MessageStore(tmp_path, "file", mirror="never")
+
+        def work(name: str) -> None:
+            for n in range(40):
+                store.add_message("c1", f"{name}{n}")
+                if n % 10 == 0:
+                    store.add_action("c1", "count", {"n": n})
+                    assert other.get_conversation("c1") is not None
+
+        threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        contents = [message.content for message in conversation.messages]
+        assert len(contents) == 160 and len(conversation.actions) == 16
+        for name in "abcd":
+            assert [text for text in contents if text[0] == name] == [f"{name}{n}" for n in range(40)]
+        assert other.get_conversation("c1").model_dump() == conversation.model_dump()
+        other.close()
+    with Store(tmp_path) as again:
+        assert [message.content for message in again.messages("c1")] == contents
+
+
+def test_threads_that_edit_while_others_save_lose_no_edit(tmp_path: Path):
+    with MessageStore(tmp_path, "file", sync="os", mirror="never") as store:
+        conversation = store.create_conversation(id="c1")
+        for n in range(20):
+            store.add_message("c1", str(n))
+        stop = threading.Event()
+
+        def save() -> None:
+            while not stop.is_set():
+                store.add_action("c1", "saved", {})
+
+        thread = threading.Thread(target=save)
+        thread.start()
+        for n in range(300):
+            conversation.messages[n % 20].metadata["n"] = n
+            if n % 50 == 0:
+                time.sleep(0.01)
+        stop.set()
+        thread.join()
+        # The last edit may have come after the last save; the next one takes it along.
+        store.add_message("c1", "the end")
+        assert Store(tmp_path)["c1"].model_dump() == conversation.model_dump()

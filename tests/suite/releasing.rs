@@ -1,0 +1,84 @@
+//! Handles are given up one by one, and whoever gives up the last one hears how the store ended.
+
+use std::sync::Arc;
+use std::thread;
+
+use aral_store::vfs::Vfs;
+use aral_store::{ErrorKind, MessageStore, Messages, SyncPolicy};
+
+use crate::support::driver::{self, DIR};
+use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
+use crate::support::simfs::errno::EIO;
+use crate::support::simfs::{self, SimFs};
+
+fn fresh() -> SimFs {
+    driver::fresh(simfs::Settings::default())
+}
+
+/// Opens the directory as this process does it, which one file system stands for.
+fn open(vfs: &Arc<dyn Vfs>) -> aral_store::Result<MessageStore> {
+    let options = MessageStore::options().sync(SyncPolicy::Os).compact_manually();
+    options.vfs(Arc::clone(vfs)).open(DIR)
+}
+
+#[test]
+fn the_last_handle_that_is_given_up_ends_the_store() {
+    let sim = fresh();
+    let (ours, others): (Arc<dyn Vfs>, Arc<dyn Vfs>) = (Arc::new(sim.clone()), Arc::new(sim));
+    let (first, second) = (open(&ours).unwrap(), open(&ours).unwrap());
+    let clone = first.clone();
+    first.release().unwrap();
+    drop(clone.add_message("c1", "a clone goes on").unwrap());
+    clone.release().unwrap();
+    drop(second.add_message("c1", "and so does another opening").unwrap());
+    assert_eq!(open(&others).unwrap_err().kind(), ErrorKind::Locked);
+    second.release().unwrap();
+    let after = open(&others).unwrap();
+    assert_eq!(after.messages("c1", Messages::all()).unwrap().len(), 2);
+    assert!(after.recovery().torn.is_none());
+}
+
+#[test]
+fn whoever_gives_up_the_last_handle_hears_of_a_failing_end() {
+    let faults = FaultFs::over_sim(&fresh(), Vec::new());
+    let vfs: Arc<dyn Vfs> = Arc::new(faults.clone());
+    let (first, last) = (open(&vfs).unwrap(), open(&vfs).unwrap());
+    drop(last.add_message("c1", "not synced").unwrap());
+    faults.replan(vec![Rule::new(Call::Sync, 1, Fault::Errno(EIO)).for_ever()]);
+    first.release().unwrap();
+    assert_eq!(last.release().unwrap_err().kind(), ErrorKind::Io);
+    faults.replan(Vec::new());
+    open(&vfs).unwrap().release().unwrap();
+}
+
+#[test]
+fn a_store_that_was_ended_for_all_is_given_up_without_a_word() {
+    let vfs: Arc<dyn Vfs> = Arc::new(fresh());
+    let (first, second) = (open(&vfs).unwrap(), open(&vfs).unwrap());
+    first.close().unwrap();
+    let third = open(&vfs).unwrap();
+    second.release().unwrap();
+    drop(third.add_message("c1", "another store in the same place").unwrap());
+}
+
+/// Opening and giving up meet in every order: nobody is handed a store that is just ending.
+#[test]
+fn opening_beside_the_last_release_gives_a_store_that_works() {
+    let vfs: Arc<dyn Vfs> = Arc::new(fresh());
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let vfs = &vfs;
+            scope.spawn(move || {
+                for n in 0..40 {
+                    let store = open(vfs).unwrap();
+                    drop(store.add_message("c1", format!("{thread} {n}")).unwrap());
+                    if n % 2 == 0 {
+                        store.release().unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let store = open(&vfs).unwrap();
+    assert_eq!(store.summary("c1").unwrap().unwrap().messages, 160);
+}

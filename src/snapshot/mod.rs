@@ -16,6 +16,8 @@ mod row;
 
 pub(crate) mod survey;
 
+pub(crate) mod glance;
+
 pub(crate) mod bodies;
 
 pub(crate) mod stage;

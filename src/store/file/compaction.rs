@@ -43,6 +43,9 @@ impl Engine {
     /// Compacts, for whoever holds the right to.
     pub(super) fn compact_with(&self, state: &mut Compaction) -> Result<CompactionReport> {
         let mut report = CompactionReport::default();
+        // Order: look at all files before any is replaced. Reversed, what somebody has made of one since the
+        // store was closed would be overwritten unseen. From here on no other epoch than a compaction's is made.
+        self.settle()?;
         // Order: finish the last publication before staging anew. Reversed, files of two epochs would be
         // under way at once, and a crash would leave the older ones unexplained.
         self.publish(state, &mut report)?;
@@ -109,7 +112,7 @@ impl Engine {
     }
 
     /// Cleans up after a compaction that failed on its way to its commit, or in it.
-    fn give_up(&self, epoch: u64, error: &Error) {
+    pub(super) fn give_up(&self, epoch: u64, error: &Error) {
         let (vfs, layout) = (&*self.library().vfs, &self.library().layout);
         // Order: see that the checkpoint has no name before the staged files go. Reversed, a commit that
         // took place and was said to have failed would name files that nobody has any more.
@@ -121,7 +124,7 @@ impl Engine {
         // Whether the checkpoint survives a crash is unknown now, so whether the log that it covers may be
         // added to is unknown too. Only an opening can tell.
         let reason =
-            format!("a compaction failed at its commit ({error}); close the store and open it again");
+            format!("a checkpoint failed at its commit ({error}); close the store and open it again");
         self.log.end(Error::new(ErrorKind::Failed, reason));
     }
 

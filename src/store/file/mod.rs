@@ -12,6 +12,10 @@ mod engine;
 
 mod append;
 
+mod outside;
+
+mod news;
+
 mod compaction;
 
 mod background;

@@ -15,7 +15,7 @@ use crate::codec::payload::{BadPayload, SCHEMA, for_each_event};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Index, Misfit, Position};
 use crate::log::inventory::{self, Inventory};
-use crate::log::recovery::{self, Last, Replayed};
+use crate::log::recovery::{self, Holder, Last, Replayed, Source};
 use crate::log::scan::{Frame, Tail};
 use crate::log::segment::Segment;
 use crate::model::{CompactionReport, RecoveryReport, TornTail};
@@ -95,17 +95,15 @@ fn control(vfs: &dyn Vfs, log: &Path, checkpoint: &Checkpoint) -> Result<Option<
     }
 }
 
-/// Replays the log onto a checkpoint.
+/// Replays the log onto its checkpoint.
 fn replay(
-    vfs: &dyn Vfs,
-    inventory: &Inventory,
+    source: Source<'_>,
     checkpoint: &Checkpoint,
-    control: Option<&Control>,
     report: &mut RecoveryReport,
 ) -> Result<(Index, Replayed)> {
     let mut index = Index::new(checkpoint.clone());
     let mut visit = |segment: &Arc<Segment>, frame: &Frame<'_>| apply_frame(&mut index, segment, frame);
-    let replayed = recovery::replay(vfs, inventory, checkpoint.head(), control, &mut visit)?;
+    let replayed = recovery::replay(source, &mut visit)?;
     report.segments = replayed.segments.len();
     report.events = replayed.next_seq - 1 - checkpoint.head().covered_seq;
     report.last_seq = replayed.next_seq - 1;
@@ -186,7 +184,9 @@ pub(crate) fn for_reading(vfs: &dyn Vfs, layout: &Layout) -> Result<Opened> {
     };
     let checkpoint = newest_checkpoint(vfs, &inventory, &log)?.unwrap_or_else(|| Checkpoint::empty([0; 16]));
     let control = control(vfs, &log, &checkpoint)?;
-    let (mut index, replayed) = replay(vfs, &inventory, &checkpoint, control.as_ref(), &mut report)?;
+    let (head, stated) = (checkpoint.head(), control.as_ref());
+    let source = Source { vfs, inventory: &inventory, head, control: stated, holder: Holder::Anybody };
+    let (mut index, replayed) = replay(source, &checkpoint, &mut report)?;
     report.torn = replayed.last.as_ref().and_then(|last| torn_tail(last, None));
     // While a compaction is being published the files are neither as the old checkpoint says nor as the new
     // one; they are checked one by one as they are read, and the next reader surveys them.
@@ -226,7 +226,9 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
     if must_settle {
         finish_publication(vfs, layout, &inventory, &checkpoint, &mut report)?;
     }
-    let (mut index, replayed) = replay(vfs, &inventory, &checkpoint, control.as_ref(), &mut report)?;
+    let (head, stated) = (checkpoint.head(), control.as_ref());
+    let source = Source { vfs, inventory: &inventory, head, control: stated, holder: Holder::Caller };
+    let (mut index, replayed) = replay(source, &checkpoint, &mut report)?;
     for unfinished in &inventory.unfinished {
         layout::remove_file(vfs, unfinished)?;
         report.removed.push(unfinished.clone());

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::load::{ItemKind, OpenFile, fallback};
+use super::load::{ItemKind, fallback};
+use super::open_file::OpenFile;
 use crate::codec::document::{read_action, read_message};
 use crate::codec::payload::{BadPayload, EventView, decode_event};
 use crate::error::{Error, Result};
@@ -21,16 +22,17 @@ pub(crate) struct Bodies<'b> {
     /// The segments that there are, oldest first.
     pub(crate) segments: &'b [Arc<Segment>],
     /// The conversation's file, if it has one.
-    pub(crate) file: Option<&'b OpenFile>,
+    pub(crate) file: Option<&'b OpenFile<'b>>,
 }
 
 impl Bodies<'_> {
     /// The message at a position.
     pub(crate) fn message(&self, position: Position) -> Result<Message> {
         if position.segment().is_none() {
-            let bytes = self.file_bytes(position)?;
             let fallback = fallback(self.conversation_id, self.created_at, ItemKind::Message, position);
-            return read_message(&bytes, &fallback).map_err(|bad| self.misread(position, &bad.reason));
+            return self
+                .with_file_bytes(position, |bytes| read_message(bytes, &fallback))?
+                .map_err(|bad| self.misread(position, &bad.reason));
         }
         self.with_event(position, |view| {
             let none = || BadPayload("the record holds no message".to_owned());
@@ -41,9 +43,10 @@ impl Bodies<'_> {
     /// The action at a position.
     pub(crate) fn action(&self, position: Position) -> Result<Action> {
         if position.segment().is_none() {
-            let bytes = self.file_bytes(position)?;
             let fallback = fallback(self.conversation_id, self.created_at, ItemKind::Action, position);
-            return read_action(&bytes, &fallback).map_err(|bad| self.misread(position, &bad.reason));
+            return self
+                .with_file_bytes(position, |bytes| read_action(bytes, &fallback))?
+                .map_err(|bad| self.misread(position, &bad.reason));
         }
         self.with_event(position, |view| {
             let none = || BadPayload("the record holds no action".to_owned());
@@ -56,10 +59,10 @@ impl Bodies<'_> {
         self.with_event(position, |view| view.change.head())
     }
 
-    /// The bytes of an item in the conversation's file.
-    pub(crate) fn file_bytes(&self, position: Position) -> Result<Vec<u8>> {
+    /// Calls with the bytes of an item in the conversation's file.
+    pub(crate) fn with_file_bytes<T>(&self, position: Position, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
         match self.file {
-            Some(file) => file.read(position),
+            Some(file) => file.with(position, take),
             None => Err(Error::new(crate::error::ErrorKind::Failed, "a position in a file that is not open")),
         }
     }

@@ -18,7 +18,11 @@ pub(crate) mod survey;
 
 pub(crate) mod glance;
 
+pub(crate) mod open_file;
+
 pub(crate) mod bodies;
+
+pub(crate) mod sink;
 
 pub(crate) mod stage;
 

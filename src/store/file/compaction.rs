@@ -5,6 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::crew::with_crew;
 use super::engine::{Engine, locked};
 use super::open::read_checkpoint;
 use crate::codec::checkpoint::Checkpoint;
@@ -97,16 +98,19 @@ impl Engine {
 
     fn stage_and_commit(&self, cut: &Cut, epoch: u64, report: &mut CompactionReport) -> Result<Checkpoint> {
         let library = self.library();
-        let plan = Plan {
-            vfs: &*library.vfs,
-            layout: &library.layout,
-            captured: &cut.captured,
-            segments: &library.segments(),
-            first_segment: cut.first_segment,
-            covered_seq: cut.covered_seq,
-            created_unix_micros: now_micros(),
-        };
-        let bytes = plan.stage(report)?;
+        let bytes = with_crew(cut.captured.dirty.len(), |crew| {
+            let plan = Plan {
+                vfs: &*library.vfs,
+                layout: &library.layout,
+                captured: &cut.captured,
+                segments: &library.segments(),
+                first_segment: cut.first_segment,
+                covered_seq: cut.covered_seq,
+                created_unix_micros: now_micros(),
+                syncs: crew,
+            };
+            plan.stage(report)
+        })?;
         publish::commit(&*library.vfs, &library.layout, epoch, &bytes)?;
         read_checkpoint(&*library.vfs, &library.layout.checkpoint(epoch))
     }

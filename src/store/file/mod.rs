@@ -18,6 +18,8 @@ mod news;
 
 mod compaction;
 
+mod crew;
+
 mod background;
 
 mod viewer;

@@ -52,8 +52,8 @@ fn span<'a>(bytes: &'a [u8], item: &Item) -> &'a [u8] {
 /// The file as it is written.
 fn rewritten(bytes: &[u8], document: &Document) -> Vec<u8> {
     let head = &document.head;
-    let fallback = Fallback { id: Text::from("left out"), created_at: Timestamp::EPOCH };
-    let id = head.id.clone().unwrap_or_else(|| fallback.id.clone());
+    let fallback = Fallback { id: || Text::from("left out"), created_at: Timestamp::EPOCH };
+    let id = head.id.clone().unwrap_or_else(|| (fallback.id)());
     let title = head.title.clone().unwrap_or_else(title);
     let created_at = head.created_at.unwrap_or(fallback.created_at);
     let mut writer = DocumentWriter::new(&id, &title, created_at, &head.metadata, &head.extra);

@@ -25,6 +25,25 @@ pub(super) const MAX_SEGMENT_FILE: u64 = 1 << 32;
 /// What is called for each frame, in order.
 pub(crate) type Visit<'v> = &'v mut dyn FnMut(&Arc<Segment>, &Frame<'_>) -> Result<()>;
 
+/// The log that is replayed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'s> {
+    pub(crate) vfs: &'s dyn Vfs,
+    pub(crate) inventory: &'s Inventory,
+    pub(crate) head: &'s CheckpointHead,
+    pub(crate) control: Option<&'s Control>,
+    pub(crate) holder: Holder,
+}
+
+/// Who may write to the log meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Holder {
+    /// Nobody: the caller has the lock. Nobody cuts the newest segment shorter then, so that it can be mapped.
+    Caller,
+    /// Perhaps another process.
+    Anybody,
+}
+
 /// A log that has been replayed.
 #[derive(Debug)]
 pub(crate) struct Replayed {
@@ -69,13 +88,8 @@ impl Last {
 /// # Errors
 ///
 /// Corruption where a segment is missing, out of place or damaged; whatever `visit` returns.
-pub(crate) fn replay(
-    vfs: &dyn Vfs,
-    inventory: &Inventory,
-    head: &CheckpointHead,
-    control: Option<&Control>,
-    visit: Visit<'_>,
-) -> Result<Replayed> {
+pub(crate) fn replay(source: Source<'_>, visit: Visit<'_>) -> Result<Replayed> {
+    let Source { vfs, inventory, head, control, holder } = source;
     let segments = open_chain(vfs, inventory, head, control)?;
     let mut replayed = Replayed {
         next_seq: head.covered_seq + 1,
@@ -96,6 +110,9 @@ pub(crate) fn replay(
         let walk = match rest.peek() {
             Some(successor) => replay_sealed(segment, &successor.header.previous, visit)?,
             None => {
+                if holder == Holder::Caller {
+                    segment.map();
+                }
                 let (walk, last) = replay_last(segment, control, visit)?;
                 replayed.last = Some(last);
                 walk

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::load::{ItemKind, OpenFile, fallback};
+use super::load::{ItemKind, fallback};
+use super::open_file::OpenFile;
 use crate::codec::document::{read_action, read_message};
 use crate::codec::json::JsonError;
 use crate::codec::payload::{BadPayload, EventView, decode_event};
@@ -24,7 +25,7 @@ pub(crate) struct Bodies<'b> {
     /// The segments that there are, oldest first.
     pub(crate) segments: &'b [Arc<Segment>],
     /// The conversation's file, if it has one.
-    pub(crate) file: Option<&'b OpenFile>,
+    pub(crate) file: Option<&'b OpenFile<'b>>,
 }
 
 impl Bodies<'_> {
@@ -57,12 +58,12 @@ impl Bodies<'_> {
         self.with_event(position, |view| view.change.head())
     }
 
-    /// The bytes of an item in the conversation's file.
-    pub(crate) fn file_bytes(&self, position: Position) -> Result<Vec<u8>> {
-        self.open_file()?.read(position)
+    /// Calls with the bytes of an item in the conversation's file.
+    pub(crate) fn with_file_bytes<T>(&self, position: Position, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        self.open_file()?.with(position, take)
     }
 
-    fn open_file(&self) -> Result<&OpenFile> {
+    fn open_file(&self) -> Result<&OpenFile<'_>> {
         self.file.ok_or_else(|| Error::new(ErrorKind::Failed, "a position in a file that is not open"))
     }
 
@@ -72,7 +73,7 @@ impl Bodies<'_> {
         take: impl FnOnce(&[u8]) -> Result<T, JsonError>,
     ) -> Result<T> {
         let file = self.open_file()?;
-        take(&file.read(position)?)
+        file.with(position, take)?
             .map_err(|bad| Error::corrupt(file.path(), position.offset() + bad.offset, bad.reason))
     }
 
@@ -106,7 +107,7 @@ mod tests {
     use crate::snapshot::layout::{Layout, write_file};
     use crate::vfs::{OsVfs, Vfs};
 
-    fn bodies(file: Option<&OpenFile>) -> Bodies<'_> {
+    fn bodies<'a>(file: Option<&'a OpenFile<'a>>) -> Bodies<'a> {
         Bodies { conversation_id: "c", file_time: Timestamp::EPOCH, segments: &[], file }
     }
 

@@ -3,7 +3,7 @@
 //! Owns the check of a file against the checkpoint, the places where a file may be while a compaction is
 //! being published, and what stands in for ids and times that a file leaves out.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::layout::{self, Layout};
@@ -14,7 +14,7 @@ use crate::codec::document::{Document, Fallback, Item, scan_document};
 use crate::error::{Error, Result};
 use crate::index::{Base, Entry, Lists, Position, id_hash};
 use crate::model::{Text, Timestamp};
-use crate::vfs::{OpenMode, Vfs, VfsFile};
+use crate::vfs::Vfs;
 
 /// Which kind of item an id is made up for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,8 +40,8 @@ pub(crate) fn fallback(
     created_at: Timestamp,
     kind: ItemKind,
     position: Position,
-) -> Fallback {
-    Fallback { id: made_up_id(conversation_id, kind, position.offset(), position.crc()), created_at }
+) -> Fallback<impl Fn() -> Text> {
+    Fallback { id: move || made_up_id(conversation_id, kind, position.offset(), position.crc()), created_at }
 }
 
 /// Where the messages and actions of a scanned file lie.
@@ -110,51 +110,4 @@ pub(crate) fn not_as_recorded(bytes: &[u8], recorded: &Fingerprint, path: &Path)
         recorded.len
     );
     Error::corrupt(path, offset, reason)
-}
-
-/// A conversation's file that single items are read from.
-#[derive(Debug)]
-pub(crate) struct OpenFile {
-    candidates: Vec<Arc<dyn VfsFile>>,
-    path: PathBuf,
-}
-
-impl OpenFile {
-    /// Opens the file wherever it may be.
-    pub(crate) fn open(vfs: &dyn Vfs, layout: &Layout, staged: &Path, file_name: &str) -> Result<Self> {
-        let path = layout.conversation(file_name);
-        let mut candidates = Vec::new();
-        for path in [&*path, staged, &*path] {
-            match vfs.open(path, OpenMode::Read) {
-                Ok(file) => candidates.push(file),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::io("open", path, error)),
-            }
-        }
-        Ok(Self { candidates, path })
-    }
-
-    /// The file's name in the snapshot.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The bytes of an item.
-    ///
-    /// # Errors
-    ///
-    /// `Corrupt` if no candidate has there what the position proves; `Io`.
-    pub(crate) fn read(&self, position: Position) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; position.len()];
-        for file in &self.candidates {
-            match crate::vfs::read_exact_at(&**file, &mut bytes, position.offset()) {
-                Ok(()) if position.proves(&bytes) => return Ok(bytes),
-                Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
-                    return Err(Error::io("read", &self.path, error));
-                }
-                Ok(()) | Err(_) => {}
-            }
-        }
-        Err(Error::corrupt(&self.path, position.offset(), "the file has changed since it was read"))
-    }
 }

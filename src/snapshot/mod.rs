@@ -16,7 +16,13 @@ mod row;
 
 pub(crate) mod survey;
 
+pub(crate) mod glance;
+
+pub(crate) mod open_file;
+
 pub(crate) mod bodies;
+
+pub(crate) mod sink;
 
 pub(crate) mod stage;
 

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use super::bodies::Bodies;
 use super::layout::{self, Layout, STAGED};
-use super::load::{self, OpenFile};
+use super::load;
 use super::names::{self, fold, stem};
-use crate::codec::bytes::to_u64;
+use super::open_file::OpenFile;
+use super::sink::{CHUNK, Sink, Syncs};
 use crate::codec::checkpoint::{CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, KeyEntry};
 use crate::codec::document::DocumentWriter;
 use crate::codec::index_file::{IndexFile, read_index};
@@ -19,10 +20,7 @@ use crate::error::{Error, Result};
 use crate::index::{Body, Captured, CapturedPlace, HeadSource, Lists, Slot};
 use crate::log::segment::Segment;
 use crate::model::{CompactionReport, JsonObject, Seq, Text};
-use crate::vfs::{self, OpenMode, Vfs, VfsFile};
-
-/// How many bytes of a file are gathered before they are written.
-const CHUNK: usize = 1 << 20;
+use crate::vfs::Vfs;
 
 /// What a compaction works on.
 #[derive(Debug)]
@@ -36,12 +34,8 @@ pub(crate) struct Plan<'p> {
     pub(crate) first_segment: u64,
     pub(crate) covered_seq: Seq,
     pub(crate) created_unix_micros: i64,
-}
-
-/// What a file is, once it has been written.
-#[derive(Clone, Copy, Debug)]
-struct Written {
-    print: Fingerprint,
+    /// Who makes the staged files durable.
+    pub(crate) syncs: &'p dyn Syncs,
 }
 
 impl Plan<'_> {
@@ -70,11 +64,11 @@ impl Plan<'_> {
                 CapturedPlace::Dirty(at) => {
                     let Some(slot) = self.captured.dirty.get(*at) else { continue };
                     let file_name = names.get(&*slot.summary.id).cloned().unwrap_or_default();
-                    let written = self.write_conversation(slot, ordinal)?;
-                    builder.entry(&entry_of(slot, &file_name, written.print));
+                    let print = self.write_conversation(slot, ordinal)?;
+                    builder.entry(&entry_of(slot, &file_name, print));
                     listed.push(Text::from(stem(&file_name)));
                     report.written += 1;
-                    report.written_bytes += written.print.len;
+                    report.written_bytes += print.len;
                 }
             }
         }
@@ -89,6 +83,7 @@ impl Plan<'_> {
             });
         }
         let index_file = Some(self.stage_index(listed)?);
+        self.syncs.wait()?;
         // Order: sync the directories before the checkpoint is committed. Reversed, a crash leaves a
         // checkpoint that names files nobody can find.
         layout::sync_dir(self.vfs, &self.layout.conversations())?;
@@ -134,8 +129,8 @@ impl Plan<'_> {
         Ok(names)
     }
 
-    /// Writes one conversation's staged file and syncs it.
-    fn write_conversation(&self, slot: &Slot, ordinal: usize) -> Result<Written> {
+    /// Writes one conversation's staged file and hands it over to be synced.
+    fn write_conversation(&self, slot: &Slot, ordinal: usize) -> Result<Fingerprint> {
         let old = &self.captured.checkpoint;
         let entry = slot.ordinal.and_then(|ordinal| old.entry(ordinal));
         let staged_before = self.layout.staged(old.head().epoch, slot.ordinal.unwrap_or_default());
@@ -169,7 +164,7 @@ impl Plan<'_> {
         let is_canonical = entry.is_some_and(|entry| entry.is_canonical);
         let mut sink = Sink::create(self.vfs, &self.layout.staged(self.epoch(), ordinal))?;
         write_document(slot, lists, &bodies, is_canonical, &mut sink)?;
-        sink.finish().map(|print| Written { print })
+        sink.finish(self.syncs)
     }
 
     /// Writes the staged list of conversations, unless it would be as it is.
@@ -246,7 +241,7 @@ pub(crate) fn write_document(
         DocumentWriter::new(&id, &slot.summary.title, slot.summary.created_at, &metadata, &extra);
     for position in lists.messages.iter().map(crate::index::Entry::position) {
         if is_canonical && position.segment().is_none() {
-            writer.raw_message(&bodies.file_bytes(position)?);
+            bodies.with_file_bytes(position, |bytes| writer.raw_message(bytes))?;
         } else {
             writer.message(&bodies.message(position)?);
         }
@@ -254,7 +249,7 @@ pub(crate) fn write_document(
     }
     for position in lists.actions.iter().map(crate::index::Entry::position) {
         if is_canonical && position.segment().is_none() {
-            writer.raw_action(&bodies.file_bytes(position)?);
+            bodies.with_file_bytes(position, |bytes| writer.raw_action(bytes))?;
         } else {
             writer.action(&bodies.action(position)?);
         }
@@ -262,44 +257,6 @@ pub(crate) fn write_document(
     }
     writer.finish();
     sink.take_from(&mut writer, 0)
-}
-
-/// A file that is being written from its beginning to its end.
-#[derive(Debug)]
-pub(crate) struct Sink {
-    path: PathBuf,
-    file: Arc<dyn VfsFile>,
-    len: u64,
-    crc: crc32fast::Hasher,
-}
-
-impl Sink {
-    pub(crate) fn create(vfs: &dyn Vfs, path: &Path) -> Result<Self> {
-        // An earlier compaction may have got this far and failed.
-        layout::remove_file(vfs, path)?;
-        let file = vfs.open(path, OpenMode::CreateNew).map_err(|e| Error::io("create", path, e))?;
-        Ok(Self { path: path.to_owned(), file, len: 0, crc: crc32fast::Hasher::new() })
-    }
-
-    /// Writes what has gathered, if it is more than this.
-    fn take_from(&mut self, writer: &mut DocumentWriter, more_than: usize) -> Result<()> {
-        let bytes = writer.buffered();
-        if bytes.len() <= more_than {
-            return Ok(());
-        }
-        vfs::write_all_at(&*self.file, bytes, self.len).map_err(|e| Error::io("write", &self.path, e))?;
-        self.crc.update(bytes);
-        self.len += to_u64(bytes.len());
-        writer.clear();
-        Ok(())
-    }
-
-    /// Syncs the file and says how it looks.
-    pub(crate) fn finish(self) -> Result<Fingerprint> {
-        self.file.sync().map_err(|e| Error::io("sync", &self.path, e))?;
-        let metadata = self.file.metadata().map_err(|e| Error::io("look at", &self.path, e))?;
-        Ok(Fingerprint { len: self.len, crc: self.crc.finalize(), modified_nanos: layout::nanos(&metadata) })
-    }
 }
 
 /// The files that are staged, of whichever compaction.

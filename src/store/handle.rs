@@ -720,6 +720,9 @@ impl MessageStore {
 
     /// What opening the store found: what was replayed, what was cut, what cannot be read.
     ///
+    /// The first call looks at every conversation's file, unless that has been done. If it cannot, that is in
+    /// `damaged` too.
+    ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
     /// let store = aral_store::MessageStore::open(dir.path())?;

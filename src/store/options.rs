@@ -142,7 +142,10 @@ impl Options {
     /// same directory for writing shares one store, which has the first one's options.
     ///
     /// When this returns, what the store shows is durable; see
-    /// [`recovery`](crate::MessageStore::recovery) for what was found.
+    /// [`recovery`](crate::MessageStore::recovery) for what was found. Opening for writing takes time for what is
+    /// in the log, and little for what is in the JSON files: whether somebody has changed one since the store was
+    /// closed is looked at when its conversation is first touched, and of all of them before the first list,
+    /// report or compaction.
     ///
     /// # Errors
     ///

@@ -10,6 +10,10 @@ use std::path::Path;
 
 use aral_store::{ErrorKind, MessageStore, Messages, Order};
 
+use crate::support::driver::{self, DIR};
+use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
+use crate::support::simfs::{self, errno::EIO};
+
 /// A compacted and closed store with three conversations of one message each.
 fn store_of_three(dir: &Path) {
     let store = MessageStore::open(dir).unwrap();
@@ -230,4 +234,124 @@ fn a_link_in_the_place_of_a_directory_or_a_file_is_refused() {
     assert_eq!(store.messages("a", Messages::all()).unwrap().len(), 1);
     store.close().unwrap();
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "nothing was written elsewhere");
+}
+
+fn texts(store: &MessageStore, id: &str) -> Vec<String> {
+    let messages = store.messages(id, Messages::all()).unwrap();
+    messages.iter().map(|message| message.content.to_string_lossy().into_owned()).collect()
+}
+
+/// What must be noticed is noticed by whoever comes first, whether or not anybody has asked for the report.
+#[test]
+fn an_edit_is_noticed_by_the_first_who_touches_its_conversation() {
+    let first_touches: [fn(&MessageStore); 6] = [
+        |store| drop(store.messages("b", Messages::last(1)).unwrap()),
+        |store| drop(store.summary("b").unwrap()),
+        |store| drop(store.add_message("b", "more").unwrap()),
+        |store| drop(store.conversations(Order::Created).unwrap()),
+        |store| drop(store.stats().unwrap()),
+        |store| drop(store.compact().unwrap()),
+    ];
+    for (n, touch) in first_touches.into_iter().enumerate() {
+        let dir = tempfile::tempdir().unwrap();
+        store_of_three(dir.path());
+        let file = dir.path().join("conversations/b.json");
+        let edited = fs::read_to_string(&file).unwrap().replace("said in b", "said in b, and edited");
+        fs::write(&file, &edited).unwrap();
+        let store = MessageStore::open(dir.path()).unwrap();
+        // What has nothing to do with it goes on, and changes nothing of that.
+        drop(store.add_message("a", "goes on").unwrap());
+        touch(&store);
+        let more = if n == 2 { vec!["said in b, and edited", "more"] } else { vec!["said in b, and edited"] };
+        assert_eq!(texts(&store, "b"), more, "{n}");
+        assert_eq!(store.recovery().changed, [fs::canonicalize(&file).unwrap()], "{n}");
+        store.close().unwrap();
+        let store = MessageStore::open(dir.path()).unwrap();
+        assert_eq!(
+            (texts(&store, "a").len(), texts(&store, "b")),
+            (2, more.iter().map(|t| (*t).to_owned()).collect())
+        );
+        assert!(store.recovery().changed.is_empty() && store.recovery().damaged.is_empty(), "{n}");
+        assert!(store.verify().unwrap().is_sound(), "{n}");
+    }
+}
+
+/// A conversation that somebody has added by hand must not be begun anew beside its file.
+#[test]
+fn an_added_file_is_noticed_by_the_first_who_asks_for_its_conversation() {
+    let first_touches: [fn(&MessageStore); 3] = [
+        |store| drop(store.add_message("d", "more").unwrap()),
+        |store| assert!(store.conversation("d").unwrap().is_some()),
+        |store| assert_eq!(store.summary("d").unwrap().unwrap().messages, 1),
+    ];
+    for (n, touch) in first_touches.into_iter().enumerate() {
+        let dir = tempfile::tempdir().unwrap();
+        store_of_three(dir.path());
+        let text = fs::read_to_string(dir.path().join("conversations/c.json")).unwrap();
+        // The id is in the file, whatever the file's name.
+        fs::write(
+            dir.path().join("conversations/other.json"),
+            text.replace("\"id\": \"c\"", "\"id\": \"d\""),
+        )
+        .unwrap();
+        let store = MessageStore::open(dir.path()).unwrap();
+        touch(&store);
+        let more = if n == 0 { vec!["said in c", "more"] } else { vec!["said in c"] };
+        assert_eq!(texts(&store, "d"), more, "{n}");
+        assert_eq!(store.recovery().unlisted.len(), 1, "{n}");
+        drop(store.compact().unwrap());
+        store.close().unwrap();
+        let store = MessageStore::open(dir.path()).unwrap();
+        assert_eq!(
+            (texts(&store, "d"), ids(&store).len()),
+            (more.iter().map(|t| (*t).to_owned()).collect(), 4)
+        );
+    }
+}
+
+/// A conversation whose file is gone answers with an error to the first who touches it, and is not begun anew.
+#[test]
+fn a_missing_file_is_noticed_by_the_first_who_touches_its_conversation() {
+    for is_read in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        store_of_three(dir.path());
+        fs::remove_file(dir.path().join("conversations/b.json")).unwrap();
+        let store = MessageStore::open(dir.path()).unwrap();
+        let told = if is_read {
+            store.messages("b", Messages::all()).unwrap_err()
+        } else {
+            store.add_message("b", "anew").unwrap_err()
+        };
+        assert_eq!(told.kind(), ErrorKind::Corrupt);
+        assert_eq!(store.recovery().damaged.len(), 1);
+        assert_eq!(ids(&store), ["a", "c"]);
+    }
+}
+
+/// The time of an opening does not grow with the files: none is looked at that nobody asks for.
+#[test]
+fn an_opening_looks_at_no_conversations_file() {
+    let sim = driver::fresh(simfs::Settings::default());
+    let options = || MessageStore::options().compact_manually();
+    let store = options().vfs(std::sync::Arc::new(sim.clone())).open(DIR).unwrap();
+    for id in ["a", "b"] {
+        drop(store.add_message(id, "said").unwrap());
+    }
+    drop(store.compact().unwrap());
+    store.close().unwrap();
+    let failing = |call| Rule::new(call, 1, Fault::Errno(EIO)).on("/a.json").for_ever();
+    let faults = FaultFs::over_sim(&sim, vec![failing(Call::Metadata), failing(Call::Open)]);
+    let listing = Rule::new(Call::ReadDir, 1, Fault::Errno(EIO)).on("conversations").for_ever();
+    faults.replan(vec![failing(Call::Metadata), failing(Call::Open), listing]);
+    let store = options().vfs(std::sync::Arc::new(faults.clone())).open(DIR).unwrap();
+    assert_eq!(texts(&store, "b"), ["said"]);
+    drop(store.add_message("b", "more").unwrap());
+    assert_eq!(faults.fired(), [0, 0, 0]);
+    // Nobody can say what is there, and that is what they say.
+    assert_eq!(store.conversations(Order::Created).unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(store.recovery().damaged.len(), 1);
+    assert_eq!(store.add_message("new", "x").unwrap_err().kind(), ErrorKind::Io);
+    faults.replan(Vec::new());
+    assert_eq!((ids(&store), store.recovery().damaged.len()), (vec!["a".to_owned(), "b".to_owned()], 0));
+    assert_eq!((texts(&store, "a").len(), texts(&store, "b").len()), (1, 2));
 }

@@ -14,6 +14,7 @@ mod cli;
 mod concurrency;
 mod contract;
 mod crash;
+mod crew;
 mod faults;
 mod fixtures;
 mod follow;

@@ -220,6 +220,11 @@ impl Checkpoint {
         start.checked_add(length).and_then(|end| (*self.bytes).as_ref().get(start..end)).unwrap_or_default()
     }
 
+    /// How many conversations it knows.
+    pub(crate) fn len(&self) -> usize {
+        self.entries
+    }
+
     /// The conversation at a place in the order.
     pub(crate) fn entry(&self, ordinal: usize) -> Option<Entry<'_>> {
         if ordinal >= self.entries {

@@ -2,6 +2,7 @@
 //!
 //! Owns their fields and types. Knows no place in a file.
 
+use super::plain;
 use super::writer::{write_action, write_message};
 use crate::codec::fields::Fields;
 use crate::codec::json::{JsonError, Reader};
@@ -14,10 +15,10 @@ pub(crate) const MESSAGE_FIELDS: [&str; 5] = ["id", "content", "role", "created_
 pub(crate) const ACTION_FIELDS: [&str; 5] = ["id", "action_type", "data", "created_at", "metadata"];
 
 /// What stands for an id or a time that a file leaves out.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Fallback {
-    /// The id.
-    pub(crate) id: Text,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fallback<I> {
+    /// Makes the id.
+    pub(crate) id: I,
     /// The time.
     pub(crate) created_at: Timestamp,
 }
@@ -31,21 +32,27 @@ pub(super) struct Glance {
 }
 
 /// Reads a message from its span of a file.
-pub(crate) fn read_message(bytes: &[u8], fallback: &Fallback) -> Result<Message, JsonError> {
+pub(crate) fn read_message(
+    bytes: &[u8],
+    fallback: &Fallback<impl Fn() -> Text>,
+) -> Result<Message, JsonError> {
     let mut reader = Reader::new(bytes)?;
+    if let Some(message) = plain::message(&mut reader) {
+        return reader.end().map(|()| message);
+    }
     let parts = MessageParts::read(&mut reader)?;
     reader.end()?;
-    let id = parts.id.clone().unwrap_or_else(|| fallback.id.clone());
+    let id = parts.id.clone().unwrap_or_else(|| (fallback.id)());
     let created_at = parts.created_at.unwrap_or(fallback.created_at);
     Ok(parts.complete(id, created_at))
 }
 
 /// Reads an action from its span of a file.
-pub(crate) fn read_action(bytes: &[u8], fallback: &Fallback) -> Result<Action, JsonError> {
+pub(crate) fn read_action(bytes: &[u8], fallback: &Fallback<impl Fn() -> Text>) -> Result<Action, JsonError> {
     let mut reader = Reader::new(bytes)?;
     let parts = ActionParts::read(&mut reader)?;
     reader.end()?;
-    let id = parts.id.clone().unwrap_or_else(|| fallback.id.clone());
+    let id = parts.id.clone().unwrap_or_else(|| (fallback.id)());
     let created_at = parts.created_at.unwrap_or(fallback.created_at);
     Ok(parts.complete(id, created_at))
 }

@@ -6,6 +6,8 @@
 
 mod item;
 
+mod plain;
+
 mod writer;
 
 pub(crate) use item::{ACTION_FIELDS, Fallback, MESSAGE_FIELDS, read_action, read_message};
@@ -74,9 +76,9 @@ pub(crate) fn scan_document(bytes: &[u8]) -> Result<Document, JsonError> {
     let mut actions = Items::default();
     reader.members(|reader, key| {
         if key == "messages" {
-            messages = Items::read(reader, bytes, rewrite_message)?;
+            messages = Items::read(reader, bytes, plain::canonical_message, rewrite_message)?;
         } else if key == "actions" {
-            actions = Items::read(reader, bytes, rewrite_action)?;
+            actions = Items::read(reader, bytes, |_| None, rewrite_action)?;
         } else {
             head.read(reader, key, &CONVERSATION_FIELDS)?;
         }
@@ -132,6 +134,7 @@ impl Items {
     fn read(
         reader: &mut Reader<'_>,
         bytes: &[u8],
+        glance: impl Fn(&mut Reader<'_>) -> Option<Glance>,
         rewrite: impl Fn(&mut Reader<'_>, &mut Vec<u8>) -> Result<Glance, JsonError>,
     ) -> Result<Self, JsonError> {
         let mut list = Self::default();
@@ -139,11 +142,13 @@ impl Items {
         reader.elements(|reader| {
             reader.peek();
             let start = reader.offset();
+            let plain = glance(reader);
+            let is_plain = plain.is_some();
             rewritten.clear();
-            let glance = rewrite(reader, &mut rewritten)?;
+            let glance = plain.map_or_else(|| rewrite(reader, &mut rewritten), Ok)?;
             let span = bytes.get(start..reader.offset()).unwrap_or_default();
             let too_long = |_| JsonError::new(start, "a message or action of more than 4 GiB");
-            list.are_canonical &= rewritten == span;
+            list.are_canonical &= is_plain || rewritten == span;
             list.items.push(Item {
                 offset: u64::try_from(start).map_err(too_long)?,
                 len: u32::try_from(span.len()).map_err(too_long)?,

@@ -23,8 +23,11 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-fn fallback() -> Fallback {
-    Fallback { id: Text::from("fallback"), created_at: Timestamp::from_wall_micros(0, Zone::Naive).unwrap() }
+fn fallback() -> Fallback<impl Fn() -> Text> {
+    Fallback {
+        id: || Text::from("fallback"),
+        created_at: Timestamp::from_wall_micros(0, Zone::Naive).unwrap(),
+    }
 }
 
 fn span<'a>(bytes: &'a [u8], item: &Item) -> &'a [u8] {
@@ -38,7 +41,7 @@ fn span<'a>(bytes: &'a [u8], item: &Item) -> &'a [u8] {
 fn rewrite(bytes: &[u8]) -> Vec<u8> {
     let document = scan_document(bytes).unwrap();
     let head = &document.head;
-    let id = head.id.clone().unwrap_or_else(|| fallback().id);
+    let id = head.id.clone().unwrap_or_else(|| (fallback().id)());
     let title = head.title.clone().unwrap_or_else(|| Text::from("untitled"));
     let created_at = head.created_at.unwrap_or(fallback().created_at);
     let mut writer = DocumentWriter::new(&id, &title, created_at, &head.metadata, &head.extra);
@@ -58,8 +61,7 @@ fn rewrite(bytes: &[u8]) -> Vec<u8> {
     let written = scan_document(&out).unwrap();
     assert!(written.is_canonical);
     let found = written.messages.iter().chain(&written.actions);
-    let found: Vec<_> =
-        found.map(|item| Span { offset: item.offset, len: item.len.into(), crc: item.crc }).collect();
+    let found: Vec<_> = found.map(|item| Span { offset: item.offset, len: item.len.into() }).collect();
     assert_eq!(found, spans);
     out
 }
@@ -119,6 +121,46 @@ fn unknown_fields_stay_where_the_writer_puts_them() {
     let message = read_message(span(SMALL.as_bytes(), &document.messages[0]), &fallback()).unwrap();
     assert_eq!(message.extra.as_json(), r#"{"mood":[1]}"#);
     assert_eq!(rewrite(SMALL.as_bytes()), SMALL.as_bytes());
+}
+
+/// The short way and the one that reads any layout give the same, and the short way claims nothing canonical
+/// that would be written otherwise.
+#[test]
+fn the_short_way_leads_where_the_long_one_does() {
+    let message = |id: &str, content: &str, time: &str, metadata: &str| {
+        format!(
+            "{{\n      \"id\": {id},\n      \"content\": {content},\n      \"role\": \"user\",\n      \
+             \"created_at\": {time},\n      \"metadata\": {metadata}\n    }}"
+        )
+    };
+    let (id, time) = ("\"m\"", "\"2025-03-13T15:11:33.447327\"");
+    let (mut short, mut canonical) = (0, 0);
+    for content in
+        ["\"\"", "\"plain\"", "\"q\\\"uote\"", "\"\\u00e9\"", "\"é\"", "\"\u{7f}\"", "\"\\ud800\"", "1"]
+    {
+        for time in [time, "\"2025-03-13 15:11:33.447327\"", "\"2025-03-13T15:11:33+00:00\"", "\"x\"", "5"] {
+            for metadata in ["{}", "{\n        \"a\": 1\n      }", "{ }", "[]"] {
+                let text = message(id, content, time, metadata);
+                let bytes = text.as_bytes();
+                let long = text.replacen('{', "{ ", 1);
+                let (is, ought) =
+                    (read_message(bytes, &fallback()).ok(), read_message(long.as_bytes(), &fallback()).ok());
+                assert_eq!(is, ought, "{text}");
+                let mut reader = Reader::new(bytes).unwrap();
+                short += usize::from(plain::message(&mut reader).is_some());
+                let mut reader = Reader::new(bytes).unwrap();
+                if plain::canonical_message(&mut reader).is_some() {
+                    canonical += 1;
+                    let mut out = Vec::new();
+                    writer::write_message(&ought.unwrap(), &mut out);
+                    assert_eq!(String::from_utf8_lossy(&out), text);
+                } else {
+                    assert_eq!(reader.offset(), 0, "the reader is where it was");
+                }
+            }
+        }
+    }
+    assert_eq!((short > 40, canonical), (true, 4), "{short}");
 }
 
 #[test]

@@ -15,8 +15,6 @@ pub(crate) struct Span {
     pub(crate) offset: u64,
     /// How many bytes it has.
     pub(crate) len: u64,
-    /// The CRC-32 of its bytes.
-    pub(crate) crc: u32,
 }
 
 /// A conversation's file under construction: its messages first, then its actions, then `finish`.
@@ -114,7 +112,7 @@ impl DocumentWriter {
         write(&mut self.buffer);
         let written = self.buffer.get(start..).unwrap_or_default();
         let before = length(&self.buffer) - length(written);
-        Span { offset: self.drained + before, len: length(written), crc: crc32fast::hash(written) }
+        Span { offset: self.drained + before, len: length(written) }
     }
 
     /// Ends the lists that stand before this one.

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::number::canonical_int;
-use super::scan::plain_prefix;
+use super::scan::{ascii_prefix, plain_prefix};
 use super::value::{Members, Value};
 use crate::error::Error;
 use crate::model::Text;
@@ -99,6 +99,34 @@ impl<'a> Reader<'a> {
             None => Ok(()),
             Some(_) => Err(self.fail(format!("expected the end, found {}", self.found()))),
         }
+    }
+
+    /// Steps over exactly this text, if it is what comes next.
+    pub(crate) fn literal(&mut self, text: &str) -> bool {
+        let is_next = self.rest().starts_with(text.as_bytes());
+        self.at += if is_next { text.len() } else { 0 };
+        is_next
+    }
+
+    /// Stands again where it stood before.
+    pub(crate) fn go_back(&mut self, offset: usize) {
+        debug_assert!(offset <= self.at && self.text.is_char_boundary(offset), "only to where it was");
+        self.at = offset;
+    }
+
+    /// Reads a string, if one comes next.
+    pub(crate) fn text(&mut self) -> Option<Text> {
+        if self.rest().first() == Some(&b'"') { self.string().ok() } else { None }
+    }
+
+    /// Reads a string of printable ASCII without escapes, if one comes next.
+    pub(crate) fn ascii(&mut self) -> Option<&'a str> {
+        let start = self.at + usize::from(self.rest().first() == Some(&b'"'));
+        let length = ascii_prefix(self.text.as_bytes().get(start..)?);
+        let end = start + length;
+        let is_whole = start > self.at && self.text.as_bytes().get(end) == Some(&b'"');
+        self.at = if is_whole { end + 1 } else { self.at };
+        self.text.get(start..end).filter(|_| is_whole)
     }
 
     /// Reads an object, handing each key, with the reader at its value, to `each`.

@@ -73,6 +73,7 @@ impl Engine {
 
     /// Carries a batch out in which nothing is left open.
     pub(super) fn append_prepared(&self, batch: &[Prepared]) -> Result<Vec<Receipt>> {
+        self.look_at_all(batch)?;
         let payload = encode_ready(batch)?;
         loop {
             let sights = self.look(batch)?;

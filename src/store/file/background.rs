@@ -1,6 +1,6 @@
 //! What runs beside the callers: the sync of the interval policy, and compaction.
 //!
-//! Owns the only threads of the library. Each holds the store weakly and ends when it goes.
+//! Owns the threads that live as long as a store. Each holds the store weakly and ends when it goes.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::crew::with_crew;
 use super::engine::{Engine, locked};
 use super::open::read_checkpoint;
 use crate::codec::checkpoint::Checkpoint;
@@ -43,6 +44,9 @@ impl Engine {
     /// Compacts, for whoever holds the right to.
     pub(super) fn compact_with(&self, state: &mut Compaction) -> Result<CompactionReport> {
         let mut report = CompactionReport::default();
+        // Order: look at all files before any is replaced. Reversed, what somebody has made of one since the
+        // store was closed would be overwritten unseen. From here on no other epoch than a compaction's is made.
+        self.settle()?;
         // Order: finish the last publication before staging anew. Reversed, files of two epochs would be
         // under way at once, and a crash would leave the older ones unexplained.
         self.publish(state, &mut report)?;
@@ -94,22 +98,25 @@ impl Engine {
 
     fn stage_and_commit(&self, cut: &Cut, epoch: u64, report: &mut CompactionReport) -> Result<Checkpoint> {
         let library = self.library();
-        let plan = Plan {
-            vfs: &*library.vfs,
-            layout: &library.layout,
-            captured: &cut.captured,
-            segments: &library.segments(),
-            first_segment: cut.first_segment,
-            covered_seq: cut.covered_seq,
-            created_unix_micros: now_micros(),
-        };
-        let bytes = plan.stage(report)?;
+        let bytes = with_crew(cut.captured.dirty.len(), |crew| {
+            let plan = Plan {
+                vfs: &*library.vfs,
+                layout: &library.layout,
+                captured: &cut.captured,
+                segments: &library.segments(),
+                first_segment: cut.first_segment,
+                covered_seq: cut.covered_seq,
+                created_unix_micros: now_micros(),
+                syncs: crew,
+            };
+            plan.stage(report)
+        })?;
         publish::commit(&*library.vfs, &library.layout, epoch, &bytes)?;
         read_checkpoint(&*library.vfs, &library.layout.checkpoint(epoch))
     }
 
     /// Cleans up after a compaction that failed on its way to its commit, or in it.
-    fn give_up(&self, epoch: u64, error: &Error) {
+    pub(super) fn give_up(&self, epoch: u64, error: &Error) {
         let (vfs, layout) = (&*self.library().vfs, &self.library().layout);
         // Order: see that the checkpoint has no name before the staged files go. Reversed, a commit that
         // took place and was said to have failed would name files that nobody has any more.
@@ -121,7 +128,7 @@ impl Engine {
         // Whether the checkpoint survives a crash is unknown now, so whether the log that it covers may be
         // added to is unknown too. Only an opening can tell.
         let reason =
-            format!("a compaction failed at its commit ({error}); close the store and open it again");
+            format!("a checkpoint failed at its commit ({error}); close the store and open it again");
         self.log.end(Error::new(ErrorKind::Failed, reason));
     }
 

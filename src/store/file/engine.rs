@@ -10,6 +10,7 @@ use super::background::{self, Background};
 use super::compaction::Compaction;
 use super::library::Library;
 use super::open;
+use super::outside::Outside;
 use super::shown::Shown;
 use super::tail::Tail;
 use super::verify;
@@ -40,7 +41,7 @@ pub(crate) struct Engine {
     /// Why the last compaction failed.
     pub(super) compaction_error: Mutex<Option<String>>,
     pub(super) background: Arc<Background>,
-    report: RecoveryReport,
+    pub(super) outside: Outside,
     lock: Mutex<Option<Box<dyn Lock>>>,
     is_closed: AtomicBool,
     /// How many openings share it.
@@ -90,7 +91,7 @@ impl Engine {
         let log_bytes =
             opened.replayed.segments.iter().filter_map(|s| s.file.metadata().ok()).map(|m| m.len).sum();
         let next_seq = opened.replayed.next_seq;
-        let report = opened.report.clone();
+        let outside = Outside::new(opened.report.clone(), opened.is_settled);
         let library = Arc::new(Library::new(vfs, layout, opened));
         let shown =
             Shown { library, log_bytes: AtomicU64::new(log_bytes), compaction_floor: AtomicU64::new(0) };
@@ -100,7 +101,7 @@ impl Engine {
             compaction: Mutex::default(),
             compaction_error: Mutex::default(),
             background: Arc::default(),
-            report,
+            outside,
             lock: Mutex::new(Some(lock)),
             is_closed: AtomicBool::new(false),
             openings: Mutex::default(),
@@ -176,26 +177,31 @@ impl Backend for Engine {
 
     fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
         self.check_open()?;
+        self.look_at(id)?;
         self.library().conversation(id)
     }
 
     fn summary(&self, id: &str) -> Result<Option<Summary>> {
         self.check_open()?;
+        self.look_at(id)?;
         self.library().summary(id)
     }
 
     fn conversations(&self, order: Order, limit: Option<usize>) -> Result<Vec<Summary>> {
         self.check_open()?;
+        self.settle()?;
         Ok(arrange(self.library().index().summaries(), order, limit))
     }
 
     fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {
         self.check_open()?;
+        self.look_at(id)?;
         self.library().messages(id, selection)
     }
 
     fn actions(&self, id: &str) -> Result<Vec<Action>> {
         self.check_open()?;
+        self.look_at(id)?;
         self.library().actions(id)
     }
 
@@ -205,11 +211,12 @@ impl Backend for Engine {
     }
 
     fn recovery(&self) -> RecoveryReport {
-        self.report.clone()
+        self.recovered()
     }
 
     fn stats(&self) -> Result<Stats> {
         self.check_open()?;
+        self.settle()?;
         let mut stats = verify::stats(self.library());
         stats.compaction_error.clone_from(&locked(&self.compaction_error));
         Ok(stats)
@@ -222,6 +229,7 @@ impl Backend for Engine {
 
     fn verify(&self) -> Result<VerifyReport> {
         self.check_open()?;
+        self.settle()?;
         // No compaction may move files from under the check.
         let _compaction = locked(&self.compaction);
         self.log.exclusively(None, |active, _| active.sync())?;
@@ -230,6 +238,7 @@ impl Backend for Engine {
 
     fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
         self.check_open()?;
+        self.settle()?;
         let library = Arc::clone(&self.log.client().library);
         super::Export { library, to, renew: &|_| Ok(None) }.run(ids)
     }

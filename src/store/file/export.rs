@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::crew::{Crew, with_crew};
 use super::library::{Library, Need, no_conversation};
 use crate::codec::index_file::{IndexFile, read_index};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,7 +16,8 @@ use crate::model::{DamagedFile, ExportReport, Text};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::load::is_same;
 use crate::snapshot::names::{self, fold, stem};
-use crate::snapshot::stage::{Sink, write_document};
+use crate::snapshot::sink::{Sink, Syncs};
+use crate::snapshot::stage::write_document;
 
 /// An export to a directory.
 pub(crate) struct Export<'x> {
@@ -27,26 +29,31 @@ pub(crate) struct Export<'x> {
 
 impl Export<'_> {
     /// Writes all conversations, or these.
-    pub(crate) fn run(mut self, ids: Option<&[String]>) -> Result<ExportReport> {
+    pub(crate) fn run(self, ids: Option<&[String]>) -> Result<ExportReport> {
         let all = self.all_ids();
         let ids = match ids {
             None => all,
             Some(ids) => {
-                if let Some(missing) = ids.iter().find(|id| !all.contains(id)) {
+                let all: HashSet<String> = all.into_iter().collect();
+                if let Some(missing) = ids.iter().find(|id| !all.contains(*id)) {
                     return Err(no_conversation(missing));
                 }
                 let mut seen = HashSet::new();
                 ids.iter().filter(|id| seen.insert(*id)).cloned().collect()
             }
         };
+        with_crew(ids.len(), |crew| self.write(&ids, crew))
+    }
+
+    fn write(mut self, ids: &[String], crew: &Crew) -> Result<ExportReport> {
         let vfs = Arc::clone(&self.library.vfs);
         let target = Layout::new(self.to);
         self.prepare(&target)?;
         let mut report = ExportReport::default();
         let (mut taken, mut listed) = (HashSet::new(), Vec::new());
-        for id in &ids {
+        for id in ids {
             let file_name = self.file_name(id, &taken);
-            match self.newest(id, &target.conversation(&file_name)) {
+            match self.newest(id, &target.conversation(&file_name), crew) {
                 // It was removed while the export ran.
                 Ok(None) => {}
                 Ok(Some(bytes)) => {
@@ -66,6 +73,7 @@ impl Export<'_> {
                 Err(error) => return Err(error),
             }
         }
+        crew.wait()?;
         let vfs = &*vfs;
         layout::sync_dir(vfs, &target.conversations())?;
         let bytes = self.index_base().with_ids(listed).write();
@@ -75,10 +83,10 @@ impl Export<'_> {
     }
 
     /// Writes one conversation, as it is by now if a compaction has replaced its files; `None` if it is gone.
-    fn newest(&mut self, id: &str, path: &Path) -> Result<Option<u64>> {
+    fn newest(&mut self, id: &str, path: &Path, crew: &Crew) -> Result<Option<u64>> {
         let mut has_moved = false;
         loop {
-            let error = match self.one(id, path) {
+            let error = match self.one(id, path, crew) {
                 Err(error) if error.kind() == ErrorKind::Corrupt => error,
                 Err(error) if error.kind() == ErrorKind::NotFound && has_moved => return Ok(None),
                 result => return result.map(Some),
@@ -128,15 +136,17 @@ impl Export<'_> {
     }
 
     /// Writes one conversation and says how many bytes it took.
-    fn one(&self, id: &str, path: &Path) -> Result<u64> {
+    fn one(&self, id: &str, path: &Path, crew: &Crew) -> Result<u64> {
         let vfs = &*self.library.vfs;
         if let Some(bytes) = self.current_file(id)? {
-            return layout::write_file(vfs, path, &bytes).map(|print| print.len);
+            let mut sink = Sink::create(vfs, path)?;
+            sink.write(&bytes)?;
+            return sink.finish(crew).map(|print| print.len);
         }
         let written = self.library.read(id, Need::Everything, |view, bodies| {
             let mut sink = Sink::create(vfs, path)?;
             write_document(view.slot(), view.lists(), bodies, false, &mut sink)?;
-            sink.finish().map(|print| print.len)
+            sink.finish(crew).map(|print| print.len)
         });
         let written = written.and_then(|written| written.ok_or_else(|| no_conversation(id)));
         // What is not whole is not part of an export.

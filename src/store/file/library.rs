@@ -8,14 +8,15 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::codec::checkpoint::Entry as CatalogEntry;
+use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Body, Entry, Found, Index, Lists, Misfit, Slot, id_hash};
 use crate::log::segment::Segment;
 use crate::model::{Action, Conversation, DamagedFile, Message, Messages, Summary, Text, Timestamp};
 use crate::snapshot::bodies::Bodies;
 use crate::snapshot::layout::Layout;
-use crate::snapshot::load::{self, OpenFile};
+use crate::snapshot::load;
+use crate::snapshot::open_file::OpenFile;
 use crate::snapshot::stage::head_of;
 use crate::store::file::open::Opened;
 use crate::store::select::select;
@@ -34,7 +35,7 @@ pub(crate) struct Library {
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
     /// Conversations whose files were found damaged at opening and whose entries are kept, in case the files
     /// are put back. Nothing is added to them: it could not be compacted.
-    suspects: HashMap<String, Error>,
+    suspects: RwLock<HashMap<String, Error>>,
 }
 
 /// A conversation at one moment, with everything needed to read it later.
@@ -62,7 +63,7 @@ pub(crate) enum Need {
 
 impl Library {
     pub(crate) fn new(vfs: Arc<dyn Vfs>, layout: Layout, opened: Opened) -> Self {
-        let suspects = opened.report.damaged.iter().filter_map(suspect).collect();
+        let suspects = RwLock::new(opened.report.damaged.iter().filter_map(suspect).collect());
         let (index, segments) = (RwLock::new(opened.index), RwLock::new(Arc::new(opened.replayed.segments)));
         Self { vfs, layout, index, segments, suspects }
     }
@@ -106,7 +107,17 @@ impl Library {
 
     /// Why nothing may be added to what a conversation's file holds.
     pub(crate) fn suspicion(&self, id: &str) -> Option<Error> {
-        self.suspects.get(id).cloned()
+        self.suspects.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// Goes over to what a look at the files has found.
+    pub(crate) fn take_in(&self, checkpoint: Option<Checkpoint>, damaged: &[DamagedFile]) {
+        // Let go of before the index is taken: whoever judges an append takes the two the other way round.
+        *self.suspects.write().unwrap_or_else(PoisonError::into_inner) =
+            damaged.iter().filter_map(suspect).collect();
+        if let Some(checkpoint) = checkpoint {
+            self.index_mut().refresh(checkpoint);
+        }
     }
 
     /// The error that a damaged conversation answers with.

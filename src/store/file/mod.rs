@@ -12,7 +12,13 @@ mod engine;
 
 mod append;
 
+mod outside;
+
+mod news;
+
 mod compaction;
+
+mod crew;
 
 mod background;
 

@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::news::{self, remove_strays};
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{BadCheckpoint, Checkpoint, SharedBytes};
 use crate::codec::control::Control;
@@ -14,12 +15,12 @@ use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Index, Misfit, Position};
 use crate::log::inventory::{self, Inventory};
-use crate::log::recovery::{self, Last, Replayed};
+use crate::log::recovery::{self, Holder, Last, Replayed, Source};
 use crate::log::scan::{Frame, Tail};
 use crate::log::segment::Segment;
 use crate::model::{CompactionReport, RecoveryReport, TornTail};
 use crate::snapshot::layout::{self, Layout};
-use crate::snapshot::{publish, stage, survey};
+use crate::snapshot::{glance, publish};
 use crate::vfs::{FileKind, Mapping, OpenMode, Vfs};
 
 /// The longest checkpoint that is read: 64 GiB.
@@ -32,6 +33,8 @@ pub(crate) struct Opened {
     pub(crate) replayed: Replayed,
     pub(crate) report: RecoveryReport,
     pub(crate) control: Option<Control>,
+    /// Whether every file of the snapshot has been looked at.
+    pub(crate) is_settled: bool,
 }
 
 struct Mapped(Arc<dyn Mapping>);
@@ -92,17 +95,15 @@ fn control(vfs: &dyn Vfs, log: &Path, checkpoint: &Checkpoint) -> Result<Option<
     }
 }
 
-/// Replays the log onto a checkpoint.
+/// Replays the log onto its checkpoint.
 fn replay(
-    vfs: &dyn Vfs,
-    inventory: &Inventory,
+    source: Source<'_>,
     checkpoint: &Checkpoint,
-    control: Option<&Control>,
     report: &mut RecoveryReport,
 ) -> Result<(Index, Replayed)> {
     let mut index = Index::new(checkpoint.clone());
     let mut visit = |segment: &Arc<Segment>, frame: &Frame<'_>| apply_frame(&mut index, segment, frame);
-    let replayed = recovery::replay(vfs, inventory, checkpoint.head(), control, &mut visit)?;
+    let replayed = recovery::replay(source, &mut visit)?;
     report.segments = replayed.segments.len();
     report.events = replayed.next_seq - 1 - checkpoint.head().covered_seq;
     report.last_seq = replayed.next_seq - 1;
@@ -181,15 +182,18 @@ pub(crate) fn for_reading(vfs: &dyn Vfs, layout: &Layout) -> Result<Opened> {
     };
     let checkpoint = newest_checkpoint(vfs, &inventory, &log)?.unwrap_or_else(|| Checkpoint::empty([0; 16]));
     let control = control(vfs, &log, &checkpoint)?;
-    let (mut index, replayed) = replay(vfs, &inventory, &checkpoint, control.as_ref(), &mut report)?;
+    let (head, stated) = (checkpoint.head(), control.as_ref());
+    let source = Source { vfs, inventory: &inventory, head, control: stated, holder: Holder::Anybody };
+    let (mut index, replayed) = replay(source, &checkpoint, &mut report)?;
     report.torn = replayed.last.as_ref().and_then(|last| torn_tail(last, None));
     // While a compaction is being published the files are neither as the old checkpoint says nor as the new
     // one; they are checked one by one as they are read, and the next reader surveys them.
     if inventory.checkpoints.len() <= 1 {
-        publish::check_published(vfs, layout, &checkpoint)?;
-        let surveyed = survey::survey(vfs, layout, &checkpoint, &|id| index.is_touched(id), &mut report)?;
-        if let Some(bytes) = surveyed.checkpoint {
-            index.refresh(parse_own(bytes)?);
+        let is_touched = |id: &str| index.is_touched(id);
+        if !glance::is_all_as_recorded(vfs, layout, &checkpoint, &is_touched)? {
+            if let Some(newer) = news::find(vfs, layout, &checkpoint, &is_touched, &mut report)? {
+                index.refresh(newer);
+            }
         }
     }
     // A compaction that was published meanwhile leaves the files as neither of the two checkpoints says.
@@ -197,13 +201,7 @@ pub(crate) fn for_reading(vfs: &dyn Vfs, layout: &Layout) -> Result<Opened> {
     if layout::probe(vfs, &log)?.is_some() && newest(&Inventory::take(vfs, &log)?) != newest(&inventory) {
         return Err(Error::new(ErrorKind::Conflict, "a compaction was published while the store was opened"));
     }
-    Ok(Opened { index, replayed, report, control })
-}
-
-fn parse_own(bytes: Vec<u8>) -> Result<Checkpoint> {
-    Checkpoint::parse(Arc::new(bytes)).map_err(|bad| {
-        Error::new(ErrorKind::Failed, format!("a checkpoint of our own making is bad: {bad:?}"))
-    })
+    Ok(Opened { index, replayed, report, control, is_settled: true })
 }
 
 /// Opens for writing, with the lock held.
@@ -221,27 +219,40 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
         harden_way(vfs, layout.root())?;
     }
     harden_names(vfs, layout)?;
-    finish_publication(vfs, layout, &inventory, &checkpoint, &mut report)?;
-    let (mut index, replayed) = replay(vfs, &inventory, &checkpoint, control.as_ref(), &mut report)?;
+    let must_settle =
+        is_new || has_leftovers(&inventory, &checkpoint) || !is_list_known(vfs, layout, &checkpoint)?;
+    if must_settle {
+        finish_publication(vfs, layout, &inventory, &checkpoint, &mut report)?;
+    }
+    let (head, stated) = (checkpoint.head(), control.as_ref());
+    let source = Source { vfs, inventory: &inventory, head, control: stated, holder: Holder::Caller };
+    let (mut index, replayed) = replay(source, &checkpoint, &mut report)?;
     for unfinished in &inventory.unfinished {
         layout::remove_file(vfs, unfinished)?;
         report.removed.push(unfinished.clone());
     }
-    let surveyed = survey::survey(vfs, layout, &checkpoint, &|id| index.is_touched(id), &mut report)?;
-    let bytes = surveyed.checkpoint.or_else(|| {
-        let head = crate::codec::checkpoint::CheckpointHead { epoch: 1, ..*checkpoint.head() };
-        is_new.then(|| crate::codec::checkpoint::CheckpointBuilder::default().finish(&head))
-    });
-    if let Some(bytes) = bytes {
-        let epoch = checkpoint.head().epoch + 1;
-        publish::commit(vfs, layout, epoch, &bytes)?;
-        index.refresh(read_checkpoint(vfs, &layout.checkpoint(epoch))?);
-        remove_checkpoints_before(vfs, layout, &inventory, epoch)?;
+    if must_settle {
+        let taken_in = news::take_in(vfs, layout, &checkpoint, &|id| index.is_touched(id), &mut report)?;
+        if let Some(newer) = taken_in {
+            let epoch = newer.head().epoch;
+            index.refresh(newer);
+            remove_checkpoints_before(vfs, layout, &inventory, epoch)?;
+        }
     }
     if let Some(last) = &replayed.last {
         end_tail(vfs, layout, last, &mut report)?;
     }
-    Ok(Opened { index, replayed, report, control })
+    Ok(Opened { index, replayed, report, control, is_settled: must_settle })
+}
+
+/// Whether a compaction was cut behind its commit, or what it was to drop is still there.
+fn has_leftovers(inventory: &Inventory, checkpoint: &Checkpoint) -> bool {
+    let first = checkpoint.head().first_segment;
+    inventory.checkpoints.len() > 1 || inventory.segments.iter().any(|(number, ..)| *number < first)
+}
+
+fn is_list_known(vfs: &dyn Vfs, layout: &Layout, checkpoint: &Checkpoint) -> Result<bool> {
+    glance::is_list_as_recorded(vfs, layout, checkpoint.head().index_file.as_ref())
 }
 
 /// Makes the names on the way to a directory durable. Directories that may not be read are not ours to sync.
@@ -264,7 +275,7 @@ fn is_a_failure(error: &std::io::Error) -> bool {
 
 /// Makes the names durable that are about to be believed: they may be in the cache only, if the last writer
 /// was killed, and whatever is acknowledged from now on is built on them.
-fn harden_names(vfs: &dyn Vfs, layout: &Layout) -> Result<()> {
+pub(super) fn harden_names(vfs: &dyn Vfs, layout: &Layout) -> Result<()> {
     layout::sync_dir(vfs, &layout.log())?;
     let conversations = layout.conversations();
     match layout::probe(vfs, &conversations)? {
@@ -302,11 +313,7 @@ fn finish_publication(
     } else {
         publish::check_published(vfs, layout, checkpoint)?;
     }
-    let strays = stage::remove_strays(vfs, layout, head.epoch)?;
-    if !strays.is_empty() {
-        harden_names(vfs, layout)?;
-    }
-    report.removed.extend(strays);
+    remove_strays(vfs, layout, checkpoint, report)?;
     for (number, _, path) in &inventory.segments {
         if *number < head.first_segment {
             layout::remove_file(vfs, path)?;

@@ -17,7 +17,7 @@ use crate::codec::index_file::read_index;
 use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::{self, CONTROL, Inventory};
-use crate::log::recovery;
+use crate::log::recovery::{self, Holder, Source};
 use crate::log::salvage::{Known, salvage};
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
@@ -154,7 +154,16 @@ impl Check<'_> {
             events += u64::from(frame.header.events);
             read_frame(&segment.path, frame).map(|_| ())
         };
-        let replayed = recovery::replay(self.vfs, &inventory, head, control.as_ref(), &mut visit);
+        let replayed = recovery::replay(
+            Source {
+                vfs: self.vfs,
+                inventory: &inventory,
+                head,
+                control: control.as_ref(),
+                holder: Holder::Anybody,
+            },
+            &mut visit,
+        );
         self.report.events = events;
         if let Some(replayed) = self.unless_damaged(replayed) {
             self.report.torn = replayed.last.as_ref().and_then(|last| torn_tail(last, None));
@@ -322,7 +331,9 @@ pub(crate) fn events(library: &Library, from: Seq) -> Result<Vec<(Seq, Vec<Event
         }
         Ok(())
     };
-    recovery::replay(vfs, &inventory, checkpoint.head(), None, &mut visit)?;
+    let head = checkpoint.head();
+    let source = Source { vfs, inventory: &inventory, head, control: None, holder: Holder::Anybody };
+    recovery::replay(source, &mut visit)?;
     batches.retain(|(_, events)| !events.is_empty());
     Ok(batches)
 }

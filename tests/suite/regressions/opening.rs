@@ -58,7 +58,9 @@ fn a_failure_that_passes_is_not_written_down() {
         // As a copy that was put back: only the time differs.
         sim.put(&file, &sim.read(&file).unwrap());
         let failing = FaultFs::over_sim(&sim, vec![fault.clone().on("c1.json")]);
-        open(on(failing.clone())).close().unwrap();
+        let store = open(on(failing.clone()));
+        drop(store.recovery());
+        store.close().unwrap();
         assert!(failing.all_fired());
         for _ in 0..2 {
             let store = open(on(sim.clone()));

@@ -1,0 +1,140 @@
+//! A conversation's file from which single items are read.
+//!
+//! Owns where the file may be while a compaction is being published, and the reading ahead. Every item is held
+//! against its position's checksum, whichever way its bytes came.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::layout::Layout;
+use crate::codec::bytes::{to_u64, to_usize};
+use crate::error::{Error, Result};
+use crate::index::Position;
+use crate::vfs::{self, OpenMode, Vfs, VfsFile};
+
+/// How far two items may lie apart and still count as neighbours: what stands between them is a comma, a line
+/// break and an indentation.
+const NEIGHBOURS: u64 = 64;
+/// How much is read ahead at first, and at most: the more neighbours were read, the more follow.
+const FIRST_AHEAD: usize = 16 << 10;
+const MOST_AHEAD: usize = 1 << 20;
+
+/// A file that items are read from. Not for several threads at a time.
+#[derive(Debug)]
+pub(crate) struct OpenFile<'v> {
+    vfs: &'v dyn Vfs,
+    path: PathBuf,
+    staged: PathBuf,
+    /// The first that was there of the places where it may be.
+    file: Option<Arc<dyn VfsFile>>,
+    window: RefCell<Window>,
+}
+
+/// A part of the file that was read at once.
+#[derive(Debug, Default)]
+struct Window {
+    offset: u64,
+    bytes: Vec<u8>,
+    /// Where the last item ended.
+    last_end: u64,
+    ahead: usize,
+}
+
+impl Window {
+    fn get(&self, position: Position) -> Option<&[u8]> {
+        let start = to_usize(position.offset().checked_sub(self.offset)?);
+        self.bytes.get(start..start.checked_add(position.len())?)
+    }
+
+    /// Reads an item into the window, and more behind it if the one before it was read before.
+    fn read(&mut self, file: &dyn VfsFile, position: Position) -> io::Result<()> {
+        let distance = position.offset().checked_sub(self.last_end);
+        let is_next = self.last_end > 0 && distance.is_some_and(|distance| distance <= NEIGHBOURS);
+        self.ahead = if is_next { (self.ahead * 2).clamp(FIRST_AHEAD, MOST_AHEAD) } else { 0 };
+        self.offset = position.offset();
+        self.bytes.clear();
+        self.bytes.resize(position.len().max(self.ahead), 0);
+        let mut filled = 0;
+        while filled < position.len() {
+            let rest = self.bytes.get_mut(filled..).unwrap_or_default();
+            match file.read_at(rest, self.offset + to_u64(filled)) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.bytes.clear();
+                    return Err(error);
+                }
+            }
+        }
+        // What the file did not have, the window does not have either.
+        self.bytes.truncate(filled);
+        Ok(())
+    }
+}
+
+impl<'v> OpenFile<'v> {
+    /// Opens the file wherever it may be.
+    ///
+    /// # Errors
+    ///
+    /// I/O errors. A file that is nowhere is found out when it is read.
+    pub(crate) fn open(vfs: &'v dyn Vfs, layout: &Layout, staged: &Path, file_name: &str) -> Result<Self> {
+        let (path, staged) = (layout.conversation(file_name), staged.to_owned());
+        let mut opened = Self { vfs, path, staged, file: None, window: RefCell::default() };
+        let first = opened.candidates().next().transpose()?;
+        opened.file = first;
+        Ok(opened)
+    }
+
+    /// The file's name in the snapshot.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The files that there are in the places where it may be. A compaction that is being published may move it
+    /// from the second place to the first between two looks: hence the third.
+    fn candidates(&self) -> impl Iterator<Item = Result<Arc<dyn VfsFile>>> {
+        [&*self.path, &*self.staged, &*self.path].into_iter().filter_map(|path| {
+            match self.vfs.open(path, OpenMode::Read) {
+                Ok(file) => Some(Ok(file)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => Some(Err(Error::io("open", path, error))),
+            }
+        })
+    }
+
+    /// Calls with the bytes of an item.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if no candidate has there what the position proves; `Io`.
+    pub(crate) fn with<T>(&self, position: Position, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        let mut window = self.window.borrow_mut();
+        if let Some(file) = self.file.as_ref().filter(|_| window.get(position).is_none()) {
+            window.read(&**file, position).map_err(|e| Error::io("read", &self.path, e))?;
+        }
+        window.last_end = position.offset() + to_u64(position.len());
+        match window.get(position).filter(|bytes| position.proves(bytes)) {
+            Some(bytes) => Ok(take(bytes)),
+            None => self.elsewhere(position).map(|bytes| take(&bytes)),
+        }
+    }
+
+    /// The bytes of an item that the file that was opened first does not have.
+    fn elsewhere(&self, position: Position) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; position.len()];
+        for file in self.candidates() {
+            match vfs::read_exact_at(&*file?, &mut bytes, position.offset()) {
+                Ok(()) if position.proves(&bytes) => return Ok(bytes),
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                    return Err(Error::io("read", &self.path, error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Err(Error::corrupt(&self.path, position.offset(), "the file has changed since it was read"))
+    }
+}

@@ -1,0 +1,109 @@
+//! Threads that sync files while others are being written.
+//!
+//! Owns the threads of one compaction or export, which end with it. A sync mostly waits for the device, and what
+//! several wait for at once costs the device little more than one: journals and flushes are shared. A few
+//! files are synced one after the other by whoever wrote them; threads would take longer to begin.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use super::engine::locked;
+use crate::error::{Error, Result};
+use crate::snapshot::sink::{Syncs, Unsynced};
+
+/// From how many files on threads are worth it.
+const MANY: usize = 64;
+/// How many syncs are under way at most. More of them gain nothing, and take descriptors.
+const HANDS: usize = 4;
+/// How many files may wait for one, so that the descriptors of a large compaction are few.
+const WAITING: usize = 2 * HANDS;
+
+/// Who syncs.
+#[derive(Debug, Default)]
+pub(super) struct Crew {
+    work: Mutex<Work>,
+    has_changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    waiting: VecDeque<Unsynced>,
+    under_way: usize,
+    hands: usize,
+    has_ended: bool,
+    failure: Option<Error>,
+}
+
+/// Runs what writes about this many files with a crew that syncs them. All threads have ended when it returns.
+pub(super) fn with_crew<T>(files: usize, run: impl FnOnce(&Crew) -> Result<T>) -> Result<T> {
+    let crew = Crew::default();
+    std::thread::scope(|scope| {
+        // However the work ends, the threads are told, so that nobody waits for them for ever.
+        let _ending = Ending(&crew);
+        for _ in 0..if files < MANY { 0 } else { HANDS } {
+            // A system that gives no more threads makes a compaction slower, and nothing else.
+            let started = std::thread::Builder::new().spawn_scoped(scope, || crew.lend_a_hand());
+            locked(&crew.work).hands += usize::from(started.is_ok());
+        }
+        let result = run(&crew)?;
+        crew.wait()?;
+        Ok(result)
+    })
+}
+
+struct Ending<'c>(&'c Crew);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        locked(&self.0.work).has_ended = true;
+        self.0.has_changed.notify_all();
+    }
+}
+
+impl Crew {
+    fn lend_a_hand(&self) {
+        let mut work = locked(&self.work);
+        loop {
+            if let Some(unsynced) = work.waiting.pop_front() {
+                work.under_way += 1;
+                drop(work);
+                let synced = unsynced.sync();
+                work = locked(&self.work);
+                work.under_way -= 1;
+                work.failure = work.failure.take().or(synced.err());
+                self.has_changed.notify_all();
+            } else if work.has_ended {
+                return;
+            } else {
+                work = self.has_changed.wait(work).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+impl Syncs for Crew {
+    fn sync(&self, unsynced: Unsynced) -> Result<()> {
+        let mut work = locked(&self.work);
+        if work.hands == 0 {
+            drop(work);
+            return unsynced.sync();
+        }
+        while work.waiting.len() >= WAITING && work.failure.is_none() {
+            work = self.has_changed.wait(work).unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some(failure) = &work.failure {
+            return Err(failure.clone());
+        }
+        work.waiting.push_back(unsynced);
+        self.has_changed.notify_all();
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<()> {
+        let mut work = locked(&self.work);
+        while work.under_way > 0 || !work.waiting.is_empty() {
+            work = self.has_changed.wait(work).unwrap_or_else(PoisonError::into_inner);
+        }
+        work.failure.clone().map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,97 @@
+//! This store beside its peers and the limits of the machine.
+//!
+//! Owns the command line. See README.md for the commands and `docs/decisions/0015-benchmarks.md` for the reasons.
+
+mod args;
+mod contenders;
+mod figures;
+mod machine;
+mod measures;
+mod peer;
+mod report;
+mod results;
+mod rounds;
+mod scale;
+mod wire;
+mod workload;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use args::Args;
+use measures::{Measure, Sample};
+use results::Results;
+use rounds::Plan;
+use scale::Scale;
+
+/// Any failure: a benchmark that cannot trust its figures stops.
+pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1).peekable();
+    let done = if words.next_if_eq("sample").is_some() {
+        take_sample(words.collect())
+    } else {
+        Args::parse(words).and_then(|args| run(&args))
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a process does that was started for one sample.
+fn take_sample(words: Vec<String>) -> Outcome<()> {
+    let [measure, contender, scale, dir, shared] =
+        <[String; 5]>::try_from(words).map_err(|_| "sample MEASURE CONTENDER SCALE DIR SHARED")?;
+    let measure = measures::named(&measure).ok_or("no such measure")?;
+    let scale = Scale::of(&scale).ok_or("no such scale")?;
+    let sample = Sample { contender, dir: PathBuf::from(dir), shared: PathBuf::from(shared), scale };
+    println!("{}", serde_json::to_string(&(measure.run)(&sample)?)?);
+    Ok(())
+}
+
+fn run(args: &Args) -> Outcome<()> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let kept = package.join("results.json");
+    let document = package.join("../../docs/performance.md");
+    if args.renders {
+        return report::write(&Results::read(&kept)?, &document);
+    }
+    let start = Instant::now();
+    let dir = rounds::make_place(&args.dir)?;
+    let plan = Plan { scale: args.scale, dir: dir.clone(), contenders: args.contenders.clone() };
+    let taken = take_all(&plan, args);
+    fs::remove_dir_all(&dir)?;
+    let mut results = taken?;
+    results.minutes = start.elapsed().as_secs_f64() / 60.0;
+    print!("{}", report::text(&results));
+    if args.is_complete() {
+        results.write(&kept)?;
+        report::write(&results, &document)?;
+    }
+    let failures = results.measures.values().map(|taken| taken.failed.len()).sum::<usize>();
+    if failures > 0 {
+        return Err(format!("{failures} contenders failed in a measure").into());
+    }
+    Ok(())
+}
+
+fn take_all(plan: &Plan, args: &Args) -> Outcome<Results> {
+    let mut results = Results {
+        scale: plan.scale.name().to_owned(),
+        machine: machine::described(&plan.dir)?,
+        versions: machine::versions(),
+        ..Results::default()
+    };
+    let wanted: Vec<&Measure> = measures::ALL.iter().filter(|measure| args.wants(measure.name)).collect();
+    for measure in wanted {
+        results.measures.insert(measure.name.to_owned(), plan.take(measure)?);
+    }
+    Ok(results)
+}

@@ -8,9 +8,19 @@ use crate::Outcome;
 use crate::peer::{Peer, Syncs};
 
 pub(crate) mod aral;
+mod fjall;
 mod group;
+mod jsonl;
+mod keyed;
+mod lmdb;
+pub(crate) mod mapped;
+mod okay;
+mod raft;
 pub(crate) mod raw;
+mod redb;
+mod salamander;
 mod sqlite;
+pub(crate) mod unsynced;
 
 use raw::Blocks;
 use sqlite::Synchronous;
@@ -26,8 +36,17 @@ pub(crate) fn open(name: &str, dir: &Path, syncs: Syncs) -> Outcome<Box<dyn Peer
         "raw-reserved+gc" => Box::new(raw::RawGroup::open(dir, Blocks::Reserved)?),
         "raw-written+gc" => Box::new(raw::RawGroup::open(dir, Blocks::Written)?),
         "raw-write" => Box::new(raw::Raw::open(dir, Blocks::None)?),
-        "sqlite-full" => Box::new(sqlite::Sqlite::open(dir, Synchronous::Full)?),
-        "sqlite-normal" => Box::new(sqlite::Sqlite::open(dir, Synchronous::Normal)?),
+        // Where nobody syncs, `NORMAL` is what SQLite has: it syncs at checkpoints alone.
+        "sqlite-full" if syncs == Syncs::Each => Box::new(sqlite::Sqlite::open(dir, Synchronous::Full)?),
+        "sqlite-full" | "sqlite-normal" => Box::new(sqlite::Sqlite::open(dir, Synchronous::Normal)?),
+        "redb" => Box::new(redb::Redb::open(dir, syncs)?),
+        "fjall" => Box::new(fjall::Fjall::open(dir, syncs)?),
+        "lmdb" => Box::new(lmdb::Lmdb::open(dir, syncs)?),
+        "raft-engine" => Box::new(raft::Raft::open(dir, syncs)?),
+        "okaywal" => Box::new(okay::Okay::open(dir, syncs)?),
+        "salamander-db" => Box::new(salamander::Events::open(dir, syncs)?),
+        "jsonl" => Box::new(jsonl::Jsonl::open(dir, syncs)?),
+        "raw-map" => Box::new(mapped::Mapped::open(dir)?),
         OURS => Box::new(aral::Aral::open(dir, syncs)?),
         _ => return Err(format!("there is no contender called {name:?}").into()),
     })

@@ -13,8 +13,18 @@ use crate::scale::Scale;
 use crate::workload::Digest;
 
 mod append;
+mod batch;
+mod buffered;
+mod threads;
 
-pub(crate) const ALL: &[Measure] = &[append::MEASURE];
+pub(crate) const ALL: &[Measure] = &[
+    append::MEASURE,
+    threads::EIGHT,
+    threads::SIXTY_FOUR,
+    buffered::MEASURE,
+    batch::HUNDRED,
+    batch::THOUSAND,
+];
 
 /// One thing that is measured.
 pub(crate) struct Measure {

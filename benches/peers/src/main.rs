@@ -8,6 +8,7 @@ mod figures;
 mod machine;
 mod measures;
 mod peer;
+mod process;
 mod report;
 mod results;
 mod rounds;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
 fn take_sample(words: Vec<String>) -> Outcome<()> {
     let [measure, contender, scale, dir, shared] =
         <[String; 5]>::try_from(words).map_err(|_| "sample MEASURE CONTENDER SCALE DIR SHARED")?;
-    let measure = measures::named(&measure).ok_or("no such measure")?;
+    let measure = measures::part(&measure).ok_or("no such measure")?;
     let scale = Scale::of(&scale).ok_or("no such scale")?;
     // Where that is allowed: what else the machine does should not be what is measured. It is the same for all contenders.
     let _unless_refused = rustix::process::nice(-15);

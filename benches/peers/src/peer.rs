@@ -71,6 +71,11 @@ pub(crate) trait Held {
 
     /// A message's content, or a conversation's id.
     fn text(&self, at: usize) -> Option<&str>;
+
+    /// The messages as a JSON document, from those who have no export of their own.
+    fn document(&self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 impl Held for Vec<Owned> {
@@ -80,6 +85,10 @@ impl Held for Vec<Owned> {
 
     fn text(&self, at: usize) -> Option<&str> {
         self.get(at).map(|message| message.content.as_str())
+    }
+
+    fn document(&self) -> Option<Vec<u8>> {
+        serde_json::to_vec_pretty(self).ok()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::Outcome;
 use crate::workload::Row;
 
 /// A message as it is read: owned texts, as an application would hold them.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub(crate) struct Owned {
     pub(crate) id: String,
     pub(crate) role: String,

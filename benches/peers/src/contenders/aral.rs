@@ -34,6 +34,11 @@ fn message(row: &Row) -> Outcome<NewMessage> {
     Ok(NewMessage::new(row.content.as_str()).role(row.role).id(row.id.as_str()).created_at(time))
 }
 
+/// What adds a row.
+pub(crate) fn mutation(row: &Row) -> Outcome<Mutation> {
+    Ok(Mutation::add_message(row.talk.id.as_str(), message(row)?))
+}
+
 impl Peer for Aral {
     fn append(&self, row: &Row) -> Outcome<()> {
         let receipt = self.store.add_message(&row.talk.id, message(row)?)?;
@@ -42,8 +47,7 @@ impl Peer for Aral {
     }
 
     fn append_batch(&self, rows: &[Row]) -> Outcome<()> {
-        let mutations: Outcome<Vec<_>> =
-            rows.iter().map(|row| Ok(Mutation::add_message(row.talk.id.as_str(), message(row)?))).collect();
+        let mutations: Outcome<Vec<_>> = rows.iter().map(mutation).collect();
         drop(std::hint::black_box(self.store.batch(mutations?)?));
         Ok(())
     }

@@ -15,6 +15,18 @@ use crate::workload::Digest;
 mod append;
 mod batch;
 mod buffered;
+mod compaction;
+mod disk;
+mod export;
+mod files;
+mod growth;
+mod load;
+mod memory;
+mod open;
+mod readers;
+mod reads;
+mod stock;
+mod tail;
 mod threads;
 
 pub(crate) const ALL: &[Measure] = &[
@@ -24,7 +36,25 @@ pub(crate) const ALL: &[Measure] = &[
     buffered::MEASURE,
     batch::HUNDRED,
     batch::THOUSAND,
+    growth::MEASURE,
+    readers::MEASURE,
+    load::MEASURE,
+    disk::MEASURE,
+    memory::MEASURE,
+    open::LARGE,
+    open::UNCOMPACTED,
+    open::MANY,
+    tail::MEASURE,
+    reads::LOG,
+    reads::SIDE,
+    reads::SNAPSHOT,
+    compaction::ALL,
+    compaction::CHANGED,
+    export::MEASURE,
 ];
+
+/// What only other samples ask for.
+const PARTS: &[&[Measure]] = &[stock::ALL, &[tail::WRITER, memory::OPENED]];
 
 /// One thing that is measured.
 pub(crate) struct Measure {
@@ -107,6 +137,12 @@ impl Sample {
     }
 }
 
+/// A measure that can be asked for.
 pub(crate) fn named(name: &str) -> Option<&'static Measure> {
     ALL.iter().find(|measure| measure.name == name)
+}
+
+/// A measure, or a part of one that has a process of its own.
+pub(crate) fn part(name: &str) -> Option<&'static Measure> {
+    named(name).or_else(|| PARTS.iter().copied().flatten().find(|part| part.name == name))
 }

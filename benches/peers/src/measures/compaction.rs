@@ -91,7 +91,7 @@ fn changed(sample: &Sample) -> Outcome<Metrics> {
     rustix::fs::syncfs(File::open(&sample.dir)?)?;
     let peer = Aral::open(&sample.dir, Syncs::Each)?;
     let mut metrics = Metrics::new();
-    let mut cost = |count: u32, seq: u32| -> Outcome<f64> {
+    let cost = |count: u32, seq: u32| -> Outcome<f64> {
         let count = count.min(sample.scale.conversations() / 2);
         let rows: Vec<Row> = (0..count).map(|number| Row::new(number, seq)).collect();
         peer.append_batch(&rows)?;

@@ -115,6 +115,7 @@ impl Held for Vec<Listed> {
 }
 
 /// The answer that a list of messages or conversations is.
+#[expect(clippy::unnecessary_wraps, reason = "it is what adapters return")]
 pub(crate) fn held(list: impl Held + 'static) -> Answer {
     Ok(Some(Box::new(list)))
 }

@@ -1,6 +1,7 @@
 //! fjall: a log-structured merge tree, in pure Rust.
 //!
-//! Owns the adapter: one atomic batch an append, which persists with `SyncData`, or with fjall's own default of buffering.
+//! Owns the adapter: one atomic batch an append, which persists with `SyncData`, or with `Buffer`, which hands it to the system. With
+//! neither, what was appended last is in the process alone, and goes with it.
 
 use std::path::Path;
 
@@ -17,7 +18,7 @@ pub(crate) struct Fjall {
     messages: Keyspace,
     ids: Keyspace,
     talks: Keyspace,
-    persist: Option<PersistMode>,
+    persist: PersistMode,
 }
 
 impl Fjall {
@@ -25,7 +26,10 @@ impl Fjall {
         let database = Database::builder(dir.join("fjall")).cache_size(64 << 20).open()?;
         let keyspace = |name: &str| database.keyspace(name, KeyspaceCreateOptions::default);
         let (messages, ids, talks) = (keyspace("messages")?, keyspace("ids")?, keyspace("conversations")?);
-        let persist = (syncs == Syncs::Each).then_some(PersistMode::SyncData);
+        let persist = match syncs {
+            Syncs::Each => PersistMode::SyncData,
+            Syncs::Never => PersistMode::Buffer,
+        };
         Ok(Self { database, messages, ids, talks, persist })
     }
 }
@@ -36,7 +40,7 @@ impl Peer for Fjall {
     }
 
     fn append_batch(&self, rows: &[Row]) -> Outcome<()> {
-        let mut batch = self.database.batch().durability(self.persist);
+        let mut batch = self.database.batch().durability(Some(self.persist));
         for row in rows {
             let key = key(row.talk.number, row.seq);
             batch.insert(&self.messages, key, wire::encoded(row));

@@ -55,7 +55,7 @@ impl Newest {
             self.0.select_nth_unstable_by(count - 1, |a, b| b.0.cmp(&a.0));
         }
         self.0.truncate(count);
-        self.0.sort_by(|a, b| b.0.cmp(&a.0));
+        self.0.sort_by_key(|(time, _)| std::cmp::Reverse(*time));
         self.0.iter().map(|(_, value)| read(value)).collect()
     }
 }

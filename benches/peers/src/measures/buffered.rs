@@ -7,7 +7,7 @@ pub(super) const MEASURE: Measure = Measure {
     name: "buffered",
     title: "Appends without syncs, one thread",
     about: "`SyncPolicy::Os`: handed to the operating system when the call returns, synced by nobody. SQLite with `NORMAL`, redb \
-        with `Durability::None` (which keeps them in memory), fjall with its default, LMDB with `NOSYNC`. okaywal syncs every \
+        with `Durability::None` (which keeps them in memory), fjall with `Buffer`, LMDB with `NOSYNC`. okaywal syncs every \
         entry and takes no part.",
     contenders: &[
         "raw-write",

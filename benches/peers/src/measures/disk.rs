@@ -1,9 +1,11 @@
 //! What a message takes in the log beyond its own bytes, when each is appended alone.
 
+use std::fs;
+use std::path::Path;
+
 use super::stock::disk_bytes;
 use super::{Better, Column, Measure, Place, Sample, Target};
 use crate::Outcome;
-use crate::contenders::OURS;
 use crate::figures::Metrics;
 use crate::peer::Syncs;
 use crate::workload::{Row, USER_BYTES};
@@ -13,8 +15,8 @@ const CONVERSATIONS: u32 = 10;
 pub(super) const MEASURE: Measure = Measure {
     name: "disk",
     title: "Bytes beyond the messages' own",
-    about: "Messages appended one by one, unsynced, to ten conversations; the user's own bytes are 252 a message. The first figure of \
-        this store is what its log holds; reserved blocks behind it count in the second.",
+    about: "Messages appended one by one, unsynced, to ten conversations; the user's own bytes are 252 a message. Zeros at the end of a \
+        file are room for more, and do not count in the first figure; in the second all blocks of the device do.",
     contenders: &["sqlite-normal", "redb", "fjall", "lmdb", "raft-engine", "jsonl", "aral-store"],
     limit: None,
     columns: &[
@@ -39,14 +41,25 @@ fn run(sample: &Sample) -> Outcome<Metrics> {
     for number in 0..count {
         peer.append(&Row::new(number % CONVERSATIONS, number / CONVERSATIONS))?;
     }
-    let facts = peer.facts()?;
-    let in_log = facts.iter().find(|(name, _)| *name == "log_bytes").map(|(_, bytes)| *bytes);
     drop(peer);
     let count = f64::from(count);
     let disk = disk_bytes(&sample.dir)?;
     let mut metrics = Metrics::new();
     metrics.insert("disk_per".into(), disk / count);
-    let bytes = in_log.filter(|_| sample.contender == OURS).unwrap_or(disk);
-    metrics.insert("beyond".into(), bytes / count - USER_BYTES);
+    metrics.insert("beyond".into(), used_bytes(&sample.dir)? as f64 / count - USER_BYTES);
     Ok(metrics)
+}
+
+/// How many bytes the files hold, without the zeros at their ends.
+fn used_bytes(dir: &Path) -> Outcome<usize> {
+    let mut used = 0;
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            used += used_bytes(&path)?;
+        } else {
+            used += fs::read(path)?.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        }
+    }
+    Ok(used)
 }

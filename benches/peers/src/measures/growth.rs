@@ -43,7 +43,9 @@ fn run(sample: &Sample) -> Outcome<Metrics> {
     for (talk, held) in (0..).zip(held) {
         for first in (0..held).step_by(1000) {
             let rows: Vec<Row> = (first..held.min(first + 1000)).map(|seq| Row::new(talk, seq)).collect();
-            rows.iter().for_each(|row| digest.add_row(row));
+            for row in &rows {
+                digest.add_row(row);
+            }
             peer.append_batch(&rows)?;
         }
     }

@@ -180,7 +180,7 @@ fn checked(peer: &dyn Peer, talks: &[Talk]) -> Outcome<()> {
         let mut seen = 0;
         if peer
             .borrowed(talk, &mut |text| {
-                seen += usize::from(text == Row::new(talk.number, seen_as(seen)).content)
+                seen += usize::from(text == Row::new(talk.number, seen_as(seen)).content);
             })?
             .is_some()
             && seen != usize::try_from(PER_CONVERSATION)?

@@ -19,7 +19,7 @@ const BATCH: u32 = 10;
 pub(super) const MEASURE: Measure = Measure {
     name: "tail",
     title: "Opening after kill -9, 64 MiB behind the last checkpoint",
-    about: "64 MiB of messages in batches of ten, unsynced (okaywal: synced), then SIGKILL; every message is there afterwards. The limit \
+    about: "64 MiB of messages in batches of ten, unsynced (okaywal, redb: synced), then SIGKILL; every message is there afterwards. The limit \
         maps as many bytes of records and checks them with crc32, without looking at them. MB/s are the user's bytes by the time to open.",
     contenders: &[
         "raw-crc",
@@ -62,8 +62,9 @@ fn rows(number: u32) -> Vec<Row> {
     (first..first + BATCH).map(|seq| Row::new(talk, seq)).collect()
 }
 
+/// okaywal syncs every entry, and redb keeps in its own memory what it does not sync.
 fn syncs(sample: &Sample) -> Syncs {
-    if sample.contender == "okaywal" { Syncs::Each } else { Syncs::Never }
+    if ["okaywal", "redb"].contains(&sample.contender.as_str()) { Syncs::Each } else { Syncs::Never }
 }
 
 fn write_and_wait(sample: &Sample) -> Outcome<Metrics> {
@@ -95,7 +96,9 @@ fn run(sample: &Sample) -> Outcome<Metrics> {
     }
     let mut written = Digest::default();
     for number in 0..messages(sample) / BATCH {
-        rows(number).iter().for_each(|row| written.add_row(row));
+        for row in &rows(number) {
+            written.add_row(row);
+        }
     }
     let start = Instant::now();
     let (elapsed, rss, found) = if sample.contender == "raw-crc" {

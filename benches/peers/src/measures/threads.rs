@@ -103,7 +103,7 @@ fn run(sample: &Sample, threads: u32) -> Outcome<Metrics> {
         let all: Vec<_> = (0..threads).map(one).collect();
         barrier.wait();
         let start = Instant::now();
-        let found: Vec<_> = all.into_iter().map(|one| one.join()).collect();
+        let found: Vec<_> = all.into_iter().map(thread::ScopedJoinHandle::join).collect();
         (found, start.elapsed())
     });
     drop(peer);

@@ -215,9 +215,9 @@ fn rot_under_an_open_store_is_an_error_where_it_is() {
     assert_eq!(store.messages("b", Messages::all()).unwrap()[0].content, "the second");
 }
 
-/// What is removed between two looks of one opening counts as removed before it.
+/// What is removed between two looks of one survey counts as removed before it.
 #[test]
-fn a_file_that_goes_while_an_opening_looks_is_no_damage() {
+fn a_file_that_goes_while_a_survey_looks_is_no_damage() {
     let sim = compacted(2);
     let text = document("\"new\"", r#"{"id": "m", "content": "gone soon"}"#);
     sim.put(inside("conversations/new.json"), text.as_bytes());
@@ -228,8 +228,8 @@ fn a_file_that_goes_while_an_opening_looks_is_no_damage() {
         sim.put(&path, &sim.read(&path).unwrap());
         hooked.before(Call::Open, name, move || medium.delete(path));
         let store = open(on_shared(&hooked));
-        assert!(hooked.has_begun(), "{name}");
         let recovery = store.recovery();
+        assert!(hooked.has_begun(), "{name}");
         assert!(recovery.damaged.is_empty() && recovery.unlisted.is_empty(), "{name}: {recovery:?}");
         assert_eq!(texts(&store, "c1"), added(0..2));
         assert_eq!(store.summary("new").unwrap(), None);

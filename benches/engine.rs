@@ -5,7 +5,6 @@
 //! near this comes to what the machine can do is what `benches/limits` says.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot go on has nothing to say")]
-#![expect(clippy::let_underscore_must_use, reason = "what is returned is of no use here")]
 
 use std::path::Path;
 

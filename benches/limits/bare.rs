@@ -1,5 +1,7 @@
 //! What the store is held against: a file that was written before, and the least that a group commit can do.
 
+#![expect(clippy::disallowed_types, reason = "the bare calls are what the store is held against")]
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -15,11 +17,11 @@ pub(crate) struct Written {
 
 impl Written {
     /// Makes the file.
-    #[expect(clippy::disallowed_types, reason = "the bare calls are what the store is held against")]
     pub(crate) fn new(path: &Path, length: u64) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        for at in (0..length).step_by(1 << 16) {
-            file.write_all_at(&[0; 1 << 16], at)?;
+        let zeros = vec![0; 1 << 16];
+        for at in (0..length).step_by(zeros.len()) {
+            file.write_all_at(&zeros, at)?;
         }
         file.sync_all()?;
         Ok(Self { file, length, at: 0 })

@@ -21,13 +21,14 @@ use bare::{GroupCommit, Written};
 use tempfile::TempDir;
 
 type Outcome = Result<(), Box<dyn Error>>;
+type Section = fn() -> Outcome;
 
 /// What a message of 200 bytes takes in the log, its frame included.
 const RECORD: [u8; 320] = [7; 320];
 
 fn main() -> Outcome {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let sections: [(&str, fn() -> Outcome); 8] = [
+    let sections: [(&str, Section); 8] = [
         ("durable", durable),
         ("threads", threads),
         ("os", written),
@@ -324,13 +325,10 @@ fn space() -> Outcome {
     let memory = allocation_counter::measure(|| filled = fill());
     filled?;
     let after = store.stats()?;
-    let per = |bytes: i64| bytes as f64 / 100_000.0;
-    println!("memory per message, kept              : {:9.1} bytes", per(memory.bytes_current));
-    println!("allocations per append                : {:9.1}", per(memory.count_total as i64));
-    let log = i64::try_from(after.log_bytes - before.log_bytes)?;
-    println!(
-        "log per message of 200 bytes          : {:9.1} bytes, segments' unused ends included",
-        per(log)
-    );
+    let per = |count: f64| count / 100_000.0;
+    println!("memory per message, kept              : {:9.1} bytes", per(memory.bytes_current as f64));
+    println!("allocations per append                : {:9.1}", per(memory.count_total as f64));
+    let log = per((after.log_bytes - before.log_bytes) as f64);
+    println!("log per message of 200 bytes          : {log:9.1} bytes, segments' unused ends included");
     Ok(())
 }

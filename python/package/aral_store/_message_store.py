@@ -128,7 +128,7 @@ class MessageStore:
             metadata=conversation.metadata,
             created_at=conversation.created_at,
         )
-        self._known[conversation.id] = known_of(conversation, version=receipt.version)
+        self._known[conversation.id] = known_of(conversation, version=receipt.version).watched()
         self._mirror.saved(conversation.id)
 
     def _create_once(

@@ -134,12 +134,18 @@ impl Engine {
         true
     }
 
-    fn shut(&self) -> Result<()> {
-        if self.process != std::process::id() {
-            // A seal would end the log of a store that is still being written to.
-            let reason = "the store is that of the process that this one was forked off from";
-            return Err(Error::new(ErrorKind::Failed, reason));
+    /// Refuses what only the process that opened the store may do.
+    fn check_process(&self) -> Result<()> {
+        if self.process == std::process::id() {
+            return Ok(());
         }
+        let reason = "the store is that of the process that this one was forked off from";
+        Err(Error::new(ErrorKind::Failed, reason))
+    }
+
+    fn shut(&self) -> Result<()> {
+        // A seal would end the log of a store that is still being written to.
+        self.check_process()?;
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return Err(closed());
         }
@@ -256,6 +262,8 @@ impl Backend for Engine {
     }
 
     fn leave(&self) -> Result<()> {
+        // Order: before the lock, which may have been taken, for ever, by a thread that was not forked off too.
+        self.check_process()?;
         let mut openings = locked(&self.openings);
         *openings = openings.saturating_sub(1);
         if *openings > 0 || self.is_closed() { Ok(()) } else { self.shut() }

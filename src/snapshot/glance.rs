@@ -9,7 +9,7 @@ use super::layout::{self, Layout, STAGED, looks_like};
 use super::names::{ENDING, stem};
 use crate::codec::checkpoint::{Checkpoint, Entry, FileState, Fingerprint};
 use crate::error::{Error, Result};
-use crate::vfs::{DirEntry, FileKind, Vfs};
+use crate::vfs::{DirEntry, Vfs};
 
 /// Whether a conversation's file looks as it was recorded. One that cannot be looked at does not.
 pub(crate) fn is_file_as_recorded(vfs: &dyn Vfs, layout: &Layout, entry: &Entry<'_>) -> bool {
@@ -48,7 +48,7 @@ pub(crate) fn is_list_as_recorded(
 /// I/O errors on the directory.
 pub(crate) fn are_all_names_known(vfs: &dyn Vfs, layout: &Layout, checkpoint: &Checkpoint) -> Result<bool> {
     let names = Names::of(checkpoint);
-    Ok(list(vfs, layout)?.iter().all(|entry| match Name::of(entry) {
+    Ok(layout::list_dir(vfs, &layout.conversations())?.iter().all(|entry| match Name::of(entry) {
         Name::Staged => false,
         Name::Conversation(name) => names.find(name).is_some(),
         Name::Other => true,
@@ -77,7 +77,7 @@ pub(crate) fn is_all_as_recorded(
     }
     let names = Names::of(checkpoint);
     let mut seen = vec![false; checkpoint.len()];
-    for file in &list(vfs, layout)? {
+    for file in &layout::list_dir(vfs, &layout.conversations())? {
         let name = match Name::of(file) {
             Name::Staged => return Ok(false),
             Name::Other => continue,
@@ -96,18 +96,6 @@ pub(crate) fn is_all_as_recorded(
         entry.state == FileState::Intact && (*is_seen || is_touched(entry.id))
     };
     Ok(checkpoint.entries().zip(&seen).all(is_fine))
-}
-
-/// What is in the directory of the conversations.
-fn list(vfs: &dyn Vfs, layout: &Layout) -> Result<Vec<DirEntry>> {
-    let dir = layout.conversations();
-    match layout::probe(vfs, &dir)? {
-        None => Ok(Vec::new()),
-        Some(metadata) if metadata.kind == FileKind::Directory => {
-            vfs.read_dir(&dir).map_err(|e| Error::io("list", &dir, e))
-        }
-        Some(_) => Err(Error::invalid("not a directory of its own").at(&dir, None)),
-    }
 }
 
 /// What a name in the directory of the conversations means.

@@ -1,0 +1,78 @@
+//! One kind of operation, as often as is asked for, for whoever counts the instructions: run with N and with
+//! 2 N of them, the difference is what N of them take, and what comes before and after cancels out.
+//!
+//! `counted DIR OPERATION N`; see `benches/instructions.py`, which does the counting.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::path::Path;
+
+use aral_store::{Batch, MessageStore, Messages, Options, Order, SyncPolicy};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn main() -> Outcome {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [dir, operation, count] = arguments.as_slice() else {
+        return Err("usage: counted DIR OPERATION N".into());
+    };
+    let (dir, count) = (Path::new(dir), count.parse()?);
+    match operation.as_str() {
+        "append durably" => append(&open(dir, SyncPolicy::Always)?, count),
+        "append in batches" => append_in_batches(&open(dir, SyncPolicy::Os)?, count),
+        "append" | "fill" => append(&open(dir, SyncPolicy::Os)?, count),
+        // The directories of these were filled before, by `fill`.
+        "replay" => done(open(dir, SyncPolicy::Os)),
+        "compact" => done(open(dir, SyncPolicy::Os)?.compact()),
+        "read a message" => read(dir, count, |store, id| done(store.messages(id, Messages::last(1)))),
+        "read the last 10" => read(dir, count, |store, id| done(store.messages(id, Messages::last(10)))),
+        "read a conversation of 100" => read(dir, count, |store, id| done(store.conversation(id))),
+        "list the 50 most active" => {
+            read(dir, count, |store, _| done(store.first_conversations(Order::Activity, 50)))
+        }
+        _ => Err("there is no such operation".into()),
+    }
+}
+
+/// What was made or read is of no use here, but must not be left out.
+fn done<T>(made: aral_store::Result<T>) -> Outcome {
+    drop(black_box(made?));
+    Ok(())
+}
+
+fn open(dir: &Path, sync: SyncPolicy) -> aral_store::Result<MessageStore> {
+    Options::default().sync(sync).compact_manually().open(dir)
+}
+
+/// A text of 200 bytes, which takes no making.
+const TEXT: &str = "Two hundred bytes of talk, no more and no less, so that what is counted is the work of the store, and \
+                    not that of whoever makes up texts; the words themselves mean nothing, and nobody will read them .";
+const _: () = assert!(TEXT.len() == 200, "the figures are those of messages of 200 bytes");
+
+/// Messages of 200 bytes, a hundred to each conversation, in turn.
+fn append(store: &MessageStore, count: usize) -> Outcome {
+    let ids: Vec<String> = (0..count.div_ceil(100)).map(|n| format!("conversation-{n}")).collect();
+    for n in 0..count {
+        drop(store.add_message(ids.get(n % ids.len()).ok_or("no id")?, TEXT)?);
+    }
+    Ok(())
+}
+
+fn append_in_batches(store: &MessageStore, count: usize) -> Outcome {
+    for first in (0..count).step_by(100) {
+        let batch = (first..first + 100)
+            .fold(Batch::new(), |batch, n| batch.add_message(format!("conversation-{}", n % 50), TEXT));
+        drop(store.batch(batch)?);
+    }
+    Ok(())
+}
+
+fn read(dir: &Path, count: usize, act: impl Fn(&MessageStore, &str) -> Outcome) -> Outcome {
+    let store = open(dir, SyncPolicy::Os)?;
+    append(&store, 6000)?;
+    let ids: Vec<String> = (0..60).map(|n| format!("conversation-{n}")).collect();
+    for n in 0..count {
+        act(&store, ids.get(n % ids.len()).ok_or("no id")?)?;
+    }
+    Ok(())
+}

@@ -13,6 +13,8 @@ pub(crate) use super::ids::BadPayload;
 use super::ids::IdView;
 use crate::model::{Action, Change, Event, JsonObject, MAX_BATCH_EVENTS, Message, Text, Timestamp, Zone};
 
+mod quick;
+
 /// The version of this encoding, kept in each frame's header.
 pub(crate) const SCHEMA: u16 = 1;
 
@@ -111,6 +113,16 @@ fn text(bytes: &[u8]) -> Result<Text, BadPayload> {
 }
 
 impl<'a> RoleView<'a> {
+    fn to_text(self) -> Result<Text, BadPayload> {
+        match self {
+            Self::User => Ok(Text::from("user")),
+            Self::Assistant => Ok(Text::from("assistant")),
+            Self::System => Ok(Text::from("system")),
+            Self::Tool => Ok(Text::from("tool")),
+            Self::Other(other) => text(other),
+        }
+    }
+
     fn of(role: &'a Text) -> Self {
         match role.as_wtf8() {
             b"user" => Self::User,
@@ -118,16 +130,6 @@ impl<'a> RoleView<'a> {
             b"system" => Self::System,
             b"tool" => Self::Tool,
             other => Self::Other(other),
-        }
-    }
-
-    pub(crate) fn as_wtf8(&self) -> &'a [u8] {
-        match self {
-            Self::User => b"user",
-            Self::Assistant => b"assistant",
-            Self::System => b"system",
-            Self::Tool => b"tool",
-            Self::Other(other) => other,
         }
     }
 }
@@ -164,7 +166,7 @@ impl<'a> MessageView<'a> {
         let mut message = Message::new(
             self.id.to_text()?,
             text(self.content)?,
-            text(self.role.as_wtf8())?,
+            self.role.to_text()?,
             self.created_at.to_timestamp()?,
         );
         message.metadata = object(self.metadata)?;
@@ -225,7 +227,18 @@ impl<'a> ChangeView<'a> {
 impl<'a> EventView<'a> {
     /// The view of an event whose target stands at this place and whose key was used for this.
     pub(crate) fn of(event: &'a Event, at: u64, fingerprint: u32) -> Self {
-        let change = match &event.change {
+        let key = event.key.as_deref().map(|text| KeyView { text, fingerprint });
+        Self::of_parts(&event.conversation_id, &event.change, at, key)
+    }
+
+    /// The view of an event that consists of these.
+    pub(crate) fn of_parts(
+        conversation_id: &'a str,
+        change: &'a Change,
+        at: u64,
+        key: Option<KeyView<'a>>,
+    ) -> Self {
+        let change = match change {
             Change::Create { title, created_at, metadata, extra } => ChangeView::Create {
                 title: title.as_wtf8(),
                 created_at: TimeView::of(created_at),
@@ -242,8 +255,7 @@ impl<'a> EventView<'a> {
             Change::Clear => ChangeView::Clear,
             Change::Remove => ChangeView::Remove,
         };
-        let key = event.key.as_deref().map(|text| KeyView { text, fingerprint });
-        Self { conversation: IdView::of(event.conversation_id.as_bytes()), key, change }
+        Self { conversation: IdView::of(conversation_id.as_bytes()), key, change }
     }
 
     /// The event itself.
@@ -273,12 +285,23 @@ impl<'a> EventView<'a> {
 /// Puts an event's bytes at the end of a payload and says how many they are; `None` if it is over the limit.
 pub(crate) fn encode_event(event: &EventView<'_>, payload: &mut Vec<u8>) -> Option<usize> {
     let before = payload.len();
+    if quick::encode(event, payload) {
+        return Some(payload.len() - before).filter(|_| payload.len() <= MAX_PAYLOAD);
+    }
     let written = bincode::encode_into_std_write(event, payload, CONFIG).ok()?;
     (before + written <= MAX_PAYLOAD).then_some(written)
 }
 
 /// Takes one event off the front of bytes and says how many it took.
 pub(crate) fn decode_event(bytes: &[u8]) -> Result<(EventView<'_>, usize), BadPayload> {
+    if let Some(taken) = quick::decode(bytes) {
+        return Ok(taken);
+    }
+    general(bytes)
+}
+
+/// The same, whatever the event.
+fn general(bytes: &[u8]) -> Result<(EventView<'_>, usize), BadPayload> {
     bincode::borrow_decode_from_slice(bytes, CONFIG).map_err(|error| BadPayload(error.to_string()))
 }
 
@@ -305,78 +328,4 @@ pub(crate) fn for_each_event<'a, E: From<BadPayload>>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn time() -> Timestamp {
-        Timestamp::from_wall_micros(1_741_878_693_447_327, Zone::Naive).unwrap()
-    }
-
-    fn events() -> Vec<Event> {
-        let mut message = Message::new("4ae7d5a2-0b1f-4c5e-8a3e-000000000001", "hi", "user", time());
-        message.metadata = JsonObject::from_canonical(r#"{"a":NaN}"#);
-        let action =
-            Action::new("a1", "tool_call", JsonObject::EMPTY, Timestamp::from_unix_micros(5).unwrap());
-        let odd = Text::from_wtf8(vec![0xed, 0xa0, 0x80]).unwrap();
-        let changes = [
-            Change::Create {
-                title: odd.clone(),
-                created_at: time(),
-                metadata: JsonObject::EMPTY,
-                extra: JsonObject::EMPTY,
-            },
-            Change::SetTitle(Text::from("")),
-            Change::SetMetadata(JsonObject::from_canonical(r#"{"k":[1]}"#)),
-            Change::AddMessage(message.clone()),
-            Change::EditMessage(message),
-            Change::RemoveMessage(odd),
-            Change::AddAction(action),
-            Change::RemoveAction(Text::from("a1")),
-            Change::Clear,
-            Change::Remove,
-        ];
-        let mut events: Vec<_> = changes.into_iter().map(|change| Event::new("c/1", change)).collect();
-        events[3].key = Some("k1".to_owned());
-        events
-    }
-
-    #[test]
-    fn events_come_back_as_they_were() {
-        let events = events();
-        let mut payload = Vec::new();
-        for event in &events {
-            encode_event(&EventView::of(event, 3, 7), &mut payload).unwrap();
-        }
-        let mut back = Vec::new();
-        for_each_event::<BadPayload>(&payload, 10, |view, _| {
-            assert!(view.key.is_none_or(|key| key.fingerprint == 7));
-            back.push(view.to_event()?);
-            Ok(())
-        })
-        .unwrap();
-        assert_eq!(back, events);
-    }
-
-    #[test]
-    fn a_text_that_is_no_object_is_refused() {
-        for (text, is_object) in [("", true), ("{}", true), ("[]", false), ("{", false), ("\0", false)] {
-            assert_eq!(ChangeView::SetMetadata(text).head().is_ok(), is_object, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_count_or_a_length_that_lies_is_refused_without_allocating() {
-        let mut payload = Vec::new();
-        encode_event(&EventView::of(&events()[3], 0, 0), &mut payload).unwrap();
-        let count = |payload: &[u8], n| for_each_event::<BadPayload>(payload, n, |_, _| Ok(()));
-        assert!(count(&payload, 1).is_ok());
-        assert!(count(&payload, 2).is_err());
-        assert!(count(&payload, 0).is_err());
-        assert!(count(&payload[..payload.len() - 1], 1).is_err());
-        payload.push(0);
-        assert!(count(&payload, 1).is_err());
-        // A text that claims 2^64 - 1 bytes.
-        let hostile = [&[1, 253][..], &[0xff; 8]].concat();
-        assert!(count(&hostile, 1).is_err());
-    }
-}
+mod tests;

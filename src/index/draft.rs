@@ -5,12 +5,14 @@
 //! a time against drafts of the conversations it touches, so that a later mutation sees the earlier ones of
 //! its batch, and nothing is carried out unless all of them are possible.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::draft_list::DraftList;
+use super::draft_list::{Added, DraftList};
 use super::keys::KeyRecord;
+use super::pending::{Accepted, Pending};
 use crate::error::{Error, ErrorKind};
-use crate::model::{Change, Edit, Event, Message, Seq, Text, Version};
+use crate::model::{Change, Edit, Message, Seq, Text, Version};
 
 /// How a conversation stands.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +45,20 @@ pub(crate) struct Prepared {
     pub(crate) expect: Option<Version>,
 }
 
+impl Prepared {
+    /// The conversation that it is about, and what of it: a message, an action, or all of it.
+    pub(crate) fn into_subject(self) -> (String, Text) {
+        let subject = match self.step {
+            Step::Ready(Change::AddMessage(message)) => Some(message.id),
+            Step::Ready(Change::AddAction(action)) => Some(action.id),
+            Step::Ready(change) => change.subject().cloned(),
+            Step::EditMessage(id, _) | Step::RemoveMessage(id) | Step::RemoveAction(id) => Some(id),
+        };
+        let subject = subject.unwrap_or_else(|| Text::from(&self.conversation_id));
+        (self.conversation_id, subject)
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
@@ -63,14 +79,13 @@ pub(crate) struct Sight {
     pub(crate) actions: HashMap<Text, Vec<u64>>,
 }
 
-/// An event that is possible, and what its receipt will say.
+/// What a mutation does, since it is possible, and what its receipt will say.
 #[derive(Clone, Debug)]
-pub(crate) struct Resolved {
-    pub(crate) event: Event,
+pub(crate) struct Resolved<'b> {
+    /// Borrowed from what was prepared, where nothing had to be looked up.
+    pub(crate) change: Cow<'b, Change>,
     /// The place of what it edits or removes.
     pub(crate) at: u64,
-    pub(crate) fingerprint: u32,
-    pub(crate) id: Text,
     pub(crate) version: Version,
 }
 
@@ -84,68 +99,30 @@ pub(crate) enum Refusal {
     Impossible(Error),
 }
 
-/// Changes that have been accepted and are not yet visible.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pending {
-    conversations: HashMap<String, Standing>,
-    keys: HashMap<String, KeyRecord>,
-    /// How often some of it was dropped.
-    dropped: u64,
-}
-
-impl Pending {
-    /// Whether there are changes of this conversation.
-    pub(crate) fn concerns(&self, conversation_id: &str) -> bool {
-        self.conversations.contains_key(conversation_id)
-    }
-
-    /// How often changes were dropped that had been accepted.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
-    /// Forgets what is visible by now: everything before this sequence number.
-    pub(crate) fn forget_before(&mut self, seq: Seq) {
-        self.conversations.retain(|_, standing| standing.last_seq >= seq);
-        self.keys.retain(|_, record| record.seq >= seq);
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.conversations.clear();
-        self.keys.clear();
-        self.dropped += 1;
-    }
-
-    /// The keys that were used.
-    pub(crate) fn into_keys(self) -> HashMap<String, KeyRecord> {
-        self.keys
-    }
-
-    /// Takes over the outcome of accepted drafts.
-    pub(crate) fn add(&mut self, accepted: Self) {
-        self.conversations.extend(accepted.conversations);
-        self.keys.extend(accepted.keys);
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct Draft {
+#[derive(Debug)]
+struct Draft<'b> {
+    id: &'b str,
     standing: Standing,
-    messages: DraftList,
-    actions: DraftList,
+    messages: DraftList<'b>,
+    actions: DraftList<'b>,
 }
 
-/// The rules at work on one batch.
-pub(crate) struct Drafts<'g> {
+/// The rules at work on one batch, which outlives the ground they stand on.
+pub(crate) struct Drafts<'g, 'b> {
     ground: &'g dyn Ground,
     pending: &'g Pending,
     sights: &'g HashMap<String, Sight>,
-    drafts: HashMap<String, Draft>,
-    keys: HashMap<String, KeyRecord>,
+    drafts: Vec<Draft<'b>>,
+    /// Where in `drafts` a conversation is; kept only once there are more than are quickly gone over.
+    draft_at: HashMap<&'b str, usize>,
+    keys: Vec<(&'b str, KeyRecord)>,
     next_seq: Seq,
 }
 
-impl<'g> Drafts<'g> {
+/// So many drafts are found sooner one by one than by a hash.
+const FEW: usize = 8;
+
+impl<'g, 'b> Drafts<'g, 'b> {
     /// Judges on this ground, on which these changes are about to come, the next event being `next_seq`.
     pub(crate) fn new(
         ground: &'g dyn Ground,
@@ -153,19 +130,20 @@ impl<'g> Drafts<'g> {
         sights: &'g HashMap<String, Sight>,
         next_seq: Seq,
     ) -> Self {
-        Self { ground, pending, sights, drafts: HashMap::new(), keys: HashMap::new(), next_seq }
+        let (drafts, keys) = (Vec::with_capacity(1), Vec::new());
+        Self { ground, pending, sights, drafts, draft_at: HashMap::new(), keys, next_seq }
     }
 
     /// Judges a batch as a whole.
-    pub(crate) fn resolve(&mut self, batch: &[Prepared]) -> Result<Vec<Resolved>, Refusal> {
+    pub(crate) fn resolve(&mut self, batch: &'b [Prepared]) -> Result<Vec<Resolved<'b>>, Refusal> {
         self.check_keys(batch)?;
         batch.iter().map(|prepared| self.resolve_one(prepared)).collect()
     }
 
     /// What the accepted batch leaves pending.
-    pub(crate) fn into_pending(self) -> Pending {
-        let conversations = self.drafts.into_iter().map(|(id, draft)| (id, draft.standing)).collect();
-        Pending { conversations, keys: self.keys, dropped: 0 }
+    pub(crate) fn into_accepted(self) -> Accepted<'b> {
+        let conversations = self.drafts.into_iter().map(|draft| (draft.id, draft.standing)).collect();
+        Accepted { conversations, keys: self.keys }
     }
 
     fn check_keys(&self, batch: &[Prepared]) -> Result<(), Refusal> {
@@ -180,7 +158,7 @@ impl<'g> Drafts<'g> {
                 ));
             }
             // The first use is under way and may still fail; what came of it shows in a moment.
-            if self.pending.keys.contains_key(key) {
+            if self.pending.has_key(key) {
                 return Err(Refusal::Stale);
             }
             let Some(record) = self.ground.find_key(key) else { continue };
@@ -202,59 +180,74 @@ impl<'g> Drafts<'g> {
         Err(impossible(ErrorKind::Conflict, reason))
     }
 
-    fn draft(&mut self, id: &str) -> Result<&mut Draft, Refusal> {
-        if !self.drafts.contains_key(id) {
-            let pending = self.pending.conversations.get(id);
-            let standing = pending.cloned().unwrap_or_else(|| self.ground.standing(id));
-            if let Some(sight) = self.sights.get(id) {
-                if pending.is_some() || sight.last_seq != standing.last_seq {
-                    return Err(Refusal::Stale);
-                }
-            }
-            let list = DraftList::of;
-            let (messages, actions) = (list(standing.messages), list(standing.actions));
-            self.drafts.insert(id.to_owned(), Draft { standing, messages, actions });
+    /// Where the draft of a conversation is, which is made if there is none yet.
+    fn draft(&mut self, id: &'b str) -> Result<usize, Refusal> {
+        let known = if self.draft_at.is_empty() {
+            self.drafts.iter().position(|draft| draft.id == id)
+        } else {
+            self.draft_at.get(id).copied()
+        };
+        if let Some(at) = known {
+            return Ok(at);
         }
-        self.drafts.get_mut(id).ok_or(Refusal::Stale)
+        let pending = self.pending.standing(id);
+        let standing = pending.cloned().unwrap_or_else(|| self.ground.standing(id));
+        if let Some(sight) = self.sights.get(id) {
+            if pending.is_some() || sight.last_seq != standing.last_seq {
+                return Err(Refusal::Stale);
+            }
+        }
+        let list = DraftList::of;
+        let (messages, actions) = (list(standing.messages), list(standing.actions));
+        self.drafts.push(Draft { id, standing, messages, actions });
+        let at = self.drafts.len() - 1;
+        if at == FEW {
+            self.draft_at = self.drafts.iter().enumerate().map(|(at, draft)| (draft.id, at)).collect();
+        } else if at > FEW {
+            self.draft_at.insert(id, at);
+        }
+        Ok(at)
     }
 
-    fn resolve_one(&mut self, prepared: &Prepared) -> Result<Resolved, Refusal> {
-        let id = &prepared.conversation_id;
+    fn resolve_one(&mut self, prepared: &'b Prepared) -> Result<Resolved<'b>, Refusal> {
+        let id = prepared.conversation_id.as_str();
         let (seq, sights) = (self.next_seq, self.sights);
-        let nothing = Sight::default();
-        let sight = sights.get(id).unwrap_or(&nothing);
-        let draft = self.draft(id)?;
+        let at = self.draft(id)?;
+        let draft = self.drafts.get_mut(at).ok_or(Refusal::Stale)?;
         let version_before = draft.standing.version;
         if let Some(expected) = prepared.expect.filter(|expected| *expected != version_before) {
             let reason = format!("conversation {id:?} has version {version_before}, not {expected}");
             return Err(impossible(ErrorKind::Conflict, reason));
         }
-        let (change, at) = draft.step(id, &prepared.step, sight)?;
+        let (change, at) = draft.step(id, &prepared.step, sights.get(id))?;
         let version = version_before + 1;
         draft.standing.version = if draft.standing.exists { version } else { 0 };
         draft.standing.last_seq = seq;
         draft.standing.messages = draft.messages.len();
         draft.standing.actions = draft.actions.len();
         self.next_seq += 1;
-        let subject = change.subject().cloned().unwrap_or_else(|| Text::from(id));
         if let Some(key) = &prepared.key {
             let record = KeyRecord {
                 fingerprint: prepared.fingerprint,
-                conversation_id: id.as_str().into(),
-                id: subject.as_wtf8().into(),
+                conversation_id: id.into(),
+                id: change.subject().map_or(id.as_bytes(), Text::as_wtf8).into(),
                 seq,
                 version,
             };
-            self.keys.insert(key.clone(), record);
+            self.keys.push((key, record));
         }
-        let event = Event { conversation_id: id.clone(), change, key: prepared.key.clone() };
-        Ok(Resolved { event, at, fingerprint: prepared.fingerprint, id: subject, version })
+        Ok(Resolved { change, at, version })
     }
 }
 
-impl Draft {
+impl<'b> Draft<'b> {
     /// Carries a step out on the draft and says what the event is and where its target stands.
-    fn step(&mut self, id: &str, step: &Step, sight: &Sight) -> Result<(Change, u64), Refusal> {
+    fn step(
+        &mut self,
+        id: &str,
+        step: &'b Step,
+        sight: Option<&Sight>,
+    ) -> Result<(Cow<'b, Change>, u64), Refusal> {
         let begins =
             matches!(step, Step::Ready(Change::Create { .. } | Change::AddMessage(_) | Change::AddAction(_)));
         let removes = matches!(step, Step::Ready(Change::Remove));
@@ -268,24 +261,27 @@ impl Draft {
             None => {}
         }
         match step {
-            Step::Ready(change) => self.ready(id, change).map(|()| (change.clone(), 0)),
-            Step::EditMessage(target, edit) => self.edit(target, edit, sight),
+            Step::Ready(change) => self.ready(id, change).map(|()| (Cow::Borrowed(change), 0)),
+            Step::EditMessage(target, edit) => {
+                self.edit(target, edit, sight).map(|(change, at)| (Cow::Owned(change), at))
+            }
             Step::RemoveMessage(target) => {
                 let (at, base_at) = self.find_message(target, sight)?;
                 self.messages.remove(at, base_at);
-                Ok((Change::RemoveMessage(target.clone()), at))
+                Ok((Cow::Owned(Change::RemoveMessage(target.clone())), at))
             }
             Step::RemoveAction(target) => {
-                let base = sight.actions.get(target).map(Vec::as_slice).unwrap_or_default();
+                let base = sight.and_then(|sight| sight.actions.get(target));
+                let base = base.map(Vec::as_slice).unwrap_or_default();
                 let (at, base_at) =
                     self.actions.find(target, base).ok_or_else(|| no_such("action", target))?;
                 self.actions.remove(at, base_at);
-                Ok((Change::RemoveAction(target.clone()), at))
+                Ok((Cow::Owned(Change::RemoveAction(target.clone())), at))
             }
         }
     }
 
-    fn ready(&mut self, id: &str, change: &Change) -> Result<(), Refusal> {
+    fn ready(&mut self, id: &str, change: &'b Change) -> Result<(), Refusal> {
         match change {
             Change::Create { .. } if self.standing.exists => {
                 return Err(impossible(ErrorKind::Conflict, format!("conversation {id:?} exists already")));
@@ -293,11 +289,11 @@ impl Draft {
             Change::Create { .. } => self.standing.exists = true,
             Change::AddMessage(message) => {
                 self.standing.exists = true;
-                self.messages.added.push((message.id.clone(), Some(message.clone())));
+                self.messages.added.push(Added { id: &message.id, message: Some(Cow::Borrowed(message)) });
             }
             Change::AddAction(action) => {
                 self.standing.exists = true;
-                self.actions.added.push((action.id.clone(), None));
+                self.actions.added.push(Added { id: &action.id, message: None });
             }
             Change::Clear | Change::Remove => {
                 self.messages.clear();
@@ -312,17 +308,18 @@ impl Draft {
         Ok(())
     }
 
-    fn find_message(&self, target: &Text, sight: &Sight) -> Result<(u64, Option<u64>), Refusal> {
-        let base: Vec<u64> = sight.messages.get(target).into_iter().flatten().map(|(at, _)| *at).collect();
+    fn find_message(&self, target: &Text, sight: Option<&Sight>) -> Result<(u64, Option<u64>), Refusal> {
+        let of_id = sight.and_then(|sight| sight.messages.get(target));
+        let base: Vec<u64> = of_id.into_iter().flatten().map(|(at, _)| *at).collect();
         self.messages.find(target, &base).ok_or_else(|| no_such("message", target))
     }
 
-    fn edit(&mut self, target: &Text, edit: &Edit, sight: &Sight) -> Result<(Change, u64), Refusal> {
+    fn edit(&mut self, target: &Text, edit: &Edit, sight: Option<&Sight>) -> Result<(Change, u64), Refusal> {
         let (at, base_at) = self.find_message(target, sight)?;
         let current = match base_at {
-            None => self.messages.added_at(at).and_then(|added| added.clone()),
+            None => self.messages.added_at(at).and_then(|added| added.message.clone().map(Cow::into_owned)),
             Some(base_at) => self.messages.edited.get(&base_at).cloned().or_else(|| {
-                let of_id = sight.messages.get(target)?;
+                let of_id = sight?.messages.get(target)?;
                 of_id.iter().find(|(place, _)| *place == base_at).map(|(_, message)| message.clone())
             }),
         };
@@ -339,7 +336,7 @@ impl Draft {
             }
             None => {
                 if let Some(added) = self.messages.added_at(at) {
-                    *added = Some(message.clone());
+                    added.message = Some(Cow::Owned(message.clone()));
                 }
             }
         }

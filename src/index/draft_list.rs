@@ -2,6 +2,7 @@
 //!
 //! Owns the arithmetic of places: what stands where after what the batch took away and added so far.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::model::{Message, Text};
@@ -9,16 +10,22 @@ use crate::model::{Message, Text};
 /// A list while a batch changes it: what was there before, without what the batch took away, and what the
 /// batch added.
 #[derive(Clone, Debug, Default)]
-pub(super) struct DraftList {
+pub(super) struct DraftList<'b> {
     base: u64,
     removed: Vec<u64>,
-    /// Ids, and for messages what they are by now.
-    pub(super) added: Vec<(Text, Option<Message>)>,
+    pub(super) added: Vec<Added<'b>>,
     /// What the batch made of messages that were there before, by their place before it.
     pub(super) edited: HashMap<u64, Message>,
 }
 
-impl DraftList {
+/// What a batch added: its id, and what it is by now, if it is a message.
+#[derive(Clone, Debug)]
+pub(super) struct Added<'b> {
+    pub(super) id: &'b Text,
+    pub(super) message: Option<Cow<'b, Message>>,
+}
+
+impl<'b> DraftList<'b> {
     /// A list of so many that the batch has not changed yet.
     pub(super) fn of(base: u64) -> Self {
         Self { base, ..Self::default() }
@@ -37,15 +44,15 @@ impl DraftList {
         base_at - len_of_iter(self.removed.iter().filter(|removed| **removed < base_at))
     }
 
-    /// The message among the added whose place now is this.
-    pub(super) fn added_at(&mut self, at: u64) -> Option<&mut Option<Message>> {
+    /// The one among the added whose place now is this.
+    pub(super) fn added_at(&mut self, at: u64) -> Option<&mut Added<'b>> {
         let n = at.checked_sub(self.base - len_of(&self.removed))?;
-        self.added.get_mut(usize::try_from(n).ok()?).map(|(_, message)| message)
+        self.added.get_mut(usize::try_from(n).ok()?)
     }
 
     /// The last of those with this id: its place now, and its place before the batch if it was there.
     pub(super) fn find(&self, id: &Text, base: &[u64]) -> Option<(u64, Option<u64>)> {
-        if let Some(n) = self.added.iter().rposition(|(added, _)| added == id) {
+        if let Some(n) = self.added.iter().rposition(|added| added.id == id) {
             return Some((self.base - len_of(&self.removed) + u64::try_from(n).unwrap_or(u64::MAX), None));
         }
         let is_there = |at: &&u64| **at < self.base && !self.removed.contains(*at);

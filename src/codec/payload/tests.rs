@@ -1,0 +1,123 @@
+//! What the encoding of events keeps to.
+
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::*;
+
+fn time() -> Timestamp {
+    Timestamp::from_wall_micros(1_741_878_693_447_327, Zone::Naive).unwrap()
+}
+
+fn events() -> Vec<Event> {
+    let mut message = Message::new("4ae7d5a2-0b1f-4c5e-8a3e-000000000001", "hi", "user", time());
+    message.metadata = JsonObject::from_canonical(r#"{"a":NaN}"#);
+    let action = Action::new("a1", "tool_call", JsonObject::EMPTY, Timestamp::from_unix_micros(5).unwrap());
+    let odd = Text::from_wtf8(vec![0xed, 0xa0, 0x80]).unwrap();
+    let changes = [
+        Change::Create {
+            title: odd.clone(),
+            created_at: time(),
+            metadata: JsonObject::EMPTY,
+            extra: JsonObject::EMPTY,
+        },
+        Change::SetTitle(Text::from("")),
+        Change::SetMetadata(JsonObject::from_canonical(r#"{"k":[1]}"#)),
+        Change::AddMessage(message.clone()),
+        Change::EditMessage(message),
+        Change::RemoveMessage(odd),
+        Change::AddAction(action),
+        Change::RemoveAction(Text::from("a1")),
+        Change::Clear,
+        Change::Remove,
+    ];
+    let mut events: Vec<_> = changes.into_iter().map(|change| Event::new("c/1", change)).collect();
+    events[3].key = Some("k1".to_owned());
+    events
+}
+
+#[test]
+fn events_come_back_as_they_were() {
+    let events = events();
+    let mut payload = Vec::new();
+    for event in &events {
+        encode_event(&EventView::of(event, 3, 7), &mut payload).unwrap();
+    }
+    let mut back = Vec::new();
+    for_each_event::<BadPayload>(&payload, 10, |view, _| {
+        assert!(view.key.is_none_or(|key| key.fingerprint == 7));
+        back.push(view.to_event()?);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(back, events);
+}
+
+#[test]
+fn a_text_that_is_no_object_is_refused() {
+    for (text, is_object) in [("", true), ("{}", true), ("[]", false), ("{", false), ("\0", false)] {
+        assert_eq!(ChangeView::SetMetadata(text).head().is_ok(), is_object, "{text:?}");
+    }
+}
+
+#[test]
+fn a_count_or_a_length_that_lies_is_refused_without_allocating() {
+    let mut payload = Vec::new();
+    encode_event(&EventView::of(&events()[3], 0, 0), &mut payload).unwrap();
+    let count = |payload: &[u8], n| for_each_event::<BadPayload>(payload, n, |_, _| Ok(()));
+    assert!(count(&payload, 1).is_ok());
+    assert!(count(&payload, 2).is_err());
+    assert!(count(&payload, 0).is_err());
+    assert!(count(&payload[..payload.len() - 1], 1).is_err());
+    payload.push(0);
+    assert!(count(&payload, 1).is_err());
+    // A text that claims 2^64 - 1 bytes.
+    let hostile = [&[1, 253][..], &[0xff; 8]].concat();
+    assert!(count(&hostile, 1).is_err());
+}
+
+proptest! {
+    #[test]
+    fn the_quick_way_writes_and_reads_what_the_general_one_does(
+        (conversation, id) in (any_id(), any_id()),
+        (role, content) in (any_role(), vec(any::<u8>(), 0..600)),
+        (wall, offset) in (any::<i64>(), of(any::<i64>())),
+        (metadata, extra) in (".{0,300}", ".{0,3}"),
+        flips in vec((any::<Index>(), any::<u8>()), 0..3),
+    ) {
+        let (conversation, id) = (IdView::of(&conversation), IdView::of(&id));
+        let role = RoleView::of(&role);
+        let created_at = TimeView { wall, offset };
+        let message =
+            MessageView { id, role, created_at, content: &content, metadata: &metadata, extra: &extra };
+        let event = EventView { conversation, key: None, change: ChangeView::AddMessage(message) };
+        let mut bytes = vec![9];
+        prop_assert!(quick::encode(&event, &mut bytes));
+        prop_assert_eq!(&bytes[1..], &bincode::encode_to_vec(event, CONFIG).unwrap());
+        let said = |found: (EventView<'_>, usize)| format!("{found:?}");
+        let found = quick::decode(&bytes[1..]);
+        prop_assert_eq!(found.map(said), Some(said((event, bytes.len() - 1))));
+        // Of bytes that are anything else the quick way says nothing, or what the general one says.
+        for (at, byte) in flips {
+            let length = bytes.len() - 1;
+            bytes[1 + at.index(length)] = byte;
+        }
+        if let Some(found) = quick::decode(&bytes[1..]) {
+            prop_assert_eq!(Ok(said(found)), general(&bytes[1..]).map(said));
+        }
+    }
+}
+
+fn any_id() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        any::<u128>().prop_map(|id| uuid::Uuid::from_u128(id).to_string().into_bytes()),
+        ".{0,300}".prop_map(String::into_bytes),
+    ]
+}
+
+fn any_role() -> impl Strategy<Value = Text> {
+    prop_oneof![Just("user"), Just("assistant"), Just("system"), Just("tool"), Just("other")]
+        .prop_map(Text::from)
+}

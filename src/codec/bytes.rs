@@ -48,6 +48,18 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Puts fields in a row into some bytes; one that does not fit is left out.
+pub(crate) struct Blank<'a>(pub(crate) &'a mut [u8]);
+
+impl Blank<'_> {
+    pub(crate) fn put<const N: usize>(&mut self, field: [u8; N]) {
+        if let Some((head, rest)) = std::mem::take(&mut self.0).split_first_chunk_mut() {
+            *head = field;
+            self.0 = rest;
+        }
+    }
+}
+
 /// The number of a length that fits in memory. The formats' limits keep every length below 2^32.
 pub(crate) fn to_u64(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)

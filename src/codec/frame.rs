@@ -6,7 +6,7 @@
 //! frame is valid in one place only and its length is trusted before it is used; the payload's covers the
 //! payload. Knows nothing of payloads.
 
-use super::bytes::{Fields, all_zero};
+use super::bytes::{Blank, Fields, all_zero};
 use crate::model::Seq;
 
 /// The length of a frame's header, and what every frame's start is a multiple of.
@@ -82,16 +82,14 @@ pub(crate) enum HeaderCheck {
 }
 
 impl FrameSpace {
-    fn header_crc(self, offset: u64, rest: &[u8]) -> u32 {
-        let mut place = [0; 20];
-        let fields = self.salt.to_le_bytes().into_iter().chain(self.segment.to_le_bytes());
-        for (to, from) in place.iter_mut().zip(fields.chain(offset.to_le_bytes())) {
-            *to = from;
-        }
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&place);
-        hasher.update(rest);
-        hasher.finalize()
+    fn header_crc(self, offset: u64, rest: &[u8; FRAME_ALIGN - 4]) -> u32 {
+        let mut place = [0; 48];
+        let mut fields = Blank(&mut place);
+        fields.put(self.salt.to_le_bytes());
+        fields.put(self.segment.to_le_bytes());
+        fields.put(offset.to_le_bytes());
+        fields.put(*rest);
+        crc32fast::hash(&place)
     }
 
     /// The space in which 32 bytes would be a header at an offset of a segment: CRC-32 can be run backwards,
@@ -112,24 +110,27 @@ impl FrameSpace {
 
     /// The 32 bytes of a header at an offset, and the checksum in them.
     pub(crate) fn encode(self, offset: u64, header: &FrameHeader) -> ([u8; FRAME_ALIGN], u32) {
+        let mut body = [0; FRAME_ALIGN - 4];
+        let mut fields = Blank(&mut body);
+        fields.put(header.payload_len.to_le_bytes());
+        fields.put(header.payload_crc.to_le_bytes());
+        fields.put([header.kind.code(), 0]);
+        fields.put(header.schema.to_le_bytes());
+        fields.put(header.first_seq.to_le_bytes());
+        fields.put(header.synced_units.to_le_bytes());
+        fields.put(header.events.to_le_bytes());
+        let crc = self.header_crc(offset, &body);
         let mut bytes = [0; FRAME_ALIGN];
-        let fields = [header.payload_len.to_le_bytes(), header.payload_crc.to_le_bytes()];
-        let kind = [header.kind.code(), 0].into_iter().chain(header.schema.to_le_bytes());
-        let rest = fields.into_iter().flatten().chain(kind).chain(header.first_seq.to_le_bytes());
-        let rest = rest.chain(header.synced_units.to_le_bytes()).chain(header.events.to_le_bytes());
-        let (crc_bytes, body) = bytes.split_at_mut(4);
-        for (to, from) in body.iter_mut().zip(rest) {
-            *to = from;
-        }
-        let crc = self.header_crc(offset, body);
-        crc_bytes.copy_from_slice(&crc.to_le_bytes());
+        let mut fields = Blank(&mut bytes);
+        fields.put(crc.to_le_bytes());
+        fields.put(body);
         (bytes, crc)
     }
 
     /// Judges the 32 bytes at an offset.
     pub(crate) fn decode(self, offset: u64, bytes: &[u8]) -> HeaderCheck {
-        let Some((&crc_bytes, body)) = bytes.get(..FRAME_ALIGN).and_then(|b| b.split_first_chunk::<4>())
-        else {
+        let parts = bytes.get(..FRAME_ALIGN).and_then(|header| header.split_first_chunk::<4>());
+        let Some((&crc_bytes, Ok(body))) = parts.map(|(crc, body)| (crc, body.try_into())) else {
             return HeaderCheck::Invalid;
         };
         if all_zero(bytes.get(..FRAME_ALIGN).unwrap_or_default()) {

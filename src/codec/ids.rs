@@ -34,6 +34,10 @@ impl<'a> IdView<'a> {
     }
 
     pub(crate) fn to_text(self) -> Result<Text, BadPayload> {
+        if let Self::Uuid(bytes) = self {
+            let mut buffer = uuid::Uuid::encode_buffer();
+            return Ok(Text::from(&*uuid::Uuid::from_bytes(bytes).as_hyphenated().encode_lower(&mut buffer)));
+        }
         self.with_bytes(|bytes| Text::from_wtf8(bytes.to_vec()))
             .map_err(|_| BadPayload("an id is not well-formed".to_owned()))
     }
@@ -47,10 +51,10 @@ impl<'a> IdView<'a> {
 
 /// The bytes of a UUID in its canonical text: lower case, hyphens in their places.
 fn uuid_of(id: &[u8]) -> Option<[u8; 16]> {
-    let text = std::str::from_utf8(id).ok().filter(|text| text.len() == 36)?;
-    let uuid = uuid::Uuid::try_parse(text).ok()?;
-    let mut buffer = uuid::Uuid::encode_buffer();
-    (uuid.as_hyphenated().encode_lower(&mut buffer) == text).then(|| uuid.into_bytes())
+    let id: &[u8; 36] = id.try_into().ok()?;
+    let uuid = uuid::Uuid::try_parse_ascii(id).ok()?;
+    let is_canonical = !id.iter().any(u8::is_ascii_uppercase);
+    is_canonical.then(|| uuid.into_bytes())
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub(crate) use super::ids::BadPayload;
 use super::ids::IdView;
 use crate::model::{Action, Change, Event, JsonObject, MAX_BATCH_EVENTS, Message, Text, Timestamp, Zone};
 
+mod quick;
+
 /// The newest version of this encoding. Each frame's header has the oldest one that has all that is in it, so
 /// that older software reads what it can, and refuses the rest instead of misreading it.
 pub(crate) const SCHEMA: u16 = 2;
@@ -144,6 +146,16 @@ fn text(bytes: &[u8]) -> Result<Text, BadPayload> {
 }
 
 impl<'a> RoleView<'a> {
+    fn to_text(self) -> Result<Text, BadPayload> {
+        match self {
+            Self::User => Ok(Text::from("user")),
+            Self::Assistant => Ok(Text::from("assistant")),
+            Self::System => Ok(Text::from("system")),
+            Self::Tool => Ok(Text::from("tool")),
+            Self::Other(other) => text(other),
+        }
+    }
+
     fn of(role: &'a Text) -> Self {
         match role.as_wtf8() {
             b"user" => Self::User,
@@ -151,16 +163,6 @@ impl<'a> RoleView<'a> {
             b"system" => Self::System,
             b"tool" => Self::Tool,
             other => Self::Other(other),
-        }
-    }
-
-    pub(crate) fn as_wtf8(&self) -> &'a [u8] {
-        match self {
-            Self::User => b"user",
-            Self::Assistant => b"assistant",
-            Self::System => b"system",
-            Self::Tool => b"tool",
-            Self::Other(other) => other,
         }
     }
 }
@@ -197,7 +199,7 @@ impl<'a> MessageView<'a> {
         let mut message = Message::new(
             self.id.to_text()?,
             text(self.content)?,
-            text(self.role.as_wtf8())?,
+            self.role.to_text()?,
             self.created_at.to_timestamp()?,
         );
         message.metadata = object(self.metadata)?;
@@ -260,7 +262,18 @@ impl<'a> ChangeView<'a> {
 impl<'a> EventView<'a> {
     /// The view of an event whose target stands at this place and whose key was used for this.
     pub(crate) fn of(event: &'a Event, at: u64, fingerprint: u32) -> Self {
-        let change = match &event.change {
+        let key = event.key.as_deref().map(|text| KeyView { text, fingerprint });
+        Self::of_parts(&event.conversation_id, &event.change, at, key)
+    }
+
+    /// The view of an event that consists of these.
+    pub(crate) fn of_parts(
+        conversation_id: &'a str,
+        change: &'a Change,
+        at: u64,
+        key: Option<KeyView<'a>>,
+    ) -> Self {
+        let change = match change {
             Change::Create { title, created_at, metadata, extra } => ChangeView::Create {
                 title: title.as_wtf8(),
                 created_at: TimeView::of(created_at),
@@ -286,8 +299,7 @@ impl<'a> EventView<'a> {
             Change::SetCreatedAt(time) => ChangeView::SetCreatedAt(TimeView::of(time)),
             Change::SetExtra(extra) => ChangeView::SetExtra(brief(extra)),
         };
-        let key = event.key.as_deref().map(|text| KeyView { text, fingerprint });
-        Self { conversation: IdView::of(event.conversation_id.as_bytes()), key, change }
+        Self { conversation: IdView::of(conversation_id.as_bytes()), key, change }
     }
 
     /// The event itself.
@@ -326,12 +338,23 @@ impl<'a> EventView<'a> {
 /// Puts an event's bytes at the end of a payload and says how many they are; `None` if it is over the limit.
 pub(crate) fn encode_event(event: &EventView<'_>, payload: &mut Vec<u8>) -> Option<usize> {
     let before = payload.len();
+    if quick::encode(event, payload) {
+        return Some(payload.len() - before).filter(|_| payload.len() <= MAX_PAYLOAD);
+    }
     let written = bincode::encode_into_std_write(event, payload, CONFIG).ok()?;
     (before + written <= MAX_PAYLOAD).then_some(written)
 }
 
 /// Takes one event off the front of bytes and says how many it took.
 pub(crate) fn decode_event(bytes: &[u8]) -> Result<(EventView<'_>, usize), BadPayload> {
+    if let Some(taken) = quick::decode(bytes) {
+        return Ok(taken);
+    }
+    general(bytes)
+}
+
+/// The same, whatever the event.
+fn general(bytes: &[u8]) -> Result<(EventView<'_>, usize), BadPayload> {
     bincode::borrow_decode_from_slice(bytes, CONFIG).map_err(|error| BadPayload(error.to_string()))
 }
 

@@ -4,26 +4,34 @@
 //! are read from the checkpoint's own bytes; only touched ones cost memory.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::Misfit;
+use super::hashing::FastHash;
 use super::keys::{KeyRecord, KeyTable};
 use super::position::Position;
+use super::recent::Recent;
 use super::slot::{Body, HeadSource, Lists, Slot};
 use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry, FileState, KeyEntry};
 use crate::codec::ids::IdView;
 use crate::codec::payload::{ChangeView, EventView};
-use crate::model::{Seq, Summary, Timestamp};
+use crate::model::{Seq, Timestamp};
+
+mod listing;
 
 /// All conversations.
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
     checkpoint: Checkpoint,
     slots: Vec<Slot>,
-    by_id: HashMap<Arc<str>, usize>,
+    by_id: HashMap<Arc<str>, usize, FastHash>,
     /// Slots in the order in which their conversations began, those of the checkpoint aside; one that has
     /// ended since, or has begun again, no longer has the birth that stands here.
     fresh: Vec<(usize, Seq)>,
+    /// Slots with events since the checkpoint, and that exist.
+    recent: Recent,
+    /// The places in the checkpoint in the order of activity, once somebody asks.
+    activity: OnceLock<Vec<usize>>,
     keys: KeyTable,
     next_seq: Seq,
     /// Whether a compaction runs, so that what happens meanwhile must be kept apart.
@@ -71,8 +79,10 @@ impl Index {
             next_seq: checkpoint.head().covered_seq + 1,
             checkpoint,
             slots: Vec::new(),
-            by_id: HashMap::new(),
+            by_id: HashMap::default(),
             fresh: Vec::new(),
+            recent: Recent::default(),
+            activity: OnceLock::new(),
             keys: KeyTable::default(),
             records: false,
         }
@@ -106,7 +116,7 @@ impl Index {
     }
 
     /// The slot of an id, made from the checkpoint or from nothing if it has none.
-    fn touch(&mut self, id: &str) -> Option<&mut Slot> {
+    fn touch(&mut self, id: &str) -> Option<(usize, &mut Slot)> {
         let at = if let Some(at) = self.by_id.get(id) {
             *at
         } else {
@@ -119,7 +129,7 @@ impl Index {
             self.slots.push(slot);
             self.slots.len() - 1
         };
-        self.slots.get_mut(at)
+        self.slots.get_mut(at).map(|slot| (at, slot))
     }
 
     /// Carries an event out whose bytes lie at a position.
@@ -143,15 +153,18 @@ impl Index {
             return Err(Misfit(format!("event {seq} comes when event {} is due", self.next_seq)));
         }
         let records = self.records;
-        let slot = self.touch(id).ok_or_else(|| Misfit("no slot".to_owned()))?;
+        let (at, slot) = self.touch(id).ok_or_else(|| Misfit("no slot".to_owned()))?;
         let version_before = slot.summary.version;
         slot.apply(view, seq, position, records)?;
         let version = if slot.exists { slot.summary.version } else { version_before + 1 };
         let (is_born, exists) = (slot.born == seq, slot.exists);
+        if exists {
+            self.recent.put_first(at);
+        } else {
+            self.recent.remove(at);
+        }
         if is_born && exists {
-            if let Some(at) = self.by_id.get(id) {
-                self.fresh.push((*at, seq));
-            }
+            self.fresh.push((at, seq));
         }
         if let Some(key) = view.key {
             let record = KeyRecord {
@@ -171,7 +184,7 @@ impl Index {
     pub(crate) fn load(&mut self, id: &str, ordinal: usize, lists: Lists) -> Result<(), Misfit> {
         let at_file = self.checkpoint.find(id) == Some(ordinal);
         match self.touch(id) {
-            Some(slot) if at_file && slot.exists && slot.ordinal == Some(ordinal) => slot.load(lists),
+            Some((_, slot)) if at_file && slot.exists && slot.ordinal == Some(ordinal) => slot.load(lists),
             _ => Ok(()),
         }
     }
@@ -195,16 +208,6 @@ impl Index {
             self.slots.get(*at).filter(|slot| slot.exists && slot.born == *born && slot.ordinal.is_none())
         });
         listed.chain(fresh.map(Found::Slot))
-    }
-
-    /// What a list shows, in the order in which the conversations began, damaged ones left out.
-    pub(crate) fn summaries(&self) -> Vec<Summary> {
-        let summary = |found: Found<'_>| match found {
-            Found::Slot(slot) => Some(slot.summary.clone()),
-            Found::Checkpoint(entry, _) => Some(entry.summary()),
-            Found::Damaged(_) | Found::Nothing => None,
-        };
-        self.order().filter_map(summary).collect()
     }
 
     /// How many touched conversations there are, and how many of them have changed since the checkpoint.
@@ -267,6 +270,7 @@ impl Index {
             }
         }
         self.checkpoint = checkpoint;
+        self.activity = OnceLock::new();
     }
 
     /// Whether the log has said anything about a conversation.
@@ -280,7 +284,7 @@ impl Index {
         let first_segment = checkpoint.head().first_segment;
         let old_slots = std::mem::take(&mut self.slots);
         let fresh = std::mem::take(&mut self.fresh);
-        self.by_id = HashMap::new();
+        self.by_id = HashMap::default();
         self.records = false;
         self.keys.forget_through(covered);
         let mut moved = HashMap::new();
@@ -311,6 +315,16 @@ impl Index {
             .filter_map(|(at, born)| Some((*moved.get(&at)?, born)))
             .collect();
         self.checkpoint = checkpoint;
+        self.activity = OnceLock::new();
+        self.recent = Recent::default();
+        let mut recent: Vec<_> = (self.slots.iter().enumerate())
+            .filter(|(_, slot)| slot.exists && slot.summary.last_seq > covered)
+            .map(|(at, slot)| (slot.summary.last_seq, at))
+            .collect();
+        recent.sort_unstable();
+        for (_, at) in recent {
+            self.recent.put_first(at);
+        }
     }
 
     /// Bytes of memory that the lists of messages and actions take, as a floor.

@@ -5,13 +5,15 @@
 //! a time against drafts of the conversations it touches, so that a later mutation sees the earlier ones of
 //! its batch, and nothing is carried out unless all of them are possible.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::draft_list::{DraftList, Spot};
 use super::keys::KeyRecord;
+use super::pending::{Accepted, Pending};
 use crate::codec::payload::{FIRST_SCHEMA, SCHEMA, schema_of};
 use crate::error::{Error, ErrorKind};
-use crate::model::{Action, ActionEdit, Change, Edit, Event, Message, Seq, Text, Version};
+use crate::model::{Action, ActionEdit, Change, Edit, Message, Seq, Text, Version};
 
 /// How a conversation stands.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +46,23 @@ pub(crate) struct Prepared {
     pub(crate) expect: Option<Version>,
 }
 
+impl Prepared {
+    /// The conversation that it is about, and what of it: a message, an action, or all of it.
+    pub(crate) fn into_subject(self) -> (String, Text) {
+        let subject = match self.step {
+            Step::Ready(Change::AddMessage(message)) => Some(message.id),
+            Step::Ready(Change::AddAction(action)) => Some(action.id),
+            Step::Ready(change) => change.subject().cloned(),
+            Step::EditMessage(id, _)
+            | Step::RemoveMessage(id)
+            | Step::EditAction(id, _)
+            | Step::RemoveAction(id) => Some(id),
+        };
+        let subject = subject.unwrap_or_else(|| Text::from(&self.conversation_id));
+        (self.conversation_id, subject)
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
@@ -55,26 +74,26 @@ pub(crate) enum Step {
     RemoveAction(Text),
 }
 
+/// For each id that is looked for, what was seen of those who bear it, with their places, in order.
+type Seen<T> = HashMap<Text, Vec<(u64, T)>>;
+
 /// What was seen of a conversation in which messages or actions are looked for by id.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sight {
     pub(crate) last_seq: Seq,
-    /// For each id that is looked for, its messages with their places, in order.
-    pub(crate) messages: HashMap<Text, Vec<(u64, Message)>>,
-    /// The same of actions.
-    pub(crate) actions: HashMap<Text, Vec<(u64, Action)>>,
+    pub(crate) messages: Seen<Message>,
+    pub(crate) actions: Seen<Action>,
 }
 
-/// An event that is possible, and what its receipt will say.
+/// What a mutation does, since it is possible, and what its receipt will say.
 #[derive(Clone, Debug)]
-pub(crate) struct Resolved {
-    pub(crate) event: Event,
+pub(crate) struct Resolved<'b> {
+    /// Borrowed from what was prepared, where nothing had to be looked up.
+    pub(crate) change: Cow<'b, Change>,
     /// The place of what it edits or removes.
     pub(crate) at: u64,
     /// The oldest version of the encoding whose readers make of the event what it means.
     pub(crate) schema: u16,
-    pub(crate) fingerprint: u32,
-    pub(crate) id: Text,
     pub(crate) version: Version,
 }
 
@@ -88,75 +107,37 @@ pub(crate) enum Refusal {
     Impossible(Error),
 }
 
-/// Changes that have been accepted and are not yet visible.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pending {
-    conversations: HashMap<String, Standing>,
-    keys: HashMap<String, KeyRecord>,
-    /// How often some of it was dropped.
-    dropped: u64,
-}
-
-impl Pending {
-    /// Whether there are changes of this conversation.
-    pub(crate) fn concerns(&self, conversation_id: &str) -> bool {
-        self.conversations.contains_key(conversation_id)
-    }
-
-    /// How often changes were dropped that had been accepted.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
-    /// Forgets what is visible by now: everything before this sequence number.
-    pub(crate) fn forget_before(&mut self, seq: Seq) {
-        self.conversations.retain(|_, standing| standing.last_seq >= seq);
-        self.keys.retain(|_, record| record.seq >= seq);
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.conversations.clear();
-        self.keys.clear();
-        self.dropped += 1;
-    }
-
-    /// The keys that were used.
-    pub(crate) fn into_keys(self) -> HashMap<String, KeyRecord> {
-        self.keys
-    }
-
-    /// Takes over the outcome of accepted drafts.
-    pub(crate) fn add(&mut self, accepted: Self) {
-        self.conversations.extend(accepted.conversations);
-        self.keys.extend(accepted.keys);
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct Draft {
+#[derive(Debug)]
+struct Draft<'b> {
+    id: &'b str,
     standing: Standing,
-    messages: DraftList<Message>,
-    actions: DraftList<Action>,
+    messages: DraftList<'b, Message>,
+    actions: DraftList<'b, Action>,
 }
 
 /// What a step comes to.
-struct Carried {
-    change: Change,
+struct Carried<'b> {
+    change: Cow<'b, Change>,
     at: u64,
     schema: u16,
 }
 
-/// The rules at work on one batch.
-pub(crate) struct Drafts<'g> {
+/// The rules at work on one batch, which outlives the ground they stand on.
+pub(crate) struct Drafts<'g, 'b> {
     ground: &'g dyn Ground,
     pending: &'g Pending,
     sights: &'g HashMap<String, Sight>,
-    drafts: HashMap<String, Draft>,
-    keys: HashMap<String, KeyRecord>,
+    drafts: Vec<Draft<'b>>,
+    /// Where in `drafts` a conversation is; kept only once there are more than are quickly gone over.
+    draft_at: HashMap<&'b str, usize>,
+    keys: Vec<(&'b str, KeyRecord)>,
     next_seq: Seq,
 }
 
-impl<'g> Drafts<'g> {
+/// So many drafts are found sooner one by one than by a hash.
+const FEW: usize = 8;
+
+impl<'g, 'b> Drafts<'g, 'b> {
     /// Judges on this ground, on which these changes are about to come, the next event being `next_seq`.
     pub(crate) fn new(
         ground: &'g dyn Ground,
@@ -164,19 +145,20 @@ impl<'g> Drafts<'g> {
         sights: &'g HashMap<String, Sight>,
         next_seq: Seq,
     ) -> Self {
-        Self { ground, pending, sights, drafts: HashMap::new(), keys: HashMap::new(), next_seq }
+        let (drafts, keys) = (Vec::with_capacity(1), Vec::new());
+        Self { ground, pending, sights, drafts, draft_at: HashMap::new(), keys, next_seq }
     }
 
     /// Judges a batch as a whole.
-    pub(crate) fn resolve(&mut self, batch: &[Prepared]) -> Result<Vec<Resolved>, Refusal> {
+    pub(crate) fn resolve(&mut self, batch: &'b [Prepared]) -> Result<Vec<Resolved<'b>>, Refusal> {
         self.check_keys(batch)?;
         batch.iter().map(|prepared| self.resolve_one(prepared)).collect()
     }
 
     /// What the accepted batch leaves pending.
-    pub(crate) fn into_pending(self) -> Pending {
-        let conversations = self.drafts.into_iter().map(|(id, draft)| (id, draft.standing)).collect();
-        Pending { conversations, keys: self.keys, dropped: 0 }
+    pub(crate) fn into_accepted(self) -> Accepted<'b> {
+        let conversations = self.drafts.into_iter().map(|draft| (draft.id, draft.standing)).collect();
+        Accepted { conversations, keys: self.keys }
     }
 
     fn check_keys(&self, batch: &[Prepared]) -> Result<(), Refusal> {
@@ -191,7 +173,7 @@ impl<'g> Drafts<'g> {
                 ));
             }
             // The first use is under way and may still fail; what came of it shows in a moment.
-            if self.pending.keys.contains_key(key) {
+            if self.pending.has_key(key) {
                 return Err(Refusal::Stale);
             }
             let Some(record) = self.ground.find_key(key) else { continue };
@@ -213,58 +195,68 @@ impl<'g> Drafts<'g> {
         Err(impossible(ErrorKind::Conflict, reason))
     }
 
-    fn draft(&mut self, id: &str) -> Result<&mut Draft, Refusal> {
-        if !self.drafts.contains_key(id) {
-            let pending = self.pending.conversations.get(id);
-            let standing = pending.cloned().unwrap_or_else(|| self.ground.standing(id));
-            if let Some(sight) = self.sights.get(id) {
-                if pending.is_some() || sight.last_seq != standing.last_seq {
-                    return Err(Refusal::Stale);
-                }
-            }
-            let (messages, actions) = (DraftList::of(standing.messages), DraftList::of(standing.actions));
-            self.drafts.insert(id.to_owned(), Draft { standing, messages, actions });
+    /// Where the draft of a conversation is, which is made if there is none yet.
+    fn draft(&mut self, id: &'b str) -> Result<usize, Refusal> {
+        let known = if self.draft_at.is_empty() {
+            self.drafts.iter().position(|draft| draft.id == id)
+        } else {
+            self.draft_at.get(id).copied()
+        };
+        if let Some(at) = known {
+            return Ok(at);
         }
-        self.drafts.get_mut(id).ok_or(Refusal::Stale)
+        let pending = self.pending.standing(id);
+        let standing = pending.cloned().unwrap_or_else(|| self.ground.standing(id));
+        if let Some(sight) = self.sights.get(id) {
+            if pending.is_some() || sight.last_seq != standing.last_seq {
+                return Err(Refusal::Stale);
+            }
+        }
+        let (messages, actions) = (DraftList::of(standing.messages), DraftList::of(standing.actions));
+        self.drafts.push(Draft { id, standing, messages, actions });
+        let at = self.drafts.len() - 1;
+        if at == FEW {
+            self.draft_at = self.drafts.iter().enumerate().map(|(at, draft)| (draft.id, at)).collect();
+        } else if at > FEW {
+            self.draft_at.insert(id, at);
+        }
+        Ok(at)
     }
 
-    fn resolve_one(&mut self, prepared: &Prepared) -> Result<Resolved, Refusal> {
-        let id = &prepared.conversation_id;
+    fn resolve_one(&mut self, prepared: &'b Prepared) -> Result<Resolved<'b>, Refusal> {
+        let id = prepared.conversation_id.as_str();
         let (seq, sights) = (self.next_seq, self.sights);
-        let nothing = Sight::default();
-        let sight = sights.get(id).unwrap_or(&nothing);
-        let draft = self.draft(id)?;
+        let at = self.draft(id)?;
+        let draft = self.drafts.get_mut(at).ok_or(Refusal::Stale)?;
         let version_before = draft.standing.version;
         if let Some(expected) = prepared.expect.filter(|expected| *expected != version_before) {
             let reason = format!("conversation {id:?} has version {version_before}, not {expected}");
             return Err(impossible(ErrorKind::Conflict, reason));
         }
-        let Carried { change, at, schema } = draft.step(id, &prepared.step, sight)?;
+        let Carried { change, at, schema } = draft.step(id, &prepared.step, sights.get(id))?;
         let version = version_before + 1;
         draft.standing.version = if draft.standing.exists { version } else { 0 };
         draft.standing.last_seq = seq;
         draft.standing.messages = draft.messages.len();
         draft.standing.actions = draft.actions.len();
         self.next_seq += 1;
-        let subject = change.subject().cloned().unwrap_or_else(|| Text::from(id));
         if let Some(key) = &prepared.key {
             let record = KeyRecord {
                 fingerprint: prepared.fingerprint,
-                conversation_id: id.as_str().into(),
-                id: subject.as_wtf8().into(),
+                conversation_id: id.into(),
+                id: change.subject().map_or(id.as_bytes(), Text::as_wtf8).into(),
                 seq,
                 version,
             };
-            self.keys.insert(key.clone(), record);
+            self.keys.push((key, record));
         }
-        let event = Event { conversation_id: id.clone(), change, key: prepared.key.clone() };
-        Ok(Resolved { event, at, schema, fingerprint: prepared.fingerprint, id: subject, version })
+        Ok(Resolved { change, at, schema, version })
     }
 }
 
-impl Draft {
+impl<'b> Draft<'b> {
     /// Carries a step out on the draft.
-    fn step(&mut self, id: &str, step: &Step, sight: &Sight) -> Result<Carried, Refusal> {
+    fn step(&mut self, id: &str, step: &'b Step, sight: Option<&Sight>) -> Result<Carried<'b>, Refusal> {
         let begins = matches!(
             step,
             Step::Ready(
@@ -281,36 +273,35 @@ impl Draft {
             }
             None => {}
         }
-        let of_first = |change, at| Carried { change, at, schema: FIRST_SCHEMA };
+        let of_first = |change, at| Carried { change: Cow::Owned(change), at, schema: FIRST_SCHEMA };
+        let (messages, actions) = (sight.map(|sight| &sight.messages), sight.map(|sight| &sight.actions));
         match step {
             Step::Ready(change) => {
                 self.ready(id, change)?;
-                Ok(Carried { change: change.clone(), at: 0, schema: schema_of(change) })
+                Ok(Carried { change: Cow::Borrowed(change), at: 0, schema: schema_of(change) })
             }
-            Step::EditMessage(target, edit) => self.edit_message(target, edit, sight),
+            Step::EditMessage(target, edit) => self.edit_message(target, edit, messages),
             Step::EditAction(target, edit) => {
-                let base = sight.actions.get(target).map(Vec::as_slice).unwrap_or_default();
+                let base = seen(actions, target);
                 let (spot, mut action) = find(&self.actions, "action", target, base)?;
                 edit.apply(&mut action);
                 self.actions.put(spot, action.clone());
-                Ok(Carried { change: Change::EditAction(action), at: spot.at, schema: SCHEMA })
+                Ok(Carried { change: Cow::Owned(Change::EditAction(action)), at: spot.at, schema: SCHEMA })
             }
             Step::RemoveMessage(target) => {
-                let base = sight.messages.get(target).map(Vec::as_slice).unwrap_or_default();
-                let (spot, _) = find(&self.messages, "message", target, base)?;
+                let (spot, _) = find(&self.messages, "message", target, seen(messages, target))?;
                 self.messages.remove(spot);
                 Ok(of_first(Change::RemoveMessage(target.clone()), spot.at))
             }
             Step::RemoveAction(target) => {
-                let base = sight.actions.get(target).map(Vec::as_slice).unwrap_or_default();
-                let (spot, _) = find(&self.actions, "action", target, base)?;
+                let (spot, _) = find(&self.actions, "action", target, seen(actions, target))?;
                 self.actions.remove(spot);
                 Ok(of_first(Change::RemoveAction(target.clone()), spot.at))
             }
         }
     }
 
-    fn ready(&mut self, id: &str, change: &Change) -> Result<(), Refusal> {
+    fn ready(&mut self, id: &str, change: &'b Change) -> Result<(), Refusal> {
         match change {
             Change::Create { .. } if self.standing.exists => {
                 let reason = format!("conversation {id:?} exists already");
@@ -319,11 +310,11 @@ impl Draft {
             Change::Create { .. } => self.standing.exists = true,
             Change::AddMessage(message) => {
                 self.standing.exists = true;
-                self.messages.add(message.id.clone(), message.clone());
+                self.messages.add(&message.id, message);
             }
             Change::AddAction(action) => {
                 self.standing.exists = true;
-                self.actions.add(action.id.clone(), action.clone());
+                self.actions.add(&action.id, action);
             }
             Change::Clear | Change::Remove | Change::Reset { .. } => {
                 self.messages.clear();
@@ -341,9 +332,13 @@ impl Draft {
         Ok(())
     }
 
-    fn edit_message(&mut self, target: &Text, edit: &Edit, sight: &Sight) -> Result<Carried, Refusal> {
-        let base = sight.messages.get(target).map(Vec::as_slice).unwrap_or_default();
-        let (spot, before) = find(&self.messages, "message", target, base)?;
+    fn edit_message(
+        &mut self,
+        target: &Text,
+        edit: &Edit,
+        sight: Option<&Seen<Message>>,
+    ) -> Result<Carried<'b>, Refusal> {
+        let (spot, before) = find(&self.messages, "message", target, seen(sight, target))?;
         let mut message = before.clone();
         edit.apply(&mut message);
         self.messages.put(spot, message.clone());
@@ -353,13 +348,18 @@ impl Draft {
         let mut by_first = before;
         first.apply(&mut by_first);
         let schema = if by_first == message { FIRST_SCHEMA } else { SCHEMA };
-        Ok(Carried { change: Change::EditMessage(message), at: spot.at, schema })
+        Ok(Carried { change: Cow::Owned(Change::EditMessage(message)), at: spot.at, schema })
     }
+}
+
+/// What was seen of the items with this id.
+fn seen<'s, T>(sight: Option<&'s Seen<T>>, target: &Text) -> &'s [(u64, T)] {
+    sight.and_then(|sight| sight.get(target)).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Where the last item with this id stands, and what it is by now.
 fn find<T: Clone>(
-    list: &DraftList<T>,
+    list: &DraftList<'_, T>,
     what: &str,
     target: &Text,
     base: &[(u64, T)],

@@ -2,6 +2,7 @@
 //!
 //! Owns the arithmetic of places: what stands where after what the batch took away and added so far.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::model::Text;
@@ -9,11 +10,11 @@ use crate::model::Text;
 /// A list while a batch changes it: what was there before, without what the batch took away, and what the
 /// batch added.
 #[derive(Clone, Debug)]
-pub(super) struct DraftList<T> {
+pub(super) struct DraftList<'b, T: Clone> {
     base: u64,
     removed: Vec<u64>,
-    /// What the batch added, as it is by now, under its ids.
-    added: Vec<(Text, T)>,
+    /// What the batch added, as it is by now, under its ids: borrowed from the batch until it is edited.
+    added: Vec<(&'b Text, Cow<'b, T>)>,
     /// What the batch made of items that were there before, by their places before it.
     edited: HashMap<u64, T>,
 }
@@ -27,13 +28,13 @@ pub(super) struct Spot {
     base_at: Option<u64>,
 }
 
-impl<T> Default for DraftList<T> {
+impl<T: Clone> Default for DraftList<'_, T> {
     fn default() -> Self {
         Self { base: 0, removed: Vec::new(), added: Vec::new(), edited: HashMap::new() }
     }
 }
 
-impl<T: Clone> DraftList<T> {
+impl<'b, T: Clone> DraftList<'b, T> {
     /// A list of so many that the batch has not changed yet.
     pub(super) fn of(base: u64) -> Self {
         Self { base, ..Self::default() }
@@ -47,8 +48,8 @@ impl<T: Clone> DraftList<T> {
         *self = Self::default();
     }
 
-    pub(super) fn add(&mut self, id: Text, item: T) {
-        self.added.push((id, item));
+    pub(super) fn add(&mut self, id: &'b Text, item: &'b T) {
+        self.added.push((id, Cow::Borrowed(item)));
     }
 
     /// The place now of what stood at a place before the batch.
@@ -63,7 +64,7 @@ impl<T: Clone> DraftList<T> {
 
     /// The last of those with this id; `base` are those of them that were there before the batch.
     pub(super) fn find(&self, id: &Text, base: &[(u64, T)]) -> Option<Spot> {
-        if let Some(n) = self.added.iter().rposition(|(added, _)| added == id) {
+        if let Some(n) = self.added.iter().rposition(|(added, _)| *added == id) {
             let at = self.base - len_of(&self.removed) + u64::try_from(n).unwrap_or(u64::MAX);
             return Some(Spot { at, base_at: None });
         }
@@ -75,7 +76,7 @@ impl<T: Clone> DraftList<T> {
     /// The item at a spot as it is by now.
     pub(super) fn get(&self, spot: Spot, base: &[(u64, T)]) -> Option<T> {
         let Some(base_at) = spot.base_at else {
-            return self.added.get(self.added_at(spot.at)?).map(|(_, item)| item.clone());
+            return self.added.get(self.added_at(spot.at)?).map(|(_, item)| T::clone(item));
         };
         let before = || base.iter().find(|(place, _)| *place == base_at).map(|(_, item)| item);
         self.edited.get(&base_at).or_else(before).cloned()
@@ -90,7 +91,7 @@ impl<T: Clone> DraftList<T> {
             None => {
                 let n = self.added_at(spot.at);
                 if let Some((_, old)) = n.and_then(|n| self.added.get_mut(n)) {
-                    *old = item;
+                    *old = Cow::Owned(item);
                 }
             }
         }

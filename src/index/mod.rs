@@ -9,17 +9,24 @@ mod draft_list;
 
 mod draft;
 
+mod hashing;
+
 mod keys;
 
+mod pending;
+
 mod position;
+
+mod recent;
 
 mod slot;
 
 mod catalog;
 
 pub(crate) use catalog::{Captured, CapturedPlace, Found, Index};
-pub(crate) use draft::{Drafts, Ground, Pending, Prepared, Refusal, Resolved, Sight, Standing, Step};
+pub(crate) use draft::{Drafts, Ground, Prepared, Refusal, Resolved, Sight, Standing, Step};
 pub(crate) use keys::{KEPT_KEYS, KeyRecord, KeyTable};
+pub(crate) use pending::Pending;
 pub(crate) use position::{Entry, Position, id_hash};
 pub(crate) use slot::{Base, Body, HeadSource, Lists, Slot};
 

@@ -26,13 +26,13 @@ const _: () = assert!(size_of::<Entry>() == 24, "the index costs 24 bytes a mess
 impl Position {
     /// In a log segment.
     pub(crate) fn in_segment(segment: u64, offset: u64, bytes: &[u8]) -> Self {
+        Self::in_segment_known(segment, offset, bytes.len(), crc32fast::hash(bytes))
+    }
+
+    /// The same of bytes whose checksum is known.
+    pub(crate) fn in_segment_known(segment: u64, offset: u64, len: usize, crc: u32) -> Self {
         let segment = u32::try_from(segment).unwrap_or(u32::MAX);
-        Self {
-            offset: halves(offset),
-            segment,
-            len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-            crc: crc32fast::hash(bytes),
-        }
+        Self { offset: halves(offset), segment, len: u32::try_from(len).unwrap_or(u32::MAX), crc }
     }
 
     /// In the conversation's snapshot file.

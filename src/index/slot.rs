@@ -93,6 +93,10 @@ impl Lists {
     pub(crate) fn apply(&mut self, op: Op) -> Result<(), Misfit> {
         let found = match op {
             Op::AddMessage(entry) => {
+                // By an eighth and not to the double: most of the index is these lists.
+                if self.messages.len() == self.messages.capacity() {
+                    self.messages.reserve_exact(self.messages.len() / 8 + 4);
+                }
                 self.messages.push(entry);
                 true
             }

@@ -16,6 +16,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
 use crate::vfs::{self, OpenMode, Vfs, VfsFile};
 
+/// How far beyond what is written a file is made ready at least.
+const READY_AHEAD: u64 = 128 << 10;
+
 /// The sizes of segments.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -80,6 +83,8 @@ struct Current {
     capacity: u64,
     written: u64,
     durable: u64,
+    /// Up to where the file was made ready for what will be written.
+    ready: u64,
     rollup: crc32fast::Hasher,
     next_seq: Seq,
     /// A write failed: bytes behind `written` are unknown, so the segment must end there.
@@ -109,6 +114,9 @@ impl Active {
             self.make_room(to_u64(buffer.len()), first.first_seq)?;
             let current = self.current.as_mut().ok_or_else(no_segment)?;
             let base = current.written;
+            if must_sync {
+                current.get_ready(to_u64(buffer.len()));
+            }
             let rollup = current.stamp(buffer, frames);
             if let Err(error) = vfs::write_all_at(&*current.segment.file, buffer, base) {
                 // Order: mark the segment as ended before anything else can be appended to it. What was
@@ -234,6 +242,7 @@ impl Active {
             capacity: segment.header.capacity,
             written: to_u64(DATA_START),
             durable: to_u64(DATA_START),
+            ready: to_u64(DATA_START),
             rollup: crc32fast::Hasher::new(),
             next_seq,
             is_spoiled: false,
@@ -298,6 +307,18 @@ impl PendingFrame {
 }
 
 impl Current {
+    /// Gets the file ready for more than what is about to be written, so that the sync of most groups has
+    /// nothing but their bytes to write: one in hundreds pays for the others.
+    fn get_ready(&mut self, needed: u64) {
+        let end = self.written + needed;
+        if end > self.ready {
+            let ahead = READY_AHEAD.max(needed.saturating_mul(4));
+            self.ready = end.saturating_add(ahead).next_multiple_of(to_u64(DATA_START)).min(self.capacity);
+            // Nothing depends on it: the space is reserved, and a write that matters will tell what is wrong.
+            self.segment.file.ready(end..self.ready).ok();
+        }
+    }
+
     fn as_previous(&self) -> Previous {
         Previous {
             number: self.segment.header.number,

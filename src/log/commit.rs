@@ -13,6 +13,7 @@ use super::active::{Active, PendingFrame, WriteError, lay_out};
 use super::departure::Departure;
 use super::segment::Segment;
 use super::sync::{Condvar, GROUP_BYTES, Mutex, MutexGuard};
+use super::ticket::Ticket;
 use crate::codec::frame::{FRAME_ALIGN, MAX_PAYLOAD};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
@@ -27,7 +28,7 @@ pub(crate) trait Client: Send + Sync {
     /// # Errors
     ///
     /// A record that does not fit what the client was shown before: an invariant is broken, the log ends.
-    fn apply(&self, segment: &Arc<Segment>, records: &[Placed<'_>]) -> Result<()>;
+    fn apply(&self, segment: &Arc<Segment>, records: &mut dyn Iterator<Item = Placed<'_>>) -> Result<()>;
 
     /// Everything before `seq` has been shown. Called with the lock.
     fn applied(&self, state: &mut Self::State, seq: Seq);
@@ -45,6 +46,25 @@ pub(crate) struct Placed<'a> {
     pub(crate) first_seq: Seq,
     pub(crate) events: u32,
     pub(crate) payload: &'a [u8],
+    /// CRC-32 of the payload.
+    pub(crate) crc: u32,
+}
+
+/// A record that is to be appended, with all of it that can be worked out without a lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record<'p> {
+    payload: &'p [u8],
+    crc: u32,
+    schema: u16,
+    events: u32,
+}
+
+impl<'p> Record<'p> {
+    /// A payload of so many events, in an encoding of this version.
+    pub(crate) fn new(payload: &'p [u8], schema: u16, events: u32) -> Self {
+        debug_assert!(payload.len() <= MAX_PAYLOAD && events > 0, "the caller keeps to the limits");
+        Self { payload, crc: crc32fast::hash(payload), schema, events }
+    }
 }
 
 /// The log as its writers share it.
@@ -61,6 +81,8 @@ pub(super) struct State<S> {
     pub(super) next_seq: Seq,
     pub(super) forming: Group,
     pub(super) is_busy: bool,
+    /// How many threads wait for their turn: waking nobody is a call of the system all the same.
+    waiting: usize,
     /// Why nothing more is written.
     pub(super) ended: Option<Error>,
 }
@@ -70,14 +92,8 @@ pub(super) struct Group {
     pub(super) buffer: Vec<u8>,
     pub(super) frames: Vec<PendingFrame>,
     pub(super) must_sync: bool,
+    /// None as long as nobody can be waiting for the group: its one member leads it at once.
     pub(super) ticket: Option<Arc<Ticket>>,
-}
-
-/// Where the members of a group wait.
-#[derive(Debug, Default)]
-pub(super) struct Ticket {
-    outcome: Mutex<Option<Result<Done>>>,
-    is_done: Condvar,
 }
 
 /// A group's outcome: whether it is durable.
@@ -92,20 +108,22 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Ticket {
-    pub(super) fn finish(&self, outcome: Result<Done>) {
-        *locked(&self.outcome) = Some(outcome);
-        self.is_done.notify_all();
+impl<S> State<S> {
+    /// Lets the lock go and wakes whoever waits for a turn.
+    pub(super) fn leave(state: MutexGuard<'_, Self>, turn: &Condvar) {
+        let is_awaited = state.waiting > 0;
+        drop(state);
+        if is_awaited {
+            turn.notify_all();
+        }
     }
 
-    fn wait(&self) -> Result<Done> {
-        let mut outcome = locked(&self.outcome);
-        loop {
-            if let Some(outcome) = &*outcome {
-                return outcome.clone();
-            }
-            outcome = self.is_done.wait(outcome).unwrap_or_else(PoisonError::into_inner);
-        }
+    /// Waits until a group is done or taken.
+    fn pause<'s>(mut state: MutexGuard<'s, Self>, turn: &Condvar) -> MutexGuard<'s, Self> {
+        state.waiting += 1;
+        let mut state = turn.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state
     }
 }
 
@@ -124,7 +142,14 @@ impl<C: Client> std::fmt::Debug for Log<C> {
 impl<C: Client> Log<C> {
     /// Starts where recovery ended.
     pub(crate) fn new(client: C, state: C::State, active: Active, next_seq: Seq) -> Self {
-        let state = State { client: state, next_seq, forming: Group::default(), is_busy: false, ended: None };
+        let state = State {
+            client: state,
+            next_seq,
+            forming: Group::default(),
+            is_busy: false,
+            waiting: 0,
+            ended: None,
+        };
         Self { client, state: Mutex::new(state), turn: Condvar::new(), active: Mutex::new(active) }
     }
 
@@ -147,7 +172,7 @@ impl<C: Client> Log<C> {
             if state.forming.buffer.len() < GROUP_BYTES {
                 return Ok(Turn { log: self, state });
             }
-            state = self.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = State::pause(state, &self.turn);
         }
     }
 
@@ -204,8 +229,9 @@ impl<C: Client> Log<C> {
 
     /// Refuses everything from now on, with this error.
     pub(crate) fn end(&self, error: Error) {
-        locked(&self.state).ended.get_or_insert(error);
-        self.turn.notify_all();
+        let mut state = locked(&self.state);
+        state.ended.get_or_insert(error);
+        State::leave(state, &self.turn);
     }
 
     fn await_departure<'s>(
@@ -213,7 +239,7 @@ impl<C: Client> Log<C> {
         mut state: MutexGuard<'s, State<C::State>>,
     ) -> MutexGuard<'s, State<C::State>> {
         while state.is_busy {
-            state = self.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = State::pause(state, &self.turn);
         }
         state
     }
@@ -243,9 +269,10 @@ impl<C: Client> Log<C> {
         let mut group = std::mem::take(&mut state.forming);
         let next_seq = state.next_seq;
         state.is_busy = true;
-        drop(state);
         if group.buffer.len() >= GROUP_BYTES {
-            self.turn.notify_all();
+            State::leave(state, &self.turn);
+        } else {
+            drop(state);
         }
         let guard = Departure::new(self, group.ticket.take(), then);
         let written = self.write(&mut group, |active| act(active, next_seq));
@@ -262,22 +289,18 @@ impl<C: Client> Log<C> {
         let place =
             active.append(&mut group.buffer, &group.frames, group.must_sync).map_err(|e| (e, false))?;
         if let Some((segment, base)) = place {
-            let payload_at = |frame: &PendingFrame| frame.start + FRAME_ALIGN;
-            let records: Vec<_> = group
-                .frames
-                .iter()
-                .map(|frame| Placed {
+            let mut records = group.frames.iter().map(|frame| {
+                let start = frame.start + FRAME_ALIGN;
+                Placed {
                     segment: segment.header.number,
-                    offset: base + crate::codec::bytes::to_u64(payload_at(frame)),
+                    offset: base + crate::codec::bytes::to_u64(start),
                     first_seq: frame.first_seq,
                     events: frame.events,
-                    payload: group
-                        .buffer
-                        .get(payload_at(frame)..payload_at(frame) + frame.payload_len)
-                        .unwrap_or_default(),
-                })
-                .collect();
-            self.client.apply(&segment, &records).map_err(|error| (WriteError::Fatal(error), false))?;
+                    payload: group.buffer.get(start..start + frame.payload_len).unwrap_or_default(),
+                    crc: frame.payload_crc,
+                }
+            });
+            self.client.apply(&segment, &mut records).map_err(|error| (WriteError::Fatal(error), false))?;
         }
         let done = Done { is_durable: active.is_durable() };
         act(&mut active).map_err(|e| (e, true))?;
@@ -294,7 +317,9 @@ impl<C: Client> Log<C> {
         if let Some(ticket) = group.ticket {
             ticket.finish(Err(error.clone()));
         }
-        self.turn.notify_all();
+        if state.waiting > 0 {
+            self.turn.notify_all();
+        }
     }
 }
 
@@ -317,40 +342,36 @@ impl<C: Client> Turn<'_, C> {
     /// Gives the lock up until a group is done.
     pub(crate) fn wait_for_group(self) -> Result<Self> {
         let Self { log, state } = self;
-        let state = log.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
-        drop(state);
+        drop(State::pause(state, &log.turn));
         log.turn()
     }
 
-    /// Adds a record of `events` events and waits until its group is written, and synced if `must_sync`.
+    /// Adds a record and waits until its group is written, and synced if `must_sync`.
     ///
     /// When this returns `Ok(true)`, the record is durable; on `Ok(false)` the operating system has it.
     ///
     /// # Errors
     ///
     /// The failure of the group, or of the one before it.
-    pub(crate) fn append(
-        mut self,
-        payload: &[u8],
-        schema: u16,
-        events: u32,
-        must_sync: bool,
-    ) -> Result<bool> {
-        debug_assert!(payload.len() <= MAX_PAYLOAD && events > 0, "the caller keeps to the limits");
+    pub(crate) fn append(mut self, record: Record<'_>, must_sync: bool) -> Result<bool> {
         let state = &mut *self.state;
         let group = &mut state.forming;
-        let start = lay_out(&mut group.buffer, payload);
+        let is_first = group.frames.is_empty();
+        let start = lay_out(&mut group.buffer, record.payload);
         group.frames.push(PendingFrame {
             start,
-            payload_len: payload.len(),
-            payload_crc: crc32fast::hash(payload),
-            schema,
+            payload_len: record.payload.len(),
+            payload_crc: record.crc,
+            schema: record.schema,
             first_seq: state.next_seq,
-            events,
+            events: record.events,
         });
         group.must_sync |= must_sync;
-        state.next_seq += u64::from(events);
-        let is_first = group.ticket.is_none();
+        state.next_seq += u64::from(record.events);
+        if is_first && !state.is_busy {
+            // Nobody can have joined, and nobody can before the group is taken.
+            return self.log.lead(self.state, None, |_, _| Ok(())).map(|done| done.is_durable);
+        }
         let ticket = Arc::clone(group.ticket.get_or_insert_default());
         if is_first {
             return self.log.lead_own(self.state, &ticket).map(|done| done.is_durable);

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use super::active::WriteError;
-use super::commit::{Client, Done, Group, Log, State, Ticket, locked};
+use super::commit::{Client, Done, Group, Log, State, locked};
 use super::sync::GROUP_BYTES;
+use super::ticket::Ticket;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
 
@@ -61,8 +62,7 @@ impl<'a, C: Client> Departure<'a, C> {
             self.log.fail_forming(&mut state, &error);
             state.ended.get_or_insert(error);
         }
-        drop(state);
-        self.log.turn.notify_all();
+        State::leave(state, &self.log.turn);
         if let Some(ticket) = self.ticket.take() {
             ticket.finish(outcome);
         }

@@ -28,8 +28,10 @@ mod departure;
 
 mod sync;
 
+mod ticket;
+
 #[cfg(all(test, shuttle))]
 mod schedules;
 
 pub(crate) use active::{Active, Limits, Start};
-pub(crate) use commit::{Client, Log, Placed, Turn};
+pub(crate) use commit::{Client, Log, Placed, Record, Turn};

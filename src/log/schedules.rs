@@ -19,7 +19,7 @@ use shuttle::{Config, FailurePersistence, Runner, thread};
 
 use self::medium::{Call, Ill, Medium};
 use super::active::{Active, Limits, Start};
-use super::commit::{Client, Log, Placed, locked};
+use super::commit::{Client, Log, Placed, Record, locked};
 use super::segment::Segment;
 use crate::codec::segment::Previous;
 use crate::error::{Error, ErrorKind, Result};
@@ -39,7 +39,7 @@ type Pending = Vec<Seq>;
 impl Client for Shown {
     type State = Pending;
 
-    fn apply(&self, segment: &Arc<Segment>, records: &[Placed<'_>]) -> Result<()> {
+    fn apply(&self, segment: &Arc<Segment>, records: &mut dyn Iterator<Item = Placed<'_>>) -> Result<()> {
         thread::yield_now();
         for record in records {
             assert!(self.dies_at != Some(record.first_seq), "the client dies on purpose");
@@ -113,7 +113,7 @@ impl Scene {
         }
         let seq = turn.next_seq();
         turn.client_state().push(seq);
-        let is_durable = turn.append(payload, 1, 1, must_sync)?;
+        let is_durable = turn.append(Record::new(payload, 1, 1), must_sync)?;
         assert!(is_durable || !must_sync, "{seq} was to be synced");
         let shown = self.log.client().records.lock().unwrap().get(&seq).cloned();
         assert_eq!(shown.expect("acknowledged and not shown").2, payload, "{seq} is another's record");

@@ -40,11 +40,11 @@ impl Clock for SystemClock {
 impl IdSource for IdVersion {
     #[expect(clippy::disallowed_methods, reason = "this module is the way to the random source")]
     fn new_id(&self) -> String {
-        match self {
+        let id = match self {
             Self::V4 => uuid::Uuid::new_v4(),
             Self::V7 => uuid::Uuid::now_v7(),
-        }
-        .to_string()
+        };
+        id.as_hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()).to_owned()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::index::{
 };
 use crate::model::{
     Action, Change, Conversation, Durability, ExportReport, Message, Messages, Mutation, Order, Receipt, Seq,
-    Stats, Summary, Text,
+    Stats, Summary, Text, Version,
 };
 
 /// Conversations in memory.
@@ -116,9 +116,8 @@ impl State {
         sights
     }
 
-    fn apply(&mut self, resolved: &Resolved, seq: Seq) {
-        let id = &resolved.event.conversation_id;
-        let change = &resolved.event.change;
+    fn apply(&mut self, id: &String, resolved: &Resolved<'_>, seq: Seq) {
+        let change = &*resolved.change;
         let begins = match change {
             Change::Create { created_at, .. } | Change::Reset { created_at, .. } => Some(*created_at),
             Change::AddMessage(message) => Some(message.created_at),
@@ -238,20 +237,22 @@ pub(crate) fn known_receipt(record: &KeyRecord, durability: Durability) -> Recei
     }
 }
 
-/// The receipts of a batch whose first event has this sequence number.
-pub(crate) fn receipts(resolved: Vec<Resolved>, first_seq: Seq, durability: Durability) -> Vec<Receipt> {
-    let receipt = |(seq, resolved): (Seq, Resolved)| Receipt {
-        seq,
-        conversation_id: resolved.event.conversation_id,
-        id: resolved.id,
-        version: resolved.version,
-        durability,
+/// The receipts of a batch whose first event has this sequence number, and what became of the versions.
+pub(crate) fn receipts(
+    batch: Vec<Prepared>,
+    versions: Vec<Version>,
+    first_seq: Seq,
+    durability: Durability,
+) -> Vec<Receipt> {
+    let receipt = |(seq, (prepared, version)): (Seq, (Prepared, Version))| {
+        let (conversation_id, id) = prepared.into_subject();
+        Receipt { seq, conversation_id, id, version, durability }
     };
-    (first_seq..).zip(resolved).map(receipt).collect()
+    (first_seq..).zip(batch.into_iter().zip(versions)).map(receipt).collect()
 }
 
 /// Puts summaries into an order and keeps the first of them.
-pub(crate) fn arrange(mut summaries: Vec<Summary>, order: Order, limit: Option<usize>) -> Vec<Summary> {
+fn arrange(mut summaries: Vec<Summary>, order: Order, limit: Option<usize>) -> Vec<Summary> {
     if order == Order::Activity {
         summaries.sort_by_key(|summary| std::cmp::Reverse(crate::model::activity_key(summary)));
     }
@@ -277,13 +278,14 @@ impl Backend for Memory {
                 return Err(Error::new(ErrorKind::Conflict, "the conversation changed meanwhile"));
             }
         };
-        for (key, record) in drafts.into_pending().into_keys() {
-            state.keys.insert(&key, record);
+        for (key, record) in drafts.into_accepted().into_keys() {
+            state.keys.insert(key, record);
         }
-        for (seq, resolved) in (first_seq..).zip(&resolved) {
-            state.apply(resolved, seq);
+        for (seq, (prepared, resolved)) in (first_seq..).zip(batch.iter().zip(&resolved)) {
+            state.apply(&prepared.conversation_id, resolved, seq);
         }
-        Ok(receipts(resolved, first_seq, Durability::Process))
+        let versions = resolved.iter().map(|resolved| resolved.version).collect();
+        Ok(receipts(batch, versions, first_seq, Durability::Process))
     }
 
     fn conversation(&self, id: &str) -> Result<Option<Conversation>> {

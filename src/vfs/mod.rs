@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -131,6 +132,19 @@ pub trait VfsFile: Send + Sync + fmt::Debug {
     ///
     /// Those of the system; `StorageFull` leaves the file as it was.
     fn allocate(&self, length: u64) -> io::Result<()>;
+
+    /// Gets a range that was allocated and never written ready for being written and synced: afterwards a sync
+    /// of it need not tell the device which blocks are in use, only what is in them. Its bytes stay zeros.
+    ///
+    /// It saves time and nothing else; a file system that has no such difference does nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; the file is as good as before.
+    fn ready(&self, range: Range<u64>) -> io::Result<()> {
+        let _ = range;
+        Ok(())
+    }
 
     /// Makes the file `length` bytes long, cutting or extending it.
     ///

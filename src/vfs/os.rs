@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -170,6 +171,22 @@ impl VfsFile for OsFile {
                 Err(errno) => return Err(errno.into()),
             }
         }
+    }
+
+    fn ready(&self, range: Range<u64>) -> io::Result<()> {
+        // Reserved blocks count as never written until something is: the first sync behind such a write has to
+        // change the file's map of blocks as well, which takes a commit of the file system's journal.
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        let mut at = range.start;
+        while at < range.end {
+            let left = usize::try_from(range.end - at).unwrap_or(usize::MAX);
+            let written = self.write_at(ZEROS.get(..left).unwrap_or(&ZEROS), at)?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            at += u64::try_from(written).unwrap_or(u64::MAX);
+        }
+        Ok(())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {

@@ -3,6 +3,7 @@
 //! Owns the counting that moves a progress bar on; everything else is passed on as it is.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -85,6 +86,10 @@ impl VfsFile for WatchedFile {
 
     fn allocate(&self, length: u64) -> io::Result<()> {
         self.0.allocate(length)
+    }
+
+    fn ready(&self, range: Range<u64>) -> io::Result<()> {
+        self.0.ready(range)
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {

@@ -1,5 +1,10 @@
 //! Events come back as they were, and bytes that are none are refused.
 
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
 use super::*;
 
 fn time() -> Timestamp {
@@ -133,4 +138,48 @@ fn a_count_or_a_length_that_lies_is_refused_without_allocating() {
     // A text that claims 2^64 - 1 bytes.
     let hostile = [&[1, 253][..], &[0xff; 8]].concat();
     assert!(count(&hostile, 1).is_err());
+}
+
+proptest! {
+    #[test]
+    fn the_quick_way_writes_and_reads_what_the_general_one_does(
+        (conversation, id) in (any_id(), any_id()),
+        (role, content) in (any_role(), vec(any::<u8>(), 0..600)),
+        (wall, offset) in (any::<i64>(), of(any::<i64>())),
+        (metadata, extra) in (".{0,300}", ".{0,3}"),
+        flips in vec((any::<Index>(), any::<u8>()), 0..3),
+    ) {
+        let (conversation, id) = (IdView::of(&conversation), IdView::of(&id));
+        let role = RoleView::of(&role);
+        let created_at = TimeView { wall, offset };
+        let message =
+            MessageView { id, role, created_at, content: &content, metadata: &metadata, extra: &extra };
+        let event = EventView { conversation, key: None, change: ChangeView::AddMessage(message) };
+        let mut bytes = vec![9];
+        prop_assert!(quick::encode(&event, &mut bytes));
+        prop_assert_eq!(&bytes[1..], &bincode::encode_to_vec(event, CONFIG).unwrap());
+        let said = |found: (EventView<'_>, usize)| format!("{found:?}");
+        let found = quick::decode(&bytes[1..]);
+        prop_assert_eq!(found.map(said), Some(said((event, bytes.len() - 1))));
+        // Of bytes that are anything else the quick way says nothing, or what the general one says.
+        for (at, byte) in flips {
+            let length = bytes.len() - 1;
+            bytes[1 + at.index(length)] = byte;
+        }
+        if let Some(found) = quick::decode(&bytes[1..]) {
+            prop_assert_eq!(Ok(said(found)), general(&bytes[1..]).map(said));
+        }
+    }
+}
+
+fn any_id() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        any::<u128>().prop_map(|id| uuid::Uuid::from_u128(id).to_string().into_bytes()),
+        ".{0,300}".prop_map(String::into_bytes),
+    ]
+}
+
+fn any_role() -> impl Strategy<Value = Text> {
+    prop_oneof![Just("user"), Just("assistant"), Just("system"), Just("tool"), Just("other")]
+        .prop_map(Text::from)
 }

@@ -4,17 +4,18 @@
 //! group. A mutation that looks something up by its id is judged on what was seen a moment before; if that
 //! has changed meanwhile, it looks again.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::engine::Engine;
 use super::library::{Library, Need, View};
 use super::shown::Shown;
 use crate::codec::frame::MAX_PAYLOAD;
-use crate::codec::payload::{EventView, FIRST_SCHEMA, encode_event};
+use crate::codec::payload::{EventView, FIRST_SCHEMA, KeyView, encode_event, schema_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Drafts, Found, Ground, Index, KeyRecord, Prepared, Refusal, Sight, Standing, Step};
-use crate::log::Turn;
-use crate::model::{Durability, Event, Mutation, Receipt, Text};
+use crate::log::{Record, Turn};
+use crate::model::{Change, Durability, Mutation, Receipt, Seq, Summary, Text, Version};
 use crate::snapshot::bodies::Bodies;
 use crate::store::memory::{known_receipt, receipts};
 use crate::store::options::SyncPolicy;
@@ -28,26 +29,22 @@ struct Standings<'s> {
 
 impl Ground for Standings<'_> {
     fn standing(&self, id: &str) -> Standing {
-        let (exists, summary) = match self.index.find(id) {
-            Found::Slot(slot) => (true, slot.summary.clone()),
-            Found::Checkpoint(entry, _) => {
-                if let Some(damage) = self.library.suspicion(id) {
-                    return Standing { damage: Some(damage), ..Standing::default() };
-                }
-                (true, entry.summary())
-            }
-            Found::Damaged(entry) => {
-                return Standing { damage: Some(self.library.damage(&entry)), ..Standing::default() };
-            }
-            Found::Nothing => return Standing::default(),
-        };
-        Standing {
-            exists,
+        let damaged = |damage| Standing { damage: Some(damage), ..Standing::default() };
+        let standing = |summary: &Summary| Standing {
+            exists: true,
             version: summary.version,
             last_seq: summary.last_seq,
             messages: summary.messages,
             actions: summary.actions,
             damage: None,
+        };
+        match self.index.find(id) {
+            Found::Slot(slot) => standing(&slot.summary),
+            Found::Checkpoint(entry, _) => {
+                self.library.suspicion(id).map_or_else(|| standing(&entry.summary()), damaged)
+            }
+            Found::Damaged(entry) => damaged(self.library.damage(&entry)),
+            Found::Nothing => Standing::default(),
         }
     }
 
@@ -56,11 +53,28 @@ impl Ground for Standings<'_> {
     }
 }
 
+thread_local! {
+    /// Where this thread encodes what it appends, so that it does not ask for memory each time.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// How much memory a thread keeps for that.
+const KEPT_BUFFER: usize = 64 << 10;
+
 /// What came of one try under the lock.
 enum Tried {
-    Done(Vec<Receipt>),
+    Done(CarriedOut),
     /// What was seen has changed.
     Again,
+}
+
+/// What came of a batch.
+#[derive(Debug)]
+pub(super) enum CarriedOut {
+    /// It was carried out before, by its keys.
+    Before(Vec<Receipt>),
+    /// It was carried out now; each of its events left its conversation with a version.
+    Now { first_seq: Seq, versions: Vec<Version>, durability: Durability },
 }
 
 impl Engine {
@@ -68,18 +82,30 @@ impl Engine {
         self.check_open()?;
         let ready = |mutation| prepare(mutation, &*self.options.clock, &*self.options.ids);
         let batch = batch.into_iter().map(ready).collect::<Result<Vec<_>>>()?;
-        self.append_prepared(&batch)
+        Ok(match self.append_prepared(&batch)? {
+            CarriedOut::Before(receipts) => receipts,
+            CarriedOut::Now { first_seq, versions, durability } => {
+                receipts(batch, versions, first_seq, durability)
+            }
+        })
     }
 
     /// Carries a batch out in which nothing is left open.
-    pub(super) fn append_prepared(&self, batch: &[Prepared]) -> Result<Vec<Receipt>> {
+    pub(super) fn append_prepared(&self, batch: &[Prepared]) -> Result<CarriedOut> {
         self.look_at_all(batch)?;
-        let payload = encode_ready(batch)?;
+        let events = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        let mut payload = BUFFER.take();
+        payload.clear();
+        let schema = encode_ready(batch, &mut payload)?;
+        let ready = schema.map(|schema| Record::new(&payload, schema, events));
         loop {
             let sights = self.look(batch)?;
-            if let Tried::Done(receipts) = self.try_append(batch, payload.as_deref(), &sights)? {
+            if let Tried::Done(carried_out) = self.try_append(batch, ready, &sights)? {
                 self.wake_compaction();
-                return Ok(receipts);
+                if payload.capacity() <= KEPT_BUFFER {
+                    BUFFER.set(payload);
+                }
+                return Ok(carried_out);
             }
         }
     }
@@ -87,7 +113,7 @@ impl Engine {
     fn try_append(
         &self,
         batch: &[Prepared],
-        payload: Option<&[u8]>,
+        ready: Option<Record<'_>>,
         sights: &HashMap<String, Sight>,
     ) -> Result<Tried> {
         let mut turn = self.log.turn()?;
@@ -97,11 +123,11 @@ impl Engine {
             let ground = Standings { index: &index, library: self.library() };
             let mut drafts = Drafts::new(&ground, turn.client_state(), sights, first_seq);
             match drafts.resolve(batch) {
-                Ok(resolved) => (resolved, drafts.into_pending()),
+                Ok(resolved) => (resolved, drafts.into_accepted()),
                 Err(Refusal::Known(known)) => {
                     drop(index);
                     drop(turn);
-                    return self.repeat(&known).map(Tried::Done);
+                    return self.repeat(&known).map(CarriedOut::Before).map(Tried::Done);
                 }
                 Err(Refusal::Impossible(error)) => {
                     drop(index);
@@ -118,20 +144,23 @@ impl Engine {
             }
         };
         let encoded;
-        let payload = match payload {
-            Some(payload) => payload,
+        let record = match ready {
+            Some(record) => record,
             None => {
-                encoded = encode(resolved.iter().map(|r| (&r.event, r.at, r.fingerprint)))?;
-                &encoded
+                let mut payload = Vec::new();
+                let changes = resolved.iter().map(|resolved| (&*resolved.change, resolved.at));
+                encode(batch.iter().zip(changes), &mut payload)?;
+                encoded = payload;
+                let schema = resolved.iter().map(|resolved| resolved.schema).max().unwrap_or(FIRST_SCHEMA);
+                Record::new(&encoded, schema, u32::try_from(resolved.len()).unwrap_or(u32::MAX))
             }
         };
         turn.client_state().add(accepted);
-        let events = u32::try_from(resolved.len()).unwrap_or(u32::MAX);
         let must_sync = self.options.sync == SyncPolicy::Always;
-        let schema = resolved.iter().map(|resolved| resolved.schema).max().unwrap_or(FIRST_SCHEMA);
-        let is_durable = turn.append(payload, schema, events, must_sync)?;
+        let is_durable = turn.append(record, must_sync)?;
         let durability = if is_durable { Durability::Durable } else { Durability::Written };
-        Ok(Tried::Done(receipts(resolved, first_seq, durability)))
+        let versions = resolved.iter().map(|resolved| resolved.version).collect();
+        Ok(Tried::Done(CarriedOut::Now { first_seq, versions, durability }))
     }
 
     /// Waits until what a refusal was judged on can be seen, so that whoever is told of a conflict finds what
@@ -221,27 +250,31 @@ fn see(sight: &mut Sight, view: &View, bodies: &Bodies<'_>, step: &Step) -> Resu
     Ok(())
 }
 
-/// The payload of a batch in which nothing is looked up; `None` if something is.
-fn encode_ready(batch: &[Prepared]) -> Result<Option<Vec<u8>>> {
-    let mut events = Vec::with_capacity(batch.len());
+/// Puts the payload of a batch in which nothing is looked up behind what is in the buffer, and gives the
+/// oldest version of the encoding that has all of it; nothing if something is looked up.
+fn encode_ready(batch: &[Prepared], payload: &mut Vec<u8>) -> Result<Option<u16>> {
+    let mut schema = FIRST_SCHEMA;
     for prepared in batch {
         let Step::Ready(change) = &prepared.step else { return Ok(None) };
-        let event = Event {
-            conversation_id: prepared.conversation_id.clone(),
-            change: change.clone(),
-            key: prepared.key.clone(),
-        };
-        events.push((event, prepared.fingerprint));
+        schema = schema.max(schema_of(change));
     }
-    encode(events.iter().map(|(event, fingerprint)| (event, 0, *fingerprint))).map(Some)
+    let changes = batch.iter().filter_map(|prepared| match &prepared.step {
+        Step::Ready(change) => Some((prepared, (change, 0))),
+        Step::EditMessage(..) | Step::RemoveMessage(_) | Step::EditAction(..) | Step::RemoveAction(_) => None,
+    });
+    encode(changes, payload).map(|()| Some(schema))
 }
 
-fn encode<'e>(events: impl Iterator<Item = (&'e Event, u64, u32)>) -> Result<Vec<u8>> {
-    let mut payload = Vec::new();
-    for (event, at, fingerprint) in events {
-        let written = encode_event(&EventView::of(event, at, fingerprint), &mut payload);
+fn encode<'e>(
+    events: impl Iterator<Item = (&'e Prepared, (&'e Change, u64))>,
+    payload: &mut Vec<u8>,
+) -> Result<()> {
+    for (prepared, (change, at)) in events {
+        let key = prepared.key.as_deref().map(|text| KeyView { text, fingerprint: prepared.fingerprint });
+        let view = EventView::of_parts(&prepared.conversation_id, change, at, key);
+        let written = encode_event(&view, payload);
         written
             .ok_or_else(|| Error::invalid(format!("the batch is over the limit of {MAX_PAYLOAD} bytes")))?;
     }
-    Ok(payload)
+    Ok(())
 }

@@ -28,7 +28,6 @@ use crate::snapshot::layout::{self, Layout};
 use crate::store::backend::Backend;
 use crate::store::clock::{now_micros, random_id, random_salt};
 use crate::store::follow::Follower;
-use crate::store::memory::arrange;
 use crate::store::options::Options;
 use crate::vfs::Lock;
 
@@ -196,7 +195,7 @@ impl Backend for Engine {
     fn conversations(&self, order: Order, limit: Option<usize>) -> Result<Vec<Summary>> {
         self.check_open()?;
         self.settle()?;
-        Ok(arrange(self.library().index().summaries(), order, limit))
+        Ok(self.library().index().summaries(order, limit))
     }
 
     fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {

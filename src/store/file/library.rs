@@ -94,7 +94,7 @@ impl Library {
         let is_known = |list: &[Arc<Segment>]| {
             list.last().is_some_and(|last| last.header.number >= segment.header.number)
         };
-        if is_known(&self.segments()) {
+        if is_known(&self.segments.read().unwrap_or_else(PoisonError::into_inner)) {
             return;
         }
         // Looked at again and changed under one lock: a compaction may be dropping others at this moment.

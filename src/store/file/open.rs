@@ -14,6 +14,7 @@ use crate::codec::control::Control;
 use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Index, Misfit, Position};
+use crate::log::Placed;
 use crate::log::inventory::{self, Inventory};
 use crate::log::recovery::{self, Holder, Last, Replayed, Source};
 use crate::log::scan::{Frame, Tail};
@@ -132,29 +133,29 @@ fn apply_frame(index: &mut Index, segment: &Arc<Segment>, frame: &Frame<'_>) -> 
     if let Some(reason) = too_new(frame.header.schema) {
         return Err(Error::new(ErrorKind::UnsupportedFormat, reason).at(&segment.path, Some(frame.offset)));
     }
-    let payload_at = frame.offset + to_u64(crate::codec::frame::FRAME_ALIGN);
-    apply_payload(
-        index,
-        segment.header.number,
-        payload_at,
-        frame.header.first_seq,
-        (frame.payload, frame.header.events),
-    )
-    .map_err(|reason| Error::corrupt(&segment.path, frame.offset, reason))
+    let placed = Placed {
+        segment: segment.header.number,
+        offset: frame.offset + to_u64(crate::codec::frame::FRAME_ALIGN),
+        first_seq: frame.header.first_seq,
+        events: frame.header.events,
+        payload: frame.payload,
+        crc: frame.header.payload_crc,
+    };
+    apply_payload(index, &placed).map_err(|reason| Error::corrupt(&segment.path, frame.offset, reason))
 }
 
-/// Applies the events of a payload that lies at an offset of a segment.
-pub(crate) fn apply_payload(
-    index: &mut Index,
-    segment: u64,
-    offset: u64,
-    first_seq: u64,
-    (payload, events): (&[u8], u32),
-) -> std::result::Result<(), String> {
-    let mut seq = first_seq;
-    let applied = for_each_event::<Bad>(payload, events, |view, range| {
-        let bytes = payload.get(range.clone()).unwrap_or_default();
-        index.apply(&view, seq, Position::in_segment(segment, offset + to_u64(range.start), bytes))?;
+/// Applies the events of a payload whose checksum is known to be right.
+pub(crate) fn apply_payload(index: &mut Index, placed: &Placed<'_>) -> std::result::Result<(), String> {
+    let mut seq = placed.first_seq;
+    let applied = for_each_event::<Bad>(placed.payload, placed.events, |view, range| {
+        let offset = placed.offset + to_u64(range.start);
+        let position = if range.len() == placed.payload.len() {
+            Position::in_segment_known(placed.segment, offset, range.len(), placed.crc)
+        } else {
+            let bytes = placed.payload.get(range).unwrap_or_default();
+            Position::in_segment(placed.segment, offset, bytes)
+        };
+        index.apply(&view, seq, position)?;
         seq += 1;
         Ok(())
     });

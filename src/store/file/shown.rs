@@ -27,16 +27,18 @@ pub(crate) struct Shown {
 impl Client for Shown {
     type State = Pending;
 
-    fn apply(&self, segment: &Arc<Segment>, records: &[Placed<'_>]) -> Result<()> {
+    fn apply(&self, segment: &Arc<Segment>, records: &mut dyn Iterator<Item = Placed<'_>>) -> Result<()> {
         self.library.know_segment(segment);
         let mut index = self.library.index_mut();
+        let mut bytes = 0;
         for record in records {
-            let payload = (record.payload, record.events);
-            apply_payload(&mut index, record.segment, record.offset, record.first_seq, payload).map_err(
-                |reason| Error::new(ErrorKind::Failed, format!("an accepted event does not fit: {reason}")),
-            )?;
-            self.log_bytes.fetch_add(to_u64(record.payload.len()), Ordering::Relaxed);
+            bytes += to_u64(record.payload.len());
+            apply_payload(&mut index, &record).map_err(|reason| {
+                Error::new(ErrorKind::Failed, format!("an accepted event does not fit: {reason}"))
+            })?;
         }
+        drop(index);
+        self.log_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
 

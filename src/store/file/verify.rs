@@ -21,7 +21,7 @@ use crate::log::recovery::{self, Holder, Source};
 use crate::log::salvage::{Known, salvage};
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
-use crate::model::{DamagedFile, Event, Seq, Stats, TornTail, VerifyReport};
+use crate::model::{DamagedFile, Event, Order, Seq, Stats, TornTail, VerifyReport};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::load::{is_same, not_as_recorded};
 use crate::snapshot::names::{ENDING, stem};
@@ -342,7 +342,7 @@ pub(crate) fn events(library: &Library, from: Seq) -> Result<Vec<(Seq, Vec<Event
 pub(crate) fn stats(library: &Library) -> Stats {
     let index = library.index();
     let checkpoint = index.checkpoint();
-    let summaries = index.summaries();
+    let summaries = index.summaries(Order::Created, None);
     let segments = library.segments();
     let intact = checkpoint.entries().filter(|entry| entry.state == FileState::Intact);
     let log_bytes = segments.iter().filter_map(|s| s.file.metadata().ok()).map(|metadata| metadata.len).sum();

@@ -19,7 +19,6 @@ use crate::model::{
 use crate::snapshot::layout::{self, Layout};
 use crate::store::backend::Backend;
 use crate::store::follow::Follower;
-use crate::store::memory::arrange;
 use crate::store::options::Options;
 
 /// How often an opening looks again before it believes an error.
@@ -149,7 +148,7 @@ impl Backend for Viewer {
     }
 
     fn conversations(&self, order: Order, limit: Option<usize>) -> Result<Vec<Summary>> {
-        Ok(arrange(self.library().index().summaries(), order, limit))
+        Ok(self.library().index().summaries(order, limit))
     }
 
     fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {

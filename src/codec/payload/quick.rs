@@ -1,0 +1,154 @@
+//! The commonest event without the detours of a general encoder.
+//!
+//! Owns a second way to write and to read one kind of event: a message that is added without an idempotency
+//! key. The bytes are those of the general encoder, which remains what defines them; whatever is not plainly
+//! of this kind is left to it, damaged bytes included, and the tests hold the two against each other.
+
+use super::{ChangeView, EventView, MessageView, RoleView, TimeView};
+use crate::codec::bytes::{Fields, to_u64, to_usize};
+use crate::codec::ids::IdView;
+
+/// The variants' numbers, in the order of their declarations.
+const UUID: u8 = 0;
+const TEXT: u8 = 1;
+const ADD_MESSAGE: u8 = 3;
+const NONE: u8 = 0;
+const SOME: u8 = 1;
+/// From this byte on the first byte of a number is not the number itself.
+const TWO_BYTES: u8 = 251;
+const FOUR_BYTES: u8 = 252;
+const EIGHT_BYTES: u8 = 253;
+
+/// Puts an event's bytes at the end of a payload, if it is of the kind.
+pub(super) fn encode(event: &EventView<'_>, payload: &mut Vec<u8>) -> bool {
+    let ChangeView::AddMessage(message) = &event.change else { return false };
+    if event.key.is_some() {
+        return false;
+    }
+    // The numbers between the texts never need more.
+    let texts = [message.content.len(), message.metadata.len(), message.extra.len()];
+    payload.reserve(texts.into_iter().fold(256, usize::saturating_add));
+    put_id(event.conversation, payload);
+    payload.extend_from_slice(&[NONE, ADD_MESSAGE]);
+    put_id(message.id, payload);
+    match message.role {
+        RoleView::User => payload.push(0),
+        RoleView::Assistant => payload.push(1),
+        RoleView::System => payload.push(2),
+        RoleView::Tool => payload.push(3),
+        RoleView::Other(role) => {
+            payload.push(4);
+            put_bytes(role, payload);
+        }
+    }
+    put_signed(message.created_at.wall, payload);
+    if let Some(offset) = message.created_at.offset {
+        payload.push(SOME);
+        put_signed(offset, payload);
+    } else {
+        payload.push(NONE);
+    }
+    put_bytes(message.content, payload);
+    put_bytes(message.metadata.as_bytes(), payload);
+    put_bytes(message.extra.as_bytes(), payload);
+    true
+}
+
+fn put_id(id: IdView<'_>, payload: &mut Vec<u8>) {
+    match id {
+        IdView::Uuid(bytes) => {
+            payload.push(UUID);
+            payload.extend_from_slice(&bytes);
+        }
+        IdView::Text(text) => {
+            payload.push(TEXT);
+            put_bytes(text, payload);
+        }
+    }
+}
+
+fn put_bytes(bytes: &[u8], payload: &mut Vec<u8>) {
+    put_number(to_u64(bytes.len()), payload);
+    payload.extend_from_slice(bytes);
+}
+
+/// The sign goes to the lowest bit, so that small numbers of either sign are short.
+fn put_signed(number: i64, payload: &mut Vec<u8>) {
+    put_number((number.cast_unsigned() << 1) ^ (number >> 63).cast_unsigned(), payload);
+}
+
+fn put_number(number: u64, payload: &mut Vec<u8>) {
+    if let Some(number) = u8::try_from(number).ok().filter(|number| *number < TWO_BYTES) {
+        payload.push(number);
+    } else if let Ok(number) = u16::try_from(number) {
+        payload.push(TWO_BYTES);
+        payload.extend_from_slice(&number.to_le_bytes());
+    } else if let Ok(number) = u32::try_from(number) {
+        payload.push(FOUR_BYTES);
+        payload.extend_from_slice(&number.to_le_bytes());
+    } else {
+        payload.push(EIGHT_BYTES);
+        payload.extend_from_slice(&number.to_le_bytes());
+    }
+}
+
+/// Takes an event off the front of bytes, if it is of the kind, and says how many it took.
+pub(super) fn decode(bytes: &[u8]) -> Option<(EventView<'_>, usize)> {
+    let mut fields = Fields(bytes);
+    let conversation = take_id(&mut fields)?;
+    if fields.u8()? != NONE || fields.u8()? != ADD_MESSAGE {
+        return None;
+    }
+    let message = MessageView {
+        id: take_id(&mut fields)?,
+        role: match fields.u8()? {
+            0 => RoleView::User,
+            1 => RoleView::Assistant,
+            2 => RoleView::System,
+            3 => RoleView::Tool,
+            4 => RoleView::Other(take_bytes(&mut fields)?),
+            _ => return None,
+        },
+        created_at: TimeView {
+            wall: take_signed(&mut fields)?,
+            offset: match fields.u8()? {
+                NONE => None,
+                SOME => Some(take_signed(&mut fields)?),
+                _ => return None,
+            },
+        },
+        content: take_bytes(&mut fields)?,
+        metadata: std::str::from_utf8(take_bytes(&mut fields)?).ok()?,
+        extra: std::str::from_utf8(take_bytes(&mut fields)?).ok()?,
+    };
+    let view = EventView { conversation, key: None, change: ChangeView::AddMessage(message) };
+    Some((view, bytes.len() - fields.0.len()))
+}
+
+fn take_id<'a>(fields: &mut Fields<'a>) -> Option<IdView<'a>> {
+    match fields.u8()? {
+        UUID => fields.id().map(IdView::Uuid),
+        TEXT => take_bytes(fields).map(IdView::Text),
+        _ => None,
+    }
+}
+
+fn take_bytes<'a>(fields: &mut Fields<'a>) -> Option<&'a [u8]> {
+    let length = take_number(fields)?;
+    fields.take(to_usize(length))
+}
+
+fn take_signed(fields: &mut Fields<'_>) -> Option<i64> {
+    let number = take_number(fields)?;
+    Some((number >> 1).cast_signed() ^ (number & 1).cast_signed().wrapping_neg())
+}
+
+fn take_number(fields: &mut Fields<'_>) -> Option<u64> {
+    match fields.u8()? {
+        TWO_BYTES => fields.u16().map(u64::from),
+        FOUR_BYTES => fields.u32().map(u64::from),
+        EIGHT_BYTES => fields.u64(),
+        number if number < TWO_BYTES => Some(u64::from(number)),
+        _ => None,
+    }
+}

@@ -1,0 +1,53 @@
+//! What a list of conversations shows, and in which order.
+//!
+//! Owns the order of activity, which is never sorted for a caller: conversations with events since the
+//! checkpoint are kept in it, and those without cannot change theirs before the next checkpoint.
+
+use std::cmp::Reverse;
+
+use super::{Found, Index};
+use crate::codec::checkpoint::FileState;
+use crate::index::slot::Slot;
+use crate::model::{Order, Summary, activity_key};
+
+impl Index {
+    /// The conversations in the order of their newest events, newest first.
+    fn by_activity(&self) -> impl Iterator<Item = Found<'_>> {
+        let recent = self.recent.iter().filter_map(|at| self.slots.get(at)).map(Found::Slot);
+        let covered = self.checkpoint.head().covered_seq;
+        let is_recent = move |slot: &Slot| slot.summary.last_seq > covered;
+        let rest = self.activity.get_or_init(|| self.checkpoint_by_activity()).iter();
+        recent.chain(rest.filter_map(move |ordinal| {
+            let entry = self.checkpoint.entry(*ordinal)?;
+            match self.by_id.get(entry.id).and_then(|at| self.slots.get(*at)) {
+                Some(slot) if slot.ordinal != Some(*ordinal) || is_recent(slot) => None,
+                Some(slot) if slot.exists => Some(Found::Slot(slot)),
+                _ => Some(Found::Checkpoint(entry, *ordinal)),
+            }
+        }))
+    }
+
+    /// The places of those in the checkpoint that can be read.
+    fn checkpoint_by_activity(&self) -> Vec<usize> {
+        let entries = self.checkpoint.entries().enumerate();
+        let intact = entries.filter(|(_, entry)| entry.state == FileState::Intact);
+        let mut keyed: Vec<_> =
+            intact.map(|(ordinal, entry)| (Reverse(activity_key(&entry.summary())), ordinal)).collect();
+        keyed.sort_unstable();
+        keyed.into_iter().map(|(_, ordinal)| ordinal).collect()
+    }
+
+    /// What a list shows: so many in this order, damaged ones left out.
+    pub(crate) fn summaries(&self, order: Order, limit: Option<usize>) -> Vec<Summary> {
+        let summary = |found: Found<'_>| match found {
+            Found::Slot(slot) => Some(slot.summary.clone()),
+            Found::Checkpoint(entry, _) => Some(entry.summary()),
+            Found::Damaged(_) | Found::Nothing => None,
+        };
+        let limit = limit.unwrap_or(usize::MAX);
+        match order {
+            Order::Created => self.order().filter_map(summary).take(limit).collect(),
+            Order::Activity => self.by_activity().filter_map(summary).take(limit).collect(),
+        }
+    }
+}

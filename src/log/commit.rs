@@ -12,11 +12,14 @@ use std::sync::{Arc, PoisonError};
 use super::active::{Active, PendingFrame, WriteError, lay_out};
 use super::departure::Departure;
 use super::segment::Segment;
-use super::sync::{Condvar, GROUP_BYTES, Mutex, MutexGuard};
+use super::sync::{Condvar, GROUP_BYTES, Mutex, MutexGuard, yield_now};
 use super::ticket::Ticket;
 use crate::codec::frame::{FRAME_ALIGN, MAX_PAYLOAD};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
+
+/// How often in a row a leader lets others run in vain before it goes without those who were in the group before.
+const PATIENCE: usize = 4;
 
 /// Who uses the log: it keeps state under the log's lock and is shown each group once it is written.
 pub(crate) trait Client: Send + Sync {
@@ -83,6 +86,8 @@ pub(super) struct State<S> {
     pub(super) is_busy: bool,
     /// How many threads wait for their turn: waking nobody is a call of the system all the same.
     waiting: usize,
+    /// How many members the newest group had that has been taken.
+    crowd: usize,
     /// Why nothing more is written.
     pub(super) ended: Option<Error>,
 }
@@ -148,6 +153,7 @@ impl<C: Client> Log<C> {
             forming: Group::default(),
             is_busy: false,
             waiting: 0,
+            crowd: 0,
             ended: None,
         };
         Self { client, state: Mutex::new(state), turn: Condvar::new(), active: Mutex::new(active) }
@@ -246,11 +252,24 @@ impl<C: Client> Log<C> {
 
     /// Leads the group of this ticket once the one before is done, unless somebody else has taken it.
     fn lead_own(&self, state: MutexGuard<'_, State<C::State>>, ticket: &Arc<Ticket>) -> Result<Done> {
+        let (mut fruitless, mut known) = (0, 0);
         let mut state = self.await_departure(state);
-        let is_waiting = state.forming.ticket.as_ref().is_some_and(|forming| Arc::ptr_eq(forming, ticket));
-        if !is_waiting {
+        loop {
+            if !state.forming.ticket.as_ref().is_some_and(|forming| Arc::ptr_eq(forming, ticket)) {
+                drop(state);
+                return ticket.wait();
+            }
+            // Those of the group before are on their way back: whoever misses this sync waits for two.
+            let members = state.forming.frames.len();
+            fruitless = if members > known { 0 } else { fruitless + 1 };
+            let is_full = members >= state.crowd || state.forming.buffer.len() >= GROUP_BYTES;
+            if !state.forming.must_sync || is_full || fruitless > PATIENCE || state.ended.is_some() {
+                break;
+            }
+            known = members;
             drop(state);
-            return ticket.wait();
+            yield_now();
+            state = self.await_departure(locked(&self.state));
         }
         if let Some(error) = state.ended.clone() {
             self.fail_forming(&mut state, &error);
@@ -268,6 +287,7 @@ impl<C: Client> Log<C> {
     ) -> Result<Done> {
         let mut group = std::mem::take(&mut state.forming);
         let next_seq = state.next_seq;
+        state.crowd = group.frames.len();
         state.is_busy = true;
         if group.buffer.len() >= GROUP_BYTES {
             State::leave(state, &self.turn);
@@ -368,7 +388,7 @@ impl<C: Client> Turn<'_, C> {
         });
         group.must_sync |= must_sync;
         state.next_seq += u64::from(record.events);
-        if is_first && !state.is_busy {
+        if is_first && !state.is_busy && (state.crowd <= 1 || !must_sync) {
             // Nobody can have joined, and nobody can before the group is taken.
             return self.log.lead(self.state, None, |_, _| Ok(())).map(|done| done.is_durable);
         }

@@ -4,10 +4,16 @@
 //! are ones that the search decides on at every step. Does not know what they guard.
 
 #[cfg(not(all(test, shuttle)))]
-pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
+pub(super) use std::{
+    sync::{Condvar, Mutex, MutexGuard},
+    thread::yield_now,
+};
 
 #[cfg(all(test, shuttle))]
-pub(super) use shuttle::sync::{Condvar, Mutex, MutexGuard};
+pub(super) use shuttle::{
+    sync::{Condvar, Mutex, MutexGuard},
+    thread::yield_now,
+};
 
 /// A group takes no more members once it has this many bytes. A search has to see full groups, too, and
 /// cannot copy megabytes at each of its schedules.

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::draft_list::{DraftList, Spot};
+use super::hashing::FastHash;
 use super::keys::KeyRecord;
 use super::pending::{Accepted, Pending};
 use crate::codec::payload::{FIRST_SCHEMA, SCHEMA, schema_of};
@@ -129,7 +130,7 @@ pub(crate) struct Drafts<'g, 'b> {
     sights: &'g HashMap<String, Sight>,
     drafts: Vec<Draft<'b>>,
     /// Where in `drafts` a conversation is; kept only once there are more than are quickly gone over.
-    draft_at: HashMap<&'b str, usize>,
+    draft_at: HashMap<&'b str, usize, FastHash>,
     keys: Vec<(&'b str, KeyRecord)>,
     next_seq: Seq,
 }
@@ -146,13 +147,17 @@ impl<'g, 'b> Drafts<'g, 'b> {
         next_seq: Seq,
     ) -> Self {
         let (drafts, keys) = (Vec::with_capacity(1), Vec::new());
-        Self { ground, pending, sights, drafts, draft_at: HashMap::new(), keys, next_seq }
+        Self { ground, pending, sights, drafts, draft_at: HashMap::default(), keys, next_seq }
     }
 
     /// Judges a batch as a whole.
     pub(crate) fn resolve(&mut self, batch: &'b [Prepared]) -> Result<Vec<Resolved<'b>>, Refusal> {
         self.check_keys(batch)?;
-        batch.iter().map(|prepared| self.resolve_one(prepared)).collect()
+        let mut resolved = Vec::with_capacity(batch.len());
+        for prepared in batch {
+            resolved.push(self.resolve_one(prepared)?);
+        }
+        Ok(resolved)
     }
 
     /// What the accepted batch leaves pending.

@@ -5,8 +5,7 @@
 use std::sync::Arc;
 
 use super::Misfit;
-use super::position::{Entry, Position, id_hash};
-use crate::codec::ids::IdView;
+use super::position::{Entry, Position, hash_of};
 use crate::codec::payload::{ChangeView, EventView, TimeView};
 use crate::model::{Conversation, JsonObject, Seq, Summary, Text, Timestamp};
 
@@ -82,10 +81,6 @@ pub(crate) enum Op {
 
 fn misfit(what: &str, summary: &Summary) -> Misfit {
     Misfit(format!("{what} conversation {:?}", summary.id))
-}
-
-fn hash_of(id: IdView<'_>) -> u32 {
-    id.with_bytes(id_hash)
 }
 
 impl Lists {

@@ -20,7 +20,7 @@ use crate::model::Seq;
 use crate::vfs::{self, OpenMode, Vfs};
 
 /// The longest file that is read as a segment: a full one with one frame of the greatest length behind it.
-pub(super) const MAX_SEGMENT_FILE: u64 = 1 << 32;
+pub(crate) const MAX_SEGMENT_FILE: u64 = 1 << 32;
 
 /// What is called for each frame, in order.
 pub(crate) type Visit<'v> = &'v mut dyn FnMut(&Arc<Segment>, &Frame<'_>) -> Result<()>;

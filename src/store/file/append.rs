@@ -80,12 +80,14 @@ pub(super) enum CarriedOut {
 impl Engine {
     pub(super) fn append_batch(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>> {
         self.check_open()?;
-        let ready = |mutation| prepare(mutation, &*self.options.clock, &*self.options.ids);
-        let batch = batch.into_iter().map(ready).collect::<Result<Vec<_>>>()?;
-        Ok(match self.append_prepared(&batch)? {
+        let mut ready = Vec::with_capacity(batch.len());
+        for mutation in batch {
+            ready.push(prepare(mutation, &*self.options.clock, &*self.options.ids)?);
+        }
+        Ok(match self.append_prepared(&ready)? {
             CarriedOut::Before(receipts) => receipts,
             CarriedOut::Now { first_seq, versions, durability } => {
-                receipts(batch, versions, first_seq, durability)
+                receipts(ready, versions, first_seq, durability)
             }
         })
     }

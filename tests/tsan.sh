@@ -114,7 +114,7 @@ impl Drop for Segment {
     }
 }
 RS
-race "a counter of syncs that the threads of a compaction share" 'lend_a_hand.* .*/store/file/crew\.rs:' crew::
+race "a counter of the files that the threads of a compaction sync" 'lend_a_hand.* .*/store/file/crew\.rs:' crew::
 plant src/store/file/crew.rs "under_way.end(unsynced.sync());" "crate::planted::count(6);
                 under_way.end(unsynced.sync());"
 sed -i '0,/^#!\[/s//#![feature(rwlock_data_ptr)]\n&/' "$tree/src/lib.rs"

@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 tests=("$@")
 [ ${#tests[@]} -gt 0 ] ||
-    tests=(concurrency:: faults::crowd receipts:: alphabet:: contract::readers_beside regressions::)
+    tests=(concurrency:: faults::crowd receipts:: alphabet:: contract::readers_beside crew:: regressions::)
 target="$(rustc +nightly -vV | sed -n 's/^host: //p')"
 dir="${CARGO_TARGET_DIR:-target}/tsan"
 mkdir -p "$dir"
@@ -79,10 +79,11 @@ pub(crate) mod planted {
     }
 }
 RS
-races=() wheres=()
-# A race: what it is, what a report of it must name, and the pieces of text that become others.
+races=() wheres=() meetings=()
+# A race: what it is, what a report of it must name, and the tests in which threads meet at it if they are not
+# the usual ones. The pieces of text that become others follow.
 race() {
-    races+=("$1") wheres+=("$2")
+    races+=("$1") wheres+=("$2") meetings+=("${3:-concurrency::}")
 }
 race "a counter in the log that everybody counts before taking the lock" 'locked<.*/log/commit\.rs:'
 plant src/log/commit.rs "-> MutexGuard<'_, T> {" "-> MutexGuard<'_, T> {
@@ -113,6 +114,9 @@ impl Drop for Segment {
     }
 }
 RS
+race "a counter of the files that the threads of a compaction sync" 'lend_a_hand.* .*/store/file/crew\.rs:' crew::
+plant src/store/file/crew.rs "under_way.end(unsynced.sync());" "crate::planted::count(6);
+                under_way.end(unsynced.sync());"
 sed -i '0,/^#!\[/s//#![feature(rwlock_data_ptr)]\n&/' "$tree/src/lib.rs"
 
 # What is generic in the standard library is compiled here, all of it, and so instrumented.
@@ -135,15 +139,15 @@ run() {
 }
 # Whether two threads meet at a race is not for the script to say, so there are some attempts.
 is_reported() {
-    local race="$1" where="$2" seed
+    local race="$1" where="$2" meeting="$3" seed
     for seed in 1 2 3 4 5; do
-        CONCURRENT_ROUNDS=2 CONCURRENT_SEED=$seed run "$race" 1 concurrency:: >"$dir/planted.log" 2>&1 || true
+        CONCURRENT_ROUNDS=2 CONCURRENT_SEED=$seed run "$race" 1 "$meeting" >"$dir/planted.log" 2>&1 || true
         grep -qs "WARNING: ThreadSanitizer: data race" "$dir"/report.* && grep -qsE "$where" "$dir"/report.* && return
     done
     return 1
 }
 for at in "${!races[@]}"; do
-    is_reported $((at + 1)) "${wheres[$at]}" || { echo "NOT REPORTED: ${races[$at]}; see $dir/planted.log" >&2; exit 1; }
+    is_reported $((at + 1)) "${wheres[$at]}" "${meetings[$at]}" || { echo "NOT REPORTED: ${races[$at]}; see $dir/planted.log" >&2; exit 1; }
     echo "planted and reported: ${races[$at]}"
 done
 status=0

@@ -20,11 +20,15 @@ fn on(sim: &SimFs) -> Arc<dyn Vfs> {
     Arc::new(sim.clone())
 }
 
+fn say_in_all(store: &MessageStore) {
+    let say = |n| Mutation::add_message(format!("c{n}"), NewMessage::new(format!("said in {n}")));
+    drop(store.batch((0..FILES).map(say).collect::<Vec<_>>()).unwrap());
+}
+
 /// A store with one more message in each conversation.
 fn grown(vfs: &Arc<dyn Vfs>) -> MessageStore {
     let store = open(vfs);
-    let say = |n| Mutation::add_message(format!("c{n}"), NewMessage::new(format!("said in {n}")));
-    drop(store.batch((0..FILES).map(say).collect::<Vec<_>>()).unwrap());
+    say_in_all(&store);
     store
 }
 
@@ -86,4 +90,36 @@ fn a_sync_that_fails_among_many_fails_an_export() {
     assert!(failing.all_fired());
     let report = store.export_aral(to("again"), None).unwrap();
     assert_eq!((report.conversations, report.damaged.len()), (u64::try_from(FILES).unwrap(), 0));
+}
+
+#[test]
+fn others_write_and_read_while_many_files_are_synced_on_a_real_disk() {
+    const ROUNDS: usize = 3;
+    let dir = tempfile::tempdir().unwrap();
+    let store = MessageStore::options().compact_manually().open(dir.path().join("store")).unwrap();
+    for round in 0..ROUNDS {
+        say_in_all(&store);
+        std::thread::scope(|scope| {
+            let compaction = scope.spawn(|| store.compact().unwrap().written);
+            scope.spawn(|| {
+                for n in 0..FILES {
+                    let found = store.messages(&format!("c{n}"), Messages::all()).unwrap();
+                    assert_eq!(found.iter().filter(|message| message.content != "beside").count(), round + 1);
+                }
+            });
+            for n in 0..10 {
+                drop(store.add_message(&format!("c{n}"), "beside").unwrap());
+            }
+            let to = dir.path().join(format!("exported {round}"));
+            assert_eq!(store.export_aral(to, None).unwrap().conversations, u64::try_from(FILES).unwrap());
+            assert_eq!(compaction.join().unwrap(), FILES);
+        });
+    }
+    store.close().unwrap();
+    let store = MessageStore::open(dir.path().join("store")).unwrap();
+    assert!(store.verify().unwrap().is_sound());
+    for n in 0..FILES {
+        let expected = ROUNDS + if n < 10 { ROUNDS } else { 0 };
+        assert_eq!(store.messages(&format!("c{n}"), Messages::all()).unwrap().len(), expected);
+    }
 }

@@ -83,7 +83,7 @@ pub(crate) struct Attempt {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs something on a thread of its own and gives up on it when it takes too long.
-fn in_time<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn in_time<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     #[expect(clippy::disallowed_methods, reason = "a thread that hangs can be left behind only this way")]
     std::thread::spawn(move || {

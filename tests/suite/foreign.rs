@@ -4,6 +4,7 @@
 
 mod found;
 mod staged;
+mod touched;
 
 use std::fs;
 use std::path::Path;

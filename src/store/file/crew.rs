@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::engine::locked;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::snapshot::sink::{Syncs, Unsynced};
 
 /// From how many files on threads are worth it.
@@ -39,15 +39,20 @@ pub(super) fn with_crew<T>(files: usize, run: impl FnOnce(&Crew) -> Result<T>) -
     let crew = Crew::default();
     std::thread::scope(|scope| {
         // However the work ends, the threads are told, so that nobody waits for them for ever.
-        let _ending = Ending(&crew);
+        let ending = Ending(&crew);
+        let mut hands = Vec::new();
         for _ in 0..if files < MANY { 0 } else { HANDS } {
             // A system that gives no more threads makes a compaction slower, and nothing else.
-            let started = std::thread::Builder::new().spawn_scoped(scope, || crew.lend_a_hand());
-            locked(&crew.work).hands += usize::from(started.is_ok());
+            hands.extend(std::thread::Builder::new().spawn_scoped(scope, || crew.lend_a_hand()));
         }
-        let result = run(&crew)?;
-        crew.wait()?;
-        Ok(result)
+        locked(&crew.work).hands = hands.len();
+        let result = run(&crew).and_then(|result| crew.wait().map(|()| result));
+        drop(ending);
+        for hand in hands {
+            // A panic is the crew's failure by now, after which the caller clears away as after any other.
+            hand.join().ok();
+        }
+        result
     })
 }
 
@@ -60,18 +65,44 @@ impl Drop for Ending<'_> {
     }
 }
 
+/// Held while a file is being synced; whatever way that ends, those who wait hear of it.
+struct UnderWay<'c> {
+    crew: &'c Crew,
+    /// How it ended; nothing while it goes on, and if it ends in a panic.
+    ended: Option<Result<()>>,
+}
+
+impl<'c> UnderWay<'c> {
+    fn begin(crew: &'c Crew, work: &mut Work) -> Self {
+        work.under_way += 1;
+        Self { crew, ended: None }
+    }
+
+    fn end(mut self, synced: Result<()>) {
+        self.ended = Some(synced);
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let panicked = || Err(Error::new(ErrorKind::Failed, "a thread that synced files panicked"));
+        let ended = self.ended.take().unwrap_or_else(panicked);
+        let mut work = locked(&self.crew.work);
+        work.under_way -= 1;
+        work.failure = work.failure.take().or(ended.err());
+        self.crew.has_changed.notify_all();
+    }
+}
+
 impl Crew {
     fn lend_a_hand(&self) {
         let mut work = locked(&self.work);
         loop {
             if let Some(unsynced) = work.waiting.pop_front() {
-                work.under_way += 1;
+                let under_way = UnderWay::begin(self, &mut work);
                 drop(work);
-                let synced = unsynced.sync();
+                under_way.end(unsynced.sync());
                 work = locked(&self.work);
-                work.under_way -= 1;
-                work.failure = work.failure.take().or(synced.err());
-                self.has_changed.notify_all();
             } else if work.has_ended {
                 return;
             } else {
@@ -101,7 +132,8 @@ impl Syncs for Crew {
 
     fn wait(&self) -> Result<()> {
         let mut work = locked(&self.work);
-        while work.under_way > 0 || !work.waiting.is_empty() {
+        // After a failure there may be no thread left for what waits.
+        while work.failure.is_none() && (work.under_way > 0 || !work.waiting.is_empty()) {
             work = self.has_changed.wait(work).unwrap_or_else(PoisonError::into_inner);
         }
         work.failure.clone().map_or(Ok(()), Err)

@@ -237,25 +237,42 @@ impl Check<'_> {
     fn list_of_conversations(&mut self, head: &CheckpointHead) -> Result<()> {
         let path = self.layout.index_file();
         let is_there = layout::probe(self.vfs, &path)?.is_some();
-        let Some((bytes, print)) = self.read(&path, None) else {
-            if head.index_file.is_some() && !is_there {
-                self.damaged(&Error::corrupt(&path, 0, "the list of conversations is missing"), None);
-            }
-            return Ok(());
-        };
-        self.report.files += 1;
-        self.report.bytes += print.len;
-        let is_staged = layout::probe(self.vfs, &self.layout.staged_index(head.epoch))?.is_some();
-        match head.index_file {
-            Some(recorded) if is_same(&print, &recorded) => {}
-            Some(recorded) if !is_staged => self.damaged(&not_as_recorded(&bytes, &recorded, &path), None),
-            _ => {
-                if let Err(bad) = read_index(&bytes) {
-                    self.damaged(&Error::corrupt(&path, bad.offset, bad.reason), None);
+        let found = self.read_counted(&path);
+        if let Some(recorded) = head.index_file {
+            // A compaction that is being published moves the list last.
+            let staged = self.layout.staged_index(head.epoch);
+            match &found {
+                Some((_, print)) if is_same(print, &recorded) => return Ok(()),
+                _ if layout::probe(self.vfs, &staged)?.is_some() => self.staged_list(&staged, &recorded),
+                Some((bytes, _)) => {
+                    self.damaged(&not_as_recorded(bytes, &recorded, &path), None);
+                    return Ok(());
                 }
+                None if !is_there => {
+                    self.damaged(&Error::corrupt(&path, 0, "the list of conversations is missing"), None);
+                }
+                None => {}
             }
         }
+        if let Some(bad) = found.and_then(|(bytes, _)| read_index(&bytes).err()) {
+            self.damaged(&Error::corrupt(&path, bad.offset, bad.reason), None);
+        }
         Ok(())
+    }
+
+    fn staged_list(&mut self, staged: &Path, recorded: &Fingerprint) {
+        if let Some((bytes, print)) = self.read_counted(staged) {
+            if !is_same(&print, recorded) {
+                self.damaged(&not_as_recorded(&bytes, recorded, staged), None);
+            }
+        }
+    }
+
+    fn read_counted(&mut self, path: &Path) -> Option<(Vec<u8>, Fingerprint)> {
+        let (bytes, print) = self.read(path, None)?;
+        self.report.files += 1;
+        self.report.bytes += print.len;
+        Some((bytes, print))
     }
 
     /// Checks the files that the checkpoint does not name; the next opening takes them in.

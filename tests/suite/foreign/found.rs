@@ -8,8 +8,9 @@ use aral_store::{DamagedFile, Edit, ErrorKind, MessageStore, Messages, Mutation,
 
 use super::{ids, store_of_three};
 use crate::regressions::{add, added, compacted, files_with, inside, on, on_shared, open, texts};
-use crate::support::faultfs::Call;
+use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
 use crate::support::hooks::Hooked;
+use crate::support::simfs::errno::EIO;
 
 /// The only thing that an opening finds damaged, for writing and for reading alike.
 fn only_damage(dir: &Path) -> DamagedFile {
@@ -240,4 +241,28 @@ fn a_file_that_goes_while_a_survey_looks_is_no_damage() {
     store.compact().unwrap();
     store.close().unwrap();
     assert!(!files_with(&sim, "message_store.json").is_empty(), "the list is written anew");
+}
+
+/// Who cannot read what may be there does not say that it is gone.
+#[test]
+fn a_changed_file_that_cannot_be_read_again_is_a_failure_and_no_damage() {
+    let sim = compacted(2);
+    let faults = FaultFs::over_sim(&sim, Vec::new());
+    let store = open(on(faults.clone()));
+    assert_eq!(texts(&store, "c1"), added(0..2));
+    // The store knows what is in the file, and reads single items of it from now on.
+    sim.edit(inside("conversations/c1.json"), |bytes| bytes.fill(b' '));
+    let mut failed = 0;
+    let told = loop {
+        faults.replan(vec![Rule::new(Call::Read, failed + 1, Fault::Errno(EIO)).on("/c1.json")]);
+        let told = store.messages("c1", Messages::all()).unwrap_err();
+        if !faults.all_fired() {
+            break told;
+        }
+        assert_eq!(told.kind(), ErrorKind::Io, "read {failed}: {told}");
+        failed += 1;
+    };
+    assert_eq!(told.kind(), ErrorKind::Corrupt);
+    // The file that was opened first, and the two looks at its place.
+    assert_eq!(failed, 3);
 }

@@ -1,15 +1,22 @@
 //! Compactions that fail, are closed upon, or find that others have been there.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use aral_store::ErrorKind;
 
-use super::{add, added, compacted, eventually, files_with, fresh, inside, on, on_shared, open, texts};
+use super::{
+    add, added, compacted, eventually, files_with, fresh, inside, on, on_shared, open, pause, texts,
+};
+use crate::faults::in_time;
 use crate::support::driver::DIR;
 use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
 use crate::support::hooks::Hooked;
+use crate::support::paced::Paced;
 use crate::support::simfs::SplitMix;
 use crate::support::simfs::errno::{EIO, EMFILE};
 
@@ -277,4 +284,50 @@ fn a_deleted_list_of_conversations_is_written_again() {
     assert_eq!(sim.read(&list).unwrap(), before);
     store.close().unwrap();
     assert_eq!(texts(&open(on(sim)), "c1"), added(0..2));
+}
+
+/// When the sync of one of many staged files ended in a panic, whoever compacted or exported waited for it for
+/// ever. And with none of the threads left, what stood in line would have been waited for too. Now such a panic
+/// is a failure like any other: the thread counts its sync out whatever way it leaves, and nothing is waited
+/// for after a failure.
+#[test]
+fn a_sync_among_many_that_panics_leaves_nobody_waiting() {
+    const DISARMED: usize = 1_000;
+    for panicking in [0..1, 0..DISARMED, 93..DISARMED] {
+        in_time("a panic among many syncs", move || {
+            let sim = fresh();
+            let (seen, caller) = (Arc::new(AtomicUsize::new(DISARMED)), thread::current().id());
+            let (counted, panics) = (Arc::clone(&seen), panicking.clone());
+            let store = open(on(Paced::over(sim.clone(), move |call| {
+                // Only the files that others than the caller sync are many.
+                if call == Call::Sync && thread::current().id() != caller {
+                    let is_due = panics.contains(&counted.fetch_add(1, SeqCst));
+                    // Long enough for the last files to stand in line behind those that panic.
+                    if is_due {
+                        pause(50);
+                    }
+                    assert!(!is_due, "the file system panics");
+                }
+            })));
+            let ids: Vec<String> = (0..100).map(|n| format!("c{n}")).collect();
+            for id in &ids {
+                add(&store, id, 0..1);
+            }
+            let export = |name: &str| store.export_aral(Path::new(DIR).with_file_name(name), None);
+            seen.store(0, SeqCst);
+            assert_eq!(store.compact().unwrap_err().kind(), ErrorKind::Failed, "{panicking:?}");
+            assert!(files_with(&sim, ".staged-").is_empty(), "{panicking:?}");
+            seen.store(0, SeqCst);
+            assert_eq!(export("exported").unwrap_err().kind(), ErrorKind::Failed, "{panicking:?}");
+            seen.store(DISARMED, SeqCst);
+            // The store goes on, and the next compaction writes what this one did not.
+            add(&store, "c0", 1..2);
+            assert_eq!(store.compact().unwrap().written, 100);
+            assert_eq!(export("again").unwrap().conversations, 100);
+            drop(store);
+            let store = open(on(sim.crash(&mut SplitMix::new(1))));
+            assert_eq!(texts(&store, "c0"), added(0..2));
+            assert!(ids[1..].iter().all(|id| texts(&store, id) == added(0..1)), "{panicking:?}");
+        });
+    }
 }

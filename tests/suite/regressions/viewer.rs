@@ -2,7 +2,7 @@
 
 use aral_store::{ErrorKind, Messages, Order};
 
-use super::{add, added, compacted, fresh, on, on_shared, open, texts};
+use super::{add, added, compacted, files_with, fresh, inside, on, on_shared, open, texts};
 use crate::replacing::of_the_future;
 use crate::support::driver::DIR;
 use crate::support::faultfs::Call;
@@ -113,4 +113,42 @@ fn a_follower_of_a_newer_writer_is_told_to_upgrade() {
     of_the_future(&sim);
     assert_eq!(follower.next_logged().unwrap_err().kind(), ErrorKind::UnsupportedFormat);
     assert_eq!(store.events(1).unwrap_err().kind(), ErrorKind::UnsupportedFormat);
+}
+
+/// Verifying called the list of conversations missing when the first compaction of a store had been killed between
+/// its commit and its last step, which moves the list: the list was there, staged. And a staged list was
+/// believed unread. Now the one that is staged stands for the one that is not in place yet, and is held against
+/// its checksum.
+#[test]
+fn a_list_that_is_still_staged_is_neither_missing_nor_believed() {
+    for compacted_before in [false, true] {
+        let sim = fresh();
+        let hooked = Hooked::over(sim.clone());
+        let store = open(on_shared(&hooked));
+        add(&store, "c1", 0..1);
+        if compacted_before {
+            store.compact().unwrap();
+            add(&store, "c2", 0..1);
+        }
+        let (medium, (sender, killed)) = (sim.clone(), std::sync::mpsc::channel());
+        hooked.before(Call::Rename, "message_store.json", move || sender.send(medium.kill()).unwrap());
+        store.compact().unwrap_err();
+        let cut = killed.recv().unwrap();
+        let verified = || open(on(cut.clone()).read_only()).verify().unwrap();
+        let report = verified();
+        assert!(report.is_sound() && report.notes.len() == 1, "{report:?}");
+
+        let staged = files_with(&cut, "-index").remove(0);
+        let bytes = cut.read(&staged).unwrap();
+        cut.flip_bit(&staged, 5, 1);
+        let [damaged] = &verified().damaged[..] else { panic!("a flipped bit") };
+        assert_eq!((damaged.path.to_str(), damaged.offset), (Some(&*staged), Some(5)));
+        cut.delete(&staged);
+        let [damaged] = &verified().damaged[..] else { panic!("a list that is gone") };
+        assert_eq!(damaged.path, inside("message_store.json"));
+        cut.put(&staged, &bytes);
+        assert_eq!(verified(), report);
+        assert_eq!(texts(&open(on(cut.clone())), "c1"), added(0..1));
+        assert!(verified().is_sound());
+    }
 }

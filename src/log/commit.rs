@@ -11,10 +11,11 @@ use std::sync::{Arc, PoisonError};
 
 use super::active::{Active, PendingFrame, WriteError, lay_out};
 use super::departure::Departure;
+use super::record::{Placed, Record};
 use super::segment::Segment;
 use super::sync::{Condvar, GROUP_BYTES, Mutex, MutexGuard, yield_now};
 use super::ticket::Ticket;
-use crate::codec::frame::{FRAME_ALIGN, MAX_PAYLOAD};
+use crate::codec::frame::FRAME_ALIGN;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
 
@@ -38,36 +39,6 @@ pub(crate) trait Client: Send + Sync {
 
     /// Nothing that was not shown will be: forget it. Called with the lock.
     fn dropped(&self, state: &mut Self::State);
-}
-
-/// A record and where it went.
-#[derive(Clone, Debug)]
-pub(crate) struct Placed<'a> {
-    pub(crate) segment: u64,
-    /// Of the payload in the segment.
-    pub(crate) offset: u64,
-    pub(crate) first_seq: Seq,
-    pub(crate) events: u32,
-    pub(crate) payload: &'a [u8],
-    /// CRC-32 of the payload.
-    pub(crate) crc: u32,
-}
-
-/// A record that is to be appended, with all of it that can be worked out without a lock.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Record<'p> {
-    payload: &'p [u8],
-    crc: u32,
-    schema: u16,
-    events: u32,
-}
-
-impl<'p> Record<'p> {
-    /// A payload of so many events, in an encoding of this version.
-    pub(crate) fn new(payload: &'p [u8], schema: u16, events: u32) -> Self {
-        debug_assert!(payload.len() <= MAX_PAYLOAD && events > 0, "the caller keeps to the limits");
-        Self { payload, crc: crc32fast::hash(payload), schema, events }
-    }
 }
 
 /// The log as its writers share it.

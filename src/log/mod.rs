@@ -26,6 +26,8 @@ mod commit;
 
 mod departure;
 
+mod record;
+
 mod sync;
 
 mod ticket;
@@ -34,4 +36,5 @@ mod ticket;
 mod schedules;
 
 pub(crate) use active::{Active, Limits, Start};
-pub(crate) use commit::{Client, Log, Placed, Record, Turn};
+pub(crate) use commit::{Client, Log, Turn};
+pub(crate) use record::{Placed, Record};

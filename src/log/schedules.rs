@@ -19,7 +19,8 @@ use shuttle::{Config, FailurePersistence, Runner, thread};
 
 use self::medium::{Call, Ill, Medium};
 use super::active::{Active, Limits, Start};
-use super::commit::{Client, Log, Placed, Record, locked};
+use super::commit::{Client, Log, locked};
+use super::record::{Placed, Record};
 use super::segment::Segment;
 use crate::codec::segment::Previous;
 use crate::error::{Error, ErrorKind, Result};

@@ -53,8 +53,9 @@ class Known:
         return self.version > 0
 
     def of(self, conversation: Conversation) -> Known:
-        """The same knowledge, of another object in this one's place."""
-        return Known(conversation, self.head, self.messages, self.actions, self.version)
+        """The same knowledge, of another object in this one's place, whatever id that has by itself."""
+        head = self.head._replace(id=conversation.id)
+        return Known(conversation, head, self.messages, self.actions, self.version)
 
     @property
     def is_current(self) -> bool:
@@ -135,16 +136,11 @@ def known_of(conversation: Conversation, *, version: int, like: Known | None = N
 
 
 def changes(id: str, now: Known, known: Known | None) -> list[str]:
-    """The mutations, as JSON, that make of what is known what the conversation is now.
-
-    Raises ``NotImplementedError`` for a changed id of the conversation: it is how the rest of the world means it.
-    """
+    """The mutations, as JSON, that make of what is known what the conversation is now."""
     head, messages, actions = now.head, now.messages, now.actions
     if known is None or not known.is_saved:
         return _begin(id, now.conversation, head, messages, actions)
     before = known.head
-    if head.id != before.id:
-        raise NotImplementedError("the id of a saved conversation cannot be changed; nothing was saved")
     found: list[str] = []
     if head.created_at != before.created_at:
         found.append(encode({"type": "set_created_at", "conversation_id": id, "created_at": head.created_at}))

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from aral_store import Conversation, Message, MessageStore, Store
+from aral_store import Conversation, InvalidInput, Message, MessageStore, Store
 from aral_store import _changes, _mirror
 
 
@@ -176,6 +176,33 @@ def test_a_refused_save_forgets_no_edit(store: MessageStore):
             store.add_message("c1", "refused")
     conversation.messages[0].metadata["bad"] = "good"
     store.add_message("c1", "saved")
+    assert saved(store) == conversation.model_dump()
+
+
+def test_one_object_in_two_stores_is_saved_by_both(store: MessageStore):
+    other = MessageStore()
+    conversation = filled(store, 3)
+    other._save_conversation(conversation)
+    conversation.messages[0].content = "edited once"
+    store._save_conversation(conversation)
+    other.add_message("c1", "takes the edit with it, although the first store has saved it")
+    assert other._store["c1"].model_dump() == conversation.model_dump()
+
+
+@pytest.mark.parametrize("bad", [{"content": "x"}, "x", None])
+def test_what_is_no_message_is_refused_among_messages(store: MessageStore, bad: Any):
+    conversation = filled(store, 3)
+    for items, what in ((conversation.messages, "messages"), (conversation.actions, "actions")):
+        items.append(bad)
+        for save in (lambda: store._save_conversation(conversation), lambda: store.add_message("c1", "x")):
+            with pytest.raises(InvalidInput, match=what):
+                save()
+        items.pop()
+    conversation.messages, kept = None, conversation.messages  # type: ignore[assignment]
+    with pytest.raises(InvalidInput, match="messages"):
+        store._save_conversation(conversation)
+    conversation.messages = kept
+    store.add_message("c1", "and on it goes")
     assert saved(store) == conversation.model_dump()
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn
 
-from ._changes import Known, changes, known_of
+from ._changes import Known, changes, known_of, looked_at
 from ._errors import AlreadyExists, Closed, InvalidInput, NotFound, Unsupported
 from ._json import encode, encode_object
 from ._lock import Lock
@@ -128,7 +128,7 @@ class MessageStore:
             metadata=conversation.metadata,
             created_at=conversation.created_at,
         )
-        self._known[conversation.id] = known_of(conversation, version=receipt.version).watched()
+        self._known[conversation.id] = looked_at(conversation, version=receipt.version)
         self._mirror.saved(conversation.id)
 
     def _create_once(
@@ -337,7 +337,7 @@ class MessageStore:
             return None
         if found is None:
             return None
-        self._known[id] = known_of(found[0], version=found[1]).watched()
+        self._known[id] = looked_at(found[0], version=found[1])
         return self._known[id]
 
     def _save(self, id: str, conversation: Conversation) -> tuple[str, int]:
@@ -363,23 +363,13 @@ class MessageStore:
         """Appends what differs, as one batch; says how many bytes that took."""
         if not id:
             raise InvalidInput("a conversation id must not be empty")
-        watch = getattr(conversation, "_watch", None)
-        if watch is not None:
-            # Order: forget what was noticed, then look. What changes from here on is noticed anew.
-            watch.is_changed = False
-        try:
-            # What is saved and what is known from then on are one look at the objects, which others may be changing.
-            now = known_of(conversation, version=0, like=known)
-            mutations = changes(id, now, known)
-            if mutations:
-                self._store._append("[" + ",".join(mutations) + "]")
-        except BaseException:
-            if watch is not None:
-                watch.is_changed = True
-            raise
+        # What is saved and what is known from then on are one look at the objects, which others may be changing.
+        now = looked_at(conversation, version=0, like=known)
+        mutations = changes(id, now, known)
+        if mutations:
+            self._store._append("[" + ",".join(mutations) + "]")
         now.version = len(mutations) + (known.version if known is not None else 0)
-        # What was put in the place of an equal thing is watched from now on too.
-        self._known[id] = now.watched()
+        self._known[id] = now
         return sum(map(len, mutations))
 
     def _add(

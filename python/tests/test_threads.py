@@ -201,11 +201,11 @@ def test_readers_see_live_lists_grow_in_their_order(tmp_path: Path):
         threads = [threading.Thread(target=read) for _ in range(3)]
         for thread in threads:
             thread.start()
-        for n in range(150):
+        for n in range(120):
             store.add_message("c1", str(n))
         stop.set()
         for thread in threads:
             thread.join()
         assert not errors
     with Store(tmp_path) as again:
-        assert [message.content for message in again.messages("c1")] == [str(n) for n in range(150)]
+        assert [message.content for message in again.messages("c1")] == [str(n) for n in range(120)]

@@ -40,10 +40,10 @@ class MessageStore:
     ``"always"``
         before each call that saves returns;
     ``"auto"``
-        the same while the store is small; in the background once that would be slow, half a second later or when it has
-        not done so for twenty times as long as it takes, at most half a minute, and earlier if much was written;
+        the same for small conversations; in the background for large ones, half a second later or when it has not been
+        done for twenty times as long as it takes, at most half a minute, and earlier if much was written;
     ``"close"``
-        by :meth:`close` and :meth:`compact`;
+        by :meth:`close` and :meth:`compact`, and when the log has grown by 64 MiB;
     ``"never"``
         by :meth:`compact` alone.
 

@@ -23,7 +23,7 @@ from ._lock import Lock
 from ._mirror import Mirror, MirrorMode
 from ._models import Conversation, ConversationAction, Message, new_id
 from ._reports import CompactionReport, RecoveryReport, Stats, VerifyReport
-from ._store import Store
+from ._store import COMPACT_ABOVE, Store
 
 
 class MessageStore:
@@ -72,7 +72,7 @@ class MessageStore:
         if is_in_files:
             self.save_dir: Path | None = Path(os.path.abspath(os.fspath(save_dir or "")))
             self._store = Store(
-                self.save_dir, sync=sync, compact_above=None if mirror == "never" else 64 << 20
+                self.save_dir, sync=sync, compact_above=None if mirror == "never" else COMPACT_ABOVE
             )
         else:
             self.save_dir = None
@@ -289,6 +289,9 @@ class MessageStore:
                 self._mirror.close()
             finally:
                 self._store.close()
+
+    def __repr__(self) -> str:
+        return repr(self._store).replace("store in", "message store in", 1)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a store is not sent to another process; open it there, or send what to_dict() gives")

@@ -88,6 +88,22 @@ def test_ids_are_random_uuids(store: MessageStore):
     assert made[0].title == "Conversation " + made[0].id[:8]
 
 
+def test_a_model_without_id_and_title_is_called_by_its_own_id():
+    conversation = Conversation()
+    assert conversation.title == "Conversation " + conversation.id[:8]
+
+
+@pytest.mark.parametrize("title", ['"title": ""', '"title": null', '"other": 1'])
+def test_a_file_without_a_title_gets_the_default_one(tmp_path: Path, title: str):
+    (tmp_path / "conversations").mkdir()
+    times = '"created_at": "2025-03-13T15:11:33", "metadata": {}, "messages": [], "actions": []'
+    (tmp_path / "conversations/0123456789.json").write_text('{"id": "0123456789", %s, %s}' % (title, times))
+    for _ in range(2):
+        with MessageStore(tmp_path, "file", sync="os") as store:
+            assert store.conversations["0123456789"].title == "Conversation 01234567"
+            store.add_message("0123456789", "x")
+
+
 # K3, K4, K5, K6.
 
 
@@ -496,6 +512,20 @@ def test_order_is_that_of_creation(store: MessageStore):
     again = reopened(store)
     assert list(again.conversations) == ["z", "a", "m"]
     again.close()
+
+
+def test_order_is_that_of_the_originals_index(tmp_path: Path):
+    ids = ["z", "a", "m", "b"]
+    with MessageStore(tmp_path, "file", sync="os", mirror="close") as store:
+        for id in sorted(ids):
+            store.create_conversation(id=id)
+    shutil.rmtree(tmp_path / "log")
+    (tmp_path / "message_store.json").write_text(json.dumps({"conversation_ids": ids}, indent=2))
+    for _ in range(2):
+        with MessageStore(tmp_path, "file", sync="os") as store:
+            assert list(store.conversations) == ids == store.backend.list_conversation_ids()
+            assert [c.id for c in store.get_all_conversations()] == ids
+            store.add_message("m", "the newest")
 
 
 # K10, K11, K12, K13: what is accepted.

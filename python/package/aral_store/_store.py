@@ -16,8 +16,6 @@ from ._json import decode, encode, encode_object, with_members
 from ._models import Conversation, ConversationAction, Message, action_of, conversation_of, message_of
 from ._reports import CompactionReport, ExportReport, Receipt, RecoveryReport, Stats, Summary, VerifyReport
 
-_Sync = Literal["always", "os"] | float
-
 #: A log of more bytes than this compacts itself.
 COMPACT_ABOVE = 64 << 20
 
@@ -53,7 +51,7 @@ class Store:
         self,
         path: str | os.PathLike[str] | None = None,
         *,
-        sync: _Sync = "always",
+        sync: Literal["always", "os"] | float = "always",
         read_only: bool = False,
         compact_above: int | None = COMPACT_ABOVE,
     ) -> None:
@@ -314,6 +312,7 @@ class Store:
         return None if found is None else (conversation_of(decode(found[0])), found[1])
 
     def __contains__(self, conversation_id: object) -> bool:
+        """Whether there is such a conversation, also one that cannot be read."""
         if not isinstance(conversation_id, str):
             return False
         try:

@@ -43,7 +43,7 @@ class MessageStore:
         the same for small conversations; in the background for large ones, half a second later or when it has not been
         done for twenty times as long as it takes, at most half a minute, and earlier if much was written;
     ``"close"``
-        by :meth:`close` and :meth:`compact`, and when the log has grown by 64 MiB;
+        by :meth:`close` and :meth:`compact`, and when the log is larger than 64 MiB and than the files;
     ``"never"``
         by :meth:`compact` alone.
 

@@ -16,7 +16,7 @@ from ._json import decode, encode, encode_object, with_members
 from ._models import Conversation, ConversationAction, Message, action_of, conversation_of, message_of
 from ._reports import CompactionReport, ExportReport, Receipt, RecoveryReport, Stats, Summary, VerifyReport
 
-#: A log of more bytes than this compacts itself.
+#: A log of more bytes than this, and than the JSON files have, is compacted in the background.
 COMPACT_ABOVE = 64 << 20
 
 
@@ -40,8 +40,8 @@ class Store:
     'Hello, world!'
 
     With ``read_only`` it may be open beside a writer in another process, and shows what was there when it was opened;
-    :meth:`follow` shows the rest. A log that has grown by more than ``compact_above`` bytes is compacted in the
-    background, unless that is ``None``.
+    :meth:`follow` shows the rest. A log of more bytes than ``compact_above``, and than the JSON files have, is compacted
+    in the background, unless that is ``None``.
 
     Opening raises :class:`Locked` if another process writes to the directory, and :class:`Corrupt` if durable bytes of
     the log are damaged; nothing has been changed then. What opening found is in :meth:`recovery`.

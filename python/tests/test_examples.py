@@ -15,23 +15,23 @@ README = (Path(__file__).parents[1] / "README.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 #: In the place of a model and of the framework, so that what is printed runs as it is printed.
-STAND_INS = """
+STAND_INS = {
+    "from agents ": """
+import agents
+class Answer:
+    final_output = "Let us see."
+async def run(agent, text, session):
+    await session.add_items([{"role": "user", "content": text}])
+    return Answer()
+agents.Runner.run = run
+""",
+    "import aral_store.aral": """
 import sys, types
-try:
-    import agents
-except ImportError:
-    pass
-else:
-    class Answer:
-        final_output = "Let us see."
-    async def run(agent, text, session):
-        await session.add_items([{"role": "user", "content": text}])
-        return Answer()
-    agents.Runner.run = run
 sys.modules["aral"] = types.ModuleType("aral")
 sys.modules["aral.storage"] = types.ModuleType("aral.storage")
 sys.modules["aral.storage"].MessageStore = object
-"""
+""",
+}
 
 
 @pytest.mark.parametrize("name", ["", "._errors", "._models", "._offline", "._store", "._async_store", "._message_store"])
@@ -53,7 +53,7 @@ def test_the_readmes_snippets_run_as_they_stand(tmp_path: Path, at: int):
     for package, module in (("agents", "agents"), ("aral_store.langchain", "langchain_core")):
         if f"from {package} " in SNIPPETS[at]:
             pytest.importorskip(module)
-    program = STAND_INS + SNIPPETS[at]
+    program = "".join(text for name, text in STAND_INS.items() if name in SNIPPETS[at]) + SNIPPETS[at]
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
 

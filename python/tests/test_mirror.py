@@ -143,7 +143,8 @@ def test_the_files_are_current_when_a_call_returns(tmp_path: Path, mirror: Any, 
         assert store._mirror._thread is None
 
 
-def test_a_small_conversation_is_current_at_once_among_many(tmp_path: Path):
+def test_a_small_conversation_is_current_at_once_among_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_mirror, "_SOON", 5.0)
     with Store(tmp_path, sync="os") as store:
         store.batch({"type": "add_message", "conversation_id": f"c{n}", "content": "x"} for n in range(998))
     with MessageStore(tmp_path, "file", sync="os") as store:
@@ -161,7 +162,6 @@ def test_what_is_small_by_its_messages_and_large_by_its_bytes_is_not_written_eac
 ):
     with MessageStore(tmp_path, "file", sync="os") as store:
         store.add_message("c1", "x" * 400_000)
-        wait_until(lambda: contents(tmp_path) == 1 and store._mirror._thread is None)
     # Another program does not know how large it is, and finds out by writing it once.
     with MessageStore(tmp_path, "file", sync="os") as store:
         writings = count_writings(store, monkeypatch)
@@ -181,10 +181,15 @@ def test_a_small_conversation_beside_a_large_one_does_not_pay_for_it(tmp_path: P
         filled(store, 1000, "large")
         wait_until(lambda: store._mirror._thread is None)
         writings = count_writings(store, monkeypatch)
-        for n in range(50):
-            store.add_message("large", str(n))
-            store.add_message("small", str(n))
-        assert "MainThread" not in writings, "a writing writes all that has changed, so the large one too"
+        with monkeypatch.context() as patient:
+            patient.setattr(_mirror, "_SOON", 3600.0)
+            patient.setattr(_mirror, "_AT_LAST", 3600.0)
+            for n in range(50):
+                store.add_message("large", str(n))
+                store.add_message("small", str(n))
+            assert writings == [], "a writing writes all that has changed, so the large one too"
+        with store._mirror._changed:
+            store._mirror._changed.notify_all()
         wait_until(lambda: store._mirror._thread is None)
         assert is_current(store)
         # With nothing large waiting, it is current at once.

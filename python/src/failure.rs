@@ -36,23 +36,19 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
 
 /// The exception for a process that uses a store of the one that it was forked off from.
 pub(crate) fn forked(py: Python<'_>, opened: u32) -> PyErr {
-    let here = std::process::id();
-    let message = format!(
-        "process {opened} opened the store, and this is process {here}, which was forked off; \
-         open the store in the process that uses it"
-    );
-    exception(py, "Forked", (message,))
+    made(class(py, "Forked").and_then(|class| class.call_method1("here", (opened,))))
 }
 
-fn exception<'py>(py: Python<'py>, class: &str, arguments: impl PyCallArgs<'py>) -> PyErr {
-    let made = py
-        .import("aral_store._errors")
-        .and_then(|module| module.getattr(class))
-        .and_then(|class| class.call1(arguments));
-    match made {
-        Ok(exception) => PyErr::from_value(exception),
-        Err(why) => why,
-    }
+fn exception<'py>(py: Python<'py>, name: &str, arguments: impl PyCallArgs<'py>) -> PyErr {
+    made(class(py, name).and_then(|class| class.call1(arguments)))
+}
+
+fn class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import("aral_store._errors")?.getattr(name)
+}
+
+fn made(exception: PyResult<Bound<'_, PyAny>>) -> PyErr {
+    exception.map_or_else(|why| why, PyErr::from_value)
 }
 
 /// The exception for a call that asks for something impossible.

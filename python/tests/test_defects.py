@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from aral_store import Corrupt, InvalidInput, MessageStore, Store
+from aral_store import AralStoreError, Corrupt, InvalidInput, MessageStore, Store
 
 
 def filled(dir: Path, ids: tuple[str, ...] = ("c0", "c1", "c2")) -> None:
@@ -143,7 +143,7 @@ def test_no_id_is_a_path(tmp_path: Path, id: str):
         assert contents(store, id) == ["evil"]
 
 
-@pytest.mark.parametrize("ids", [("x" * 1000,), ("nul\0",), ("CON", "con", "Con"), ("a:b", "a."), ("é", "e\u0301")])
+@pytest.mark.parametrize("ids", [("x" * 1000,), ("nul\0",), ("CON", "con", "Con"), ("a:b", "a.", "a ", "a"), ("é", "e\u0301")])
 def test_ids_that_file_systems_cannot_hold_are_held(tmp_path: Path, ids: tuple[str, ...]):
     with MessageStore(tmp_path, "file", sync="os", mirror="always") as store:
         for id in ids:
@@ -180,11 +180,35 @@ def test_one_bad_record_bricks_one_conversation_at_most(tmp_path: Path, change: 
         store.add_message("c0", "more")
 
 
-def test_integers_of_any_length_are_read(tmp_path: Path):
+def test_integers_of_any_length_are_kept_and_hide_nothing(tmp_path: Path):
+    filled(tmp_path)
+    file = tmp_path / "conversations/c1.json"
+    longer = "9" * 5000  # Than this interpreter reads or writes, unless it is told to.
+    file.write_text(file.read_text().replace('"metadata": {}', '"metadata": {"n": %s}' % longer, 1))
     with opened(tmp_path) as store:
-        store.add_message("c1", "x", metadata={"n": 10**4000})
-    with opened(tmp_path) as store:
-        assert store.get_conversation_messages("c1")[0].metadata["n"] == 10**4000
+        assert contents(store, "c0") == ["of c0"]
+        with pytest.raises(AralStoreError, match="cannot read"):
+            store.get_conversation("c1")
+        store.add_message("c2", "more")
+        before = sys.get_int_max_str_digits()
+        sys.set_int_max_str_digits(0)
+        try:
+            assert store.conversations["c1"].metadata["n"] == int(longer)
+            store.add_message("c1", "more", metadata={"n": int(longer)})
+        finally:
+            sys.set_int_max_str_digits(before)
+    assert file.read_text().count(longer) == 2
+
+
+def test_an_empty_object_for_a_file_is_not_passed_over_in_silence(tmp_path: Path):
+    filled(tmp_path)
+    (tmp_path / "conversations/c1.json").write_text("{}")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        store = MessageStore(tmp_path, "file", sync="os")
+    with store:
+        assert "c1" in store.conversations or any("c1" in str(each.message) for each in said)
+        assert contents(store, "c0") == ["of c0"]
 
 
 @pytest.mark.parametrize("bad", [b"bytes", {1, 2}, object(), 1j])

@@ -21,6 +21,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from aral_store import (
+    AlreadyExists,
     AralStoreError,
     Closed,
     Conflict,
@@ -32,6 +33,7 @@ from aral_store import (
     MessageStore,
     NoSpace,
     Store,
+    Unsupported,
 )
 
 FIXTURES = Path(__file__).parents[2] / "tests" / "fixtures" / "aral"
@@ -84,6 +86,22 @@ def test_ids_are_random_uuids(store: MessageStore):
         assert str(uuid.UUID(id)) == id and uuid.UUID(id).version == 4
     assert len(set(ids)) == 5
     assert made[0].title == "Conversation " + made[0].id[:8]
+
+
+def test_a_model_without_id_and_title_is_called_by_its_own_id():
+    conversation = Conversation()
+    assert conversation.title == "Conversation " + conversation.id[:8]
+
+
+@pytest.mark.parametrize("title", ['"title": ""', '"title": null', '"other": 1'])
+def test_a_file_without_a_title_gets_the_default_one(tmp_path: Path, title: str):
+    (tmp_path / "conversations").mkdir()
+    times = '"created_at": "2025-03-13T15:11:33", "metadata": {}, "messages": [], "actions": []'
+    (tmp_path / "conversations/0123456789.json").write_text('{"id": "0123456789", %s, %s}' % (title, times))
+    for _ in range(2):
+        with MessageStore(tmp_path, "file", sync="os") as store:
+            assert store.conversations["0123456789"].title == "Conversation 01234567"
+            store.add_message("0123456789", "x")
 
 
 # K3, K4, K5, K6.
@@ -354,11 +372,114 @@ def test_every_field_can_be_changed_in_place(store: MessageStore):
     again.close()
 
 
-def test_a_changed_id_is_refused_loudly(store: MessageStore):
+def read(store: MessageStore, id: str) -> dict[str, Any] | None:
+    """The conversation as it is saved."""
+    found = store._store.get(id)
+    return None if found is None else found.model_dump()
+
+
+def test_a_changed_id_saves_the_conversation_under_the_new_one_and_keeps_the_old(store: MessageStore):
     conversation = filled(store)
+    before = read(store, "c1")
+    conversation.id, conversation.title = "c2", "renamed"
+    conversation.add_message({"content": "not saved before"})
+    assert store.get_conversation("c1") is conversation and "c2" not in store.conversations, "not saved yet"
+    store._save_conversation(conversation)
+    # The object is the new one's; what was saved under the old id is as it was, and has another object.
+    assert store.get_conversation("c2") is conversation
+    assert read(store, "c1") == before == store.get_conversation("c1").model_dump()
+    assert list(store.conversations) == ["other", "c1", "c2"]
+    message = store.add_message("c2", "to the new one")
+    assert conversation.messages[-1] is message
+    store.add_message("c1", "to the old one")
+    expected = [m.content for m in conversation.messages]
+    assert expected == ["message 0", "message 1", "message 2", "not saved before", "to the new one"]
+    again = reopened(store)
+    assert again.get_conversation("c2").model_dump() == conversation.model_dump()
+    assert [m.content for m in again.get_conversation_messages("c1")] == [*expected[:3], "to the old one"]
+    again.close()
+
+
+def save_all(store: MessageStore) -> None:
+    store._save_to_backend()
+
+
+def add_to_the_old_one(store: MessageStore) -> None:
+    store.add_message("c1", "to the old one")
+    del store.get_conversation("c1").messages[-1]
+    store._save_to_backend()
+
+
+@pytest.mark.parametrize("save", [save_all, add_to_the_old_one])
+def test_every_save_takes_a_changed_id_with_it(store: MessageStore, save: Callable[[MessageStore], None]):
+    conversation = filled(store)
+    before = read(store, "c1")
     conversation.id = "c2"
-    with pytest.raises(NotImplementedError):
+    save(store)
+    assert store.get_conversation("c2") is conversation and read(store, "c1") == before
+    assert read(store, "c2") == conversation.model_dump() == before | {"id": "c2"}
+    versions = store.version("c1"), store.version("c2")
+    store._save_to_backend()
+    assert versions == (store.version("c1"), store.version("c2")), "nothing is appended for nothing"
+
+
+def test_an_id_that_another_one_has_is_refused_and_nothing_is_saved(store: MessageStore):
+    conversation = filled(store)
+    conversation.id = "other"
+    before = read(store, "c1"), read(store, "other"), store.stats().last_seq
+    for save in (lambda: store._save_conversation(conversation), lambda: store.add_message("c1", "x"), lambda: save_all(store)):
+        with pytest.raises(AlreadyExists, match="store.conversations"):
+            save()
+    assert (read(store, "c1"), read(store, "other"), store.stats().last_seq) == before
+    # What the error says can be done.
+    store.conversations["other"] = conversation
+    save_all(store)
+    assert read(store, "other") == conversation.model_dump() and read(store, "c1") == before[0]
+    assert store.get_conversation("c1") is not conversation is store.get_conversation("other")
+
+
+@pytest.mark.parametrize("bad", ["", None, 7, [], "x" * 5000, "half \ud800"])
+def test_an_id_that_is_none_is_refused_and_nothing_is_saved(store: MessageStore, bad: Any):
+    conversation = filled(store)
+    conversation.id = bad
+    last = store.stats().last_seq
+    with pytest.raises(InvalidInput):
         store._save_conversation(conversation)
+    assert store.stats().last_seq == last
+    conversation.id, conversation.title = "c1", "and on it goes"
+    store._save_conversation(conversation)
+    assert read(store, "c1")["title"] == "and on it goes"
+
+
+def test_one_that_is_refused_keeps_no_other_file_waiting(tmp_path: Path):
+    with MessageStore(tmp_path, "file") as store:
+        other, conversation = store.create_conversation(id="other"), store.create_conversation(id="c1")
+        other.title, conversation.id = "saved before", "other"
+        with pytest.raises(AlreadyExists):
+            store._save_to_backend()
+        assert json.loads((tmp_path / "conversations/other.json").read_text())["title"] == "saved before"
+
+
+def test_a_conversation_is_not_ended_by_forgetting_it(store: MessageStore):
+    filled(store)
+    for forget in (lambda: store.conversations.pop("c1"), store.conversations.clear):
+        with pytest.raises(Unsupported) as caught:
+            forget()
+        assert isinstance(caught.value, NotImplementedError)
+    assert list(store.conversations) == ["other", "c1"]
+
+
+def test_a_new_id_gets_a_file_and_the_old_file_stays(tmp_path: Path):
+    with MessageStore(tmp_path, "file") as store:
+        filled(store)
+        file = tmp_path / "conversations/c1.json"
+        before = file.read_bytes()
+        store.conversations["c1"].id = "c2"
+        store._save_conversation(store.conversations["c1"])
+        assert file.read_bytes() == before
+        text = (tmp_path / "conversations/c2.json").read_text()
+        assert text == before.decode().replace('"id": "c1"', '"id": "c2"')
+        assert json.loads((tmp_path / "message_store.json").read_text())["conversation_ids"] == ["other", "c1", "c2"]
 
 
 @pytest.mark.parametrize(("field", "bad"), [("content", 7), ("role", None), ("metadata", None), ("created_at", "now")])
@@ -391,6 +512,20 @@ def test_order_is_that_of_creation(store: MessageStore):
     again = reopened(store)
     assert list(again.conversations) == ["z", "a", "m"]
     again.close()
+
+
+def test_order_is_that_of_the_originals_index(tmp_path: Path):
+    ids = ["z", "a", "m", "b"]
+    with MessageStore(tmp_path, "file", sync="os", mirror="close") as store:
+        for id in sorted(ids):
+            store.create_conversation(id=id)
+    shutil.rmtree(tmp_path / "log")
+    (tmp_path / "message_store.json").write_text(json.dumps({"conversation_ids": ids}, indent=2))
+    for _ in range(2):
+        with MessageStore(tmp_path, "file", sync="os") as store:
+            assert list(store.conversations) == ids == store.backend.list_conversation_ids()
+            assert [c.id for c in store.get_all_conversations()] == ids
+            store.add_message("m", "the newest")
 
 
 # K10, K11, K12, K13: what is accepted.

@@ -1,4 +1,4 @@
-"""What a save costs, what it notices, and when the JSON files follow."""
+"""What a save costs, and what it notices."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import copy
 import dataclasses
 import json
 import pickle
-import subprocess
-import sys
-import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from aral_store import Conversation, Message, MessageStore, Store
-from aral_store import _changes, _mirror
+from aral_store import Conversation, InvalidInput, Message, MessageStore, Store
+from aral_store import _changes
 
 
 @pytest.fixture
@@ -179,6 +176,33 @@ def test_a_refused_save_forgets_no_edit(store: MessageStore):
     assert saved(store) == conversation.model_dump()
 
 
+def test_one_object_in_two_stores_is_saved_by_both(store: MessageStore):
+    other = MessageStore()
+    conversation = filled(store, 3)
+    other._save_conversation(conversation)
+    conversation.messages[0].content = "edited once"
+    store._save_conversation(conversation)
+    other.add_message("c1", "takes the edit with it, although the first store has saved it")
+    assert other._store["c1"].model_dump() == conversation.model_dump()
+
+
+@pytest.mark.parametrize("bad", [{"content": "x"}, "x", None])
+def test_what_is_no_message_is_refused_among_messages(store: MessageStore, bad: Any):
+    conversation = filled(store, 3)
+    for items, what in ((conversation.messages, "messages"), (conversation.actions, "actions")):
+        items.append(bad)
+        for save in (lambda: store._save_conversation(conversation), lambda: store.add_message("c1", "x")):
+            with pytest.raises(InvalidInput, match=what):
+                save()
+        items.pop()
+    conversation.messages, kept = None, conversation.messages  # type: ignore[assignment]
+    with pytest.raises(InvalidInput, match="messages"):
+        store._save_conversation(conversation)
+    conversation.messages = kept
+    store.add_message("c1", "and on it goes")
+    assert saved(store) == conversation.model_dump()
+
+
 def test_copies_are_plain_and_equal(store: MessageStore):
     conversation = filled(store, 3)
     for other in (copy.deepcopy(conversation), pickle.loads(pickle.dumps(conversation))):
@@ -190,78 +214,3 @@ def test_copies_are_plain_and_equal(store: MessageStore):
     assert repr(conversation.messages[0].metadata) == repr(plain)
     store.add_message("c1", "x")
     assert saved(store) == conversation.model_dump() and len(conversation.messages) == 4
-
-
-# When the files follow.
-
-
-def contents(dir: Path) -> int:
-    return len(json.loads((dir / "conversations/c1.json").read_text())["messages"])
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def test_saves_of_a_long_conversation_share_one_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    written = []
-    monkeypatch.setattr(_mirror, "_SOON", 1.0)
-    with MessageStore(tmp_path, "file", sync="os") as store:
-        filled(store, 200)
-        wait_until(lambda: (tmp_path / "conversations/c1.json").exists())
-        compact = store._store.compact
-        monkeypatch.setattr(store._store, "compact", lambda: written.append(1) or compact())
-        for n in range(100):
-            store.add_message("c1", str(n))
-        assert contents(tmp_path) < 300
-        wait_until(lambda: contents(tmp_path) == 300)
-        # One more if the first began before the last addition.
-        assert len(written) <= 2
-        wait_until(lambda: store._mirror._thread is None)
-
-
-def test_many_bytes_are_written_early_and_a_slow_file_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_mirror, "_SOON", 3600.0)
-    monkeypatch.setattr(_mirror, "_AT_LAST", 3600.0)
-    monkeypatch.setattr(_mirror, "_MANY_BYTES", 1 << 16)
-    with MessageStore(tmp_path, "file", sync="os") as store:
-        filled(store, 200)
-        store.add_message("c1", "x" * (3 << 15))
-        wait_until(lambda: (tmp_path / "conversations/c1.json").exists())
-        # The writing that is under way takes down its bytes at its end.
-        wait_until(lambda: store._mirror._thread is None)
-        store._mirror._took_bytes = 1 << 30
-        for _ in range(10):
-            store.add_message("c1", "x" * (1 << 15))
-        time.sleep(0.2)
-        assert contents(tmp_path) == 201, "ten times 32 KiB are not a quarter of a gibibyte"
-    assert contents(tmp_path) == 211, "the end writes everything"
-
-
-def test_no_save_waits_longer_than_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_mirror, "_AT_LAST", 0.5)
-    with MessageStore(tmp_path, "file", sync="os") as store:
-        filled(store, 200)
-        wait_until(lambda: (tmp_path / "conversations/c1.json").exists())
-        wait_until(lambda: store._mirror._thread is None)
-        store._mirror._took_seconds = 1e9
-        store.add_message("c1", "x")
-        wait_until(lambda: contents(tmp_path) == 201)
-
-
-@pytest.mark.parametrize("ending", ["", "del store", "raise SystemExit(3)", "raise ValueError"])
-def test_a_program_that_does_not_close_leaves_complete_files(tmp_path: Path, ending: str):
-    program = f"""
-        import sys
-        from aral_store import Conversation, MessageStore
-        store = MessageStore(sys.argv[1], "file", sync="os")
-        conversation = Conversation(id="c1", messages=[{{"content": str(n)}} for n in range(249)])
-        store._save_conversation(conversation)
-        store.add_message("c1", "the last")
-        {ending}
-    """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(tmp_path)], stderr=subprocess.DEVNULL)
-    assert contents(tmp_path) == 250

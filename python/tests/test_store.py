@@ -88,7 +88,7 @@ def test_receipts_say_what_was_promised(tmp_path: Path):
     with Store(tmp_path / "c", sync=60.0) as store:
         assert store.add_message("c1", "hi").durability == "written"
     assert Store().add_message("c1", "hi").durability == "process"
-    for bad in ("sometimes", 0, -1.0, math.nan):
+    for bad in ("sometimes", "", 0, -1.0, math.nan, True, False, None, [], b"always"):
         with pytest.raises(InvalidInput):
             Store(tmp_path / "d", sync=bad)
 
@@ -153,7 +153,7 @@ def test_a_batch_is_all_or_nothing(store: Store):
         store.batch([add, {"type": "remove_message", "conversation_id": "c1", "message_id": "nobody"}])
     assert "c1" not in store
     assert [r.version for r in store.batch([add, add])] == [1, 2]
-    for bad in ([], [{"type": "shout", "conversation_id": "c"}], [add | {"metadata": {"x": b"bytes"}}]):
+    for bad in ([], add, ["x"], [7], [{"type": "shout", "conversation_id": "c"}], [add | {"metadata": {"x": b"bytes"}}]):
         with pytest.raises(InvalidInput):
             store.batch(bad)
     assert len(store.messages("c1")) == 2
@@ -173,8 +173,9 @@ def test_selections(store: Store):
             ids(**bad)
     with pytest.raises(NotFound):
         ids(before="nobody")
-    with pytest.raises(OverflowError):
-        ids(last=-1)
+    for bad in ({"last": -1}, {"first": -1}, {"place": -1}, {"last": 1 << 70}):
+        with pytest.raises(InvalidInput):
+            ids(**bad)
 
 
 def test_lists(store: Store):
@@ -216,6 +217,13 @@ def test_events_are_what_append_takes(tmp_path: Path):
         (lambda s: s.add_message("c", 7), InvalidInput, ValueError),
         (lambda s: s.add_message("c", "x", id=""), InvalidInput, ValueError),
         (lambda s: s.summaries(by="size"), InvalidInput, ValueError),
+        (lambda s: s.summaries(limit=-1), InvalidInput, ValueError),
+        (lambda s: s.follow(-1, wait=False).__next__(), InvalidInput, ValueError),
+        (lambda s: list(s.iter_messages("c", page=0)), InvalidInput, ValueError),
+        (lambda s: s.export("x", "c1"), InvalidInput, ValueError),
+        (lambda s: Store(""), InvalidInput, ValueError),
+        (lambda s: Store(read_only=True), InvalidInput, ValueError),
+        (lambda s: Store(compact_above=-1), InvalidInput, ValueError),
     ],
 )
 def test_errors_are_ours_and_pythons(store: Store, call, ours, builtin):
@@ -236,6 +244,15 @@ def test_a_closed_store_refuses_and_closing_twice_is_harmless(store: Store):
         store.add_message("c1", "late")
     with pytest.raises(ValueError):
         len(store)
+
+
+def test_a_store_says_which_one_it_is(tmp_path: Path):
+    store = Store(tmp_path / "data")
+    assert repr(store) == f"<store in '{tmp_path}/data'>"
+    store.close()
+    assert repr(store) == f"<closed store in '{tmp_path}/data'>" and repr(Store()) == "<store in memory>"
+    assert repr(aral_store.MessageStore()) == "<message store in memory>"
+    assert repr(aral_store.AsyncStore(Store())) == "<store for an event loop in memory>"
 
 
 def test_two_handles_share_a_directory_and_one_may_close(tmp_path: Path):

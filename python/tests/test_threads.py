@@ -1,16 +1,24 @@
-"""The interpreter goes on in every call that takes long, and many threads share a store."""
+"""The interpreter goes on in every call that takes long, and many threads share a store.
+
+On a free-threaded build of Python, where threads run at the same time, these are the tests that matter most.
+"""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import sysconfig
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import aral_store
-from aral_store import MessageStore, Store
+from aral_store import Closed, MessageStore, Store
 
 TEXT = "x" * 1000
 
@@ -124,3 +132,80 @@ def test_threads_that_edit_while_others_save_lose_no_edit(tmp_path: Path):
         # The last edit may have come after the last save; the next one takes it along.
         store.add_message("c1", "the end")
         assert Store(tmp_path)["c1"].model_dump() == conversation.model_dump()
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python is no free-threaded build")
+def test_importing_the_package_does_not_bring_the_gil_back():
+    # The interpreter warns when it enables the GIL for a module that has not said that it does without.
+    program = "import sys, aral_store; sys.exit(sys._is_gil_enabled())"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_handle_and_one_follower_serve_many_threads_until_they_are_closed(tmp_path: Path):
+    store = Store(tmp_path, sync="os", compact_above=None)
+    store.add_message("c0", "the first")
+    follower = store._core.follow(1)
+    told: list[int] = []
+    followed: list[int] = []
+    errors: list[BaseException] = []
+    begin = threading.Barrier(8)
+
+    def work(name: str) -> None:
+        begin.wait()
+        try:
+            while True:
+                told.append(store.add_message(name, "x" * 100, metadata={"of": name}).seq)
+                assert store.messages(name, last=1)[0].metadata == {"of": name}
+                summary = store.summary("c0")
+                assert summary is not None and summary.messages >= 1
+                assert "c0" in store and store.stats().messages > 0
+                found = follower.next()
+                if found is not None:
+                    followed.extend(json.loads(event)["seq"] for event in found[0])
+        except Closed:
+            pass
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(f"c{n % 4}",)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    while len(told) < 2000 and not errors:
+        time.sleep(0.01)
+    store.close()
+    for thread in threads:
+        thread.join()
+    assert not errors and len(set(told)) == len(told)
+    assert max(Counter(followed).values()) == 1, "no event is given twice"
+    with Store(tmp_path) as again:
+        held = {event["seq"] for event in again.events()}
+        assert held.issuperset(told) and again.verify().is_sound
+
+
+def test_readers_see_live_lists_grow_in_their_order(tmp_path: Path):
+    with MessageStore(tmp_path, "file", sync="os", mirror="auto") as store:
+        conversation = store.create_conversation(id="c1")
+        errors: list[BaseException] = []
+        stop = threading.Event()
+
+        def read() -> None:
+            try:
+                while not stop.is_set():
+                    seen = [int(message.content) for message in conversation.messages]
+                    assert seen == list(range(len(seen)))
+                    assert len(store.get_conversation_messages("c1")) >= len(seen)
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=read) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for n in range(120):
+            store.add_message("c1", str(n))
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert not errors
+    with Store(tmp_path) as again:
+        assert [message.content for message in again.messages("c1")] == [str(n) for n in range(120)]

@@ -1,8 +1,7 @@
 """A crash-safe store for the conversations of LLM agents.
 
 :class:`MessageStore` has the ways of the Aral framework's store, on a log that loses nothing; :class:`Store` is the store
-itself, for new programs, and
-:class:`AsyncStore` the same for those with an event loop.
+itself, for new programs, and :class:`AsyncStore` the same for those with an event loop.
 
 >>> from aral_store import MessageStore
 >>> store = MessageStore()

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from ._errors import Closed, Forked
 from ._models import Conversation, Message
-from ._store import Store, _events, _next_page
+from ._store import COMPACT_ABOVE, Store, _events, _next_page
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -57,7 +57,7 @@ class AsyncStore:
         *,
         sync: Literal["always", "os"] | float = "always",
         read_only: bool = False,
-        compact_above: int | None = 64 << 20,
+        compact_above: int | None = COMPACT_ABOVE,
     ) -> AsyncStore:
         """Opens a store as :class:`Store` does."""
         make = functools.partial(Store, path, sync=sync, read_only=read_only, compact_above=compact_above)
@@ -65,7 +65,7 @@ class AsyncStore:
 
     async def _run(self, work: Callable[[], _R]) -> _R:
         if self._pid != os.getpid():
-            raise Forked(f"process {self._pid} opened the store; open it in the process that uses it")
+            raise Forked.here(self._pid)
         if self._store.is_closed:
             raise Closed("the store was closed")
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -130,7 +130,7 @@ class AsyncStore:
         self, start: int = 1, *, wait: bool = True, every: float = 0.05
     ) -> AsyncIterator[dict[str, Any]]:
         """See :meth:`Store.follow`; the event loop goes on while there is nothing more."""
-        follower = await self._run(functools.partial(self._store._core.follow, start))
+        follower = await self._run(functools.partial(self._store._follower, start))
         while not self.is_closed:
             found = await self._run(follower.next)
             if found is not None:
@@ -151,6 +151,9 @@ class AsyncStore:
         """Whether :meth:`close` was called."""
         return self._store.is_closed
 
+    def __repr__(self) -> str:
+        return repr(self._store).replace("store in", "store for an event loop in", 1)
+
     async def __aenter__(self) -> AsyncStore:
         return self
 
@@ -161,3 +164,15 @@ class AsyncStore:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def store_of(store: Store | AsyncStore) -> Store:
+    """The store itself, of either kind."""
+    return store._store if isinstance(store, AsyncStore) else store
+
+
+async def run_on(store: Store | AsyncStore, work: Callable[[], _R]) -> _R:
+    """Does something that waits for the device while the event loop goes on: in the store's own threads, if it has any."""
+    if isinstance(store, AsyncStore):
+        return await store._run(work)
+    return await asyncio.to_thread(work)

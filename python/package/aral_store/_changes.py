@@ -46,6 +46,8 @@ class Known:
     """The version that this is; 0 if the store has nothing of it."""
     watch: Watch | None = field(default=None, compare=False)
     """What tells whether anything in the lists has changed since; nothing does without one."""
+    seen: object = field(default=None, compare=False)
+    """The watch's mark when the conversation was last looked at; ``None`` if it has to be looked at anew."""
 
     @property
     def is_saved(self) -> bool:
@@ -53,8 +55,9 @@ class Known:
         return self.version > 0
 
     def of(self, conversation: Conversation) -> Known:
-        """The same knowledge, of another object in this one's place."""
-        return Known(conversation, self.head, self.messages, self.actions, self.version)
+        """The same knowledge, of another object in this one's place, whatever id that has by itself."""
+        head = self.head._replace(id=conversation.id)
+        return Known(conversation, head, self.messages, self.actions, self.version)
 
     @property
     def is_current(self) -> bool:
@@ -62,17 +65,11 @@ class Known:
         live, watch = self.conversation, self.watch
         return (
             watch is not None
-            and watch.is_quiet
+            and watch.is_quiet_since(self.seen)
             and len(live.messages) == len(self.messages)
             and len(live.actions) == len(self.actions)
             and _head(live) == self.head
         )
-
-    def watched(self) -> Known:
-        """The same, with the live conversation watched from now on."""
-        self.watch = getattr(self.conversation, "_watch", None) or Watch()
-        self.conversation._be_watched(self.watch)
-        return self
 
     def add(self, item: Message | ConversationAction) -> int:
         """Adds what the store has just added, and says about how many bytes it has."""
@@ -116,7 +113,7 @@ class Known:
         self.conversation.created_at, self.conversation._extra = fresh.created_at, fresh._extra
         self.head, self.messages, self.actions = new.head, new.messages, new.actions
         self.version = version
-        self.watched()
+        self.watch, self.seen = watch_of(self.conversation), None
 
 
 def _renew(live: list[Any], before: list[_Item], fresh: list[Any], now: list[_Item]) -> None:
@@ -129,22 +126,34 @@ def known_of(conversation: Conversation, *, version: int, like: Known | None = N
 
     If much of it is like something that is known already, it is made faster of that.
     """
-    messages = _items(conversation.messages, like.messages if like else [], _message)
-    actions = _items(conversation.actions, like.actions if like else [], _action)
+    messages = _items("messages", conversation.messages, like.messages if like else [], _message)
+    actions = _items("actions", conversation.actions, like.actions if like else [], _action)
     return Known(conversation, _head(conversation), messages, actions, version)
 
 
-def changes(id: str, now: Known, known: Known | None) -> list[str]:
-    """The mutations, as JSON, that make of what is known what the conversation is now.
+def watch_of(conversation: Conversation) -> Watch:
+    """What notices the changes of a conversation from now on."""
+    watch: Watch = getattr(conversation, "_watch", None) or Watch()
+    conversation._be_watched(watch)
+    return watch
 
-    Raises ``NotImplementedError`` for a changed id of the conversation: it is how the rest of the world means it.
-    """
+
+def looked_at(conversation: Conversation, *, version: int, like: Known | None = None) -> Known:
+    """The same as :func:`known_of`, with the conversation watched from before it is looked at."""
+    watch = watch_of(conversation)
+    # Order: take down the mark, then look. Reversed, a change that another thread makes between the two would be missed.
+    seen = watch.mark
+    known = known_of(conversation, version=version, like=like)
+    known.watch, known.seen = watch, seen
+    return known
+
+
+def changes(id: str, now: Known, known: Known | None) -> list[str]:
+    """The mutations, as JSON, that make of what is known what the conversation is now."""
     head, messages, actions = now.head, now.messages, now.actions
     if known is None or not known.is_saved:
         return _begin(id, now.conversation, head, messages, actions)
     before = known.head
-    if head.id != before.id:
-        raise NotImplementedError("the id of a saved conversation cannot be changed; nothing was saved")
     found: list[str] = []
     if head.created_at != before.created_at:
         found.append(encode({"type": "set_created_at", "conversation_id": id, "created_at": head.created_at}))
@@ -251,10 +260,13 @@ def _head(conversation: Conversation) -> _Head:
     return _Head(conversation.title, metadata, _time(conversation.created_at), conversation.id)
 
 
-def _items(live: list[Any], before: list[_Item], item_of: Callable[[Any], _Item]) -> list[_Item]:
+def _items(what: str, live: list[Any], before: list[_Item], item_of: Callable[[Any], _Item]) -> list[_Item]:
     """The items of a list, the known ones themselves where nothing has changed: most saves change nothing of most."""
-    found = [old if _is_still(value, old) else item_of(value) for value, old in zip(live, before)]
-    return found + [item_of(value) for value in live[len(found) :]]
+    try:
+        found = [old if _is_still(value, old) else item_of(value) for value, old in zip(live, before)]
+        return found + [item_of(value) for value in live[len(found) :]]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InvalidInput(f"{what} is not a list of what belongs there, see Conversation.add_{what[:-1]}") from error
 
 
 def _is_still(value: Any, item: _Item) -> bool:

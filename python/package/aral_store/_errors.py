@@ -86,6 +86,14 @@ class Failed(AralStoreError, RuntimeError):
 class Forked(AralStoreError, RuntimeError):
     """A process uses a store of the one that it was forked off from: open the store in the process that uses it."""
 
+    @classmethod
+    def here(cls, opened: int) -> Forked:
+        """The error in this process, for a store that another process has opened."""
+        return cls(
+            f"process {opened} opened the store, and this is process {os.getpid()}, which was forked off; "
+            "open the store in the process that uses it"
+        )
+
 
 class Closed(AralStoreError, ValueError):
     """The store was closed; a ``ValueError``, as for a closed file."""

@@ -24,10 +24,7 @@ class Lock:
     def __enter__(self) -> None:
         if self._pid != os.getpid():
             if not self._survives_fork:
-                raise Forked(
-                    f"process {self._pid} opened the store, and this is process {os.getpid()}, which was forked off; "
-                    "open the store in the process that uses it"
-                )
+                raise Forked.here(self._pid)
             self._pid, self._lock = os.getpid(), threading.RLock()
         self._lock.acquire()
 

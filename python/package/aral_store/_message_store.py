@@ -16,14 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn
 
-from ._changes import Known, changes, known_of
-from ._errors import Closed, InvalidInput, NotFound
+from ._changes import Known, changes, known_of, looked_at
+from ._errors import AlreadyExists, Closed, InvalidInput, NotFound, Unsupported
 from ._json import encode, encode_object
 from ._lock import Lock
 from ._mirror import Mirror, MirrorMode
 from ._models import Conversation, ConversationAction, Message, new_id
 from ._reports import CompactionReport, RecoveryReport, Stats, VerifyReport
-from ._store import Store
+from ._store import COMPACT_ABOVE, Store
 
 
 class MessageStore:
@@ -40,10 +40,10 @@ class MessageStore:
     ``"always"``
         before each call that saves returns;
     ``"auto"``
-        the same while the store is small; in the background once that would be slow, half a second later or when it has
-        not done so for twenty times as long as it takes, at most half a minute, and earlier if much was written;
+        the same for small conversations; in the background for large ones, half a second later or when it has not been
+        done for twenty times as long as it takes, at most half a minute, and earlier if much was written;
     ``"close"``
-        by :meth:`close` and :meth:`compact`;
+        by :meth:`close` and :meth:`compact`, and when the log is larger than 64 MiB and than the files;
     ``"never"``
         by :meth:`compact` alone.
 
@@ -72,7 +72,7 @@ class MessageStore:
         if is_in_files:
             self.save_dir: Path | None = Path(os.path.abspath(os.fspath(save_dir or "")))
             self._store = Store(
-                self.save_dir, sync=sync, compact_above=None if mirror == "never" else 64 << 20
+                self.save_dir, sync=sync, compact_above=None if mirror == "never" else COMPACT_ABOVE
             )
         else:
             self.save_dir = None
@@ -128,7 +128,7 @@ class MessageStore:
             metadata=conversation.metadata,
             created_at=conversation.created_at,
         )
-        self._known[conversation.id] = known_of(conversation, version=receipt.version).watched()
+        self._known[conversation.id] = looked_at(conversation, version=receipt.version)
         self._mirror.saved(conversation.id)
 
     def _create_once(
@@ -229,18 +229,29 @@ class MessageStore:
         return cls.from_dict(json.loads(text))
 
     def _save_conversation(self, conversation: Conversation) -> None:
+        """Saves what was changed on a conversation's object, or on one that was made elsewhere.
+
+        An object whose ``id`` was changed is saved whole under the new id and is that conversation's from then on; the
+        one with the old id stays as it was last saved. Raises :class:`AlreadyExists` if there is another one with the new id.
+        """
         with self._lock:
-            id = self._id_of(conversation)
-            written = self._write(id, conversation, self._known.get(id) or self._load(id))
+            id, written = self._save(self._id_of(conversation), conversation)
             if written:
                 self._mirror.saved(id, bytes=written)
 
     def _save_to_backend(self) -> None:
+        """Saves what was changed on the objects of all conversations."""
         with self._lock:
-            written = {id: self._write(id, known.conversation, known) for id, known in list(self._known.items())}
-            ids = [id for id, bytes in written.items() if bytes]
-            if ids:
-                self._mirror.saved(*ids, bytes=sum(written.values()))
+            saved: dict[str, int] = {}
+            try:
+                for key, known in list(self._known.items()):
+                    id, written = self._save(key, known.conversation)
+                    if written:
+                        saved[id] = written
+            finally:
+                # One that is refused does not keep the files of those before it waiting.
+                if saved:
+                    self._mirror.saved(*saved, bytes=sum(saved.values()))
 
     # What is not the original's.
 
@@ -279,6 +290,9 @@ class MessageStore:
             finally:
                 self._store.close()
 
+    def __repr__(self) -> str:
+        return repr(self._store).replace("store in", "message store in", 1)
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a store is not sent to another process; open it there, or send what to_dict() gives")
 
@@ -297,7 +311,7 @@ class MessageStore:
 
     def _id_of(self, conversation: Conversation) -> str:
         """The id under which the store has this object, which in a store made ``from_dict`` may not be its own."""
-        known = self._known.get(conversation.id)
+        known = self._known.get(conversation.id) if isinstance(conversation.id, str) else None
         if known is not None and known.conversation is conversation:
             return conversation.id
         for id, known in self._known.items():
@@ -326,30 +340,39 @@ class MessageStore:
             return None
         if found is None:
             return None
-        self._known[id] = known_of(found[0], version=found[1]).watched()
+        self._known[id] = looked_at(found[0], version=found[1])
         return self._known[id]
+
+    def _save(self, id: str, conversation: Conversation) -> tuple[str, int]:
+        """Saves an object that the store has under this id; says under which id it then is, and what that appended."""
+        known = self._known.get(id) or self._load(id)
+        if known is None or not known.is_saved or conversation.id == known.head.id:
+            return id, self._write(id, conversation, known)
+        new = conversation.id
+        if not isinstance(new, str):
+            raise InvalidInput(f"a conversation id must be a str, not {type(new).__name__}")
+        there = self._known.get(new) or self._load(new)
+        if there is not None and there.conversation is not conversation:
+            raise AlreadyExists(
+                f"conversation {id!r} was given the id {new!r}, which another one has; give it an id that is free, or "
+                f"put it in the place of the other one: store.conversations[{new!r}] = conversation; nothing was saved"
+            )
+        written = self._write(new, conversation, there)
+        # What was saved under the old id is read again when it is asked for.
+        self._known.pop(id, None)
+        return new, written
 
     def _write(self, id: str, conversation: Conversation, known: Known | None) -> int:
         """Appends what differs, as one batch; says how many bytes that took."""
         if not id:
             raise InvalidInput("a conversation id must not be empty")
-        watch = getattr(conversation, "_watch", None)
-        if watch is not None:
-            # Order: forget what was noticed, then look. What changes from here on is noticed anew.
-            watch.is_changed = False
-        try:
-            # What is saved and what is known from then on are one look at the objects, which others may be changing.
-            now = known_of(conversation, version=0, like=known)
-            mutations = changes(id, now, known)
-            if mutations:
-                self._store._append("[" + ",".join(mutations) + "]")
-        except BaseException:
-            if watch is not None:
-                watch.is_changed = True
-            raise
+        # What is saved and what is known from then on are one look at the objects, which others may be changing.
+        now = looked_at(conversation, version=0, like=known)
+        mutations = changes(id, now, known)
+        if mutations:
+            self._store._append("[" + ",".join(mutations) + "]")
         now.version = len(mutations) + (known.version if known is not None else 0)
-        # What was put in the place of an equal thing is watched from now on too.
-        self._known[id] = now.watched()
+        self._known[id] = now
         return sum(map(len, mutations))
 
     def _add(
@@ -363,20 +386,26 @@ class MessageStore:
             if not conversation_id:
                 raise InvalidInput("a conversation id must not be empty")
             known = self._find(conversation_id)
-            written = 0
-            if known is not None and not (known.is_saved and (expect is not None or known.is_current)):
-                # The original's save is one of the whole conversation, and so takes other changes with it.
-                written = self._write(conversation_id, known.conversation, known)
-            id = self._append(conversation_id, item, key, expect)
-            known = self._find(conversation_id) if known is None else self._known[conversation_id]
-            if known is None:
-                raise NotFound(f"what was added with this key, {id!r}, has been removed since")
-            if id == item.id and not known.has(item):
-                written += known.add(item)
-            found = known.newest(item, id)
+            saved: dict[str, int] = {}
+            try:
+                if known is not None and not (known.is_saved and (expect is not None or known.is_current)):
+                    # The original's save is one of the whole conversation, and so takes other changes with it.
+                    under, written = self._save(conversation_id, known.conversation)
+                    if written:
+                        saved[under] = written
+                    known = self._known.get(conversation_id)
+                id = self._append(conversation_id, item, key, expect)
+                saved.setdefault(conversation_id, 0)
+                known = known or self._find(conversation_id)
+                if known is not None and id == item.id and not known.has(item):
+                    saved[conversation_id] += known.add(item)
+                found = known.newest(item, id) if known is not None else None
+            finally:
+                # What was saved is saved, whether or not the addition is refused.
+                if saved:
+                    self._mirror.saved(*saved, bytes=sum(saved.values()))
             if found is None:
                 raise NotFound(f"what was added with this key, {id!r}, has been removed since")
-            self._mirror.saved(conversation_id, bytes=written)
             return found
 
     def _append(
@@ -451,7 +480,7 @@ class _Conversations(MutableMapping[str, Conversation]):
             )
 
     def __delitem__(self, id: str) -> None:
-        raise NotImplementedError("a conversation is not taken away by forgetting it; see Store.remove")
+        raise Unsupported("a conversation is not taken away by forgetting it; Store.remove ends it")
 
     def __contains__(self, id: object) -> bool:
         return id in self._owner._known or id in self._owner._store

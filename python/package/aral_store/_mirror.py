@@ -13,10 +13,12 @@ from ._store import Store
 
 MirrorMode = Literal["always", "auto", "close", "never"]
 
-#: Up to so many conversations, and messages and actions in the one that was saved, ``"auto"`` writes at once.
-_FEW_CONVERSATIONS = 100
+#: What ``"auto"`` writes at once: conversations of up to so many messages and actions, and so many bytes, in a store of
+#: up to so many conversations, whose names and places each writing writes too.
 _FEW_ITEMS = 100
-#: Otherwise so many seconds after a save, or so many times what writing last took, but not after so many seconds.
+_FEW_BYTES = 256 << 10
+_FEW_CONVERSATIONS = 1000
+#: Others are written so many seconds after a save, or so many times what writing last took, but not after so many seconds.
 _SOON = 0.5
 _TIMES = 20.0
 _AT_LAST = 30.0
@@ -28,6 +30,9 @@ _MANY_BYTES = 1 << 20
 class Mirror:
     """Compacts a store when its mode says so.
 
+    A compaction writes all conversations that have changed, so what is small is written at once only while nothing large
+    waits: the cost of a save would be that of the largest conversation otherwise.
+
     A mutation that is durable in the log is not undone because a JSON file could not be written: that is warned of, tried
     again with the next save, and raised by ``close``.
     """
@@ -37,32 +42,42 @@ class Mirror:
         self._mode = mode
         self._pid = os.getpid()
         self._is_small = True
+        #: How many bytes the conversations' files have, as far as it is known.
+        self._weights: dict[str, int] = {}
         self._changed = threading.Condition(threading.RLock())
+        #: There is one as long as something waits or is being written.
         self._thread: threading.Thread | None = None
         self._ends = False
-        #: Whether anything was saved that no writing has begun for since, how many bytes, and the first of it when.
-        self._is_due = False
+        #: What was saved and waits, how many bytes that added to the log, whether any of it is large, and since when it waits.
+        self._due: set[str] = set()
         self._bytes = 0
+        self._is_large = False
         self._since = 0.0
         #: What the last writing took.
         self._took_seconds = 0.0
         self._took_bytes = 0
-        if mode in ("always", "auto") and store.stats().dirty_conversations:
-            self._write()
+        if mode in ("always", "auto") and self._is_behind():
+            self._write(set())
 
     def saved(self, *ids: str, bytes: int = 0) -> None:
         """Conversations were saved, which added about so many bytes to the log."""
-        if self._mode == "always" or (self._mode == "auto" and self._is_quick(ids)):
-            self._write()
+        if self._mode == "always":
+            self._write(set(ids))
         elif self._mode == "auto":
-            self._write_soon(bytes)
+            is_large = not self._are_small(ids, bytes)
+            with self._changed:
+                waits = is_large or self._thread is not None
+                if waits:
+                    self._write_soon(ids, bytes, is_large)
+            if not waits:
+                self._write(set(ids))
 
     def close(self) -> None:
         """Writes what has not been written yet, unless that is to be never."""
         with self._changed:
             self._ends = True
             self._changed.notify_all()
-        if self._mode != "never" and self._store.stats().dirty_conversations:
+        if self._mode != "never" and self._is_behind():
             self._store.compact()
 
     def end(self) -> None:
@@ -76,58 +91,76 @@ class Mirror:
         except AralStoreError as error:
             _warn(error)
 
-    def _is_quick(self, ids: tuple[str, ...]) -> bool:
+    def _is_behind(self) -> bool:
+        return self._store.stats().dirty_conversations > 0
+
+    def _are_small(self, ids: tuple[str, ...], bytes: int) -> bool:
+        for id in ids:
+            self._weights[id] = self._weights.get(id, 0) + bytes
         # Counting conversations costs what there are many of, so a store that was large once counts as large.
         self._is_small = self._is_small and len(self._store) <= _FEW_CONVERSATIONS
-        if not self._is_small:
+        if not self._is_small or sum(self._weights[id] for id in ids) > _FEW_BYTES:
             return False
         summaries = [self._store.summary(id) for id in ids]
         return sum(each.messages + each.actions for each in summaries if each is not None) <= _FEW_ITEMS
 
-    def _write_soon(self, bytes: int) -> None:
-        with self._changed:
-            if not self._is_due:
-                self._is_due, self._since = True, time.monotonic()
-            self._bytes += bytes
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._write_later, name="aral-store-mirror", daemon=True)
-                self._thread.start()
-            elif self._has_many_bytes():
-                self._changed.notify_all()
+    def _write_soon(self, ids: tuple[str, ...], bytes: int, is_large: bool) -> None:
+        if not self._due:
+            self._since = time.monotonic()
+        self._due.update(ids)
+        self._bytes += bytes
+        self._is_large = self._is_large or is_large
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write_later, name="aral-store-mirror", daemon=True)
+            self._thread.start()
+        elif self._has_many_bytes():
+            self._changed.notify_all()
 
     def _has_many_bytes(self) -> bool:
         return self._bytes >= max(_MANY_BYTES, self._took_bytes * _SHARE)
 
+    def _seconds_left(self) -> float:
+        if self._ends or self._has_many_bytes():
+            return 0.0
+        # What is small alone takes a moment, however long the last writing took.
+        pause = min(max(_SOON, self._took_seconds * _TIMES), _AT_LAST) if self._is_large else _SOON
+        return self._since + pause - time.monotonic()
+
     def _write_later(self) -> None:
         """Writes as often as there is something due, then ends: a store that is not used has no thread."""
-        while True:
+        try:
+            while ids := self._next_due():
+                self._write(ids)
+        except BaseException:
+            # A warning that was made an error, say. The next save begins anew.
             with self._changed:
-                at = self._since + min(max(_SOON, self._took_seconds * _TIMES), _AT_LAST)
-                while not self._ends and not self._has_many_bytes():
-                    left = at - time.monotonic()
-                    if left <= 0:
-                        break
-                    self._changed.wait(left)
-                if self._ends or not self._is_due:
-                    self._thread = None
-                    return
-                self._is_due, self._bytes = False, 0
-            self._write()
-            with self._changed:
-                if not self._is_due:
-                    self._thread = None
-                    return
+                self._thread = None
+            raise
 
-    def _write(self) -> None:
+    def _next_due(self) -> set[str]:
+        """What is to be written now, once it is; nothing, if nothing is due, and with that the thread is over."""
+        with self._changed:
+            while self._due and (left := self._seconds_left()) > 0:
+                self._changed.wait(left)
+            if self._ends or not self._due:
+                self._thread = None
+                return set()
+            ids, self._due, self._bytes, self._is_large = self._due, set(), 0, False
+            return ids
+
+    def _write(self, ids: set[str]) -> None:
         begun = time.monotonic()
         try:
-            self._took_bytes = self._store.compact().written_bytes
+            report = self._store.compact()
         except Closed:
             # The thread was under way while the store was closed, which wrote the files itself.
-            pass
+            return
         except AralStoreError as error:
             _warn(error)
-        self._took_seconds = time.monotonic() - begun
+            return
+        self._took_seconds, self._took_bytes = time.monotonic() - begun, report.written_bytes
+        if len(ids) == 1 and report.written == 1:
+            self._weights.update(dict.fromkeys(ids, report.written_bytes))
 
 
 def _warn(error: AralStoreError) -> None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, Field, PrivateAttr, field_validator, model_validator
 
-from ._watch import Watch, notice, own, set_watch, watch_value
+from ._watch import Watch, WatchedList, notice, own, set_watch, watch_value
 
 
 def new_id() -> str:
@@ -117,9 +117,15 @@ class Conversation(_Kept):
         set_watch(self, watch)
         for name in self._watched:
             items = self.__dict__[name] = own(self.__dict__[name])
+            if not isinstance(items, WatchedList):
+                watch.is_blind = True
+                continue
             set_watch(items, watch)
             for item in items:
-                item._be_watched(watch)
+                if isinstance(item, _Kept):
+                    item._be_watched(watch)
+                else:
+                    watch.is_blind = True
 
     def add_message(self, message: Message | dict[str, Any]) -> Message:
         """Adds a message to this object alone; the store has it from the next save of the conversation on."""

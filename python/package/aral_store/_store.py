@@ -10,13 +10,14 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn
 
 from . import _reports
-from ._core import Core
+from ._core import Core, Follower
 from ._errors import Conflict, Corrupt, InvalidInput, NotFound
 from ._json import decode, encode, encode_object, with_members
 from ._models import Conversation, ConversationAction, Message, action_of, conversation_of, message_of
 from ._reports import CompactionReport, ExportReport, Receipt, RecoveryReport, Stats, Summary, VerifyReport
 
-_Sync = Literal["always", "os"] | float
+#: A log of more bytes than this, and than the JSON files have, is compacted in the background.
+COMPACT_ABOVE = 64 << 20
 
 
 class Store:
@@ -38,6 +39,10 @@ class Store:
     ...     store.messages("c1", last=1)[0].content
     'Hello, world!'
 
+    With ``read_only`` it may be open beside a writer in another process, and shows what was there when it was opened;
+    :meth:`follow` shows the rest. A log of more bytes than ``compact_above``, and than the JSON files have, is compacted
+    in the background, unless that is ``None``.
+
     Opening raises :class:`Locked` if another process writes to the directory, and :class:`Corrupt` if durable bytes of
     the log are damaged; nothing has been changed then. What opening found is in :meth:`recovery`.
     """
@@ -46,11 +51,24 @@ class Store:
         self,
         path: str | os.PathLike[str] | None = None,
         *,
-        sync: _Sync = "always",
+        sync: Literal["always", "os"] | float = "always",
         read_only: bool = False,
-        compact_above: int | None = 64 << 20,
+        compact_above: int | None = COMPACT_ABOVE,
     ) -> None:
+        # A bool is a number to Python, and would be an interval of one second.
+        if isinstance(sync, bool) or not isinstance(sync, (str, int, float)):
+            raise InvalidInput(f'sync must be "always", "os", or a number of seconds above 0, not {sync!r}')
+        if path is not None and not os.fspath(path):
+            raise InvalidInput("the path of a store must not be empty; without a path it is in memory")
+        if path is None and read_only:
+            raise InvalidInput("a store in memory begins empty, and would stay so if it were for reading only")
+        _check_count("compact_above", compact_above)
+        self._path = path
         self._core = Core(path, sync=sync, read_only=read_only, compact_above=compact_above)
+
+    def __repr__(self) -> str:
+        where = "memory" if self._path is None else repr(os.fspath(self._path))
+        return f"<{'closed ' if self.is_closed else ''}store in {where}>"
 
     # Mutations.
 
@@ -255,7 +273,11 @@ class Store:
         >>> [receipt.version for receipt in receipts]
         [1, 2]
         """
-        return self._append(encode([dict(mutation) for mutation in mutations]))
+        given = list(mutations)
+        for mutation in given:
+            if not isinstance(mutation, Mapping):
+                raise InvalidInput(f"a batch takes mutations, which are mappings, not {type(mutation).__name__}")
+        return self._append(encode([dict(mutation) for mutation in given]))
 
     def _one(self, kind: str, conversation_id: str | None, **fields: Any) -> Receipt:
         given = {name: value for name, value in fields.items() if value is not None}
@@ -290,6 +312,7 @@ class Store:
         return None if found is None else (conversation_of(decode(found[0])), found[1])
 
     def __contains__(self, conversation_id: object) -> bool:
+        """Whether there is such a conversation, also one that cannot be read."""
         if not isinstance(conversation_id, str):
             return False
         try:
@@ -334,6 +357,7 @@ class Store:
         """
         if by not in ("created", "activity"):
             raise InvalidInput(f"by must be 'created' or 'activity', not {by!r}")
+        _check_count("limit", limit)
         return [Summary._of(row) for row in self._core.summaries(by_activity=by == "activity", limit=limit)]
 
     def messages(
@@ -361,6 +385,8 @@ class Store:
         >>> [message.content for message in store.messages("c1", last=2, before=newest[0].id)]
         ['one']
         """
+        for name, count in (("first", first), ("last", last), ("place", place)):
+            _check_count(name, count)
         text = self._core.messages(conversation_id, (first, last, place, before, after, role))
         return [message_of(fields) for fields in decode(text)]
 
@@ -410,7 +436,7 @@ class Store:
         ...     [(event["seq"], event["content"]) for event in store.follow(wait=False)]
         [(1, 'Hello, world!')]
         """
-        follower = self._core.follow(start)
+        follower = self._follower(start)
         while not self.is_closed:
             found = follower.next()
             if found is not None:
@@ -419,6 +445,10 @@ class Store:
                 time.sleep(every)
             else:
                 return
+
+    def _follower(self, start: int) -> Follower:
+        _check_count("start", start)
+        return self._core.follow(start)
 
     # Upkeep.
 
@@ -444,6 +474,8 @@ class Store:
 
     def export(self, to: str | os.PathLike[str], ids: Iterable[str] | None = None) -> ExportReport:
         """Writes conversations, all of them or these, in the original's layout into a new or empty directory."""
+        if isinstance(ids, str):
+            raise InvalidInput(f"ids takes several conversation ids, such as [{ids!r}]")
         listed = None if ids is None else list(ids)
         return ExportReport(**_reports.with_parts(self._core.export_aral(to, listed)))
 
@@ -472,6 +504,12 @@ class Store:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _check_count(name: str, count: int | None) -> None:
+    """Refuses what cannot be a number of things; what is no number at all is a ``TypeError`` further on."""
+    if isinstance(count, int) and not 0 <= count < 1 << 63:
+        raise InvalidInput(f"{name} must be from 0 to 2^63 - 1, not {count}")
 
 
 def _next_page(store: Store, conversation_id: str, newest: Message | None, place: int, page: int) -> list[Message]:

@@ -19,18 +19,21 @@ _PLAIN = (str, int, float, bool, type(None), datetime, bytes)
 
 
 class Watch:
-    """What has been noticed of one conversation."""
+    """What has been noticed of one conversation.
 
-    __slots__ = ("is_changed", "is_blind")
+    Every change leaves a new mark. Whoever takes the mark down before looking at the conversation knows later whether
+    anything has changed since, whatever other threads and other stores have done meanwhile: nobody ever takes a mark back.
+    """
+
+    __slots__ = ("mark", "is_blind")
 
     def __init__(self) -> None:
-        self.is_changed = False
+        self.mark = object()
         self.is_blind = False
 
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing has changed for certain."""
-        return not (self.is_changed or self.is_blind)
+    def is_quiet_since(self, mark: object) -> bool:
+        """Whether nothing has changed since the mark for certain."""
+        return self.mark is mark and not self.is_blind
 
 
 class WatchedDict(dict[Any, Any]):
@@ -60,7 +63,7 @@ def _noticing(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return method(self, *args, **kwargs)
         finally:
-            # Order: change, then say so. Reversed, a save in another thread could forget it between the two.
+            # Order: change, then say so. Reversed, a save in another thread could take the mark and miss the change.
             notice(self)
 
     return noticing
@@ -89,7 +92,7 @@ def notice(thing: Any) -> None:
     """A watched object has changed."""
     watch = getattr(thing, "_watch", None)
     if watch is not None:
-        watch.is_changed = True
+        watch.mark = object()
 
 
 def own(value: Any) -> Any:

@@ -11,9 +11,8 @@ It is a ``BaseChatMessageHistory``, and goes wherever LangChain takes one.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 try:
     from langchain_core.chat_history import BaseChatMessageHistory
@@ -21,13 +20,11 @@ try:
 except ImportError as error:
     raise ImportError("aral_store.langchain takes langchain-core: pip install 'aral-store[langchain]'") from error
 
-from ._async_store import AsyncStore
+from ._async_store import AsyncStore, run_on, store_of
 from ._errors import NotFound
 from ._models import Message
 from ._store import Store
 from ._watch import plain
-
-_R = TypeVar("_R")
 
 #: Where a message's metadata has the LangChain message that it is.
 _MESSAGE = "langchain_message"
@@ -48,7 +45,7 @@ class AralChatMessageHistory(BaseChatMessageHistory):
         super().__init__()
         self.session_id = session_id
         self._owner = store
-        self._store = store._store if isinstance(store, AsyncStore) else store
+        self._store = store_of(store)
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]
@@ -77,20 +74,15 @@ class AralChatMessageHistory(BaseChatMessageHistory):
 
     async def aget_messages(self) -> list[BaseMessage]:
         """:attr:`messages`, while the event loop goes on."""
-        return await self._run(lambda: self.last(None))
+        return await run_on(self._owner, lambda: self.last(None))
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """:meth:`add_messages`, while the event loop goes on; all or none even if the call is cancelled."""
-        await self._run(lambda: self.add_messages(messages))
+        await run_on(self._owner, lambda: self.add_messages(messages))
 
     async def aclear(self) -> None:
         """:meth:`clear`, while the event loop goes on."""
-        await self._run(self.clear)
-
-    async def _run(self, work: Callable[[], _R]) -> _R:
-        if isinstance(self._owner, AsyncStore):
-            return await self._owner._run(work)
-        return await asyncio.to_thread(work)
+        await run_on(self._owner, self.clear)
 
 
 def _mutation(session_id: str, message: BaseMessage) -> dict[str, Any]:

@@ -14,11 +14,9 @@ Given to ``Runner.run(agent, "…", session=session)``, it is the memory of that
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from ._async_store import AsyncStore
+from ._async_store import AsyncStore, run_on, store_of
 from ._errors import Conflict, NotFound
 from ._models import Message
 from ._store import Store
@@ -27,8 +25,6 @@ from ._watch import plain
 if TYPE_CHECKING:
     from agents import TResponseInputItem
     from agents.memory.session_settings import SessionSettings
-
-_R = TypeVar("_R")
 
 #: Where a message's metadata has the item that it is, as it was given.
 _ITEM = "openai_agents_item"
@@ -52,7 +48,7 @@ class AralSession:
         self.session_id = session_id
         self.session_settings = session_settings
         self._owner = store
-        self._store = store._store if isinstance(store, AsyncStore) else store
+        self._store = store_of(store)
 
     async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
         """The items, oldest first: all of them, or the newest so many. Only these are read."""
@@ -66,13 +62,13 @@ class AralSession:
             except NotFound:
                 return []
 
-        return await self._run(read)
+        return await run_on(self._owner, read)
 
     async def add_items(self, items: list[TResponseInputItem]) -> None:
         """Adds items at the end, all of them or none, even if the call is cancelled."""
         mutations = [_mutation(self.session_id, cast("dict[str, Any]", item)) for item in items]
         if mutations:
-            await self._run(lambda: self._store.batch(mutations))
+            await run_on(self._owner, lambda: self._store.batch(mutations))
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Takes the newest item away and returns it; ``None`` if there is none.
@@ -80,7 +76,7 @@ class AralSession:
         No two calls get the same item, whatever sessions they are made on. An item whose removal is not durable when
         the process is killed is there again.
         """
-        return await self._run(self._pop)
+        return await run_on(self._owner, self._pop)
 
     def _pop(self) -> Any:
         while True:
@@ -105,12 +101,7 @@ class AralSession:
             except NotFound:
                 pass
 
-        await self._run(clear)
-
-    async def _run(self, work: Callable[[], _R]) -> _R:
-        if isinstance(self._owner, AsyncStore):
-            return await self._owner._run(work)
-        return await asyncio.to_thread(work)
+        await run_on(self._owner, clear)
 
 
 def _mutation(session_id: str, item: dict[str, Any]) -> dict[str, Any]:

@@ -38,8 +38,7 @@ impl<'a> IdView<'a> {
             let mut buffer = uuid::Uuid::encode_buffer();
             return Ok(Text::from(&*uuid::Uuid::from_bytes(bytes).as_hyphenated().encode_lower(&mut buffer)));
         }
-        self.with_bytes(|bytes| Text::from_wtf8(bytes.to_vec()))
-            .map_err(|_| BadPayload("an id is not well-formed".to_owned()))
+        self.with_bytes(Text::copied_from_wtf8).map_err(|_| BadPayload("an id is not well-formed".to_owned()))
     }
 
     /// The id as a conversation's, which is valid Unicode.

@@ -5,7 +5,9 @@
 //! surrogates is plain UTF-8 and can be borrowed as `&str` for nothing.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// A string of Unicode code points, lone surrogates included.
 ///
@@ -18,8 +20,22 @@ use std::fmt;
 /// assert_eq!(text.as_str(), Some("grüezi"));
 /// assert_eq!(text, "grüezi");
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Text(Box<[u8]>);
+#[derive(Clone)]
+pub struct Text(Kept);
+
+/// How the bytes are kept. The same text may be kept in either way; only the bytes count.
+#[derive(Clone)]
+enum Kept {
+    Boxed(Box<[u8]>),
+    /// So many of these bytes, without memory of their own: most roles and many titles are as short.
+    Here(u8, [u8; HERE]),
+}
+
+/// How long a text may be that needs no memory of its own. A text takes 24 bytes, two of them for the rest.
+const HERE: usize = 22;
+
+const _: () =
+    assert!(size_of::<Text>() == 24, "two bytes beside a short text say that it is one, and its length");
 
 /// Bytes that are not well-formed WTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +49,7 @@ impl Text {
     /// The text as a string slice, unless it holds a lone surrogate.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
-        std::str::from_utf8(&self.0).ok()
+        std::str::from_utf8(self.as_wtf8()).ok()
     }
 
     /// The text with each lone surrogate replaced by U+FFFD.
@@ -48,19 +64,22 @@ impl Text {
     /// The bytes of the text in WTF-8.
     #[must_use]
     pub fn as_wtf8(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Kept::Boxed(bytes) => bytes,
+            Kept::Here(length, bytes) => bytes.get(..usize::from(*length)).unwrap_or_default(),
+        }
     }
 
     /// The number of bytes of the text in WTF-8; the limits of the store count these.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.as_wtf8().len()
     }
 
     /// Whether the text is `""`.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.as_wtf8().is_empty()
     }
 
     /// Takes bytes that must be well-formed WTF-8.
@@ -71,12 +90,21 @@ impl Text {
     /// point past U+10FFFF, or a surrogate *pair* in two times three bytes (it has a four-byte form).
     pub fn from_wtf8(bytes: Vec<u8>) -> Result<Self, NotWtf8> {
         check_wtf8(&bytes)?;
-        Ok(Self(bytes.into_boxed_slice()))
+        Ok(Self(Kept::Boxed(bytes.into_boxed_slice())))
+    }
+
+    /// Copies bytes that must be well-formed WTF-8.
+    pub(crate) fn copied_from_wtf8(bytes: &[u8]) -> Result<Self, NotWtf8> {
+        // Most text is ASCII, for which there is a quicker look.
+        if !bytes.is_ascii() {
+            check_wtf8(bytes)?;
+        }
+        Ok(Self(Kept::of(bytes)))
     }
 
     /// The code points in order, lone surrogates among them.
     pub fn code_points(&self) -> impl Iterator<Item = u32> + '_ {
-        let mut bytes = self.0.iter().map(|b| u32::from(*b));
+        let mut bytes = self.as_wtf8().iter().map(|b| u32::from(*b));
         std::iter::from_fn(move || {
             let first = bytes.next()?;
             let mut follow = || bytes.next().unwrap_or(0) & 0x3f;
@@ -90,8 +118,21 @@ impl Text {
     }
 }
 
+impl Kept {
+    fn of(bytes: &[u8]) -> Self {
+        let mut here = [0; HERE];
+        match (here.get_mut(..bytes.len()), u8::try_from(bytes.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(bytes);
+                Self::Here(length, here)
+            }
+            _ => Self::Boxed(bytes.into()),
+        }
+    }
+}
+
 /// Walks over runs of UTF-8 and the surrogates between them.
-fn check_wtf8(bytes: &[u8]) -> Result<(), NotWtf8> {
+pub(super) fn check_wtf8(bytes: &[u8]) -> Result<(), NotWtf8> {
     let mut at = 0;
     // Where a high surrogate ended: a low one must not begin there.
     let mut high_ended = None;
@@ -115,13 +156,13 @@ fn check_wtf8(bytes: &[u8]) -> Result<(), NotWtf8> {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self(text.as_bytes().into())
+        Self(Kept::of(text.as_bytes()))
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self(text.into_bytes().into_boxed_slice())
+        Self(Kept::Boxed(text.into_bytes().into_boxed_slice()))
     }
 }
 
@@ -137,9 +178,41 @@ impl From<&Text> for Text {
     }
 }
 
+impl Default for Text {
+    fn default() -> Self {
+        Self(Kept::of(b""))
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_wtf8() == other.as_wtf8()
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_wtf8().cmp(other.as_wtf8())
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_wtf8().hash(state);
+    }
+}
+
 impl PartialEq<str> for Text {
     fn eq(&self, other: &str) -> bool {
-        *self.0 == *other.as_bytes()
+        *self.as_wtf8() == *other.as_bytes()
     }
 }
 
@@ -187,6 +260,36 @@ mod tests {
             [(&b"ab\xff"[..], 2), (b"\xc0\x80", 0), (b"x\xed\xa0", 1), (b"\xf4\x90\x80\x80", 0)]
         {
             assert_eq!(Text::from_wtf8(bytes.to_vec()), Err(NotWtf8 { valid_up_to: at }));
+        }
+    }
+
+    #[test]
+    fn a_text_is_its_bytes_however_they_are_kept() {
+        use std::collections::HashSet;
+        for word in [
+            "user",
+            "",
+            "Conversation 12345678",
+            "just 22 bytes and this",
+            "23 bytes in all, and so",
+            "grüezi",
+        ] {
+            let ways = [
+                Text::from(word),
+                Text::from(word.to_owned()),
+                Text::copied_from_wtf8(word.as_bytes()).unwrap(),
+                Text::from_wtf8(word.as_bytes().to_vec()).unwrap(),
+            ];
+            for way in &ways {
+                assert_eq!(
+                    (way.as_str(), way.len(), way.is_empty()),
+                    (Some(word), word.len(), word.is_empty())
+                );
+                assert!(
+                    *way == ways[0] && way.cmp(&ways[1]).is_eq() && *way > Text::default() || word.is_empty()
+                );
+            }
+            assert_eq!(ways.into_iter().collect::<HashSet<_>>().len(), 1);
         }
     }
 

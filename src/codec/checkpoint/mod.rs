@@ -115,7 +115,7 @@ impl Entry<'_> {
     pub(crate) fn summary(&self) -> Summary {
         Summary {
             id: self.id.to_owned(),
-            title: Text::from_wtf8(self.title.to_vec()).unwrap_or_default(),
+            title: Text::copied_from_wtf8(self.title).unwrap_or_default(),
             created_at: self.created_at,
             messages: self.messages,
             actions: self.actions,

@@ -31,9 +31,9 @@ pub use error::{Error, ErrorKind, Place, Result};
 pub use model::{
     Action, ActionEdit, Change, CompactionReport, Conversation, Cursor, DamagedFile, Durability, Edit, Event,
     ExportReport, JsonObject, Logged, Loss, MAX_BATCH_EVENTS, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH,
-    MAX_KEY_BYTES, MAX_TEXT_BYTES, Message, Messages, Mutation, NewAction, NewConversation, NewMessage,
-    NotWtf8, Operation, Order, Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, Text, Timestamp,
-    TornTail, VerifyReport, Version, Zone,
+    MAX_KEY_BYTES, MAX_TEXT_BYTES, Message, MessageRef, Messages, Mutation, NewAction, NewConversation,
+    NewMessage, NotWtf8, Operation, Order, Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, Text,
+    TextRef, Timestamp, TornTail, VerifyReport, Version, Zone,
 };
 pub use store::{Backend, Batch, Clock, Follower, IdSource, IdVersion, MessageStore, Options, SyncPolicy};
 

@@ -11,6 +11,10 @@ use jiff::civil::{Date, ISOWeekDate, Weekday};
 use crate::error::{Error, Result};
 use crate::model::{Text, Timestamp, Zone};
 
+mod usual;
+
+pub(crate) use usual::read_as_printed;
+
 const MICROS: i64 = 1_000_000;
 
 /// Epochs beyond this, either way, count milliseconds.
@@ -89,6 +93,11 @@ fn digits(text: &[u8], at: usize, count: usize) -> Option<i64> {
 }
 
 fn iso(text: &[u8]) -> Option<Timestamp> {
+    usual::read(text).or_else(|| any_iso(text))
+}
+
+/// Every form.
+fn any_iso(text: &[u8]) -> Option<Timestamp> {
     let length = text.len();
     // Shorter than any date. Python counts characters here; text that is longer in bytes fails below.
     if length < 7 {

@@ -13,6 +13,8 @@ pub(crate) use super::ids::BadPayload;
 use super::ids::IdView;
 use crate::model::{Action, Change, Event, JsonObject, MAX_BATCH_EVENTS, Message, Text, Timestamp, Zone};
 
+mod lent;
+
 mod quick;
 
 /// The newest version of this encoding. Each frame's header has the oldest one that has all that is in it, so
@@ -142,7 +144,7 @@ fn object(text: &str) -> Result<JsonObject, BadPayload> {
 }
 
 fn text(bytes: &[u8]) -> Result<Text, BadPayload> {
-    Text::from_wtf8(bytes.to_vec()).map_err(|_| BadPayload("a text is not well-formed".to_owned()))
+    Text::copied_from_wtf8(bytes).map_err(|_| BadPayload("a text is not well-formed".to_owned()))
 }
 
 impl<'a> RoleView<'a> {

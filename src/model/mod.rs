@@ -11,6 +11,8 @@ mod timestamp;
 
 mod conversation;
 
+mod borrowed;
+
 mod event;
 
 mod logged;
@@ -25,6 +27,7 @@ mod receipt;
 
 mod report;
 
+pub use borrowed::{MessageRef, TextRef};
 pub use conversation::{Action, Conversation, Message, Summary};
 pub use edit::{ActionEdit, Edit};
 pub use event::{Change, Event, Seq, Version};

@@ -93,19 +93,35 @@ fn civil(wall: i64) -> Option<DateTime> {
     epoch.checked_add(jiff::SignedDuration::from_micros(wall)).ok()
 }
 
+/// Puts the last digits of a number that is not negative into their place.
+fn put(text: &mut [u8], place: std::ops::Range<usize>, mut number: i64) {
+    for digit in text.get_mut(place).unwrap_or_default().iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+    }
+}
+
 impl fmt::Display for Timestamp {
     /// Writes what Python's `isoformat()` writes: six digits of fraction or none, `+HH:MM` with seconds
     /// and their fraction only where there are any, `+00:00` and never `Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The constructor holds the wall clock to years in which this cannot fail.
         let at = civil(self.wall).ok_or(fmt::Error)?;
-        let (year, month, day) = (at.year(), at.month(), at.day());
-        write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second())?;
-        let micros = self.wall.rem_euclid(1_000_000);
-        if micros != 0 {
-            write!(f, ".{micros:06}")?;
+        // Digits in their places at once: messages are printed by the hundred thousand.
+        let mut text = *b"0000-00-00T00:00:00.000000";
+        let parts = [at.month(), at.day(), at.hour(), at.minute(), at.second()].map(i64::from);
+        put(&mut text, 0..4, at.year().into());
+        for (place, part) in [5, 8, 11, 14, 17].into_iter().zip(parts) {
+            put(&mut text, place..place + 2, part);
         }
+        let micros = self.wall.rem_euclid(1_000_000);
+        put(&mut text, 20..26, micros);
+        let length = if micros == 0 { 19 } else { 26 };
+        f.write_str(text.get(..length).and_then(|text| std::str::from_utf8(text).ok()).ok_or(fmt::Error)?)?;
         let Zone::Offset(offset) = self.zone else { return Ok(()) };
+        if offset == 0 {
+            return f.write_str("+00:00");
+        }
         let ahead = offset.unsigned_abs();
         let (seconds, fraction) = (ahead / 1_000_000, ahead % 1_000_000);
         let sign = if offset < 0 { '-' } else { '+' };

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use super::load::{ItemKind, fallback};
 use super::open_file::OpenFile;
-use crate::codec::document::{read_action, read_message};
+use crate::codec::document::{lend_message, read_action, read_message};
 use crate::codec::json::JsonError;
 use crate::codec::payload::{BadPayload, EventView, decode_event};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::Position;
+use crate::index::{Entry, Position};
 use crate::log::segment::Segment;
-use crate::model::{Action, JsonObject, Message, Timestamp};
+use crate::model::{Action, JsonObject, Message, MessageRef, Timestamp};
 
 /// Where the bodies of one conversation are read from.
 #[derive(Debug)]
@@ -38,6 +38,35 @@ impl Bodies<'_> {
         self.with_event(position, |view| {
             let none = || BadPayload("the record holds no message".to_owned());
             view.change.message().ok_or_else(none)?.to_message()
+        })
+    }
+
+    /// The messages of these entries.
+    pub(crate) fn messages(&self, entries: &[Entry]) -> Result<Vec<Message>> {
+        self.expect(entries);
+        let mut messages = Vec::with_capacity(entries.len());
+        for entry in entries {
+            messages.push(self.message(entry.position())?);
+        }
+        Ok(messages)
+    }
+
+    /// Says which messages will be read next, in this order.
+    pub(crate) fn expect(&self, entries: &[Entry]) {
+        if let Some(file) = self.file {
+            file.expect(entries.iter().map(Entry::position));
+        }
+    }
+
+    /// Calls with the message at a position, which is borrowed from where it lies.
+    pub(crate) fn lend<T>(&self, position: Position, take: impl FnOnce(MessageRef<'_>) -> T) -> Result<T> {
+        if position.segment().is_none() {
+            let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Message, position);
+            return self.with_item(position, |bytes| lend_message(bytes, &fallback, take));
+        }
+        self.with_event(position, |view| {
+            let none = || BadPayload("the record holds no message".to_owned());
+            view.change.message().ok_or_else(none)?.lend(take)
         })
     }
 
@@ -100,11 +129,10 @@ impl Bodies<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::error::Place;
     use crate::snapshot::layout::{Layout, write_file};
+    use crate::snapshot::open_file::FileName;
     use crate::vfs::{OsVfs, Vfs};
 
     fn bodies<'a>(file: Option<&'a OpenFile<'a>>) -> Bodies<'a> {
@@ -128,7 +156,8 @@ mod tests {
         OsVfs.create_dir(&layout.conversations()).unwrap();
         let (path, item) = (layout.conversation("c.json"), b"{\"id\": \"m\", \"content\": 7}");
         write_file(&OsVfs, &path, &[b"[", &item[..], b"]"].concat()).unwrap();
-        let file = OpenFile::open(&OsVfs, &layout, Path::new("/nowhere"), "c.json").unwrap();
+        let file =
+            OpenFile::open(&OsVfs, &layout, FileName { name: "c.json", epoch: 1, ordinal: 0 }).unwrap();
         let length = u32::try_from(item.len()).unwrap();
         let position = Position::in_snapshot(1, length, crc32fast::hash(item));
         for error in [

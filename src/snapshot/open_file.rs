@@ -21,12 +21,22 @@ const NEIGHBOURS: u64 = 64;
 const FIRST_AHEAD: usize = 16 << 10;
 const MOST_AHEAD: usize = 1 << 20;
 
+/// Which file it is: its name in the snapshot and, for the time of its publishing, the place in the checkpoint of an
+/// epoch by which it is staged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileName<'n> {
+    pub(crate) name: &'n str,
+    pub(crate) epoch: u64,
+    pub(crate) ordinal: usize,
+}
+
 /// A file that items are read from. Not for several threads at a time.
 #[derive(Debug)]
 pub(crate) struct OpenFile<'v> {
     vfs: &'v dyn Vfs,
+    layout: &'v Layout,
+    name: FileName<'v>,
     path: PathBuf,
-    staged: PathBuf,
     /// The first that was there of the places where it may be.
     file: Option<Arc<dyn VfsFile>>,
     window: RefCell<Window>,
@@ -40,6 +50,8 @@ struct Window {
     /// Where the last item ended.
     last_end: u64,
     ahead: usize,
+    /// Up to where items will be read one after another, if that is known.
+    expected_end: u64,
 }
 
 impl Window {
@@ -53,6 +65,10 @@ impl Window {
         let distance = position.offset().checked_sub(self.last_end);
         let is_next = self.last_end > 0 && distance.is_some_and(|distance| distance <= NEIGHBOURS);
         self.ahead = if is_next { (self.ahead * 2).clamp(FIRST_AHEAD, MOST_AHEAD) } else { 0 };
+        if let Some(expected) = self.expected_end.checked_sub(position.offset()).filter(|length| *length > 0)
+        {
+            self.ahead = to_usize(expected).min(MOST_AHEAD);
+        }
         self.offset = position.offset();
         self.bytes.clear();
         self.bytes.resize(position.len().max(self.ahead), 0);
@@ -81,9 +97,9 @@ impl<'v> OpenFile<'v> {
     /// # Errors
     ///
     /// I/O errors. A file that is nowhere is found out when it is read.
-    pub(crate) fn open(vfs: &'v dyn Vfs, layout: &Layout, staged: &Path, file_name: &str) -> Result<Self> {
-        let (path, staged) = (layout.conversation(file_name), staged.to_owned());
-        let mut opened = Self { vfs, path, staged, file: None, window: RefCell::default() };
+    pub(crate) fn open(vfs: &'v dyn Vfs, layout: &'v Layout, name: FileName<'v>) -> Result<Self> {
+        let path = layout.conversation(name.name);
+        let mut opened = Self { vfs, layout, name, path, file: None, window: RefCell::default() };
         let first = opened.candidates().next().transpose()?;
         opened.file = first;
         Ok(opened)
@@ -97,13 +113,29 @@ impl<'v> OpenFile<'v> {
     /// The files that there are in the places where it may be. A compaction that is being published may move it
     /// from the second place to the first between two looks: hence the third.
     fn candidates(&self) -> impl Iterator<Item = Result<Arc<dyn VfsFile>>> {
-        [&*self.path, &*self.staged, &*self.path].into_iter().filter_map(|path| {
+        [false, true, false].into_iter().filter_map(|is_staged| {
+            let staged = is_staged.then(|| self.layout.staged(self.name.epoch, self.name.ordinal));
+            let path = staged.as_deref().unwrap_or(&self.path);
             match self.vfs.open(path, OpenMode::Read) {
                 Ok(file) => Some(Ok(file)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => Some(Err(Error::io("open", path, error))),
             }
         })
+    }
+
+    /// Says which items will be read, in which order: if they lie side by side, they are read at once.
+    pub(crate) fn expect(&self, items: impl Iterator<Item = Position>) {
+        let end_of = |item: Position| item.offset() + to_u64(item.len());
+        let mut items = items.filter(|item| item.segment().is_none()).peekable();
+        let mut end = items.peek().map_or(0, |first| first.offset());
+        for item in items {
+            if item.offset().checked_sub(end).is_none_or(|distance| distance > NEIGHBOURS) {
+                break;
+            }
+            end = end_of(item);
+        }
+        self.window.borrow_mut().expected_end = end;
     }
 
     /// Calls with the bytes of an item.

@@ -11,7 +11,7 @@ use super::bodies::Bodies;
 use super::layout::{self, Layout, STAGED};
 use super::load;
 use super::names::{self, fold, stem};
-use super::open_file::OpenFile;
+use super::open_file::{FileName, OpenFile};
 use super::sink::{CHUNK, Sink, Syncs};
 use crate::codec::checkpoint::{CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, KeyEntry};
 use crate::codec::document::DocumentWriter;
@@ -133,7 +133,6 @@ impl Plan<'_> {
     fn write_conversation(&self, slot: &Slot, ordinal: usize) -> Result<Fingerprint> {
         let old = &self.captured.checkpoint;
         let entry = slot.ordinal.and_then(|ordinal| old.entry(ordinal));
-        let staged_before = self.layout.staged(old.head().epoch, slot.ordinal.unwrap_or_default());
         let loaded;
         let lists = match &slot.body {
             Body::Loaded(lists) => lists,
@@ -141,7 +140,8 @@ impl Plan<'_> {
                 let entry =
                     entry.ok_or_else(|| Error::invalid("a conversation without a file awaits one"))?;
                 let mut slot = slot.clone();
-                let base = load::load(self.vfs, self.layout, &staged_before, &entry)?;
+                let staged = self.layout.staged(old.head().epoch, slot.ordinal.unwrap_or_default());
+                let base = load::load(self.vfs, self.layout, &staged, &entry)?;
                 let misfit = |bad: crate::index::Misfit| {
                     Error::corrupt(&self.layout.conversation(entry.file_name), 0, bad.0)
                 };
@@ -152,7 +152,11 @@ impl Plan<'_> {
             }
         };
         let file = match entry {
-            Some(entry) => Some(OpenFile::open(self.vfs, self.layout, &staged_before, entry.file_name)?),
+            Some(entry) => {
+                let (epoch, ordinal) = (old.head().epoch, slot.ordinal.unwrap_or_default());
+                let name = FileName { name: entry.file_name, epoch, ordinal };
+                Some(OpenFile::open(self.vfs, self.layout, name)?)
+            }
             None => None,
         };
         let bodies = Bodies {

@@ -8,8 +8,8 @@ use std::path::Path;
 use super::follow::Follower;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, CompactionReport, Conversation, Event, ExportReport, Message, Messages, Mutation, Order, Receipt,
-    RecoveryReport, Seq, Stats, Summary, VerifyReport,
+    Action, CompactionReport, Conversation, Event, ExportReport, Message, MessageRef, Messages, Mutation,
+    Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, VerifyReport,
 };
 
 /// What keeps conversations: memory, a directory, or, one day, a database or an object store.
@@ -58,6 +58,33 @@ pub trait Backend: Send + Sync + fmt::Debug {
     ///
     /// `NotFound` for a conversation or a cursor that is not there; `Corrupt`.
     fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>>;
+
+    /// The last message of a conversation that has this id; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if what is kept of it cannot be read.
+    fn message(&self, id: &str, message_id: TextRef<'_>) -> Result<Option<Message>> {
+        let conversation = self.conversation(id)?;
+        let messages = conversation.map(|conversation| conversation.messages).unwrap_or_default();
+        Ok(messages.into_iter().rev().find(|message| message_id == message.id))
+    }
+
+    /// Lends a selection of a conversation's messages, oldest first, with no lock held that another call needs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`messages`](Backend::messages), after none of the messages or after some;
+    /// `Conflict` if the rest is no longer there as it was.
+    fn for_each_message(
+        &self,
+        id: &str,
+        selection: &Messages,
+        each: &mut dyn FnMut(MessageRef<'_>),
+    ) -> Result<()> {
+        self.messages(id, selection)?.iter().for_each(|message| each(MessageRef::from(message)));
+        Ok(())
+    }
 
     /// A conversation's actions, oldest first.
     ///

@@ -16,7 +16,7 @@ use crate::index::{
 };
 use crate::model::{
     Action, Change, Conversation, Durability, ExportReport, Message, Messages, Mutation, Order, Receipt, Seq,
-    Stats, Summary, Text, Version,
+    Stats, Summary, Text, TextRef, Version,
 };
 
 /// Conversations in memory.
@@ -308,6 +308,12 @@ impl Backend for Memory {
         let role = |at: usize| Ok(messages.get(at).map(|message| message.role.clone()));
         let places = super::select::select(messages.len(), selection, &find, &role)?;
         Ok(places.into_iter().filter_map(|at| messages.get(at).cloned()).collect())
+    }
+
+    fn message(&self, id: &str, message_id: TextRef<'_>) -> Result<Option<Message>> {
+        let state = self.read()?;
+        let messages = state.kept(id).map(|kept| &*kept.conversation.messages).unwrap_or_default();
+        Ok(messages.iter().rev().find(|message| message_id == message.id).cloned())
     }
 
     fn actions(&self, id: &str) -> Result<Vec<Action>> {

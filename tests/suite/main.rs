@@ -21,6 +21,7 @@ mod follow;
 mod foreign;
 mod full_disk;
 mod golden;
+mod lending;
 mod model;
 #[cfg(feature = "cli")]
 mod processes;

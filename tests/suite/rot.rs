@@ -12,8 +12,8 @@ mod tails;
 use std::path::{Path, PathBuf};
 
 use aral_store::{
-    ErrorKind, JsonObject, MessageStore, Mutation, NewAction, NewConversation, NewMessage, Order,
-    RecoveryReport, SyncPolicy,
+    Conversation, ErrorKind, JsonObject, MessageRef, MessageStore, Messages, Mutation, NewAction,
+    NewConversation, NewMessage, Order, RecoveryReport, SyncPolicy,
 };
 
 use self::damage::Damage;
@@ -243,12 +243,36 @@ fn judge(fs: &SimFs, store: &Store, damaged: &[PathBuf], is_for_reading: bool) -
             }
             Ok(is) => return Err(format!("{is:?} (in the list: {is_shown}) for {ought:?}, {report:?}")),
         }
+        if !is_taken_in(&ought.id) {
+            lent_or_told(&opened, ought)?;
+        }
     }
     let mut strangers = listed.iter().filter(|summary| oracle.find(&summary.id).is_none());
     if let Some(more) = strangers.find(|summary| !is_taken_in(&summary.id)) {
         return Err(format!("a conversation that never was: {more:?}, {report:?}"));
     }
     Ok(outcome)
+}
+
+/// What is lent is what was written, up to where an error says that it ends; so is what is found by its id.
+fn lent_or_told(store: &MessageStore, ought: &Conversation) -> Result<(), String> {
+    let mut lent = Vec::new();
+    let each = |message: MessageRef<'_>| lent.push(message.to_message());
+    let whole = store.for_each_message(&ought.id, Messages::all(), each);
+    let count = if whole.is_ok() { ought.messages.len() } else { lent.len() };
+    if ought.messages.get(..count) != Some(&*lent) {
+        return Err(format!("{lent:?} was lent ({whole:?}) of {ought:?}"));
+    }
+    if let Some(message) = ought.messages.last() {
+        match store.message(&ought.id, &message.id) {
+            Ok(Some(is)) if is == *message => {}
+            Err(_) => {}
+            // Its conversation is listed as damaged, and shows as none at all.
+            Ok(None) if whole.is_err() => {}
+            Ok(is) => return Err(format!("{is:?} was found for {message:?}")),
+        }
+    }
+    Ok(())
 }
 
 #[derive(Debug, Default)]

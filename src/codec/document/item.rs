@@ -2,11 +2,11 @@
 //!
 //! Owns their fields and types. Knows no place in a file.
 
-use super::plain;
+use super::plain::Plain;
 use super::writer::{write_action, write_message};
 use crate::codec::fields::Fields;
 use crate::codec::json::{JsonError, Reader};
-use crate::model::{Action, JsonObject, Message, Text, Timestamp};
+use crate::model::{Action, JsonObject, Message, MessageRef, Text, Timestamp};
 
 /// The fields of a message, by their names.
 pub(crate) const MESSAGE_FIELDS: [&str; 5] = ["id", "content", "role", "created_at", "metadata"];
@@ -37,10 +37,31 @@ pub(crate) fn read_message(
     fallback: &Fallback<impl Fn() -> Text>,
 ) -> Result<Message, JsonError> {
     let mut reader = Reader::new(bytes)?;
-    if let Some(message) = plain::message(&mut reader) {
-        return reader.end().map(|()| message);
+    if let Some(plain) = Plain::read(&mut reader) {
+        return reader.end().map(|()| plain.into_message());
     }
-    let parts = MessageParts::read(&mut reader)?;
+    read_any_message(&mut reader, fallback)
+}
+
+/// Calls with a message that is borrowed from its span of a file.
+pub(crate) fn lend_message<T>(
+    bytes: &[u8],
+    fallback: &Fallback<impl Fn() -> Text>,
+    take: impl FnOnce(MessageRef<'_>) -> T,
+) -> Result<T, JsonError> {
+    let mut reader = Reader::new(bytes)?;
+    if let Some(plain) = Plain::read(&mut reader) {
+        return reader.end().map(|()| take(plain.lend()));
+    }
+    read_any_message(&mut reader, fallback).map(|message| take(MessageRef::from(&message)))
+}
+
+/// Reads a message of any layout.
+fn read_any_message(
+    reader: &mut Reader<'_>,
+    fallback: &Fallback<impl Fn() -> Text>,
+) -> Result<Message, JsonError> {
+    let parts = MessageParts::read(reader)?;
     reader.end()?;
     let id = parts.id.clone().unwrap_or_else(|| (fallback.id)());
     let created_at = parts.created_at.unwrap_or(fallback.created_at);

@@ -10,7 +10,7 @@ mod plain;
 
 mod writer;
 
-pub(crate) use item::{ACTION_FIELDS, Fallback, MESSAGE_FIELDS, read_action, read_message};
+pub(crate) use item::{ACTION_FIELDS, Fallback, MESSAGE_FIELDS, lend_message, read_action, read_message};
 pub(crate) use writer::DocumentWriter;
 
 use self::item::{Glance, rewrite_action, rewrite_message};

@@ -4,9 +4,9 @@
 //! reads any layout, with the reader where it was; where both ways lead somewhere, they lead to the same.
 
 use super::item::Glance;
-use crate::codec::datetime::timestamp_from_text;
+use crate::codec::datetime::{read_as_printed, timestamp_from_text};
 use crate::codec::json::{Reader, object_from};
-use crate::model::{JsonObject, MAX_JSON_DEPTH, Message, Text, Timestamp};
+use crate::model::{JsonObject, MAX_JSON_DEPTH, Message, MessageRef, Text, TextRef, Timestamp};
 
 const BEFORE_ID: &str = "{\n      \"id\": ";
 const BEFORE_CONTENT: &str = ",\n      \"content\": ";
@@ -15,22 +15,86 @@ const BEFORE_TIME: &str = ",\n      \"created_at\": ";
 const BEFORE_METADATA: &str = ",\n      \"metadata\": ";
 const END: &str = "\n    }";
 
-/// Reads a message with an id and a time, in the writer's order and without unknown fields.
-pub(super) fn message(reader: &mut Reader<'_>) -> Option<Message> {
-    tried(reader, |reader| {
-        let id = after(reader, BEFORE_ID, Reader::text)?;
-        let content = after(reader, BEFORE_CONTENT, Reader::text)?;
-        let role = after(reader, BEFORE_ROLE, Reader::text)?;
-        let created_at = timestamp_from_text(&after(reader, BEFORE_TIME, Reader::text)?)?;
-        let metadata = after(reader, BEFORE_METADATA, |reader| {
-            if reader.literal("{}") {
-                return Some(JsonObject::EMPTY);
-            }
-            object_from(reader.value(MAX_JSON_DEPTH).ok()?).ok()
-        })?;
-        let message = Message { id, content, role, created_at, metadata, extra: JsonObject::EMPTY };
-        reader.literal(END).then_some(message)
-    })
+/// A message with an id and a time, in the writer's order and without unknown fields.
+pub(super) struct Plain<'a> {
+    id: Piece<'a>,
+    content: Piece<'a>,
+    role: Piece<'a>,
+    created_at: Timestamp,
+    metadata: JsonObject,
+}
+
+/// A string: as it stands in the file, or brought together from escapes.
+enum Piece<'a> {
+    Standing(&'a str),
+    Made(Text),
+}
+
+impl<'a> Piece<'a> {
+    fn read(reader: &mut Reader<'a>) -> Option<Self> {
+        reader.unescaped().map(Self::Standing).or_else(|| reader.text().map(Self::Made))
+    }
+
+    fn lend(&self) -> TextRef<'_> {
+        match self {
+            Self::Standing(text) => TextRef::from(*text),
+            Self::Made(text) => TextRef::from(text),
+        }
+    }
+
+    fn into_text(self) -> Text {
+        match self {
+            Self::Standing(text) => Text::from(text),
+            Self::Made(text) => text,
+        }
+    }
+}
+
+impl<'a> Plain<'a> {
+    /// Reads one, if it is one.
+    pub(super) fn read(reader: &mut Reader<'a>) -> Option<Self> {
+        tried(reader, |reader| {
+            let id = after(reader, BEFORE_ID, Piece::read)?;
+            let content = after(reader, BEFORE_CONTENT, Piece::read)?;
+            let role = after(reader, BEFORE_ROLE, Piece::read)?;
+            let created_at = match after(reader, BEFORE_TIME, Piece::read)? {
+                Piece::Standing(time) => time.parse().ok()?,
+                Piece::Made(time) => timestamp_from_text(&time)?,
+            };
+            let metadata = after(reader, BEFORE_METADATA, |reader| {
+                if reader.literal("{}") {
+                    return Some(JsonObject::EMPTY);
+                }
+                object_from(reader.value(MAX_JSON_DEPTH).ok()?).ok()
+            })?;
+            let message = Self { id, content, role, created_at, metadata };
+            reader.literal(END).then_some(message)
+        })
+    }
+
+    /// The message, borrowed.
+    pub(super) fn lend(&self) -> MessageRef<'_> {
+        MessageRef {
+            id: self.id.lend(),
+            content: self.content.lend(),
+            role: self.role.lend(),
+            created_at: self.created_at,
+            metadata: self.metadata.as_json(),
+            extra: "{}",
+        }
+    }
+
+    /// The message, owned.
+    pub(super) fn into_message(self) -> Message {
+        Message {
+            id: self.id.into_text(),
+            content: self.content.into_text(),
+            role: self.role.into_text(),
+            created_at: self.created_at,
+            metadata: self.metadata,
+            extra: JsonObject::EMPTY,
+        }
+    }
 }
 
 /// Passes over a message of which it is plain, without writing it anew, that this would give the same bytes:
@@ -41,12 +105,14 @@ pub(super) fn canonical_message(reader: &mut Reader<'_>) -> Option<Glance> {
         after(reader, BEFORE_CONTENT, Reader::ascii)?;
         let role = after(reader, BEFORE_ROLE, Reader::ascii)?;
         let time = after(reader, BEFORE_TIME, Reader::ascii)?;
-        let created_at: Timestamp = timestamp_from_text(&Text::from(time))?;
-        let is_canonical = created_at.to_string() == time
-            && after(reader, BEFORE_METADATA, |reader| reader.literal("{}").then_some(())).is_some();
+        let created_at = read_as_printed(time).or_else(|| {
+            let time_of_any_form: Timestamp = time.parse().ok()?;
+            (time_of_any_form.to_string() == time).then_some(time_of_any_form)
+        })?;
+        after(reader, BEFORE_METADATA, |reader| reader.literal("{}").then_some(()))?;
         let glance =
             Glance { id: Some(Text::from(id)), created_at: Some(created_at), role: Some(Text::from(role)) };
-        (is_canonical && reader.literal(END)).then_some(glance)
+        reader.literal(END).then_some(glance)
     })
 }
 

@@ -146,8 +146,12 @@ fn the_short_way_leads_where_the_long_one_does() {
                 let (is, ought) =
                     (read_message(bytes, &fallback()).ok(), read_message(long.as_bytes(), &fallback()).ok());
                 assert_eq!(is, ought, "{text}");
+                for bytes in [bytes, long.as_bytes()] {
+                    let lent = lend_message(bytes, &fallback(), |message| message.to_message()).ok();
+                    assert_eq!(lent, ought, "{text}");
+                }
                 let mut reader = Reader::new(bytes).unwrap();
-                short += usize::from(plain::message(&mut reader).is_some());
+                short += usize::from(plain::Plain::read(&mut reader).is_some());
                 let mut reader = Reader::new(bytes).unwrap();
                 if plain::canonical_message(&mut reader).is_some() {
                     canonical += 1;

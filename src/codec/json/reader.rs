@@ -119,6 +119,15 @@ impl<'a> Reader<'a> {
         if self.rest().first() == Some(&b'"') { self.string().ok() } else { None }
     }
 
+    /// Reads a string without escapes, if one comes next.
+    pub(crate) fn unescaped(&mut self) -> Option<&'a str> {
+        let start = self.at + usize::from(self.rest().first() == Some(&b'"'));
+        let end = start + plain_prefix(self.text.as_bytes().get(start..)?);
+        let is_whole = start > self.at && self.text.as_bytes().get(end) == Some(&b'"');
+        self.at = if is_whole { end + 1 } else { self.at };
+        self.text.get(start..end).filter(|_| is_whole)
+    }
+
     /// Reads a string of printable ASCII without escapes, if one comes next.
     pub(crate) fn ascii(&mut self) -> Option<&'a str> {
         let start = self.at + usize::from(self.rest().first() == Some(&b'"'));

@@ -125,6 +125,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(EventView<'_>, usize)> {
     Some((view, bytes.len() - fields.0.len()))
 }
 
+#[inline]
 fn take_id<'a>(fields: &mut Fields<'a>) -> Option<IdView<'a>> {
     match fields.u8()? {
         UUID => fields.id().map(IdView::Uuid),
@@ -133,22 +134,32 @@ fn take_id<'a>(fields: &mut Fields<'a>) -> Option<IdView<'a>> {
     }
 }
 
+#[inline]
 fn take_bytes<'a>(fields: &mut Fields<'a>) -> Option<&'a [u8]> {
     let length = take_number(fields)?;
     fields.take(to_usize(length))
 }
 
+#[inline]
 fn take_signed(fields: &mut Fields<'_>) -> Option<i64> {
     let number = take_number(fields)?;
     Some((number >> 1).cast_signed() ^ (number & 1).cast_signed().wrapping_neg())
 }
 
+#[inline]
 fn take_number(fields: &mut Fields<'_>) -> Option<u64> {
     match fields.u8()? {
+        number if number < TWO_BYTES => Some(u64::from(number)),
+        first => take_long_number(first, fields),
+    }
+}
+
+/// What follows a first byte that is not the number itself.
+fn take_long_number(first: u8, fields: &mut Fields<'_>) -> Option<u64> {
+    match first {
         TWO_BYTES => fields.u16().map(u64::from),
         FOUR_BYTES => fields.u32().map(u64::from),
         EIGHT_BYTES => fields.u64(),
-        number if number < TWO_BYTES => Some(u64::from(number)),
         _ => None,
     }
 }

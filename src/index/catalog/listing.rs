@@ -44,10 +44,13 @@ impl Index {
             Found::Checkpoint(entry, _) => Some(entry.summary()),
             Found::Damaged(_) | Found::Nothing => None,
         };
-        let limit = limit.unwrap_or(usize::MAX);
+        let most = self.checkpoint.len() + self.slots.len();
+        let limit = limit.map_or(most, |limit| limit.min(most));
+        let mut summaries = Vec::with_capacity(limit);
         match order {
-            Order::Created => self.order().filter_map(summary).take(limit).collect(),
-            Order::Activity => self.by_activity().filter_map(summary).take(limit).collect(),
+            Order::Created => summaries.extend(self.order().filter_map(summary).take(limit)),
+            Order::Activity => summaries.extend(self.by_activity().filter_map(summary).take(limit)),
         }
+        summaries
     }
 }

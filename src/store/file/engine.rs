@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::background::{self, Background};
 use super::compaction::Compaction;
 use super::library::Library;
+use super::messages::Lending;
 use super::open;
 use super::outside::Outside;
 use super::shown::Shown;
@@ -21,8 +22,8 @@ use crate::index::Pending;
 use crate::log::inventory::LOCK;
 use crate::log::{Active, Limits, Log, Start};
 use crate::model::{
-    Action, CompactionReport, Conversation, Event, ExportReport, Message, Messages, Mutation, Order, Receipt,
-    RecoveryReport, Seq, Stats, Summary, VerifyReport,
+    Action, CompactionReport, Conversation, Event, ExportReport, Message, MessageRef, Messages, Mutation,
+    Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, VerifyReport,
 };
 use crate::snapshot::layout::{self, Layout};
 use crate::store::backend::Backend;
@@ -202,6 +203,23 @@ impl Backend for Engine {
         self.check_open()?;
         self.look_at(id)?;
         self.library().messages(id, selection)
+    }
+
+    fn message(&self, id: &str, message_id: TextRef<'_>) -> Result<Option<Message>> {
+        self.check_open()?;
+        self.look_at(id)?;
+        self.library().message(id, message_id)
+    }
+
+    fn for_each_message(
+        &self,
+        id: &str,
+        selection: &Messages,
+        each: &mut dyn FnMut(MessageRef<'_>),
+    ) -> Result<()> {
+        self.check_open()?;
+        self.look_at(id)?;
+        self.library().lend_messages(id, selection, &mut Lending::default(), each)
     }
 
     fn actions(&self, id: &str) -> Result<Vec<Action>> {

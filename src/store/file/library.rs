@@ -1,25 +1,23 @@
-//! Reading: from an id to conversations, messages and actions.
+//! Reading: from an id to conversations and actions; messages are read by `messages.rs`.
 //!
 //! Owns the index under its lock and the way from it to the files. Nothing is read from a file while the
 //! lock is held, so a slow disk stops nobody else. A compaction may move what is being read; a position
 //! proves its bytes, so that shows, and the read begins again.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Body, Entry, Found, Index, Lists, Misfit, Slot, id_hash};
 use crate::log::segment::Segment;
-use crate::model::{Action, Conversation, DamagedFile, Message, Messages, Summary, Text, Timestamp};
+use crate::model::{Action, Conversation, DamagedFile, Message, Summary, Text, Timestamp};
 use crate::snapshot::bodies::Bodies;
 use crate::snapshot::layout::Layout;
 use crate::snapshot::load;
-use crate::snapshot::open_file::OpenFile;
+use crate::snapshot::open_file::{FileName, OpenFile};
 use crate::snapshot::stage::head_of;
 use crate::store::file::open::Opened;
-use crate::store::select::select;
 use crate::vfs::Vfs;
 
 /// How often a read begins again before it gives up.
@@ -38,15 +36,20 @@ pub(crate) struct Library {
     suspects: RwLock<HashMap<String, Error>>,
 }
 
-/// A conversation at one moment, with everything needed to read it later.
+/// A conversation at one moment.
 #[derive(Debug)]
 pub(crate) struct View {
     slot: Slot,
     lists: Lists,
+}
+
+/// Everything needed to read later what was taken from the index at one moment.
+#[derive(Debug)]
+pub(super) struct Source {
     segments: Arc<Vec<Arc<Segment>>>,
-    /// Its file and, while it is being published, where that is staged.
-    file: Option<(String, PathBuf)>,
-    /// When it was created, as its file has it.
+    /// The conversation's file and its place in the checkpoint; nothing if it is not needed.
+    file: Option<(String, usize)>,
+    /// When the conversation was created, as its file has it.
     file_time: Timestamp,
     epoch: u64,
 }
@@ -55,9 +58,6 @@ pub(crate) struct View {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Need {
     Everything,
-    /// The messages between these places only, counted from the end of the list.
-    LastMessages(usize),
-    FirstMessages(usize),
     Actions,
 }
 
@@ -142,8 +142,8 @@ impl Library {
         }
     }
 
-    /// A conversation at this moment, its file read if it had not been yet; `None` if there is none.
-    pub(crate) fn view(&self, id: &str, need: Need) -> Result<Option<View>> {
+    /// Looks at a conversation under the index's lock, its file read if it had not been yet; `None` if there is none.
+    fn look<V>(&self, id: &str, look: impl Fn(&Index, &Slot, &Lists) -> V) -> Result<Option<V>> {
         for _ in 0..ATTEMPTS {
             let (epoch, ordinal) = {
                 let index = self.index();
@@ -153,7 +153,7 @@ impl Library {
                     Found::Damaged(entry) => return Err(self.damage(&entry)),
                     Found::Slot(slot) => {
                         if let Body::Loaded(lists) = &slot.body {
-                            return Ok(Some(self.view_of(&index, slot, lists, need)));
+                            return Ok(Some(look(&index, slot, lists)));
                         }
                         (epoch, slot.ordinal.unwrap_or_default())
                     }
@@ -162,43 +162,28 @@ impl Library {
             };
             self.load(id, epoch, ordinal)?;
         }
-        Err(Error::new(
-            ErrorKind::Conflict,
-            format!("conversation {id:?} changes faster than it can be read"),
-        ))
+        Err(too_fast(id))
     }
 
-    fn view_of(&self, index: &Index, slot: &Slot, lists: &Lists, need: Need) -> View {
-        let part = |entries: &[Entry], first: usize, last: usize| {
-            let start = entries.len().saturating_sub(last);
-            entries
-                .get(start..)
-                .and_then(|rest| rest.get(..first.min(rest.len())))
-                .unwrap_or_default()
-                .to_vec()
-        };
-        let all = usize::MAX;
-        let (messages, actions) = match need {
-            Need::Everything => (part(&lists.messages, all, all), part(&lists.actions, all, all)),
-            Need::LastMessages(count) => (part(&lists.messages, all, count), Vec::new()),
-            Need::FirstMessages(count) => (part(&lists.messages, count, all), Vec::new()),
-            Need::Actions => (Vec::new(), part(&lists.actions, all, all)),
-        };
+    /// What it takes to read these entries of a conversation.
+    pub(super) fn source_of<'e>(
+        &self,
+        index: &Index,
+        slot: &Slot,
+        entries: impl IntoIterator<Item = &'e Entry>,
+    ) -> Source {
         let epoch = index.checkpoint().head().epoch;
-        let entry = slot.ordinal.and_then(|ordinal| Some((ordinal, index.checkpoint().entry(ordinal)?)));
-        let file_time = entry.as_ref().map_or(slot.summary.created_at, |(_, entry)| entry.created_at);
-        let file =
-            entry.map(|(ordinal, entry)| (entry.file_name.to_owned(), self.layout.staged(epoch, ordinal)));
-        let slot = slot.clone_head();
         // The segments are taken under the index's lock: what it points to is among them.
-        View {
-            slot,
-            lists: Lists { messages, actions, base: lists.base.clone() },
-            segments: self.segments(),
-            file,
-            file_time,
-            epoch,
+        let mut source =
+            Source { segments: self.segments(), file: None, file_time: slot.summary.created_at, epoch };
+        if entries.into_iter().any(|entry| entry.position().segment().is_none()) {
+            let entry = slot.ordinal.and_then(|ordinal| Some((ordinal, index.checkpoint().entry(ordinal)?)));
+            if let Some((ordinal, entry)) = entry {
+                source.file_time = entry.created_at;
+                source.file = Some((entry.file_name.to_owned(), ordinal));
+            }
         }
+        source
     }
 
     /// Reads a conversation's file and hands what it holds to the index.
@@ -223,38 +208,57 @@ impl Library {
         &self,
         id: &str,
         need: Need,
-        take: impl Fn(&View, &Bodies<'_>) -> Result<T>,
+        mut take: impl FnMut(&View, &Bodies<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let look = |index: &Index, slot: &Slot, all: &Lists| {
+            let messages = match need {
+                Need::Everything => all.messages.clone(),
+                Need::Actions => Vec::new(),
+            };
+            let lists = Lists { messages, actions: all.actions.clone(), base: all.base.clone() };
+            let source = self.source_of(index, slot, lists.messages.iter().chain(&lists.actions));
+            (View { slot: slot.clone_head(), lists }, source)
+        };
+        self.read_what(id, look, |view, bodies| take(view, bodies))
+    }
+
+    /// Takes something from the index together with what it takes to read it, and reads that; from a newer state if
+    /// a compaction went by meanwhile.
+    pub(super) fn read_what<W, T>(
+        &self,
+        id: &str,
+        look: impl Fn(&Index, &Slot, &Lists) -> (W, Source),
+        mut take: impl FnMut(&W, &Bodies<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         for _ in 0..ATTEMPTS {
-            let Some(view) = self.view(id, need)? else { return Ok(None) };
-            let result = self.with_bodies(&view, |bodies| take(&view, bodies));
-            let has_moved = || self.index().checkpoint().head().epoch != view.epoch;
+            let Some((what, source)) = self.look(id, &look)? else { return Ok(None) };
+            let result = self.with_bodies(id, &source, |bodies| take(&what, bodies));
+            let has_moved = || self.index().checkpoint().head().epoch != source.epoch;
             match result {
                 Err(error) if error.kind() != ErrorKind::NotFound && has_moved() => {}
                 result => return result.map(Some),
             }
         }
-        Err(Error::new(
-            ErrorKind::Conflict,
-            format!("conversation {id:?} changes faster than it can be read"),
-        ))
+        Err(too_fast(id))
     }
 
-    pub(crate) fn with_bodies<T>(
+    fn with_bodies<T>(
         &self,
-        view: &View,
+        id: &str,
+        source: &Source,
         take: impl FnOnce(&Bodies<'_>) -> Result<T>,
     ) -> Result<T> {
-        let entries = view.lists.messages.iter().chain(&view.lists.actions);
-        let needs_file = entries.into_iter().any(|entry| entry.position().segment().is_none());
-        let file = match view.file.as_ref().filter(|_| needs_file) {
-            Some((name, staged)) => Some(OpenFile::open(&*self.vfs, &self.layout, staged, name)?),
+        let file = match &source.file {
+            Some((name, ordinal)) => {
+                let name = FileName { name, epoch: source.epoch, ordinal: *ordinal };
+                Some(OpenFile::open(&*self.vfs, &self.layout, name)?)
+            }
             None => None,
         };
         take(&Bodies {
-            conversation_id: &view.slot.summary.id,
-            file_time: view.file_time,
-            segments: &view.segments,
+            conversation_id: id,
+            file_time: source.file_time,
+            segments: &source.segments,
             file: file.as_ref(),
         })
     }
@@ -265,34 +269,11 @@ impl Library {
             conversation.title = view.slot.summary.title.clone();
             conversation.version = view.slot.summary.version;
             (conversation.metadata, conversation.extra) = head_of(&view.slot, &view.lists, bodies)?;
-            let messages = view.lists.messages.iter().map(|entry| bodies.message(entry.position()));
-            conversation.messages = messages.collect::<Result<_>>()?;
+            conversation.messages = bodies.messages(&view.lists.messages)?;
             let actions = view.lists.actions.iter().map(|entry| bodies.action(entry.position()));
             conversation.actions = actions.collect::<Result<_>>()?;
             Ok(conversation)
         })
-    }
-
-    pub(crate) fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {
-        let is_plain = selection.cursor.is_none() && selection.role.is_none();
-        let need = match selection.limit.filter(|_| is_plain) {
-            Some(count) if selection.takes_last() => Need::LastMessages(count),
-            Some(count) => Need::FirstMessages(count),
-            None => Need::Everything,
-        };
-        let read = self.read(id, need, |view, bodies| {
-            let entries = &view.lists.messages;
-            let message =
-                |at: usize| entries.get(at).map(|entry| bodies.message(entry.position())).transpose();
-            if is_plain {
-                return (0..entries.len()).filter_map(|at| message(at).transpose()).collect();
-            }
-            let find = |id: &Text| view.find_message(bodies, id);
-            let role = |at: usize| Ok(message(at)?.map(|message| message.role));
-            let places = select(entries.len(), selection, &find, &role)?;
-            places.into_iter().filter_map(|at| message(at).transpose()).collect()
-        })?;
-        read.ok_or_else(|| no_conversation(id))
     }
 
     pub(crate) fn actions(&self, id: &str) -> Result<Vec<Action>> {
@@ -316,22 +297,12 @@ impl View {
         &self.lists
     }
 
-    /// The place of the last message that has this id.
-    fn find_message(&self, bodies: &Bodies<'_>, id: &Text) -> Result<Option<usize>> {
-        for (at, message) in self.messages_like(bodies, id).rev() {
-            if message?.id == *id {
-                return Ok(Some(at));
-            }
-        }
-        Ok(None)
-    }
-
     /// The messages whose ids have the same hash as this one, with their places.
     pub(crate) fn messages_like<'v>(
         &'v self,
         bodies: &'v Bodies<'_>,
         id: &Text,
-    ) -> impl DoubleEndedIterator<Item = (usize, Result<Message>)> + 'v {
+    ) -> impl Iterator<Item = (usize, Result<Message>)> + 'v {
         let hash = id_hash(id.as_wtf8());
         let same = self.lists.messages.iter().enumerate().filter(move |(_, entry)| entry.id_hash() == hash);
         same.map(|(at, entry)| (at, bodies.message(entry.position())))
@@ -353,6 +324,10 @@ fn suspect(damaged: &DamagedFile) -> Option<(String, Error)> {
     let id = damaged.conversation_id.clone()?;
     let reason = format!("conversation {id:?} cannot be read: {}", damaged.reason);
     Some((id, Error::new(ErrorKind::Corrupt, reason).at(&damaged.path, damaged.offset)))
+}
+
+fn too_fast(id: &str) -> Error {
+    Error::new(ErrorKind::Conflict, format!("conversation {id:?} changes faster than it can be read"))
 }
 
 pub(crate) fn no_conversation(id: &str) -> Error {

@@ -6,6 +6,8 @@ mod open;
 
 mod library;
 
+mod messages;
+
 mod shown;
 
 mod engine;

@@ -7,14 +7,15 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::library::Library;
+use super::messages::Lending;
 use super::open;
 use super::tail::Tail;
 use super::verify;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
 use crate::model::{
-    Action, CompactionReport, Conversation, Event, ExportReport, Message, Messages, Mutation, Order, Receipt,
-    RecoveryReport, Seq, Stats, Summary, VerifyReport,
+    Action, CompactionReport, Conversation, Event, ExportReport, Message, MessageRef, Messages, Mutation,
+    Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, VerifyReport,
 };
 use crate::snapshot::layout::{self, Layout};
 use crate::store::backend::Backend;
@@ -51,7 +52,7 @@ impl Viewer {
     }
 
     /// Reads, and reads from a newer state if a compaction has replaced the files of this one.
-    fn read<T>(&self, read: impl Fn(&Library) -> Result<T>) -> Result<T> {
+    fn read<T>(&self, mut read: impl FnMut(&Library) -> Result<T>) -> Result<T> {
         let mut library = self.library();
         for _ in 0..ATTEMPTS {
             let error = match read(&library) {
@@ -153,6 +154,20 @@ impl Backend for Viewer {
 
     fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {
         self.read(|library| library.messages(id, selection))
+    }
+
+    fn message(&self, id: &str, message_id: TextRef<'_>) -> Result<Option<Message>> {
+        self.read(|library| library.message(id, message_id))
+    }
+
+    fn for_each_message(
+        &self,
+        id: &str,
+        selection: &Messages,
+        each: &mut dyn FnMut(MessageRef<'_>),
+    ) -> Result<()> {
+        let mut lending = Lending::default();
+        self.read(|library| library.lend_messages(id, selection, &mut lending, each))
     }
 
     fn actions(&self, id: &str) -> Result<Vec<Action>> {

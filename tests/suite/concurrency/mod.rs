@@ -13,8 +13,8 @@ use std::thread;
 use std::time::Duration;
 
 use aral_store::{
-    Edit, Error, ErrorKind, JsonObject, MessageStore, Messages, Mutation, NewAction, NewConversation,
-    NewMessage, Operation, Order, SyncPolicy,
+    Edit, Error, ErrorKind, JsonObject, Message, MessageRef, MessageStore, Messages, Mutation, NewAction,
+    NewConversation, NewMessage, Operation, Order, SyncPolicy,
 };
 
 use self::history::{Did, History, Who, plain};
@@ -197,7 +197,8 @@ fn ask(store: &MessageStore, history: &History, who: Who, choice: &mut SplitMix)
     let what = choice.pick(8);
     history.call(who, || match what {
         0 => unless_closed(store.summary(&id), |is| Did::Summary(id.clone(), is.unwrap())),
-        1 | 2 => unless_closed(store.messages(&id, Messages::last(3)), |is| Did::Last(id.clone(), 3, is)),
+        1 => unless_closed(store.messages(&id, Messages::last(3)), |is| Did::Last(id.clone(), 3, is)),
+        2 => unless_closed(lent(store, &id), |is| Did::Last(id.clone(), 3, is)),
         3 => {
             unless_closed(store.conversations(Order::Activity), |is| Did::List(Order::Activity, is.unwrap()))
         }
@@ -205,6 +206,18 @@ fn ask(store: &MessageStore, history: &History, who: Who, choice: &mut SplitMix)
         5 => unless_closed(store.stats(), |is| Did::LastSeq(is.unwrap().last_seq)),
         _ => unless_closed(store.conversation(&id), |is| Did::Conversation(id.clone(), is.unwrap())),
     })
+}
+
+/// The last three messages of a conversation as they are lent; anew where a compaction has made that impossible.
+fn lent(store: &MessageStore, id: &str) -> aral_store::Result<Vec<Message>> {
+    loop {
+        let mut lent = Vec::new();
+        let each = |message: MessageRef<'_>| lent.push(message.to_message());
+        match store.for_each_message(id, Messages::last(3), each) {
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            result => return result.map(|()| lent),
+        }
+    }
 }
 
 /// Opens the directory for reading over and over, and asks each viewer a few things.

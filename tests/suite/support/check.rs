@@ -5,7 +5,9 @@
 
 use std::fmt::Debug;
 
-use aral_store::{ErrorKind, Message, MessageStore, Messages, Order, Receipt, Result as StoreResult};
+use aral_store::{
+    ErrorKind, Message, MessageRef, MessageStore, Messages, Order, Receipt, Result as StoreResult,
+};
 
 use super::oracle::{Expected, Known, Oracle, UsedKey, count};
 
@@ -106,8 +108,16 @@ fn selections(store: &MessageStore, id: &str, all: &[Message]) -> Checked {
         let what = format!("{selection:?} of {id:?}");
         same(&what, &done(&what, store.messages(id, selection))?, &ought.to_vec())
     };
+    let lend = |selection: Messages, ought: &[Message]| {
+        let (what, mut lent) = (format!("{selection:?} of {id:?}, lent"), Vec::new());
+        let each = |message: MessageRef<'_>| lent.push(message.to_message());
+        done(&what, store.for_each_message(id, selection, each))?;
+        same(&what, &lent, &ought.to_vec())
+    };
     let n = all.len();
     ask(Messages::all(), all)?;
+    lend(Messages::all(), all)?;
+    lend(Messages::last(3), &all[n.saturating_sub(3)..])?;
     for length in [0, 1, 3, n + 1] {
         ask(Messages::last(length), &all[n.saturating_sub(length)..])?;
         ask(Messages::first(length), &all[..length.min(n)])?;
@@ -116,6 +126,7 @@ fn selections(store: &MessageStore, id: &str, all: &[Message]) -> Checked {
         let of_role: Vec<Message> = all.iter().filter(|message| message.role == role).cloned().collect();
         ask(Messages::all().role(role), &of_role)?;
         ask(Messages::last(2).role(role), &of_role[of_role.len().saturating_sub(2)..])?;
+        lend(Messages::last(2).role(role), &of_role[of_role.len().saturating_sub(2)..])?;
         ask(Messages::first(2).role(role), &of_role[..of_role.len().min(2)])?;
     }
     // Beside the first, the last and one in the middle; an id that occurs twice means its last message.
@@ -123,6 +134,8 @@ fn selections(store: &MessageStore, id: &str, all: &[Message]) -> Checked {
         let Some(target) = all.get(at) else { continue };
         let at = all.iter().rposition(|message| message.id == target.id).unwrap_or(at);
         let (before, after) = (&all[..at], &all[at + 1..]);
+        same("a message", &done("a message", store.message(id, &target.id))?, &Some(all[at].clone()))?;
+        lend(Messages::all().after(&target.id), after)?;
         ask(Messages::all().before(&target.id), before)?;
         ask(Messages::last(2).before(&target.id), &before[before.len().saturating_sub(2)..])?;
         ask(Messages::all().after(&target.id), after)?;
@@ -135,7 +148,10 @@ fn selections(store: &MessageStore, id: &str, all: &[Message]) -> Checked {
         ask(Messages::last(2).before_place(place), &all[at.saturating_sub(2)..at])?;
         ask(Messages::first(2).from_place(place), &all[at..n.min(at + 2)])?;
     }
+    same("an absent message", &done("an absent message", store.message(id, "there is no such"))?, &None)?;
     let nowhere = Messages::all().before("there is no such message");
+    let lent = store.for_each_message(id, nowhere.clone(), |_| {});
+    refused("a page before nothing, lent", lent, ErrorKind::NotFound)?;
     refused("a page before nothing", store.messages(id, nowhere), ErrorKind::NotFound)
 }
 
@@ -147,7 +163,10 @@ fn absent(store: &MessageStore, oracle: &Oracle) -> Checked {
         }
         same("an absent conversation", &done("an absent conversation", store.conversation(id))?, &None)?;
         same("an absent summary", &done("an absent summary", store.summary(id))?, &None)?;
+        same("an absent message", &done("an absent message", store.message(id, "m1"))?, &None)?;
         refused("absent messages", store.messages(id, Messages::all()), ErrorKind::NotFound)?;
+        let lent = store.for_each_message(id, Messages::all(), |_| {});
+        refused("absent messages, lent", lent, ErrorKind::NotFound)?;
         refused("absent actions", store.actions(id), ErrorKind::NotFound)?;
     }
     Ok(())
@@ -170,6 +189,8 @@ pub(crate) fn closed(store: &MessageStore) -> Checked {
     refused("a conversation", store.conversation("c1"), kind)?;
     refused("a summary", store.summary("c1"), kind)?;
     refused("messages", store.messages("c1", Messages::all()), kind)?;
+    refused("messages, lent", store.for_each_message("c1", Messages::all(), |_| {}), kind)?;
+    refused("a message", store.message("c1", "m1"), kind)?;
     refused("actions", store.actions("c1"), kind)?;
     refused("a list", store.conversations(Order::Created), kind)?;
     refused("stats", store.stats(), kind)?;

@@ -1,0 +1,99 @@
+//! A message in a payload, lent as it lies there.
+//!
+//! Owns the way to a message without memory of its own. It holds the payload to what the way to an owned
+//! message holds it to.
+
+use super::{BadPayload, MessageView, RoleView};
+use crate::codec::ids::IdView;
+use crate::model::{MessageRef, TextRef};
+
+fn text(bytes: &[u8]) -> Result<TextRef<'_>, BadPayload> {
+    TextRef::from_wtf8(bytes).map_err(|_| BadPayload("a text is not well-formed".to_owned()))
+}
+
+/// The text of an object, of which only the brackets are looked at.
+fn object(text: &str) -> Result<&str, BadPayload> {
+    match text {
+        "" => Ok("{}"),
+        _ if text.starts_with('{') && text.ends_with('}') => Ok(text),
+        _ => Err(BadPayload("metadata or data is no object".to_owned())),
+    }
+}
+
+impl MessageView<'_> {
+    /// Calls with the message.
+    pub(crate) fn lend<T>(&self, take: impl FnOnce(MessageRef<'_>) -> T) -> Result<T, BadPayload> {
+        let role = match self.role {
+            RoleView::User => TextRef::from("user"),
+            RoleView::Assistant => TextRef::from("assistant"),
+            RoleView::System => TextRef::from("system"),
+            RoleView::Tool => TextRef::from("tool"),
+            RoleView::Other(other) => text(other)?,
+        };
+        let mut buffer = uuid::Uuid::encode_buffer();
+        let id = match self.id {
+            IdView::Uuid(bytes) => {
+                TextRef::from(&*uuid::Uuid::from_bytes(bytes).as_hyphenated().encode_lower(&mut buffer))
+            }
+            IdView::Text(bytes) => {
+                TextRef::from_wtf8(bytes).map_err(|_| BadPayload("an id is not well-formed".to_owned()))?
+            }
+        };
+        Ok(take(MessageRef {
+            id,
+            content: text(self.content)?,
+            role,
+            created_at: self.created_at.to_timestamp()?,
+            metadata: object(self.metadata)?,
+            extra: object(self.extra)?,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use crate::codec::payload::{EventView, decode_event, encode_event};
+    use crate::model::{Change, Event, JsonObject, Message, Text, Timestamp};
+
+    fn lent(message: Message) -> Message {
+        let event = Event::new("c", Change::AddMessage(message));
+        let mut bytes = Vec::new();
+        encode_event(&EventView::of(&event, 0, 0), &mut bytes).unwrap();
+        let (view, _) = decode_event(&bytes).unwrap();
+        let message = view.change.message().unwrap();
+        assert_eq!(message.lend(|lent| lent.to_message()).unwrap(), message.to_message().unwrap());
+        message.lend(|lent| lent.to_message()).unwrap()
+    }
+
+    #[test]
+    fn a_message_is_lent_as_it_was_written() {
+        for role in ["user", "assistant", "system", "tool", "critic", ""] {
+            for id in ["m1", "4ae7d5a2-0b1f-4c5e-8a3e-000000000001", "4AE7D5A2-0B1F-4C5E-8A3E-000000000001"] {
+                let mut message = Message::new(id, "grüezi", role, Timestamp::EPOCH);
+                assert_eq!(lent(message.clone()), message);
+                message.content = Text::from_wtf8(vec![0xed, 0xa0, 0x80]).unwrap();
+                message.metadata = JsonObject::parse(r#"{"k":[1,"é"]}"#).unwrap();
+                message.extra = JsonObject::parse(r#"{"x":{}}"#).unwrap();
+                assert_eq!(lent(message.clone()), message);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_refused_is_refused_in_both_ways(mut bytes in vec(any::<u8>(), 0..60), is_message: bool) {
+            if is_message {
+                // The conversation `c`, no key, and a message that is added.
+                bytes.splice(0..0, [1, 1, b'c', 0, 3]);
+            }
+            if let Ok((view, _)) = decode_event(&bytes) {
+                if let Some(message) = view.change.message() {
+                    prop_assert_eq!(message.lend(|lent| lent.to_message()), message.to_message());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Reading messages: some of a conversation, one by its id, and one after another without owning them.
+//!
+//! Owns how little of a conversation is taken from the index for that, and how a reading that has begun to lend
+//! messages goes on when a compaction has moved the rest.
+
+use super::library::{Library, no_conversation};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{Entry, Index, Lists, Slot, id_hash};
+use crate::model::{Message, MessageRef, Messages, Text, TextRef, Version};
+use crate::snapshot::bodies::Bodies;
+use crate::store::select::select;
+
+/// How far the lending of a selection has come.
+#[derive(Debug, Default)]
+pub(super) struct Lending {
+    count: usize,
+    /// The conversation's version when it began.
+    version: Version,
+}
+
+impl Lending {
+    /// Begins, or goes on where it was. In another version of the conversation other messages may stand there.
+    fn go_on(&mut self, version: Version) -> Result<()> {
+        if self.count > 0 && self.version != version {
+            let reason =
+                "the conversation was changed and compacted while its messages were read; read them again";
+            return Err(Error::new(ErrorKind::Conflict, reason));
+        }
+        self.version = version;
+        Ok(())
+    }
+}
+
+/// What a selection without cursor and role means in a list.
+fn plainly_selected<'e>(all: &'e [Entry], selection: &Messages) -> &'e [Entry] {
+    let count = selection.limit.map_or(all.len(), |limit| limit.min(all.len()));
+    let part = if selection.takes_last() { all.get(all.len() - count..) } else { all.get(..count) };
+    part.unwrap_or_default()
+}
+
+impl Library {
+    /// Calls with the entries of a selection, and with the conversation's version.
+    fn selected<T>(
+        &self,
+        id: &str,
+        selection: &Messages,
+        mut take: impl FnMut(&Bodies<'_>, &[Entry], Version) -> Result<T>,
+    ) -> Result<T> {
+        let is_plain = selection.cursor.is_none() && selection.role.is_none();
+        let look = |index: &Index, slot: &Slot, lists: &Lists| {
+            let all = &*lists.messages;
+            let entries = if is_plain { plainly_selected(all, selection) } else { all };
+            let source = self.source_of(index, slot, entries);
+            ((entries.to_vec(), slot.summary.version), source)
+        };
+        let read = self.read_what(id, look, |(entries, version), bodies| {
+            if is_plain {
+                return take(bodies, entries, *version);
+            }
+            let find = |id: &Text| place_of(bodies, entries, id);
+            let role = |at: usize| {
+                let entry = entries.get(at);
+                entry.map(|entry| bodies.lend(entry.position(), |message| message.role.to_text())).transpose()
+            };
+            let places = select(entries.len(), selection, &find, &role)?;
+            let chosen: Vec<_> = places.into_iter().filter_map(|at| entries.get(at).copied()).collect();
+            take(bodies, &chosen, *version)
+        })?;
+        read.ok_or_else(|| no_conversation(id))
+    }
+
+    pub(crate) fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {
+        self.selected(id, selection, |bodies, entries, _| bodies.messages(entries))
+    }
+
+    /// The last message that has this id.
+    pub(crate) fn message(&self, id: &str, message_id: TextRef<'_>) -> Result<Option<Message>> {
+        let hash = id_hash(message_id.as_wtf8());
+        let look = |index: &Index, slot: &Slot, lists: &Lists| {
+            let same = lists.messages.iter().filter(|entry| entry.id_hash() == hash);
+            let entries: Vec<_> = same.copied().collect();
+            let source = self.source_of(index, slot, &entries);
+            (entries, source)
+        };
+        let read = self.read_what(id, look, |entries, bodies| {
+            for entry in entries.iter().rev() {
+                let message = bodies.message(entry.position())?;
+                if message_id == message.id {
+                    return Ok(Some(message));
+                }
+            }
+            Ok(None)
+        })?;
+        Ok(read.flatten())
+    }
+
+    /// Lends the messages of a selection, oldest first. No lock is held meanwhile.
+    pub(super) fn lend_messages(
+        &self,
+        id: &str,
+        selection: &Messages,
+        lending: &mut Lending,
+        each: &mut dyn FnMut(MessageRef<'_>),
+    ) -> Result<()> {
+        self.selected(id, selection, |bodies, entries, version| {
+            lending.go_on(version)?;
+            let rest = entries.get(lending.count..).unwrap_or_default();
+            bodies.expect(rest);
+            for entry in rest {
+                bodies.lend(entry.position(), &mut *each)?;
+                lending.count += 1;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The place of the last message that has this id.
+fn place_of(bodies: &Bodies<'_>, entries: &[Entry], id: &Text) -> Result<Option<usize>> {
+    let hash = id_hash(id.as_wtf8());
+    for (at, entry) in entries.iter().enumerate().rev().filter(|(_, entry)| entry.id_hash() == hash) {
+        if bodies.lend(entry.position(), |message| message.id == *id)? {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
+}

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::path::Path;
 
-use aral_store::{Batch, MessageStore, Messages, Options, Order, SyncPolicy};
+use aral_store::{Batch, MessageStore, Messages, NewMessage, Options, Order, SyncPolicy};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -24,12 +24,25 @@ fn main() -> Outcome {
         // The directories of these were filled before, by `fill`.
         "replay" => done(open(dir, SyncPolicy::Os)),
         "compact" => done(open(dir, SyncPolicy::Os)?.compact()),
-        "read a message" => read(dir, count, |store, id| done(store.messages(id, Messages::last(1)))),
-        "read the last 10" => read(dir, count, |store, id| done(store.messages(id, Messages::last(10)))),
-        "read a conversation of 100" => read(dir, count, |store, id| done(store.conversation(id))),
-        "list the 50 most active" => {
-            read(dir, count, |store, _| done(store.first_conversations(Order::Activity, 50)))
-        }
+        _ => match operation.strip_suffix(" from JSON") {
+            Some(operation) => read_as(operation, &filled(dir, true)?, count),
+            None => read_as(operation, &filled(dir, false)?, count),
+        },
+    }
+}
+
+fn read_as(operation: &str, store: &MessageStore, count: usize) -> Outcome {
+    match operation {
+        "read a message" => read(count, |id| done(store.messages(id, Messages::last(1)))),
+        "read a message by its id" => read(count, |id| done(store.message(id, &format!("{id}-50")))),
+        "read the last 10" => read(count, |id| done(store.messages(id, Messages::last(10)))),
+        "read a conversation of 100" => read(count, |id| done(store.conversation(id))),
+        "look at a conversation of 100" => read(count, |id| {
+            let mut bytes = 0;
+            store.for_each_message(id, Messages::all(), |message| bytes += message.content.len())?;
+            done(Ok(bytes))
+        }),
+        "list the 50 most active" => read(count, |_| done(store.first_conversations(Order::Activity, 50))),
         _ => Err("there is no such operation".into()),
     }
 }
@@ -67,12 +80,28 @@ fn append_in_batches(store: &MessageStore, count: usize) -> Outcome {
     Ok(())
 }
 
-fn read(dir: &Path, count: usize, act: impl Fn(&MessageStore, &str) -> Outcome) -> Outcome {
+/// A store of sixty conversations with a hundred messages each: in the log, or in JSON files that were read once.
+fn filled(dir: &Path, in_json: bool) -> Result<MessageStore, Box<dyn Error>> {
     let store = open(dir, SyncPolicy::Os)?;
-    append(&store, 6000)?;
+    let ids: Vec<String> = (0..60).map(|n| format!("conversation-{n}")).collect();
+    for n in 0..6000 {
+        let id = ids.get(n % ids.len()).ok_or("no id")?;
+        let message = NewMessage::new(TEXT);
+        // One of each has an id of its own, for what looks for it.
+        let is_known = n / ids.len() == 50;
+        drop(store.add_message(id, if is_known { message.id(format!("{id}-50")) } else { message })?);
+    }
+    if in_json {
+        drop(store.compact()?);
+        ids.iter().try_for_each(|id| done(store.conversation(id)))?;
+    }
+    Ok(store)
+}
+
+fn read(count: usize, act: impl Fn(&str) -> Outcome) -> Outcome {
     let ids: Vec<String> = (0..60).map(|n| format!("conversation-{n}")).collect();
     for n in 0..count {
-        act(&store, ids.get(n % ids.len()).ok_or("no id")?)?;
+        act(ids.get(n % ids.len()).ok_or("no id")?)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use aral_store::{
-    Message, MessageStore, Messages, Mutation, NewMessage, Order, Summary, SyncPolicy, Timestamp,
+    Message, MessageRef, MessageStore, Messages, Mutation, NewMessage, Order, Summary, SyncPolicy, Timestamp,
 };
 
 use crate::Outcome;
@@ -71,6 +71,16 @@ impl Peer for Aral {
 
     fn last(&self, talk: &Talk, count: usize) -> Answer {
         held(self.store.messages(&talk.id, Messages::last(count))?)
+    }
+
+    fn by_id(&self, talk: &Talk, id: &str) -> Answer {
+        held(Vec::from_iter(self.store.message(&talk.id, id)?))
+    }
+
+    fn borrowed(&self, talk: &Talk, each: &mut dyn FnMut(&str)) -> Outcome<Option<()>> {
+        let lend = |message: MessageRef<'_>| each(message.content.as_str().unwrap_or_default());
+        self.store.for_each_message(&talk.id, Messages::all(), lend)?;
+        Ok(Some(()))
     }
 
     fn recent(&self, count: usize) -> Answer {

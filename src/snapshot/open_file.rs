@@ -128,7 +128,7 @@ impl<'v> OpenFile<'v> {
     pub(crate) fn expect(&self, items: impl Iterator<Item = Position>) {
         let end_of = |item: Position| item.offset() + to_u64(item.len());
         let mut items = items.filter(|item| item.segment().is_none()).peekable();
-        let mut end = items.peek().map_or(0, |first| first.offset());
+        let mut end = items.peek().map_or(0, Position::offset);
         for item in items {
             if item.offset().checked_sub(end).is_none_or(|distance| distance > NEIGHBOURS) {
                 break;

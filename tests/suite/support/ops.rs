@@ -13,6 +13,10 @@ use super::simfs::Choose;
 
 /// One thing to do.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most operations are the large one, and a box would stand in every test"
+)]
 pub(crate) enum Op {
     /// One mutation.
     Append(Step),

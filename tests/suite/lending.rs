@@ -90,6 +90,28 @@ fn lending_ends_where_the_rest_may_be_something_else() {
 }
 
 #[test]
+fn lending_does_not_go_on_in_another_conversation_of_the_same_id_and_version() {
+    let (hooked, store) = read_once();
+    let before = store.summary("c1").unwrap().unwrap().version;
+    let (writer, first) = (store.clone(), store.messages("c1", Messages::first(2)).unwrap());
+    hooked.before(Call::Open, "c1.json", move || {
+        drop(writer.remove_conversation("c1").unwrap());
+        // The first two of its file are what they were, so that the reader takes them for its own.
+        for message in first {
+            let same = NewMessage::new(message.content).id(message.id).created_at(message.created_at);
+            drop(writer.add_message("c1", same).unwrap());
+        }
+        (2..before).for_each(|n| drop(writer.add_message("c1", format!("of the other one, {n}")).unwrap()));
+        drop(writer.compact().unwrap());
+    });
+    let mut count = 0;
+    let error = store.for_each_message("c1", Messages::all(), |_| count += 1).unwrap_err();
+    assert_eq!((error.kind(), count), (ErrorKind::Conflict, 2));
+    assert_eq!(store.summary("c1").unwrap().unwrap().version, before);
+    assert!(hooked.has_begun());
+}
+
+#[test]
 fn a_reader_lends_on_from_the_newer_state() {
     let sim = fresh();
     let store = open(on(sim.clone()));

@@ -6,7 +6,7 @@
 use super::library::{Library, no_conversation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Entry, Index, Lists, Slot, id_hash};
-use crate::model::{Message, MessageRef, Messages, Text, TextRef, Version};
+use crate::model::{Message, MessageRef, Messages, Seq, Text, TextRef};
 use crate::snapshot::bodies::Bodies;
 use crate::store::select::select;
 
@@ -14,19 +14,20 @@ use crate::store::select::select;
 #[derive(Debug, Default)]
 pub(super) struct Lending {
     count: usize,
-    /// The conversation's version when it began.
-    version: Version,
+    /// The conversation's newest event when it began. Its version would not do: one that was removed and began
+    /// again counts anew.
+    last_seq: Seq,
 }
 
 impl Lending {
-    /// Begins, or goes on where it was. In another version of the conversation other messages may stand there.
-    fn go_on(&mut self, version: Version) -> Result<()> {
-        if self.count > 0 && self.version != version {
+    /// Begins, or goes on where it was. After another event other messages may stand there.
+    fn go_on(&mut self, last_seq: Seq) -> Result<()> {
+        if self.count > 0 && self.last_seq != last_seq {
             let reason =
                 "the conversation was changed and compacted while its messages were read; read them again";
             return Err(Error::new(ErrorKind::Conflict, reason));
         }
-        self.version = version;
+        self.last_seq = last_seq;
         Ok(())
     }
 }
@@ -39,23 +40,23 @@ fn plainly_selected<'e>(all: &'e [Entry], selection: &Messages) -> &'e [Entry] {
 }
 
 impl Library {
-    /// Calls with the entries of a selection, and with the conversation's version.
+    /// Calls with the entries of a selection, and with the conversation's newest event.
     fn selected<T>(
         &self,
         id: &str,
         selection: &Messages,
-        mut take: impl FnMut(&Bodies<'_>, &[Entry], Version) -> Result<T>,
+        mut take: impl FnMut(&Bodies<'_>, &[Entry], Seq) -> Result<T>,
     ) -> Result<T> {
         let is_plain = selection.cursor.is_none() && selection.role.is_none();
         let look = |index: &Index, slot: &Slot, lists: &Lists| {
             let all = &*lists.messages;
             let entries = if is_plain { plainly_selected(all, selection) } else { all };
             let source = self.source_of(index, slot, entries);
-            ((entries.to_vec(), slot.summary.version), source)
+            ((entries.to_vec(), slot.summary.last_seq), source)
         };
-        let read = self.read_what(id, look, |(entries, version), bodies| {
+        let read = self.read_what(id, look, |(entries, last_seq), bodies| {
             if is_plain {
-                return take(bodies, entries, *version);
+                return take(bodies, entries, *last_seq);
             }
             let find = |id: &Text| place_of(bodies, entries, id);
             let role = |at: usize| {
@@ -64,7 +65,7 @@ impl Library {
             };
             let places = select(entries.len(), selection, &find, &role)?;
             let chosen: Vec<_> = places.into_iter().filter_map(|at| entries.get(at).copied()).collect();
-            take(bodies, &chosen, *version)
+            take(bodies, &chosen, *last_seq)
         })?;
         read.ok_or_else(|| no_conversation(id))
     }
@@ -102,8 +103,8 @@ impl Library {
         lending: &mut Lending,
         each: &mut dyn FnMut(MessageRef<'_>),
     ) -> Result<()> {
-        self.selected(id, selection, |bodies, entries, version| {
-            lending.go_on(version)?;
+        self.selected(id, selection, |bodies, entries, last_seq| {
+            lending.go_on(last_seq)?;
             let rest = entries.get(lending.count..).unwrap_or_default();
             bodies.expect(rest);
             for entry in rest {

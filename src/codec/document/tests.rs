@@ -138,7 +138,14 @@ fn the_short_way_leads_where_the_long_one_does() {
     for content in
         ["\"\"", "\"plain\"", "\"q\\\"uote\"", "\"\\u00e9\"", "\"é\"", "\"\u{7f}\"", "\"\\ud800\"", "1"]
     {
-        for time in [time, "\"2025-03-13 15:11:33.447327\"", "\"2025-03-13T15:11:33+00:00\"", "\"x\"", "5"] {
+        for time in [
+            time,
+            "\"2025-03-13 15:11:33.447327\"",
+            "\"2025-03-13T15:11:33\\u002e447327\"",
+            "\"2025-03-13T15:11:33+00:00\"",
+            "\"x\"",
+            "5",
+        ] {
             for metadata in ["{}", "{\n        \"a\": 1\n      }", "{ }", "[]"] {
                 let text = message(id, content, time, metadata);
                 let bytes = text.as_bytes();

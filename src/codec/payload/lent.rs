@@ -55,7 +55,8 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    use crate::codec::payload::{EventView, decode_event, encode_event};
+    use crate::codec::ids::IdView;
+    use crate::codec::payload::{EventView, MessageView, RoleView, TimeView, decode_event, encode_event};
     use crate::model::{Change, Event, JsonObject, Message, Text, Timestamp};
 
     fn lent(message: Message) -> Message {
@@ -79,6 +80,17 @@ mod tests {
                 message.extra = JsonObject::parse(r#"{"x":{}}"#).unwrap();
                 assert_eq!(lent(message.clone()), message);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused_in_both_ways() {
+        for (metadata, extra) in [("[]", ""), ("", "7"), ("{", "{}"), ("{}", "}")] {
+            let (id, created_at) = (IdView::Text(b"m"), TimeView { wall: 0, offset: None });
+            let message =
+                MessageView { id, role: RoleView::User, created_at, content: b"hi", metadata, extra };
+            let refused = message.lend(|lent| lent.to_message()).unwrap_err();
+            assert_eq!((refused.0.contains("no object"), Err(refused)), (true, message.to_message()));
         }
     }
 

@@ -96,13 +96,13 @@ BUGS = [
     (
         "a batch is written as its parts",
         "store/file/append.rs",
-        "self.check_open()?;\n        let ready =",
+        "self.check_open()?;\n        let mut ready =",
         "self.check_open()?;\n"
         "        if P && batch.len() > 1 {\n"
         "            let each = batch.into_iter().map(|one| self.append_batch(vec![one]));\n"
         "            return Ok(each.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect());\n"
         "        }\n"
-        "        let ready =",
+        "        let mut ready =",
         ["crash::every_crash_state"],
     ),
     (
@@ -283,8 +283,8 @@ BUGS = [
     (
         "a message without a time takes the conversation's new one",
         "store/file/library.rs",
-        "let file_time = entry.as_ref().map_or(",
-        "let file_time = entry.as_ref().filter(|_| !P).map_or(",
+        "source.file_time = entry.created_at;",
+        "source.file_time = if P { source.file_time } else { entry.created_at };",
         ["replacing::"],
     ),
     (

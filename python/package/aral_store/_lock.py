@@ -21,10 +21,14 @@ class Lock:
         self._pid = os.getpid()
         self._lock = threading.RLock()
 
+    def check(self) -> None:
+        """Raises :class:`Forked` where taking the lock would, without taking it."""
+        if self._pid != os.getpid() and not self._survives_fork:
+            raise Forked.here(self._pid)
+
     def __enter__(self) -> None:
+        self.check()
         if self._pid != os.getpid():
-            if not self._survives_fork:
-                raise Forked.here(self._pid)
             self._pid, self._lock = os.getpid(), threading.RLock()
         self._lock.acquire()
 

@@ -181,6 +181,8 @@ class MessageStore:
         A second call with the same ``key`` adds nothing and returns the first one's message. ``expect`` raises
         :class:`Conflict` unless the conversation has this version; see :meth:`version`.
         """
+        # Before anything is made: pydantic has a lock of its own, which another thread may have had when this process was forked off.
+        self._lock.check()
         metadata = _own("metadata", {} if metadata is None else metadata)
         message = Message(content=content, role=role, metadata=metadata)
         found = self._add(conversation_id, message, key, expect)
@@ -198,6 +200,7 @@ class MessageStore:
         expect: int | None = None,
     ) -> ConversationAction:
         """Adds an action and saves it; a conversation that is not there begins with it."""
+        self._lock.check()
         metadata = _own("metadata", {} if metadata is None else metadata)
         action = ConversationAction(action_type=action_type, data=_own("data", data), metadata=metadata)
         found = self._add(conversation_id, action, key, expect)

@@ -11,7 +11,9 @@ use bincode::{BorrowDecode, Encode};
 use super::frame::MAX_PAYLOAD;
 pub(crate) use super::ids::BadPayload;
 use super::ids::IdView;
-use crate::model::{Action, Change, Event, JsonObject, MAX_BATCH_EVENTS, Message, Text, Timestamp, Zone};
+use crate::model::{
+    Action, Change, Event, JsonObject, MAX_BATCH_EVENTS, Message, Text, TextRef, Timestamp, Zone,
+};
 
 mod lent;
 
@@ -136,9 +138,14 @@ fn brief(object: &JsonObject) -> &str {
 
 /// The object that a text is. Its writer brought it into the canonical form, so only its brackets are looked at.
 fn object(text: &str) -> Result<JsonObject, BadPayload> {
+    Ok(if text.is_empty() { JsonObject::EMPTY } else { JsonObject::from_canonical(object_text(text)?) })
+}
+
+/// The text of an object, of which only the brackets are looked at.
+fn object_text(text: &str) -> Result<&str, BadPayload> {
     match text {
-        "" => Ok(JsonObject::EMPTY),
-        _ if text.starts_with('{') && text.ends_with('}') => Ok(JsonObject::from_canonical(text)),
+        "" => Ok("{}"),
+        _ if text.starts_with('{') && text.ends_with('}') => Ok(text),
         _ => Err(BadPayload("metadata or data is no object".to_owned())),
     }
 }
@@ -148,13 +155,14 @@ fn text(bytes: &[u8]) -> Result<Text, BadPayload> {
 }
 
 impl<'a> RoleView<'a> {
-    fn to_text(self) -> Result<Text, BadPayload> {
+    /// The role, borrowed.
+    fn lend(self) -> Result<TextRef<'a>, BadPayload> {
         match self {
-            Self::User => Ok(Text::from("user")),
-            Self::Assistant => Ok(Text::from("assistant")),
-            Self::System => Ok(Text::from("system")),
-            Self::Tool => Ok(Text::from("tool")),
-            Self::Other(other) => text(other),
+            Self::User => Ok(TextRef::from("user")),
+            Self::Assistant => Ok(TextRef::from("assistant")),
+            Self::System => Ok(TextRef::from("system")),
+            Self::Tool => Ok(TextRef::from("tool")),
+            Self::Other(other) => lent::text(other),
         }
     }
 
@@ -201,7 +209,7 @@ impl<'a> MessageView<'a> {
         let mut message = Message::new(
             self.id.to_text()?,
             text(self.content)?,
-            self.role.to_text()?,
+            self.role.lend()?.to_text(),
             self.created_at.to_timestamp()?,
         );
         message.metadata = object(self.metadata)?;

@@ -181,7 +181,8 @@ class MessageStore:
         A second call with the same ``key`` adds nothing and returns the first one's message. ``expect`` raises
         :class:`Conflict` unless the conversation has this version; see :meth:`version`.
         """
-        # Before anything is made: pydantic has a lock of its own, which another thread may have had when this process was forked off.
+        # Order: look at the process before anything is made. Pydantic has a lock of its own, which another thread may
+        # have had when this process was forked off.
         self._lock.check()
         metadata = _own("metadata", {} if metadata is None else metadata)
         message = Message(content=content, role=role, metadata=metadata)

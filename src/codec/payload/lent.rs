@@ -3,33 +3,17 @@
 //! Owns the way to a message without memory of its own. It holds the payload to what the way to an owned
 //! message holds it to.
 
-use super::{BadPayload, MessageView, RoleView};
+use super::{BadPayload, MessageView, object_text};
 use crate::codec::ids::IdView;
 use crate::model::{MessageRef, TextRef};
 
-fn text(bytes: &[u8]) -> Result<TextRef<'_>, BadPayload> {
+pub(super) fn text(bytes: &[u8]) -> Result<TextRef<'_>, BadPayload> {
     TextRef::from_wtf8(bytes).map_err(|_| BadPayload("a text is not well-formed".to_owned()))
-}
-
-/// The text of an object, of which only the brackets are looked at.
-fn object(text: &str) -> Result<&str, BadPayload> {
-    match text {
-        "" => Ok("{}"),
-        _ if text.starts_with('{') && text.ends_with('}') => Ok(text),
-        _ => Err(BadPayload("metadata or data is no object".to_owned())),
-    }
 }
 
 impl MessageView<'_> {
     /// Calls with the message.
     pub(crate) fn lend<T>(&self, take: impl FnOnce(MessageRef<'_>) -> T) -> Result<T, BadPayload> {
-        let role = match self.role {
-            RoleView::User => TextRef::from("user"),
-            RoleView::Assistant => TextRef::from("assistant"),
-            RoleView::System => TextRef::from("system"),
-            RoleView::Tool => TextRef::from("tool"),
-            RoleView::Other(other) => text(other)?,
-        };
         let mut buffer = uuid::Uuid::encode_buffer();
         let id = match self.id {
             IdView::Uuid(bytes) => {
@@ -42,10 +26,10 @@ impl MessageView<'_> {
         Ok(take(MessageRef {
             id,
             content: text(self.content)?,
-            role,
+            role: self.role.lend()?,
             created_at: self.created_at.to_timestamp()?,
-            metadata: object(self.metadata)?,
-            extra: object(self.extra)?,
+            metadata: object_text(self.metadata)?,
+            extra: object_text(self.extra)?,
         }))
     }
 }

@@ -49,11 +49,41 @@ impl<'a> IdView<'a> {
 }
 
 /// The bytes of a UUID in its canonical text: lower case, hyphens in their places.
+///
+/// Every append and every look at an index asks for it, so eight digits are taken at a time, as one number.
 fn uuid_of(id: &[u8]) -> Option<[u8; 16]> {
-    let id: &[u8; 36] = id.try_into().ok()?;
-    let uuid = uuid::Uuid::try_parse_ascii(id).ok()?;
-    let is_canonical = !id.iter().any(u8::is_ascii_uppercase);
-    is_canonical.then(|| uuid.into_bytes())
+    let (first, rest) = id.split_first_chunk::<8>()?;
+    let ([b'-', second @ .., b'-'], rest) = rest.split_first_chunk::<6>()? else { return None };
+    let ([third @ .., b'-'], rest) = rest.split_first_chunk::<5>()? else { return None };
+    let ([fourth @ .., b'-'], rest) = rest.split_first_chunk::<5>()? else { return None };
+    let (fifth, rest) = rest.split_first_chunk::<4>()?;
+    let last: &[u8; 8] = rest.try_into().ok()?;
+    let joined = |low: &[u8; 4], high: &[u8; 4]| {
+        u64::from(u32::from_le_bytes(*low)) | u64::from(u32::from_le_bytes(*high)) << 32
+    };
+    let parts =
+        [u64::from_le_bytes(*first), joined(second, third), joined(fourth, fifth), u64::from_le_bytes(*last)];
+    let mut bytes = [0; 16];
+    for (four, digits) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(parts) {
+        *four = hex_of(digits)?.to_le_bytes();
+    }
+    Some(bytes)
+}
+
+/// The four bytes that eight lower-case hexadecimal digits stand for; the first digit is in the lowest byte.
+fn hex_of(digits: u64) -> Option<u32> {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // Letters have a bit that figures do not; their low half counts from one.
+    let values = (digits & (0x0f * EACH)) + 9 * ((digits >> 6) & EACH);
+    let is_letter = ((values + 118 * EACH) >> 7) & EACH;
+    // What is no digit gives a value that is none, or one that is written otherwise.
+    let written = values + u64::from(b'0') * EACH + u64::from(b'a' - b'0' - 10) * is_letter;
+    if written != digits || values & (0xf0 * EACH) != 0 {
+        return None;
+    }
+    let pairs = ((values << 4) | (values >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let halves = (pairs | (pairs >> 8)) & 0x0000_ffff_0000_ffff;
+    u32::try_from((halves | (halves >> 16)) & 0xffff_ffff).ok()
 }
 
 #[cfg(test)]
@@ -70,5 +100,25 @@ mod tests {
             assert_eq!(IdView::of(other.as_bytes()), IdView::Text(other.as_bytes()));
         }
         assert_eq!(IdView::of(id.as_bytes()).to_text().unwrap(), id);
+    }
+
+    #[test]
+    fn a_packed_id_is_what_the_library_reads_and_every_wrong_byte_is_seen() {
+        for n in 0..2000_u128 {
+            let id = uuid::Uuid::from_u128(n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+            assert_eq!(IdView::of(id.to_string().as_bytes()), IdView::Uuid(id.into_bytes()));
+        }
+        let id = *b"01234567-89ab-cdef-fedc-ba9876543210";
+        for at in 0..id.len() {
+            for byte in 0..=u8::MAX {
+                let mut changed = id;
+                changed[at] = byte;
+                let is_hyphen = [8, 13, 18, 23].contains(&at);
+                let fits = if is_hyphen { byte == b'-' } else { matches!(byte, b'0'..=b'9' | b'a'..=b'f') };
+                assert_eq!(IdView::of(&changed) != IdView::Text(&changed), fits, "{byte} at {at}");
+            }
+            assert_eq!(IdView::of(&id[..at]), IdView::Text(&id[..at]));
+        }
+        assert_eq!(IdView::of(&[&id[..], b"0"].concat()), IdView::Text(&[&id[..], b"0"].concat()));
     }
 }

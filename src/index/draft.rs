@@ -8,13 +8,16 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::draft_list::{DraftList, Spot};
+use super::Few;
 use super::hashing::FastHash;
 use super::keys::KeyRecord;
 use super::pending::{Accepted, Pending};
-use crate::codec::payload::{FIRST_SCHEMA, SCHEMA, schema_of};
 use crate::error::{Error, ErrorKind};
-use crate::model::{Action, ActionEdit, Change, Edit, Message, Seq, Text, Version};
+use crate::model::{Action, ActionEdit, Change, Durability, Edit, Message, Receipt, Seq, Text, Version};
+mod step;
+
+pub(super) use step::Draft;
+use step::{Carried, impossible};
 
 /// How a conversation stands.
 #[derive(Clone, Debug, Default)]
@@ -48,8 +51,9 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// The conversation that it is about, and what of it: a message, an action, or all of it.
-    pub(crate) fn into_subject(self) -> (String, Text) {
+    /// The receipt of it as the event with this number, which left its conversation with this version: it names the
+    /// conversation, and what of it the event was about: a message, an action, or all of it.
+    pub(crate) fn into_receipt(self, seq: Seq, version: Version, durability: Durability) -> Receipt {
         let subject = match self.step {
             Step::Ready(Change::AddMessage(message)) => Some(message.id),
             Step::Ready(Change::AddAction(action)) => Some(action.id),
@@ -59,8 +63,9 @@ impl Prepared {
             | Step::EditAction(id, _)
             | Step::RemoveAction(id) => Some(id),
         };
-        let subject = subject.unwrap_or_else(|| Text::from(&self.conversation_id));
-        (self.conversation_id, subject)
+        let conversation_id = self.conversation_id;
+        let id = subject.unwrap_or_else(|| Text::from(&conversation_id));
+        Receipt { seq, conversation_id, id, version, durability }
     }
 }
 
@@ -86,6 +91,9 @@ pub(crate) struct Sight {
     pub(crate) actions: Seen<Action>,
 }
 
+/// Sights by the conversations' ids.
+pub(crate) type Sights = HashMap<String, Sight, FastHash>;
+
 /// What a mutation does, since it is possible, and what its receipt will say.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved<'b> {
@@ -108,29 +116,16 @@ pub(crate) enum Refusal {
     Impossible(Error),
 }
 
-#[derive(Debug)]
-struct Draft<'b> {
-    id: &'b str,
-    standing: Standing,
-    messages: DraftList<'b, Message>,
-    actions: DraftList<'b, Action>,
-}
-
-/// What a step comes to.
-struct Carried<'b> {
-    change: Cow<'b, Change>,
-    at: u64,
-    schema: u16,
-}
-
 /// The rules at work on one batch, which outlives the ground they stand on.
 pub(crate) struct Drafts<'g, 'b> {
     ground: &'g dyn Ground,
     pending: &'g Pending,
-    sights: &'g HashMap<String, Sight>,
-    drafts: Vec<Draft<'b>>,
+    sights: &'g Sights,
+    drafts: Few<Draft<'b>>,
     /// Where in `drafts` a conversation is; kept only once there are more than are quickly gone over.
     draft_at: HashMap<&'b str, usize, FastHash>,
+    /// Whether anything in the batch looks for items.
+    looks: bool,
     keys: Vec<(&'b str, KeyRecord)>,
     next_seq: Seq,
 }
@@ -143,17 +138,18 @@ impl<'g, 'b> Drafts<'g, 'b> {
     pub(crate) fn new(
         ground: &'g dyn Ground,
         pending: &'g Pending,
-        sights: &'g HashMap<String, Sight>,
+        sights: &'g Sights,
         next_seq: Seq,
     ) -> Self {
-        let (drafts, keys) = (Vec::with_capacity(1), Vec::new());
-        Self { ground, pending, sights, drafts, draft_at: HashMap::default(), keys, next_seq }
+        let (drafts, keys) = (Few::new(), Vec::new());
+        Self { ground, pending, sights, drafts, draft_at: HashMap::default(), looks: false, keys, next_seq }
     }
 
     /// Judges a batch as a whole.
-    pub(crate) fn resolve(&mut self, batch: &'b [Prepared]) -> Result<Vec<Resolved<'b>>, Refusal> {
+    pub(crate) fn resolve(&mut self, batch: &'b [Prepared]) -> Result<Few<Resolved<'b>>, Refusal> {
         self.check_keys(batch)?;
-        let mut resolved = Vec::with_capacity(batch.len());
+        self.looks = !batch.iter().all(|prepared| matches!(prepared.step, Step::Ready(_)));
+        let mut resolved = Few::with_capacity(batch.len());
         for prepared in batch {
             resolved.push(self.resolve_one(prepared)?);
         }
@@ -162,11 +158,13 @@ impl<'g, 'b> Drafts<'g, 'b> {
 
     /// What the accepted batch leaves pending.
     pub(crate) fn into_accepted(self) -> Accepted<'b> {
-        let conversations = self.drafts.into_iter().map(|draft| (draft.id, draft.standing)).collect();
-        Accepted { conversations, keys: self.keys }
+        Accepted { drafts: self.drafts, keys: self.keys }
     }
 
     fn check_keys(&self, batch: &[Prepared]) -> Result<(), Refusal> {
+        if batch.iter().all(|prepared| prepared.key.is_none()) {
+            return Ok(());
+        }
         let mut known = Vec::new();
         let mut seen = HashSet::new();
         for prepared in batch {
@@ -217,8 +215,7 @@ impl<'g, 'b> Drafts<'g, 'b> {
                 return Err(Refusal::Stale);
             }
         }
-        let (messages, actions) = (DraftList::of(standing.messages), DraftList::of(standing.actions));
-        self.drafts.push(Draft { id, standing, messages, actions });
+        self.drafts.push(Draft::new(id, standing, self.looks));
         let at = self.drafts.len() - 1;
         if at == FEW {
             self.draft_at = self.drafts.iter().enumerate().map(|(at, draft)| (draft.id, at)).collect();
@@ -238,12 +235,8 @@ impl<'g, 'b> Drafts<'g, 'b> {
             let reason = format!("conversation {id:?} has version {version_before}, not {expected}");
             return Err(impossible(ErrorKind::Conflict, reason));
         }
-        let Carried { change, at, schema } = draft.step(id, &prepared.step, sights.get(id))?;
+        let Carried { change, at, schema } = draft.carry(&prepared.step, sights.get(id), seq)?;
         let version = version_before + 1;
-        draft.standing.version = if draft.standing.exists { version } else { 0 };
-        draft.standing.last_seq = seq;
-        draft.standing.messages = draft.messages.len();
-        draft.standing.actions = draft.actions.len();
         self.next_seq += 1;
         if let Some(key) = &prepared.key {
             let record = KeyRecord {
@@ -257,129 +250,4 @@ impl<'g, 'b> Drafts<'g, 'b> {
         }
         Ok(Resolved { change, at, schema, version })
     }
-}
-
-impl<'b> Draft<'b> {
-    /// Carries a step out on the draft.
-    fn step(&mut self, id: &str, step: &'b Step, sight: Option<&Sight>) -> Result<Carried<'b>, Refusal> {
-        let begins = matches!(
-            step,
-            Step::Ready(
-                Change::Create { .. } | Change::Reset { .. } | Change::AddMessage(_) | Change::AddAction(_)
-            )
-        );
-        let removes = matches!(step, Step::Ready(Change::Remove));
-        match self.standing.damage.take() {
-            // Removing a damaged conversation is how its owner lets go of it.
-            Some(_) if removes => {}
-            Some(damage) => return Err(Refusal::Impossible(damage)),
-            None if !self.standing.exists && !begins => {
-                return Err(impossible(ErrorKind::NotFound, format!("there is no conversation {id:?}")));
-            }
-            None => {}
-        }
-        let of_first = |change, at| Carried { change: Cow::Owned(change), at, schema: FIRST_SCHEMA };
-        let (messages, actions) = (sight.map(|sight| &sight.messages), sight.map(|sight| &sight.actions));
-        match step {
-            Step::Ready(change) => {
-                self.ready(id, change)?;
-                Ok(Carried { change: Cow::Borrowed(change), at: 0, schema: schema_of(change) })
-            }
-            Step::EditMessage(target, edit) => self.edit_message(target, edit, messages),
-            Step::EditAction(target, edit) => {
-                let base = seen(actions, target);
-                let (spot, mut action) = find(&self.actions, "action", target, base)?;
-                edit.apply(&mut action);
-                self.actions.put(spot, action.clone());
-                Ok(Carried { change: Cow::Owned(Change::EditAction(action)), at: spot.at, schema: SCHEMA })
-            }
-            Step::RemoveMessage(target) => {
-                let (spot, _) = find(&self.messages, "message", target, seen(messages, target))?;
-                self.messages.remove(spot);
-                Ok(of_first(Change::RemoveMessage(target.clone()), spot.at))
-            }
-            Step::RemoveAction(target) => {
-                let (spot, _) = find(&self.actions, "action", target, seen(actions, target))?;
-                self.actions.remove(spot);
-                Ok(of_first(Change::RemoveAction(target.clone()), spot.at))
-            }
-        }
-    }
-
-    fn ready(&mut self, id: &str, change: &'b Change) -> Result<(), Refusal> {
-        match change {
-            Change::Create { .. } if self.standing.exists => {
-                let reason = format!("conversation {id:?} exists already");
-                return Err(impossible(ErrorKind::AlreadyExists, reason));
-            }
-            Change::Create { .. } => self.standing.exists = true,
-            Change::AddMessage(message) => {
-                self.standing.exists = true;
-                self.messages.add(&message.id, message);
-            }
-            Change::AddAction(action) => {
-                self.standing.exists = true;
-                self.actions.add(&action.id, action);
-            }
-            Change::Clear | Change::Remove | Change::Reset { .. } => {
-                self.messages.clear();
-                self.actions.clear();
-                self.standing.exists = !matches!(change, Change::Remove);
-            }
-            Change::SetTitle(_) | Change::SetMetadata(_) | Change::SetCreatedAt(_) | Change::SetExtra(_) => {}
-            Change::EditMessage(_)
-            | Change::RemoveMessage(_)
-            | Change::EditAction(_)
-            | Change::RemoveAction(_) => {
-                return Err(impossible(ErrorKind::InvalidInput, "a change by id must be looked up first"));
-            }
-        }
-        Ok(())
-    }
-
-    fn edit_message(
-        &mut self,
-        target: &Text,
-        edit: &Edit,
-        sight: Option<&Seen<Message>>,
-    ) -> Result<Carried<'b>, Refusal> {
-        let (spot, before) = find(&self.messages, "message", target, seen(sight, target))?;
-        let mut message = before.clone();
-        edit.apply(&mut message);
-        self.messages.put(spot, message.clone());
-        // What replays the first version's edits takes the whole message, but repairs and prints only these two.
-        let first =
-            Edit { content: edit.content.clone(), metadata: edit.metadata.clone(), ..Edit::default() };
-        let mut by_first = before;
-        first.apply(&mut by_first);
-        let schema = if by_first == message { FIRST_SCHEMA } else { SCHEMA };
-        Ok(Carried { change: Cow::Owned(Change::EditMessage(message)), at: spot.at, schema })
-    }
-}
-
-/// What was seen of the items with this id.
-fn seen<'s, T>(sight: Option<&'s Seen<T>>, target: &Text) -> &'s [(u64, T)] {
-    sight.and_then(|sight| sight.get(target)).map(Vec::as_slice).unwrap_or_default()
-}
-
-/// Where the last item with this id stands, and what it is by now.
-fn find<T: Clone>(
-    list: &DraftList<'_, T>,
-    what: &str,
-    target: &Text,
-    base: &[(u64, T)],
-) -> Result<(Spot, T), Refusal> {
-    let found = list.find(target, base).and_then(|spot| Some((spot, list.get(spot, base)?)));
-    found.ok_or_else(|| no_such(what, target))
-}
-
-fn impossible(kind: ErrorKind, reason: impl Into<String>) -> Refusal {
-    Refusal::Impossible(Error::new(kind, reason))
-}
-
-fn no_such(what: &str, id: &Text) -> Refusal {
-    impossible(
-        ErrorKind::NotFound,
-        format!("there is no {what} {:?} in the conversation", id.to_string_lossy()),
-    )
 }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::hashing::FastHash;
 use crate::model::Text;
 
 /// A list while a batch changes it: what was there before, without what the batch took away, and what the
@@ -16,7 +17,7 @@ pub(super) struct DraftList<'b, T: Clone> {
     /// What the batch added, as it is by now, under its ids: borrowed from the batch until it is edited.
     added: Vec<(&'b Text, Cow<'b, T>)>,
     /// What the batch made of items that were there before, by their places before it.
-    edited: HashMap<u64, T>,
+    edited: HashMap<u64, T, FastHash>,
 }
 
 /// Where an item stands in a list that a batch changes.
@@ -30,7 +31,7 @@ pub(super) struct Spot {
 
 impl<T: Clone> Default for DraftList<'_, T> {
     fn default() -> Self {
-        Self { base: 0, removed: Vec::new(), added: Vec::new(), edited: HashMap::new() }
+        Self { base: 0, removed: Vec::new(), added: Vec::new(), edited: HashMap::default() }
     }
 }
 

@@ -24,11 +24,14 @@ mod slot;
 mod catalog;
 
 pub(crate) use catalog::{Captured, CapturedPlace, Found, Index};
-pub(crate) use draft::{Drafts, Ground, Prepared, Refusal, Resolved, Sight, Standing, Step};
+pub(crate) use draft::{Drafts, Ground, Prepared, Refusal, Resolved, Sight, Sights, Standing, Step};
 pub(crate) use keys::{KEPT_KEYS, KeyRecord, KeyTable};
 pub(crate) use pending::Pending;
 pub(crate) use position::{Entry, Position, id_hash};
 pub(crate) use slot::{Base, Body, HeadSource, Lists, Slot};
+
+/// A list of which there is mostly one; that one asks for no memory of its own.
+pub(crate) type Few<T> = smallvec::SmallVec<[T; 1]>;
 
 /// A record that does not fit the state it is replayed onto.
 #[derive(Clone, PartialEq, Eq, Debug)]

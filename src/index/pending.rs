@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 
-use super::draft::Standing;
+use super::Few;
+use super::draft::{Draft, Standing};
 use super::hashing::FastHash;
 use super::keys::KeyRecord;
 use crate::model::Seq;
@@ -13,6 +14,9 @@ use crate::model::Seq;
 /// Changes that have been accepted and are not yet visible.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pending {
+    /// The first, in a text that is kept for the next: where one thread appends there is never more.
+    first: Option<(String, Standing)>,
+    spare: String,
     conversations: HashMap<String, Standing, FastHash>,
     keys: HashMap<String, KeyRecord>,
     /// The sequence number of the newest of them.
@@ -22,9 +26,9 @@ pub(crate) struct Pending {
 }
 
 /// What one batch leaves pending.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Accepted<'b> {
-    pub(super) conversations: Vec<(&'b str, Standing)>,
+    pub(super) drafts: Few<Draft<'b>>,
     pub(super) keys: Vec<(&'b str, KeyRecord)>,
 }
 
@@ -34,12 +38,16 @@ const ROOM: usize = 1024;
 impl Pending {
     /// Whether there are changes of this conversation.
     pub(crate) fn concerns(&self, conversation_id: &str) -> bool {
-        self.conversations.contains_key(conversation_id)
+        self.standing(conversation_id).is_some()
     }
 
     /// How a conversation that there are changes of will stand.
     pub(super) fn standing(&self, conversation_id: &str) -> Option<&Standing> {
-        self.conversations.get(conversation_id)
+        match &self.first {
+            Some((id, standing)) if id == conversation_id => Some(standing),
+            _ if self.conversations.is_empty() => None,
+            _ => self.conversations.get(conversation_id),
+        }
     }
 
     /// Whether a key is being used.
@@ -58,6 +66,9 @@ impl Pending {
             self.empty();
             return;
         }
+        if self.first.as_ref().is_some_and(|(_, standing)| standing.last_seq < seq) {
+            self.forget_first();
+        }
         self.conversations.retain(|_, standing| standing.last_seq >= seq);
         self.keys.retain(|_, record| record.seq >= seq);
     }
@@ -74,19 +85,34 @@ impl Pending {
         if self.keys.capacity() > ROOM {
             self.keys = HashMap::new();
         }
+        self.forget_first();
         self.conversations.clear();
         self.keys.clear();
         self.newest = 0;
     }
 
+    fn forget_first(&mut self) {
+        if let Some((id, _)) = self.first.take() {
+            self.spare = id;
+            self.spare.clear();
+        }
+    }
+
     /// Takes over the outcome of accepted drafts.
     pub(crate) fn add(&mut self, accepted: Accepted<'_>) {
-        for (id, standing) in accepted.conversations {
+        for Draft { id, standing, .. } in accepted.drafts {
             self.newest = self.newest.max(standing.last_seq);
-            if let Some(pending) = self.conversations.get_mut(id) {
-                *pending = standing;
-            } else {
-                self.conversations.insert(id.to_owned(), standing);
+            match &mut self.first {
+                Some((first, pending)) if first == id => *pending = standing,
+                None if !self.conversations.contains_key(id) => {
+                    let mut first = std::mem::take(&mut self.spare);
+                    first.push_str(id);
+                    self.first = Some((first, standing));
+                }
+                _ => match self.conversations.get_mut(id) {
+                    Some(pending) => *pending = standing,
+                    None => drop(self.conversations.insert(id.to_owned(), standing)),
+                },
             }
         }
         self.keys.extend(accepted.keys.into_iter().map(|(key, record)| (key.to_owned(), record)));

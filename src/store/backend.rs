@@ -30,6 +30,16 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Those of [`MessageStore::batch`](crate::MessageStore::batch).
     fn append(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>>;
 
+    /// Carries one mutation out, as a batch of one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`MessageStore::append`](crate::MessageStore::append).
+    fn append_one(&self, mutation: Mutation) -> Result<Receipt> {
+        let receipt = self.append(vec![mutation])?.into_iter().next();
+        receipt.ok_or_else(|| Error::new(ErrorKind::Failed, "the backend returned no receipt"))
+    }
+
     /// A conversation with everything in it; `None` if there is none.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::backend::Backend;
 use super::batch::Batch;
 use super::follow::Follower;
 use super::options::Options;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::{
     Action, ActionEdit, CompactionReport, Conversation, Edit, Event, ExportReport, JsonObject,
     MAX_BATCH_EVENTS, Message, MessageRef, Messages, Mutation, NewAction, NewConversation, NewMessage,
@@ -135,11 +135,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn append(&self, mutation: Mutation) -> Result<Receipt> {
-        let receipts = self.held.backend.append(vec![mutation])?;
-        receipts
-            .into_iter()
-            .next()
-            .ok_or_else(|| Error::new(ErrorKind::Failed, "the backend returned no receipt"))
+        self.held.backend.append_one(mutation)
     }
 
     /// Carries several mutations out as one: all of them happen or none, no reader sees a part of them, and

@@ -12,7 +12,7 @@ use super::prepare::prepare;
 use crate::codec::bytes::to_u64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{
-    Drafts, Ground, KeyRecord, KeyTable, Pending, Prepared, Refusal, Resolved, Sight, Standing, Step,
+    Drafts, Few, Ground, KeyRecord, KeyTable, Pending, Prepared, Refusal, Resolved, Sights, Standing, Step,
 };
 use crate::model::{
     Action, Change, Conversation, Durability, ExportReport, Message, Messages, Mutation, Order, Receipt, Seq,
@@ -92,8 +92,8 @@ impl State {
     }
 
     /// What a batch looks for by id.
-    fn sights(&self, batch: &[Prepared]) -> HashMap<String, Sight> {
-        let mut sights: HashMap<String, Sight> = HashMap::new();
+    fn sights(&self, batch: &[Prepared]) -> Sights {
+        let mut sights = Sights::default();
         for prepared in batch {
             if matches!(prepared.step, Step::Ready(_)) {
                 continue;
@@ -240,13 +240,12 @@ pub(crate) fn known_receipt(record: &KeyRecord, durability: Durability) -> Recei
 /// The receipts of a batch whose first event has this sequence number, and what became of the versions.
 pub(crate) fn receipts(
     batch: Vec<Prepared>,
-    versions: Vec<Version>,
+    versions: Few<Version>,
     first_seq: Seq,
     durability: Durability,
 ) -> Vec<Receipt> {
     let receipt = |(seq, (prepared, version)): (Seq, (Prepared, Version))| {
-        let (conversation_id, id) = prepared.into_subject();
-        Receipt { seq, conversation_id, id, version, durability }
+        prepared.into_receipt(seq, version, durability)
     };
     (first_seq..).zip(batch.into_iter().zip(versions)).map(receipt).collect()
 }
@@ -284,7 +283,7 @@ impl Backend for Memory {
         for (seq, (prepared, resolved)) in (first_seq..).zip(batch.iter().zip(&resolved)) {
             state.apply(&prepared.conversation_id, resolved, seq);
         }
-        let versions = resolved.iter().map(|resolved| resolved.version).collect();
+        let versions = resolved.into_iter().map(|resolved| resolved.version).collect();
         Ok(receipts(batch, versions, first_seq, Durability::Process))
     }
 

@@ -13,7 +13,9 @@ use super::shown::Shown;
 use crate::codec::frame::MAX_PAYLOAD;
 use crate::codec::payload::{EventView, FIRST_SCHEMA, KeyView, encode_event, schema_of};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Drafts, Found, Ground, Index, KeyRecord, Prepared, Refusal, Sight, Standing, Step};
+use crate::index::{
+    Drafts, Few, Found, Ground, Index, KeyRecord, Prepared, Refusal, Sight, Sights, Standing, Step,
+};
 use crate::log::{Record, Turn};
 use crate::model::{Change, Durability, Mutation, Receipt, Seq, Summary, Text, Version};
 use crate::snapshot::bodies::Bodies;
@@ -74,7 +76,7 @@ pub(super) enum CarriedOut {
     /// It was carried out before, by its keys.
     Before(Vec<Receipt>),
     /// It was carried out now; each of its events left its conversation with a version.
-    Now { first_seq: Seq, versions: Vec<Version>, durability: Durability },
+    Now { first_seq: Seq, versions: Few<Version>, durability: Durability },
 }
 
 impl Engine {
@@ -90,6 +92,20 @@ impl Engine {
                 receipts(ready, versions, first_seq, durability)
             }
         })
+    }
+
+    /// Carries one mutation out: what is most often asked for, without lists of one.
+    pub(super) fn append_single(&self, mutation: Mutation) -> Result<Receipt> {
+        self.check_open()?;
+        let ready = [prepare(mutation, &*self.options.clock, &*self.options.ids)?];
+        let receipt = match self.append_prepared(&ready)? {
+            CarriedOut::Before(receipts) => receipts.into_iter().next(),
+            CarriedOut::Now { first_seq, versions, durability } => {
+                let [prepared] = ready;
+                versions.first().map(|version| prepared.into_receipt(first_seq, *version, durability))
+            }
+        };
+        receipt.ok_or_else(|| Error::new(ErrorKind::Failed, "a mutation was carried out without a receipt"))
     }
 
     /// Carries a batch out in which nothing is left open.
@@ -112,12 +128,7 @@ impl Engine {
         }
     }
 
-    fn try_append(
-        &self,
-        batch: &[Prepared],
-        ready: Option<Record<'_>>,
-        sights: &HashMap<String, Sight>,
-    ) -> Result<Tried> {
+    fn try_append(&self, batch: &[Prepared], ready: Option<Record<'_>>, sights: &Sights) -> Result<Tried> {
         let mut turn = self.log.turn()?;
         let first_seq = turn.next_seq();
         let (resolved, accepted) = {
@@ -197,12 +208,15 @@ impl Engine {
 
     /// Looks up what a batch names by id: all of a conversation in one look, so that what is seen was so at
     /// one moment.
-    fn look(&self, batch: &[Prepared]) -> Result<HashMap<String, Sight>> {
+    fn look(&self, batch: &[Prepared]) -> Result<Sights> {
+        let mut sights = HashMap::default();
+        if batch.iter().all(|prepared| matches!(prepared.step, Step::Ready(_))) {
+            return Ok(sights);
+        }
         let mut steps: HashMap<&String, Vec<&Step>> = HashMap::new();
         for prepared in batch.iter().filter(|prepared| !matches!(prepared.step, Step::Ready(_))) {
             steps.entry(&prepared.conversation_id).or_default().push(&prepared.step);
         }
-        let mut sights = HashMap::new();
         for (id, steps) in steps {
             let seen = self.library().read(id, Need::Everything, |view, bodies| {
                 let mut sight = Sight { last_seq: view.summary().last_seq, ..Sight::default() };

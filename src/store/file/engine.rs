@@ -181,6 +181,10 @@ impl Backend for Engine {
         self.append_batch(batch)
     }
 
+    fn append_one(&self, mutation: Mutation) -> Result<Receipt> {
+        self.append_single(mutation)
+    }
+
     fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
         self.check_open()?;
         self.look_at(id)?;

@@ -1,0 +1,206 @@
+//! What a step of a batch does to its conversation.
+//!
+//! Owns what must exist for it, what must not, and what an id means by then. Does not know where the conversation
+//! stood before the batch.
+
+use std::borrow::Cow;
+
+use super::{Refusal, Seen, Sight, Standing, Step};
+use crate::codec::payload::{FIRST_SCHEMA, SCHEMA, schema_of};
+use crate::error::{Error, ErrorKind};
+use crate::index::draft_list::{DraftList, Spot};
+use crate::model::{Action, Change, Edit, Message, Seq, Text};
+
+/// A conversation while a batch changes it.
+#[derive(Debug)]
+pub(in crate::index) struct Draft<'b> {
+    pub(in crate::index) id: &'b str,
+    pub(in crate::index) standing: Standing,
+    /// Kept apart, because only a batch that looks for something needs them.
+    lists: Option<Box<Lists<'b>>>,
+}
+
+impl<'b> Draft<'b> {
+    /// A conversation that stands like this; `looks` if the batch looks for items in it or in another.
+    pub(super) fn new(id: &'b str, standing: Standing, looks: bool) -> Self {
+        let lists = looks.then(|| Lists::of(&standing));
+        Self { id, standing, lists }
+    }
+
+    /// Makes the batch's next event of a step, in this place of the sequence.
+    pub(super) fn carry(
+        &mut self,
+        step: &'b Step,
+        sight: Option<&Sight>,
+        seq: Seq,
+    ) -> Result<Carried<'b>, Refusal> {
+        let version = self.standing.version + 1;
+        let carried = self.step(self.id, step, sight)?;
+        self.standing.version = if self.standing.exists { version } else { 0 };
+        self.standing.last_seq = seq;
+        if let Some(lists) = &self.lists {
+            self.standing.messages = lists.messages.len();
+            self.standing.actions = lists.actions.len();
+        }
+        Ok(carried)
+    }
+}
+
+/// The messages and actions of a conversation while a batch changes it.
+#[derive(Debug)]
+struct Lists<'b> {
+    messages: DraftList<'b, Message>,
+    actions: DraftList<'b, Action>,
+}
+
+impl Lists<'_> {
+    fn of(standing: &Standing) -> Box<Self> {
+        let (messages, actions) = (DraftList::of(standing.messages), DraftList::of(standing.actions));
+        Box::new(Self { messages, actions })
+    }
+}
+
+/// What a step comes to.
+pub(super) struct Carried<'b> {
+    pub(super) change: Cow<'b, Change>,
+    pub(super) at: u64,
+    pub(super) schema: u16,
+}
+
+impl<'b> Draft<'b> {
+    /// Carries a step out on the draft.
+    fn step(&mut self, id: &str, step: &'b Step, sight: Option<&Sight>) -> Result<Carried<'b>, Refusal> {
+        let begins = matches!(
+            step,
+            Step::Ready(
+                Change::Create { .. } | Change::Reset { .. } | Change::AddMessage(_) | Change::AddAction(_)
+            )
+        );
+        let removes = matches!(step, Step::Ready(Change::Remove));
+        match self.standing.damage.take() {
+            // Removing a damaged conversation is how its owner lets go of it.
+            Some(_) if removes => {}
+            Some(damage) => return Err(Refusal::Impossible(damage)),
+            None if !self.standing.exists && !begins => {
+                return Err(impossible(ErrorKind::NotFound, format!("there is no conversation {id:?}")));
+            }
+            None => {}
+        }
+        let of_first = |change, at| Carried { change: Cow::Owned(change), at, schema: FIRST_SCHEMA };
+        let (messages, actions) = (sight.map(|sight| &sight.messages), sight.map(|sight| &sight.actions));
+        match step {
+            Step::Ready(change) => {
+                self.ready(id, change)?;
+                Ok(Carried { change: Cow::Borrowed(change), at: 0, schema: schema_of(change) })
+            }
+            Step::EditMessage(target, edit) => self.edit_message(target, edit, messages),
+            Step::EditAction(target, edit) => {
+                let base = seen(actions, target);
+                let (spot, mut action) = find(&self.lists().actions, "action", target, base)?;
+                edit.apply(&mut action);
+                self.lists().actions.put(spot, action.clone());
+                Ok(Carried { change: Cow::Owned(Change::EditAction(action)), at: spot.at, schema: SCHEMA })
+            }
+            Step::RemoveMessage(target) => {
+                let (spot, _) = find(&self.lists().messages, "message", target, seen(messages, target))?;
+                self.lists().messages.remove(spot);
+                Ok(of_first(Change::RemoveMessage(target.clone()), spot.at))
+            }
+            Step::RemoveAction(target) => {
+                let (spot, _) = find(&self.lists().actions, "action", target, seen(actions, target))?;
+                self.lists().actions.remove(spot);
+                Ok(of_first(Change::RemoveAction(target.clone()), spot.at))
+            }
+        }
+    }
+
+    fn lists(&mut self) -> &mut Lists<'b> {
+        self.lists.get_or_insert_with(|| Lists::of(&self.standing))
+    }
+
+    fn ready(&mut self, id: &str, change: &'b Change) -> Result<(), Refusal> {
+        match change {
+            Change::Create { .. } if self.standing.exists => {
+                let reason = format!("conversation {id:?} exists already");
+                return Err(impossible(ErrorKind::AlreadyExists, reason));
+            }
+            Change::Create { .. } => self.standing.exists = true,
+            Change::AddMessage(message) => {
+                self.standing.exists = true;
+                self.standing.messages += 1;
+                if let Some(lists) = &mut self.lists {
+                    lists.messages.add(&message.id, message);
+                }
+            }
+            Change::AddAction(action) => {
+                self.standing.exists = true;
+                self.standing.actions += 1;
+                if let Some(lists) = &mut self.lists {
+                    lists.actions.add(&action.id, action);
+                }
+            }
+            Change::Clear | Change::Remove | Change::Reset { .. } => {
+                (self.standing.messages, self.standing.actions) = (0, 0);
+                if let Some(lists) = &mut self.lists {
+                    lists.messages.clear();
+                    lists.actions.clear();
+                }
+                self.standing.exists = !matches!(change, Change::Remove);
+            }
+            Change::SetTitle(_) | Change::SetMetadata(_) | Change::SetCreatedAt(_) | Change::SetExtra(_) => {}
+            Change::EditMessage(_)
+            | Change::RemoveMessage(_)
+            | Change::EditAction(_)
+            | Change::RemoveAction(_) => {
+                return Err(impossible(ErrorKind::InvalidInput, "a change by id must be looked up first"));
+            }
+        }
+        Ok(())
+    }
+
+    fn edit_message(
+        &mut self,
+        target: &Text,
+        edit: &Edit,
+        sight: Option<&Seen<Message>>,
+    ) -> Result<Carried<'b>, Refusal> {
+        let (spot, before) = find(&self.lists().messages, "message", target, seen(sight, target))?;
+        let mut message = before.clone();
+        edit.apply(&mut message);
+        self.lists().messages.put(spot, message.clone());
+        // What replays the first version's edits takes the whole message, but repairs and prints only these two.
+        let first =
+            Edit { content: edit.content.clone(), metadata: edit.metadata.clone(), ..Edit::default() };
+        let mut by_first = before;
+        first.apply(&mut by_first);
+        let schema = if by_first == message { FIRST_SCHEMA } else { SCHEMA };
+        Ok(Carried { change: Cow::Owned(Change::EditMessage(message)), at: spot.at, schema })
+    }
+}
+
+/// What was seen of the items with this id.
+fn seen<'s, T>(sight: Option<&'s Seen<T>>, target: &Text) -> &'s [(u64, T)] {
+    sight.and_then(|sight| sight.get(target)).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Where the last item with this id stands, and what it is by now.
+fn find<T: Clone>(
+    list: &DraftList<'_, T>,
+    what: &str,
+    target: &Text,
+    base: &[(u64, T)],
+) -> Result<(Spot, T), Refusal> {
+    let found = list.find(target, base).and_then(|spot| Some((spot, list.get(spot, base)?)));
+    found.ok_or_else(|| no_such(what, target))
+}
+
+pub(super) fn impossible(kind: ErrorKind, reason: impl Into<String>) -> Refusal {
+    Refusal::Impossible(Error::new(kind, reason))
+}
+
+fn no_such(what: &str, id: &Text) -> Refusal {
+    impossible(
+        ErrorKind::NotFound,
+        format!("there is no {what} {:?} in the conversation", id.to_string_lossy()),
+    )
+}

@@ -5,7 +5,6 @@
 //! a time against drafts of the conversations it touches, so that a later mutation sees the earlier ones of
 //! its batch, and nothing is carried out unless all of them are possible.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::Few;
@@ -17,7 +16,7 @@ use crate::model::{Action, ActionEdit, Change, Durability, Edit, Message, Receip
 mod step;
 
 pub(super) use step::Draft;
-use step::{Carried, impossible};
+use step::{Carried, Effect, impossible};
 
 /// How a conversation stands.
 #[derive(Clone, Debug, Default)]
@@ -98,7 +97,7 @@ pub(crate) type Sights = HashMap<String, Sight, FastHash>;
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved<'b> {
     /// Borrowed from what was prepared, where nothing had to be looked up.
-    pub(crate) change: Cow<'b, Change>,
+    pub(crate) change: Effect<'b>,
     /// The place of what it edits or removes.
     pub(crate) at: u64,
     /// The oldest version of the encoding whose readers make of the event what it means.

@@ -3,7 +3,7 @@
 //! Owns what must exist for it, what must not, and what an id means by then. Does not know where the conversation
 //! stood before the batch.
 
-use std::borrow::Cow;
+use std::ops::Deref;
 
 use super::{Refusal, Seen, Sight, Standing, Step};
 use crate::codec::payload::{FIRST_SCHEMA, SCHEMA, schema_of};
@@ -60,9 +60,28 @@ impl Lists<'_> {
     }
 }
 
+/// What an event does: as it was asked for, or made of what was found under an id.
+#[derive(Clone, Debug)]
+pub(crate) enum Effect<'b> {
+    Asked(&'b Change),
+    /// In memory of its own, since it is rare, and large.
+    Made(Box<Change>),
+}
+
+impl Deref for Effect<'_> {
+    type Target = Change;
+
+    fn deref(&self) -> &Change {
+        match self {
+            Self::Asked(change) => change,
+            Self::Made(change) => change,
+        }
+    }
+}
+
 /// What a step comes to.
 pub(super) struct Carried<'b> {
-    pub(super) change: Cow<'b, Change>,
+    pub(super) change: Effect<'b>,
     pub(super) at: u64,
     pub(super) schema: u16,
 }
@@ -86,12 +105,13 @@ impl<'b> Draft<'b> {
             }
             None => {}
         }
-        let of_first = |change, at| Carried { change: Cow::Owned(change), at, schema: FIRST_SCHEMA };
+        let of_first =
+            |change, at| Carried { change: Effect::Made(Box::new(change)), at, schema: FIRST_SCHEMA };
         let (messages, actions) = (sight.map(|sight| &sight.messages), sight.map(|sight| &sight.actions));
         match step {
             Step::Ready(change) => {
                 self.ready(id, change)?;
-                Ok(Carried { change: Cow::Borrowed(change), at: 0, schema: schema_of(change) })
+                Ok(Carried { change: Effect::Asked(change), at: 0, schema: schema_of(change) })
             }
             Step::EditMessage(target, edit) => self.edit_message(target, edit, messages),
             Step::EditAction(target, edit) => {
@@ -99,7 +119,11 @@ impl<'b> Draft<'b> {
                 let (spot, mut action) = find(&self.lists().actions, "action", target, base)?;
                 edit.apply(&mut action);
                 self.lists().actions.put(spot, action.clone());
-                Ok(Carried { change: Cow::Owned(Change::EditAction(action)), at: spot.at, schema: SCHEMA })
+                Ok(Carried {
+                    change: Effect::Made(Box::new(Change::EditAction(action))),
+                    at: spot.at,
+                    schema: SCHEMA,
+                })
             }
             Step::RemoveMessage(target) => {
                 let (spot, _) = find(&self.lists().messages, "message", target, seen(messages, target))?;
@@ -174,7 +198,7 @@ impl<'b> Draft<'b> {
         let mut by_first = before;
         first.apply(&mut by_first);
         let schema = if by_first == message { FIRST_SCHEMA } else { SCHEMA };
-        Ok(Carried { change: Cow::Owned(Change::EditMessage(message)), at: spot.at, schema })
+        Ok(Carried { change: Effect::Made(Box::new(Change::EditMessage(message))), at: spot.at, schema })
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns where the file may be while a compaction is being published, and the reading ahead. Every item is held
 //! against its position's checksum, whichever way its bytes came.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +20,13 @@ const NEIGHBOURS: u64 = 64;
 /// How much is read ahead at first, and at most: the more neighbours were read, the more follow.
 const FIRST_AHEAD: usize = 16 << 10;
 const MOST_AHEAD: usize = 1 << 20;
+/// How much memory a thread keeps for its next window.
+const MOST_SPARE: usize = 256 << 10;
+
+thread_local! {
+    /// The memory of the last window, so that the next one need not be filled with zeros before it is read into.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Which file it is: its name in the snapshot and, for the time of its publishing, the place in the checkpoint of an
 /// epoch by which it is staged.
@@ -43,10 +50,12 @@ pub(crate) struct OpenFile<'v> {
 }
 
 /// A part of the file that was read at once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Window {
     offset: u64,
-    bytes: Vec<u8>,
+    /// What was read, and behind it what an earlier window has left.
+    memory: Vec<u8>,
+    filled: usize,
     /// Where the last item ended.
     last_end: u64,
     ahead: usize,
@@ -57,7 +66,7 @@ struct Window {
 impl Window {
     fn get(&self, position: Position) -> Option<&[u8]> {
         let start = to_usize(position.offset().checked_sub(self.offset)?);
-        self.bytes.get(start..start.checked_add(position.len())?)
+        self.memory.get(..self.filled)?.get(start..start.checked_add(position.len())?)
     }
 
     /// Reads an item into the window, and more behind it if the one before it was read before.
@@ -70,24 +79,41 @@ impl Window {
             self.ahead = to_usize(expected).min(MOST_AHEAD);
         }
         self.offset = position.offset();
-        self.bytes.clear();
-        self.bytes.resize(position.len().max(self.ahead), 0);
-        let mut filled = 0;
-        while filled < position.len() {
-            let rest = self.bytes.get_mut(filled..).unwrap_or_default();
-            match file.read_at(rest, self.offset + to_u64(filled)) {
+        // What the file does not have, the window does not have either.
+        self.filled = 0;
+        let wanted = position.len().max(self.ahead);
+        if self.memory.len() < wanted {
+            self.memory.resize(wanted, 0);
+        }
+        while self.filled < position.len() {
+            let rest = self.memory.get_mut(self.filled..wanted).unwrap_or_default();
+            match file.read_at(rest, self.offset + to_u64(self.filled)) {
                 Ok(0) => break,
-                Ok(count) => filled += count,
+                Ok(count) => self.filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.bytes.clear();
+                    self.filled = 0;
                     return Err(error);
                 }
             }
         }
-        // What the file did not have, the window does not have either.
-        self.bytes.truncate(filled);
         Ok(())
+    }
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        let memory = SPARE.try_with(Cell::take).unwrap_or_default();
+        Self { offset: 0, memory, filled: 0, last_end: 0, ahead: 0, expected_end: 0 }
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        if self.memory.len() <= MOST_SPARE {
+            // A thread that is about to end has no use for it.
+            SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.memory))).ok();
+        }
     }
 }
 

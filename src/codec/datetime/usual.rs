@@ -7,7 +7,7 @@ use super::MICROS;
 use crate::model::{Timestamp, Zone};
 
 /// The first of January 1970, counted in days from the first of March of the year 0.
-const EPOCH_DAY: i64 = 719_468;
+const EPOCH_DAY: i32 = 719_468;
 
 /// The time, if the text is what it is printed as.
 pub(crate) fn read_as_printed(text: &str) -> Option<Timestamp> {
@@ -16,57 +16,86 @@ pub(crate) fn read_as_printed(text: &str) -> Option<Timestamp> {
         .filter(|time| text.as_bytes().get(19) != Some(&b'.') || time.wall_micros() % MICROS != 0)
 }
 
-pub(super) fn read(text: &[u8]) -> Option<Timestamp> {
-    let (whole, rest) = text.split_first_chunk::<19>()?;
-    if [whole[4], whole[7], whole[10], whole[13], whole[16]] != *b"--T::" {
-        return None;
-    }
-    let year = pair(whole[0], whole[1])? * 100 + pair(whole[2], whole[3])?;
-    let (month, day) = (pair(whole[5], whole[6])?, pair(whole[8], whole[9])?);
-    let (hour, minute) = (pair(whole[11], whole[12])?, pair(whole[14], whole[15])?);
-    let second = pair(whole[17], whole[18])?;
-    let (fraction, zone) = match rest.split_first_chunk::<7>() {
-        Some((part, zone)) if part[0] == b'.' => {
-            let [high, middle, low] =
-                [pair(part[1], part[2])?, pair(part[3], part[4])?, pair(part[5], part[6])?];
-            (high * 10_000 + middle * 100 + low, zone)
+/// The time, if the text has nearly that form: zeros may stand in its fraction.
+pub(crate) fn read(text: &[u8]) -> Option<Timestamp> {
+    let [century, _, year, _, _, month, ..] = DATE.pairs(text, 0)?;
+    let [day, _, _, hour, _, _, minute, _] = DAY.pairs(text, 8)?;
+    let [.., second, _] = CLOCK.pairs(text, 11)?;
+    let (fraction, zone) = match text.get(19..)? {
+        [b'.', _, _, _, _, _, _, zone @ ..] => {
+            let [_, _, high, _, middle, _, low, _] = FRACTION.pairs(text, 18)?;
+            (i64::from(high) * 10_000 + i64::from(middle) * 100 + i64::from(low), zone)
         }
-        _ => (0, rest),
+        zone => (0, zone),
     };
     let zone = match zone {
         b"" => Zone::Naive,
         b"+00:00" => Zone::Offset(0),
         _ => return None,
     };
+    let year = i32::from(century) * 100 + i32::from(year);
+    let (month, day) = (i32::from(month), i32::from(day));
     let is_day = (1..=28).contains(&day) || is_late_day(year, month, day);
     if year == 0 || !(1..=12).contains(&month) || !is_day || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let seconds = ((days_from_epoch(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+    let seconds = (i32::from(hour) * 60 + i32::from(minute)) * 60 + i32::from(second);
+    let seconds = i64::from(days_from_epoch(year, month, day)) * 86_400 + i64::from(seconds);
     Timestamp::from_wall_micros(seconds * MICROS + fraction, zone)
 }
 
+const DATE: Form = Form::like(*b"0000-00-");
+const DAY: Form = Form::like(*b"00T00:00");
+const CLOCK: Form = Form::like(*b"00:00:00");
+const FRACTION: Form = Form::like(*b"0.000000");
+
+/// Eight bytes of a time, which are looked at as one number: its lowest byte is the first in the text.
+struct Form {
+    /// What stands there, with zeros for digits.
+    like: u64,
+    /// What added to a byte's difference from that reaches the byte's top bit if it is too large.
+    limits: u64,
+}
+
+impl Form {
+    const fn like(text: [u8; 8]) -> Self {
+        let like = u64::from_le_bytes(text);
+        let (mut limits, mut shift) = (0x7f7f_7f7f_7f7f_7f7f, 0);
+        while shift < u64::BITS {
+            // A zero, which stands for any digit.
+            if like >> shift & 0xff == 0x30 {
+                limits -= 9 << shift;
+            }
+            shift += 8;
+        }
+        Self { like, limits }
+    }
+
+    /// The numbers of two digits each, in the place of their first digit; what is in other places means nothing.
+    #[inline]
+    fn pairs(&self, text: &[u8], at: usize) -> Option<[u8; 8]> {
+        let digits = u64::from_le_bytes(*text.get(at..)?.first_chunk()?) ^ self.like;
+        // A sum that carries into the next byte has come from one whose own top bit is set.
+        let is_such = (digits.wrapping_add(self.limits) | digits) & 0x8080_8080_8080_8080 == 0;
+        is_such.then(|| (digits * 10 + (digits >> 8)).to_le_bytes())
+    }
+}
+
 /// Counted in years that begin in March, so that a leap day is the last of one.
-fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
+fn days_from_epoch(year: i32, month: i32, day: i32) -> i32 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1 - EPOCH_DAY
 }
 
 /// Whether a month has this day, which is the 29th or later.
-fn is_late_day(year: i64, month: i64, day: i64) -> bool {
+fn is_late_day(year: i32, month: i32, day: i32) -> bool {
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let last = match month {
-        2 => 28 + i64::from(is_leap),
+        2 => 28 + i32::from(is_leap),
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     };
     (29..=last).contains(&day)
-}
-
-/// The number of two digits.
-fn pair(tens: u8, ones: u8) -> Option<i64> {
-    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
-    (tens < 10 && ones < 10).then(|| i64::from(tens) * 10 + i64::from(ones))
 }
 
 #[cfg(test)]
@@ -89,6 +118,20 @@ mod tests {
         }
         // All years but the first, which is none; 4, 400, 1972, 2000 and 2024 are leap years.
         assert_eq!(found, 14 * 365 + 5);
+    }
+
+    #[test]
+    fn every_byte_at_every_place_is_judged_as_by_the_long_way() {
+        for text in ["2026-11-23T07:48:49.123456+00:00", "2026-11-23T07:48:49.123456", "2026-11-23T07:48:49"]
+        {
+            assert!(read(text.as_bytes()).is_some());
+            for (at, byte) in (0..text.len()).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
+                let mut struck = text.as_bytes().to_vec();
+                struck[at] = byte;
+                let read = read(&struck);
+                assert!(read.is_none() || read == any_iso(&struck), "{}", struck.escape_ascii());
+            }
+        }
     }
 
     proptest! {

@@ -36,11 +36,10 @@ pub(crate) fn read_message(
     bytes: &[u8],
     fallback: &Fallback<impl Fn() -> Text>,
 ) -> Result<Message, JsonError> {
-    let mut reader = Reader::new(bytes)?;
-    if let Some(plain) = Plain::read(&mut reader) {
-        return reader.end().map(|()| plain.into_message());
+    match Plain::read(bytes) {
+        Some(plain) => Ok(plain.into_message()),
+        None => read_any_message(bytes, fallback),
     }
-    read_any_message(&mut reader, fallback)
 }
 
 /// Calls with a message that is borrowed from its span of a file.
@@ -49,19 +48,19 @@ pub(crate) fn lend_message<T>(
     fallback: &Fallback<impl Fn() -> Text>,
     take: impl FnOnce(MessageRef<'_>) -> T,
 ) -> Result<T, JsonError> {
-    let mut reader = Reader::new(bytes)?;
-    if let Some(plain) = Plain::read(&mut reader) {
-        return reader.end().map(|()| take(plain.lend()));
+    match Plain::read(bytes) {
+        Some(plain) => Ok(take(plain.lend())),
+        None => read_any_message(bytes, fallback).map(|message| take(MessageRef::from(&message))),
     }
-    read_any_message(&mut reader, fallback).map(|message| take(MessageRef::from(&message)))
 }
 
 /// Reads a message of any layout.
-fn read_any_message(
-    reader: &mut Reader<'_>,
+pub(super) fn read_any_message(
+    bytes: &[u8],
     fallback: &Fallback<impl Fn() -> Text>,
 ) -> Result<Message, JsonError> {
-    let parts = MessageParts::read(reader)?;
+    let mut reader = Reader::new(bytes)?;
+    let parts = MessageParts::read(&mut reader)?;
     reader.end()?;
     let id = parts.id.clone().unwrap_or_else(|| (fallback.id)());
     let created_at = parts.created_at.unwrap_or(fallback.created_at);

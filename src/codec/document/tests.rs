@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
+
 use super::writer::Span;
 use super::*;
 use crate::model::{Action, Message, Zone};
@@ -157,8 +159,7 @@ fn the_short_way_leads_where_the_long_one_does() {
                     let lent = lend_message(bytes, &fallback(), |message| message.to_message()).ok();
                     assert_eq!(lent, ought, "{text}");
                 }
-                let mut reader = Reader::new(bytes).unwrap();
-                short += usize::from(plain::Plain::read(&mut reader).is_some());
+                short += usize::from(plain::Plain::read(bytes).is_some());
                 let mut reader = Reader::new(bytes).unwrap();
                 if plain::canonical_message(&mut reader).is_some() {
                     canonical += 1;
@@ -172,6 +173,44 @@ fn the_short_way_leads_where_the_long_one_does() {
         }
     }
     assert_eq!((short > 40, canonical), (true, 4), "{short}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn what_the_short_way_reads_of_any_bytes_the_long_one_reads_too(
+        (id, content) in ("[a-z0-9-]{0,40}", "([ -~]{0,80}|[a-z\n\"\\\\é\u{7f}😀]{0,40})"),
+        (role, micros) in ("(user|assistant|[a-zé]{0,30})", any::<i32>()),
+        zone in prop::sample::select(vec![Zone::Naive, Zone::Offset(0), Zone::Offset(19_800_000_000)]),
+        metadata in prop::sample::select(vec!["{}", "{\"a\":[1,\"x\"]}"]),
+        is_raw in any::<bool>(),
+        strike in prop::option::of((any::<prop::sample::Index>(), 0_usize..3, any::<u8>())),
+    ) {
+        let created_at = Timestamp::from_wall_micros(i64::from(micros) * 500_000, zone).unwrap();
+        let mut message = Message::new(id.as_str(), content.as_str(), role.as_str(), created_at);
+        message.metadata = JsonObject::parse(metadata).unwrap();
+        let mut bytes = Vec::new();
+        writer::write_message(&message, &mut bytes);
+        if is_raw {
+            // Somebody else may have written the same without escapes for what is not ASCII.
+            bytes = String::from_utf8(bytes).unwrap().replace("\\u00e9", "é").into_bytes();
+        }
+        prop_assert_eq!(plain::Plain::read(&bytes).unwrap().into_message(), message);
+        if let Some((at, kind, byte)) = strike {
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => bytes.truncate(at),
+            }
+        }
+        if let Some(plain) = plain::Plain::read(&bytes) {
+            let any = item::read_any_message(&bytes, &fallback()).unwrap();
+            prop_assert_eq!(plain.lend().to_message(), any.clone());
+            prop_assert_eq!(plain.into_message(), any);
+        }
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::number::canonical_int;
-use super::scan::{ascii_prefix, plain_prefix};
+use super::scan::{ascii_prefix, string_run};
 use super::value::{Members, Value};
 use crate::error::Error;
 use crate::model::Text;
@@ -102,8 +102,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Steps over exactly this text, if it is what comes next.
-    pub(crate) fn literal(&mut self, text: &str) -> bool {
-        let is_next = self.rest().starts_with(text.as_bytes());
+    pub(crate) fn literal(&mut self, text: &[u8]) -> bool {
+        let is_next = self.rest().starts_with(text);
         self.at += if is_next { text.len() } else { 0 };
         is_next
     }
@@ -117,15 +117,6 @@ impl<'a> Reader<'a> {
     /// Reads a string, if one comes next.
     pub(crate) fn text(&mut self) -> Option<Text> {
         if self.rest().first() == Some(&b'"') { self.string().ok() } else { None }
-    }
-
-    /// Reads a string without escapes, if one comes next.
-    pub(crate) fn unescaped(&mut self) -> Option<&'a str> {
-        let start = self.at + usize::from(self.rest().first() == Some(&b'"'));
-        let end = start + plain_prefix(self.text.as_bytes().get(start..)?);
-        let is_whole = start > self.at && self.text.as_bytes().get(end) == Some(&b'"');
-        self.at = if is_whole { end + 1 } else { self.at };
-        self.text.get(start..end).filter(|_| is_whole)
     }
 
     /// Reads a string of printable ASCII without escapes, if one comes next.
@@ -324,7 +315,7 @@ impl<'a> Reader<'a> {
 
     /// Steps over the characters that stand for themselves.
     fn plain_run(&mut self) -> &'a str {
-        let end = self.at + plain_prefix(self.rest());
+        let end = self.at + string_run(self.rest());
         let run = self.text.get(self.at..end).unwrap_or_default();
         self.at = end;
         run

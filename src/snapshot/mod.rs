@@ -18,6 +18,8 @@ pub(crate) mod survey;
 
 pub(crate) mod glance;
 
+pub(crate) mod kept;
+
 pub(crate) mod open_file;
 
 pub(crate) mod bodies;

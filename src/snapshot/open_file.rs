@@ -1,13 +1,15 @@
 //! A conversation's file from which single items are read.
 //!
-//! Owns where the file may be while a compaction is being published, and the reading ahead. Every item is held
-//! against its position's checksum, whichever way its bytes came.
+//! Owns where the file may be while a compaction is being published, when it is kept open for the next who reads
+//! from it, and the reading ahead. Every item is held against its position's checksum, whichever way its bytes
+//! came.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::kept::KeptFiles;
 use super::layout::Layout;
 use crate::codec::bytes::{to_u64, to_usize};
 use crate::error::{Error, Result};
@@ -44,9 +46,23 @@ pub(crate) struct OpenFile<'v> {
     layout: &'v Layout,
     name: FileName<'v>,
     path: PathBuf,
-    /// The first that was there of the places where it may be.
+    /// One that was kept open, or the first that was there of the places where it may be.
     file: Option<Arc<dyn VfsFile>>,
+    /// Where it is kept for the next who reads from it.
+    kept: Option<&'v KeptFiles>,
+    standing: Cell<Standing>,
     window: RefCell<Window>,
+}
+
+/// What is known of the file that was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    /// Nothing yet.
+    New,
+    /// It is kept, because what was read from it was right.
+    Kept,
+    /// What was read from it was not right: it is not to be kept.
+    Doubtful,
 }
 
 /// A part of the file that was read at once.
@@ -124,11 +140,45 @@ impl<'v> OpenFile<'v> {
     ///
     /// I/O errors. A file that is nowhere is found out when it is read.
     pub(crate) fn open(vfs: &'v dyn Vfs, layout: &'v Layout, name: FileName<'v>) -> Result<Self> {
-        let path = layout.conversation(name.name);
-        let mut opened = Self { vfs, layout, name, path, file: None, window: RefCell::default() };
+        let mut opened = Self::unopened(vfs, layout, name);
         let first = opened.candidates().next().transpose()?;
         opened.file = first;
         Ok(opened)
+    }
+
+    /// Takes the file that is kept, or opens it and keeps it once what is read from it is right.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub(crate) fn kept(
+        vfs: &'v dyn Vfs,
+        layout: &'v Layout,
+        name: FileName<'v>,
+        kept: &'v KeptFiles,
+    ) -> Result<Self> {
+        let mut opened = Self { kept: Some(kept), ..Self::unopened(vfs, layout, name) };
+        opened.file = kept.get(name);
+        if opened.file.is_some() {
+            opened.standing.set(Standing::Kept);
+            return Ok(opened);
+        }
+        let first = opened.candidates().next().transpose()?;
+        opened.file = first;
+        Ok(opened)
+    }
+
+    fn unopened(vfs: &'v dyn Vfs, layout: &'v Layout, name: FileName<'v>) -> Self {
+        Self {
+            vfs,
+            layout,
+            name,
+            path: layout.conversation(name.name),
+            file: None,
+            kept: None,
+            standing: Cell::new(Standing::New),
+            window: RefCell::default(),
+        }
     }
 
     /// The file's name in the snapshot.
@@ -142,7 +192,13 @@ impl<'v> OpenFile<'v> {
         [false, true, false].into_iter().filter_map(|is_staged| {
             let staged = is_staged.then(|| self.layout.staged(self.name.epoch, self.name.ordinal));
             let path = staged.as_deref().unwrap_or(&self.path);
-            match self.vfs.open(path, OpenMode::Read) {
+            let open = || self.vfs.open(path, OpenMode::Read);
+            let opened = open().or_else(|error| match self.kept {
+                // Some of those that are open may be ours, and can go.
+                Some(kept) if vfs::is_out_of_files(&error) && kept.let_go() => open(),
+                _ => Err(error),
+            });
+            match opened {
                 Ok(file) => Some(Ok(file)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => Some(Err(Error::io("open", path, error))),
@@ -172,13 +228,32 @@ impl<'v> OpenFile<'v> {
     pub(crate) fn with<T>(&self, position: Position, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let mut window = self.window.borrow_mut();
         if let Some(file) = self.file.as_ref().filter(|_| window.get(position).is_none()) {
-            window.read(&**file, position).map_err(|e| Error::io("read", &self.path, e))?;
+            let read = window.read(&**file, position).map_err(|e| Error::io("read", &self.path, e));
+            read.inspect_err(|_| self.doubt())?;
         }
         window.last_end = position.offset() + to_u64(position.len());
-        match window.get(position).filter(|bytes| position.proves(bytes)) {
-            Some(bytes) => Ok(take(bytes)),
-            None => self.elsewhere(position).map(|bytes| take(&bytes)),
+        if let Some(bytes) = window.get(position).filter(|bytes| position.proves(bytes)) {
+            self.keep();
+            return Ok(take(bytes));
         }
+        self.doubt();
+        self.elsewhere(position).map(|bytes| take(&bytes))
+    }
+
+    /// Keeps the file, from which something right was read.
+    fn keep(&self) {
+        if let (Standing::New, Some(kept), Some(file)) = (self.standing.get(), self.kept, &self.file) {
+            kept.keep(self.name, file);
+            self.standing.set(Standing::Kept);
+        }
+    }
+
+    /// Sees that nobody else comes upon the file, from which something else was read than ought to be there.
+    fn doubt(&self) {
+        if let Some(kept) = self.kept {
+            kept.forget(self.name);
+        }
+        self.standing.set(Standing::Doubtful);
     }
 
     /// The bytes of an item that the file that was opened first does not have.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 mod os;
 
 pub use os::OsVfs;
+pub(crate) use os::is_out_of_files;
 
 /// A file system.
 ///

@@ -47,6 +47,12 @@ fn options() -> fs::OpenOptions {
     options
 }
 
+/// Whether a file could not be opened because too many are open.
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(error);
+    errno.is_some_and(|errno| [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].contains(&errno))
+}
+
 /// The bits of open flags as `std` takes them.
 fn rustix_flags(flags: rustix::fs::OFlags) -> i32 {
     i32::try_from(flags.bits()).unwrap_or(0)

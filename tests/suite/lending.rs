@@ -59,13 +59,30 @@ fn read_once() -> (std::sync::Arc<Hooked>, MessageStore) {
     add(&store, "c1", 0..6);
     drop(store.compact().unwrap());
     assert_eq!(texts(&store, "c1"), added(0..6));
+    let_go(&store);
     (hooked, store)
+}
+
+/// Lets the store open anew what it reads from: a compaction of something else lets go of what is kept open, and
+/// leaves what is known of a conversation.
+fn let_go(store: &MessageStore) {
+    add(store, "c2", 0..1);
+    store.compact().unwrap();
 }
 
 #[test]
 fn lending_goes_on_where_it_was_when_a_compaction_has_moved_the_rest() {
     let (hooked, store) = read_once();
+    // As many as are kept open. Read after the edit, which has looked into the file, they take its place.
+    let others: Vec<String> = (0..64).map(|n| format!("other {n}")).collect();
+    for id in &others {
+        add(&store, id, 0..1);
+    }
+    store.compact().unwrap();
     drop(store.edit_message("c1", "id2", Edit::content("longer than it was")).unwrap());
+    for id in &others {
+        assert_eq!(texts(&store, id), added(0..1));
+    }
     let writer = store.clone();
     hooked.before(Call::Open, "c1.json", move || drop(writer.compact().unwrap()));
     let mut ought = added(0..6);
@@ -94,6 +111,7 @@ fn lending_does_not_go_on_in_another_conversation_of_the_same_id_and_version() {
     let (hooked, store) = read_once();
     let before = store.summary("c1").unwrap().unwrap().version;
     let (writer, first) = (store.clone(), store.messages("c1", Messages::first(2)).unwrap());
+    let_go(&store);
     hooked.before(Call::Open, "c1.json", move || {
         drop(writer.remove_conversation("c1").unwrap());
         // The first two of its file are what they were, so that the reader takes them for its own.

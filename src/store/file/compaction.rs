@@ -70,6 +70,8 @@ impl Engine {
         // Order: go over to the new checkpoint before its files are moved into place. A reader that comes
         // between finds them where they are staged; reversed, it would find files that no checkpoint knows.
         library.index_mut().rebase(checkpoint);
+        // Some of them are about to be replaced, and would take room on the disk for as long as they are open.
+        library.kept.let_go();
         state.unpublished = Some(cut.captured.checkpoint);
         (report.epoch, report.covered_seq) = (epoch, cut.covered_seq);
         self.publish(state, &mut report)?;

@@ -158,6 +158,7 @@ impl Engine {
         }
         let sealed = self.log.exclusively(Some(closed()), |active, _| active.close());
         self.background.stop();
+        self.library().kept.let_go();
         // Order: let go of the lock last. Reversed, another process could append while this one still seals.
         drop(locked(&self.lock).take());
         drop(compaction);

@@ -13,6 +13,7 @@ use crate::index::{Body, Entry, Found, Index, Lists, Misfit, Slot, id_hash};
 use crate::log::segment::Segment;
 use crate::model::{Action, Conversation, DamagedFile, Message, Summary, Text, Timestamp};
 use crate::snapshot::bodies::Bodies;
+use crate::snapshot::kept::KeptFiles;
 use crate::snapshot::layout::Layout;
 use crate::snapshot::load;
 use crate::snapshot::open_file::{FileName, OpenFile};
@@ -28,6 +29,8 @@ const ATTEMPTS: usize = 100;
 pub(crate) struct Library {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) layout: Layout,
+    /// Conversations' files that were read from last.
+    pub(super) kept: KeptFiles,
     index: RwLock<Index>,
     /// The segments that are still needed, oldest first.
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
@@ -65,7 +68,7 @@ impl Library {
     pub(crate) fn new(vfs: Arc<dyn Vfs>, layout: Layout, opened: Opened) -> Self {
         let suspects = RwLock::new(opened.report.damaged.iter().filter_map(suspect).collect());
         let (index, segments) = (RwLock::new(opened.index), RwLock::new(Arc::new(opened.replayed.segments)));
-        Self { vfs, layout, index, segments, suspects }
+        Self { vfs, layout, kept: KeptFiles::default(), index, segments, suspects }
     }
 
     pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
@@ -117,6 +120,7 @@ impl Library {
             damaged.iter().filter_map(suspect).collect();
         if let Some(checkpoint) = checkpoint {
             self.index_mut().refresh(checkpoint);
+            self.kept.let_go();
         }
     }
 
@@ -251,7 +255,7 @@ impl Library {
         let file = match &source.file {
             Some((name, ordinal)) => {
                 let name = FileName { name, epoch: source.epoch, ordinal: *ordinal };
-                Some(OpenFile::open(&*self.vfs, &self.layout, name)?)
+                Some(OpenFile::kept(&*self.vfs, &self.layout, name, &self.kept)?)
             }
             None => None,
         };

@@ -27,6 +27,9 @@ fn a_batch_sees_one_state() {
     let hooked = Hooked::over(sim.clone());
     let store = open(on_shared(&hooked));
     assert_eq!(texts(&store, "c1"), added(0..3));
+    // What was kept open is let go of by a compaction, so that the batch has to open it.
+    drop(store.add_message("c2", "said").unwrap());
+    store.compact().unwrap();
     let other = store.clone();
     hooked.before(Call::Open, "c1.json", move || {
         drop(other.remove_message("c1", "id0").unwrap());
@@ -45,10 +48,19 @@ fn a_batch_of_edits_beside_a_compaction_finds_no_damage() {
     let sim = compacted(3);
     let hooked = Hooked::over(sim.clone());
     let store = open(on_shared(&hooked));
+    // As many as are kept open.
+    let others: Vec<String> = (0..64).map(|n| format!("other {n}")).collect();
+    for id in &others {
+        drop(store.add_message(id, "said").unwrap());
+    }
+    store.compact().unwrap();
     for n in 0..10 {
         // Every other time the conversation has changed since its file was written.
         if n % 2 == 0 {
             drop(store.edit_message("c1", "id0", Edit::content(format!("y{n}"))).unwrap());
+            for id in &others {
+                assert_eq!(texts(&store, id), ["said"]);
+            }
         }
         let other = store.clone();
         hooked.before(Call::Open, "c1.json", move || {

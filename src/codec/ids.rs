@@ -25,20 +25,18 @@ impl<'a> IdView<'a> {
     /// Calls with the id's bytes, which are WTF-8.
     pub(crate) fn with_bytes<T>(&self, take: impl FnOnce(&[u8]) -> T) -> T {
         match self {
-            Self::Uuid(bytes) => {
-                let mut buffer = uuid::Uuid::encode_buffer();
-                take(uuid::Uuid::from_bytes(*bytes).as_hyphenated().encode_lower(&mut buffer).as_bytes())
-            }
+            Self::Uuid(bytes) => take(&text_of(*bytes)),
             Self::Text(bytes) => take(bytes),
         }
     }
 
     pub(crate) fn to_text(self) -> Result<Text, BadPayload> {
-        if let Self::Uuid(bytes) = self {
-            let mut buffer = uuid::Uuid::encode_buffer();
-            return Ok(Text::from(&*uuid::Uuid::from_bytes(bytes).as_hyphenated().encode_lower(&mut buffer)));
+        match self {
+            Self::Uuid(bytes) => Ok(Text::of_short_ascii(text_of(bytes))),
+            Self::Text(text) => {
+                Text::copied_from_wtf8(text).map_err(|_| BadPayload("an id is not well-formed".to_owned()))
+            }
         }
-        self.with_bytes(Text::copied_from_wtf8).map_err(|_| BadPayload("an id is not well-formed".to_owned()))
     }
 
     /// The id as a conversation's, which is valid Unicode.
@@ -46,6 +44,39 @@ impl<'a> IdView<'a> {
         self.with_bytes(|bytes| std::str::from_utf8(bytes).map(str::to_owned))
             .map_err(|_| BadPayload("a conversation id is not valid Unicode".to_owned()))
     }
+}
+
+/// Every byte in two hexadecimal digits.
+const DIGITS: [[u8; 2]; 256] = {
+    let mut digits = [*b"00"; 256];
+    let mut rest = digits.as_mut_slice();
+    let mut pair = *b"00";
+    while let Some((digit, behind)) = rest.split_first_mut() {
+        *digit = pair;
+        rest = behind;
+        let [high, low] = pair;
+        pair = if low == b'f' { [next(high), b'0'] } else { [high, next(low)] };
+    }
+    digits
+};
+
+/// The digit after this one.
+const fn next(digit: u8) -> u8 {
+    if digit == b'9' { b'a' } else { digit + 1 }
+}
+
+/// The canonical text of a UUID. Each message that is read has one made, so digits come in pairs.
+fn text_of(uuid: [u8; 16]) -> [u8; 36] {
+    /// Where the pairs stand; there are hyphens between them.
+    const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+    let mut text = [b'-'; 36];
+    for (place, byte) in PLACES.into_iter().zip(uuid) {
+        let digits = DIGITS.get(usize::from(byte)).copied().unwrap_or_default();
+        if let Some(pair) = text.get_mut(place..).and_then(<[u8]>::first_chunk_mut) {
+            *pair = digits;
+        }
+    }
+    text
 }
 
 /// The bytes of a UUID in its canonical text: lower case, hyphens in their places.
@@ -91,7 +122,19 @@ fn hex_of(digits: u64) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_uuid_has_the_text_that_everybody_gives_it(bytes: [u8; 16]) {
+            let text = uuid::Uuid::from_bytes(bytes).as_hyphenated().to_string();
+            prop_assert_eq!(&text_of(bytes)[..], text.as_bytes());
+            prop_assert_eq!(IdView::Uuid(bytes).to_text().unwrap(), text.as_str());
+            prop_assert_eq!(IdView::of(text.as_bytes()), IdView::Uuid(bytes));
+        }
+    }
 
     #[test]
     fn only_the_usual_form_of_a_uuid_is_packed() {

@@ -11,13 +11,15 @@ use bincode::{BorrowDecode, Encode};
 use super::frame::MAX_PAYLOAD;
 pub(crate) use super::ids::BadPayload;
 use super::ids::IdView;
-use crate::model::{
-    Action, Change, Event, JsonObject, MAX_BATCH_EVENTS, Message, Text, TextRef, Timestamp, Zone,
-};
+use crate::model::{Action, Change, Event, JsonObject, Message, Text, TextRef, Timestamp, Zone};
+
+mod decode;
 
 mod lent;
 
 mod quick;
+
+pub(crate) use decode::{decode_event, decode_message, for_each_event};
 
 /// The newest version of this encoding. Each frame's header has the oldest one that has all that is in it, so
 /// that older software reads what it can, and refuses the rest instead of misreading it.
@@ -166,6 +168,16 @@ impl<'a> RoleView<'a> {
         }
     }
 
+    fn to_text(self) -> Result<Text, BadPayload> {
+        match self {
+            Self::User => Ok(Text::of_short_ascii(*b"user")),
+            Self::Assistant => Ok(Text::of_short_ascii(*b"assistant")),
+            Self::System => Ok(Text::of_short_ascii(*b"system")),
+            Self::Tool => Ok(Text::of_short_ascii(*b"tool")),
+            Self::Other(other) => text(other),
+        }
+    }
+
     fn of(role: &'a Text) -> Self {
         match role.as_wtf8() {
             b"user" => Self::User,
@@ -205,16 +217,16 @@ impl<'a> MessageView<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn to_message(self) -> Result<Message, BadPayload> {
-        let mut message = Message::new(
-            self.id.to_text()?,
-            text(self.content)?,
-            self.role.lend()?.to_text(),
-            self.created_at.to_timestamp()?,
-        );
-        message.metadata = object(self.metadata)?;
-        message.extra = object(self.extra)?;
-        Ok(message)
+        Ok(Message {
+            id: self.id.to_text()?,
+            content: text(self.content)?,
+            role: self.role.to_text()?,
+            created_at: self.created_at.to_timestamp()?,
+            metadata: object(self.metadata)?,
+            extra: object(self.extra)?,
+        })
     }
 }
 
@@ -353,41 +365,6 @@ pub(crate) fn encode_event(event: &EventView<'_>, payload: &mut Vec<u8>) -> Opti
     }
     let written = bincode::encode_into_std_write(event, payload, CONFIG).ok()?;
     (before + written <= MAX_PAYLOAD).then_some(written)
-}
-
-/// Takes one event off the front of bytes and says how many it took.
-pub(crate) fn decode_event(bytes: &[u8]) -> Result<(EventView<'_>, usize), BadPayload> {
-    if let Some(taken) = quick::decode(bytes) {
-        return Ok(taken);
-    }
-    general(bytes)
-}
-
-/// The same, whatever the event.
-fn general(bytes: &[u8]) -> Result<(EventView<'_>, usize), BadPayload> {
-    bincode::borrow_decode_from_slice(bytes, CONFIG).map_err(|error| BadPayload(error.to_string()))
-}
-
-/// Goes over the events of a payload, each with its place in it, and insists that they fill it exactly.
-pub(crate) fn for_each_event<'a, E: From<BadPayload>>(
-    payload: &'a [u8],
-    count: u32,
-    mut visit: impl FnMut(EventView<'a>, std::ops::Range<usize>) -> Result<(), E>,
-) -> Result<(), E> {
-    if usize::try_from(count).map_or(true, |count| count > MAX_BATCH_EVENTS || count == 0) {
-        return Err(BadPayload(format!("{count} events in one batch")).into());
-    }
-    let mut at = 0;
-    for _ in 0..count {
-        let (event, length) = decode_event(payload.get(at..).unwrap_or_default())?;
-        visit(event, at..at + length)?;
-        at += length;
-    }
-    if at == payload.len() {
-        Ok(())
-    } else {
-        Err(BadPayload("bytes follow the last event".to_owned()).into())
-    }
 }
 
 #[cfg(test)]

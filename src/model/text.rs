@@ -27,15 +27,16 @@ pub struct Text(Kept);
 #[derive(Clone)]
 enum Kept {
     Boxed(Box<[u8]>),
-    /// So many of these bytes, without memory of their own: most roles and many titles are as short.
+    /// So many of these bytes, without memory of their own: every UUID and role is as short, and most titles.
     Here(u8, [u8; HERE]),
 }
 
-/// How long a text may be that needs no memory of its own. A text takes 24 bytes, two of them for the rest.
-const HERE: usize = 22;
+/// How long a text may be that needs no memory of its own: a message is read with one allocation, of its content.
+/// A text takes 40 bytes, two of them for the rest.
+const HERE: usize = 38;
 
 const _: () =
-    assert!(size_of::<Text>() == 24, "two bytes beside a short text say that it is one, and its length");
+    assert!(size_of::<Text>() == 40, "two bytes beside a short text say that it is one, and its length");
 
 /// Bytes that are not well-formed WTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +101,18 @@ impl Text {
             check_wtf8(bytes)?;
         }
         Ok(Self(Kept::of(bytes)))
+    }
+
+    /// A text of so few bytes of ASCII that it needs no memory of its own.
+    pub(crate) fn of_short_ascii<const N: usize>(ascii: [u8; N]) -> Self {
+        const { assert!(N <= HERE, "a text that is kept here fits in here") };
+        debug_assert!(ascii.is_ascii(), "what is not ASCII need not be text");
+        let mut here = [0; HERE];
+        if let Some((place, _)) = here.split_first_chunk_mut() {
+            *place = ascii;
+        }
+        // No more than 38, as was held above.
+        Self(Kept::Here(u8::try_from(N).unwrap_or_default(), here))
     }
 
     /// The code points in order, lone surrogates among them.
@@ -271,7 +284,9 @@ mod tests {
             "",
             "Conversation 12345678",
             "just 22 bytes and this",
-            "23 bytes in all, and so",
+            "4ae7d5a2-0b1f-4c5e-8a3e-000000000001",
+            "just thirty-eight bytes, and these too",
+            "thirty-nine bytes in all, and these too",
             "grüezi",
         ] {
             let ways = [

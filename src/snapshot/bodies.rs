@@ -3,16 +3,14 @@
 //! Owns the way from a position to a message, whether it lies in a segment or in a file of the snapshot.
 //! Whatever is read is checked against the position's checksum first.
 
-use std::sync::Arc;
-
 use super::load::{ItemKind, fallback};
 use super::open_file::OpenFile;
+use super::shelf::{RUN, Shelf};
 use crate::codec::document::{lend_message, read_action, read_message};
 use crate::codec::json::JsonError;
-use crate::codec::payload::{BadPayload, EventView, decode_event};
+use crate::codec::payload::{BadPayload, EventView, decode_event, decode_message};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Entry, Position};
-use crate::log::segment::Segment;
 use crate::model::{Action, JsonObject, Message, MessageRef, Timestamp};
 
 /// Where the bodies of one conversation are read from.
@@ -22,8 +20,8 @@ pub(crate) struct Bodies<'b> {
     /// When the conversation was created, as its file has it: what stands for a time that the file leaves out.
     /// The conversation's own time may have been changed since, and that is no change of its messages.
     pub(crate) file_time: Timestamp,
-    /// The segments that there are, oldest first.
-    pub(crate) segments: &'b [Arc<Segment>],
+    /// The segments that there are.
+    pub(crate) shelf: Shelf<'b>,
     /// The conversation's file, if it has one.
     pub(crate) file: Option<&'b OpenFile<'b>>,
 }
@@ -35,27 +33,42 @@ impl Bodies<'_> {
             let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Message, position);
             return self.with_item(position, |bytes| read_message(bytes, &fallback));
         }
-        self.with_event(position, |view| {
-            let none = || BadPayload("the record holds no message".to_owned());
-            view.change.message().ok_or_else(none)?.to_message()
-        })
+        self.with_record(position, |bytes| decode_message(bytes)?.to_message())
     }
 
     /// The messages of these entries.
     pub(crate) fn messages(&self, entries: &[Entry]) -> Result<Vec<Message>> {
-        self.expect(entries);
         let mut messages = Vec::with_capacity(entries.len());
-        for entry in entries {
-            messages.push(self.message(entry.position())?);
-        }
+        self.one_by_one(entries, |position| {
+            if position.segment().is_none() {
+                messages.push(self.message(position)?);
+                return Ok(());
+            }
+            // Straight to its place: a message is long enough for each hand that it goes through to be felt.
+            self.with_record(position, |bytes| {
+                messages.push(decode_message(bytes)?.to_message()?);
+                Ok(())
+            })
+        })?;
         Ok(messages)
     }
 
-    /// Says which messages will be read next, in this order.
-    pub(crate) fn expect(&self, entries: &[Entry]) {
+    /// Calls with the position of each of these messages, which is to be read at once.
+    pub(crate) fn one_by_one(
+        &self,
+        entries: &[Entry],
+        mut take: impl FnMut(Position) -> Result<()>,
+    ) -> Result<()> {
         if let Some(file) = self.file {
             file.expect(entries.iter().map(Entry::position));
         }
+        for run in entries.chunks(RUN) {
+            if run.len() > 1 {
+                self.shelf.fetch(run);
+            }
+            run.iter().try_for_each(|entry| take(entry.position()))?;
+        }
+        Ok(())
     }
 
     /// Calls with the message at a position, which is borrowed from where it lies.
@@ -64,10 +77,7 @@ impl Bodies<'_> {
             let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Message, position);
             return self.with_item(position, |bytes| lend_message(bytes, &fallback, take));
         }
-        self.with_event(position, |view| {
-            let none = || BadPayload("the record holds no message".to_owned());
-            view.change.message().ok_or_else(none)?.lend(take)
-        })
+        self.with_record(position, |bytes| decode_message(bytes)?.lend(take))
     }
 
     /// The action at a position.
@@ -111,18 +121,21 @@ impl Bodies<'_> {
         position: Position,
         take: impl FnOnce(EventView<'_>) -> Result<T, BadPayload>,
     ) -> Result<T> {
-        let number = position.segment().unwrap_or_default();
-        let at = self.segments.binary_search_by_key(&number, |segment| segment.header.number).ok();
-        let gone =
-            || Error::new(ErrorKind::Failed, format!("segment {number} is gone from under a position"));
-        let segment = at.and_then(|at| self.segments.get(at)).ok_or_else(gone)?;
-        segment.with_bytes(position.offset(), position.len(), |bytes| {
+        self.with_record(position, |bytes| take(decode_event(bytes)?.0))
+    }
+
+    /// Calls with the bytes of an event in the log.
+    fn with_record<T>(
+        &self,
+        position: Position,
+        take: impl FnOnce(&[u8]) -> Result<T, BadPayload>,
+    ) -> Result<T> {
+        self.shelf.with_bytes(position, |bytes, segment| {
             let corrupt = |reason: &str| Error::corrupt(&segment.path, position.offset(), reason);
             if !position.proves(bytes) {
                 return Err(corrupt("the record has changed since it was written"));
             }
-            let (view, _) = decode_event(bytes).map_err(|bad| corrupt(&bad.0))?;
-            take(view).map_err(|bad| corrupt(&bad.0))
+            take(bytes).map_err(|bad| corrupt(&bad.0))
         })
     }
 }
@@ -136,7 +149,7 @@ mod tests {
     use crate::vfs::{OsVfs, Vfs};
 
     fn bodies<'a>(file: Option<&'a OpenFile<'a>>) -> Bodies<'a> {
-        Bodies { conversation_id: "c", file_time: Timestamp::EPOCH, segments: &[], file }
+        Bodies { conversation_id: "c", file_time: Timestamp::EPOCH, shelf: Shelf::new(&[]), file }
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(crate) mod kept;
 
 pub(crate) mod open_file;
 
+pub(crate) mod shelf;
+
 pub(crate) mod bodies;
 
 pub(crate) mod sink;

@@ -12,6 +12,7 @@ use super::layout::{self, Layout, STAGED};
 use super::load;
 use super::names::{self, fold, stem};
 use super::open_file::{FileName, OpenFile};
+use super::shelf::Shelf;
 use super::sink::{CHUNK, Sink, Syncs};
 use crate::codec::checkpoint::{CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, KeyEntry};
 use crate::codec::document::DocumentWriter;
@@ -162,7 +163,7 @@ impl Plan<'_> {
         let bodies = Bodies {
             conversation_id: &slot.summary.id,
             file_time: entry.map_or(slot.summary.created_at, |entry| entry.created_at),
-            segments: self.segments,
+            shelf: Shelf::new(self.segments),
             file: file.as_ref(),
         };
         let is_canonical = entry.is_some_and(|entry| entry.is_canonical);

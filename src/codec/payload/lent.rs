@@ -16,6 +16,7 @@ impl MessageView<'_> {
     pub(crate) fn lend<T>(&self, take: impl FnOnce(MessageRef<'_>) -> T) -> Result<T, BadPayload> {
         let mut buffer = uuid::Uuid::encode_buffer();
         let id = match self.id {
+            // Not by the text of an owned message: this one is known to be a `str`, and need not be looked through.
             IdView::Uuid(bytes) => {
                 TextRef::from(&*uuid::Uuid::from_bytes(bytes).as_hyphenated().encode_lower(&mut buffer))
             }

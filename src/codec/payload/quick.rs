@@ -93,39 +93,71 @@ fn put_number(number: u64, payload: &mut Vec<u8>) {
 }
 
 /// Takes an event off the front of bytes, if it is of the kind, and says how many it took.
+#[expect(
+    clippy::inline_always,
+    reason = "what it returns is taken apart at once, and never put together then"
+)]
+#[inline(always)]
 pub(super) fn decode(bytes: &[u8]) -> Option<(EventView<'_>, usize)> {
     let mut fields = Fields(bytes);
     let conversation = take_id(&mut fields)?;
-    if fields.u8()? != NONE || fields.u8()? != ADD_MESSAGE {
+    let message = take_message(&mut fields)?;
+    let view = EventView { conversation, key: None, change: ChangeView::AddMessage(message) };
+    Some((view, bytes.len() - fields.0.len()))
+}
+
+/// The message in an event that is at the front of bytes, if it is of the kind. Who reads knows the conversation
+/// and wants nothing else of the event.
+#[expect(
+    clippy::inline_always,
+    reason = "what it returns is taken apart at once, and never put together then"
+)]
+#[inline(always)]
+pub(super) fn message(bytes: &[u8]) -> Option<MessageView<'_>> {
+    let mut fields = Fields(bytes);
+    take_id(&mut fields)?;
+    take_message(&mut fields)
+}
+
+/// What comes behind the conversation's id.
+#[expect(
+    clippy::inline_always,
+    reason = "what it returns is taken apart at once, and never put together then"
+)]
+#[inline(always)]
+fn take_message<'a>(fields: &mut Fields<'a>) -> Option<MessageView<'a>> {
+    if fields.u16()? != u16::from_le_bytes([NONE, ADD_MESSAGE]) {
         return None;
     }
-    let message = MessageView {
-        id: take_id(&mut fields)?,
+    Some(MessageView {
+        id: take_id(fields)?,
         role: match fields.u8()? {
             0 => RoleView::User,
             1 => RoleView::Assistant,
             2 => RoleView::System,
             3 => RoleView::Tool,
-            4 => RoleView::Other(take_bytes(&mut fields)?),
+            4 => RoleView::Other(take_bytes(fields)?),
             _ => return None,
         },
         created_at: TimeView {
-            wall: take_signed(&mut fields)?,
+            wall: signed(take_wall(fields)?),
             offset: match fields.u8()? {
                 NONE => None,
-                SOME => Some(take_signed(&mut fields)?),
+                SOME => Some(signed(take_number(fields)?)),
                 _ => return None,
             },
         },
-        content: take_bytes(&mut fields)?,
-        metadata: std::str::from_utf8(take_bytes(&mut fields)?).ok()?,
-        extra: std::str::from_utf8(take_bytes(&mut fields)?).ok()?,
-    };
-    let view = EventView { conversation, key: None, change: ChangeView::AddMessage(message) };
-    Some((view, bytes.len() - fields.0.len()))
+        content: take_bytes(fields)?,
+        metadata: take_object(fields)?,
+        extra: take_object(fields)?,
+    })
 }
 
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "what it returns is taken apart at once, and never put together then"
+)]
+#[inline(always)]
 fn take_id<'a>(fields: &mut Fields<'a>) -> Option<IdView<'a>> {
     match fields.u8()? {
         UUID => fields.id().map(IdView::Uuid),
@@ -134,27 +166,60 @@ fn take_id<'a>(fields: &mut Fields<'a>) -> Option<IdView<'a>> {
     }
 }
 
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "what it returns is taken apart at once, and never put together then"
+)]
+#[inline(always)]
 fn take_bytes<'a>(fields: &mut Fields<'a>) -> Option<&'a [u8]> {
     let length = take_number(fields)?;
     fields.take(to_usize(length))
 }
 
-#[inline]
-fn take_signed(fields: &mut Fields<'_>) -> Option<i64> {
-    let number = take_number(fields)?;
-    Some((number >> 1).cast_signed() ^ (number & 1).cast_signed().wrapping_neg())
+/// The text of an object, which mostly is none.
+#[expect(
+    clippy::inline_always,
+    reason = "what it returns is taken apart at once, and never put together then"
+)]
+#[inline(always)]
+fn take_object<'a>(fields: &mut Fields<'a>) -> Option<&'a str> {
+    match take_bytes(fields)? {
+        [] => Some(""),
+        bytes => std::str::from_utf8(bytes).ok(),
+    }
 }
 
 #[inline]
-fn take_number(fields: &mut Fields<'_>) -> Option<u64> {
+fn signed(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ (number & 1).cast_signed().wrapping_neg()
+}
+
+/// A number, by the way that is short for one of eight bytes: every time of this century is one.
+#[inline]
+fn take_wall(fields: &mut Fields<'_>) -> Option<u64> {
     match fields.u8()? {
+        EIGHT_BYTES => fields.u64(),
         number if number < TWO_BYTES => Some(u64::from(number)),
         first => take_long_number(first, fields),
     }
 }
 
+#[expect(
+    clippy::inline_always,
+    reason = "what it returns is taken apart at once, and never put together then"
+)]
+#[inline(always)]
+fn take_number(fields: &mut Fields<'_>) -> Option<u64> {
+    match fields.u8()? {
+        number if number < TWO_BYTES => Some(u64::from(number)),
+        TWO_BYTES => fields.u16().map(u64::from),
+        first => take_long_number(first, fields),
+    }
+}
+
 /// What follows a first byte that is not the number itself.
+#[cold]
+#[inline(never)]
 fn take_long_number(first: u8, fields: &mut Fields<'_>) -> Option<u64> {
     match first {
         TWO_BYTES => fields.u16().map(u64::from),

@@ -5,6 +5,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::decode::general;
 use super::*;
 
 fn time() -> Timestamp {
@@ -161,6 +162,7 @@ proptest! {
         let said = |found: (EventView<'_>, usize)| format!("{found:?}");
         let found = quick::decode(&bytes[1..]);
         prop_assert_eq!(found.map(said), Some(said((event, bytes.len() - 1))));
+        prop_assert_eq!(quick::message(&bytes[1..]).map(shown), Some(shown(message)));
         // Of bytes that are anything else the quick way says nothing, or what the general one says.
         for (at, byte) in flips {
             let length = bytes.len() - 1;
@@ -168,6 +170,29 @@ proptest! {
         }
         if let Some(found) = quick::decode(&bytes[1..]) {
             prop_assert_eq!(Ok(said(found)), general(&bytes[1..]).map(said));
+        }
+        let generally = general(&bytes[1..]).ok().and_then(|(view, _)| view.change.message().copied());
+        prop_assert_eq!(decode_message(&bytes[1..]).ok().map(shown), generally.map(shown));
+    }
+}
+
+fn shown(message: MessageView<'_>) -> String {
+    format!("{message:?}")
+}
+
+#[test]
+fn the_message_of_any_event_is_the_one_that_the_event_has() {
+    for event in events() {
+        let mut payload = Vec::new();
+        encode_event(&EventView::of(&event, 3, 7), &mut payload).unwrap();
+        let (view, _) = decode_event(&payload).unwrap();
+        let found = decode_message(&payload);
+        assert_eq!(found.as_ref().ok().copied().map(shown), view.change.message().copied().map(shown));
+        if let Err(refused) = found {
+            assert!(refused.0.contains("no message"), "{refused:?}");
+        }
+        for length in 0..payload.len() {
+            assert!(decode_message(&payload[..length]).is_err(), "{length} bytes of {event:?}");
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::snapshot::kept::KeptFiles;
 use crate::snapshot::layout::Layout;
 use crate::snapshot::load;
 use crate::snapshot::open_file::{FileName, OpenFile};
+use crate::snapshot::shelf::Shelf;
 use crate::snapshot::stage::head_of;
 use crate::store::file::open::Opened;
 use crate::vfs::Vfs;
@@ -262,7 +263,7 @@ impl Library {
         take(&Bodies {
             conversation_id: id,
             file_time: source.file_time,
-            segments: &source.segments,
+            shelf: Shelf::new(&source.segments),
             file: file.as_ref(),
         })
     }

@@ -106,12 +106,11 @@ impl Library {
         self.selected(id, selection, |bodies, entries, last_seq| {
             lending.go_on(last_seq)?;
             let rest = entries.get(lending.count..).unwrap_or_default();
-            bodies.expect(rest);
-            for entry in rest {
-                bodies.lend(entry.position(), &mut *each)?;
+            bodies.one_by_one(rest, |position| {
+                bodies.lend(position, &mut *each)?;
                 lending.count += 1;
-            }
-            Ok(())
+                Ok(())
+            })
         })
     }
 }

@@ -1,0 +1,63 @@
+//! From a payload's bytes to what is in it.
+//!
+//! Owns the choice between the quick way and the general one, and what a payload as a whole must be. Does not
+//! know what becomes of the events.
+
+use super::{BadPayload, CONFIG, EventView, MessageView, quick};
+use crate::model::MAX_BATCH_EVENTS;
+
+/// Takes one event off the front of bytes and says how many it took.
+#[inline]
+pub(crate) fn decode_event(bytes: &[u8]) -> Result<(EventView<'_>, usize), BadPayload> {
+    if let Some(taken) = quick::decode(bytes) {
+        return Ok(taken);
+    }
+    general(bytes)
+}
+
+/// The same, whatever the event.
+pub(super) fn general(bytes: &[u8]) -> Result<(EventView<'_>, usize), BadPayload> {
+    bincode::borrow_decode_from_slice(bytes, CONFIG).map_err(|error| BadPayload(error.to_string()))
+}
+
+/// The message in the event at the front of bytes, which adds it or puts it in another's place.
+#[expect(
+    clippy::inline_always,
+    reason = "what it returns is taken apart at once, and never put together then"
+)]
+#[inline(always)]
+pub(crate) fn decode_message(bytes: &[u8]) -> Result<MessageView<'_>, BadPayload> {
+    match quick::message(bytes) {
+        Some(message) => Ok(message),
+        None => message_in_any(bytes),
+    }
+}
+
+#[cold]
+fn message_in_any(bytes: &[u8]) -> Result<MessageView<'_>, BadPayload> {
+    let (view, _) = decode_event(bytes)?;
+    let message = view.change.message().copied();
+    message.ok_or_else(|| BadPayload("the record holds no message".to_owned()))
+}
+
+/// Goes over the events of a payload, each with its place in it, and insists that they fill it exactly.
+pub(crate) fn for_each_event<'a, E: From<BadPayload>>(
+    payload: &'a [u8],
+    count: u32,
+    mut visit: impl FnMut(EventView<'a>, std::ops::Range<usize>) -> Result<(), E>,
+) -> Result<(), E> {
+    if usize::try_from(count).map_or(true, |count| count > MAX_BATCH_EVENTS || count == 0) {
+        return Err(BadPayload(format!("{count} events in one batch")).into());
+    }
+    let mut at = 0;
+    for _ in 0..count {
+        let (event, length) = decode_event(payload.get(at..).unwrap_or_default())?;
+        visit(event, at..at + length)?;
+        at += length;
+    }
+    if at == payload.len() {
+        Ok(())
+    } else {
+        Err(BadPayload("bytes follow the last event".to_owned()).into())
+    }
+}

@@ -22,6 +22,10 @@ use crate::vfs::{self, OpenMode, Vfs};
 /// The longest file that is read as a segment: a full one with one frame of the greatest length behind it.
 pub(crate) const MAX_SEGMENT_FILE: u64 = 1 << 32;
 
+/// How much of a tail is read and written anew at a time. Memory for all of it would have to be had from the system
+/// first, page by page, which takes longer than the reading and the writing.
+const HARDENED_AT_ONCE: usize = 256 << 10;
+
 /// What is called for each frame, in order.
 pub(crate) type Visit<'v> = &'v mut dyn FnMut(&Arc<Segment>, &Frame<'_>) -> Result<()>;
 
@@ -253,11 +257,14 @@ fn replay_last(segment: &Arc<Segment>, control: Option<&Control>, visit: Visit<'
 pub(crate) fn harden(vfs: &dyn Vfs, last: &Last) -> Result<()> {
     let path = &last.segment.path;
     let file = vfs.open(path, OpenMode::ReadWrite).map_err(|e| Error::io("open for writing", path, e))?;
-    if last.end_offset > last.proven {
-        let length = to_usize(last.end_offset - last.proven);
-        let mut bytes = vec![0; length];
-        vfs::read_exact_at(&*file, &mut bytes, last.proven).map_err(|e| Error::io("read", path, e))?;
-        vfs::write_all_at(&*file, &bytes, last.proven).map_err(|e| Error::io("write", path, e))?;
+    let mut at = last.proven;
+    let mut buffer = vec![0; to_usize(last.end_offset.saturating_sub(at)).min(HARDENED_AT_ONCE)];
+    while at < last.end_offset {
+        let left = to_usize(last.end_offset - at).min(buffer.len());
+        let bytes = buffer.get_mut(..left).unwrap_or_default();
+        vfs::read_exact_at(&*file, bytes, at).map_err(|e| Error::io("read", path, e))?;
+        vfs::write_all_at(&*file, bytes, at).map_err(|e| Error::io("write", path, e))?;
+        at += to_u64(left);
     }
     file.sync().map_err(|e| Error::io("sync", path, e))
 }

@@ -1,6 +1,7 @@
 //! A durable receipt is true at the moment at which it is given: a witness below the store has seen every byte
 //! of its frame written before the start of a sync that has succeeded, and every name on the way to it too.
 
+use aral_store::vfs::Vfs;
 use aral_store::{MessageStore, Mutation, NewMessage, SyncPolicy};
 
 use crate::support::driver::{self, DIR, Home};
@@ -13,7 +14,7 @@ use crate::support::witness::Witness;
 const SETTINGS: Settings =
     Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
 
-fn open(vfs: impl aral_store::vfs::Vfs + 'static) -> MessageStore {
+fn open(vfs: impl Vfs + 'static) -> MessageStore {
     let options = driver::options(&Home::Memory, SETTINGS, &Sources::default());
     options.vfs(std::sync::Arc::new(vfs)).open(DIR).unwrap()
 }
@@ -106,4 +107,31 @@ fn a_sync_of_names_that_is_left_out_is_found_at_every_receipt_after_it() {
         }
         assert!(fs.all_fired());
     }
+}
+
+#[test]
+fn what_an_opening_shows_is_durable_however_much_it_is() {
+    let fs = driver::fresh(simfs::Settings::default());
+    let settings = Settings { sync: SyncPolicy::Os, ..SETTINGS };
+    let open = |fs: &simfs::SimFs| {
+        let options = driver::options(&Home::Sim(fs.clone()), settings, &Sources::default());
+        options.segment_bytes(2 << 20).first_segment_bytes(2 << 20).open(DIR).unwrap()
+    };
+    let store = open(&fs);
+    for n in 0..90 {
+        drop(store.add_message("c", format!("{n} {}", "ten kilobytes ".repeat(750))).unwrap());
+    }
+    let fs = fs.kill();
+    drop(store);
+    let files = fs.files().into_iter().map(|(path, _)| path);
+    let segments: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|ending| ending == "seg")).collect();
+    let [segment] = segments.as_slice() else { panic!("all of it is in one segment: {segments:?}") };
+    // The last process died after a sync had failed: what it wrote counts as clean, so that a sync alone would
+    // say that all is well and write nothing.
+    fs.drop_unsynced(fs.metadata(segment).unwrap().file_number);
+    assert_ne!(fs.read(segment), fs.read_durable(segment));
+    let store = open(&fs);
+    assert_eq!(store.summary("c").unwrap().unwrap().messages, 90);
+    assert!(fs.read(segment) == fs.read_durable(segment), "what is shown is not durable");
 }

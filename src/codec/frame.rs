@@ -82,6 +82,7 @@ pub(crate) enum HeaderCheck {
 }
 
 impl FrameSpace {
+    #[inline]
     fn header_crc(self, offset: u64, rest: &[u8; FRAME_ALIGN - 4]) -> u32 {
         let mut place = [0; 48];
         let mut fields = Blank(&mut place);
@@ -128,6 +129,7 @@ impl FrameSpace {
     }
 
     /// Judges the 32 bytes at an offset.
+    #[inline]
     pub(crate) fn decode(self, offset: u64, bytes: &[u8]) -> HeaderCheck {
         let parts = bytes.get(..FRAME_ALIGN).and_then(|header| header.split_first_chunk::<4>());
         let Some((&crc_bytes, Ok(body))) = parts.map(|(crc, body)| (crc, body.try_into())) else {
@@ -152,6 +154,7 @@ fn carry_back(mut register: u32) -> u32 {
     register
 }
 
+#[inline]
 fn parse(body: &[u8]) -> Option<FrameHeader> {
     let mut fields = Fields(body);
     let payload_len = fields.u32()?;

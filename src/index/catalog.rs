@@ -24,7 +24,10 @@ mod listing;
 pub(crate) struct Index {
     checkpoint: Checkpoint,
     slots: Vec<Slot>,
-    by_id: HashMap<Arc<str>, usize, FastHash>,
+    /// By the ids' bytes, so that an id in an event need not be looked through to be found.
+    by_id: HashMap<Arc<[u8]>, usize, FastHash>,
+    /// The slot that the last event was about, and its id, if that is a UUID.
+    last: Option<(Option<[u8; 16]>, usize)>,
     /// Slots in the order in which their conversations began, those of the checkpoint aside; one that has
     /// ended since, or has begun again, no longer has the birth that stands here.
     fresh: Vec<(usize, Seq)>,
@@ -80,6 +83,7 @@ impl Index {
             checkpoint,
             slots: Vec::new(),
             by_id: HashMap::default(),
+            last: None,
             fresh: Vec::new(),
             recent: Recent::default(),
             activity: OnceLock::new(),
@@ -98,7 +102,7 @@ impl Index {
     }
 
     pub(crate) fn find(&self, id: &str) -> Found<'_> {
-        if let Some(slot) = self.by_id.get(id).and_then(|at| self.slots.get(*at)) {
+        if let Some(slot) = self.by_id.get(id.as_bytes()).and_then(|at| self.slots.get(*at)) {
             if slot.exists {
                 return Found::Slot(slot);
             }
@@ -117,7 +121,7 @@ impl Index {
 
     /// The slot of an id, made from the checkpoint or from nothing if it has none.
     fn touch(&mut self, id: &str) -> Option<(usize, &mut Slot)> {
-        let at = if let Some(at) = self.by_id.get(id) {
+        let at = if let Some(at) = self.by_id.get(id.as_bytes()) {
             *at
         } else {
             let from_checkpoint = self.checkpoint.find(id).and_then(|ordinal| {
@@ -125,48 +129,54 @@ impl Index {
                 Some(Slot::of_checkpoint(entry.summary(), ordinal, entry.state == FileState::Intact))
             });
             let slot = from_checkpoint.unwrap_or_else(|| Slot::absent(id, Timestamp::EPOCH));
-            self.by_id.insert(id.into(), self.slots.len());
+            self.by_id.insert(id.as_bytes().into(), self.slots.len());
             self.slots.push(slot);
             self.slots.len() - 1
         };
         self.slots.get_mut(at).map(|slot| (at, slot))
     }
 
-    /// Carries an event out whose bytes lie at a position.
-    pub(crate) fn apply(&mut self, view: &EventView<'_>, seq: Seq, position: Position) -> Result<(), Misfit> {
-        match view.conversation {
-            IdView::Uuid(_) => view.conversation.with_bytes(|id| self.apply_to(id, view, seq, position)),
-            IdView::Text(id) => self.apply_to(id, view, seq, position),
+    /// The place of the slot of an id as an event has it. An event is mostly about the same conversation as the
+    /// one before, or one of a few.
+    fn place_of(&mut self, id: IdView<'_>) -> Result<usize, Misfit> {
+        if let Some(at) = self.last.filter(|(last, at)| self.is_last(id, *last, *at)).map(|(_, at)| at) {
+            return Ok(at);
+        }
+        let at = id.with_bytes(|id| {
+            if let Some(at) = self.by_id.get(id) {
+                return Ok(*at);
+            }
+            let id = std::str::from_utf8(id)
+                .map_err(|_| Misfit("a conversation id is not valid Unicode".to_owned()))?;
+            self.touch(id).map(|(at, _)| at).ok_or_else(|| Misfit("no slot".to_owned()))
+        })?;
+        let packed = if let IdView::Uuid(bytes) = id { Some(bytes) } else { None };
+        self.last = Some((packed, at));
+        Ok(at)
+    }
+
+    /// Whether an id is that of the slot which was looked for last.
+    fn is_last(&self, id: IdView<'_>, last: Option<[u8; 16]>, at: usize) -> bool {
+        match id {
+            IdView::Uuid(bytes) => last == Some(bytes),
+            IdView::Text(text) => self.slots.get(at).is_some_and(|slot| slot.summary.id.as_bytes() == text),
         }
     }
 
-    fn apply_to(
-        &mut self,
-        id: &[u8],
-        view: &EventView<'_>,
-        seq: Seq,
-        position: Position,
-    ) -> Result<(), Misfit> {
-        let id = std::str::from_utf8(id)
-            .map_err(|_| Misfit("a conversation id is not valid Unicode".to_owned()))?;
+    /// Carries an event out whose bytes lie at a position.
+    pub(crate) fn apply(&mut self, view: &EventView<'_>, seq: Seq, position: Position) -> Result<(), Misfit> {
         if seq != self.next_seq {
             return Err(Misfit(format!("event {seq} comes when event {} is due", self.next_seq)));
         }
         let records = self.records;
-        let (at, slot) = self.touch(id).ok_or_else(|| Misfit("no slot".to_owned()))?;
+        let at = self.place_of(view.conversation)?;
+        let slot = self.slots.get_mut(at).ok_or_else(|| Misfit("no slot".to_owned()))?;
         let version_before = slot.summary.version;
         slot.apply(view, seq, position, records)?;
         let version = if slot.exists { slot.summary.version } else { version_before + 1 };
         let (is_born, exists) = (slot.born == seq, slot.exists);
-        if exists {
-            self.recent.put_first(at);
-        } else {
-            self.recent.remove(at);
-        }
-        if is_born && exists {
-            self.fresh.push((at, seq));
-        }
         if let Some(key) = view.key {
+            let id = slot.summary.id.as_str();
             let record = KeyRecord {
                 fingerprint: key.fingerprint,
                 conversation_id: id.into(),
@@ -175,6 +185,14 @@ impl Index {
                 version,
             };
             self.keys.insert(key.text, record);
+        }
+        if exists {
+            self.recent.put_first(at);
+        } else {
+            self.recent.remove(at);
+        }
+        if is_born && exists {
+            self.fresh.push((at, seq));
         }
         self.next_seq = seq + 1;
         Ok(())
@@ -197,7 +215,7 @@ impl Index {
     /// The ids in the order in which the conversations began.
     pub(crate) fn order(&self) -> impl Iterator<Item = Found<'_>> {
         let listed = self.checkpoint.entries().enumerate().filter_map(|(ordinal, entry)| {
-            match self.by_id.get(entry.id).and_then(|at| self.slots.get(*at)) {
+            match self.by_id.get(entry.id.as_bytes()).and_then(|at| self.slots.get(*at)) {
                 Some(slot) if slot.ordinal != Some(ordinal) => None,
                 Some(slot) if slot.exists => Some(Found::Slot(slot)),
                 _ if entry.state == FileState::Intact => Some(Found::Checkpoint(entry, ordinal)),
@@ -232,7 +250,7 @@ impl Index {
         }
         let place = |found: Found<'_>| match found {
             Found::Slot(slot) => {
-                let at = self.by_id.get(&*slot.summary.id)?;
+                let at = self.by_id.get(slot.summary.id.as_bytes())?;
                 dirty_at
                     .get(at)
                     .map(|n| CapturedPlace::Dirty(*n))
@@ -275,7 +293,7 @@ impl Index {
 
     /// Whether the log has said anything about a conversation.
     pub(crate) fn is_touched(&self, id: &str) -> bool {
-        self.by_id.contains_key(id)
+        self.by_id.contains_key(id.as_bytes())
     }
 
     /// Goes over to the checkpoint that a compaction has made of the captured state.
@@ -284,7 +302,7 @@ impl Index {
         let first_segment = checkpoint.head().first_segment;
         let old_slots = std::mem::take(&mut self.slots);
         let fresh = std::mem::take(&mut self.fresh);
-        self.by_id = HashMap::default();
+        (self.by_id, self.last) = (HashMap::default(), None);
         self.records = false;
         self.keys.forget_through(covered);
         let mut moved = HashMap::new();
@@ -306,7 +324,7 @@ impl Index {
                 slot.ordinal = None;
             }
             moved.insert(at, self.slots.len());
-            self.by_id.insert((*slot.summary.id).into(), self.slots.len());
+            self.by_id.insert(slot.summary.id.as_bytes().into(), self.slots.len());
             self.slots.push(slot);
         }
         self.fresh = fresh

@@ -45,12 +45,14 @@ pub(crate) struct Walk {
 }
 
 /// The frame at an offset, or why there is none.
+#[inline]
 pub(super) fn frame_at(bytes: &[u8], space: FrameSpace, offset: usize) -> Result<(Frame<'_>, u32), End> {
     frame_here(bytes.get(offset..).unwrap_or_default(), space, to_u64(offset))
 }
 
 /// The frame at the start of bytes that lie at an offset of their segment, with the checksum of its header, or
 /// why there is none.
+#[inline]
 pub(crate) fn frame_here(rest: &[u8], space: FrameSpace, offset: u64) -> Result<(Frame<'_>, u32), End> {
     if rest.is_empty() {
         return Err(End::Unwritten);

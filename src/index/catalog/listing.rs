@@ -19,7 +19,7 @@ impl Index {
         let rest = self.activity.get_or_init(|| self.checkpoint_by_activity()).iter();
         recent.chain(rest.filter_map(move |ordinal| {
             let entry = self.checkpoint.entry(*ordinal)?;
-            match self.by_id.get(entry.id).and_then(|at| self.slots.get(*at)) {
+            match self.by_id.get(entry.id.as_bytes()).and_then(|at| self.slots.get(*at)) {
                 Some(slot) if slot.ordinal != Some(*ordinal) || is_recent(slot) => None,
                 Some(slot) if slot.exists => Some(Found::Slot(slot)),
                 _ => Some(Found::Checkpoint(entry, *ordinal)),

@@ -6,7 +6,7 @@
 //! frame is valid in one place only and its length is trusted before it is used; the payload's covers the
 //! payload. Knows nothing of payloads.
 
-use super::bytes::{Blank, Fields, all_zero};
+use super::bytes::{Blank, Fields, all_zero, checksum};
 use crate::model::Seq;
 
 /// The length of a frame's header, and what every frame's start is a multiple of.
@@ -90,7 +90,7 @@ impl FrameSpace {
         fields.put(self.segment.to_le_bytes());
         fields.put(offset.to_le_bytes());
         fields.put(*rest);
-        crc32fast::hash(&place)
+        checksum(&place)
     }
 
     /// The space in which 32 bytes would be a header at an offset of a segment: CRC-32 can be run backwards,

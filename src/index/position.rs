@@ -3,6 +3,7 @@
 //! Owns the 20 bytes per message that the index costs. A position proves its bytes: it carries their
 //! checksum, so that whatever is read through it is what was written or found, or an error.
 
+use crate::codec::bytes::checksum;
 use crate::codec::frame::MAX_PAYLOAD;
 use crate::codec::ids::IdView;
 use crate::log::recovery::MAX_SEGMENT_FILE;
@@ -39,7 +40,7 @@ const _: () =
 impl Position {
     /// In a log segment.
     pub(crate) fn in_segment(segment: u64, offset: u64, bytes: &[u8]) -> Self {
-        Self::in_segment_known(segment, offset, bytes.len(), crc32fast::hash(bytes))
+        Self::in_segment_known(segment, offset, bytes.len(), checksum(bytes))
     }
 
     /// The same of bytes whose checksum is known.
@@ -83,7 +84,7 @@ impl Position {
 
     /// Whether these are the bytes.
     pub(crate) fn proves(&self, bytes: &[u8]) -> bool {
-        bytes.len() == self.len() && crc32fast::hash(bytes) == self.crc
+        bytes.len() == self.len() && checksum(bytes) == self.crc
     }
 }
 

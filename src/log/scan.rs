@@ -5,7 +5,7 @@
 //! proves nothing, because pages reach the disk in any order; only a frame's own word that everything
 //! below some offset had been synced does.
 
-use crate::codec::bytes::{all_zero, to_u64, to_usize, trimmed_len};
+use crate::codec::bytes::{all_zero, checksum, to_u64, to_usize, trimmed_len};
 use crate::codec::frame::{FRAME_ALIGN, FrameHeader, FrameKind, FrameSpace, HeaderCheck, frame_len};
 use crate::codec::segment::DATA_START;
 use crate::model::Seq;
@@ -73,7 +73,7 @@ pub(crate) fn frame_here(rest: &[u8], space: FrameSpace, offset: u64) -> Result<
     let Some(payload) = rest.get(FRAME_ALIGN..).and_then(|body| body.get(..length)) else {
         return Err(End::Invalid("a frame runs past the end of its file"));
     };
-    if crc32fast::hash(payload) != header.payload_crc {
+    if checksum(payload) != header.payload_crc {
         return Err(End::Invalid("a payload's checksum is wrong"));
     }
     if !rest.get(FRAME_ALIGN + length..frame_len(length)).is_some_and(all_zero) {

@@ -171,3 +171,29 @@ fn uuids_of_both_versions_are_made_up() {
     }
     assert!(MessageStore::in_memory().conversations(Order::Activity).unwrap().is_empty());
 }
+
+#[test]
+fn a_conversation_is_found_where_a_compaction_has_put_it() {
+    let home = tempfile::tempdir().unwrap();
+    let store = MessageStore::options().sync(SyncPolicy::Os).compact_manually().open(home.path()).unwrap();
+    // Ids that are packed in the log, and one that is not.
+    let ids = ["4ae7d5a2-0b1f-4c5e-8a3e-000000000001", "4ae7d5a2-0b1f-4c5e-8a3e-000000000002", "plain"];
+    for round in 0..6 {
+        for id in ids {
+            drop(store.add_message(id, format!("{round}, before, in {id}")).unwrap());
+        }
+        drop(store.compact().unwrap());
+        // First the one that the last event before was about, or another.
+        for id in ids.iter().cycle().skip(round).take(3) {
+            drop(store.add_message(id, format!("{round}, behind, in {id}")).unwrap());
+            drop(store.compact().unwrap());
+            drop(store.add_message(id, format!("{round}, again, in {id}")).unwrap());
+        }
+    }
+    for id in ids {
+        let messages = store.messages(id, Messages::all()).unwrap();
+        assert_eq!(messages.len(), 18);
+        let ending = format!("in {id}");
+        assert!(messages.iter().all(|message| message.content.as_str().unwrap().ends_with(&ending)));
+    }
+}

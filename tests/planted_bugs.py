@@ -55,8 +55,8 @@ BUGS = [
     (
         "the checksum of a payload is not looked at",
         "log/scan.rs",
-        "if crc32fast::hash(payload) != header.payload_crc {",
-        "if !P && crc32fast::hash(payload) != header.payload_crc {",
+        "if checksum(payload) != header.payload_crc {",
+        "if !P && checksum(payload) != header.payload_crc {",
         ["crash::every_crash_state", "rot::"],
     ),
     (

@@ -92,9 +92,9 @@ fn uuid_of(id: &[u8]) -> Option<[u8; 16]> {
     let joined = |low: &[u8; 4], high: &[u8; 4]| {
         u64::from(u32::from_le_bytes(*low)) | u64::from(u32::from_le_bytes(*high)) << 32
     };
-    let parts =
-        [u64::from_le_bytes(*first), joined(second, third), joined(fourth, fifth), u64::from_le_bytes(*last)];
-    let [first, second, third, fourth] = parts.map(hex_of);
+    let (first, second) = (u64::from_le_bytes(*first), joined(second, third));
+    let (third, fourth) = (joined(fourth, fifth), u64::from_le_bytes(*last));
+    let (first, second, third, fourth) = (hex_of(first), hex_of(second), hex_of(third), hex_of(fourth));
     // All at once: most ids are UUIDs, and four questions take longer than one.
     if first.1 | second.1 | third.1 | fourth.1 != 0 {
         return None;

@@ -6,6 +6,7 @@
 //! its batch, and nothing is carried out unless all of them are possible.
 
 use std::collections::{HashMap, HashSet};
+use std::mem::take;
 
 use super::Few;
 use super::hashing::FastHash;
@@ -51,18 +52,19 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// The receipt of it as the event with this number, which left its conversation with this version: it names the
-    /// conversation, and what of it the event was about: a message, an action, or all of it.
-    pub(crate) fn into_receipt(self, seq: Seq, version: Version, durability: Durability) -> Receipt {
-        let subject = match self.step {
-            Step::Ready(Change::AddMessage(message)) => Some(message.id),
-            Step::Ready(Change::AddAction(action)) => Some(action.id),
+    /// conversation, and what of it the event was about: a message, an action, or all of it. Takes both ids out, in
+    /// place: a mutation is long, and a batch has many.
+    pub(crate) fn take_receipt(&mut self, seq: Seq, version: Version, durability: Durability) -> Receipt {
+        let subject = match &mut self.step {
+            Step::Ready(Change::AddMessage(message)) => Some(take(&mut message.id)),
+            Step::Ready(Change::AddAction(action)) => Some(take(&mut action.id)),
             Step::Ready(change) => change.subject().cloned(),
             Step::EditMessage(id, _)
             | Step::RemoveMessage(id)
             | Step::EditAction(id, _)
-            | Step::RemoveAction(id) => Some(id),
+            | Step::RemoveAction(id) => Some(take(id)),
         };
-        let conversation_id = self.conversation_id;
+        let conversation_id = take(&mut self.conversation_id);
         let id = subject.unwrap_or_else(|| Text::from(&conversation_id));
         Receipt { seq, conversation_id, id, version, durability }
     }

@@ -239,15 +239,15 @@ pub(crate) fn known_receipt(record: &KeyRecord, durability: Durability) -> Recei
 
 /// The receipts of a batch whose first event has this sequence number, and what became of the versions.
 pub(crate) fn receipts(
-    batch: Vec<Prepared>,
+    batch: &mut [Prepared],
     versions: Few<Version>,
     first_seq: Seq,
     durability: Durability,
 ) -> Vec<Receipt> {
-    let receipt = |(seq, (prepared, version)): (Seq, (Prepared, Version))| {
-        prepared.into_receipt(seq, version, durability)
+    let receipt = |(seq, (prepared, version)): (Seq, (&mut Prepared, Version))| {
+        prepared.take_receipt(seq, version, durability)
     };
-    (first_seq..).zip(batch.into_iter().zip(versions)).map(receipt).collect()
+    (first_seq..).zip(batch.iter_mut().zip(versions)).map(receipt).collect()
 }
 
 /// Puts summaries into an order and keeps the first of them.
@@ -262,7 +262,7 @@ fn arrange(mut summaries: Vec<Summary>, order: Order, limit: Option<usize>) -> V
 impl Backend for Memory {
     fn append(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>> {
         let prepare = |mutation| prepare(mutation, &*self.options.clock, &*self.options.ids);
-        let batch = batch.into_iter().map(prepare).collect::<Result<Vec<_>>>()?;
+        let mut batch = batch.into_iter().map(prepare).collect::<Result<Vec<_>>>()?;
         let mut state = self.write()?;
         let (pending, sights) = (Pending::default(), state.sights(&batch));
         let first_seq = state.next_seq;
@@ -284,7 +284,7 @@ impl Backend for Memory {
             state.apply(&prepared.conversation_id, resolved, seq);
         }
         let versions = resolved.into_iter().map(|resolved| resolved.version).collect();
-        Ok(receipts(batch, versions, first_seq, Durability::Process))
+        Ok(receipts(&mut batch, versions, first_seq, Durability::Process))
     }
 
     fn conversation(&self, id: &str) -> Result<Option<Conversation>> {

@@ -89,7 +89,7 @@ impl Engine {
         Ok(match self.append_prepared(&ready)? {
             CarriedOut::Before(receipts) => receipts,
             CarriedOut::Now { first_seq, versions, durability } => {
-                receipts(ready, versions, first_seq, durability)
+                receipts(&mut ready, versions, first_seq, durability)
             }
         })
     }
@@ -97,12 +97,12 @@ impl Engine {
     /// Carries one mutation out: what is most often asked for, without lists of one.
     pub(super) fn append_single(&self, mutation: Mutation) -> Result<Receipt> {
         self.check_open()?;
-        let ready = [prepare(mutation, &*self.options.clock, &*self.options.ids)?];
+        let mut ready = [prepare(mutation, &*self.options.clock, &*self.options.ids)?];
         let receipt = match self.append_prepared(&ready)? {
             CarriedOut::Before(receipts) => receipts.into_iter().next(),
             CarriedOut::Now { first_seq, versions, durability } => {
-                let [prepared] = ready;
-                versions.first().map(|version| prepared.into_receipt(first_seq, *version, durability))
+                let [prepared] = &mut ready;
+                versions.first().map(|version| prepared.take_receipt(first_seq, *version, durability))
             }
         };
         receipt.ok_or_else(|| Error::new(ErrorKind::Failed, "a mutation was carried out without a receipt"))

@@ -98,6 +98,7 @@ impl Filler<'_> {
         Timestamp::from_unix_micros(self.clock.now_micros()).unwrap_or(Timestamp::EPOCH)
     }
 
+    #[inline]
     fn id(&self, given: Option<Text>) -> Result<Text> {
         let Some(id) = given else { return Ok(Text::from(self.ids.new_id())) };
         limit("an id", id.len(), 1, MAX_ID_BYTES)?;
@@ -114,6 +115,7 @@ impl Filler<'_> {
         })
     }
 
+    #[inline]
     fn message(&self, new: NewMessage) -> Result<Message> {
         let created_at = new.created_at.unwrap_or_else(|| self.now());
         let content = text("a message's content", new.content)?;
@@ -133,6 +135,7 @@ impl Filler<'_> {
     }
 }
 
+#[inline]
 fn limit(what: &str, length: usize, least: usize, most: usize) -> Result<()> {
     if (least..=most).contains(&length) {
         return Ok(());
@@ -144,11 +147,13 @@ fn limit(what: &str, length: usize, least: usize, most: usize) -> Result<()> {
     }))
 }
 
+#[inline]
 fn text(what: &str, text: Text) -> Result<Text> {
     limit(what, text.len(), 0, MAX_TEXT_BYTES)?;
     Ok(text)
 }
 
+#[inline]
 fn object(what: &str, object: JsonObject) -> Result<JsonObject> {
     limit(what, object.as_json().len(), 0, MAX_JSON_BYTES)?;
     Ok(object)

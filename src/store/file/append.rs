@@ -61,7 +61,7 @@ thread_local! {
 }
 
 /// How much memory a thread keeps for that.
-const KEPT_BUFFER: usize = 64 << 10;
+const KEPT_BUFFER: usize = 512 << 10;
 
 /// What came of one try under the lock.
 enum Tried {

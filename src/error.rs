@@ -175,6 +175,13 @@ impl fmt::Debug for Error {
     }
 }
 
+impl Error {
+    /// What the system said, if it was the system that failed.
+    pub(crate) fn io_source(&self) -> Option<&io::Error> {
+        self.0.source.as_deref()
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_deref().map(|e| {

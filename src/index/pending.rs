@@ -14,7 +14,7 @@ use crate::model::Seq;
 /// Changes that have been accepted and are not yet visible.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pending {
-    /// The first, in a text that is kept for the next: where one thread appends there is never more.
+    /// The first, in a text that is kept for the next: where one thread appends one by one there is never more.
     first: Option<(String, Standing)>,
     spare: String,
     conversations: HashMap<String, Standing, FastHash>,

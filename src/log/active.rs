@@ -310,7 +310,8 @@ impl PendingFrame {
 
 impl Current {
     /// Gets the file ready for more than what is about to be written, so that the sync of most groups has
-    /// nothing but their bytes to write: one in hundreds pays for the others, or one in sixteen large ones.
+    /// nothing but their bytes to write: one in hundreds pays for the others, of large ones
+    /// one in sixteen, of the largest one in four.
     fn get_ready(&mut self, needed: u64) {
         let end = self.written + needed;
         if end > self.ready {

@@ -2,7 +2,8 @@
 //!
 //! Owns how many there are and which of them goes first. What is read through one is held against its position's
 //! checksum like everything else, so a file that is not the right one any more shows, and is looked for anew.
-//! Files of an older checkpoint are let go of as soon as one of a newer is asked for.
+//! Files of an older checkpoint are let go of as soon as one of a newer is asked for. No file is closed under the
+//! lock: closing the last of a file that was replaced frees its room on the disk, for which nobody should wait.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ use crate::vfs::VfsFile;
 /// How many files one store keeps open: a small part of the 1,024 that a process may have open on most systems.
 const MOST: usize = 64;
 /// How many all stores of a process keep open together.
-const MOST_IN_ALL: usize = 256;
+const MOST_IN_ALL: usize = 128;
 
 static IN_ALL: AtomicUsize = AtomicUsize::new(0);
 
@@ -36,7 +37,8 @@ struct KeptFile {
     file: Arc<dyn VfsFile>,
     /// The last turn in which it was wanted.
     turn: u64,
-    _place: Place,
+    /// Handed on when another file of the store takes its place.
+    place: Option<Place>,
 }
 
 /// One of the files that a process may keep open.
@@ -64,51 +66,84 @@ impl KeptFiles {
 
     /// The file of this name, if it is kept.
     pub(crate) fn get(&self, name: FileName<'_>) -> Option<Arc<dyn VfsFile>> {
-        let mut kept = self.locked();
-        kept.turn += 1;
-        let turn = kept.turn;
-        if kept.epoch != name.epoch {
-            return None;
-        }
-        let found = kept.files.iter_mut().find(|kept| kept.ordinal == name.ordinal)?;
-        found.turn = turn;
-        Some(Arc::clone(&found.file))
+        let (found, closed) = self.locked().get(name);
+        drop(closed);
+        found
     }
 
     /// Keeps a file that has shown itself to be the right one, in place of the one that was not wanted for longest.
     pub(crate) fn keep(&self, name: FileName<'_>, file: &Arc<dyn VfsFile>) {
-        let mut kept = self.locked();
-        if name.epoch > kept.epoch {
-            kept.files.clear();
-            kept.epoch = name.epoch;
-        }
-        // A reader of an older checkpoint may come late.
-        if name.epoch < kept.epoch || kept.files.iter().any(|kept| kept.ordinal == name.ordinal) {
-            return;
-        }
-        kept.turn += 1;
-        let turn = kept.turn;
-        if kept.files.len() >= MOST {
-            let oldest = kept.files.iter().enumerate().min_by_key(|(_, kept)| kept.turn).map(|(at, _)| at);
-            oldest.map(|at| kept.files.swap_remove(at));
-        }
-        if let Some(place) = Place::take() {
-            kept.files.push(KeptFile { ordinal: name.ordinal, file: Arc::clone(file), turn, _place: place });
-        }
+        let closed = self.locked().keep(name, file);
+        drop(closed);
     }
 
     /// Lets go of a file that is not the right one any more.
     pub(crate) fn forget(&self, name: FileName<'_>) {
-        let mut kept = self.locked();
-        if kept.epoch == name.epoch {
-            kept.files.retain(|kept| kept.ordinal != name.ordinal);
-        }
+        let forgotten = self.locked().take(name);
+        drop(forgotten);
     }
 
-    /// Lets go of all files, and says whether there were any.
-    pub(crate) fn let_go(&self) -> bool {
+    /// Lets go of all files.
+    pub(crate) fn let_go(&self) {
         let files = std::mem::take(&mut self.locked().files);
-        !files.is_empty()
+        drop(files);
+    }
+}
+
+/// What is returned beside the rest is to be closed without the lock.
+impl Kept {
+    fn get(&mut self, name: FileName<'_>) -> (Option<Arc<dyn VfsFile>>, Vec<KeptFile>) {
+        self.turn += 1;
+        let older = self.go_on_to(name.epoch);
+        let is_it = |kept: &&mut KeptFile| kept.ordinal == name.ordinal;
+        let found = self.files.iter_mut().filter(|_| self.epoch == name.epoch).find(is_it);
+        let file = found.map(|kept| {
+            kept.turn = self.turn;
+            Arc::clone(&kept.file)
+        });
+        (file, older)
+    }
+
+    fn keep(&mut self, name: FileName<'_>, file: &Arc<dyn VfsFile>) -> Vec<KeptFile> {
+        let mut closed = self.go_on_to(name.epoch);
+        // A reader of an older checkpoint may come late.
+        if name.epoch < self.epoch || self.files.iter().any(|kept| kept.ordinal == name.ordinal) {
+            return closed;
+        }
+        self.turn += 1;
+        // Other stores may have taken all the places of the process; then this one goes on with those that it has.
+        let place = if self.files.len() < MOST { Place::take() } else { None };
+        let place = place.or_else(|| {
+            let mut oldest = self.take_oldest()?;
+            let place = oldest.place.take();
+            closed.push(oldest);
+            place
+        });
+        if place.is_some() {
+            let (ordinal, file, turn) = (name.ordinal, Arc::clone(file), self.turn);
+            self.files.push(KeptFile { ordinal, file, turn, place });
+        }
+        closed
+    }
+
+    fn take(&mut self, name: FileName<'_>) -> Option<KeptFile> {
+        let at = self.files.iter().position(|kept| kept.ordinal == name.ordinal)?;
+        (self.epoch == name.epoch).then(|| self.files.swap_remove(at))
+    }
+
+    /// Takes out what is kept of older checkpoints than this one, to be closed later.
+    fn go_on_to(&mut self, epoch: u64) -> Vec<KeptFile> {
+        if epoch <= self.epoch {
+            return Vec::new();
+        }
+        self.epoch = epoch;
+        std::mem::take(&mut self.files)
+    }
+
+    /// Takes out the file that was not wanted for longest.
+    fn take_oldest(&mut self) -> Option<KeptFile> {
+        let (at, _) = self.files.iter().enumerate().min_by_key(|(_, kept)| kept.turn)?;
+        Some(self.files.swap_remove(at))
     }
 }
 
@@ -142,6 +177,7 @@ mod tests {
         kept.keep(name(2, 7), &file);
         kept.keep(name(1, 8), &file);
         assert_eq!([is_kept(2, 7), is_kept(1, 8), is_kept(2, 8), is_kept(1, 2)], [true, false, false, false]);
-        assert_eq!((kept.let_go(), kept.let_go(), Arc::strong_count(&file)), (true, false, 1));
+        kept.let_go();
+        assert_eq!(Arc::strong_count(&file), 1);
     }
 }

@@ -126,7 +126,7 @@ impl Default for Window {
 
 impl Drop for Window {
     fn drop(&mut self) {
-        if self.memory.len() <= MOST_SPARE {
+        if self.memory.capacity() <= MOST_SPARE {
             // A thread that is about to end has no use for it.
             SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.memory))).ok();
         }
@@ -194,8 +194,11 @@ impl<'v> OpenFile<'v> {
             let path = staged.as_deref().unwrap_or(&self.path);
             let open = || self.vfs.open(path, OpenMode::Read);
             let opened = open().or_else(|error| match self.kept {
-                // Some of those that are open may be ours, and can go.
-                Some(kept) if vfs::is_out_of_files(&error) && kept.let_go() => open(),
+                // Some of those that are open may be ours, and can go; or another reader has just let go of them.
+                Some(kept) if vfs::is_out_of_files(&error) => {
+                    kept.let_go();
+                    open()
+                }
                 _ => Err(error),
             });
             match opened {

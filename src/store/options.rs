@@ -111,8 +111,8 @@ impl Options {
     }
 
     /// Opens for reading only: takes no lock, writes nothing, and works beside a writing process and on a
-    /// read-only file system. It shows the store as it is at the opening; what a writer
-    /// compacts away meanwhile, it shows as it is by then.
+    /// read-only file system. It shows the store as it is at the opening; where a
+    /// compaction has taken that away from under it, it shows the conversation as it is by then.
     pub fn read_only(mut self) -> Self {
         self.is_read_only = true;
         self

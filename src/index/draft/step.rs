@@ -1,6 +1,6 @@
 //! What a step of a batch does to its conversation.
 //!
-//! Owns what must exist for it, what must not, and what an id means by then. Does not know where the conversation
+//! Owns what must exist for it, what must not, and what an id means by then. Does not find out how the conversation
 //! stood before the batch.
 
 use std::ops::Deref;

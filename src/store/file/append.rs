@@ -61,7 +61,7 @@ thread_local! {
 }
 
 /// How much memory a thread keeps for that.
-const KEPT_BUFFER: usize = 512 << 10;
+const KEPT_BUFFER: usize = 1 << 20;
 
 /// What came of one try under the lock.
 enum Tried {
@@ -113,16 +113,15 @@ impl Engine {
         self.look_at_all(batch)?;
         let events = u32::try_from(batch.len()).unwrap_or(u32::MAX);
         let mut payload = BUFFER.take();
-        payload.clear();
         let schema = encode_ready(batch, &mut payload)?;
         let ready = schema.map(|schema| Record::new(&payload, schema, events));
         loop {
             let sights = self.look(batch)?;
             if let Tried::Done(carried_out) = self.try_append(batch, ready, &sights)? {
                 self.wake_compaction();
-                if payload.capacity() <= KEPT_BUFFER {
-                    BUFFER.set(payload);
-                }
+                payload.clear();
+                payload.shrink_to(KEPT_BUFFER);
+                BUFFER.set(payload);
                 return Ok(carried_out);
             }
         }

@@ -75,6 +75,8 @@ impl Engine {
         state.unpublished = Some(cut.captured.checkpoint);
         (report.epoch, report.covered_seq) = (epoch, cut.covered_seq);
         self.publish(state, &mut report)?;
+        // The same for those that a reader has opened where they were until now.
+        library.kept.let_go();
         self.log.client().log_bytes.store(0, Ordering::Relaxed);
         Ok(report)
     }

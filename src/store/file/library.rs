@@ -20,7 +20,7 @@ use crate::snapshot::open_file::{FileName, OpenFile};
 use crate::snapshot::shelf::Shelf;
 use crate::snapshot::stage::head_of;
 use crate::store::file::open::Opened;
-use crate::vfs::Vfs;
+use crate::vfs::{Vfs, is_out_of_files};
 
 /// How often a read begins again before it gives up.
 const ATTEMPTS: usize = 100;
@@ -197,7 +197,16 @@ impl Library {
             let checkpoint = self.index().checkpoint().clone();
             let Some(entry) = checkpoint.entry(ordinal).filter(|entry| entry.id == id) else { return Ok(()) };
             let staged = self.layout.staged(epoch, ordinal);
-            (entry.file_name.to_owned(), load::load(&*self.vfs, &self.layout, &staged, &entry))
+            let load = || load::load(&*self.vfs, &self.layout, &staged, &entry);
+            let loaded = load().or_else(|error| match error.io_source() {
+                // Some of those that are open may be ours, and can go.
+                Some(source) if is_out_of_files(source) => {
+                    self.kept.let_go();
+                    load()
+                }
+                _ => Err(error),
+            });
+            (entry.file_name.to_owned(), loaded)
         };
         let mut index = self.index_mut();
         if index.checkpoint().head().epoch != epoch {

@@ -211,6 +211,7 @@ impl Backend for Viewer {
     }
 
     fn close(&self) -> Result<()> {
+        self.library().kept.let_go();
         Ok(())
     }
 }

@@ -69,15 +69,19 @@ fn run(args: &Args) -> Outcome<()> {
     let start = Instant::now();
     let dir = rounds::make_place(&args.dir)?;
     let plan = Plan { scale: args.scale, dir: dir.clone(), contenders: args.contenders.clone() };
-    let taken = take_all(&plan, args);
+    let told = take_all(&plan, args).and_then(|mut results| {
+        results.minutes = start.elapsed().as_secs_f64() / 60.0;
+        print!("{}", report::text(&results));
+        if args.is_complete() {
+            results.write(&kept)?;
+            report::write(&results, &document)?;
+        }
+        Ok(results)
+    });
+    // Order: the figures first. There are a million files to remove, which takes minutes, and whoever stops that
+    // must not lose them.
     fs::remove_dir_all(&dir)?;
-    let mut results = taken?;
-    results.minutes = start.elapsed().as_secs_f64() / 60.0;
-    print!("{}", report::text(&results));
-    if args.is_complete() {
-        results.write(&kept)?;
-        report::write(&results, &document)?;
-    }
+    let results = told?;
     let failures = results.measures.values().map(|taken| taken.failed.len()).sum::<usize>();
     if failures > 0 {
         return Err(format!("{failures} contenders failed in a measure").into());

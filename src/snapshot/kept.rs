@@ -1,33 +1,45 @@
 //! The files that were read from last, kept open.
 //!
-//! Owns how many there are and which of them goes first. What is read through one is held against its position's
+//! Owns how many there are and which of them goes first: one that was not wanted since a hand that goes round came
+//! by it last, which is close to the one that was not wanted for longest, and found at once (CLOCK, by Corbató). What is read through one is held against its position's
 //! checksum like everything else, so a file that is not the right one any more shows, and is looked for anew.
 //! Files of an older checkpoint are let go of as soon as one of a newer is asked for. No file is closed under the
 //! lock: closing the last of a file that was replaced frees its room on the disk, for which nobody should wait.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::open_file::FileName;
-use crate::vfs::VfsFile;
+use crate::vfs::{Vfs, VfsFile};
 
-/// How many files one store keeps open: a small part of the 1,024 that a process may have open on most systems.
-const MOST: usize = 64;
-/// How many all stores of a process keep open together.
-const MOST_IN_ALL: usize = 128;
+/// One store keeps one in so many of the files that a process may have open.
+const ONE_IN: usize = 10;
+/// All stores of a process together keep one in so many.
+const ONE_IN_FOR_ALL: usize = 8;
+/// How many a store keeps where a process may have as many open as it likes.
+const MOST: usize = 4096;
 
 static IN_ALL: AtomicUsize = AtomicUsize::new(0);
 
 /// The files that are kept, of one checkpoint.
-#[derive(Debug, Default)]
-pub(crate) struct KeptFiles(Mutex<Kept>);
+#[derive(Debug)]
+pub(crate) struct KeptFiles {
+    /// How many this store keeps.
+    most: usize,
+    /// How many all stores of the process keep.
+    most_in_all: usize,
+    kept: Mutex<Kept>,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
     epoch: u64,
+    /// In a ring, which a hand goes round to find the one that has not been wanted for long.
     files: Vec<KeptFile>,
-    /// How often a file was asked for or kept.
-    turn: u64,
+    hand: usize,
+    /// Where in the ring a file is, by its place in the checkpoint.
+    by_ordinal: HashMap<usize, usize, foldhash::fast::RandomState>,
 }
 
 #[derive(Debug)]
@@ -35,8 +47,8 @@ struct KeptFile {
     /// Its place in the checkpoint.
     ordinal: usize,
     file: Arc<dyn VfsFile>,
-    /// The last turn in which it was wanted.
-    turn: u64,
+    /// Whether it was wanted since the hand came by.
+    is_wanted: bool,
     /// Handed on when another file of the store takes its place.
     place: Option<Place>,
 }
@@ -46,10 +58,11 @@ struct KeptFile {
 struct Place;
 
 impl Place {
-    fn take() -> Option<Self> {
-        let one_more = |count| (count < MOST_IN_ALL).then_some(count + 1);
+    fn take(most: usize) -> Option<Self> {
+        let one_more = |count| (count < most).then(|| count + 1);
         let taken = IN_ALL.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        taken.is_ok().then_some(Self)
+        // Made only if it was taken: to drop one gives it back.
+        taken.is_ok().then(|| Self)
     }
 }
 
@@ -60,8 +73,15 @@ impl Drop for Place {
 }
 
 impl KeptFiles {
+    /// Keeps as many as this file system lets a process have open a part of.
+    pub(crate) fn new(vfs: &dyn Vfs) -> Self {
+        let limit = vfs.open_files_limit();
+        let (most, most_in_all) = ((limit / ONE_IN).min(MOST), limit / ONE_IN_FOR_ALL);
+        Self { most, most_in_all, kept: Mutex::default() }
+    }
+
     fn locked(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The file of this name, if it is kept.
@@ -71,9 +91,9 @@ impl KeptFiles {
         found
     }
 
-    /// Keeps a file that has shown itself to be the right one, in place of the one that was not wanted for longest.
+    /// Keeps a file that has shown itself to be the right one, in place of one that has not been wanted for long.
     pub(crate) fn keep(&self, name: FileName<'_>, file: &Arc<dyn VfsFile>) {
-        let closed = self.locked().keep(name, file);
+        let closed = self.locked().keep(name, file, self);
         drop(closed);
     }
 
@@ -85,7 +105,7 @@ impl KeptFiles {
 
     /// Lets go of all files.
     pub(crate) fn let_go(&self) {
-        let files = std::mem::take(&mut self.locked().files);
+        let files = self.locked().take_all();
         drop(files);
     }
 }
@@ -93,42 +113,43 @@ impl KeptFiles {
 /// What is returned beside the rest is to be closed without the lock.
 impl Kept {
     fn get(&mut self, name: FileName<'_>) -> (Option<Arc<dyn VfsFile>>, Vec<KeptFile>) {
-        self.turn += 1;
         let older = self.go_on_to(name.epoch);
-        let is_it = |kept: &&mut KeptFile| kept.ordinal == name.ordinal;
-        let found = self.files.iter_mut().filter(|_| self.epoch == name.epoch).find(is_it);
-        let file = found.map(|kept| {
-            kept.turn = self.turn;
+        if name.epoch < self.epoch {
+            return (None, older);
+        }
+        let at = self.by_ordinal.get(&name.ordinal);
+        let file = at.and_then(|at| self.files.get_mut(*at)).map(|kept| {
+            kept.is_wanted = true;
             Arc::clone(&kept.file)
         });
         (file, older)
     }
 
-    fn keep(&mut self, name: FileName<'_>, file: &Arc<dyn VfsFile>) -> Vec<KeptFile> {
+    fn keep(&mut self, name: FileName<'_>, file: &Arc<dyn VfsFile>, limits: &KeptFiles) -> Vec<KeptFile> {
         let mut closed = self.go_on_to(name.epoch);
         // A reader of an older checkpoint may come late.
-        if name.epoch < self.epoch || self.files.iter().any(|kept| kept.ordinal == name.ordinal) {
+        if name.epoch < self.epoch || self.by_ordinal.contains_key(&name.ordinal) {
             return closed;
         }
-        self.turn += 1;
         // Other stores may have taken all the places of the process; then this one goes on with those that it has.
-        let place = if self.files.len() < MOST { Place::take() } else { None };
+        let place = if self.files.len() < limits.most { Place::take(limits.most_in_all) } else { None };
         let place = place.or_else(|| {
-            let mut oldest = self.take_oldest()?;
-            let place = oldest.place.take();
-            closed.push(oldest);
+            let mut unwanted = self.take_unwanted()?;
+            let place = unwanted.place.take();
+            closed.push(unwanted);
             place
         });
         if place.is_some() {
-            let (ordinal, file, turn) = (name.ordinal, Arc::clone(file), self.turn);
-            self.files.push(KeptFile { ordinal, file, turn, place });
+            let (ordinal, file) = (name.ordinal, Arc::clone(file));
+            self.by_ordinal.insert(ordinal, self.files.len());
+            self.files.push(KeptFile { ordinal, file, is_wanted: false, place });
         }
         closed
     }
 
     fn take(&mut self, name: FileName<'_>) -> Option<KeptFile> {
-        let at = self.files.iter().position(|kept| kept.ordinal == name.ordinal)?;
-        (self.epoch == name.epoch).then(|| self.files.swap_remove(at))
+        let at = self.by_ordinal.get(&name.ordinal).copied()?;
+        if self.epoch == name.epoch { self.take_at(at) } else { None }
     }
 
     /// Takes out what is kept of older checkpoints than this one, to be closed later.
@@ -137,47 +158,119 @@ impl Kept {
             return Vec::new();
         }
         self.epoch = epoch;
+        self.take_all()
+    }
+
+    fn take_all(&mut self) -> Vec<KeptFile> {
+        self.by_ordinal.clear();
         std::mem::take(&mut self.files)
     }
 
-    /// Takes out the file that was not wanted for longest.
-    fn take_oldest(&mut self) -> Option<KeptFile> {
-        let (at, _) = self.files.iter().enumerate().min_by_key(|(_, kept)| kept.turn)?;
-        Some(self.files.swap_remove(at))
+    /// Takes out the first that was not wanted since the hand came by, which goes round twice at most.
+    fn take_unwanted(&mut self) -> Option<KeptFile> {
+        loop {
+            self.hand = if self.hand < self.files.len() { self.hand } else { 0 };
+            let kept = self.files.get_mut(self.hand)?;
+            if !std::mem::take(&mut kept.is_wanted) {
+                return self.take_at(self.hand);
+            }
+            self.hand += 1;
+        }
+    }
+
+    /// Takes one out of the ring; the last one comes to where it was.
+    fn take_at(&mut self, at: usize) -> Option<KeptFile> {
+        if at >= self.files.len() {
+            return None;
+        }
+        let taken = self.files.swap_remove(at);
+        self.by_ordinal.remove(&taken.ordinal);
+        if let Some(moved) = self.files.get(at) {
+            self.by_ordinal.insert(moved.ordinal, at);
+        }
+        Some(taken)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vfs::{OpenMode, OsVfs, Vfs};
+    use crate::vfs::{OpenMode, OsVfs};
 
     fn name(epoch: u64, ordinal: usize) -> FileName<'static> {
         FileName { name: "c.json", epoch, ordinal }
     }
 
-    #[test]
-    fn the_files_that_were_wanted_last_are_kept_and_those_of_an_older_checkpoint_go() {
+    fn file() -> (tempfile::TempDir, Arc<dyn VfsFile>) {
         let home = tempfile::tempdir().unwrap();
         let file = OsVfs.open(&home.path().join("c.json"), OpenMode::CreateNew).unwrap();
-        let kept = KeptFiles::default();
-        for ordinal in 0..MOST {
+        (home, file)
+    }
+
+    #[test]
+    fn the_files_that_were_wanted_are_kept_and_those_of_an_older_checkpoint_go() {
+        let (_home, file) = file();
+        let kept = KeptFiles { most: 4, most_in_all: usize::MAX, kept: Mutex::default() };
+        let is_kept = |epoch, ordinal| kept.get(name(epoch, ordinal)).is_some();
+        for ordinal in 0..4 {
             kept.keep(name(1, ordinal), &file);
         }
-        assert!(kept.get(name(1, 0)).is_some());
-        kept.keep(name(1, MOST), &file);
-        let is_kept = |epoch, ordinal| kept.get(name(epoch, ordinal)).is_some();
-        assert_eq!(
-            [is_kept(1, 0), is_kept(1, 1), is_kept(1, 2), is_kept(1, MOST)],
-            [true, false, true, true]
-        );
-        assert_eq!(Arc::strong_count(&file), 1 + MOST);
-        kept.forget(name(1, 0));
-        assert_eq!((is_kept(1, 0), is_kept(2, 2)), (false, false));
+        assert!(is_kept(1, 0));
+        kept.keep(name(1, 4), &file);
+        assert_eq!([0, 1, 2, 3, 4].map(|ordinal| is_kept(1, ordinal)), [true, false, true, true, true]);
+        assert_eq!(Arc::strong_count(&file), 1 + 4);
+        // Where all are wanted, one of them goes.
+        kept.keep(name(1, 5), &file);
+        let left = [0, 2, 3, 4, 5].map(|ordinal| is_kept(1, ordinal));
+        assert_eq!(left.iter().filter(|is_left| **is_left).count(), 4);
+        assert!(is_kept(1, 5));
+        kept.forget(name(1, 5));
+        assert_eq!((is_kept(1, 5), Arc::strong_count(&file)), (false, 1 + 3));
+        assert!(!is_kept(2, 4));
+        assert_eq!(Arc::strong_count(&file), 1);
         kept.keep(name(2, 7), &file);
         kept.keep(name(1, 8), &file);
-        assert_eq!([is_kept(2, 7), is_kept(1, 8), is_kept(2, 8), is_kept(1, 2)], [true, false, false, false]);
+        assert_eq!([is_kept(2, 7), is_kept(1, 8), is_kept(2, 8)], [true, false, false]);
         kept.let_go();
-        assert_eq!(Arc::strong_count(&file), 1);
+        assert_eq!((is_kept(2, 7), Arc::strong_count(&file)), (false, 1));
+    }
+
+    #[test]
+    fn each_file_is_found_whatever_went_and_came() {
+        let (_home, first) = file();
+        let kept = KeptFiles { most: 7, most_in_all: usize::MAX, kept: Mutex::default() };
+        // The same numbers each time, of a generator by Knuth.
+        let mut drawn = 1_u64;
+        let mut files = HashMap::new();
+        for _ in 0..5000 {
+            drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let ordinal = usize::try_from((drawn >> 33) % 19).unwrap();
+            match (drawn >> 60) % 4 {
+                0 => kept.forget(name(1, ordinal)),
+                1 | 2 => {
+                    let (_, file) = files.entry(ordinal).or_insert_with(file);
+                    kept.keep(name(1, ordinal), file);
+                }
+                _ => {
+                    let found = kept.get(name(1, ordinal));
+                    let ought = files.get(&ordinal).map_or(&first, |(_, file)| file);
+                    assert!(found.is_none_or(|found| Arc::ptr_eq(&found, ought)), "{ordinal}");
+                }
+            }
+            let inner = kept.locked();
+            assert!(inner.files.len() <= 7 && inner.files.len() == inner.by_ordinal.len());
+        }
+        assert_eq!(kept.locked().files.len(), 7);
+    }
+
+    #[test]
+    fn no_more_are_kept_than_a_part_of_what_a_process_may_open() {
+        let (_home, file) = file();
+        let kept = KeptFiles { most: 4, most_in_all: 0, kept: Mutex::default() };
+        kept.keep(name(1, 0), &file);
+        assert!(kept.get(name(1, 0)).is_none());
+        let kept = KeptFiles::new(&OsVfs);
+        let limit = OsVfs.open_files_limit();
+        assert!(limit > 0 && kept.most <= limit / 10 && kept.most <= kept.most_in_all.min(4096));
     }
 }

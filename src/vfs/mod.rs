@@ -29,6 +29,12 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// Those of the system. A path whose last part is a symbolic link is refused for writing.
     fn open(&self, path: &Path, how: OpenMode) -> io::Result<Arc<dyn VfsFile>>;
 
+    /// How many files the process may have open at a time: what a store keeps open for its next reads is a small part
+    /// of it. 256 if nobody says, which is what a process may have on every system that this runs on.
+    fn open_files_limit(&self) -> usize {
+        256
+    }
+
     /// Gives a file another name, atomically replacing a file that has it.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ fn a_file_that_fails_is_opened_anew_by_the_next_read() {
 fn files_are_given_up_when_the_process_has_too_many_open() {
     let faults = FaultFs::over_sim(&fresh(), Vec::new());
     let store = open(on(faults.clone()));
-    // One more than are kept.
+    // More than are kept where nobody says how many a process may open.
     let ids = ids(65);
     for id in &ids {
         add(&store, id, 0..1);

@@ -73,7 +73,7 @@ fn let_go(store: &MessageStore) {
 #[test]
 fn lending_goes_on_where_it_was_when_a_compaction_has_moved_the_rest() {
     let (hooked, store) = read_once();
-    // As many as are kept open. Read after the edit, which has looked into the file, they take its place.
+    // More than are kept open. Read after the edit, which has looked into the file, they take its place.
     let others: Vec<String> = (0..64).map(|n| format!("other {n}")).collect();
     for id in &others {
         add(&store, id, 0..1);

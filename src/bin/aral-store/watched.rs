@@ -66,6 +66,10 @@ impl Vfs for Watched {
     fn is_the_only_one(&self) -> bool {
         self.0.is_the_only_one()
     }
+
+    fn open_files_limit(&self) -> usize {
+        self.0.open_files_limit()
+    }
 }
 
 #[derive(Debug)]

@@ -69,7 +69,8 @@ impl Library {
     pub(crate) fn new(vfs: Arc<dyn Vfs>, layout: Layout, opened: Opened) -> Self {
         let suspects = RwLock::new(opened.report.damaged.iter().filter_map(suspect).collect());
         let (index, segments) = (RwLock::new(opened.index), RwLock::new(Arc::new(opened.replayed.segments)));
-        Self { vfs, layout, kept: KeptFiles::default(), index, segments, suspects }
+        let kept = KeptFiles::new(&*vfs);
+        Self { vfs, layout, kept, index, segments, suspects }
     }
 
     pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {

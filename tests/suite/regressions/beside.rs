@@ -48,7 +48,7 @@ fn a_batch_of_edits_beside_a_compaction_finds_no_damage() {
     let sim = compacted(3);
     let hooked = Hooked::over(sim.clone());
     let store = open(on_shared(&hooked));
-    // As many as are kept open.
+    // More than are kept open.
     let others: Vec<String> = (0..64).map(|n| format!("other {n}")).collect();
     for id in &others {
         drop(store.add_message(id, "said").unwrap());

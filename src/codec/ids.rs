@@ -137,6 +137,16 @@ mod tests {
     }
 
     #[test]
+    fn digits_follow_one_another() {
+        let mut digits = vec![b'0'];
+        digits.extend((1..16).scan(b'0', |digit, _| {
+            *digit = next(*digit);
+            Some(*digit)
+        }));
+        assert_eq!(digits, b"0123456789abcdef");
+    }
+
+    #[test]
     fn only_the_usual_form_of_a_uuid_is_packed() {
         let id = "4ae7d5a2-0b1f-4c5e-8a3e-000000000001";
         assert!(IdView::of(id.as_bytes()) != IdView::Text(id.as_bytes()));

@@ -47,7 +47,7 @@ impl Client for Shown {
             let mut shown = self.records.lock().unwrap();
             let next = shown.last_key_value().map_or(1, |(seq, _)| seq + 1);
             assert_eq!(record.first_seq, next, "shown in order, without holes");
-            let read = segment.with_bytes(record.offset, record.payload.len(), |bytes| Ok(bytes.to_vec()))?;
+            let read = segment.read(record.offset, record.payload.len())?;
             assert_eq!(read, record.payload, "a position leads to its record");
             shown.insert(record.first_seq, (Arc::clone(segment), record.offset, read));
         }

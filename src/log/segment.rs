@@ -101,20 +101,11 @@ impl Segment {
         self.map.get()?.as_deref().map(Mapping::bytes)
     }
 
-    /// Calls with `length` bytes at an offset.
-    pub(crate) fn with_bytes<T>(
-        &self,
-        offset: u64,
-        length: usize,
-        take: impl FnOnce(&[u8]) -> Result<T>,
-    ) -> Result<T> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        if let Some(bytes) = self.mapped().and_then(|all| all.get(start..start.checked_add(length)?)) {
-            return take(bytes);
-        }
+    /// `length` bytes at an offset, read from the file, mapped or not.
+    pub(crate) fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         vfs::read_exact_at(&*self.file, &mut bytes, offset).map_err(|e| Error::io("read", &self.path, e))?;
-        take(&bytes)
+        Ok(bytes)
     }
 }
 

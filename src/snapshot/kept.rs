@@ -180,10 +180,7 @@ impl Kept {
 
     /// Takes one out of the ring; the last one comes to where it was.
     fn take_at(&mut self, at: usize) -> Option<KeptFile> {
-        if at >= self.files.len() {
-            return None;
-        }
-        let taken = self.files.swap_remove(at);
+        let taken = (at < self.files.len()).then(|| self.files.swap_remove(at))?;
         self.by_ordinal.remove(&taken.ordinal);
         if let Some(moved) = self.files.get(at) {
             self.by_ordinal.insert(moved.ordinal, at);

@@ -66,10 +66,7 @@ impl<'s> Shelf<'s> {
         let Some(held) = self.find(position) else { return Err(gone(position)) };
         match held.bytes(position) {
             Some(bytes) => take(bytes, held.segment),
-            None => {
-                let segment = held.segment;
-                segment.with_bytes(position.offset(), position.len(), |bytes| take(bytes, segment))
-            }
+            None => take(&held.segment.read(position.offset(), position.len())?, held.segment),
         }
     }
 

@@ -17,6 +17,8 @@ use crate::vfs::{Vfs, VfsFile};
 const ONE_IN: usize = 10;
 /// All stores of a process together keep one in so many.
 const ONE_IN_FOR_ALL: usize = 8;
+/// So many a store keeps whatever others keep.
+const FEW: usize = 8;
 /// How many a store keeps where a process may have as many open as it likes.
 const MOST: usize = 4096;
 
@@ -49,7 +51,7 @@ struct KeptFile {
     file: Arc<dyn VfsFile>,
     /// Whether it was wanted since the hand came by.
     is_wanted: bool,
-    /// Handed on when another file of the store takes its place.
+    /// Handed on when another file of the store takes its place. The few that each store has need none.
     place: Option<Place>,
 }
 
@@ -132,14 +134,18 @@ impl Kept {
             return closed;
         }
         // Other stores may have taken all the places of the process; then this one goes on with those that it has.
-        let place = if self.files.len() < limits.most { Place::take(limits.most_in_all) } else { None };
-        let place = place.or_else(|| {
+        let room = match self.files.len() {
+            count if count < limits.most.min(FEW) => Some(None),
+            count if count < limits.most => Place::take(limits.most_in_all).map(Some),
+            _ => None,
+        };
+        let room = room.or_else(|| {
             let mut unwanted = self.take_unwanted()?;
             let place = unwanted.place.take();
             closed.push(unwanted);
-            place
+            Some(place)
         });
-        if place.is_some() {
+        if let Some(place) = room {
             let (ordinal, file) = (name.ordinal, Arc::clone(file));
             self.by_ordinal.insert(ordinal, self.files.len());
             self.files.push(KeptFile { ordinal, file, is_wanted: false, place });
@@ -263,9 +269,13 @@ mod tests {
     #[test]
     fn no_more_are_kept_than_a_part_of_what_a_process_may_open() {
         let (_home, file) = file();
-        let kept = KeptFiles { most: 4, most_in_all: 0, kept: Mutex::default() };
-        kept.keep(name(1, 0), &file);
-        assert!(kept.get(name(1, 0)).is_none());
+        // Others have taken all that there are.
+        let kept = KeptFiles { most: 99, most_in_all: 0, kept: Mutex::default() };
+        for ordinal in 0..20 {
+            kept.keep(name(1, ordinal), &file);
+        }
+        assert_eq!(Arc::strong_count(&file), 1 + FEW);
+        assert!(kept.get(name(1, 19)).is_some());
         let kept = KeptFiles::new(&OsVfs);
         let limit = OsVfs.open_files_limit();
         assert!(limit > 0 && kept.most <= limit / 10 && kept.most <= kept.most_in_all.min(4096));

@@ -96,13 +96,13 @@ BUGS = [
     (
         "a batch is written as its parts",
         "store/file/append.rs",
-        "self.check_open()?;\n        let mut ready = Vec::with_capacity(batch.len());",
+        "self.check_open()?;\n        let (clock, ids) = (&*self.options.clock, &*self.options.ids);",
         "self.check_open()?;\n"
         "        if P && batch.len() > 1 {\n"
         "            let each = batch.into_iter().map(|one| self.append_batch(vec![one]));\n"
         "            return Ok(each.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect());\n"
         "        }\n"
-        "        let mut ready = Vec::with_capacity(batch.len());",
+        "        let (clock, ids) = (&*self.options.clock, &*self.options.ids);",
         ["crash::every_crash_state"],
     ),
     (

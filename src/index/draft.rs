@@ -70,14 +70,14 @@ impl Prepared {
     }
 }
 
-/// What is to be done.
+/// What is to be done. Edits are rare, and longer than everything else.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// This, whatever the state, if it is possible at all.
     Ready(Change),
-    EditMessage(Text, Edit),
+    EditMessage(Text, Box<Edit>),
     RemoveMessage(Text),
-    EditAction(Text, ActionEdit),
+    EditAction(Text, Box<ActionEdit>),
     RemoveAction(Text),
 }
 

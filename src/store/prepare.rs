@@ -12,7 +12,13 @@ use crate::model::{
     MAX_TEXT_BYTES, Message, Mutation, NewAction, NewConversation, NewMessage, Operation, Text, Timestamp,
 };
 
+const _: () = assert!(
+    size_of::<Prepared>() <= size_of::<Mutation>(),
+    "a batch is got ready in the memory that its mutations lie in"
+);
+
 /// Fills in what a mutation leaves open and holds it to the limits.
+#[inline]
 pub(crate) fn prepare(mutation: Mutation, clock: &dyn Clock, ids: &dyn IdSource) -> Result<Prepared> {
     let fingerprint = fingerprint(&mutation);
     let Mutation { mut conversation_id, operation, key, expect } = mutation;
@@ -24,6 +30,9 @@ pub(crate) fn prepare(mutation: Mutation, clock: &dyn Clock, ids: &dyn IdSource)
         limit("an idempotency key", key.len(), 1, MAX_KEY_BYTES)?;
     }
     let filler = Filler { clock, ids };
+    if let Operation::AddMessage(new) = &operation {
+        check_message(new)?;
+    }
     let step = match operation {
         Operation::CreateConversation(new) => {
             let Head { title, created_at, metadata, extra } = filler.head(&conversation_id, new)?;
@@ -37,14 +46,18 @@ pub(crate) fn prepare(mutation: Mutation, clock: &dyn Clock, ids: &dyn IdSource)
         Operation::SetExtra(fields) => Step::Ready(Change::SetExtra(extra(fields, &CONVERSATION_FIELDS)?)),
         Operation::SetTitle(title) => Step::Ready(Change::SetTitle(text("a title", title)?)),
         Operation::SetMetadata(metadata) => Step::Ready(Change::SetMetadata(object("metadata", metadata)?)),
-        Operation::AddMessage(new) => Step::Ready(Change::AddMessage(filler.message(new)?)),
+        // Part by part, and held to the limits before: as a whole it would be moved about several times.
+        Operation::AddMessage(NewMessage { content, role, id, created_at, metadata, extra }) => {
+            let (id, created_at) = (filler.id(id), filler.time(created_at));
+            Step::Ready(Change::AddMessage(Message { id, content, role, created_at, metadata, extra }))
+        }
         Operation::EditMessage { message_id, edit } => {
             check_edit(&edit)?;
-            Step::EditMessage(message_id, edit)
+            Step::EditMessage(message_id, Box::new(edit))
         }
         Operation::EditAction { action_id, edit } => {
             check_action_edit(&edit)?;
-            Step::EditAction(action_id, edit)
+            Step::EditAction(action_id, Box::new(edit))
         }
         Operation::RemoveMessage(id) => Step::RemoveMessage(id),
         Operation::AddAction(new) => Step::Ready(Change::AddAction(filler.action(new)?)),
@@ -77,7 +90,32 @@ fn check_parts(
     for (what, given) in objects {
         given.iter().try_for_each(|object| limit(what, object.as_json().len(), 0, MAX_JSON_BYTES))?;
     }
-    fields.iter().try_for_each(|fields| extra(fields.clone(), named).map(drop))
+    fields.iter().try_for_each(|fields| check_fields(fields, named))
+}
+
+/// Holds a message to the limits where it lies: most of what is handed in is messages, and they are long.
+#[inline]
+fn check_message(new: &NewMessage) -> Result<()> {
+    limit("a message's content", new.content.len(), 0, MAX_TEXT_BYTES)?;
+    check_id(new.id.as_ref())?;
+    limit("a role", new.role.len(), 0, MAX_TEXT_BYTES)?;
+    limit("metadata", new.metadata.as_json().len(), 0, MAX_JSON_BYTES)?;
+    check_fields(&new.extra, &MESSAGE_FIELDS)
+}
+
+#[inline]
+fn check_id(given: Option<&Text>) -> Result<()> {
+    given.map_or(Ok(()), |id| limit("an id", id.len(), 1, MAX_ID_BYTES))
+}
+
+/// Fields without a name in the original's model, which must not hide those with one.
+#[inline]
+fn check_fields(fields: &JsonObject, named: &[&str]) -> Result<()> {
+    if fields.is_empty() {
+        return Ok(());
+    }
+    check_extra(fields, named).map_err(Error::invalid)?;
+    limit("extra fields", fields.as_json().len(), 0, MAX_JSON_BYTES)
 }
 
 /// What a conversation begins with.
@@ -94,41 +132,32 @@ struct Filler<'f> {
 }
 
 impl Filler<'_> {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_micros(self.clock.now_micros()).unwrap_or(Timestamp::EPOCH)
+    #[inline]
+    fn time(&self, given: Option<Timestamp>) -> Timestamp {
+        let now = || Timestamp::from_unix_micros(self.clock.now_micros()).unwrap_or(Timestamp::EPOCH);
+        given.unwrap_or_else(now)
     }
 
     #[inline]
-    fn id(&self, given: Option<Text>) -> Result<Text> {
-        let Some(id) = given else { return Ok(Text::from(self.ids.new_id())) };
-        limit("an id", id.len(), 1, MAX_ID_BYTES)?;
-        Ok(id)
+    fn id(&self, given: Option<Text>) -> Text {
+        given.unwrap_or_else(|| Text::from(self.ids.new_id()))
     }
 
     fn head(&self, conversation_id: &str, new: NewConversation) -> Result<Head> {
         let title = new.title.filter(|title| !title.is_empty());
         Ok(Head {
             title: text("a title", title.unwrap_or_else(|| Conversation::default_title(conversation_id)))?,
-            created_at: new.created_at.unwrap_or_else(|| self.now()),
+            created_at: self.time(new.created_at),
             metadata: object("metadata", new.metadata)?,
             extra: extra(new.extra, &CONVERSATION_FIELDS)?,
         })
     }
 
-    #[inline]
-    fn message(&self, new: NewMessage) -> Result<Message> {
-        let created_at = new.created_at.unwrap_or_else(|| self.now());
-        let content = text("a message's content", new.content)?;
-        let mut message = Message::new(self.id(new.id)?, content, text("a role", new.role)?, created_at);
-        message.metadata = object("metadata", new.metadata)?;
-        message.extra = extra(new.extra, &MESSAGE_FIELDS)?;
-        Ok(message)
-    }
-
     fn action(&self, new: NewAction) -> Result<Action> {
-        let created_at = new.created_at.unwrap_or_else(|| self.now());
+        let created_at = self.time(new.created_at);
         let action_type = text("an action's type", new.action_type)?;
-        let mut action = Action::new(self.id(new.id)?, action_type, object("data", new.data)?, created_at);
+        check_id(new.id.as_ref())?;
+        let mut action = Action::new(self.id(new.id), action_type, object("data", new.data)?, created_at);
         action.metadata = object("metadata", new.metadata)?;
         action.extra = extra(new.extra, &ACTION_FIELDS)?;
         Ok(action)
@@ -159,10 +188,10 @@ fn object(what: &str, object: JsonObject) -> Result<JsonObject> {
     Ok(object)
 }
 
-/// Fields without a name in the original's model, which must not hide those with one.
+/// The same, handed on.
 fn extra(fields: JsonObject, named: &[&str]) -> Result<JsonObject> {
-    check_extra(&fields, named).map_err(Error::invalid)?;
-    object("extra fields", fields)
+    check_fields(&fields, named)?;
+    Ok(fields)
 }
 
 /// CRC-32 of what a caller asked for, without ids and times, which a retry may make anew.

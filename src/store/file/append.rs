@@ -82,10 +82,10 @@ pub(super) enum CarriedOut {
 impl Engine {
     pub(super) fn append_batch(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>> {
         self.check_open()?;
-        let mut ready = Vec::with_capacity(batch.len());
-        for mutation in batch {
-            ready.push(prepare(mutation, &*self.options.clock, &*self.options.ids)?);
-        }
+        let (clock, ids) = (&*self.options.clock, &*self.options.ids);
+        // Collected into the memory that the mutations lie in; as much again would be a cache's worth, or the system's.
+        let mut ready =
+            batch.into_iter().map(|mutation| prepare(mutation, clock, ids)).collect::<Result<Vec<_>>>()?;
         Ok(match self.append_prepared(&ready)? {
             CarriedOut::Before(receipts) => receipts,
             CarriedOut::Now { first_seq, versions, durability } => {

@@ -140,7 +140,7 @@ impl Found {
                     created_at: Some(message.created_at),
                     extra: Some(message.extra),
                 };
-                Step::EditMessage(message.id, edit)
+                Step::EditMessage(message.id, Box::new(edit))
             }
             Change::EditAction(action) => {
                 let edit = ActionEdit {
@@ -150,7 +150,7 @@ impl Found {
                     created_at: Some(action.created_at),
                     extra: Some(action.extra),
                 };
-                Step::EditAction(action.id, edit)
+                Step::EditAction(action.id, Box::new(edit))
             }
             Change::RemoveMessage(id) => Step::RemoveMessage(id),
             Change::RemoveAction(id) => Step::RemoveAction(id),

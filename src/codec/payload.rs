@@ -206,6 +206,7 @@ impl TimeView {
 }
 
 impl<'a> MessageView<'a> {
+    #[inline]
     fn of(message: &'a Message) -> Self {
         Self {
             id: IdView::of(message.id.as_wtf8()),
@@ -285,16 +286,11 @@ impl<'a> EventView<'a> {
     /// The view of an event whose target stands at this place and whose key was used for this.
     pub(crate) fn of(event: &'a Event, at: u64, fingerprint: u32) -> Self {
         let key = event.key.as_deref().map(|text| KeyView { text, fingerprint });
-        Self::of_parts(&event.conversation_id, &event.change, at, key)
+        Self::of_parts(IdView::of(event.conversation_id.as_bytes()), &event.change, at, key)
     }
 
     /// The view of an event that consists of these.
-    pub(crate) fn of_parts(
-        conversation_id: &'a str,
-        change: &'a Change,
-        at: u64,
-        key: Option<KeyView<'a>>,
-    ) -> Self {
+    fn of_parts(conversation: IdView<'a>, change: &'a Change, at: u64, key: Option<KeyView<'a>>) -> Self {
         let change = match change {
             Change::Create { title, created_at, metadata, extra } => ChangeView::Create {
                 title: title.as_wtf8(),
@@ -321,7 +317,7 @@ impl<'a> EventView<'a> {
             Change::SetCreatedAt(time) => ChangeView::SetCreatedAt(TimeView::of(time)),
             Change::SetExtra(extra) => ChangeView::SetExtra(brief(extra)),
         };
-        Self { conversation: IdView::of(conversation_id.as_bytes()), key, change }
+        Self { conversation, key, change }
     }
 
     /// The event itself.
@@ -360,11 +356,27 @@ impl<'a> EventView<'a> {
 /// Puts an event's bytes at the end of a payload and says how many they are; `None` if it is over the limit.
 pub(crate) fn encode_event(event: &EventView<'_>, payload: &mut Vec<u8>) -> Option<usize> {
     let before = payload.len();
-    if quick::encode(event, payload) {
+    if let (ChangeView::AddMessage(message), None) = (&event.change, event.key) {
+        quick::encode(event.conversation, message, payload);
         return Some(payload.len() - before).filter(|_| payload.len() <= MAX_PAYLOAD);
     }
     let written = bincode::encode_into_std_write(event, payload, CONFIG).ok()?;
     (before + written <= MAX_PAYLOAD).then_some(written)
+}
+
+/// The same of an event that consists of these; a message that is added is written without a view of all of it.
+pub(crate) fn encode_parts(
+    conversation: IdView<'_>,
+    change: &Change,
+    at: u64,
+    key: Option<KeyView<'_>>,
+    payload: &mut Vec<u8>,
+) -> Option<()> {
+    if let (Change::AddMessage(message), None) = (change, key) {
+        quick::encode(conversation, &MessageView::of(message), payload);
+        return (payload.len() <= MAX_PAYLOAD).then_some(());
+    }
+    encode_event(&EventView::of_parts(conversation, change, at, key), payload).map(drop)
 }
 
 #[cfg(test)]

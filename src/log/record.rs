@@ -2,6 +2,7 @@
 //!
 //! Owns what can be worked out of a record without a lock. Does not know what a payload means.
 
+use crate::codec::bytes::checksum;
 use crate::codec::frame::MAX_PAYLOAD;
 use crate::model::Seq;
 
@@ -31,6 +32,6 @@ impl<'p> Record<'p> {
     /// A payload of so many events, in an encoding of this version.
     pub(crate) fn new(payload: &'p [u8], schema: u16, events: u32) -> Self {
         debug_assert!(payload.len() <= MAX_PAYLOAD && events > 0, "the caller keeps to the limits");
-        Self { payload, crc: crc32fast::hash(payload), schema, events }
+        Self { payload, crc: checksum(payload), schema, events }
     }
 }

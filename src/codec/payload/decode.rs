@@ -44,15 +44,19 @@ fn message_in_any(bytes: &[u8]) -> Result<MessageView<'_>, BadPayload> {
 pub(crate) fn for_each_event<'a, E: From<BadPayload>>(
     payload: &'a [u8],
     count: u32,
-    mut visit: impl FnMut(EventView<'a>, std::ops::Range<usize>) -> Result<(), E>,
+    mut visit: impl FnMut(&EventView<'a>, std::ops::Range<usize>) -> Result<(), E>,
 ) -> Result<(), E> {
     if usize::try_from(count).map_or(true, |count| count > MAX_BATCH_EVENTS || count == 0) {
         return Err(BadPayload(format!("{count} events in one batch")).into());
     }
     let mut at = 0;
     for _ in 0..count {
-        let (event, length) = decode_event(payload.get(at..).unwrap_or_default())?;
-        visit(event, at..at + length)?;
+        let rest = payload.get(at..).unwrap_or_default();
+        let (event, length) = match quick::decode(rest) {
+            Some(taken) => taken,
+            None => general(rest)?,
+        };
+        visit(&event, at..at + length)?;
         at += length;
     }
     if at == payload.len() {

@@ -19,16 +19,13 @@ const TWO_BYTES: u8 = 251;
 const FOUR_BYTES: u8 = 252;
 const EIGHT_BYTES: u8 = 253;
 
-/// Puts an event's bytes at the end of a payload, if it is of the kind.
-pub(super) fn encode(event: &EventView<'_>, payload: &mut Vec<u8>) -> bool {
-    let ChangeView::AddMessage(message) = &event.change else { return false };
-    if event.key.is_some() {
-        return false;
-    }
+/// Puts the bytes of an event that adds this message to this conversation at the end of a payload.
+#[inline]
+pub(super) fn encode(conversation: IdView<'_>, message: &MessageView<'_>, payload: &mut Vec<u8>) {
     // The numbers between the texts never need more.
     let texts = [message.content.len(), message.metadata.len(), message.extra.len()];
     payload.reserve(texts.into_iter().fold(256, usize::saturating_add));
-    put_id(event.conversation, payload);
+    put_id(conversation, payload);
     payload.extend_from_slice(&[NONE, ADD_MESSAGE]);
     put_id(message.id, payload);
     match message.role {
@@ -41,19 +38,19 @@ pub(super) fn encode(event: &EventView<'_>, payload: &mut Vec<u8>) -> bool {
             put_bytes(role, payload);
         }
     }
-    put_signed(message.created_at.wall, payload);
+    put_wall(message.created_at.wall, payload);
     if let Some(offset) = message.created_at.offset {
         payload.push(SOME);
-        put_signed(offset, payload);
+        put_number(folded(offset), payload);
     } else {
         payload.push(NONE);
     }
     put_bytes(message.content, payload);
     put_bytes(message.metadata.as_bytes(), payload);
     put_bytes(message.extra.as_bytes(), payload);
-    true
 }
 
+#[inline]
 fn put_id(id: IdView<'_>, payload: &mut Vec<u8>) {
     match id {
         IdView::Uuid(bytes) => {
@@ -67,16 +64,34 @@ fn put_id(id: IdView<'_>, payload: &mut Vec<u8>) {
     }
 }
 
+#[inline]
 fn put_bytes(bytes: &[u8], payload: &mut Vec<u8>) {
-    put_number(to_u64(bytes.len()), payload);
+    match u8::try_from(bytes.len()) {
+        Ok(length) if length < TWO_BYTES => payload.push(length),
+        _ => put_number(to_u64(bytes.len()), payload),
+    }
     payload.extend_from_slice(bytes);
 }
 
-/// The sign goes to the lowest bit, so that small numbers of either sign are short.
-fn put_signed(number: i64, payload: &mut Vec<u8>) {
-    put_number((number.cast_unsigned() << 1) ^ (number >> 63).cast_unsigned(), payload);
+/// A time, by the way that is short for one of eight bytes: every time of this century is one.
+#[inline]
+fn put_wall(wall: i64, payload: &mut Vec<u8>) {
+    let number = folded(wall);
+    if number > u64::from(u32::MAX) {
+        payload.push(EIGHT_BYTES);
+        payload.extend_from_slice(&number.to_le_bytes());
+    } else {
+        put_number(number, payload);
+    }
 }
 
+/// The sign goes to the lowest bit, so that small numbers of either sign are short.
+#[inline]
+fn folded(number: i64) -> u64 {
+    (number.cast_unsigned() << 1) ^ (number >> 63).cast_unsigned()
+}
+
+#[inline(never)]
 fn put_number(number: u64, payload: &mut Vec<u8>) {
     if let Some(number) = u8::try_from(number).ok().filter(|number| *number < TWO_BYTES) {
         payload.push(number);

@@ -11,7 +11,8 @@ use super::engine::Engine;
 use super::library::{Library, Need, View};
 use super::shown::Shown;
 use crate::codec::frame::MAX_PAYLOAD;
-use crate::codec::payload::{EventView, FIRST_SCHEMA, KeyView, encode_event, schema_of};
+use crate::codec::ids::IdView;
+use crate::codec::payload::{FIRST_SCHEMA, KeyView, encode_parts, schema_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{
     Drafts, Few, Found, Ground, Index, KeyRecord, Prepared, Refusal, Sight, Sights, Standing, Step,
@@ -284,11 +285,14 @@ fn encode<'e>(
     events: impl Iterator<Item = (&'e Prepared, (&'e Change, u64))>,
     payload: &mut Vec<u8>,
 ) -> Result<()> {
+    // Most batches are about one conversation, whose id need not be packed for each event.
+    let mut last = ("", IdView::Text(b""));
     for (prepared, (change, at)) in events {
+        if prepared.conversation_id != last.0 {
+            last = (&prepared.conversation_id, IdView::of(prepared.conversation_id.as_bytes()));
+        }
         let key = prepared.key.as_deref().map(|text| KeyView { text, fingerprint: prepared.fingerprint });
-        let view = EventView::of_parts(&prepared.conversation_id, change, at, key);
-        let written = encode_event(&view, payload);
-        written
+        encode_parts(last.1, change, at, key, payload)
             .ok_or_else(|| Error::invalid(format!("the batch is over the limit of {MAX_PAYLOAD} bytes")))?;
     }
     Ok(())

@@ -155,7 +155,7 @@ pub(crate) fn apply_payload(index: &mut Index, placed: &Placed<'_>) -> std::resu
             let bytes = placed.payload.get(range).unwrap_or_default();
             Position::in_segment(placed.segment, offset, bytes)
         };
-        index.apply(&view, seq, position)?;
+        index.apply(view, seq, position)?;
         seq += 1;
         Ok(())
     });

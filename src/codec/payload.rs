@@ -353,15 +353,15 @@ impl<'a> EventView<'a> {
     }
 }
 
-/// Puts an event's bytes at the end of a payload and says how many they are; `None` if it is over the limit.
+/// Puts an event's bytes at the end of a payload and says how many they are; `None` if they alone are over the
+/// limit of all of it, to which the caller holds them with the others.
 pub(crate) fn encode_event(event: &EventView<'_>, payload: &mut Vec<u8>) -> Option<usize> {
     let before = payload.len();
     if let (ChangeView::AddMessage(message), None) = (&event.change, event.key) {
         quick::encode(event.conversation, message, payload);
-        return Some(payload.len() - before).filter(|_| payload.len() <= MAX_PAYLOAD);
+        return Some(payload.len() - before);
     }
-    let written = bincode::encode_into_std_write(event, payload, CONFIG).ok()?;
-    (before + written <= MAX_PAYLOAD).then_some(written)
+    bincode::encode_into_std_write(event, payload, CONFIG).ok()
 }
 
 /// The same of an event that consists of these; a message that is added is written without a view of all of it.
@@ -371,12 +371,13 @@ pub(crate) fn encode_parts(
     at: u64,
     key: Option<KeyView<'_>>,
     payload: &mut Vec<u8>,
-) -> Option<()> {
-    if let (Change::AddMessage(message), None) = (change, key) {
-        quick::encode(conversation, &MessageView::of(message), payload);
-        return (payload.len() <= MAX_PAYLOAD).then_some(());
-    }
-    encode_event(&EventView::of_parts(conversation, change, at, key), payload).map(drop)
+) -> Option<usize> {
+    let Some(Change::AddMessage(message)) = key.is_none().then_some(change) else {
+        return encode_event(&EventView::of_parts(conversation, change, at, key), payload);
+    };
+    let before = payload.len();
+    quick::encode(conversation, &MessageView::of(message), payload);
+    Some(payload.len() - before)
 }
 
 #[cfg(test)]

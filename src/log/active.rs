@@ -10,7 +10,7 @@ use super::inventory::CONTROL;
 use super::segment::{CreateError, Segment};
 use crate::codec::bytes::to_u64;
 use crate::codec::control::{CONTROL_LEN, Control, short_id};
-use crate::codec::frame::{FRAME_ALIGN, FrameHeader, FrameKind, frame_len};
+use crate::codec::frame::{FRAME_ALIGN, FrameHeader, FrameKind};
 use crate::codec::segment::{DATA_START, Previous, SegmentHeader, StoreId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
@@ -359,15 +359,6 @@ impl Current {
         }
         rollup
     }
-}
-
-/// Adds a frame to a group's buffer, with room for its header and with its padding.
-pub(crate) fn lay_out(buffer: &mut Vec<u8>, payload: &[u8]) -> usize {
-    let start = buffer.len();
-    buffer.extend([0; FRAME_ALIGN]);
-    buffer.extend(payload);
-    buffer.resize(start + frame_len(payload.len()), 0);
-    start
 }
 
 /// Opens CONTROL, making it if there is none. A store works without it.

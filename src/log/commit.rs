@@ -9,7 +9,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::active::{Active, PendingFrame, WriteError, lay_out};
+use super::active::{Active, PendingFrame, WriteError};
 use super::departure::Departure;
 use super::record::{Placed, Record};
 use super::segment::Segment;
@@ -337,21 +337,21 @@ impl<C: Client> Turn<'_, C> {
         log.turn()
     }
 
-    /// Adds a record and waits until its group is written, and synced if `must_sync`.
+    /// Adds a record, which is used up by it, and waits until its group is written, and synced if `must_sync`.
     ///
     /// When this returns `Ok(true)`, the record is durable; on `Ok(false)` the operating system has it.
     ///
     /// # Errors
     ///
     /// The failure of the group, or of the one before it.
-    pub(crate) fn append(mut self, record: Record<'_>, must_sync: bool) -> Result<bool> {
+    pub(crate) fn append(mut self, record: &mut Record, must_sync: bool) -> Result<bool> {
         let state = &mut *self.state;
         let group = &mut state.forming;
         let is_first = group.frames.is_empty();
-        let start = lay_out(&mut group.buffer, record.payload);
+        let (start, payload_len) = record.lay_out(&mut group.buffer);
         group.frames.push(PendingFrame {
             start,
-            payload_len: record.payload.len(),
+            payload_len,
             payload_crc: record.crc,
             schema: record.schema,
             first_seq: state.next_seq,

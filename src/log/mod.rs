@@ -37,4 +37,4 @@ mod schedules;
 
 pub(crate) use active::{Active, Limits, Start};
 pub(crate) use commit::{Client, Log, Turn};
-pub(crate) use record::{Placed, Record};
+pub(crate) use record::{Framed, Placed, Record};

@@ -1,9 +1,9 @@
 //! What is appended, and where it went.
 //!
-//! Owns what can be worked out of a record without a lock. Does not know what a payload means.
+//! Owns what can be worked out of a record without a lock, and the memory that it is made in. Does not know what a payload means.
 
 use crate::codec::bytes::checksum;
-use crate::codec::frame::MAX_PAYLOAD;
+use crate::codec::frame::{FRAME_ALIGN, MAX_PAYLOAD, frame_len};
 use crate::model::Seq;
 
 /// A record and where it went.
@@ -19,19 +19,62 @@ pub(crate) struct Placed<'a> {
     pub(crate) crc: u32,
 }
 
+/// A payload that is being made, behind room for its frame's header: it need not be moved to be written.
+#[derive(Debug)]
+pub(crate) struct Framed(Vec<u8>);
+
+impl Framed {
+    /// No payload yet, in memory that may have been used before.
+    pub(crate) fn new(mut memory: Vec<u8>) -> Self {
+        memory.clear();
+        memory.extend_from_slice(&[0; FRAME_ALIGN]);
+        Self(memory)
+    }
+
+    /// Where the payload grows, at the end.
+    pub(crate) fn end(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+
+    /// The payload so far.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.0.get(FRAME_ALIGN..).unwrap_or_default()
+    }
+}
+
 /// A record that is to be appended, with all of it that can be worked out without a lock.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Record<'p> {
-    pub(super) payload: &'p [u8],
+#[derive(Debug)]
+pub(crate) struct Record {
+    framed: Framed,
     pub(super) crc: u32,
     pub(super) schema: u16,
     pub(super) events: u32,
 }
 
-impl<'p> Record<'p> {
+impl Record {
     /// A payload of so many events, in an encoding of this version.
-    pub(crate) fn new(payload: &'p [u8], schema: u16, events: u32) -> Self {
+    pub(crate) fn new(framed: Framed, schema: u16, events: u32) -> Self {
+        let payload = framed.payload();
         debug_assert!(payload.len() <= MAX_PAYLOAD && events > 0, "the caller keeps to the limits");
-        Self { payload, crc: checksum(payload), schema, events }
+        Self { crc: checksum(payload), framed, schema, events }
+    }
+
+    /// Puts the record's frame at the end of a group's buffer, padded and with its header blank, and says where it
+    /// begins and how long its payload is. The first frame becomes the buffer, and leaves the record the buffer's
+    /// memory; not where that has much more room, which those who join a group need.
+    pub(super) fn lay_out(&mut self, buffer: &mut Vec<u8>) -> (usize, usize) {
+        let (start, length) = (buffer.len(), self.framed.payload().len());
+        if buffer.is_empty() && buffer.capacity() / 2 <= self.framed.0.capacity() {
+            std::mem::swap(buffer, &mut self.framed.0);
+        } else {
+            buffer.extend_from_slice(&self.framed.0);
+        }
+        buffer.resize(start + frame_len(length), 0);
+        (start, length)
+    }
+
+    /// The memory that is left, for the next.
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        self.framed.0
     }
 }

@@ -20,7 +20,7 @@ use shuttle::{Config, FailurePersistence, Runner, thread};
 use self::medium::{Call, Ill, Medium};
 use super::active::{Active, Limits, Start};
 use super::commit::{Client, Log, locked};
-use super::record::{Placed, Record};
+use super::record::{Framed, Placed, Record};
 use super::segment::Segment;
 use crate::codec::segment::Previous;
 use crate::error::{Error, ErrorKind, Result};
@@ -114,7 +114,9 @@ impl Scene {
         }
         let seq = turn.next_seq();
         turn.client_state().push(seq);
-        let is_durable = turn.append(Record::new(payload, 1, 1), must_sync)?;
+        let mut framed = Framed::new(Vec::new());
+        framed.end().extend(payload);
+        let is_durable = turn.append(&mut Record::new(framed, 1, 1), must_sync)?;
         assert!(is_durable || !must_sync, "{seq} was to be synced");
         let shown = self.log.client().records.lock().unwrap().get(&seq).cloned();
         assert_eq!(shown.expect("acknowledged and not shown").2, payload, "{seq} is another's record");

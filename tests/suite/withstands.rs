@@ -36,6 +36,28 @@ fn a_text_of_the_greatest_length_is_kept_and_one_byte_more_is_refused() {
 }
 
 #[test]
+fn a_batch_of_the_greatest_length_is_kept_and_one_byte_more_is_refused() {
+    /// What a record may hold, as docs/format.md has it.
+    const MOST: usize = 256 << 20;
+    // Beside a long text: the conversation's id and the message's with their kinds and lengths, the key that is
+    // not there and what is done, the role, the time and its offset, the text's length, and two empty objects.
+    const AROUND: usize = 3 + 2 + 3 + 1 + 9 + 2 + 5 + 2;
+    let dir = tempfile::tempdir().unwrap();
+    let store = MessageStore::options().sync(SyncPolicy::Os).open(dir.path()).unwrap();
+    let whole = MAX_TEXT_BYTES - AROUND;
+    let batch = |last: usize| {
+        let message = |length| NewMessage::new("x".repeat(length)).id("m");
+        let lengths = vec![whole; MOST / MAX_TEXT_BYTES - 1].into_iter().chain([last]);
+        lengths.fold(Batch::new(), |batch, length| batch.add_message("c", message(length)))
+    };
+    assert_eq!(store.batch(batch(whole + 1)).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert!(store.conversation("c").unwrap().is_none(), "nothing of it is there");
+    assert_eq!(store.batch(batch(whole)).unwrap().len(), MOST / MAX_TEXT_BYTES);
+    let kept = store.messages("c", Messages::last(1)).unwrap();
+    assert_eq!(kept[0].content.len(), whole);
+}
+
+#[test]
 fn ids_keys_and_nesting_have_limits_that_are_said() {
     let store = MessageStore::in_memory();
     let long = |length: usize| "x".repeat(length);

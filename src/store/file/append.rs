@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::{
     Drafts, Few, Found, Ground, Index, KeyRecord, Prepared, Refusal, Sight, Sights, Standing, Step,
 };
-use crate::log::{Record, Turn};
+use crate::log::{Framed, Record, Turn};
 use crate::model::{Change, Durability, Mutation, Receipt, Seq, Summary, Text, Version};
 use crate::snapshot::bodies::Bodies;
 use crate::store::memory::{known_receipt, receipts};
@@ -113,22 +113,23 @@ impl Engine {
     pub(super) fn append_prepared(&self, batch: &[Prepared]) -> Result<CarriedOut> {
         self.look_at_all(batch)?;
         let events = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-        let mut payload = BUFFER.take();
-        let schema = encode_ready(batch, &mut payload)?;
-        let ready = schema.map(|schema| Record::new(&payload, schema, events));
+        let mut framed = Framed::new(BUFFER.take());
+        let schema = encode_ready(batch, &mut framed)?;
+        let mut ready = schema.map(|schema| Record::new(framed, schema, events));
         loop {
             let sights = self.look(batch)?;
-            if let Tried::Done(carried_out) = self.try_append(batch, ready, &sights)? {
+            if let Tried::Done(carried_out) = self.try_append(batch, ready.as_mut(), &sights)? {
                 self.wake_compaction();
-                payload.clear();
-                payload.shrink_to(KEPT_BUFFER);
-                BUFFER.set(payload);
+                let mut memory = ready.map(Record::into_memory).unwrap_or_default();
+                memory.clear();
+                memory.shrink_to(KEPT_BUFFER);
+                BUFFER.set(memory);
                 return Ok(carried_out);
             }
         }
     }
 
-    fn try_append(&self, batch: &[Prepared], ready: Option<Record<'_>>, sights: &Sights) -> Result<Tried> {
+    fn try_append(&self, batch: &[Prepared], ready: Option<&mut Record>, sights: &Sights) -> Result<Tried> {
         let mut turn = self.log.turn()?;
         let first_seq = turn.next_seq();
         let (resolved, accepted) = {
@@ -156,16 +157,16 @@ impl Engine {
                 }
             }
         };
-        let encoded;
+        let mut encoded;
         let record = match ready {
             Some(record) => record,
             None => {
-                let mut payload = Vec::new();
+                let mut framed = Framed::new(Vec::new());
                 let changes = resolved.iter().map(|resolved| (&*resolved.change, resolved.at));
-                encode(batch.iter().zip(changes), &mut payload)?;
-                encoded = payload;
+                encode(batch.iter().zip(changes), &mut framed)?;
                 let schema = resolved.iter().map(|resolved| resolved.schema).max().unwrap_or(FIRST_SCHEMA);
-                Record::new(&encoded, schema, u32::try_from(resolved.len()).unwrap_or(u32::MAX))
+                encoded = Record::new(framed, schema, u32::try_from(resolved.len()).unwrap_or(u32::MAX));
+                &mut encoded
             }
         };
         turn.client_state().add(accepted);
@@ -266,9 +267,9 @@ fn see(sight: &mut Sight, view: &View, bodies: &Bodies<'_>, step: &Step) -> Resu
     Ok(())
 }
 
-/// Puts the payload of a batch in which nothing is looked up behind what is in the buffer, and gives the
-/// oldest version of the encoding that has all of it; nothing if something is looked up.
-fn encode_ready(batch: &[Prepared], payload: &mut Vec<u8>) -> Result<Option<u16>> {
+/// Makes the payload of a batch in which nothing is looked up, and gives the oldest version of the encoding
+/// that has all of it; nothing if something is looked up.
+fn encode_ready(batch: &[Prepared], framed: &mut Framed) -> Result<Option<u16>> {
     let mut schema = FIRST_SCHEMA;
     for prepared in batch {
         let Step::Ready(change) = &prepared.step else { return Ok(None) };
@@ -278,12 +279,12 @@ fn encode_ready(batch: &[Prepared], payload: &mut Vec<u8>) -> Result<Option<u16>
         Step::Ready(change) => Some((prepared, (change, 0))),
         Step::EditMessage(..) | Step::RemoveMessage(_) | Step::EditAction(..) | Step::RemoveAction(_) => None,
     });
-    encode(changes, payload).map(|()| Some(schema))
+    encode(changes, framed).map(|()| Some(schema))
 }
 
 fn encode<'e>(
     events: impl Iterator<Item = (&'e Prepared, (&'e Change, u64))>,
-    payload: &mut Vec<u8>,
+    framed: &mut Framed,
 ) -> Result<()> {
     // Most batches are about one conversation, whose id need not be packed for each event.
     let mut last = ("", IdView::Text(b""));
@@ -292,7 +293,8 @@ fn encode<'e>(
             last = (&prepared.conversation_id, IdView::of(prepared.conversation_id.as_bytes()));
         }
         let key = prepared.key.as_deref().map(|text| KeyView { text, fingerprint: prepared.fingerprint });
-        encode_parts(last.1, change, at, key, payload)
+        encode_parts(last.1, change, at, key, framed.end())
+            .filter(|_| framed.payload().len() <= MAX_PAYLOAD)
             .ok_or_else(|| Error::invalid(format!("the batch is over the limit of {MAX_PAYLOAD} bytes")))?;
     }
     Ok(())

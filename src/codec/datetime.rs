@@ -13,7 +13,7 @@ use crate::model::{Text, Timestamp, Zone};
 
 mod usual;
 
-pub(crate) use usual::{read as read_usual, read_as_printed};
+pub(crate) use usual::{read_as_printed, read_longest};
 
 const MICROS: i64 = 1_000_000;
 

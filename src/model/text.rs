@@ -103,6 +103,13 @@ impl Text {
         Ok(Self(Kept::of(bytes)))
     }
 
+    /// Copies bytes that are known to be ASCII.
+    #[inline]
+    pub(crate) fn copied_from_ascii(ascii: &[u8]) -> Self {
+        debug_assert!(ascii.is_ascii(), "what is not ASCII need not be text");
+        Self(Kept::of(ascii))
+    }
+
     /// A text of so few bytes of ASCII that it needs no memory of its own.
     pub(crate) fn of_short_ascii<const N: usize>(ascii: [u8; N]) -> Self {
         const { assert!(N <= HERE, "a text that is kept here fits in here") };

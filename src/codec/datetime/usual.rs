@@ -18,14 +18,9 @@ pub(crate) fn read_as_printed(text: &str) -> Option<Timestamp> {
 
 /// The time, if the text has nearly that form: zeros may stand in its fraction.
 pub(crate) fn read(text: &[u8]) -> Option<Timestamp> {
-    let [century, _, year, _, _, month, ..] = DATE.pairs(text, 0)?;
-    let [day, _, _, hour, _, _, minute, _] = DAY.pairs(text, 8)?;
-    let [.., second, _] = CLOCK.pairs(text, 11)?;
+    let seconds = seconds(text.first_chunk()?)?;
     let (fraction, zone) = match text.get(19..)? {
-        [b'.', _, _, _, _, _, _, zone @ ..] => {
-            let [_, _, high, _, middle, _, low, _] = FRACTION.pairs(text, 18)?;
-            (i64::from(high) * 10_000 + i64::from(middle) * 100 + i64::from(low), zone)
-        }
+        [b'.', _, _, _, _, _, _, zone @ ..] => (fraction(text.first_chunk()?)?, zone),
         zone => (0, zone),
     };
     let zone = match zone {
@@ -33,15 +28,40 @@ pub(crate) fn read(text: &[u8]) -> Option<Timestamp> {
         b"+00:00" => Zone::Offset(0),
         _ => return None,
     };
+    Timestamp::from_wall_micros(seconds * MICROS + fraction, zone)
+}
+
+/// The same of a text that is as long as most: with a fraction and with an offset.
+#[inline]
+pub(crate) fn read_longest(text: &[u8; 32]) -> Option<Timestamp> {
+    if !text.ends_with(b"+00:00") {
+        return None;
+    }
+    let micros = seconds(text.first_chunk()?)? * MICROS + fraction(text.first_chunk()?)?;
+    Timestamp::from_wall_micros(micros, Zone::Offset(0))
+}
+
+/// The seconds of a date and a time of day.
+#[inline]
+fn seconds(text: &[u8; 19]) -> Option<i64> {
+    let [century, _, year, _, _, month, ..] = DATE.pairs(text, 0)?;
+    let [day, _, _, hour, _, _, minute, _] = DAY.pairs(text, 8)?;
+    let [.., second, _] = CLOCK.pairs(text, 11)?;
     let year = i32::from(century) * 100 + i32::from(year);
     let (month, day) = (i32::from(month), i32::from(day));
     let is_day = (1..=28).contains(&day) || is_late_day(year, month, day);
     if year == 0 || !(1..=12).contains(&month) || !is_day || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let seconds = (i32::from(hour) * 60 + i32::from(minute)) * 60 + i32::from(second);
-    let seconds = i64::from(days_from_epoch(year, month, day)) * 86_400 + i64::from(seconds);
-    Timestamp::from_wall_micros(seconds * MICROS + fraction, zone)
+    let of_day = (i32::from(hour) * 60 + i32::from(minute)) * 60 + i32::from(second);
+    Some(i64::from(days_from_epoch(year, month, day)) * 86_400 + i64::from(of_day))
+}
+
+/// The microseconds of a fraction behind a time of day.
+#[inline]
+fn fraction(text: &[u8; 26]) -> Option<i64> {
+    let [_, _, high, _, middle, _, low, _] = FRACTION.pairs(text, 18)?;
+    Some(i64::from(high) * 10_000 + i64::from(middle) * 100 + i64::from(low))
 }
 
 const DATE: Form = Form::like(*b"0000-00-");

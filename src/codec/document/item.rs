@@ -32,6 +32,7 @@ pub(super) struct Glance {
 }
 
 /// Reads a message from its span of a file.
+#[inline]
 pub(crate) fn read_message(
     bytes: &[u8],
     fallback: &Fallback<impl Fn() -> Text>,
@@ -43,18 +44,20 @@ pub(crate) fn read_message(
 }
 
 /// Calls with a message that is borrowed from its span of a file.
+#[inline]
 pub(crate) fn lend_message<T>(
     bytes: &[u8],
     fallback: &Fallback<impl Fn() -> Text>,
     take: impl FnOnce(MessageRef<'_>) -> T,
 ) -> Result<T, JsonError> {
-    match Plain::read(bytes) {
-        Some(plain) => Ok(take(plain.lend())),
+    match Plain::read(bytes).as_ref().and_then(Plain::lend) {
+        Some(message) => Ok(take(message)),
         None => read_any_message(bytes, fallback).map(|message| take(MessageRef::from(&message))),
     }
 }
 
 /// Reads a message of any layout.
+#[cold]
 pub(super) fn read_any_message(
     bytes: &[u8],
     fallback: &Fallback<impl Fn() -> Text>,

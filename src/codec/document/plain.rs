@@ -4,84 +4,71 @@
 //! reads any layout, from the beginning; where both ways lead somewhere, they lead to the same.
 
 use super::item::Glance;
-use crate::codec::datetime::{read_as_printed, read_usual, timestamp_from_text};
-use crate::codec::json::{Reader, object_from, short_run, string_run};
+use crate::codec::datetime::{read_as_printed, read_longest};
+use crate::codec::json::{Reader, ascii_run, object_from, short_ascii_run};
 use crate::model::{JsonObject, MAX_JSON_DEPTH, Message, MessageRef, Text, TextRef, Timestamp};
 
-const BEFORE_ID: &[u8; 14] = b"{\n      \"id\": ";
-const BEFORE_CONTENT: &[u8; 19] = b",\n      \"content\": ";
-const BEFORE_ROLE: &[u8; 16] = b",\n      \"role\": ";
-const BEFORE_TIME: &[u8; 22] = b",\n      \"created_at\": ";
-const BEFORE_METADATA: &[u8; 20] = b",\n      \"metadata\": ";
+const BEFORE_ID: &[u8; 15] = b"{\n      \"id\": \"";
+const BEFORE_CONTENT: &[u8; 21] = b"\",\n      \"content\": \"";
+const BEFORE_ROLE: &[u8; 18] = b"\",\n      \"role\": \"";
+const BEFORE_TIME: &[u8; 24] = b"\",\n      \"created_at\": \"";
+const BEFORE_METADATA: &[u8; 21] = b"\",\n      \"metadata\": ";
 const END: &[u8; 6] = b"\n    }";
+/// The end of a message without metadata, which most are.
+const EMPTY_END: &[u8; 8] = b"{}\n    }";
 
 /// A message with an id and a time, in the writer's order and without unknown fields.
 pub(super) struct Plain<'a> {
-    id: Piece<'a>,
-    content: Piece<'a>,
-    role: Piece<'a>,
+    /// From the id to the role.
+    strings: &'a [u8],
+    id: &'a [u8],
+    content: &'a [u8],
+    /// What the escapes in the content stand for, if there are any.
+    unescaped: Option<Text>,
+    role: &'a [u8],
     created_at: Timestamp,
     metadata: JsonObject,
 }
 
-/// A string: as it stands in the file, or brought together from escapes.
-enum Piece<'a> {
-    Standing(&'a str),
-    Made(Text),
-}
-
-impl Piece<'_> {
-    fn lend(&self) -> TextRef<'_> {
-        match self {
-            Self::Standing(text) => TextRef::from(*text),
-            Self::Made(text) => TextRef::from(text),
-        }
-    }
-
-    fn into_text(self) -> Text {
-        match self {
-            Self::Standing(text) => Text::from(text),
-            Self::Made(text) => text,
-        }
-    }
-}
-
 impl<'a> Plain<'a> {
-    /// Reads one, if these bytes are one and nothing else.
+    /// Reads one, if these bytes are one and nothing else. Its strings are ASCII, as the writer makes them; an id or a
+    /// role with escapes is left to the other way.
+    #[inline]
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
-        let mut rest = Rest { text: std::str::from_utf8(bytes).ok()?, at: 0 };
-        rest.skip(BEFORE_ID)?;
-        let id = rest.piece(short_run)?;
-        rest.skip(BEFORE_CONTENT)?;
-        let content = rest.piece(string_run)?;
-        rest.skip(BEFORE_ROLE)?;
-        let role = rest.piece(short_run)?;
-        rest.skip(BEFORE_TIME)?;
-        let created_at = rest.time()?;
-        rest.skip(BEFORE_METADATA)?;
-        let metadata = rest.object()?;
-        rest.skip(END)?;
-        rest.bytes().is_empty().then_some(Self { id, content, role, created_at, metadata })
+        let from_id = bytes.strip_prefix(BEFORE_ID)?;
+        let (id, rest) = from_id.split_at_checked(short_ascii_run(from_id))?;
+        let (content, unescaped, rest) = content(rest)?;
+        let from_role = rest.strip_prefix(BEFORE_ROLE)?;
+        let (role, rest) = from_role.split_at_checked(short_ascii_run(from_role))?;
+        let strings = from_id.get(..from_id.len() - rest.len())?;
+        let (created_at, rest) = time(rest.strip_prefix(BEFORE_TIME)?)?;
+        let metadata = metadata(rest.strip_prefix(BEFORE_METADATA)?)?;
+        Some(Self { strings, id, content, unescaped, role, created_at, metadata })
     }
 
     /// The message, borrowed.
-    pub(super) fn lend(&self) -> MessageRef<'_> {
-        MessageRef {
-            id: self.id.lend(),
-            content: self.content.lend(),
-            role: self.role.lend(),
+    #[inline]
+    pub(super) fn lend(&self) -> Option<MessageRef<'_>> {
+        let strings = std::str::from_utf8(self.strings).ok()?;
+        let (id, rest) = strings.split_at_checked(self.id.len())?;
+        let content = rest.get(BEFORE_CONTENT.len()..)?.get(..self.content.len())?;
+        Some(MessageRef {
+            id: TextRef::from(id),
+            content: self.unescaped.as_ref().map_or_else(|| TextRef::from(content), TextRef::from),
+            role: TextRef::from(strings.get(strings.len() - self.role.len()..)?),
             created_at: self.created_at,
             metadata: self.metadata.as_json(),
             extra: "{}",
-        }
+        })
     }
 
     /// The message, owned.
+    #[inline]
     pub(super) fn into_message(self) -> Message {
         Message {
-            id: self.id.into_text(),
-            content: self.content.into_text(),
-            role: self.role.into_text(),
+            id: Text::copied_from_ascii(self.id),
+            content: self.unescaped.unwrap_or_else(|| Text::copied_from_ascii(self.content)),
+            role: Text::copied_from_ascii(self.role),
             created_at: self.created_at,
             metadata: self.metadata,
             extra: JsonObject::EMPTY,
@@ -89,109 +76,71 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// A text, and up to where it has been read.
-struct Rest<'a> {
-    text: &'a str,
-    at: usize,
+/// Reads the content, whose fixed text comes next: as it stands there, what its escapes stand for, and what follows.
+#[inline]
+fn content(text: &[u8]) -> Option<(&[u8], Option<Text>, &[u8])> {
+    let inside = text.strip_prefix(BEFORE_CONTENT)?;
+    let (content, rest) = inside.split_at_checked(ascii_run(inside))?;
+    if rest.first() == Some(&b'"') { Some((content, None, rest)) } else { escaped(text) }
 }
 
-impl<'a> Rest<'a> {
-    #[inline]
-    fn bytes(&self) -> &'a [u8] {
-        self.text.as_bytes().get(self.at..).unwrap_or_default()
-    }
+/// The same of one that has escapes.
+#[cold]
+fn escaped(text: &[u8]) -> Option<(&[u8], Option<Text>, &[u8])> {
+    let quoted = text.get(BEFORE_CONTENT.len() - 1..)?;
+    let mut reader = Reader::new(quoted).ok()?;
+    let unescaped = reader.text()?;
+    let (content, rest) = quoted.get(1..)?.split_at_checked(reader.offset() - 2)?;
+    Some((content, Some(unescaped), rest))
+}
 
-    /// Steps over exactly this text, which must come next.
-    #[inline]
-    fn skip<const N: usize>(&mut self, fixed: &[u8; N]) -> Option<()> {
-        let next = self.bytes().first_chunk::<N>()?;
-        self.at += N;
-        (next == fixed).then_some(())
-    }
+/// Reads a time.
+#[inline]
+fn time(text: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let longest = text.split_first_chunk().and_then(|(time, rest)| Some((read_longest(time)?, rest)));
+    longest.or_else(|| time_of_any_form(text))
+}
 
-    /// Reads a string, in which this finds the first byte that does not stand for itself.
-    #[inline]
-    fn piece(&mut self, run: impl FnOnce(&[u8]) -> usize) -> Option<Piece<'a>> {
-        self.skip(b"\"")?;
-        let start = self.at;
-        let end = start + run(self.bytes());
-        if self.text.as_bytes().get(end)? != &b'"' {
-            return self.escaped();
-        }
-        self.at = end + 1;
-        self.text.get(start..end).map(Piece::Standing)
-    }
+#[cold]
+fn time_of_any_form(text: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let (time, rest) = text.split_at_checked(short_ascii_run(text))?;
+    Some((std::str::from_utf8(time).ok()?.parse().ok()?, rest))
+}
 
-    /// Reads what is left of a string that has escapes.
-    #[cold]
-    fn escaped(&mut self) -> Option<Piece<'a>> {
-        let mut reader = Reader::new(self.text.as_bytes().get(self.at - 1..)?).ok()?;
-        let text = reader.text()?;
-        self.at += reader.offset() - 1;
-        Some(Piece::Made(text))
-    }
+/// Reads an object, and the end of the message behind it.
+#[inline]
+fn metadata(text: &[u8]) -> Option<JsonObject> {
+    if text == EMPTY_END { Some(JsonObject::EMPTY) } else { members(text) }
+}
 
-    /// Reads a time.
-    #[inline]
-    fn time(&mut self) -> Option<Timestamp> {
-        if let Some(time) = self.usual_time::<34>().or_else(|| self.usual_time::<28>()) {
-            return Some(time);
-        }
-        match self.piece(short_run)? {
-            Piece::Standing(time) => time.parse().ok(),
-            Piece::Made(time) => timestamp_from_text(&time),
-        }
-    }
-
-    /// Reads a time that takes so many bytes, quotes included: most have six digits of fraction.
-    #[inline]
-    fn usual_time<const N: usize>(&mut self) -> Option<Timestamp> {
-        let [b'"', time @ .., b'"'] = self.bytes().first_chunk::<N>()?.as_slice() else { return None };
-        let time = read_usual(time)?;
-        self.at += N;
-        Some(time)
-    }
-
-    /// Reads an object.
-    #[inline]
-    fn object(&mut self) -> Option<JsonObject> {
-        if self.bytes().starts_with(b"{}") {
-            self.at += 2;
-            return Some(JsonObject::EMPTY);
-        }
-        let mut reader = Reader::new(self.bytes()).ok()?;
-        let object = object_from(reader.value(MAX_JSON_DEPTH).ok()?).ok()?;
-        self.at += reader.offset();
-        Some(object)
-    }
+#[cold]
+fn members(text: &[u8]) -> Option<JsonObject> {
+    let mut reader = Reader::new(text).ok()?;
+    let object = object_from(reader.value(MAX_JSON_DEPTH).ok()?).ok()?;
+    (text.get(reader.offset()..)? == END).then_some(object)
 }
 
 /// Passes over a message of which it is plain, without writing it anew, that this would give the same bytes:
 /// its strings are printable ASCII without escapes, and it has no metadata.
 pub(super) fn canonical_message(reader: &mut Reader<'_>) -> Option<Glance> {
     tried(reader, |reader| {
-        let id = after(reader, BEFORE_ID, Reader::ascii)?;
-        after(reader, BEFORE_CONTENT, Reader::ascii)?;
-        let role = after(reader, BEFORE_ROLE, Reader::ascii)?;
-        let time = after(reader, BEFORE_TIME, Reader::ascii)?;
+        let id = after(reader, BEFORE_ID)?;
+        after(reader, BEFORE_CONTENT)?;
+        let role = after(reader, BEFORE_ROLE)?;
+        let time = after(reader, BEFORE_TIME)?;
         let created_at = read_as_printed(time).or_else(|| {
-            let time_of_any_form: Timestamp = time.parse().ok()?;
-            (time_of_any_form.to_string() == time).then_some(time_of_any_form)
+            let of_any_form: Timestamp = time.parse().ok()?;
+            (of_any_form.to_string() == time).then_some(of_any_form)
         })?;
-        after(reader, BEFORE_METADATA, |reader| reader.literal(b"{}").then_some(()))?;
         let glance =
             Glance { id: Some(Text::from(id)), created_at: Some(created_at), role: Some(Text::from(role)) };
-        reader.literal(END).then_some(glance)
+        (reader.literal(BEFORE_METADATA) && reader.literal(EMPTY_END)).then_some(glance)
     })
 }
 
-/// Takes what follows a fixed text.
-fn after<'a, T>(
-    reader: &mut Reader<'a>,
-    fixed: &[u8],
-    take: impl FnOnce(&mut Reader<'a>) -> Option<T>,
-) -> Option<T> {
-    if reader.literal(fixed) { take(reader) } else { None }
+/// Takes the inside of the string that follows a fixed text.
+fn after<'a>(reader: &mut Reader<'a>, fixed: &[u8]) -> Option<&'a str> {
+    if reader.literal(fixed) { Some(reader.ascii()) } else { None }
 }
 
 /// Leaves the reader where it was if nothing came of it.

@@ -196,7 +196,10 @@ proptest! {
             // Somebody else may have written the same without escapes for what is not ASCII.
             bytes = String::from_utf8(bytes).unwrap().replace("\\u00e9", "é").into_bytes();
         }
-        prop_assert_eq!(plain::Plain::read(&bytes).unwrap().into_message(), message);
+        // An id or a role with escapes, and what is not ASCII, is left to the long way.
+        let is_plain = plain::Plain::read(&bytes).is_some();
+        prop_assert!(is_plain || !(role.is_ascii() && (content.is_ascii() || !is_raw)));
+        prop_assert_eq!(read_message(&bytes, &fallback()).unwrap(), message);
         if let Some((at, kind, byte)) = strike {
             let at = at.index(bytes.len());
             match kind {
@@ -207,7 +210,7 @@ proptest! {
         }
         if let Some(plain) = plain::Plain::read(&bytes) {
             let any = item::read_any_message(&bytes, &fallback()).unwrap();
-            prop_assert_eq!(plain.lend().to_message(), any.clone());
+            prop_assert_eq!(plain.lend().map(|lent| lent.to_message()), Some(any.clone()));
             prop_assert_eq!(plain.into_message(), any);
         }
     }

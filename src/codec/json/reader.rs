@@ -119,14 +119,11 @@ impl<'a> Reader<'a> {
         if self.rest().first() == Some(&b'"') { self.string().ok() } else { None }
     }
 
-    /// Reads a string of printable ASCII without escapes, if one comes next.
-    pub(crate) fn ascii(&mut self) -> Option<&'a str> {
-        let start = self.at + usize::from(self.rest().first() == Some(&b'"'));
-        let length = ascii_prefix(self.text.as_bytes().get(start..)?);
-        let end = start + length;
-        let is_whole = start > self.at && self.text.as_bytes().get(end) == Some(&b'"');
-        self.at = if is_whole { end + 1 } else { self.at };
-        self.text.get(start..end).filter(|_| is_whole)
+    /// Reads as much of the inside of a string as is printable ASCII without escapes.
+    pub(crate) fn ascii(&mut self) -> &'a str {
+        let start = self.at;
+        self.at += ascii_prefix(self.rest());
+        self.text.get(start..self.at).unwrap_or_default()
     }
 
     /// Reads an object, handing each key, with the reader at its value, to `each`.

@@ -23,31 +23,46 @@ pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
 /// the same text again and again.
 #[inline]
 pub(crate) fn string_run(bytes: &[u8]) -> usize {
+    run_before_quote(bytes, |byte| !byte, !b' ', plain_prefix)
+}
+
+/// The same in a string of printable ASCII.
+#[inline]
+pub(crate) fn ascii_run(bytes: &[u8]) -> usize {
+    run_before_quote(bytes, |byte| byte.wrapping_sub(b' '), b'~' - b' ', ascii_prefix)
+}
+
+/// How many bytes stand before the first quote or backslash, if none of them measures too much; else how many this
+/// finds among them.
+#[inline]
+fn run_before_quote(
+    bytes: &[u8],
+    measure: impl Fn(u8) -> u8,
+    limit: u8,
+    prefix: impl Fn(&[u8]) -> usize,
+) -> usize {
     let end = memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
     let run = bytes.get(..end).unwrap_or_default();
     // The last block may lie over the one before: to look at a byte twice takes less than to look at it alone.
-    let Some(last) = run.last_chunk::<BLOCK>() else { return short_run(run) };
+    let Some(last) = run.last_chunk::<BLOCK>() else { return prefix(run) };
     let (blocks, _) = run.as_chunks::<BLOCK>();
-    let least = blocks.iter().fold(*last, |mut least, block| {
-        least.iter_mut().zip(block).for_each(|(least, byte)| *least = (*least).min(*byte));
-        least
+    let most = blocks.iter().fold(last.map(&measure), |mut most, block| {
+        most.iter_mut().zip(block).for_each(|(most, byte)| *most = (*most).max(measure(*byte)));
+        most
     });
-    if least.iter().fold(u8::MAX, |least, byte| least.min(*byte)) >= b' ' { end } else { plain_prefix(run) }
+    if most.iter().fold(0, |most, measured| (*measured).max(most)) <= limit { end } else { prefix(run) }
 }
 
-/// The same of a string that is short most of the time.
+/// The same in a string of printable ASCII that is short most of the time.
 #[inline]
-pub(crate) fn short_run(bytes: &[u8]) -> usize {
-    prefix(bytes, plain_marks)
+pub(crate) fn short_ascii_run(bytes: &[u8]) -> usize {
+    prefix(bytes, ascii_marks)
 }
 
 /// How many leading bytes stand for themselves in a JSON string of printable ASCII.
 pub(super) fn ascii_prefix(bytes: &[u8]) -> usize {
     let start = whole_blocks(bytes, |byte| plain_mark(byte) | u8::from(byte >= 0x7f));
-    start
-        + prefix(bytes.get(start..).unwrap_or_default(), |word| {
-            plain_marks(word) | equal(word, 0x7f) | word & HIGHS
-        })
+    start + short_ascii_run(bytes.get(start..).unwrap_or_default())
 }
 
 /// One for a byte that needs care and zero for another, without a branch: a compiler can only work on many
@@ -66,6 +81,10 @@ fn whole_blocks(bytes: &[u8], mark: impl Fn(u8) -> u8) -> usize {
 
 fn plain_marks(word: u64) -> u64 {
     below_space(word) | equal(word, b'"') | equal(word, b'\\')
+}
+
+fn ascii_marks(word: u64) -> u64 {
+    plain_marks(word) | equal(word, 0x7f) | word & HIGHS
 }
 
 /// Marks the top bit of bytes below 0x20. A borrow can mark a byte wrongly, but only above a rightly marked
@@ -114,11 +133,10 @@ mod tests {
                     let mut bytes = vec![b'!'; length];
                     bytes[place] = byte;
                     assert_eq!(plain_prefix(&bytes), if is_plain { length } else { place });
-                    assert_eq!(
-                        (string_run(&bytes), short_run(&bytes)),
-                        (plain_prefix(&bytes), plain_prefix(&bytes))
-                    );
-                    assert_eq!(ascii_prefix(&bytes), if is_ascii { length } else { place });
+                    assert_eq!(string_run(&bytes), plain_prefix(&bytes));
+                    for found in [ascii_prefix(&bytes), ascii_run(&bytes), short_ascii_run(&bytes)] {
+                        assert_eq!(found, if is_ascii { length } else { place });
+                    }
                 }
             }
         }

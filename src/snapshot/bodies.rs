@@ -40,11 +40,14 @@ impl Bodies<'_> {
     pub(crate) fn messages(&self, entries: &[Entry]) -> Result<Vec<Message>> {
         let mut messages = Vec::with_capacity(entries.len());
         self.one_by_one(entries, |position| {
-            if position.segment().is_none() {
-                messages.push(self.message(position)?);
-                return Ok(());
-            }
             // Straight to its place: a message is long enough for each hand that it goes through to be felt.
+            if position.segment().is_none() {
+                let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Message, position);
+                return self.with_item(position, |bytes| {
+                    messages.push(read_message(bytes, &fallback)?);
+                    Ok(())
+                });
+            }
             self.with_record(position, |bytes| {
                 messages.push(decode_message(bytes)?.to_message()?);
                 Ok(())

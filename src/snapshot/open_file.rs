@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -84,10 +85,10 @@ impl Window {
         self.memory.get(..self.filled)?.get(start..start.checked_add(position.len())?)
     }
 
-    /// Reads an item into the window, and more behind it if the one before it was read before.
-    fn read(&mut self, file: &dyn VfsFile, position: Position) -> io::Result<()> {
-        let distance = position.offset().checked_sub(self.last_end);
-        let is_next = self.last_end > 0 && distance.is_some_and(|distance| distance <= NEIGHBOURS);
+    /// Reads an item into the window, and more behind it if the one before it, which ended there, was read before.
+    fn read(&mut self, file: &dyn VfsFile, position: Position, last_end: u64) -> io::Result<()> {
+        let distance = position.offset().checked_sub(last_end);
+        let is_next = last_end > 0 && distance.is_some_and(|distance| distance <= NEIGHBOURS);
         self.ahead = if is_next { (self.ahead * 2).clamp(FIRST_AHEAD, MOST_AHEAD) } else { 0 };
         if let Some(expected) = self.expected_end.checked_sub(position.offset()).filter(|length| *length > 0)
         {
@@ -116,6 +117,11 @@ impl Window {
     }
 }
 
+/// One past the last byte of an item.
+fn end_of(item: Position) -> u64 {
+    item.offset() + to_u64(item.len())
+}
+
 impl Default for Window {
     fn default() -> Self {
         let memory = SPARE.try_with(Cell::take).unwrap_or_default();
@@ -127,7 +133,7 @@ impl Drop for Window {
     fn drop(&mut self) {
         if self.memory.capacity() <= MOST_SPARE {
             // A thread that is about to end has no use for it.
-            SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.memory))).ok();
+            SPARE.try_with(|spare| spare.set(mem::take(&mut self.memory))).ok();
         }
     }
 }
@@ -209,11 +215,10 @@ impl<'v> OpenFile<'v> {
 
     /// Says which items will be read, in which order: if they lie side by side, they are read at once.
     pub(crate) fn expect(&self, items: impl Iterator<Item = Position>) {
-        let end_of = |item: Position| item.offset() + to_u64(item.len());
-        let mut items = items.filter(|item| item.segment().is_none()).peekable();
-        let mut end = items.peek().map_or(0, Position::offset);
-        for item in items {
-            if item.offset().checked_sub(end).is_none_or(|distance| distance > NEIGHBOURS) {
+        let mut end = 0;
+        for item in items.filter(|item| item.segment().is_none()) {
+            let is_neighbour = item.offset().checked_sub(end).is_some_and(|distance| distance <= NEIGHBOURS);
+            if end > 0 && !is_neighbour {
                 break;
             }
             end = end_of(item);
@@ -227,13 +232,17 @@ impl<'v> OpenFile<'v> {
     ///
     /// `Corrupt` if no candidate has there what the position proves; `Io`.
     pub(crate) fn with<T>(&self, position: Position, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
-        let mut window = self.window.borrow_mut();
-        if let Some(file) = self.file.as_ref().filter(|_| window.get(position).is_none()) {
-            let read = window.read(&**file, position).map_err(|e| Error::io("read", &self.path(), e));
-            read.inspect_err(|_| self.doubt())?;
-        }
-        window.last_end = position.offset() + to_u64(position.len());
-        if let Some(bytes) = window.get(position).filter(|bytes| position.proves(bytes)) {
+        let window = &mut *self.window.borrow_mut();
+        let last_end = mem::replace(&mut window.last_end, end_of(position));
+        let bytes = match (window.get(position), &self.file) {
+            (None, Some(file)) => {
+                let read = window.read(&**file, position, last_end);
+                read.map_err(|e| Error::io("read", &self.path(), e)).inspect_err(|_| self.doubt())?;
+                window.get(position)
+            }
+            (bytes, _) => bytes,
+        };
+        if let Some(bytes) = bytes.filter(|bytes| position.proves(bytes)) {
             self.keep();
             return Ok(take(bytes));
         }

@@ -74,7 +74,7 @@ impl<'s> Shelf<'s> {
     /// scattered over the log, and each that is read without this waits for the memory anew.
     pub(crate) fn fetch(&self, entries: &[Entry]) {
         let mut any = 0;
-        for entry in entries.iter().filter(|entry| entry.position().segment().is_some()) {
+        for entry in entries {
             let bytes = self.find(entry.position()).and_then(|held| held.bytes(entry.position()));
             let ahead = bytes.and_then(|bytes| bytes.get(..bytes.len().min(AHEAD))).unwrap_or_default();
             any |= ahead.iter().step_by(LINE).fold(0, |any, byte| any | byte);

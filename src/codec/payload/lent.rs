@@ -7,6 +7,7 @@ use super::{BadPayload, MessageView, object_text};
 use crate::codec::ids::IdView;
 use crate::model::{MessageRef, TextRef};
 
+#[inline]
 pub(super) fn text(bytes: &[u8]) -> Result<TextRef<'_>, BadPayload> {
     TextRef::from_wtf8(bytes).map_err(|_| BadPayload("a text is not well-formed".to_owned()))
 }

@@ -66,7 +66,8 @@ impl Bodies<'_> {
             file.expect(entries.iter().map(Entry::position));
         }
         for run in entries.chunks(RUN) {
-            if run.len() > 1 {
+            // What lies in the file comes before what lies in the log.
+            if run.len() > 1 && run.last().is_some_and(|last| last.position().segment().is_some()) {
                 self.shelf.fetch(run);
             }
             run.iter().try_for_each(|entry| take(entry.position()))?;

@@ -19,6 +19,8 @@ const MAGIC: [u8; 8] = *b"\x89ECP\r\n\x1a\n";
 const END: [u8; 4] = *b"\x89end";
 const HEADER_LEN: usize = 128;
 const ENTRY_LEN: usize = 104;
+/// Where in an entry the time of creation is.
+const CREATED_AT: usize = 72;
 const TABLE_LEN: usize = 8;
 const KEY_LEN: usize = 40;
 const TRAILER_LEN: usize = 8;
@@ -263,6 +265,21 @@ impl Checkpoint {
             created_at,
             last_activity,
         })
+    }
+
+    /// The name of the file of the conversation at a place in the order, and the time in it: the same as in
+    /// [`entry`](Self::entry), without a look at the rest, for each read of a message.
+    pub(crate) fn file_of(&self, ordinal: usize) -> Option<(&str, Timestamp)> {
+        if ordinal >= self.entries {
+            return None;
+        }
+        let row = self.slice(HEADER_LEN + ordinal * ENTRY_LEN, ENTRY_LEN);
+        let (mut lengths, mut times) = (Fields(row), Fields(row.get(CREATED_AT..)?));
+        let heap_at = to_usize(lengths.u64()?);
+        let (id_len, name_len) = (usize::from(lengths.u16()?), usize::from(lengths.u16()?));
+        let start = self.heap_start.checked_add(heap_at)?.checked_add(id_len)?;
+        let name = std::str::from_utf8(self.slice(start, name_len)).ok()?;
+        Some((name, timestamp(times.i64()?, times.i64()?)?))
     }
 
     /// The place in the order of the conversation with this id.

@@ -47,7 +47,9 @@ fn conversations_and_keys_are_found_by_name_and_in_order() {
     for n in 0..1000_usize {
         let (id, name) = (format!("c{n}"), format!("c{n}.json"));
         assert_eq!(checkpoint.find(&id), Some(n));
-        assert_eq!(checkpoint.entry(n), Some(entry(&id, &name, to_u64(n))));
+        let ought = entry(&id, &name, to_u64(n));
+        assert_eq!(checkpoint.entry(n), Some(ought));
+        assert_eq!(checkpoint.file_of(n), Some((&*name, ought.created_at)));
         let key = checkpoint.find_key(&format!("k{n}")).unwrap();
         assert_eq!((key.conversation_id, key.id, key.seq), (&*id, &b"m"[..], to_u64(n)));
     }

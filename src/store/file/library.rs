@@ -183,10 +183,10 @@ impl Library {
         let mut source =
             Source { segments: self.segments(), file: None, file_time: slot.summary.created_at, epoch };
         if entries.into_iter().any(|entry| entry.position().segment().is_none()) {
-            let entry = slot.ordinal.and_then(|ordinal| Some((ordinal, index.checkpoint().entry(ordinal)?)));
-            if let Some((ordinal, entry)) = entry {
-                source.file_time = entry.created_at;
-                source.file = Some((entry.file_name.to_owned(), ordinal));
+            let file = slot.ordinal.and_then(|ordinal| Some((ordinal, index.checkpoint().file_of(ordinal)?)));
+            if let Some((ordinal, (name, time))) = file {
+                source.file_time = time;
+                source.file = Some((name.to_owned(), ordinal));
             }
         }
         source

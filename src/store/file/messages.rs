@@ -5,7 +5,7 @@
 
 use super::library::{Library, no_conversation};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Entry, Index, Lists, Slot, id_hash};
+use crate::index::{Entry, Few, Index, Lists, Slot, id_hash};
 use crate::model::{Message, MessageRef, Messages, Seq, Text, TextRef};
 use crate::snapshot::bodies::Bodies;
 use crate::store::select::select;
@@ -79,7 +79,7 @@ impl Library {
         let hash = id_hash(message_id.as_wtf8());
         let look = |index: &Index, slot: &Slot, lists: &Lists| {
             let same = lists.messages.iter().filter(|entry| entry.id_hash() == hash);
-            let entries: Vec<_> = same.copied().collect();
+            let entries: Few<_> = same.copied().collect();
             let source = self.source_of(index, slot, &entries);
             (entries, source)
         };

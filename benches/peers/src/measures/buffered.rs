@@ -42,7 +42,7 @@ pub(super) const MEASURE: Measure = Measure {
             bound: 5.0,
         },
     ],
-    rounds: |scale| scale.pick(5, 2, 1),
+    rounds: |scale| scale.pick(3, 2, 1),
     run: |sample| append::timed(sample, Syncs::Never),
     place: Place::Own,
 };

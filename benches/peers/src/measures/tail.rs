@@ -44,7 +44,7 @@ pub(super) const MEASURE: Measure = Measure {
         against: &["raw-crc"],
         bound: 0.5,
     }],
-    rounds: |scale| scale.pick(3, 1, 1),
+    rounds: |scale| scale.pick(2, 1, 1),
     run,
     place: Place::Own,
 };

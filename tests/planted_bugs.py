@@ -283,8 +283,8 @@ BUGS = [
     (
         "a message without a time takes the conversation's new one",
         "store/file/library.rs",
-        "source.file_time = entry.created_at;",
-        "source.file_time = if P { source.file_time } else { entry.created_at };",
+        "source.file_time = time;",
+        "source.file_time = if P { source.file_time } else { time };",
         ["replacing::"],
     ),
     (

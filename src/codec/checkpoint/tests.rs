@@ -54,6 +54,7 @@ fn conversations_and_keys_are_found_by_name_and_in_order() {
         assert_eq!((key.conversation_id, key.id, key.seq), (&*id, &b"m"[..], to_u64(n)));
     }
     assert_eq!((checkpoint.find("c1000"), checkpoint.find_key("c1")), (None, None));
+    assert_eq!((checkpoint.entry(1000), checkpoint.file_of(1000)), (None, None));
     assert_eq!((checkpoint.entries().count(), checkpoint.keys().count()), (1000, 1000));
 }
 

@@ -150,8 +150,19 @@ mod tests {
                 struck[at] = byte;
                 let read = read(&struck);
                 assert!(read.is_none() || read == any_iso(&struck), "{}", struck.escape_ascii());
+                if let Ok(whole) = struck.as_slice().try_into() {
+                    assert_eq!(read_longest(whole), read);
+                }
             }
         }
+    }
+
+    #[test]
+    fn in_a_form_a_zero_stands_for_any_digit_and_all_else_for_itself() {
+        let form = Form::like(*b"00-0T:0.");
+        assert_eq!(form.like.to_le_bytes(), *b"00-0T:0.");
+        // A byte may be more than the form's by what is left to 127.
+        assert_eq!(form.limits.to_le_bytes().map(|limit| 127 - limit), [9, 9, 0, 9, 0, 0, 9, 0]);
     }
 
     proptest! {

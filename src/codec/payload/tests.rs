@@ -176,6 +176,21 @@ proptest! {
     }
 }
 
+#[test]
+fn a_number_of_any_length_is_read_as_it_was_written() {
+    let (conversation, id) = (IdView::Text(b"c"), IdView::Text(b"m"));
+    for wall in [0, 1, 125, 126, 32_767, 32_768, -32_769, 1 << 31, i64::MAX, i64::MIN] {
+        let created_at = TimeView { wall, offset: Some(wall) };
+        let message =
+            MessageView { id, role: RoleView::User, created_at, content: b"", metadata: "", extra: "" };
+        let mut bytes = Vec::new();
+        quick::encode(conversation, &message, &mut bytes);
+        let event = EventView { conversation, key: None, change: ChangeView::AddMessage(message) };
+        assert_eq!(bytes, bincode::encode_to_vec(event, CONFIG).unwrap(), "{wall}");
+        assert_eq!(quick::message(&bytes).map(shown), Some(shown(message)));
+    }
+}
+
 fn shown(message: MessageView<'_>) -> String {
     format!("{message:?}")
 }

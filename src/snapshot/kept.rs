@@ -1,7 +1,9 @@
 //! The files that were read from last, kept open.
 //!
 //! Owns how many there are and which of them goes first: one that was not wanted since a hand that goes round came
-//! by it last, which is close to the one that was not wanted for longest, and found at once (CLOCK, by Corbató). What is read through one is held against its position's
+//! by it last, which is close to the one that was not wanted for longest, and found at once (CLOCK, by Corbató). The
+//! new file comes to the old one's place, behind the hand, so that all the others have their turn before it.
+//! What is read through one is held against its position's
 //! checksum like everything else, so a file that is not the right one any more shows, and is looked for anew.
 //! Files of an older checkpoint are let go of as soon as one of a newer is asked for. No file is closed under the
 //! lock: closing the last of a file that was replaced frees its room on the disk, for which nobody should wait.
@@ -17,7 +19,9 @@ use crate::vfs::{Vfs, VfsFile};
 const ONE_IN: usize = 10;
 /// All stores of a process together keep one in so many.
 const ONE_IN_FOR_ALL: usize = 8;
-/// So many a store keeps whatever others keep.
+/// With the few that each store may keep where others have taken all of those, one in so many.
+const ONE_IN_WITH_FEW: usize = 4;
+/// How many these are.
 const FEW: usize = 8;
 /// How many a store keeps where a process may have as many open as it likes.
 const MOST: usize = 4096;
@@ -31,6 +35,8 @@ pub(crate) struct KeptFiles {
     most: usize,
     /// How many all stores of the process keep.
     most_in_all: usize,
+    /// How many they keep with the few that each may have beyond that.
+    most_with_few: usize,
     kept: Mutex<Kept>,
 }
 
@@ -51,8 +57,8 @@ struct KeptFile {
     file: Arc<dyn VfsFile>,
     /// Whether it was wanted since the hand came by.
     is_wanted: bool,
-    /// Handed on when another file of the store takes its place. The few that each store has need none.
-    place: Option<Place>,
+    /// Handed on when another file of the store comes instead.
+    _place: Place,
 }
 
 /// One of the files that a process may keep open.
@@ -78,8 +84,12 @@ impl KeptFiles {
     /// Keeps as many as this file system lets a process have open a part of.
     pub(crate) fn new(vfs: &dyn Vfs) -> Self {
         let limit = vfs.open_files_limit();
-        let (most, most_in_all) = ((limit / ONE_IN).min(MOST), limit / ONE_IN_FOR_ALL);
-        Self { most, most_in_all, kept: Mutex::default() }
+        Self {
+            most: (limit / ONE_IN).min(MOST),
+            most_in_all: limit / ONE_IN_FOR_ALL,
+            most_with_few: limit / ONE_IN_WITH_FEW,
+            kept: Mutex::default(),
+        }
     }
 
     fn locked(&self) -> MutexGuard<'_, Kept> {
@@ -127,30 +137,28 @@ impl Kept {
         (file, older)
     }
 
-    fn keep(&mut self, name: FileName<'_>, file: &Arc<dyn VfsFile>, limits: &KeptFiles) -> Vec<KeptFile> {
-        let mut closed = self.go_on_to(name.epoch);
+    fn keep(
+        &mut self,
+        name: FileName<'_>,
+        file: &Arc<dyn VfsFile>,
+        limits: &KeptFiles,
+    ) -> (Option<Arc<dyn VfsFile>>, Vec<KeptFile>) {
+        let older = self.go_on_to(name.epoch);
         // A reader of an older checkpoint may come late.
         if name.epoch < self.epoch || self.by_ordinal.contains_key(&name.ordinal) {
-            return closed;
+            return (None, older);
         }
         // Other stores may have taken all the places of the process; then this one goes on with those that it has.
         let room = match self.files.len() {
-            count if count < limits.most.min(FEW) => Some(None),
-            count if count < limits.most => Place::take(limits.most_in_all).map(Some),
+            count if count < limits.most.min(FEW) => Place::take(limits.most_with_few),
+            count if count < limits.most => Place::take(limits.most_in_all),
             _ => None,
         };
-        let room = room.or_else(|| {
-            let mut unwanted = self.take_unwanted()?;
-            let place = unwanted.place.take();
-            closed.push(unwanted);
-            Some(place)
-        });
-        if let Some(place) = room {
-            let (ordinal, file) = (name.ordinal, Arc::clone(file));
-            self.by_ordinal.insert(ordinal, self.files.len());
-            self.files.push(KeptFile { ordinal, file, is_wanted: false, place });
-        }
-        closed
+        let (ordinal, file) = (name.ordinal, Arc::clone(file));
+        let Some(place) = room else { return (self.replace_unwanted(ordinal, file), older) };
+        self.by_ordinal.insert(ordinal, self.files.len());
+        self.files.push(KeptFile { ordinal, file, is_wanted: false, _place: place });
+        (None, older)
     }
 
     fn take(&mut self, name: FileName<'_>) -> Option<KeptFile> {
@@ -172,15 +180,20 @@ impl Kept {
         std::mem::take(&mut self.files)
     }
 
-    /// Takes out the first that was not wanted since the hand came by, which goes round twice at most.
-    fn take_unwanted(&mut self) -> Option<KeptFile> {
+    /// Puts a file in the place of the first that was not wanted since the hand came by, and gives that one. The
+    /// hand goes round twice at most.
+    fn replace_unwanted(&mut self, ordinal: usize, file: Arc<dyn VfsFile>) -> Option<Arc<dyn VfsFile>> {
         loop {
             self.hand = if self.hand < self.files.len() { self.hand } else { 0 };
-            let kept = self.files.get_mut(self.hand)?;
-            if !std::mem::take(&mut kept.is_wanted) {
-                return self.take_at(self.hand);
-            }
+            let at = self.hand;
+            let kept = self.files.get_mut(at)?;
             self.hand += 1;
+            if !std::mem::take(&mut kept.is_wanted) {
+                self.by_ordinal.remove(&kept.ordinal);
+                self.by_ordinal.insert(ordinal, at);
+                kept.ordinal = ordinal;
+                return Some(std::mem::replace(&mut kept.file, file));
+            }
         }
     }
 
@@ -204,6 +217,11 @@ mod tests {
         FileName { name: "c.json", epoch, ordinal }
     }
 
+    /// So many, whatever others keep.
+    fn unbounded(most: usize) -> KeptFiles {
+        KeptFiles { most, most_in_all: usize::MAX, most_with_few: usize::MAX, kept: Mutex::default() }
+    }
+
     fn file() -> (tempfile::TempDir, Arc<dyn VfsFile>) {
         let home = tempfile::tempdir().unwrap();
         let file = OsVfs.open(&home.path().join("c.json"), OpenMode::CreateNew).unwrap();
@@ -213,7 +231,7 @@ mod tests {
     #[test]
     fn the_files_that_were_wanted_are_kept_and_those_of_an_older_checkpoint_go() {
         let (_home, file) = file();
-        let kept = KeptFiles { most: 4, most_in_all: usize::MAX, kept: Mutex::default() };
+        let kept = unbounded(4);
         let is_kept = |epoch, ordinal| kept.get(name(epoch, ordinal)).is_some();
         for ordinal in 0..4 {
             kept.keep(name(1, ordinal), &file);
@@ -241,7 +259,7 @@ mod tests {
     #[test]
     fn each_file_is_found_whatever_went_and_came() {
         let (_home, first) = file();
-        let kept = KeptFiles { most: 7, most_in_all: usize::MAX, kept: Mutex::default() };
+        let kept = unbounded(7);
         // The same numbers each time, of a generator by Knuth.
         let mut drawn = 1_u64;
         let mut files = HashMap::new();
@@ -267,17 +285,41 @@ mod tests {
     }
 
     #[test]
+    fn whoever_comes_again_before_all_others_have_come_is_kept() {
+        let (_home, file) = file();
+        let kept = unbounded(8);
+        let mut read = |ordinal| {
+            let was_kept = kept.get(name(1, ordinal)).is_some();
+            kept.keep(name(1, ordinal), &file);
+            was_kept
+        };
+        // More than are kept, once each, and then a few of others again and again.
+        assert!((0..20).all(|ordinal| !read(ordinal)));
+        for round in 0..3 {
+            assert_eq!([read(30), read(31), read(32)], [round > 0; 3], "round {round}");
+        }
+        // Those few stay for a while when many others come once.
+        assert_eq!((40..46).map(&mut read).filter(|was_kept| *was_kept).count(), 0);
+        assert_eq!([read(30), read(31), read(32)], [true; 3]);
+    }
+
+    #[test]
     fn no_more_are_kept_than_a_part_of_what_a_process_may_open() {
         let (_home, file) = file();
-        // Others have taken all that there are.
-        let kept = KeptFiles { most: 99, most_in_all: 0, kept: Mutex::default() };
+        // Others have taken all that there are, but for the few.
+        let kept = KeptFiles { most_in_all: 0, ..unbounded(99) };
         for ordinal in 0..20 {
             kept.keep(name(1, ordinal), &file);
         }
         assert_eq!(Arc::strong_count(&file), 1 + FEW);
         assert!(kept.get(name(1, 19)).is_some());
+        // Others have taken these too.
+        let none = KeptFiles { most_in_all: 0, most_with_few: 0, ..unbounded(99) };
+        none.keep(name(1, 0), &file);
+        assert!(none.get(name(1, 0)).is_none());
         let kept = KeptFiles::new(&OsVfs);
         let limit = OsVfs.open_files_limit();
         assert!(limit > 0 && kept.most <= limit / 10 && kept.most <= kept.most_in_all.min(4096));
+        assert!(kept.most_in_all <= kept.most_with_few && kept.most_with_few <= limit / 4);
     }
 }

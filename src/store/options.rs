@@ -148,7 +148,8 @@ impl Options {
     /// report or compaction.
     ///
     /// Files that are read from stay open for the next who reads: at most one in ten of as many as the process may
-    /// have open, 4,096 of them, and one in eight for all of its stores together, of which each may always keep 8.
+    /// have open, and 4,096. All of its stores together keep one in eight, and where these are taken, up to 8 more
+    /// each as long as there is one in four.
     ///
     /// # Errors
     ///

@@ -40,6 +40,11 @@ impl Framed {
     pub(crate) fn payload(&self) -> &[u8] {
         self.0.get(FRAME_ALIGN..).unwrap_or_default()
     }
+
+    /// The memory alone, for the next.
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        self.0
+    }
 }
 
 /// A record that is to be appended, with all of it that can be worked out without a lock.
@@ -75,6 +80,6 @@ impl Record {
 
     /// The memory that is left, for the next.
     pub(crate) fn into_memory(self) -> Vec<u8> {
-        self.framed.0
+        self.framed.into_memory()
     }
 }

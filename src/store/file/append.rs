@@ -64,6 +64,14 @@ thread_local! {
 /// How much memory a thread keeps for that.
 const KEPT_BUFFER: usize = 1 << 20;
 
+/// A batch on its way to the log.
+struct Encoding {
+    /// None as long as something that it looks up is not judged.
+    record: Option<Record>,
+    /// Memory for the record, if there is none yet.
+    memory: Vec<u8>,
+}
+
 /// What came of one try under the lock.
 enum Tried {
     Done(CarriedOut),
@@ -114,13 +122,18 @@ impl Engine {
         self.look_at_all(batch)?;
         let events = u32::try_from(batch.len()).unwrap_or(u32::MAX);
         let mut framed = Framed::new(BUFFER.take());
-        let schema = encode_ready(batch, &mut framed)?;
-        let mut ready = schema.map(|schema| Record::new(framed, schema, events));
+        let mut encoding = match encode_ready(batch, &mut framed)? {
+            Some(schema) => {
+                Encoding { record: Some(Record::new(framed, schema, events)), memory: Vec::new() }
+            }
+            None => Encoding { record: None, memory: framed.into_memory() },
+        };
         loop {
             let sights = self.look(batch)?;
-            if let Tried::Done(carried_out) = self.try_append(batch, ready.as_mut(), &sights)? {
+            if let Tried::Done(carried_out) = self.try_append(batch, &mut encoding, &sights)? {
                 self.wake_compaction();
-                let mut memory = ready.map(Record::into_memory).unwrap_or_default();
+                let Encoding { record, memory } = encoding;
+                let mut memory = record.map_or(memory, Record::into_memory);
                 memory.clear();
                 memory.shrink_to(KEPT_BUFFER);
                 BUFFER.set(memory);
@@ -129,7 +142,7 @@ impl Engine {
         }
     }
 
-    fn try_append(&self, batch: &[Prepared], ready: Option<&mut Record>, sights: &Sights) -> Result<Tried> {
+    fn try_append(&self, batch: &[Prepared], encoding: &mut Encoding, sights: &Sights) -> Result<Tried> {
         let mut turn = self.log.turn()?;
         let first_seq = turn.next_seq();
         let (resolved, accepted) = {
@@ -157,16 +170,17 @@ impl Engine {
                 }
             }
         };
-        let mut encoded;
-        let record = match ready {
+        let Encoding { record, memory } = encoding;
+        let record = match record {
             Some(record) => record,
             None => {
-                let mut framed = Framed::new(Vec::new());
+                let mut framed = Framed::new(std::mem::take(memory));
                 let changes = resolved.iter().map(|resolved| (&*resolved.change, resolved.at));
                 encode(batch.iter().zip(changes), &mut framed)?;
                 let schema = resolved.iter().map(|resolved| resolved.schema).max().unwrap_or(FIRST_SCHEMA);
-                encoded = Record::new(framed, schema, u32::try_from(resolved.len()).unwrap_or(u32::MAX));
-                &mut encoded
+                let events = u32::try_from(resolved.len()).unwrap_or(u32::MAX);
+                // Order: behind this nothing is tried again, for which it would have to be encoded anew.
+                record.insert(Record::new(framed, schema, events))
             }
         };
         turn.client_state().add(accepted);

@@ -353,8 +353,8 @@ impl<'a> EventView<'a> {
     }
 }
 
-/// Puts an event's bytes at the end of a payload and says how many they are; `None` if they alone are over the
-/// limit of all of it, to which the caller holds them with the others.
+/// Puts an event's bytes at the end of a payload and says how many they are. How long all of it may be is for the
+/// caller to see to; `None` is a failure of the encoder, which memory does not give it.
 pub(crate) fn encode_event(event: &EventView<'_>, payload: &mut Vec<u8>) -> Option<usize> {
     let before = payload.len();
     if let (ChangeView::AddMessage(message), None) = (&event.change, event.key) {

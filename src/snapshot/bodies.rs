@@ -66,7 +66,7 @@ impl Bodies<'_> {
             file.expect(entries.iter().map(Entry::position));
         }
         for run in entries.chunks(RUN) {
-            // What lies in the file comes before what lies in the log.
+            // What lies in the file mostly comes before what lies in the log; a hint may miss what was edited since.
             if run.len() > 1 && run.last().is_some_and(|last| last.position().segment().is_some()) {
                 self.shelf.fetch(run);
             }

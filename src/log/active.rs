@@ -18,8 +18,10 @@ use crate::vfs::{self, OpenMode, Vfs, VfsFile};
 
 /// How far beyond what is written a file is made ready at least.
 const READY_AHEAD: u64 = 128 << 10;
-/// How far beyond it is made ready at most, unless one group is a quarter of that.
+/// How far beyond it is made ready at most.
 const READY_AT_MOST: u64 = 1 << 20;
+/// Nothing is made ready for groups above this: to write as many zeros would take longer than it saves.
+const NOT_READY_ABOVE: u64 = 192 << 10;
 
 /// The sizes of segments.
 #[derive(Clone, Copy, Debug)]
@@ -310,13 +312,14 @@ impl PendingFrame {
 
 impl Current {
     /// Gets the file ready for more than what is about to be written, so that the sync of most groups has
-    /// nothing but their bytes to write: one in hundreds pays for the others, of large ones
-    /// one in sixteen, of the largest one in four.
+    /// nothing but their bytes to write: one in hundreds pays for the others, of larger ones one in sixteen to
+    /// one in four. The largest pay each for itself.
     fn get_ready(&mut self, needed: u64) {
         let end = self.written + needed;
-        if end > self.ready {
-            let ahead =
-                needed.saturating_mul(16).clamp(READY_AHEAD, READY_AT_MOST.max(needed.saturating_mul(4)));
+        if needed > NOT_READY_ABOVE {
+            self.ready = self.ready.max(end);
+        } else if end > self.ready {
+            let ahead = needed.saturating_mul(16).clamp(READY_AHEAD, READY_AT_MOST);
             self.ready = end.saturating_add(ahead).next_multiple_of(to_u64(DATA_START)).min(self.capacity);
             // Nothing depends on it: the space is reserved, and a write that matters will tell what is wrong.
             self.segment.file.ready(end..self.ready).ok();

@@ -35,10 +35,10 @@ pub(super) const MEASURE: Measure = Measure {
             bound: 0.8,
         },
         Target {
-            text: "5 × the best of SQLite, redb and LMDB",
+            text: "5 × the best of SQLite, redb, LMDB and fjall",
             metric: "per_s",
             better: Better::More,
-            against: &["sqlite-normal", "redb", "lmdb"],
+            against: &["sqlite-normal", "redb", "lmdb", "fjall"],
             bound: 5.0,
         },
     ],

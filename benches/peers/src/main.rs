@@ -16,7 +16,6 @@ mod scale;
 mod wire;
 mod workload;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -80,7 +79,7 @@ fn run(args: &Args) -> Outcome<()> {
     });
     // Order: the figures first. There are a million files to remove, which takes minutes, and whoever stops that
     // must not lose them.
-    fs::remove_dir_all(&dir)?;
+    rounds::remove_all(&dir)?;
     let results = told?;
     let failures = results.measures.values().map(|taken| taken.failed.len()).sum::<usize>();
     if failures > 0 {

@@ -56,6 +56,31 @@ pub(crate) fn described(dir: &Path) -> Outcome<BTreeMap<String, String>> {
     Ok(machine)
 }
 
+/// What the processors have done since the machine was started, in ticks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticks {
+    all: u64,
+    stolen: u64,
+}
+
+impl Ticks {
+    /// Until now.
+    pub(crate) fn now() -> Option<Self> {
+        let text = fs::read_to_string("/proc/stat").ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+        // User, nice, system, idle, iowait, irq, softirq, steal; what follows is part of the first two.
+        let ticks: Vec<u64> = line.split_whitespace().take(8).filter_map(|word| word.parse().ok()).collect();
+        Some(Self { all: ticks.iter().sum(), stolen: *ticks.get(7)? })
+    }
+
+    /// The part of the time since then in which a virtual machine's processors were given to others by their host.
+    pub(crate) fn stolen_since(self) -> Option<String> {
+        let now = Self::now()?;
+        let (all, stolen) = (now.all.checked_sub(self.all)?, now.stolen.checked_sub(self.stolen)?);
+        (all > 0).then(|| format!("{:.1} % of the processors' time", stolen as f64 * 100.0 / all as f64))
+    }
+}
+
 /// The versions of the contenders, from the lock file that this was built with.
 pub(crate) fn versions() -> BTreeMap<String, String> {
     const LOCK: &str = include_str!("../Cargo.lock");

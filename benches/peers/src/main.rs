@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use args::Args;
+use machine::Ticks;
 use measures::{Measure, Sample};
 use results::Results;
 use rounds::Plan;
@@ -65,11 +66,13 @@ fn run(args: &Args) -> Outcome<()> {
     if args.renders {
         return report::write(&Results::read(&kept)?, &document);
     }
-    let start = Instant::now();
+    let (start, ticks) = (Instant::now(), Ticks::now());
     let dir = rounds::make_place(&args.dir)?;
     let plan = Plan { scale: args.scale, dir: dir.clone(), contenders: args.contenders.clone() };
     let told = take_all(&plan, args).and_then(|mut results| {
         results.minutes = start.elapsed().as_secs_f64() / 60.0;
+        let stolen = ticks.and_then(Ticks::stolen_since).unwrap_or_else(|| "unknown".to_owned());
+        results.machine.insert("stolen by the host's others".to_owned(), stolen);
         print!("{}", report::text(&results));
         if args.is_complete() {
             results.write(&kept)?;

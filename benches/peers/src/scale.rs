@@ -38,7 +38,7 @@ impl Scale {
 
     /// How long a sample takes that may take as long as it likes.
     pub(crate) fn time(self) -> Duration {
-        Duration::from_millis(self.pick(800, 200, 20))
+        Duration::from_millis(self.pick(700, 200, 20))
     }
 
     /// How many conversations of a hundred messages a large store has.

@@ -64,14 +64,6 @@ thread_local! {
 /// How much memory a thread keeps for that.
 const KEPT_BUFFER: usize = 1 << 20;
 
-/// A batch on its way to the log.
-struct Encoding {
-    /// None as long as something that it looks up is not judged.
-    record: Option<Record>,
-    /// Memory for the record, if there is none yet.
-    memory: Vec<u8>,
-}
-
 /// What came of one try under the lock.
 enum Tried {
     Done(CarriedOut),
@@ -122,27 +114,29 @@ impl Engine {
         self.look_at_all(batch)?;
         let events = u32::try_from(batch.len()).unwrap_or(u32::MAX);
         let mut framed = Framed::new(BUFFER.take());
-        let mut encoding = match encode_ready(batch, &mut framed)? {
-            Some(schema) => {
-                Encoding { record: Some(Record::new(framed, schema, events)), memory: Vec::new() }
-            }
-            None => Encoding { record: None, memory: framed.into_memory() },
+        let mut record = if let Some(schema) = encode_ready(batch, &mut framed)? {
+            Some(Record::new(framed, schema, events))
+        } else {
+            // What looks something up is encoded when that was judged.
+            BUFFER.set(framed.into_memory());
+            None
         };
         loop {
             let sights = self.look(batch)?;
-            if let Tried::Done(carried_out) = self.try_append(batch, &mut encoding, &sights)? {
+            if let Tried::Done(carried_out) = self.try_append(batch, &mut record, &sights)? {
                 self.wake_compaction();
-                let Encoding { record, memory } = encoding;
-                let mut memory = record.map_or(memory, Record::into_memory);
-                memory.clear();
-                memory.shrink_to(KEPT_BUFFER);
-                BUFFER.set(memory);
+                if let Some(record) = record {
+                    let mut memory = record.into_memory();
+                    memory.clear();
+                    memory.shrink_to(KEPT_BUFFER);
+                    BUFFER.set(memory);
+                }
                 return Ok(carried_out);
             }
         }
     }
 
-    fn try_append(&self, batch: &[Prepared], encoding: &mut Encoding, sights: &Sights) -> Result<Tried> {
+    fn try_append(&self, batch: &[Prepared], record: &mut Option<Record>, sights: &Sights) -> Result<Tried> {
         let mut turn = self.log.turn()?;
         let first_seq = turn.next_seq();
         let (resolved, accepted) = {
@@ -170,11 +164,10 @@ impl Engine {
                 }
             }
         };
-        let Encoding { record, memory } = encoding;
         let record = match record {
             Some(record) => record,
             None => {
-                let mut framed = Framed::new(std::mem::take(memory));
+                let mut framed = Framed::new(BUFFER.take());
                 let changes = resolved.iter().map(|resolved| (&*resolved.change, resolved.at));
                 encode(batch.iter().zip(changes), &mut framed)?;
                 let schema = resolved.iter().map(|resolved| resolved.schema).max().unwrap_or(FIRST_SCHEMA);

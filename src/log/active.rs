@@ -20,8 +20,8 @@ use crate::vfs::{self, OpenMode, Vfs, VfsFile};
 const READY_AHEAD: u64 = 128 << 10;
 /// How far beyond it is made ready at most.
 const READY_AT_MOST: u64 = 1 << 20;
-/// Nothing is made ready for groups above this: to write as many zeros would take longer than it saves.
-const NOT_READY_ABOVE: u64 = 192 << 10;
+/// The largest group that anything is made ready for: for a larger one, to write as many zeros takes longer than it saves.
+const READY_FOR_AT_MOST: u64 = 192 << 10;
 
 /// The sizes of segments.
 #[derive(Clone, Copy, Debug)]
@@ -316,9 +316,7 @@ impl Current {
     /// one in four. The largest pay each for itself.
     fn get_ready(&mut self, needed: u64) {
         let end = self.written + needed;
-        if needed > NOT_READY_ABOVE {
-            self.ready = self.ready.max(end);
-        } else if end > self.ready {
+        if needed <= READY_FOR_AT_MOST && end > self.ready {
             let ahead = needed.saturating_mul(16).clamp(READY_AHEAD, READY_AT_MOST);
             self.ready = end.saturating_add(ahead).next_multiple_of(to_u64(DATA_START)).min(self.capacity);
             // Nothing depends on it: the space is reserved, and a write that matters will tell what is wrong.

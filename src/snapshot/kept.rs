@@ -3,8 +3,7 @@
 //! Owns how many there are and which of them goes first: one that was not wanted since a hand that goes round came
 //! by it last, which is close to the one that was not wanted for longest, and found at once (CLOCK, by Corbató). The
 //! new file comes to the old one's place, behind the hand, so that all the others have their turn before it.
-//! What is read through one is held against its position's
-//! checksum like everything else, so a file that is not the right one any more shows, and is looked for anew.
+//! What is read through one is held against its position's checksum like everything else, so a file that is not the right one any more shows, and is looked for anew.
 //! Files of an older checkpoint are let go of as soon as one of a newer is asked for. No file is closed under the
 //! lock: closing the last of a file that was replaced frees its room on the disk, for which nobody should wait.
 
@@ -149,11 +148,8 @@ impl Kept {
             return (None, older);
         }
         // Other stores may have taken all the places of the process; then this one goes on with those that it has.
-        let room = match self.files.len() {
-            count if count < limits.most.min(FEW) => Place::take(limits.most_with_few),
-            count if count < limits.most => Place::take(limits.most_in_all),
-            _ => None,
-        };
+        let share = if self.files.len() < FEW { limits.most_with_few } else { limits.most_in_all };
+        let room = if self.files.len() < limits.most { Place::take(share) } else { None };
         let (ordinal, file) = (name.ordinal, Arc::clone(file));
         let Some(place) = room else { return (self.replace_unwanted(ordinal, file), older) };
         self.by_ordinal.insert(ordinal, self.files.len());

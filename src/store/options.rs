@@ -147,9 +147,9 @@ impl Options {
     /// closed is looked at when its conversation is first touched, and of all of them before the first list,
     /// report or compaction.
     ///
-    /// Files that are read from stay open for the next who reads: at most one in ten of as many as the process may
-    /// have open, and 4,096. All of its stores together keep one in eight, and where these are taken, up to 8 more
-    /// each as long as there is one in four.
+    /// Files that are read from stay open for the next who reads: at most 4,096, and one in ten of as many as the
+    /// process may have open. All of its stores together keep one in eight; one that comes when these are taken keeps
+    /// up to 8, as long as all together keep no more than one in four.
     ///
     /// # Errors
     ///

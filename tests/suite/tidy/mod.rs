@@ -113,6 +113,16 @@ fn unsafe_code_is_in_one_place() {
 }
 
 #[test]
+fn the_speed_in_the_readme_is_the_measured_one() {
+    let files = repository();
+    let (_, section) = files["README.md"].split_once("## How fast it is").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    assert!(section.contains("| durable append"), "the table has moved");
+    let missing = prose::figures_stand_in(section, &files["docs/performance.md"]);
+    assert!(missing.is_empty(), "not in docs/performance.md: {missing:?}");
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let exists = |path: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists();
     assert_tidy(|path, text| prose::links_resolve(path, text, exists));

@@ -73,6 +73,33 @@ fn targets(line: &str) -> Vec<String> {
     found
 }
 
+/// The figures in a document's tables are cells of another document's tables, from which they were taken.
+pub(super) fn figures_stand_in(document: &str, source: &str) -> Vec<String> {
+    let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let sources: Vec<String> = source.lines().filter(|line| line.starts_with('|')).flat_map(cells).collect();
+    let mut missing = Vec::new();
+    for row in document.lines().filter(|line| line.starts_with('|')).map(cells) {
+        // The first column says what is measured.
+        for word in row.iter().skip(2).flat_map(|cell| cell.split_whitespace()) {
+            let figure = word.trim_end_matches(',');
+            if figure.starts_with(|first: char| first.is_ascii_digit())
+                && !sources.iter().any(|cell| cell == figure)
+            {
+                missing.push(figure.to_owned());
+            }
+        }
+    }
+    missing
+}
+
+#[test]
+fn a_figure_that_stands_nowhere_else_is_found() {
+    let source = "7\n| a | 1,204 | 7.1 |\n";
+    let check = |row: &str| figures_stand_in(row, source);
+    assert_eq!(check("| of 64 | 1,204 µs | a 7.1, b 7.1 |"), Vec::<String>::new());
+    assert_eq!(check("| of 64 | 1,205 µs | a 7, b 7.1 |"), ["1,205", "7"]);
+}
+
 #[test]
 fn a_link_that_leads_nowhere_is_found() {
     let exists = |path: &str| path == "docs/format.md" || path == "README.md";

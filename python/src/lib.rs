@@ -20,5 +20,5 @@ mod _core {
     #[pymodule_export]
     use crate::follower::Follower;
     #[pymodule_export]
-    use crate::offline::{repair, verify};
+    use crate::offline::{check_directory, repair, verify};
 }

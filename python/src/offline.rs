@@ -1,6 +1,6 @@
 //! What is done to a store in a directory that nobody opens for it.
 //!
-//! Owns the two functions for stores that may be too damaged to be opened.
+//! Owns the two functions for stores that may be too damaged to be opened, and the one for paths that are none.
 
 use std::path::PathBuf;
 
@@ -23,4 +23,10 @@ pub(crate) fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict
 pub(crate) fn repair(py: Python<'_>, path: PathBuf, to: PathBuf) -> PyResult<Bound<'_, PyDict>> {
     let saved = py.detach(|| Options::default().repair(&path, &to)).map_err(|error| raised(py, &error))?;
     report::repair(py, &saved)
+}
+
+/// Refuses a path that is a URL.
+#[pyfunction]
+pub(crate) fn check_directory(py: Python<'_>, path: PathBuf) -> PyResult<()> {
+    aral_store::location::check_directory(&path).map_err(|error| raised(py, &error))
 }

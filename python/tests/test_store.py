@@ -20,10 +20,13 @@ from aral_store import (
     Conflict,
     Corrupt,
     InvalidInput,
+    MessageStore,
     NotFound,
     ReadOnly,
     Store,
     Unsupported,
+    repair,
+    verify,
 )
 
 
@@ -355,3 +358,22 @@ def test_everything_public_is_documented():
         for member, value in vars(thing).items():
             if not member.startswith(("_", "model_")) and callable(value):
                 assert value.__doc__, f"{name}.{member}"
+
+
+@pytest.mark.parametrize("url", ["postgres://app:secret@db/x", "s3://secret/x", "sqlite:secret.db", "memory:"])
+def test_a_url_is_no_directory_and_makes_none(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    calls = (
+        lambda: Store(url),
+        lambda: Store(url, read_only=True),
+        lambda: MessageStore(save_dir=url),
+        lambda: MessageStore(url, "file"),
+        lambda: Store().export(url),
+        lambda: verify(url),
+        lambda: repair(url, "new"),
+    )
+    for call in calls:
+        with pytest.raises(InvalidInput) as refused:
+            call()
+        assert url.split(":")[0] in str(refused.value) and "secret" not in str(refused.value)
+    assert not list(tmp_path.iterdir())

@@ -5,7 +5,7 @@
 
 use super::datetime::{timestamp_from_epoch_float, timestamp_from_epoch_int, timestamp_from_text};
 use super::json::{JsonError, Members, Reader, Value, object_from};
-use crate::model::{JsonObject, MAX_JSON_DEPTH, Text, Timestamp};
+use crate::model::{JsonObject, MAX_JSON_DEPTH, Text, Timestamp, near_miss};
 
 /// An object's members that have not been taken yet.
 pub(crate) struct Fields {
@@ -144,7 +144,15 @@ impl Fields {
 
     /// The error of a member that must be there and was not.
     pub(crate) fn missing(&self, key: &str) -> JsonError {
-        JsonError::new(self.start, format!("{key:?} is missing"))
+        let names: Vec<_> = self.left().map(|(name, _)| name.to_string_lossy()).collect();
+        let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        let near = near_miss(key, &names).map(|name| format!("; perhaps {name:?} is meant for it"));
+        JsonError::new(self.start, format!("{key:?} is missing{}", near.unwrap_or_default()))
+    }
+
+    /// The names that were not taken, in order, each with the byte at which its value begins.
+    pub(crate) fn left(&self) -> impl Iterator<Item = (&Text, usize)> {
+        self.left.iter().flatten().map(|field| (&field.key, field.offset))
     }
 
     /// Holds that every member was taken.

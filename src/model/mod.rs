@@ -21,6 +21,8 @@ mod edit;
 
 mod mutation;
 
+mod near;
+
 mod page;
 
 mod receipt;
@@ -34,6 +36,7 @@ pub use event::{Change, Event, Seq, Version};
 pub use json::JsonObject;
 pub use logged::Logged;
 pub use mutation::{Mutation, NewAction, NewConversation, NewMessage, Operation};
+pub use near::near_miss;
 pub(crate) use page::activity_key;
 pub use page::{Cursor, Messages, Order};
 pub use receipt::{Durability, Receipt};

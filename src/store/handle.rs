@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::backend::Backend;
 use super::batch::Batch;
 use super::follow::Follower;
+use super::location::check_directory;
 use super::options::Options;
 use crate::error::{Error, Result};
 use crate::model::{
@@ -692,6 +693,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn export_aral(&self, to: impl AsRef<Path>, ids: Option<&[String]>) -> Result<ExportReport> {
+        check_directory(to.as_ref())?;
         self.held.backend.export_aral(to.as_ref(), ids)
     }
 

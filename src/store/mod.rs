@@ -4,6 +4,8 @@
 //! through one seam, [`Backend`], of which memory and files are two implementations; callers never see which
 //! one is behind their handle.
 
+pub mod location;
+
 mod backend;
 
 mod options;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::clock::{Clock, IdSource, IdVersion, SystemClock};
 use super::file;
 use super::handle::MessageStore;
+use super::location::check_directory;
 use crate::error::Result;
 use crate::model::{RepairReport, VerifyReport};
 use crate::vfs::{OsVfs, Vfs};
@@ -156,8 +157,10 @@ impl Options {
     /// `Locked` if another process writes to it; `Corrupt` if durable bytes of the log or the checkpoint
     /// are damaged or missing (nothing has been changed then); `UnsupportedFormat` for a newer format;
     /// `ReadOnly`, `NoSpace` and `Io` as the system says. For reading, `NotFound` if there is no directory.
+    /// `InvalidInput` for a URL, see [`location`](crate::location).
     /// A damaged conversation file is no error here.
     pub fn open(self, dir: impl AsRef<Path>) -> Result<MessageStore> {
+        check_directory(dir.as_ref())?;
         file::open(dir.as_ref(), self).map(MessageStore::of_backend)
     }
 
@@ -168,6 +171,7 @@ impl Options {
     ///
     /// `NotFound` if there is no directory; I/O errors on directories. Damage is in the report.
     pub fn verify(self, dir: impl AsRef<Path>) -> Result<VerifyReport> {
+        check_directory(dir.as_ref())?;
         file::verify_dir(dir.as_ref(), &self)
     }
 
@@ -202,6 +206,8 @@ impl Options {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn repair(self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<RepairReport> {
+        check_directory(from.as_ref())?;
+        check_directory(to.as_ref())?;
         file::repair(from.as_ref(), to.as_ref(), self)
     }
 

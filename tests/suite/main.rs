@@ -23,6 +23,7 @@ mod full_disk;
 mod golden;
 mod keeping;
 mod lending;
+mod location;
 mod model;
 #[cfg(feature = "cli")]
 mod processes;

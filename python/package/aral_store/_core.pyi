@@ -3,7 +3,7 @@
 from os import PathLike
 from typing import Any, Literal, final
 
-__all__ = ["Core", "Follower", "repair", "verify"]
+__all__ = ["Core", "Follower", "check_directory", "repair", "verify"]
 
 _Receipt = tuple[int, str, str, int, Literal["durable", "written", "process"]]
 _Summary = tuple[str, str, str, int, int, int, str, int]
@@ -40,5 +40,6 @@ class Core:
 class Follower:
     def next(self) -> tuple[list[str], tuple[int, int] | None] | None: ...
 
+def check_directory(path: str | PathLike[str]) -> None: ...
 def verify(path: str | PathLike[str]) -> dict[str, Any]: ...
 def repair(path: str | PathLike[str], to: str | PathLike[str]) -> dict[str, Any]: ...

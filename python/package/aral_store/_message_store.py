@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn
 
 from ._changes import Known, changes, known_of, looked_at
+from ._core import check_directory
 from ._errors import AlreadyExists, Closed, InvalidInput, NotFound, Unsupported
 from ._json import encode, encode_object
 from ._lock import Lock
@@ -64,6 +65,9 @@ class MessageStore:
             raise InvalidInput(f"backend_type must be 'memory' or 'file', not {backend_type!r}")
         if backend_type == "file" and save_dir is None:
             raise InvalidInput("save_dir must be provided when using file backend")
+        if save_dir is not None:
+            # Before the path is made absolute, which would make a directory's name of a URL.
+            check_directory(os.fspath(save_dir))
         self._known: dict[str, Known] = {}
         is_in_files = backend_type == "file" and bool(os.fspath(save_dir or ""))
         self._lock = Lock(survives_fork=not is_in_files)

@@ -14,6 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::lines::{NumberedLine, Source};
 use crate::output::Out;
 use crate::place;
+use crate::roles::Roles;
 use crate::signals::{self, Stop};
 
 /// What the main thread waits for.
@@ -50,7 +51,8 @@ pub(crate) fn run(dir: &Path, args: AppendArgs) -> Result<Exit, Failure> {
     };
     #[expect(clippy::disallowed_methods, reason = "a signal must be heard while a read waits")]
     drop(std::thread::spawn(read));
-    let done = Appender { store: &store, path, out: Out::new() }.run(&receiver, &stop);
+    let done =
+        Appender { store: &store, path, out: Out::new(), roles: Roles::default() }.run(&receiver, &stop);
     // Nobody reading the receipts ends this quietly, but not as if all of the input had been carried out.
     let done = match done {
         Err(Failure::Unread) => Ok(CLOSED_PIPE),
@@ -73,6 +75,7 @@ struct Appender<'a> {
     store: &'a MessageStore,
     path: PathBuf,
     out: Out,
+    roles: Roles,
 }
 
 impl Appender<'_> {
@@ -94,9 +97,11 @@ impl Appender<'_> {
     /// Carries a line out and prints its receipts.
     fn line(&mut self, line: &NumberedLine) -> Result<(), Failure> {
         let number = line.number;
-        let refused = |error: Error| self.refused(number, error);
-        let mutations = Mutation::from_json_line(&line.bytes).map_err(refused)?;
-        let receipts = self.store.batch(mutations).map_err(refused)?;
+        let mutations = Mutation::from_json_line(&line.bytes).map_err(|error| self.refused(number, error))?;
+        for mutation in &mutations {
+            self.roles.look_at(mutation);
+        }
+        let receipts = self.store.batch(mutations).map_err(|error| self.refused(number, error))?;
         for receipt in receipts {
             self.out.line(&receipt.to_json_line())?;
         }

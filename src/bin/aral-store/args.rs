@@ -13,6 +13,9 @@ pub(crate) struct Cli {
     #[arg(short, long, global = true, value_name = "DIR", overrides_with = "dir")]
     #[arg(help = "The store's directory; $ARAL_STORE_DIR if not given, else ./data")]
     pub(crate) dir: Option<PathBuf>,
+    /// Refuse to make a store where there is none
+    #[arg(long, global = true)]
+    pub(crate) no_create: bool,
     /// Print results as JSON, one object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -102,6 +105,13 @@ pub(crate) enum Command {
         after_help = "Example: aral-store man | man -l -\n         aral-store man -o ~/.local/share/man/man1"
     )]
     Man(ManArgs),
+}
+
+impl Command {
+    /// Whether it makes a store where there is none.
+    pub(crate) fn may_make_a_store(&self) -> bool {
+        matches!(self, Self::New(_) | Self::Add(_) | Self::Act(_) | Self::Append(_) | Self::Import(_))
+    }
 }
 
 #[derive(Args, Debug)]

@@ -16,6 +16,7 @@ use crate::exit::{Exit, Failure};
 use crate::ids;
 use crate::output::{self, Form, to_u64};
 use crate::place;
+use crate::roles::Roles;
 
 pub(crate) fn new(dir: &Path, form: Form, args: NewArgs) -> Result<Exit, Failure> {
     if args.id.as_deref() == Some("") {
@@ -31,7 +32,9 @@ pub(crate) fn add(dir: &Path, form: Form, args: AddArgs) -> Result<Exit, Failure
     let metadata = object("--metadata", args.conditions.metadata.as_deref())?;
     let message = NewMessage::new(given_or_stdin(args.text)?).role(args.role).metadata(metadata);
     let mutation = under(Mutation::add_message(args.conversation, message), args.conditions);
-    add_to(place::for_writing(dir)?, form, mutation)
+    let store = place::for_writing(dir)?;
+    Roles::default().look_at(&mutation);
+    add_to(store, form, mutation)
 }
 
 pub(crate) fn act(dir: &Path, form: Form, args: ActArgs) -> Result<Exit, Failure> {

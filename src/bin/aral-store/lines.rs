@@ -5,7 +5,7 @@
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use aral_store::Error;
+use aral_store::{Error, location};
 
 use crate::exit::Failure;
 use crate::output::to_u64;
@@ -62,6 +62,7 @@ impl Source {
         let input: Box<dyn BufRead + Send> = match self {
             Self::Stdin => stdin(),
             Self::File(path) => {
+                location::check_file(path)?;
                 if path.is_dir() {
                     // Some systems open it and refuse only the first read, when a store has been made already.
                     return Err(Failure::file("read", path, io::ErrorKind::IsADirectory.into()));

@@ -23,7 +23,14 @@ const SHOWN_CHARS: usize = 60;
 
 pub(crate) fn run(dir: &Path, form: Form, args: &LogArgs) -> Result<Exit, Failure> {
     let store = place::for_reading(dir)?;
-    let last = if args.follow { Seq::MAX } else { store.recovery().last_seq };
+    // The number behind the last one is where a reader goes on, and no mistake.
+    let end = store.recovery().last_seq;
+    if args.from > end.saturating_add(1) {
+        let end =
+            if end == 0 { "the log is empty".to_owned() } else { format!("the log ends with event {end}") };
+        output::note(&format!("{end}, and there is none from {} on", args.from));
+    }
+    let last = if args.follow { Seq::MAX } else { end };
     let mut printer = Printer { form, from: args.from, last, out: Out::new() };
     let mut follower = store.follow(args.from)?;
     loop {

@@ -25,6 +25,8 @@ mod lines;
 
 mod piped;
 
+mod roles;
+
 mod append;
 
 mod ids;
@@ -71,6 +73,12 @@ fn run(cli: Cli) -> Exit {
     style::choose(cli.color);
     let dir = cli.dir.unwrap_or_else(default_dir);
     let form = if cli.json { Form::Json } else { Form::of_stdout() };
+    if cli.no_create
+        && cli.command.may_make_a_store()
+        && let Err(failure) = place::must_be_there(&dir)
+    {
+        return failure.report();
+    }
     let done = match cli.command {
         Command::New(args) => edit::new(&dir, form, args),
         Command::Add(args) => edit::add(&dir, form, args),

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use aral_store::{Error, ErrorKind};
+use aral_store::{Error, ErrorKind, location};
 use clap::{Command, CommandFactory};
 
 use crate::args::{Cli, CompletionsArgs, ManArgs};
@@ -76,6 +76,7 @@ fn pages() -> Vec<Page> {
 
 /// Writes a file for each page. The pages of an older version are replaced; nothing else has such names.
 fn write_all(pages: &[Page], dir: &Path) -> Result<Exit, Failure> {
+    location::check_directory(dir)?;
     #[expect(clippy::disallowed_methods, reason = "the manual is no part of the store")]
     std::fs::create_dir_all(dir).map_err(|error| Failure::file("create", dir, error))?;
     for page in pages {

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use aral_store::{DamagedFile, Error, ErrorKind, MessageStore, Options, RecoveryReport};
+use aral_store::{DamagedFile, Error, ErrorKind, MessageStore, Options, RecoveryReport, location};
 
 use crate::exit::Failure;
 use crate::output::{count, note};
@@ -21,8 +21,7 @@ pub(crate) fn for_reading(dir: &Path) -> Result<MessageStore, Failure> {
 
 /// The same without telling what the opening found, for a command that tells it in its own way.
 pub(crate) fn quietly_for_reading(dir: &Path) -> Result<MessageStore, Failure> {
-    must_exist(dir)?;
-    must_hold_a_store(dir)?;
+    must_be_there(dir)?;
     open(MessageStore::options().read_only(), dir)
 }
 
@@ -34,10 +33,13 @@ pub(crate) fn for_writing(dir: &Path) -> Result<MessageStore, Failure> {
 /// The same with options of its own.
 pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageStore, Failure> {
     must_not_be_a_file(dir)?;
-    let is_beside = holds_something_else(dir);
+    let (is_new, is_beside) = (!looks_like_a_store(dir), holds_something_else(dir));
     let store = open(options, dir)?;
+    // Whoever mistyped the directory would miss what was added.
     if is_beside {
         note(&format!("made a new store in a directory that holds other things, in {}", dir.display()));
+    } else if is_new {
+        note(&format!("made a new store in {}; --no-create refuses that", dir.display()));
     }
     tell(&store.recovery());
     Ok(store)
@@ -45,9 +47,14 @@ pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageSt
 
 /// Opens a store for a change that makes sense only in one that is there already.
 pub(crate) fn for_change(dir: &Path) -> Result<MessageStore, Failure> {
-    must_exist(dir)?;
-    must_hold_a_store(dir)?;
+    must_be_there(dir)?;
     for_writing(dir)
+}
+
+/// Holds that there is a store in a directory.
+pub(crate) fn must_be_there(dir: &Path) -> Result<(), Failure> {
+    must_exist(dir)?;
+    must_hold_a_store(dir)
 }
 
 /// The options with a file system that moves a bar on, if anybody would see one.
@@ -118,6 +125,8 @@ pub(crate) fn must_hold_a_store(dir: &Path) -> Result<(), Failure> {
 }
 
 fn must_not_be_a_file(dir: &Path) -> Result<(), Failure> {
+    // Before anything else is said of it: what a URL holds is not for the screen.
+    location::check_directory(dir)?;
     if dir.is_file() {
         let text = "the store must be a directory, and this is a file";
         return Err(Failure::Store(Error::invalid(text).at(dir, None)));

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use aral_store::{Loss, MessageStore, RepairReport};
+use aral_store::{Loss, MessageStore, RepairReport, location};
 
 use crate::exit::{Exit, Failure};
 use crate::output::{Form, Out, count, one_line, to_u64};
@@ -13,8 +13,8 @@ use crate::progress::{Unit, Work};
 use crate::upkeep::{json, remarks};
 
 pub(crate) fn run(dir: &Path, form: Form, to: &Path) -> Result<Exit, Failure> {
-    place::must_exist(dir)?;
-    place::must_hold_a_store(dir)?;
+    place::must_be_there(dir)?;
+    location::check_directory(to)?;
     let report = {
         let _work = Work::begin("repairing", Some(place::bytes_below(dir)), Unit::StoreBytes);
         place::watched(MessageStore::options()).repair(dir, to)?

@@ -8,6 +8,8 @@ mod line;
 
 mod mutation;
 
+mod misnamed;
+
 mod event;
 
 mod export;

@@ -2,6 +2,7 @@
 //!
 //! Owns which fields each type of mutation takes. Nothing that is not understood is passed over.
 
+use super::misnamed::{first_misnamed, unknown_type};
 use crate::codec::document::{ACTION_FIELDS, CONVERSATION_FIELDS, MESSAGE_FIELDS, check_extra};
 use crate::codec::fields::Fields;
 use crate::codec::json::{JsonError, Reader};
@@ -88,10 +89,12 @@ fn mutation(reader: &mut Reader<'_>) -> std::result::Result<Mutation, JsonError>
     let key = fields.unicode("key")?;
     let expect = fields.unsigned("expect")?;
     fields.unsigned("seq")?;
-    let Some(operation) = operation(&kind, &mut fields)? else {
-        return Err(JsonError::new(start, format!("\"type\": {kind:.60?} is not a known one")));
+    let operation = match operation(&kind, &mut fields) {
+        Ok(Some(operation)) => operation,
+        Ok(None) => return Err(unknown_type(&kind, start)),
+        Err(error) => return Err(first_misnamed(&fields, &kind, error)),
     };
-    fields.none_left()?;
+    fields.none_left().map_err(|error| first_misnamed(&fields, &kind, error))?;
     let creates = matches!(operation, Operation::CreateConversation(_));
     let conversation_id = match conversation_id {
         Some(id) => id,

@@ -58,7 +58,7 @@ fn events_are_printed_in_the_form_that_append_takes() {
     let second: Vec<&str> = plain.lines().next().unwrap().split('\t').collect();
     assert_eq!((second[0], second[1], second[2], second[4]), ("2", "c2", "add_message", "user: t\\two"));
     assert_eq!(plain.lines().nth(1).unwrap(), "3\tc1\tset_title\t\tT");
-    assert_eq!(room.run(&["log", "--from", "9"]).fine(), "");
+    assert_eq!(room.run(&["log", "--from", "4"]).fine(), "");
     room.run(&["log", "--from", "0"]).fails(2);
 }
 
@@ -127,4 +127,19 @@ fn a_batch_of_a_writer_that_stays_open_is_seen_at_once() {
     drop(stdin);
     assert_eq!(said(writer).code, Some(0));
     follower.stop();
+}
+
+/// Nothing was printed, and nothing said.
+#[test]
+fn a_beginning_past_the_end_is_told_with_the_end() {
+    let room = Room::new();
+    room.run(&["add", "c1", "x"]).fine();
+    room.run(&["add", "c1", "y"]).fine();
+    for form in [&["log", "--from", "99"][..], &["log", "--from", "99", "--json"]] {
+        let run = room.run(form);
+        assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
+        assert_eq!(run.err, "aral-store: note: the log ends with event 2, and there is none from 99 on\n");
+    }
+    // Where somebody who has read everything goes on.
+    assert_eq!(room.run(&["log", "--from", "3"]).fine(), "");
 }

@@ -157,3 +157,140 @@ fn another_name_of_the_program_does_not_take_the_hint_away() {
     let error = said.fails(2);
     assert!(error.contains("quotes around") && error.contains("see aral-store add --help"), "{error}");
 }
+
+/// `-d postgres://app@db/x add c hi` made a directory `postgres:` and ended with 0.
+#[test]
+fn a_url_is_no_directory_and_what_it_holds_is_not_repeated() {
+    let room = Room::new();
+    room.run(&["add", "c1", "x"]).fine();
+    fs::write(room.path("in.jsonl"), super::message_line("c1", "y")).unwrap();
+    let urls = [
+        ("postgres://app:secret@db/x", "\"postgres\""),
+        ("mongodb://secret@db/x", "\"mongodb\""),
+        ("s3://secret/x", "\"s3\""),
+        ("gs://secret/x", "\"gs\""),
+        ("az://secret/x", "\"az\""),
+        ("firestore://secret/x", "\"firestore\""),
+        ("sqlite:secret.db", "\"sqlite\""),
+        ("memory:", "memory"),
+        ("file:///secret", "by its path alone"),
+        ("frobnicate://secret/x", "frobnicate: is not the scheme of any engine"),
+    ];
+    let calls: [&[&str]; 17] = [
+        &["-d", "URL", "add", "c", "hi"],
+        &["-d", "URL", "new"],
+        &["-d", "URL", "append", "in.jsonl"],
+        &["-d", "URL", "import", "in.jsonl"],
+        &["-d", "URL", "import", "in.jsonl", "--dry-run"],
+        &["-d", "URL", "ls"],
+        &["-d", "URL", "show", "c"],
+        &["-d", "URL", "compact"],
+        &["-d", "URL", "verify"],
+        &["-d", "URL", "repair", "--to", "new"],
+        &["repair", "URL", "--to", "new"],
+        &["repair", "--to", "URL"],
+        &["export", "--to", "aral", "-o", "URL"],
+        &["export", "-o", "URL"],
+        &["import", "URL"],
+        &["import", "--from", "aral", "URL"],
+        &["append", "URL"],
+    ];
+    for (url, part) in urls {
+        for call in calls {
+            let call: Vec<&str> = call.iter().map(|word| if *word == "URL" { url } else { word }).collect();
+            let before = files(room.0.path());
+            let run = room.run(&call);
+            assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{call:?}: {}", run.err);
+            let error = run.fails(2);
+            assert!(error.contains(part) && error.contains("./"), "{call:?}: {error}");
+            assert!(!error.contains("secret"), "{call:?}: {error}");
+            assert_eq!(files(room.0.path()), before, "{call:?}");
+            assert_eq!(fs::read_dir(room.0.path()).unwrap().count(), 2, "{call:?}");
+        }
+    }
+}
+
+#[test]
+fn a_url_in_the_environment_is_refused_like_one_in_the_arguments() {
+    let room = Room::new();
+    let mut command = std::process::Command::new(super::BINARY);
+    command.current_dir(room.0.path()).env("ARAL_STORE_DIR", "postgres://app:secret@db/x");
+    let error = super::said(super::piped(command.args(["add", "c", "hi"]))).fails(2);
+    assert!(error.contains("\"postgres\"") && !error.contains("secret"), "{error}");
+    assert_eq!(fs::read_dir(room.0.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_directory_with_a_colon_is_reached_with_a_dot_before_it() {
+    let room = Room::new();
+    let error = room.run(&["-d", "a:b", "add", "c", "hi"]).fails(2);
+    assert!(error.contains("./"), "{error}");
+    room.run(&["-d", "./a:b", "add", "c", "hi"]);
+    assert!(room.path("a:b/log").is_dir());
+}
+
+/// `-d` with a mistyped directory made a store there without a word.
+#[test]
+fn a_new_store_is_told_once_and_not_made_where_that_is_refused() {
+    let room = Room::new();
+    fs::write(room.path("in.jsonl"), super::message_line("c1", "y")).unwrap();
+    fs::write(room.path("chat.json"), r#"[{"role":"user","content":"Hi"}]"#).unwrap();
+    let makers: [&[&str]; 5] = [
+        &["new"],
+        &["add", "c", "x"],
+        &["act", "c", "t", "{}"],
+        &["append", "in.jsonl"],
+        &["import", "chat.json"],
+    ];
+    for (number, maker) in makers.iter().enumerate() {
+        let dir = format!("dtaa{number}");
+        let call = |more: &[&str]| {
+            let args: Vec<&str> =
+                ["-d", dir.as_str(), "--json"].iter().chain(more).chain(*maker).copied().collect();
+            room.run(&args)
+        };
+        let error = call(&["--no-create"]).fails(3);
+        assert!(error.contains("there is no store") && error.contains(&dir), "{error}");
+        assert!(!room.path(&dir).exists());
+        let made = call(&[]);
+        let note = format!("aral-store: note: made a new store in {dir}; --no-create refuses that\n");
+        assert_eq!((made.err.as_str(), made.made.as_ref()), ("", Some(&note)));
+        assert_eq!(made.out.lines().count(), 1, "{made:?}");
+        assert!(made.out.starts_with('{'), "{made:?}");
+        drop(call(&[]));
+        assert_eq!(call(&["--no-create"]).made, None, "it is there by now");
+    }
+}
+
+/// `asistant` was taken without a word, and refused by the model that was given the history.
+#[test]
+fn a_role_near_a_usual_one_is_kept_and_told() {
+    let room = Room::new();
+    room.run(&["add", "c1", "x"]).fine();
+    let said = "aral-store: note: the role \"asistant\" is kept; the usual one is \"assistant\"\n";
+    let added = room.run(&["add", "c1", "-r", "asistant", "x", "--json"]);
+    assert_eq!((added.err.as_str(), added.out.lines().count()), (said, 1));
+    let line = super::message_line("c1", "y").replace("\"content\"", "\"role\":\"asistant\",\"content\"");
+    let appended = room.run_with(&["append"], line.repeat(3).as_bytes());
+    assert_eq!((appended.err.as_str(), appended.out.lines().count()), (said, 3));
+    room.run(&["add", "c1", "-r", "critic", "x"]).fine();
+    let shown = room.run(&["show", "c1", "--json"]).json();
+    let roles: Vec<_> =
+        shown[0]["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["user", "asistant", "asistant", "asistant", "asistant", "critic"]);
+}
+
+/// The answer was `"content" is missing at byte 0`.
+#[test]
+fn a_mistyped_field_is_named_with_the_one_that_is_meant() {
+    let room = Room::new();
+    room.run(&["add", "c1", "x"]).fine();
+    let refused = |line: &str| room.run_with(&["append"], line.as_bytes()).fails(1);
+    let error = refused(r#"{"type":"add_message","conversation_id":"c1","contnt":"x"}"#);
+    assert!(error.contains("\"contnt\" is not a field") && error.contains("perhaps \"content\""), "{error}");
+    let error = refused(r#"{"type":"add_message","conversation_id":"c1","content":"x","tokens":5}"#);
+    assert!(
+        error.contains("\"tokens\" is not a field") && error.contains("goes into \"metadata\""),
+        "{error}"
+    );
+}

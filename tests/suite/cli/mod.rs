@@ -37,7 +37,10 @@ struct Said {
     /// The exit code; `None` if a signal ended it.
     code: Option<i32>,
     out: String,
+    /// Standard error, but for the next.
     err: String,
+    /// The line that tells of a new store, with which most tests begin.
+    made: Option<String>,
 }
 
 impl Said {
@@ -114,10 +117,14 @@ fn piped(command: &mut Command) -> Child {
 
 fn said(child: Child) -> Said {
     let output = child.wait_with_output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    let lines = || err.split_inclusive('\n');
+    let is_the_making = |line: &&str| line.ends_with("; --no-create refuses that\n");
     Said {
         code: output.status.code(),
         out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
+        err: lines().filter(|line| !is_the_making(line)).collect(),
+        made: lines().find(is_the_making).map(str::to_owned),
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use aral_store::Error;
+use aral_store::{Error, location};
 
 use crate::exit::{Exit, Failure};
 
@@ -16,6 +16,7 @@ pub(super) fn to_file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
+    location::check_file(path)?;
     let is_special = path.exists() && !path.is_file() && !path.is_dir();
     if is_special {
         // A device or a named pipe has no contents to keep.

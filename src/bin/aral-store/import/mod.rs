@@ -15,7 +15,7 @@ mod chats;
 
 use std::path::Path;
 
-use aral_store::{Error, ErrorKind, MessageStore, Order, SyncPolicy};
+use aral_store::{Error, ErrorKind, MessageStore, Order, SyncPolicy, location};
 
 use crate::args::{ImportArgs, Origin};
 use crate::exit::{Exit, Failure};
@@ -29,6 +29,7 @@ use intake::{Intake, Purpose};
 use piece::Piece;
 
 pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Failure> {
+    location::check_directory(dir)?;
     let from_directory = match args.from {
         Origin::Auto => args.path.is_dir(),
         Origin::Aral => true,
@@ -100,6 +101,7 @@ fn into(
 }
 
 fn open_directory(path: &Path, target: &Path) -> Result<MessageStore, Failure> {
+    location::check_directory(path)?;
     let no_store = |text: &str| Failure::Store(Error::new(ErrorKind::NotFound, text).at(path, None));
     if !path.is_dir() {
         return Err(no_store("there is no directory to import"));

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::checkpoint::{
-    Checkpoint, CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, KeyEntry,
+    Checkpoint, CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, KeyEntry, TombstoneEntry,
 };
 use super::control::Control;
 use super::frame::{FrameHeader, FrameKind, FrameSpace, HeaderCheck};
-use super::payload::{BadPayload, EventView, SCHEMA, encode_event, for_each_event, schema_of};
+use super::payload::{BadPayload, EventView, SCHEMA, SECOND_SCHEMA, encode_event, for_each_event, schema_of};
 use super::segment::{DATA_START, Previous, SegmentHeader};
 use crate::model::{Change, Event, JsonObject, Message, Timestamp, Zone};
 
@@ -109,7 +109,7 @@ fn the_reset_of_the_document_is_one() {
     let metadata = JsonObject::from_canonical(r#"{"a":1}"#);
     let change =
         Change::Reset { title: "Plans".into(), created_at: time, metadata, extra: JsonObject::EMPTY };
-    assert_eq!(schema_of(&change), SCHEMA);
+    assert_eq!(schema_of(&change), SECOND_SCHEMA);
     let event = Event::new("c1", change);
     let mut payload = Vec::new();
     encode_event(&EventView::of(&event, 0, 0), &mut payload).unwrap();
@@ -121,6 +121,27 @@ fn the_reset_of_the_document_is_one() {
     })
     .unwrap();
     assert_eq!(events, [event]);
+}
+
+#[test]
+fn the_removal_and_the_version_of_the_document_are_ones() {
+    let time = Timestamp::from_wall_micros(1_741_878_693_447_327, Zone::Offset(0)).unwrap();
+    for (name, change) in
+        [("removal", Change::Remove { removed_at: Some(time) }), ("version", Change::SetVersion(1_000))]
+    {
+        assert_eq!(schema_of(&change), SCHEMA);
+        let event = Event::new("c1", change);
+        let mut payload = Vec::new();
+        encode_event(&EventView::of(&event, 0, 0), &mut payload).unwrap();
+        assert_bytes(name, &payload);
+        let mut events = Vec::new();
+        for_each_event::<BadPayload>(&example(name), 1, |view, _| {
+            events.push(view.to_event()?);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(events, [event]);
+    }
 }
 
 #[test]
@@ -178,10 +199,14 @@ fn the_checkpoint_of_the_document_is_one() {
     let mut builder = CheckpointBuilder::default();
     builder.entry(&entry);
     builder.key(&key);
+    let utc = Timestamp::from_wall_micros(1_741_878_693_447_327, Zone::Offset(0));
+    let tombstone = TombstoneEntry { id: "c0", seq: 2, removed_at: utc };
+    builder.tombstone(&tombstone);
     assert_bytes("checkpoint", &builder.finish(&head));
     let checkpoint = Checkpoint::parse(Arc::new(example("checkpoint"))).unwrap();
     assert_eq!((checkpoint.head(), checkpoint.entry(0)), (&head, Some(entry)));
     assert_eq!(checkpoint.find_key("k1"), Some(key));
+    assert_eq!((checkpoint.tombstone("c0"), checkpoint.tombstone("c1")), (Some(tombstone), None));
 }
 
 #[test]
@@ -200,11 +225,13 @@ fn every_kind_of_change_has_the_number_that_the_document_gives_it() {
         Change::AddAction(action()),
         Change::RemoveAction("a".into()),
         Change::Clear,
-        Change::Remove,
+        Change::Remove { removed_at: None },
         Change::Reset { title: "t".into(), created_at: time, metadata: empty(), extra: empty() },
         Change::EditAction(action()),
         Change::SetCreatedAt(time),
         Change::SetExtra(empty()),
+        Change::Remove { removed_at: Some(time) },
+        Change::SetVersion(7),
     ];
     for (number, change) in changes.into_iter().enumerate() {
         let name = format!("{change:?}");

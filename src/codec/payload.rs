@@ -23,7 +23,10 @@ pub(crate) use decode::{decode_event, decode_message, for_each_event};
 
 /// The newest version of this encoding. Each frame's header has the oldest one that has all that is in it, so
 /// that older software reads what it can, and refuses the rest instead of misreading it.
-pub(crate) const SCHEMA: u16 = 2;
+pub(crate) const SCHEMA: u16 = 3;
+
+/// The version with which whatever can be changed at all came to be changed in place.
+pub(crate) const SECOND_SCHEMA: u16 = 2;
 
 /// The version that the encoding began with.
 pub(crate) const FIRST_SCHEMA: u16 = 1;
@@ -40,10 +43,11 @@ pub(crate) fn schema_of(change: &Change) -> u16 {
         | Change::AddAction(_)
         | Change::RemoveAction(_)
         | Change::Clear
-        | Change::Remove => FIRST_SCHEMA,
+        | Change::Remove { removed_at: None } => FIRST_SCHEMA,
         Change::Reset { .. } | Change::EditAction(_) | Change::SetCreatedAt(_) | Change::SetExtra(_) => {
-            SCHEMA
+            SECOND_SCHEMA
         }
+        Change::Remove { removed_at: Some(_) } | Change::SetVersion(_) => SCHEMA,
     }
 }
 
@@ -109,6 +113,8 @@ pub(crate) enum ChangeView<'a> {
     EditAction { at: u64, action: ActionView<'a> },
     SetCreatedAt(TimeView),
     SetExtra(&'a str),
+    RemoveAt(TimeView),
+    SetVersion(u64),
 }
 
 /// A message as it stands in a payload.
@@ -306,7 +312,9 @@ impl<'a> EventView<'a> {
             Change::AddAction(action) => ChangeView::AddAction(ActionView::of(action)),
             Change::RemoveAction(id) => ChangeView::RemoveAction { at, id: IdView::of(id.as_wtf8()) },
             Change::Clear => ChangeView::Clear,
-            Change::Remove => ChangeView::Remove,
+            Change::Remove { removed_at: None } => ChangeView::Remove,
+            Change::Remove { removed_at: Some(time) } => ChangeView::RemoveAt(TimeView::of(time)),
+            Change::SetVersion(version) => ChangeView::SetVersion(*version),
             Change::Reset { title, created_at, metadata, extra } => ChangeView::Reset {
                 title: title.as_wtf8(),
                 created_at: TimeView::of(created_at),
@@ -337,7 +345,9 @@ impl<'a> EventView<'a> {
             ChangeView::AddAction(action) => Change::AddAction(action.to_action()?),
             ChangeView::RemoveAction { id, .. } => Change::RemoveAction(id.to_text()?),
             ChangeView::Clear => Change::Clear,
-            ChangeView::Remove => Change::Remove,
+            ChangeView::Remove => Change::Remove { removed_at: None },
+            ChangeView::RemoveAt(time) => Change::Remove { removed_at: Some(time.to_timestamp()?) },
+            ChangeView::SetVersion(version) => Change::SetVersion(version),
             ChangeView::Reset { title, created_at, metadata, extra } => Change::Reset {
                 title: text(title)?,
                 created_at: created_at.to_timestamp()?,

@@ -103,6 +103,8 @@ fn completed(operation: &mut Operation) -> Change {
         }),
         Operation::RemoveAction(id) => Change::RemoveAction(id.clone()),
         Operation::Clear => Change::Clear,
-        Operation::RemoveConversation => Change::Remove,
+        Operation::RemoveConversation => Change::Remove { removed_at: None },
+        Operation::RemoveConversationAt(time) => Change::Remove { removed_at: Some(*time) },
+        Operation::SetVersion(version) => Change::SetVersion(*version),
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::codec::bytes::{Fields, to_u64};
-use crate::codec::checkpoint::{Checkpoint, CheckpointBuilder, Entry, KeyEntry};
+use crate::codec::checkpoint::{Checkpoint, CheckpointBuilder, Entry, KeyEntry, TombstoneEntry};
 use crate::codec::control::{CONTROL_LEN, Control};
 use crate::codec::frame::{FRAME_ALIGN, FrameHeader, FrameKind, FrameSpace, HeaderCheck, MAX_PAYLOAD};
 use crate::codec::payload::{BadPayload, EventView, decode_event, encode_event, for_each_event};
@@ -127,7 +127,8 @@ fn is_canonical(event: &Event) -> bool {
         | Change::RemoveAction(_)
         | Change::SetCreatedAt(_)
         | Change::Clear
-        | Change::Remove => true,
+        | Change::SetVersion(_)
+        | Change::Remove { .. } => true,
     }
 }
 
@@ -135,6 +136,7 @@ fn is_canonical(event: &Event) -> bool {
 const HEAD: usize = 128;
 const ENTRY_AND_TABLE: usize = 104 + 8;
 const KEY: usize = 40;
+const REMOVED: usize = 40;
 
 /// A checkpoint of whatever bytes can be gone through, and holds what was found in it when written again.
 ///
@@ -166,6 +168,11 @@ fn go_through(checkpoint: &Checkpoint) {
         checkpoint.find_key(key.key);
         builder.key(key);
     }
+    let removed: Vec<TombstoneEntry<'_>> = checkpoint.tombstones().collect();
+    for tombstone in &removed {
+        checkpoint.tombstone(tombstone.id);
+        builder.tombstone(tombstone);
+    }
     let again = Checkpoint::parse(Arc::new(builder.finish(checkpoint.head())));
     assert!(again.is_ok(), "a checkpoint that was written is read");
     let Ok(again) = again else { return };
@@ -181,6 +188,11 @@ fn go_through(checkpoint: &Checkpoint) {
     for key in &keys {
         assert!(again.find_key(key.key).is_some_and(|found| found.key == key.key), "a key is found");
     }
+    for tombstone in &removed {
+        let found = again.tombstone(tombstone.id);
+        assert!(found.is_some_and(|found| found.id == tombstone.id), "a removed conversation is found");
+    }
+    assert!(again.tombstones().count() == removed.len() && again.tombstones().all(|t| removed.contains(&t)));
     assert!(again.keys().count() == keys.len() && again.keys().all(|key| keys.contains(&key)));
 }
 
@@ -193,6 +205,10 @@ fn repaired(data: &[u8]) -> Vec<u8> {
     let mut bytes = fields.0.to_vec();
     bytes.resize(bytes.len().max(heap_start), 0);
     let heap = bytes.len() - heap_start;
+    // As many removed conversations as the heap has room for, of those that the bytes speak of.
+    let removed = heap.min(usize::from(bytes.get(120).copied().unwrap_or_default() % 8) * REMOVED) / REMOVED;
+    put(&mut bytes, 112, &to_u64(heap - removed * REMOVED).to_le_bytes());
+    put(&mut bytes, 120, &u32::try_from(removed).unwrap_or_default().to_le_bytes());
     put(&mut bytes, 0, b"\x89ECP\r\n\x1a\n\x01\x00\x00\x00\x80\x00\x00\x00");
     for (place, count) in [(64, entries), (72, keys), (80, heap)] {
         put(&mut bytes, place, &to_u64(count).to_le_bytes());

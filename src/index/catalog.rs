@@ -12,12 +12,19 @@ use super::keys::{KeyRecord, KeyTable};
 use super::position::Position;
 use super::recent::Recent;
 use super::slot::{Body, HeadSource, Lists, Slot};
-use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry, FileState, KeyEntry};
+use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry, FileState};
 use crate::codec::ids::IdView;
-use crate::codec::payload::{ChangeView, EventView};
-use crate::model::{Seq, Timestamp};
+use crate::codec::payload::EventView;
+use crate::model::{Seq, Timestamp, Tombstone};
 
 mod listing;
+
+mod removed;
+
+mod used_keys;
+
+pub(crate) use removed::KEPT_TOMBSTONES;
+use used_keys::subject_bytes;
 
 /// All conversations.
 #[derive(Clone, Debug)]
@@ -63,6 +70,8 @@ pub(crate) struct Captured {
     pub(crate) order: Vec<CapturedPlace>,
     /// The newest keys, newest first.
     pub(crate) keys: Vec<(String, KeyRecord)>,
+    /// The conversations that were removed last, newest first.
+    pub(crate) removed: Vec<Tombstone>,
     pub(crate) checkpoint: Checkpoint,
 }
 
@@ -207,11 +216,6 @@ impl Index {
         }
     }
 
-    /// What the first use of a key returned.
-    pub(crate) fn find_key(&self, key: &str) -> Option<KeyRecord> {
-        self.keys.find(key).cloned().or_else(|| self.checkpoint.find_key(key).map(|entry| record_of(&entry)))
-    }
-
     /// The ids in the order in which the conversations began.
     pub(crate) fn order(&self) -> impl Iterator<Item = Found<'_>> {
         let listed = self.checkpoint.entries().enumerate().filter_map(|(ordinal, entry)| {
@@ -261,18 +265,8 @@ impl Index {
             Found::Nothing => None,
         };
         let order = self.order().filter_map(place).collect();
-        Captured { order, keys: self.newest_keys(kept_keys), checkpoint: self.checkpoint.clone(), dirty }
-    }
-
-    fn newest_keys(&self, count: usize) -> Vec<(String, KeyRecord)> {
-        let recent = self.keys.iter().rev().map(|(key, record)| (key.to_owned(), record.clone()));
-        let mut keys: Vec<_> = recent.take(count).collect();
-        let mut older: Vec<_> =
-            self.checkpoint.keys().map(|entry| (entry.key.to_owned(), record_of(&entry))).collect();
-        older.sort_by_key(|(_, record)| std::cmp::Reverse(record.seq));
-        older.truncate(count - keys.len());
-        keys.extend(older);
-        keys
+        let (keys, removed) = (self.newest_keys(kept_keys), self.tombstones());
+        Captured { order, keys, removed, checkpoint: self.checkpoint.clone(), dirty }
     }
 
     /// Stops keeping apart what happens: the compaction came to nothing.
@@ -350,6 +344,7 @@ impl Index {
         let lists = |slot: &Slot| match &slot.body {
             Body::Loaded(lists) => lists.messages.capacity() + lists.actions.capacity(),
             Body::Deferred(ops) => 2 * ops.capacity(),
+            Body::Ended(_) => 0,
         };
         self.slots.iter().map(lists).sum::<usize>() * size_of::<super::Entry>()
     }
@@ -362,32 +357,5 @@ fn rebased(source: HeadSource, first_segment: u64) -> HeadSource {
             source
         }
         HeadSource::Event(_) | HeadSource::Snapshot | HeadSource::Empty => HeadSource::Snapshot,
-    }
-}
-
-fn subject_bytes(view: &EventView<'_>, conversation_id: &str) -> Box<[u8]> {
-    let of = |id: IdView<'_>| id.with_bytes(|bytes| bytes.into());
-    match &view.change {
-        ChangeView::AddMessage(message) | ChangeView::EditMessage { message, .. } => of(message.id),
-        ChangeView::AddAction(action) | ChangeView::EditAction { action, .. } => of(action.id),
-        ChangeView::RemoveMessage { id, .. } | ChangeView::RemoveAction { id, .. } => of(*id),
-        ChangeView::Create { .. }
-        | ChangeView::SetTitle(_)
-        | ChangeView::SetMetadata(_)
-        | ChangeView::Clear
-        | ChangeView::Remove
-        | ChangeView::Reset { .. }
-        | ChangeView::SetCreatedAt(_)
-        | ChangeView::SetExtra(_) => conversation_id.as_bytes().into(),
-    }
-}
-
-fn record_of(entry: &KeyEntry<'_>) -> KeyRecord {
-    KeyRecord {
-        fingerprint: entry.fingerprint,
-        conversation_id: entry.conversation_id.into(),
-        id: entry.id.into(),
-        seq: entry.seq,
-        version: entry.version,
     }
 }

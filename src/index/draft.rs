@@ -237,7 +237,8 @@ impl<'g, 'b> Drafts<'g, 'b> {
             return Err(impossible(ErrorKind::Conflict, reason));
         }
         let Carried { change, at, schema } = draft.carry(&prepared.step, sights.get(id), seq)?;
-        let version = version_before + 1;
+        // One that was removed has none any more; the receipt says which one the removal left.
+        let version = draft.standing.version.max(version_before + 1);
         self.next_seq += 1;
         if let Some(key) = &prepared.key {
             let record = KeyRecord {

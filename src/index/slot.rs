@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::Misfit;
 use super::position::{Entry, Position, hash_of};
+use crate::codec::bytes::MAX_NUMBER;
 use crate::codec::payload::{ChangeView, EventView, TimeView};
-use crate::model::{Conversation, JsonObject, Seq, Summary, Text, Timestamp};
+use crate::model::{Conversation, JsonObject, Seq, Summary, Text, Timestamp, Version};
 
 /// A conversation that has been touched: changed since the checkpoint, or read.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub(crate) enum Body {
     Deferred(Vec<Op>),
     /// All of it is known.
     Loaded(Lists),
+    /// It was removed, at this time if the event says so.
+    Ended(Option<Timestamp>),
 }
 
 /// Where everything lies.
@@ -203,7 +206,7 @@ impl Slot {
             ChangeView::Reset { created_at, .. } if !self.exists => self.begin(time(*created_at)?, seq),
             ChangeView::AddMessage(message) if !self.exists => self.begin(time(message.created_at)?, seq),
             ChangeView::AddAction(action) if !self.exists => self.begin(time(action.created_at)?, seq),
-            ChangeView::Remove | ChangeView::Reset { .. } => {}
+            ChangeView::Remove | ChangeView::RemoveAt(_) | ChangeView::Reset { .. } => {}
             ChangeView::SetTitle(_)
             | ChangeView::SetMetadata(_)
             | ChangeView::AddMessage(_)
@@ -214,6 +217,7 @@ impl Slot {
             | ChangeView::RemoveAction { .. }
             | ChangeView::SetCreatedAt(_)
             | ChangeView::SetExtra(_)
+            | ChangeView::SetVersion(_)
             | ChangeView::Clear => {
                 if !self.exists {
                     return Err(misfit("an event is about the absent", &self.summary));
@@ -231,6 +235,23 @@ impl Slot {
         let title = Text::from_wtf8(title.to_vec()).map_err(|_| misfit("a bad title for", &self.summary))?;
         self.summary.title =
             if title.is_empty() { Conversation::default_title(&self.summary.id) } else { title };
+        Ok(())
+    }
+
+    /// Makes it not exist any more.
+    #[expect(clippy::unnecessary_wraps, reason = "it is one of the changes, which can fail")]
+    fn end(&mut self, removed_at: Option<Timestamp>) -> Result<(), Misfit> {
+        let absent = Self::absent(&self.summary.id, self.summary.created_at);
+        *self = Self { body: Body::Ended(removed_at), ..absent };
+        Ok(())
+    }
+
+    /// Makes it have this version once the event has been counted.
+    fn raise_version(&mut self, version: Version) -> Result<(), Misfit> {
+        if version <= self.summary.version || version > MAX_NUMBER {
+            return Err(misfit("an event takes versions back of", &self.summary));
+        }
+        self.summary.version = version - 1;
         Ok(())
     }
 
@@ -265,10 +286,9 @@ impl Slot {
                 self.begin_anew(time(*created_at)?, position);
                 Op::Clear
             }
-            ChangeView::Remove => {
-                *self = Self::absent(&self.summary.id, self.summary.created_at);
-                return Ok(());
-            }
+            ChangeView::SetVersion(version) => return self.raise_version(*version),
+            ChangeView::Remove => return self.end(None),
+            ChangeView::RemoveAt(removed_at) => return self.end(Some(time(*removed_at)?)),
             ChangeView::AddMessage(message) => {
                 self.summary.messages += 1;
                 self.summary.last_activity = time(message.created_at)?;
@@ -307,6 +327,7 @@ impl Slot {
                 Ok(())
             }
             Body::Loaded(lists) => lists.apply(op),
+            Body::Ended(_) => Err(misfit("an event is about the absent", &self.summary)),
         }
     }
 

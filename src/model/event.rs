@@ -61,7 +61,10 @@ pub enum Change {
     /// All messages and actions are taken away.
     Clear,
     /// The conversation ends; its id may be used again.
-    Remove,
+    Remove {
+        /// When it was removed; absent in events of earlier versions, which do not say.
+        removed_at: Option<Timestamp>,
+    },
     /// The conversation begins anew, under its id and in its place: without messages and actions, and with
     /// these fields instead of those it had. One that does not exist begins.
     Reset {
@@ -80,6 +83,8 @@ pub enum Change {
     SetCreatedAt(Timestamp),
     /// Its fields without a name in the original's model are replaced.
     SetExtra(JsonObject),
+    /// It has this version from now on, which is higher than it was.
+    SetVersion(Version),
 }
 
 impl Event {
@@ -102,7 +107,8 @@ impl Change {
             | Self::SetTitle(_)
             | Self::SetMetadata(_)
             | Self::Clear
-            | Self::Remove
+            | Self::Remove { .. }
+            | Self::SetVersion(_)
             | Self::Reset { .. }
             | Self::SetCreatedAt(_)
             | Self::SetExtra(_) => None,

@@ -29,6 +29,8 @@ mod receipt;
 
 mod report;
 
+mod tombstone;
+
 pub use borrowed::{MessageRef, TextRef};
 pub use conversation::{Action, Conversation, Message, Summary};
 pub use edit::{ActionEdit, Edit};
@@ -46,6 +48,7 @@ pub use report::{
 };
 pub use text::{NotWtf8, Text};
 pub use timestamp::{Timestamp, Zone};
+pub use tombstone::Tombstone;
 
 /// The most bytes of UTF-8 that one text (a message's content, a title, a role) may have: 64 MiB.
 ///

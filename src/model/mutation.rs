@@ -73,6 +73,11 @@ pub enum Operation {
     Clear,
     /// End the conversation.
     RemoveConversation,
+    /// The same, with the time at which it was removed; for copies of another store's events.
+    RemoveConversationAt(Timestamp),
+    /// Raise its version to this one; refused with a conflict if it has reached it already. For imports, after which
+    /// the versions that somebody may expect are those of the source.
+    SetVersion(Version),
 }
 
 /// A conversation to begin.

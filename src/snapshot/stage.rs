@@ -83,6 +83,9 @@ impl Plan<'_> {
                 version: record.version,
             });
         }
+        for tombstone in &self.captured.removed {
+            builder.tombstone(&tombstone.into());
+        }
         let index_file = Some(self.stage_index(listed)?);
         self.syncs.wait()?;
         // Order: sync the directories before the checkpoint is committed. Reversed, a crash leaves a
@@ -137,6 +140,7 @@ impl Plan<'_> {
         let loaded;
         let lists = match &slot.body {
             Body::Loaded(lists) => lists,
+            Body::Ended(_) => return Err(Error::invalid("a removed conversation has no file")),
             Body::Deferred(_) => {
                 let entry =
                     entry.ok_or_else(|| Error::invalid("a conversation without a file awaits one"))?;

@@ -45,6 +45,7 @@ pub(crate) fn survey(
     let mut work = Work {
         vfs,
         layout,
+        old,
         report,
         is_touched,
         files: list_files(vfs, layout)?,
@@ -60,6 +61,9 @@ pub(crate) fn survey(
     let index_file = index_file.filter(|_| work.report.unlisted.is_empty());
     for key in old.keys() {
         work.builder.key(&key);
+    }
+    for tombstone in old.tombstones() {
+        work.builder.tombstone(&tombstone);
     }
     let head = CheckpointHead { epoch: old.head().epoch + 1, index_file, ..*old.head() };
     let checkpoint = work.has_news.then(|| work.builder.finish(&head));
@@ -79,6 +83,7 @@ fn list_files(vfs: &dyn Vfs, layout: &Layout) -> Result<BTreeMap<String, FileKin
 struct Work<'w> {
     vfs: &'w dyn Vfs,
     layout: &'w Layout,
+    old: &'w Checkpoint,
     report: &'w mut RecoveryReport,
     is_touched: &'w dyn Fn(&str) -> bool,
     /// The files that no entry has claimed yet.
@@ -268,6 +273,8 @@ impl Work<'_> {
             Some(kind) => self.new_file(&file_name, kind, true),
             // Listed under an entry that there is already.
             None if self.ids.contains(listed) || self.claimed.contains(&file_name) => {}
+            // A list from before the conversation was removed.
+            None if self.old.tombstone(listed).is_some() => {}
             None => {
                 let mut row = Row::nothing(listed, &file_name, true, epoch());
                 row.state = FileState::Missing;
@@ -306,6 +313,16 @@ impl Work<'_> {
         if self.ids.contains(&row.id) || (self.is_touched)(&row.id) {
             // A second file for one conversation is shown and kept; which is meant is not ours to guess.
             let reason = format!("conversation {:?} has another file, or is in the log", row.id);
+            self.damaged(&path, None, Some(&row.id), &reason);
+            return;
+        }
+        if let Some(tombstone) = self.old.tombstone(&row.id) {
+            // Whoever put it there may not know that it was removed; it stays as it is, and is not taken in.
+            let (id, seq) = (tombstone.id, tombstone.seq);
+            let reason = format!(
+                "conversation {id:?} was removed, by event {seq}, so its file is not taken in; move it away, or begin \
+                 the conversation anew"
+            );
             self.damaged(&path, None, Some(&row.id), &reason);
             return;
         }

@@ -9,7 +9,7 @@ use super::follow::Follower;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Action, CompactionReport, Conversation, Event, ExportReport, Message, MessageRef, Messages, Mutation,
-    Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, VerifyReport,
+    Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
 };
 
 /// What keeps conversations: memory, a directory, or, one day, a database or an object store.
@@ -102,6 +102,26 @@ pub trait Backend: Send + Sync + fmt::Debug {
     ///
     /// `NotFound` for a conversation that is not there; `Corrupt`.
     fn actions(&self, id: &str) -> Result<Vec<Action>>;
+
+    /// What is remembered of a conversation that was removed and has not begun again; `None` also where nothing of the
+    /// kind is remembered.
+    ///
+    /// # Errors
+    ///
+    /// Those of the backend.
+    fn removed(&self, id: &str) -> Result<Option<Tombstone>> {
+        let _ = id;
+        Ok(None)
+    }
+
+    /// What is remembered of all of them, at most of the newest 100,000, newest first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the backend.
+    fn tombstones(&self) -> Result<Vec<Tombstone>> {
+        Ok(Vec::new())
+    }
 
     /// Makes everything accepted so far as durable as the backend can.
     ///

@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::model::{
     Action, ActionEdit, CompactionReport, Conversation, Edit, Event, ExportReport, JsonObject,
     MAX_BATCH_EVENTS, Message, MessageRef, Messages, Mutation, NewAction, NewConversation, NewMessage,
-    Operation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, Text, TextRef, Timestamp, VerifyReport,
+    Operation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, Text, TextRef, Timestamp, Tombstone,
+    VerifyReport,
 };
 
 /// A store of conversations.
@@ -490,6 +491,44 @@ impl MessageStore {
     /// ```
     pub fn summary(&self, id: &str) -> Result<Option<Summary>> {
         self.held.backend.summary(id)
+    }
+
+    /// What is remembered of a conversation that was removed: which event did it, and when; `None` if there was none
+    /// of this id, or if it has begun again. The newest 100,000 removals at least are remembered, across restart and
+    /// compaction, so that an import does not bring back what somebody removed.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`.
+    ///
+    /// ```
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// let receipt = store.remove_conversation("c1")?;
+    /// assert_eq!(store.removed("c1")?.map(|tombstone| tombstone.seq), Some(receipt.seq));
+    /// drop(store.add_message("c1", "Hi again!")?);
+    /// assert_eq!(store.removed("c1")?, None);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn removed(&self, id: &str) -> Result<Option<Tombstone>> {
+        self.held.backend.removed(id)
+    }
+
+    /// What is remembered of the conversations that were removed, of the newest 100,000 at most, newest first.
+    ///
+    /// # Errors
+    ///
+    /// `Closed`.
+    ///
+    /// ```
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// drop(store.add_message("c1", "Hi!")?);
+    /// drop(store.remove_conversation("c1")?);
+    /// assert_eq!(store.tombstones()?.len(), 1);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn tombstones(&self) -> Result<Vec<Tombstone>> {
+        self.held.backend.tombstones()
     }
 
     /// All conversations, as a list shows them. Those whose files are damaged are not among them but in

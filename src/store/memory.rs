@@ -2,7 +2,7 @@
 //!
 //! Owns plain lists under one lock. The rules are those of every backend, from the index.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -12,11 +12,12 @@ use super::prepare::prepare;
 use crate::codec::bytes::to_u64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{
-    Drafts, Few, Ground, KeyRecord, KeyTable, Pending, Prepared, Refusal, Resolved, Sights, Standing, Step,
+    Drafts, Few, Ground, KEPT_TOMBSTONES, KeyRecord, KeyTable, Pending, Prepared, Refusal, Resolved, Sights,
+    Standing, Step,
 };
 use crate::model::{
     Action, Change, Conversation, Durability, ExportReport, Message, Messages, Mutation, Order, Receipt, Seq,
-    Stats, Summary, Text, TextRef, Version,
+    Stats, Summary, Text, TextRef, Tombstone, Version,
 };
 
 /// Conversations in memory.
@@ -32,6 +33,10 @@ struct State {
     conversations: Vec<Kept>,
     at: HashMap<String, usize>,
     keys: KeyTable,
+    /// What is remembered of conversations that were removed, by the events that did it.
+    removed: BTreeMap<Seq, Tombstone>,
+    /// Those events, by the conversations' ids.
+    removed_by: HashMap<String, Seq>,
     next_seq: Seq,
     is_closed: bool,
 }
@@ -131,17 +136,22 @@ impl State {
             | Change::SetCreatedAt(_)
             | Change::SetExtra(_)
             | Change::Clear
-            | Change::Remove => None,
+            | Change::SetVersion(_)
+            | Change::Remove { .. } => None,
         };
         if let Some(time) = begins.filter(|_| !self.at.contains_key(id)) {
             self.at.insert(id.clone(), self.conversations.len());
+            if let Some(seq) = self.removed_by.remove(id) {
+                self.removed.remove(&seq);
+            }
             let conversation = Conversation::new(id, time);
             self.conversations.push(Kept { conversation, last_seq: seq, last_activity: time });
         }
-        if matches!(change, Change::Remove) {
+        if let Change::Remove { removed_at } = change {
             if let Some(at) = self.at.remove(id) {
                 self.conversations.remove(at);
                 self.at.values_mut().filter(|other| **other > at).for_each(|other| *other -= 1);
+                self.bury(Tombstone { id: id.clone(), seq, removed_at: *removed_at });
             }
         } else if let Some(kept) = self.at.get(id).and_then(|at| self.conversations.get_mut(*at)) {
             kept.apply(change, usize::try_from(resolved.at).unwrap_or(usize::MAX));
@@ -149,6 +159,19 @@ impl State {
             kept.last_seq = seq;
         }
         self.next_seq = seq + 1;
+    }
+}
+
+impl State {
+    /// Remembers a conversation that was removed, and forgets the oldest such if there are too many.
+    fn bury(&mut self, tombstone: Tombstone) {
+        self.removed_by.insert(tombstone.id.clone(), tombstone.seq);
+        self.removed.insert(tombstone.seq, tombstone);
+        if self.removed.len() > KEPT_TOMBSTONES
+            && let Some((_, oldest)) = self.removed.pop_first()
+        {
+            self.removed_by.remove(&oldest.id);
+        }
     }
 }
 
@@ -207,7 +230,7 @@ impl Kept {
                 conversation.messages.clear();
                 conversation.actions.clear();
             }
-            Change::Remove => {}
+            Change::Remove { .. } | Change::SetVersion(_) => {}
         }
     }
 
@@ -318,6 +341,15 @@ impl Backend for Memory {
     fn actions(&self, id: &str) -> Result<Vec<Action>> {
         let state = self.read()?;
         state.kept(id).map(|kept| kept.conversation.actions.clone()).ok_or_else(|| no_conversation(id))
+    }
+
+    fn removed(&self, id: &str) -> Result<Option<Tombstone>> {
+        let state = self.read()?;
+        Ok(state.removed_by.get(id).and_then(|seq| state.removed.get(seq)).cloned())
+    }
+
+    fn tombstones(&self) -> Result<Vec<Tombstone>> {
+        Ok(self.read()?.removed.values().rev().cloned().collect())
     }
 
     fn sync(&self) -> Result<()> {

@@ -63,7 +63,9 @@ pub(crate) fn prepare(mutation: Mutation, clock: &dyn Clock, ids: &dyn IdSource)
         Operation::AddAction(new) => Step::Ready(Change::AddAction(filler.action(new)?)),
         Operation::RemoveAction(id) => Step::RemoveAction(id),
         Operation::Clear => Step::Ready(Change::Clear),
-        Operation::RemoveConversation => Step::Ready(Change::Remove),
+        Operation::RemoveConversation => Step::Ready(Change::Remove { removed_at: Some(filler.time(None)) }),
+        Operation::RemoveConversationAt(time) => Step::Ready(Change::Remove { removed_at: Some(time) }),
+        Operation::SetVersion(version) => Step::Ready(Change::SetVersion(version)),
     };
     Ok(Prepared { conversation_id, step, key, fingerprint, expect })
 }
@@ -219,7 +221,8 @@ fn fingerprint(mutation: &Mutation) -> u32 {
         Operation::EditAction { action_id, edit } => print.action_edit(action_id, edit),
         Operation::RemoveAction(id) => print.parts([b"remove action", id.as_wtf8()]),
         Operation::Clear => print.part(b"clear"),
-        Operation::RemoveConversation => print.part(b"remove"),
+        Operation::RemoveConversation | Operation::RemoveConversationAt(_) => print.part(b"remove"),
+        Operation::SetVersion(version) => print.parts([b"version", &version.to_le_bytes()]),
     }
     print.0.finalize()
 }

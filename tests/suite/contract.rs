@@ -90,6 +90,54 @@ fn a_conversation_lives_through_every_kind_of_mutation() {
 }
 
 #[test]
+fn a_conversation_that_was_removed_is_remembered_until_it_begins_again() {
+    let time = "2025-03-13T15:11:33.5+02:00".parse().unwrap();
+    everywhere(&[
+        append(message("c1", "m1", "one")),
+        append(message("c2", "m1", "one")),
+        append(message("c3", "m1", "one")),
+        change("c1", Operation::RemoveConversation),
+        change("c2", Operation::RemoveConversationAt(time)),
+        change("c1", Operation::RemoveConversation),
+        append(message("c1", "m2", "begun again")),
+        Op::Batch(vec![
+            Step::of(Mutation::new("c3", Operation::RemoveConversation)),
+            Step::of(Mutation::create_conversation("c3", NewConversation::new())),
+            Step::of(Mutation::new("c3", Operation::RemoveConversation)),
+        ]),
+        append(Mutation::reset_conversation("c2", NewConversation::new())),
+        change("c1", Operation::RemoveConversation),
+        change("c2", Operation::RemoveConversation),
+    ]);
+}
+
+#[test]
+fn a_version_is_raised_and_never_taken_back() {
+    everywhere(&[
+        change("c1", Operation::SetVersion(5)),
+        append(message("c1", "m1", "one")),
+        change("c1", Operation::SetVersion(1)),
+        change("c1", Operation::SetVersion(9)),
+        append(message("c1", "m2", "two").expect(9)),
+        change("c1", Operation::SetVersion(10)),
+        change("c1", Operation::SetVersion(u64::MAX)),
+        append(Mutation::new("c1", Operation::SetVersion(20)).key("k1")),
+        append(Mutation::new("c1", Operation::SetVersion(20)).key("k1")),
+        Op::Batch(vec![
+            Step::of(Mutation::create_conversation("c2", NewConversation::new())),
+            Step::of(Mutation::new("c2", Operation::SetVersion(1000))),
+            Step::of(message("c2", "m1", "one").expect(1000)),
+        ]),
+        Op::Batch(vec![
+            Step::of(message("c2", "m2", "two")),
+            Step::of(Mutation::new("c2", Operation::SetVersion(1002))),
+        ]),
+        change("c1", Operation::RemoveConversation),
+        append(message("c1", "m1", "from the beginning")),
+    ]);
+}
+
+#[test]
 fn a_conversation_begins_anew_in_its_place() {
     let new = |title: &str| NewConversation::new().title(title);
     let anew = |id: &str, title: &str| Step::of(Mutation::reset_conversation(id, new(title)));

@@ -98,6 +98,10 @@ fn changing() -> Vec<Op> {
         Op::Compact,
         append(Mutation::add_message("c3", "keyed").key("k1")),
         say("c2", "another life"),
+        change("c3", Operation::RemoveConversation),
+        change("c1", Operation::SetVersion(100)),
+        Op::Compact,
+        change("c2", Operation::RemoveConversation),
         Op::Close,
         say("c1", "last"),
     ]

@@ -91,6 +91,44 @@ fn an_unlisted_file_is_taken_in_reported_and_listed_at_the_next_compaction() {
 }
 
 #[test]
+fn the_file_of_a_removed_conversation_is_not_taken_in_again() {
+    let dir = tempfile::tempdir().unwrap();
+    store_of_three(dir.path());
+    let (file, list) = (dir.path().join("conversations/b.json"), dir.path().join("message_store.json"));
+    let before = (fs::read(&file).unwrap(), fs::read(&list).unwrap());
+    let store = MessageStore::open(dir.path()).unwrap();
+    let receipt = store.remove_conversation("b").unwrap();
+    drop(store.compact().unwrap());
+    store.close().unwrap();
+    assert!(!file.exists());
+    // First as whoever copies one file does it, then as whoever copies all of an older state does.
+    for is_listed in [false, true] {
+        fs::write(&file, &before.0).unwrap();
+        if is_listed {
+            fs::write(&list, &before.1).unwrap();
+        }
+        let store = MessageStore::open(dir.path()).unwrap();
+        assert_eq!(ids(&store), ["a", "c"], "listed: {is_listed}");
+        let damaged = store.recovery().damaged;
+        assert_eq!((damaged.len(), damaged[0].conversation_id.as_deref()), (1, Some("b")), "{damaged:?}");
+        assert!(damaged[0].reason.contains("was removed"), "{damaged:?}");
+        assert_eq!(store.removed("b").unwrap().map(|tombstone| tombstone.seq), Some(receipt.seq));
+        drop(store.add_message("a", "goes on").unwrap());
+        drop(store.compact().unwrap());
+        store.close().unwrap();
+        assert_eq!(fs::read(&file).unwrap(), before.0, "it is kept as it is");
+    }
+    fs::remove_file(&file).unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert!(store.recovery().damaged.is_empty(), "{:?}", store.recovery());
+    drop(store.add_message("b", "begun anew").unwrap());
+    assert_eq!(
+        (ids(&store), store.removed("b").unwrap()),
+        (["a", "c", "b"].map(str::to_owned).to_vec(), None)
+    );
+}
+
+#[test]
 fn a_damaged_file_is_named_kept_and_in_nobodys_way() {
     let dir = tempfile::tempdir().unwrap();
     store_of_three(dir.path());

@@ -1,4 +1,4 @@
-//! Stores that version 1 of the format wrote, and ones with version 2 of the encoding of events in their logs. They
+//! Stores that version 1 of the format wrote, and ones with later versions of the encoding of events in their logs. They
 //! are never regenerated: what they hold is read for ever.
 
 #![expect(clippy::disallowed_methods, reason = "the golden stores are on the real file system")]
@@ -8,8 +8,15 @@ use std::path::{Path, PathBuf};
 
 use aral_store::{Error, ErrorKind, MessageStore, Mutation, NewMessage, Order};
 
-const STORES: [&str; 5] =
-    ["v1/closed", "v1/killed", "v1/compacted", "encoding2/closed", "encoding2/compacted"];
+const STORES: [&str; 7] = [
+    "v1/closed",
+    "v1/killed",
+    "v1/compacted",
+    "encoding2/closed",
+    "encoding2/compacted",
+    "encoding3/closed",
+    "encoding3/compacted",
+];
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -76,5 +83,28 @@ fn the_keys_that_were_kept_still_make_a_retry_harmless() {
         assert_eq!((again.seq, again.version, again.id.as_str()), (4, 1, Some("m1")), "{name}");
         let other = store.append(Mutation::add_message("../x", NewMessage::new("other")).key("k1"));
         assert_eq!(other.unwrap_err().kind(), ErrorKind::Conflict, "{name}");
+    }
+}
+
+#[test]
+fn versions_and_removals_are_read_as_they_were() {
+    let at = |text: &str| text.parse().ok();
+    let gone = ("gone", 6, at("2025-03-13T15:11:05.5+01:00"));
+    let in_a_batch = ("back", 8, at("1999-12-31T23:59:59"));
+    let since = ("../x", 11, at("2025-03-13T15:11:08.5+01:00"));
+    for (name, version, ought) in
+        [("encoding3/closed", 1000, [in_a_batch, gone]), ("encoding3/compacted", 1001, [since, gone])]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&golden().join(name), dir.path());
+        for _ in 0..2 {
+            let store = MessageStore::open(dir.path()).unwrap();
+            assert_eq!(store.summary("c1").unwrap().unwrap().version, version, "{name}");
+            let removed = store.tombstones().unwrap();
+            let removed: Vec<_> = removed.iter().map(|t| (&*t.id, t.seq, t.removed_at)).collect();
+            assert_eq!(removed, ought, "{name}");
+            drop(store.compact().unwrap());
+            store.close().unwrap();
+        }
     }
 }

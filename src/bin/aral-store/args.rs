@@ -215,6 +215,9 @@ pub(crate) struct LsArgs {
     /// The order
     #[arg(long, value_enum, default_value = "created")]
     pub(crate) by: By,
+    /// List the conversations that were removed instead, the newest removal first
+    #[arg(long, conflicts_with = "by")]
+    pub(crate) removed: bool,
 }
 
 #[derive(Args, Debug)]
@@ -304,6 +307,9 @@ pub(crate) struct ImportArgs {
     /// Say what would be added, and add nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Bring conversations back that were removed from the store; without it they are named and left out
+    #[arg(long)]
+    pub(crate) revive: bool,
 }
 
 #[derive(Args, Debug)]

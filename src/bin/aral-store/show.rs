@@ -4,7 +4,9 @@
 
 use std::path::Path;
 
-use aral_store::{Action, Conversation, Error, ErrorKind, Message, Order, Summary, Text, Timestamp};
+use aral_store::{
+    Action, Conversation, Error, ErrorKind, Message, MessageStore, Order, Summary, Text, Timestamp, Tombstone,
+};
 
 use crate::args::{By, LsArgs, ShowArgs};
 use crate::exit::{Exit, Failure};
@@ -15,6 +17,9 @@ use crate::style::{self, ago, painted};
 
 pub(crate) fn ls(dir: &Path, form: Form, args: &LsArgs) -> Result<Exit, Failure> {
     let store = place::for_reading(dir)?;
+    if args.removed {
+        return removed(&store, form, args.number);
+    }
     let order = match args.by {
         By::Created => Order::Created,
         By::Activity => Order::Activity,
@@ -49,6 +54,30 @@ pub(crate) fn ls(dir: &Path, form: Form, args: &LsArgs) -> Result<Exit, Failure>
     out.finish()?;
     // The opening has named each of them on standard error.
     Ok(if store.recovery().damaged.is_empty() { Exit::Done } else { Exit::Corrupt })
+}
+
+/// Lists the conversations that were removed.
+fn removed(store: &MessageStore, form: Form, number: Option<usize>) -> Result<Exit, Failure> {
+    let mut tombstones = store.tombstones()?;
+    tombstones.truncate(number.unwrap_or(usize::MAX));
+    let row = |tombstone: &Tombstone, time: &dyn Fn(&Timestamp) -> String| {
+        let when = tombstone.removed_at.as_ref().map_or_else(|| "-".to_owned(), time);
+        vec![one_line(&tombstone.id), when, tombstone.seq.to_string()]
+    };
+    let lines: Vec<String> = match form {
+        Form::Json => tombstones.iter().map(Tombstone::to_json_line).collect(),
+        Form::Plain => {
+            tombstones.iter().map(|tombstone| row(tombstone, &Timestamp::to_string).join("\t")).collect()
+        }
+        Form::Table => {
+            let rows: Vec<_> = tombstones.iter().map(|tombstone| row(tombstone, &readable)).collect();
+            table(&["ID", "REMOVED", "EVENT"], &rows)
+        }
+    };
+    let mut out = Out::new();
+    lines.iter().try_for_each(|line| out.line(line))?;
+    out.finish()?;
+    Ok(Exit::Done)
 }
 
 fn columns(summary: &Summary, time: impl Fn(&Timestamp) -> String) -> Vec<String> {

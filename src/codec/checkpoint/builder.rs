@@ -2,9 +2,10 @@
 //!
 //! Owns the order of the sections and the sorting of their tables. Reading them is the module above.
 
+use super::removed::{self, ROW_LEN};
 use super::{
-    Checkpoint, CheckpointHead, Entry, FileState, HEADER_LEN, KEY_LEN, KeyEntry, MAGIC, TRAILER_LEN, hash,
-    zone_micros,
+    Checkpoint, CheckpointHead, Entry, FileState, HEADER_LEN, KEY_LEN, KeyEntry, MAGIC, TRAILER_LEN,
+    TombstoneEntry, Tombstones, hash, zone_micros,
 };
 use crate::codec::bytes::to_u64;
 use crate::codec::segment::FORMAT_MAJOR;
@@ -15,6 +16,7 @@ pub(crate) struct CheckpointBuilder {
     entries: Vec<u8>,
     table: Vec<(u32, u32)>,
     keys: Vec<(u32, [u8; KEY_LEN])>,
+    removed: Vec<(u32, [u8; ROW_LEN])>,
     heap: Vec<u8>,
 }
 
@@ -71,14 +73,25 @@ impl CheckpointBuilder {
         }
     }
 
+    /// Adds what is remembered of a conversation that was removed.
+    pub(crate) fn tombstone(&mut self, entry: &TombstoneEntry<'_>) {
+        if let Some(row) = removed::row(entry, self.heap.len()) {
+            self.removed.push((hash(entry.id), row));
+            self.heap.extend(entry.id.as_bytes());
+        }
+    }
+
     /// The checkpoint's bytes.
     pub(crate) fn finish(mut self, head: &CheckpointHead) -> Vec<u8> {
         self.table.sort_unstable();
         self.keys.sort_unstable();
+        self.removed.sort_unstable();
+        let removed = Tombstones::new(self.heap.len(), self.removed.len());
+        self.heap.extend(self.removed.into_iter().flat_map(|(_, row)| row));
         let mut out = Vec::with_capacity(HEADER_LEN + self.entries.len() + self.heap.len() + TRAILER_LEN);
         out.extend(MAGIC);
         out.extend(FORMAT_MAJOR.to_le_bytes());
-        out.extend(0_u16.to_le_bytes());
+        out.extend(removed.minor_version().to_le_bytes());
         out.extend(128_u32.to_le_bytes());
         out.extend(head.store_id);
         for field in [head.epoch, head.covered_seq, head.first_segment] {
@@ -93,7 +106,7 @@ impl CheckpointBuilder {
         out.extend(index.crc.to_le_bytes());
         out.extend(u32::from(head.index_file.is_some()).to_le_bytes());
         out.extend(index.modified_nanos.to_le_bytes());
-        out.extend([0; 12]);
+        removed.write(&mut out);
         let crc = crc32fast::hash(&out);
         out.extend(crc.to_le_bytes());
         out.extend(self.entries);

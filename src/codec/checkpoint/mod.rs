@@ -9,7 +9,10 @@ use std::sync::Arc;
 
 mod builder;
 
+mod removed;
+
 pub(crate) use builder::CheckpointBuilder;
+pub(crate) use removed::{TombstoneEntry, Tombstones};
 
 use super::bytes::{Fields, MAX_NUMBER, to_u64, to_usize};
 use super::segment::{FORMAT_MAJOR, StoreId};
@@ -154,6 +157,7 @@ pub(crate) struct Checkpoint {
     entries: usize,
     keys: usize,
     heap_start: usize,
+    removed: Tombstones,
 }
 
 impl fmt::Debug for Checkpoint {
@@ -171,13 +175,14 @@ impl Checkpoint {
         let head = CheckpointHead { store_id, first_segment: 1, ..CheckpointHead::default() };
         let bytes = CheckpointBuilder::default().finish(&head);
         let heap_start = bytes.len() - TRAILER_LEN;
-        Self { bytes: Arc::new(bytes), head, entries: 0, keys: 0, heap_start }
+        let removed = Tombstones::default();
+        Self { bytes: Arc::new(bytes), head, entries: 0, keys: 0, heap_start, removed }
     }
 
     /// Checks bytes and takes them into use.
     pub(crate) fn parse(bytes: SharedBytes) -> Result<Self, BadCheckpoint> {
         let all = (*bytes).as_ref();
-        let (head, [entries, keys, heap]) = parse_head(all)?;
+        let (head, [entries, keys, heap], removed) = parse_head(all)?;
         let damaged = |reason| BadCheckpoint::Damaged(to_u64(HEADER_LEN), reason);
         let heap_start = entries
             .checked_mul(ENTRY_LEN + TABLE_LEN)
@@ -187,17 +192,20 @@ impl Checkpoint {
         if heap_start.checked_add(heap).and_then(|end| end.checked_add(TRAILER_LEN)) != Some(all.len()) {
             return Err(damaged("the checkpoint's length does not match its counts"));
         }
+        if !removed.fit_into(heap) {
+            return Err(damaged("the checkpoint's removed conversations lie outside of its heap"));
+        }
         let (body, trailer) = all.split_at_checked(all.len() - TRAILER_LEN).unwrap_or_default();
         let crc = Fields(trailer).u32();
         if crc != Some(crc32fast::hash(body)) || !trailer.ends_with(&END) {
             return Err(damaged("the checkpoint's checksum is wrong"));
         }
-        Ok(Self { bytes, head, entries, keys, heap_start })
+        Ok(Self { bytes, head, entries, keys, heap_start, removed })
     }
 
     /// What a checkpoint's header says, if that much of it is whole. The header has a checksum of its own.
     pub(crate) fn head_alone(bytes: &[u8]) -> Option<CheckpointHead> {
-        parse_head(bytes).ok().map(|(head, _)| head)
+        parse_head(bytes).ok().map(|(head, ..)| head)
     }
 
     /// What the checksum of the whole covers, and that checksum.
@@ -340,7 +348,11 @@ impl Checkpoint {
     }
 }
 
-fn parse_head(all: &[u8]) -> Result<(CheckpointHead, [usize; 3]), BadCheckpoint> {
+/// A header: what it says of the whole, the numbers of entries and keys with the length of the heap, and where in the
+/// heap the removed conversations are.
+type Head = (CheckpointHead, [usize; 3], Tombstones);
+
+fn parse_head(all: &[u8]) -> Result<Head, BadCheckpoint> {
     let damaged = |reason| BadCheckpoint::Damaged(0, reason);
     let header = all.get(..HEADER_LEN).ok_or(damaged("shorter than a checkpoint's header"))?;
     let (body, crc) = header.split_last_chunk::<4>().ok_or(damaged("shorter than a checkpoint's header"))?;
@@ -368,13 +380,14 @@ fn parse_head(all: &[u8]) -> Result<(CheckpointHead, [usize; 3]), BadCheckpoint>
         let counts = [fields.u64()?, fields.u64()?, fields.u64()?].map(to_usize);
         let (len, crc, is_present) = (fields.u64()?, fields.u32()?, fields.u32()? != 0);
         let index = Fingerprint { len, crc, modified_nanos: fields.i64()? };
-        Some((CheckpointHead { index_file: is_present.then_some(index), ..head }, counts))
+        let removed = Tombstones::read(&mut fields)?;
+        Some((CheckpointHead { index_file: is_present.then_some(index), ..head }, counts, removed))
     };
-    let (head, counts) = parse().ok_or(damaged("shorter than a checkpoint's header"))?;
+    let (head, counts, removed) = parse().ok_or(damaged("shorter than a checkpoint's header"))?;
     if [head.epoch, head.covered_seq, head.first_segment].into_iter().any(|number| number > MAX_NUMBER) {
         return Err(damaged("a number in the checkpoint's header is impossible"));
     }
-    Ok((head, counts))
+    Ok((head, counts, removed))
 }
 
 #[cfg(test)]

@@ -16,9 +16,15 @@ fn sample(entries: usize) -> Vec<u8> {
             seq: to_u64(n),
             version: 2,
         });
+        builder.tombstone(&tombstone(&format!("r{n}"), n));
     }
     let index_file = Some(Fingerprint { len: 1, crc: 2, modified_nanos: 3 });
     builder.finish(&CheckpointHead { epoch: 4, covered_seq: 9, index_file, ..CheckpointHead::default() })
+}
+
+fn tombstone(id: &str, n: usize) -> TombstoneEntry<'_> {
+    let removed_at = Timestamp::from_wall_micros(7, Zone::Naive).filter(|_| n % 2 == 0);
+    TombstoneEntry { id, seq: to_u64(n), removed_at }
 }
 
 fn entry<'a>(id: &'a str, file_name: &'a str, n: u64) -> Entry<'a> {
@@ -52,8 +58,11 @@ fn conversations_and_keys_are_found_by_name_and_in_order() {
         assert_eq!(checkpoint.file_of(n), Some((&*name, ought.created_at)));
         let key = checkpoint.find_key(&format!("k{n}")).unwrap();
         assert_eq!((key.conversation_id, key.id, key.seq), (&*id, &b"m"[..], to_u64(n)));
+        let removed = format!("r{n}");
+        assert_eq!(checkpoint.tombstone(&removed), Some(tombstone(&removed, n)));
     }
     assert_eq!((checkpoint.find("c1000"), checkpoint.find_key("c1")), (None, None));
+    assert_eq!((checkpoint.tombstone("r1000"), checkpoint.tombstones().count()), (None, 1000));
     assert_eq!((checkpoint.entry(1000), checkpoint.file_of(1000)), (None, None));
     assert_eq!((checkpoint.entries().count(), checkpoint.keys().count()), (1000, 1000));
 }
@@ -68,6 +77,22 @@ fn every_flipped_bit_and_every_cut_is_seen() {
     }
     for length in 0..bytes.len() {
         assert!(Checkpoint::parse(Arc::new(bytes[..length].to_vec())).is_err(), "{length} bytes");
+    }
+}
+
+#[test]
+fn removed_conversations_that_the_heap_has_no_room_for_are_refused() {
+    let bytes = sample(3);
+    let heap = u64::from_le_bytes(*bytes[80..].first_chunk().unwrap());
+    for (offset, count) in [(heap - 119, 3), (heap + 1, 0), (u64::MAX, 1), (0, u32::MAX)] {
+        let mut bytes = bytes.clone();
+        bytes[112..120].copy_from_slice(&offset.to_le_bytes());
+        bytes[120..124].copy_from_slice(&count.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[..HEADER_LEN - 4]);
+        bytes[HEADER_LEN - 4..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
+        bytes.truncate(bytes.len() - TRAILER_LEN);
+        let read = Checkpoint::parse(Arc::new(Checkpoint::with_trailer(bytes)));
+        assert!(matches!(read, Err(BadCheckpoint::Damaged(..))), "{count} at {offset}");
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns the promise that an event's line can be read as the mutation that makes it happen again.
 
 use super::line::Line;
-use crate::model::{Change, Event, Receipt, Seq, Summary};
+use crate::model::{Change, Event, Receipt, Seq, Summary, Tombstone};
 
 impl Event {
     /// Prints the event in the form that [`Mutation::from_json_line`](crate::Mutation::from_json_line)
@@ -50,7 +50,8 @@ impl Change {
             Self::AddAction(_) => "add_action",
             Self::RemoveAction(_) => "remove_action",
             Self::Clear => "clear",
-            Self::Remove => "remove_conversation",
+            Self::Remove { .. } => "remove_conversation",
+            Self::SetVersion(_) => "set_version",
             Self::Reset { .. } => "reset_conversation",
             Self::EditAction(_) => "edit_action",
             Self::SetCreatedAt(_) => "set_created_at",
@@ -101,7 +102,9 @@ fn change(line: Line, change: &Change) -> Line {
         Change::RemoveAction(id) => line.text("action_id", id),
         Change::SetCreatedAt(time) => line.time("created_at", *time),
         Change::SetExtra(extra) => line.object("extra", extra),
-        Change::Clear | Change::Remove => line,
+        Change::Remove { removed_at: Some(time) } => line.time("removed_at", *time),
+        Change::SetVersion(version) => line.number("version", *version),
+        Change::Clear | Change::Remove { removed_at: None } => line,
     }
 }
 
@@ -136,6 +139,20 @@ impl Summary {
             .number("version", self.version)
             .time("last_activity", self.last_activity)
             .finish()
+    }
+}
+
+impl Tombstone {
+    /// Prints what is remembered of a removed conversation: `id`, the event's `seq`, and `removed_at`, which is `null` if
+    /// the event does not say. No line break.
+    #[must_use]
+    pub fn to_json_line(&self) -> String {
+        let line = Line::new().string("id", &self.id).number("seq", self.seq);
+        match self.removed_at {
+            Some(time) => line.time("removed_at", time),
+            None => line.raw("removed_at", "null"),
+        }
+        .finish()
     }
 }
 
@@ -203,7 +220,9 @@ mod tests {
             ),
             (Change::RemoveAction(odd.clone()), Operation::RemoveAction(odd)),
             (Change::Clear, Operation::Clear),
-            (Change::Remove, Operation::RemoveConversation),
+            (Change::Remove { removed_at: None }, Operation::RemoveConversation),
+            (Change::Remove { removed_at: Some(time()) }, Operation::RemoveConversationAt(time())),
+            (Change::SetVersion(7), Operation::SetVersion(7)),
         ] {
             let event = Event { key: Some("k\u{1}".to_owned()), ..Event::new("c\"é", change) };
             let line = event.to_json_line(u64::MAX);
@@ -241,5 +260,10 @@ mod tests {
             r#""actions":1,"version":4,"last_activity":"1970-01-01T00:00:00.000001+00:00"}"#
         );
         assert_eq!(summary.to_json_line(), line);
+        let mut removed = Tombstone { id: "c".to_owned(), seq: 9, removed_at: Some(time()) };
+        let line = r#"{"id":"c","seq":9,"removed_at":"1970-01-01T00:00:00.000001+00:00"}"#;
+        assert_eq!(removed.to_json_line(), line);
+        removed.removed_at = None;
+        assert_eq!(removed.to_json_line(), r#"{"id":"c","seq":9,"removed_at":null}"#);
     }
 }

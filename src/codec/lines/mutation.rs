@@ -31,7 +31,9 @@ impl Mutation {
     /// | `edit_action` | **`action_id`**, `action_type`, `data`, `created_at`, `metadata`, `extra` |
     /// | `remove_message` | **`message_id`** |
     /// | `remove_action` | **`action_id`** |
-    /// | `clear`, `remove_conversation` | |
+    /// | `set_version` | **`version`** |
+    /// | `remove_conversation` | `removed_at` |
+    /// | `clear` | |
     ///
     /// Fields in bold must be there, and `conversation_id` unless a conversation is to be created, which
     /// then gets a new UUID. Each type takes `key` and `expect` too, and `seq`, which is ignored so that
@@ -162,7 +164,13 @@ fn operation(kind: &str, fields: &mut Fields) -> std::result::Result<Option<Oper
         "remove_message" => Operation::RemoveMessage(required(fields, "message_id")?),
         "remove_action" => Operation::RemoveAction(required(fields, "action_id")?),
         "clear" => Operation::Clear,
-        "remove_conversation" => Operation::RemoveConversation,
+        "remove_conversation" => {
+            fields.time("removed_at")?.map_or(Operation::RemoveConversation, Operation::RemoveConversationAt)
+        }
+        "set_version" => {
+            let version = fields.unsigned("version")?;
+            Operation::SetVersion(version.ok_or_else(|| fields.missing("version"))?)
+        }
         _ => return Ok(None),
     }))
 }
@@ -253,6 +261,11 @@ mod tests {
             (r#""type":"remove_action","action_id":"a""#, Operation::RemoveAction(Text::from("a"))),
             (r#""type":"clear""#, Operation::Clear),
             (r#""type":"remove_conversation""#, Operation::RemoveConversation),
+            (
+                r#""type":"remove_conversation","removed_at":"2025-03-13T15:11:33Z""#,
+                Operation::RemoveConversationAt(time),
+            ),
+            (r#""type":"set_version","version":7"#, Operation::SetVersion(7)),
         ];
         for (fields, operation) in cases {
             let plain = Mutation::new("c", operation);

@@ -32,7 +32,7 @@ fn events() -> Vec<Event> {
         Change::AddAction(action.clone()),
         Change::RemoveAction(Text::from("a1")),
         Change::Clear,
-        Change::Remove,
+        Change::Remove { removed_at: None },
         Change::Reset {
             title: Text::from("again"),
             created_at: time(),
@@ -42,6 +42,8 @@ fn events() -> Vec<Event> {
         Change::EditAction(action),
         Change::SetCreatedAt(time()),
         Change::SetExtra(JsonObject::from_canonical(r#"{"x":2}"#)),
+        Change::Remove { removed_at: Some(time()) },
+        Change::SetVersion(u64::MAX),
     ];
     let mut events: Vec<_> = changes.into_iter().map(|change| Event::new("c/1", change)).collect();
     events[3].key = Some("k1".to_owned());
@@ -109,7 +111,7 @@ fn events_come_back_as_they_were() {
         encode_event(&EventView::of(event, 3, 7), &mut payload).unwrap();
     }
     let mut back = Vec::new();
-    for_each_event::<BadPayload>(&payload, 14, |view, _| {
+    for_each_event::<BadPayload>(&payload, 16, |view, _| {
         assert!(view.key.is_none_or(|key| key.fingerprint == 7));
         back.push(view.to_event()?);
         Ok(())

@@ -6,10 +6,11 @@
 use std::ops::Deref;
 
 use super::{Refusal, Seen, Sight, Standing, Step};
-use crate::codec::payload::{FIRST_SCHEMA, SCHEMA, schema_of};
+use crate::codec::bytes::MAX_NUMBER;
+use crate::codec::payload::{FIRST_SCHEMA, SECOND_SCHEMA, schema_of};
 use crate::error::{Error, ErrorKind};
 use crate::index::draft_list::{DraftList, Spot};
-use crate::model::{Action, Change, Edit, Message, Seq, Text};
+use crate::model::{Action, Change, Edit, Message, Seq, Text, Version};
 
 /// A conversation while a batch changes it.
 #[derive(Debug)]
@@ -34,9 +35,8 @@ impl<'b> Draft<'b> {
         sight: Option<&Sight>,
         seq: Seq,
     ) -> Result<Carried<'b>, Refusal> {
-        let version = self.standing.version + 1;
         let carried = self.step(self.id, step, sight)?;
-        self.standing.version = if self.standing.exists { version } else { 0 };
+        self.standing.version = if self.standing.exists { self.standing.version + 1 } else { 0 };
         self.standing.last_seq = seq;
         if let Some(lists) = &self.lists {
             self.standing.messages = lists.messages.len();
@@ -95,7 +95,7 @@ impl<'b> Draft<'b> {
                 Change::Create { .. } | Change::Reset { .. } | Change::AddMessage(_) | Change::AddAction(_)
             )
         );
-        let removes = matches!(step, Step::Ready(Change::Remove));
+        let removes = matches!(step, Step::Ready(Change::Remove { .. }));
         match self.standing.damage.take() {
             // Removing a damaged conversation is how its owner lets go of it.
             Some(_) if removes => {}
@@ -122,7 +122,7 @@ impl<'b> Draft<'b> {
                 Ok(Carried {
                     change: Effect::Made(Box::new(Change::EditAction(action))),
                     at: spot.at,
-                    schema: SCHEMA,
+                    schema: SECOND_SCHEMA,
                 })
             }
             Step::RemoveMessage(target) => {
@@ -163,15 +163,16 @@ impl<'b> Draft<'b> {
                     lists.actions.add(&action.id, action);
                 }
             }
-            Change::Clear | Change::Remove | Change::Reset { .. } => {
+            Change::Clear | Change::Remove { .. } | Change::Reset { .. } => {
                 (self.standing.messages, self.standing.actions) = (0, 0);
                 if let Some(lists) = &mut self.lists {
                     lists.messages.clear();
                     lists.actions.clear();
                 }
-                self.standing.exists = !matches!(change, Change::Remove);
+                self.standing.exists = !matches!(change, Change::Remove { .. });
             }
             Change::SetTitle(_) | Change::SetMetadata(_) | Change::SetCreatedAt(_) | Change::SetExtra(_) => {}
+            Change::SetVersion(version) => self.raise_version(id, *version)?,
             Change::EditMessage(_)
             | Change::RemoveMessage(_)
             | Change::EditAction(_)
@@ -179,6 +180,21 @@ impl<'b> Draft<'b> {
                 return Err(impossible(ErrorKind::InvalidInput, "a change by id must be looked up first"));
             }
         }
+        Ok(())
+    }
+
+    /// Sees to it that the event which is about to be counted leaves this version.
+    fn raise_version(&mut self, id: &str, version: Version) -> Result<(), Refusal> {
+        let before = self.standing.version;
+        if version > MAX_NUMBER {
+            let reason = format!("the version {version} is over the limit of {MAX_NUMBER}");
+            return Err(impossible(ErrorKind::InvalidInput, reason));
+        }
+        if version <= before {
+            let reason = format!("conversation {id:?} has version {before}, and {version} is not higher");
+            return Err(impossible(ErrorKind::Conflict, reason));
+        }
+        self.standing.version = version - 1;
         Ok(())
     }
 
@@ -197,7 +213,7 @@ impl<'b> Draft<'b> {
             Edit { content: edit.content.clone(), metadata: edit.metadata.clone(), ..Edit::default() };
         let mut by_first = before;
         first.apply(&mut by_first);
-        let schema = if by_first == message { FIRST_SCHEMA } else { SCHEMA };
+        let schema = if by_first == message { FIRST_SCHEMA } else { SECOND_SCHEMA };
         Ok(Carried { change: Effect::Made(Box::new(Change::EditMessage(message))), at: spot.at, schema })
     }
 }

@@ -23,7 +23,7 @@ use crate::log::inventory::LOCK;
 use crate::log::{Active, Limits, Log, Start};
 use crate::model::{
     Action, CompactionReport, Conversation, Event, ExportReport, Message, MessageRef, Messages, Mutation,
-    Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, VerifyReport,
+    Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
 };
 use crate::snapshot::layout::{self, Layout};
 use crate::store::backend::Backend;
@@ -231,6 +231,16 @@ impl Backend for Engine {
         self.check_open()?;
         self.look_at(id)?;
         self.library().actions(id)
+    }
+
+    fn removed(&self, id: &str) -> Result<Option<Tombstone>> {
+        self.check_open()?;
+        Ok(self.library().index().tombstone(id))
+    }
+
+    fn tombstones(&self) -> Result<Vec<Tombstone>> {
+        self.check_open()?;
+        Ok(self.library().index().tombstones())
     }
 
     fn sync(&self) -> Result<()> {

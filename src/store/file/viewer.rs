@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
 use crate::model::{
     Action, CompactionReport, Conversation, Event, ExportReport, Message, MessageRef, Messages, Mutation,
-    Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, VerifyReport,
+    Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
 };
 use crate::snapshot::layout::{self, Layout};
 use crate::store::backend::Backend;
@@ -172,6 +172,14 @@ impl Backend for Viewer {
 
     fn actions(&self, id: &str) -> Result<Vec<Action>> {
         self.read(|library| library.actions(id))
+    }
+
+    fn removed(&self, id: &str) -> Result<Option<Tombstone>> {
+        Ok(self.library().index().tombstone(id))
+    }
+
+    fn tombstones(&self) -> Result<Vec<Tombstone>> {
+        Ok(self.library().index().tombstones())
     }
 
     fn sync(&self) -> Result<()> {

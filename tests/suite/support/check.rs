@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 
 use aral_store::{
-    ErrorKind, Message, MessageRef, MessageStore, Messages, Order, Receipt, Result as StoreResult,
+    ErrorKind, Message, MessageRef, MessageStore, Messages, Order, Receipt, Result as StoreResult, Tombstone,
 };
 
 use super::oracle::{Expected, Known, Oracle, UsedKey, count};
@@ -56,6 +56,7 @@ pub(crate) fn gist(store: &MessageStore, oracle: &Oracle) -> Checked {
         let is = done("a conversation", store.conversation(&known.conversation.id))?;
         same("a conversation", &is.as_ref(), &Some(&known.conversation))?;
     }
+    removed(store, oracle)?;
     let stats = done("stats", store.stats())?;
     same("the last event and the damage", &(stats.last_seq, stats.damaged), &(oracle.last_seq, 0))
 }
@@ -63,10 +64,24 @@ pub(crate) fn gist(store: &MessageStore, oracle: &Oracle) -> Checked {
 /// Everything that can be asked.
 pub(crate) fn state(store: &MessageStore, oracle: &Oracle) -> Checked {
     lists(store, oracle)?;
+    removed(store, oracle)?;
     for known in &oracle.conversations {
         conversation(store, known)?;
+        same("a tombstone", &done("a tombstone", store.removed(&known.conversation.id))?, &None)?;
     }
     absent(store, oracle)
+}
+
+/// What is remembered of the conversations that were removed.
+fn removed(store: &MessageStore, oracle: &Oracle) -> Checked {
+    let plain = |tombstone: Tombstone| (tombstone.id, tombstone.seq, tombstone.removed_at);
+    let all: Vec<_> = done("the tombstones", store.tombstones())?.into_iter().map(plain).collect();
+    same("the tombstones", &all, &oracle.removed)?;
+    for tombstone in &oracle.removed {
+        let is = done("a tombstone", store.removed(&tombstone.0))?.map(plain);
+        same("a tombstone", &is.as_ref(), &Some(tombstone))?;
+    }
+    Ok(())
 }
 
 /// The counts and the lists, in every order and length.
@@ -164,6 +179,9 @@ fn absent(store: &MessageStore, oracle: &Oracle) -> Checked {
         same("an absent conversation", &done("an absent conversation", store.conversation(id))?, &None)?;
         same("an absent summary", &done("an absent summary", store.summary(id))?, &None)?;
         same("an absent message", &done("an absent message", store.message(id, "m1"))?, &None)?;
+        let tombstone = done("no tombstone", store.removed(id))?;
+        let is_known = oracle.removed.iter().any(|(removed, ..)| removed == id);
+        same("whether there is a tombstone", &tombstone.is_some(), &is_known)?;
         refused("absent messages", store.messages(id, Messages::all()), ErrorKind::NotFound)?;
         let lent = store.for_each_message(id, Messages::all(), |_| {});
         refused("absent messages, lent", lent, ErrorKind::NotFound)?;
@@ -193,6 +211,8 @@ pub(crate) fn closed(store: &MessageStore) -> Checked {
     refused("a message", store.message("c1", "m1"), kind)?;
     refused("actions", store.actions("c1"), kind)?;
     refused("a list", store.conversations(Order::Created), kind)?;
+    refused("a tombstone", store.removed("c1"), kind)?;
+    refused("the tombstones", store.tombstones(), kind)?;
     refused("stats", store.stats(), kind)?;
     refused("a sync", store.sync(), kind)
 }

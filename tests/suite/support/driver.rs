@@ -109,6 +109,8 @@ pub(crate) fn adopted(store: &MessageStore) -> Checked<Oracle> {
         let conversation = done("a conversation", store.conversation(&summary.id))?;
         oracle.adopt(conversation.ok_or("a listed conversation does not exist")?, &summary);
     }
+    let removed = done("the tombstones", store.tombstones())?.into_iter();
+    oracle.removed = removed.map(|removed| (removed.id, removed.seq, removed.removed_at)).collect();
     oracle.last_seq = done("stats", store.stats())?.last_seq;
     Ok(oracle)
 }

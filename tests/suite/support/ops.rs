@@ -169,7 +169,9 @@ fn action_edit(choice: &mut dyn Choose) -> ActionEdit {
 }
 
 fn operation(choice: &mut dyn Choose) -> Operation {
-    match choice.pick(20) {
+    match choice.pick(22) {
+        20 => Operation::RemoveConversationAt(given_time(choice).unwrap_or(Timestamp::EPOCH)),
+        21 => Operation::SetVersion([0, 3, 9, 40, 1 << 62, u64::MAX][choice.pick(6)]),
         6 => Operation::CreateConversation(new_conversation(choice)),
         16 => {
             let mut new = new_conversation(choice);

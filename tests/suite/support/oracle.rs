@@ -45,6 +45,8 @@ pub(crate) struct Oracle {
     /// In the order in which they began.
     pub(crate) conversations: Vec<Known>,
     pub(crate) keys: Vec<UsedKey>,
+    /// The conversations that were removed and have not begun again, newest first: the event and the time.
+    pub(crate) removed: Vec<(String, u64, Option<Timestamp>)>,
     pub(crate) last_seq: u64,
 }
 
@@ -92,6 +94,7 @@ fn essence(mutation: &Mutation) -> Mutation {
         | Operation::AddAction(NewAction { id, created_at, extra, .. }) => {
             (*id, *created_at, *extra) = (None, None, JsonObject::EMPTY);
         }
+        removal @ Operation::RemoveConversationAt(_) => *removal = Operation::RemoveConversation,
         _ => {}
     }
     plain
@@ -202,22 +205,33 @@ impl Oracle {
             (None, Some(given)) => {
                 let begun = given.unwrap_or(time(op));
                 let conversation = Conversation::new(&conversation_id, begun);
+                self.removed.retain(|(id, ..)| *id != conversation_id);
                 self.conversations.push(Known { conversation, last_seq: 0, last_activity: begun });
                 self.conversations.len() - 1
             }
         };
-        if matches!(mutation.operation, Operation::RemoveConversation) {
+        self.last_seq += 1;
+        let mut left = version + 1;
+        let removed_at = match mutation.operation {
+            Operation::RemoveConversation => Some(time(op)),
+            Operation::RemoveConversationAt(time) => Some(time),
+            _ => None,
+        };
+        if removed_at.is_some() {
             self.conversations.remove(at);
+            self.removed.insert(0, (conversation_id.clone(), self.last_seq, removed_at));
         } else {
             let known = &mut self.conversations[at];
             if let Some(id) = known.change(op, &mut make, &mutation.operation)? {
                 subject = id;
             }
-            known.conversation.version = version + 1;
-            known.last_seq = self.last_seq + 1;
+            if let Operation::SetVersion(version) = mutation.operation {
+                left = version;
+            }
+            known.conversation.version = left;
+            known.last_seq = self.last_seq;
         }
-        self.last_seq += 1;
-        let expected = Expected { seq: self.last_seq, conversation_id, id: subject, version: version + 1 };
+        let expected = Expected { seq: self.last_seq, conversation_id, id: subject, version: left };
         if let Some(key) = &mutation.key {
             let (key, mutation) = (key.clone(), mutation.clone());
             self.keys.push(UsedKey { key, mutation, expected: expected.clone() });
@@ -295,6 +309,10 @@ impl Known {
                 this.actions.remove(at.ok_or(ErrorKind::NotFound)?);
                 return Ok(Some(id.clone()));
             }
+            // No version is so high that counting on from it could overflow.
+            Operation::SetVersion(version) if *version > 1 << 62 => return Err(ErrorKind::InvalidInput),
+            Operation::SetVersion(version) if *version <= this.version => return Err(ErrorKind::Conflict),
+            Operation::SetVersion(_) => {}
             Operation::Clear => {
                 this.messages.clear();
                 this.actions.clear();

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aral_store::{
-    Error, ErrorKind, MAX_BATCH_EVENTS, MessageStore, Mutation, Operation, Receipt, Timestamp, Version,
+    Error, ErrorKind, MAX_BATCH_EVENTS, MessageStore, Mutation, Operation, Receipt, Timestamp, Tombstone,
+    Version,
 };
 use serde_json::Value;
 
@@ -30,6 +31,8 @@ pub(super) struct Counts {
     pub(super) already_there: u64,
     /// Conversations that exist and are not the same.
     pub(super) conflicts: u64,
+    /// Conversations that were removed from the store, and were not to be brought back.
+    pub(super) removed: u64,
     /// Conversations that the store refuses to hold.
     pub(super) refused: u64,
     /// Lines that are not what they should be.
@@ -49,6 +52,7 @@ impl Counts {
             ("refused", self.refused.into()),
             ("bad_lines", self.bad_lines.into()),
             ("damaged", self.damaged.into()),
+            ("removed", self.removed.into()),
         ]
     }
 
@@ -58,7 +62,7 @@ impl Counts {
             Exit::Corrupt
         } else if self.bad_lines + self.refused > 0 {
             Exit::Error
-        } else if self.conflicts > 0 {
+        } else if self.conflicts + self.removed > 0 {
             Exit::Conflict
         } else {
             Exit::Done
@@ -91,9 +95,17 @@ pub(super) enum Purpose {
     Try,
 }
 
+/// What becomes of a conversation that was removed from the store and comes in again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Removed {
+    KeepOut,
+    Revive,
+}
+
 pub(super) struct Intake<'a> {
     store: &'a MessageStore,
     purpose: Purpose,
+    removed: Removed,
     stop: Stop,
     fates: HashMap<String, Fate>,
     pub(super) counts: Counts,
@@ -104,7 +116,12 @@ pub(super) struct Intake<'a> {
 impl<'a> Intake<'a> {
     pub(super) fn new(store: &'a MessageStore, purpose: Purpose, stop: Stop) -> Self {
         let (fates, counts) = (HashMap::new(), Counts::default());
-        Self { store, purpose, stop, fates, counts, now: now() }
+        Self { store, purpose, removed: Removed::KeepOut, stop, fates, counts, now: now() }
+    }
+
+    /// The same, with this for what was removed.
+    pub(super) fn with(self, removed: Removed) -> Self {
+        Self { removed, ..self }
     }
 
     /// Adds what is missing of a piece. An error means that nothing more can be added at all.
@@ -124,7 +141,13 @@ impl<'a> Intake<'a> {
                 self.add(&id, piece, version)
             }
             Some(Fate::There) | None => match self.store.conversation(&id) {
-                Ok(None) => self.add(&id, piece, 0),
+                Ok(None) => match self.store.removed(&id)? {
+                    Some(tombstone) if self.removed == Removed::KeepOut => {
+                        self.keep_removed(&tombstone);
+                        Ok(())
+                    }
+                    Some(_) | None => self.add(&id, piece, 0),
+                },
                 Ok(Some(there)) => match piece.dated_like(&there).missing_in(&there) {
                     Err(reason) => {
                         self.conflict(&id, reason);
@@ -148,6 +171,17 @@ impl<'a> Intake<'a> {
         output::error(&format!("not imported: conversation {id:?}: {reason}"));
         self.counts.conflicts += 1;
         self.fates.insert(id.to_owned(), Fate::KeptOut);
+    }
+
+    /// Keeps a conversation out because somebody has removed it.
+    fn keep_removed(&mut self, tombstone: &Tombstone) {
+        let Tombstone { id, seq, removed_at, .. } = tombstone;
+        let when = removed_at.map(|time| format!(" at {time}")).unwrap_or_default();
+        output::error(&format!(
+            "not imported: conversation {id:?}: it was removed{when}, by event {seq}; --revive brings it back"
+        ));
+        self.counts.removed += 1;
+        self.fates.insert(id.clone(), Fate::KeptOut);
     }
 
     fn add(&mut self, id: &str, piece: Piece, version: Version) -> Result<(), Failure> {
@@ -270,6 +304,27 @@ mod tests {
         let counts = intake.counts;
         assert_eq!((counts.conversations, counts.messages, counts.refused, counts.conflicts), (1, 2, 1, 1));
         assert!(store.conversation("c").unwrap().is_none());
+    }
+
+    #[test]
+    fn what_was_removed_comes_back_only_if_it_is_asked_for() {
+        let store = MessageStore::in_memory();
+        for removed in [Removed::KeepOut, Removed::Revive] {
+            drop(store.add_message("c", "secret").unwrap());
+            drop(store.remove_conversation("c").unwrap());
+            for purpose in [Purpose::Try, Purpose::Add] {
+                let mut intake = Intake::new(&store, purpose, Stop::default()).with(removed);
+                intake.take(piece("c", &["secret"])).unwrap();
+                intake.take(Piece { head: None, ..piece("c", &["more of it"]) }).unwrap();
+                intake.take(piece("other", &[])).unwrap();
+                let (kept, exit) = match removed {
+                    Removed::KeepOut => (1, Exit::Conflict),
+                    Removed::Revive => (0, Exit::Done),
+                };
+                assert_eq!((intake.counts.removed, intake.counts.exit()), (kept, exit), "{purpose:?}");
+            }
+            assert_eq!(store.conversation("c").unwrap().is_some(), removed == Removed::Revive);
+        }
     }
 
     #[test]

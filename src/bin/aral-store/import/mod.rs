@@ -25,7 +25,7 @@ use crate::place;
 use crate::progress::{self, Unit, Work};
 use crate::signals::{self, Stop};
 use crate::upkeep::print_fields;
-use intake::{Intake, Purpose};
+use intake::{Intake, Purpose, Removed};
 use piece::Piece;
 
 pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Failure> {
@@ -39,7 +39,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
     // What is imported is opened first: a name that leads nowhere must not create a store.
     if from_directory {
         let source = open_directory(&args.path, dir)?;
-        return into(dir, form, (purpose(args), stop), |intake| directory(&source, intake));
+        return into(dir, form, (args, stop), |intake| directory(&source, intake));
     }
     let source = Source::of(Some(args.path.clone()));
     let mut lines = source.open_stoppable(&stop)?;
@@ -51,7 +51,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
             first.is_some_and(chats::are_in)
         }
     };
-    into(dir, form, (purpose(args), stop), |intake| {
+    into(dir, form, (args, stop), |intake| {
         let _work = Work::begin("importing", source.len(), Unit::InputBytes);
         if is_chats {
             chats::take(&mut lines, source.path(), intake)
@@ -66,17 +66,15 @@ fn unless_stopped(failure: Failure, stop: &Stop) -> Failure {
     stop.signal().map_or(failure, Failure::Stopped)
 }
 
-fn purpose(args: &ImportArgs) -> Purpose {
-    if args.dry_run { Purpose::Try } else { Purpose::Add }
-}
-
 /// Opens the store to import into, lets it be filled, and tells what was done once that is durable.
 fn into(
     dir: &Path,
     form: Form,
-    (purpose, stop): (Purpose, Stop),
+    (args, stop): (&ImportArgs, Stop),
     fill: impl FnOnce(&mut Intake<'_>) -> Result<(), Failure>,
 ) -> Result<Exit, Failure> {
+    let purpose = if args.dry_run { Purpose::Try } else { Purpose::Add };
+    let removed = if args.revive { Removed::Revive } else { Removed::KeepOut };
     // Nothing is acknowledged before the end, and a second run goes on where the first one was stopped, so
     // one sync at the end is enough.
     let store = match purpose {
@@ -84,7 +82,7 @@ fn into(
         Purpose::Try if place::looks_like_a_store(dir) => place::for_reading(dir)?,
         Purpose::Try => MessageStore::in_memory(),
     };
-    let mut intake = Intake::new(&store, purpose, stop.clone());
+    let mut intake = Intake::new(&store, purpose, stop.clone()).with(removed);
     let filled = fill(&mut intake).map_err(|failure| unless_stopped(failure, &stop));
     let counts = intake.counts;
     if purpose == Purpose::Add {

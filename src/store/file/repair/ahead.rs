@@ -61,7 +61,7 @@ impl Ahead {
             (None, _) => false,
             (Some(Extent::Through(covered)), _) => seq <= *covered,
             // It is carried out, and what comes behind it begins from nothing.
-            (Some(Extent::Unknown(..)), Change::Clear | Change::Remove | Change::Reset { .. }) => {
+            (Some(Extent::Unknown(..)), Change::Clear | Change::Remove { .. } | Change::Reset { .. }) => {
                 self.extents.remove(id);
                 false
             }

@@ -217,6 +217,9 @@ impl Work<'_> {
         for key in snapshot.keys() {
             builder.key(&key);
         }
+        for tombstone in snapshot.tombstones() {
+            builder.tombstone(&tombstone);
+        }
         layout::sync_dir(self.vfs, &self.target.conversations())?;
         let index_file = self.index_file(snapshot.head(), listed, is_whole)?;
         layout::sync_dir(self.vfs, self.target.root())?;

@@ -80,7 +80,7 @@ impl Events<'_> {
         };
         let what = match &found.event.change {
             // What it takes away is not there.
-            Change::RemoveMessage(_) | Change::RemoveAction(_) | Change::Clear | Change::Remove
+            Change::RemoveMessage(_) | Change::RemoveAction(_) | Change::Clear | Change::Remove { .. }
                 if error.kind() == ErrorKind::NotFound =>
             {
                 return Ok(());
@@ -105,7 +105,8 @@ impl Events<'_> {
             | Change::RemoveMessage(_)
             | Change::RemoveAction(_)
             | Change::Clear
-            | Change::Remove
+            | Change::Remove { .. }
+            | Change::SetVersion(_)
             | Change::Reset { .. }
             | Change::SetCreatedAt(_)
             | Change::SetExtra(_) => "it cannot be carried out",
@@ -160,7 +161,8 @@ impl Found {
             | Change::AddMessage(_)
             | Change::AddAction(_)
             | Change::Clear
-            | Change::Remove
+            | Change::Remove { .. }
+            | Change::SetVersion(_)
             | Change::Reset { .. }
             | Change::SetCreatedAt(_)
             | Change::SetExtra(_)) => Step::Ready(other),

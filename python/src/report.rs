@@ -107,6 +107,8 @@ fn lost<'py>(py: Python<'py>, losses: &[Loss]) -> Made<'py, PyList> {
             "first_seq" => loss.first_seq,
             "last_seq" => loss.last_seq,
             "reason" => loss.reason.clone(),
+            "named" => loss.named.clone(),
+            "near" => loss.near.clone(),
         );
         list.append(made?)?;
     }

@@ -19,7 +19,7 @@ mod lent;
 
 mod quick;
 
-pub(crate) use decode::{decode_event, decode_message, for_each_event};
+pub(crate) use decode::{decode_event, decode_message, for_each_event, named_in};
 
 /// The newest version of this encoding. Each frame's header has the oldest one that has all that is in it, so
 /// that older software reads what it can, and refuses the rest instead of misreading it.

@@ -3,17 +3,19 @@
 //! Owns the going on behind damage: the next frame that checks in its place, the next segment that can be
 //! read. Each frame proves itself, so what lies behind a bad one is as good as what lies before it; what is
 //! missing between the two shows in the sequence numbers. Nothing here is for an opening: recovery refuses
-//! where this goes on. Reads only.
+//! where this goes on. Reads only. [`frames`] owns the way through one segment.
+
+mod frames;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::inventory::{Inventory, read_control};
 use super::recovery::MAX_SEGMENT_FILE;
-use super::scan::{self, Beyond, End, Frame, Tail, frame_at};
-use crate::codec::bytes::{MAX_NUMBER, to_u64, to_usize};
+use super::scan::{Beyond, Frame, frame_at};
+use crate::codec::bytes::{MAX_NUMBER, to_u64};
 use crate::codec::control::Control;
-use crate::codec::frame::{FRAME_ALIGN, FrameSpace, frame_len};
+use crate::codec::frame::{FRAME_ALIGN, FrameSpace};
 use crate::codec::segment::{BadHeader, DATA_START, SegmentHeader, StoreId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
@@ -24,6 +26,8 @@ use crate::vfs::{self, OpenMode, Vfs};
 pub(crate) struct Fault {
     pub(crate) error: Error,
     pub(crate) missing: Missing,
+    /// Beginnings of the payloads whose headers check there, and whose own checksums are wrong.
+    pub(crate) payloads: Vec<Vec<u8>>,
 }
 
 /// Events that are missing.
@@ -58,8 +62,21 @@ pub(crate) struct Known {
     pub(crate) next_seq: Option<Seq>,
 }
 
-/// What is called for each frame that is found, in order.
-pub(crate) type Take<'t> = &'t mut dyn FnMut(&Path, &Frame<'_>) -> Result<()>;
+/// What is called for each frame that is found, in order, with the number of faults that were found before it.
+pub(crate) type Take<'t> = &'t mut dyn FnMut(&Path, &Frame<'_>, usize) -> Result<()>;
+
+/// Damage since the last frame that proved itself.
+#[derive(Debug)]
+struct Suspect {
+    error: Error,
+    payloads: Vec<Vec<u8>>,
+}
+
+impl From<Error> for Suspect {
+    fn from(error: Error) -> Self {
+        Self { error, payloads: Vec::new() }
+    }
+}
 
 /// One segment, its bytes left where they are.
 #[derive(Debug)]
@@ -122,16 +139,17 @@ struct Work<'w> {
 }
 
 impl Work<'_> {
-    fn fault(&mut self, error: Error, missing: Missing) {
-        self.out.faults.push(Fault { error, missing });
+    fn fault(&mut self, suspect: impl Into<Suspect>, missing: Missing) {
+        let Suspect { error, payloads } = suspect.into();
+        self.out.faults.push(Fault { error, missing, payloads });
     }
 
     /// Reports that events are missing up to this one, if any are.
-    fn gap(&mut self, error: Error, until: Seq) {
+    fn gap(&mut self, suspect: impl Into<Suspect>, until: Seq) {
         let first = self.out.next_seq;
         let missing =
             if self.is_begun && first < until { Missing::Between(first, until - 1) } else { Missing::None };
-        self.fault(error, missing);
+        self.fault(suspect, missing);
         if self.is_begun {
             self.out.next_seq = first.max(until);
         }
@@ -237,16 +255,16 @@ impl Work<'_> {
         let extent = self.extent(held, next, &bytes, space);
         let mut suspect = self.frames(held, &extent, &bytes, space)?;
         if let Some(reason) = extent.cut {
-            suspect.get_or_insert_with(|| Error::corrupt(&held.path, to_u64(bytes.len()), reason));
+            suspect.get_or_insert_with(|| Error::corrupt(&held.path, to_u64(bytes.len()), reason).into());
         }
         match (suspect, next) {
             (None, None) => {}
             (None, Some(next)) if next.first_seq <= self.out.next_seq => {}
             (suspect, Some(next)) => {
                 let at_end = || Error::corrupt(&held.path, to_u64(bytes.len()), "events are missing here");
-                self.gap(suspect.unwrap_or_else(at_end), next.first_seq);
+                self.gap(suspect.unwrap_or_else(|| at_end().into()), next.first_seq);
             }
-            (Some(error), None) => self.fault(error, Missing::From(self.out.next_seq)),
+            (Some(suspect), None) => self.fault(suspect, Missing::From(self.out.next_seq)),
         }
         Ok(())
     }
@@ -258,112 +276,6 @@ impl Work<'_> {
             None => self.fault(error, Missing::From(self.out.next_seq)),
         }
     }
-
-    /// How much of a segment is to be gone over.
-    fn extent(&mut self, held: &Held, next: Option<&Held>, bytes: &[u8], space: FrameSpace) -> Extent {
-        let length = bytes.len();
-        let all = Extent { end: length, due: DATA_START, before: Seq::MAX, cut: None };
-        if let Some(next) = next {
-            let seal = next.header.map(|header| header.previous).filter(|seal| seal.number == held.number);
-            // What lies behind the end of a torn tail is dead, though it may check: its events' numbers were
-            // given to others.
-            let all = Extent { before: next.first_seq, ..all };
-            let Some(seal) = seal else { return all };
-            let end = to_usize(seal.valid_len);
-            let cut =
-                (length < end).then_some("the segment ends here, and its successor says that it is longer");
-            return Extent { end: end.min(length), due: end.min(length), cut, ..all };
-        }
-        let Some(header) = held.header else { return all };
-        let own =
-            self.control.filter(|c| c.segment == header.number && c.writer_epoch == header.writer_epoch);
-        let vouched = own.map_or(0, |c| u64::from(c.durable_units) * to_u64(FRAME_ALIGN));
-        let nothing = |_: &Frame<'_>| Ok::<(), std::convert::Infallible>(());
-        let Ok(walk) = scan::walk(bytes, space, header.first_seq, nothing);
-        match scan::judge(bytes, space, &walk, vouched) {
-            Err(rot) => Extent { due: to_usize(rot.proof), ..all },
-            Ok(tail) => {
-                if let Tail::Torn(beyond) = tail {
-                    self.out.torn = Some((held.path.clone(), walk.end_offset, beyond));
-                }
-                let is_cut = tail != Tail::Sealed && to_u64(length) < header.capacity;
-                let cut = is_cut.then_some("the segment has been cut");
-                Extent { end: to_usize(walk.end_offset), cut, ..all }
-            }
-        }
-    }
-
-    /// Hands over every frame that checks, and returns the damage behind the last of them, if there is any.
-    fn frames(
-        &mut self,
-        held: &Held,
-        extent: &Extent,
-        bytes: &[u8],
-        space: FrameSpace,
-    ) -> Result<Option<Error>> {
-        let bytes = bytes.get(..extent.end).unwrap_or(bytes);
-        let corrupt = |at: usize, reason: &str| Error::corrupt(&held.path, to_u64(at), reason);
-        // Damage and zeros since the last frame that checked. Zeros are damage only if something follows.
-        let (mut suspect, mut zeros) = (None, None);
-        let mut at = DATA_START;
-        while at < bytes.len().max(extent.due) {
-            match frame_at(bytes, space, at) {
-                Ok((frame, _)) if frame.header.first_seq > MAX_NUMBER => {
-                    suspect.get_or_insert_with(|| corrupt(at, "a record's number is impossible"));
-                }
-                Ok((frame, _)) => {
-                    let bad = suspect.take().or(zeros.take());
-                    self.frame(held, extent, &frame, bad)?;
-                    at += frame_len(frame.payload.len());
-                    continue;
-                }
-                Err(End::Invalid(reason)) => {
-                    suspect.get_or_insert_with(|| corrupt(at, reason));
-                }
-                Err(End::Unwritten | End::Sealed) if at < extent.due => {
-                    suspect.get_or_insert_with(|| corrupt(at, "durable bytes are gone"));
-                }
-                Err(End::Unwritten | End::Sealed) => {
-                    zeros.get_or_insert_with(|| corrupt(at, "written bytes are gone"));
-                }
-            }
-            at += FRAME_ALIGN;
-        }
-        Ok(suspect)
-    }
-
-    fn frame(&mut self, held: &Held, extent: &Extent, frame: &Frame<'_>, bad: Option<Error>) -> Result<()> {
-        let first = frame.header.first_seq;
-        let end = first.saturating_add(u64::from(frame.header.events));
-        if end > extent.before {
-            return Ok(());
-        }
-        if first > self.out.next_seq {
-            let reason = "events are missing before this record";
-            self.gap(bad.unwrap_or_else(|| Error::corrupt(&held.path, frame.offset, reason)), first);
-        } else if let Some(error) = bad {
-            self.fault(error, Missing::None);
-        }
-        // Before the first event that is needed, or a second copy of one that was found.
-        if first < self.out.next_seq {
-            return Ok(());
-        }
-        self.out.next_seq = end;
-        (self.take)(&held.path, frame)
-    }
-}
-
-/// How much of a segment is to be gone over.
-#[derive(Debug)]
-struct Extent {
-    /// Where it ends.
-    end: usize,
-    /// Up to where zeros are damage.
-    due: usize,
-    /// Only events before this one count.
-    before: Seq,
-    /// Why the file is too short.
-    cut: Option<&'static str>,
 }
 
 /// A segment of which only the name can be believed; none if no writer gives such a name.

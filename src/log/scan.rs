@@ -44,6 +44,9 @@ pub(crate) struct Walk {
     pub(crate) frames: u64,
 }
 
+/// What is said of a frame whose padding is not zeros.
+const BAD_PADDING: &str = "a frame's padding is not zero";
+
 /// The frame at an offset, or why there is none.
 #[inline]
 pub(super) fn frame_at(bytes: &[u8], space: FrameSpace, offset: usize) -> Result<(Frame<'_>, u32), End> {
@@ -54,6 +57,32 @@ pub(super) fn frame_at(bytes: &[u8], space: FrameSpace, offset: usize) -> Result
 /// why there is none.
 #[inline]
 pub(crate) fn frame_here(rest: &[u8], space: FrameSpace, offset: u64) -> Result<(Frame<'_>, u32), End> {
+    let (frame, crc) = proven_frame(rest, space, offset)?;
+    if !padding(rest, &frame).is_some_and(all_zero) {
+        return Err(End::Invalid(BAD_PADDING));
+    }
+    Ok((frame, crc))
+}
+
+/// The zeros that a frame is filled up with; none if its file ends before them.
+#[inline]
+fn padding<'b>(rest: &'b [u8], frame: &Frame<'_>) -> Option<&'b [u8]> {
+    rest.get(FRAME_ALIGN + frame.payload.len()..frame_len(frame.payload.len()))
+}
+
+/// Whether a frame at an offset proves itself and is not as it was written all the same: its padding, which no
+/// checksum covers, is not zero, or is not there.
+pub(super) fn is_badly_padded(bytes: &[u8], space: FrameSpace, offset: usize) -> bool {
+    frame_at(bytes, space, offset).is_err_and(|end| end == End::Invalid(BAD_PADDING))
+}
+
+/// The frame at an offset whose two checksums are right, whatever its padding is.
+pub(super) fn proven_at(bytes: &[u8], space: FrameSpace, offset: usize) -> Result<(Frame<'_>, u32), End> {
+    proven_frame(bytes.get(offset..).unwrap_or_default(), space, to_u64(offset))
+}
+
+#[inline]
+fn proven_frame(rest: &[u8], space: FrameSpace, offset: u64) -> Result<(Frame<'_>, u32), End> {
     if rest.is_empty() {
         return Err(End::Unwritten);
     }
@@ -75,9 +104,6 @@ pub(crate) fn frame_here(rest: &[u8], space: FrameSpace, offset: u64) -> Result<
     };
     if checksum(payload) != header.payload_crc {
         return Err(End::Invalid("a payload's checksum is wrong"));
-    }
-    if !rest.get(FRAME_ALIGN + length..frame_len(length)).is_some_and(all_zero) {
-        return Err(End::Invalid("a frame's padding is not zero"));
     }
     if u64::from(header.synced_units) * to_u64(FRAME_ALIGN) > offset {
         return Err(End::Invalid("a frame's watermark lies beyond the frame"));

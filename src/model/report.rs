@@ -161,6 +161,10 @@ pub struct Loss {
     pub last_seq: Option<Seq>,
     /// What is lost, and why.
     pub reason: String,
+    /// Conversations that the damaged bytes name. Nothing proves them: the damage may be in a name.
+    pub named: Vec<String>,
+    /// Conversations of the records before and behind the damage, a few at most.
+    pub near: Vec<String>,
 }
 
 /// What an export wrote.

@@ -3,6 +3,8 @@
 //!
 //! `REPAIR_STEP` takes every so many-th bit only.
 
+mod proofs;
+
 mod segments;
 
 use std::collections::HashMap;

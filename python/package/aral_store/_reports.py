@@ -141,6 +141,10 @@ class Loss:
     last_seq: int | None
     """The last lost event; ``None`` if nobody can say how many there were, if any."""
     reason: str
+    named: list[str]
+    """Conversations that the damaged bytes name. Nothing proves them."""
+    near: list[str]
+    """Conversations of the records before and behind the damage, a few at most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ fn loss_json(loss: &Loss) -> String {
         ("first_seq", loss.first_seq.into()),
         ("last_seq", loss.last_seq.into()),
         ("reason", loss.reason.as_str().into()),
+        ("named", loss.named.clone().into()),
+        ("near", loss.near.clone().into()),
     ])
 }
 
@@ -59,7 +61,16 @@ fn loss_in_words(loss: &Loss) -> String {
     };
     let whose = loss.conversation_id.as_ref().map(|id| format!(" conversation {id:?}:")).unwrap_or_default();
     let offset = loss.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
-    format!("lost:{events}{whose} {}, in {}{offset}", loss.reason, loss.path.display())
+    let list = |words: &str, names: &[String]| match names {
+        [] => String::new(),
+        names => {
+            let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+            format!("; {words} {}", names.join(", "))
+        }
+    };
+    let named = list("its damaged bytes name", &loss.named);
+    let near = list("the records around it are of", &loss.near);
+    format!("lost:{events}{whose} {}, in {}{offset}{named}{near}", loss.reason, loss.path.display())
 }
 
 fn summary(report: &RepairReport, form: Form) -> String {

@@ -3,7 +3,7 @@
 //! Owns the choice between the quick way and the general one, and what a payload as a whole must be. Does not
 //! know what becomes of the events.
 
-use super::{BadPayload, CONFIG, EventView, MessageView, quick};
+use super::{BadPayload, CONFIG, EventView, IdView, MessageView, quick};
 use crate::model::MAX_BATCH_EVENTS;
 
 /// Takes one event off the front of bytes and says how many it took.
@@ -38,6 +38,26 @@ fn message_in_any(bytes: &[u8]) -> Result<MessageView<'_>, BadPayload> {
     let (view, _) = decode_event(bytes)?;
     let message = view.change.message().copied();
     message.ok_or_else(|| BadPayload("the record holds no message".to_owned()))
+}
+
+/// The conversations that a damaged payload names, each once, as far as its events can still be told apart. Nothing
+/// proves them: the damage may be in a name.
+pub(crate) fn named_in(payload: &[u8]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut rest = payload;
+    while !rest.is_empty() {
+        let event = decode_event(rest).ok();
+        // An event begins with its conversation, so that this much is often left of one that cannot be read.
+        let id = match &event {
+            Some((view, _)) => Some(view.conversation),
+            None => bincode::borrow_decode_from_slice(rest, CONFIG).ok().map(|(id, _): (IdView<'_>, _)| id),
+        };
+        let name = id.and_then(|id| id.to_id().ok()).filter(|name| !name.is_empty());
+        names.extend(name.filter(|name| !names.contains(name)));
+        let Some((_, length)) = event else { break };
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    names
 }
 
 /// Goes over the events of a payload, each with its place in it, and insists that they fill it exactly.

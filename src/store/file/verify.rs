@@ -87,7 +87,7 @@ impl Check<'_> {
     fn segment_by_segment(&mut self, inventory: &Inventory, log: &Path, known: Known) {
         let mut events = 0;
         let mut bad = Vec::new();
-        let mut take = |path: &Path, frame: &Frame<'_>| {
+        let mut take = |path: &Path, frame: &Frame<'_>, _: usize| {
             events += u64::from(frame.header.events);
             bad.extend(read_frame(path, frame).err());
             Ok(())

@@ -132,23 +132,7 @@ impl Work<'_> {
         }
         let mut found = RecoveryReport::default();
         let surveyed = survey::survey(self.vfs, self.source, &believed.checkpoint, &|_| false, &mut found)?;
-        // What a compaction had published was not changed from outside. Where its checkpoint is lost nobody
-        // can tell, and that loss is told already.
-        let is_published = |path: &Path| {
-            let Some(newer) = &believed.newer else { return believed.is_behind };
-            let read = layout::read_file(self.vfs, path).ok().flatten();
-            read.is_some_and(|(_, print)| newer.entries().any(|entry| is_same(&entry.file, &print)))
-        };
-        let (changed, unlisted) = (found.changed.iter(), found.unlisted.iter());
-        let changed: Vec<_> = changed.filter(|path| !is_published(path)).collect();
-        let unlisted: Vec<_> = unlisted.filter(|path| !is_published(path)).collect();
-        for path in changed {
-            let name = path.file_name().and_then(|name| name.to_str());
-            let old = believed.checkpoint.entries().find(|entry| Some(entry.file_name) == name);
-            let reason =
-                "the file was changed from outside; it is taken in as it is, and what it held is lost";
-            self.lose(&Error::new(ErrorKind::Corrupt, reason).at(path, None), old.map(|entry| entry.id));
-        }
+        let unlisted = found.unlisted.iter().filter(|path| !believed.has_published(self.vfs, path));
         for path in unlisted {
             self.report.notes.push(format!("not listed, and taken in: {}", path.display()));
         }
@@ -163,6 +147,8 @@ impl Work<'_> {
                     first_seq: None,
                     last_seq: None,
                     reason: file.reason,
+                    named: Vec::new(),
+                    near: Vec::new(),
                 });
             }
         }
@@ -180,6 +166,12 @@ impl Work<'_> {
         for (ordinal, entry) in snapshot.entries().enumerate() {
             let staged = self.source.staged(epoch, ordinal);
             let before = believed.checkpoint.find(entry.id).and_then(|at| believed.checkpoint.entry(at));
+            let recorded = before.filter(|before| before.state == FileState::Intact);
+            let path = self.source.conversation(entry.file_name);
+            let is_foreign = |before: &Entry<'_>| {
+                !is_same(&before.file, &entry.file) && !believed.has_published(self.vfs, &path)
+            };
+            let entry = recorded.filter(is_foreign).unwrap_or(entry);
             let bytes = match self.file(&entry, &staged) {
                 Ok(bytes) => bytes,
                 Err(error) => {
@@ -261,7 +253,7 @@ impl Work<'_> {
             let whole = if is_same(&print, &entry.file) {
                 Some(bytes)
             } else {
-                error = not_as_recorded(&bytes, &entry.file, place);
+                error = unbelieved(not_as_recorded(&bytes, &entry.file, place), &bytes);
                 rot::turned_back(&bytes, entry.file.crc).filter(|_| print.len == entry.file.len).inspect(
                     |_| {
                         self.report
@@ -355,6 +347,17 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// The error for a file that is not as recorded. One that reads well may be an edit, which only its owner can say.
+fn unbelieved(error: Error, bytes: &[u8]) -> Error {
+    if scan_document(bytes).is_err() {
+        return error;
+    }
+    let reason = format!("{}; it is not taken over, a copy is kept", error.message());
+    let place = error.place().cloned();
+    let error = Error::new(error.kind(), reason);
+    place.map_or(error.clone(), |place| error.at(&place.path, place.offset))
 }
 
 /// What a checkpoint knows of a conversation whose file is lost: its title and its times.

@@ -10,6 +10,7 @@ use crate::codec::checkpoint::{Checkpoint, CheckpointHead};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
 use crate::model::RepairReport;
+use crate::snapshot::load::is_same;
 use crate::snapshot::{layout, rot};
 use crate::store::file::open::read_checkpoint;
 use crate::vfs::Vfs;
@@ -29,6 +30,14 @@ pub(super) struct Believed {
 }
 
 impl Believed {
+    /// Whether a compaction that the checkpoint does not know of may have put a file in its place. What it had
+    /// published was not changed from outside; where its checkpoint is lost nobody can tell, and that loss is told.
+    pub(super) fn has_published(&self, vfs: &dyn Vfs, path: &Path) -> bool {
+        let Some(newer) = &self.newer else { return self.is_behind };
+        let read = layout::read_file(vfs, path).ok().flatten();
+        read.is_some_and(|(_, print)| newer.entries().any(|entry| is_same(&entry.file, &print)))
+    }
+
     /// Reads the newest checkpoint that can be read.
     pub(super) fn find(vfs: &dyn Vfs, inventory: &Inventory, report: &mut RepairReport) -> Result<Self> {
         let newest_epoch = inventory.checkpoints.last().map_or(0, |(epoch, _)| *epoch);

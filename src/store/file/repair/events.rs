@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::ahead::Ahead;
 use super::loss;
+use super::whose::Neighbours;
 use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Prepared, Step};
@@ -19,6 +20,7 @@ pub(super) struct Events<'e> {
     pub(super) engine: &'e Engine,
     pub(super) ahead: &'e mut Ahead,
     pub(super) report: &'e mut RepairReport,
+    pub(super) neighbours: &'e mut Neighbours,
 }
 
 /// An event with its number and what its key was used for.
@@ -29,8 +31,8 @@ struct Found {
 }
 
 impl Events<'_> {
-    /// Carries the events of a frame out.
-    pub(super) fn frame(&mut self, path: &Path, frame: &Frame<'_>) -> Result<()> {
+    /// Carries the events of a frame out, before which so many faults were found.
+    pub(super) fn frame(&mut self, path: &Path, frame: &Frame<'_>, faults: usize) -> Result<()> {
         let events = u64::from(frame.header.events);
         if events == 0 {
             return Ok(());
@@ -51,6 +53,7 @@ impl Events<'_> {
             self.report.lost.push(loss(&error, None, Some((first, Some(first + events - 1)))));
             return Ok(());
         }
+        self.neighbours.note(batch.iter().map(|found| &found.event), faults);
         batch.retain(|found| !self.ahead.has(found.seq, &found.event));
         if batch.is_empty() {
             return Ok(());

@@ -12,15 +12,19 @@ mod base;
 
 mod events;
 
+mod whose;
+
 use std::path::{Path, PathBuf};
 
 use self::base::Base;
 use self::events::Events;
+use self::whose::Neighbours;
 use super::engine::Engine;
 use super::verify;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::{self, Inventory, LOCK};
 use crate::log::salvage::{self, Fault, Known, Missing, Salvaged};
+use crate::log::scan::Frame;
 use crate::model::{Loss, RepairReport, TornTail};
 use crate::snapshot::layout::{self, Layout};
 use crate::store::options::{Options, SyncPolicy};
@@ -48,10 +52,12 @@ pub(crate) fn repair(from: &Path, to: &Path, options: Options) -> Result<RepairR
     let mut base = Base::save(vfs, &source, &target, &inventory, &mut report)?;
     let engine = Engine::open(target, quiet(options))?;
     let known = Known { store_id: base.store_id, first_segment: base.first_segment, next_seq: base.next_seq };
-    let mut events = Events { engine: &engine, ahead: &mut base.ahead, report: &mut report };
-    let salvaged =
-        salvage::salvage(vfs, &inventory, &log, known, &mut |path, frame| events.frame(path, frame))?;
-    tell(salvaged, &mut report)?;
+    let mut neighbours = Neighbours::default();
+    let mut events =
+        Events { engine: &engine, ahead: &mut base.ahead, report: &mut report, neighbours: &mut neighbours };
+    let mut take = |path: &Path, frame: &Frame<'_>, faults: usize| events.frame(path, frame, faults);
+    let salvaged = salvage::salvage(vfs, &inventory, &log, known, &mut take)?;
+    tell(salvaged, &neighbours, &mut report)?;
     let newest = inventory.newest_segment(base.first_segment);
     let doubt = base.store_id.and_then(|id| inventory::doubt_about_copy(vfs, &log, id, newest));
     report.notes.extend(doubt);
@@ -161,17 +167,23 @@ impl Place {
 }
 
 /// Puts what the log lacked into the report.
-fn tell(salvaged: Salvaged, report: &mut RepairReport) -> Result<()> {
-    for Fault { error, missing } in salvaged.faults {
+fn tell(salvaged: Salvaged, neighbours: &Neighbours, report: &mut RepairReport) -> Result<()> {
+    for (at, Fault { error, missing, payloads }) in salvaged.faults.into_iter().enumerate() {
         // What a newer version wrote is not damaged, and leaving it out would be no repair.
         if error.kind() == ErrorKind::UnsupportedFormat {
             return Err(error);
         }
-        match missing {
-            Missing::None => report.notes.push(format!("no event is lost there: {error}")),
-            Missing::Between(first, last) => report.lost.push(loss(&error, None, Some((first, Some(last))))),
-            Missing::From(first) => report.lost.push(loss(&error, None, Some((first, None)))),
-        }
+        let seqs = match missing {
+            Missing::None => {
+                report.notes.push(format!("no event is lost there: {error}"));
+                continue;
+            }
+            Missing::Between(first, last) => (first, Some(last)),
+            Missing::From(first) => (first, None),
+        };
+        let mut lost = loss(&error, None, Some(seqs));
+        neighbours.tell(at, &payloads, &mut lost);
+        report.lost.push(lost);
     }
     report.torn = salvaged.torn.map(|(path, offset, beyond)| TornTail {
         path,
@@ -193,5 +205,7 @@ fn loss(error: &Error, conversation_id: Option<&str>, seqs: Option<(u64, Option<
         first_seq: seqs.map(|(first, _)| first),
         last_seq: seqs.and_then(|(_, last)| last),
         reason: error.message().to_owned(),
+        named: Vec::new(),
+        near: Vec::new(),
     }
 }

@@ -1,7 +1,12 @@
-"""In the place of the framework's own store: a stand-in for the framework, made here, runs on it unchanged."""
+"""In the place of the framework's own store, by every name under which programs, tests and examples import that one.
+
+The framework has no licence to be copied, so a stand-in with the same modules and names is made here. It lies as the
+framework does: in a folder ``src``, so that it is ``aral`` once it is installed and ``src.aral`` in its own folder.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,17 +15,13 @@ from pathlib import Path
 
 import pytest
 
-#: What is known of the framework's modules: names, and what they call.
 FRAMEWORK = {
-    "aral/__init__.py": """
-        from .agent import Agent
-        from .storage import Conversation, ConversationAction, Message, MessageStore
-    """,
-    "aral/storage/__init__.py": """
+    "src/aral/__init__.py": "",
+    "src/aral/storage/__init__.py": """
         from .message_store import Conversation, ConversationAction, Message, MessageStore
         KEPT = "what is not replaced"
     """,
-    "aral/storage/message_store.py": """
+    "src/aral/storage/message_store.py": """
         class Message: pass
         class Conversation: pass
         class ConversationAction: pass
@@ -28,41 +29,38 @@ FRAMEWORK = {
             def __init__(self, *args, **kwargs):
                 raise AssertionError("the framework's own store was made")
     """,
-    "aral/agent.py": """
+    "src/aral/agent.py": """
         from .storage import MessageStore
 
-        class Agent:
-            def __init__(self, store: MessageStore, verbose=False):
-                self.store = store
-                if verbose and hasattr(store, "backend") and hasattr(store.backend, "list_conversation_ids"):
-                    self.seen = store.backend.list_conversation_ids()
+        class BaseAgent:
+            def __init__(self, message_store=None, save_dir=None, verbose=False):
+                if message_store:
+                    self.message_store = message_store
+                else:
+                    self.message_store = MessageStore(save_dir=save_dir) if save_dir else MessageStore()
+                backend = getattr(self.message_store, "backend", None)
+                if verbose and hasattr(backend, "list_conversation_ids"):
+                    self.seen = backend.list_conversation_ids()
 
-            def handle(self, conversation_id, text):
-                self.store.add_message(conversation_id, text, role="user")
-                history = self.store.get_conversation_messages(conversation_id)
-                answer = f"{len(history)}: {history[-1].content}"
-                self.store.add_message(conversation_id=conversation_id, content=answer, role="assistant")
-                self.store.add_action(conversation_id, "answered", {"length": len(answer)})
+            def on_message(self, convo_id, message):
+                self.message_store.add_message(convo_id, message, role="user")
+                answer = "Echo: " + message
+                self.message_store.add_message(convo_id, answer, role="assistant")
                 return answer
-    """,
-    "aral/server.py": """
-        from aral.storage import MessageStore
-        import aral.storage.message_store
 
-        def message(agent, body):
-            if not body.get("conversation_id") or not body.get("message"):
-                return 400, {"error": "conversation_id and message are required"}
-            return 200, {"response": agent.handle(body["conversation_id"], body["message"])}
-
-        def conversations(agent):
-            return {"conversations": [
-                {"id": c.id, "title": c.title, "messages": [
-                    {"id": m.id, "content": m.content, "role": m.role, "created_at": m.created_at.isoformat()}
-                    for m in c.messages
-                ]} for c in agent.store.get_all_conversations()
-            ]}
+            def get_conversations(self):
+                return [
+                    {"id": conv.id, "title": conv.title, "messages": [
+                        {"id": msg.id, "content": msg.content, "role": msg.role, "created_at": msg.created_at.isoformat()}
+                        for msg in conv.messages
+                    ]}
+                    for conv in self.message_store.get_all_conversations()
+                ]
     """,
 }
+
+#: The framework's name, and the folder that has to be on the path for it.
+NAMES = [("aral", "src"), ("src.aral", ".")]
 
 
 @pytest.fixture
@@ -74,71 +72,105 @@ def framework(tmp_path: Path) -> Path:
     return tmp_path / "framework"
 
 
-def run(program: str, path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(program: str, path: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program), *arguments],
+        [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(path)},
+        cwd=path.parent,
         capture_output=True,
         text=True,
     )
 
 
-@pytest.mark.parametrize("before", ["", "import aral", "import aral.server"])
-def test_every_module_of_the_framework_has_this_store(framework: Path, before: str):
+def done(program: str, path: Path, *arguments: object) -> str:
+    ended = run(program, path, *arguments)
+    assert ended.returncode == 0 and ended.stderr == "", ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.parametrize(("name", "folder"), NAMES)
+@pytest.mark.parametrize("before", ["", "import {0}", "import {0}.storage", "import {0}.agent"])
+def test_every_module_of_the_framework_has_this_store(framework: Path, name: str, folder: str, before: str):
     program = f"""
-        {before}
+        {before.format(name)}
         import aral_store.aral
-        import aral, aral.server, aral.storage
-        from aral.storage import Conversation, ConversationAction, Message, MessageStore, KEPT
-        from aral.storage.message_store import MessageStore as deepest
-        for name in ("MessageStore", "Message", "Conversation", "ConversationAction"):
-            for module in (aral, aral.storage, aral.storage.message_store, aral_store.aral):
-                assert getattr(module, name) is getattr(aral_store, name), (module, name)
-        assert aral.agent.MessageStore is aral.server.MessageStore is deepest is aral_store.MessageStore
+        import sys, {name}.agent, {name}.storage
+        from {name}.storage import Conversation, ConversationAction, Message, MessageStore, KEPT
+        from {name}.storage.message_store import MessageStore as deepest
+        for each in ("MessageStore", "Message", "Conversation", "ConversationAction"):
+            for module in ({name}.storage, {name}.storage.message_store, aral_store.aral):
+                assert getattr(module, each) is getattr(aral_store, each), (module, each)
+        assert {name}.agent.MessageStore is deepest is MessageStore is aral_store.MessageStore
         assert KEPT == "what is not replaced"
         import importlib
         importlib.reload(aral_store.aral)
-        assert aral.MessageStore is aral_store.MessageStore
+        importlib.reload({name}.storage)
+        assert {name}.storage.MessageStore is aral_store.MessageStore
     """
-    done = run(program, framework)
-    assert done.returncode == 0, done.stderr
+    done(program, framework / folder)
 
 
-def test_agent_and_server_run_on_it_and_find_everything_again(framework: Path, tmp_path: Path):
+@pytest.mark.parametrize(("name", "folder"), NAMES)
+def test_an_agent_with_a_directory_finds_everything_again(framework: Path, tmp_path: Path, name: str, folder: str):
+    program = f"""
+        import sys
+        import aral_store.aral
+        from {name}.agent import BaseAgent
+        agent = BaseAgent(save_dir=sys.argv[1], verbose=True)
+        assert agent.seen == sys.argv[2:]
+        assert agent.on_message("c1", "hi") == "Echo: hi"
+        print([message["content"] for message in agent.get_conversations()[0]["messages"]])
+    """
+    data = tmp_path / "data"
+    assert done(program, framework / folder, data) == "['hi', 'Echo: hi']\n"
+    assert done(program, framework / folder, data, "c1") == "['hi', 'Echo: hi', 'hi', 'Echo: hi']\n"
+    file = json.loads((data / "conversations/c1.json").read_text())
+    assert [message["content"] for message in file["messages"]] == ["hi", "Echo: hi"] * 2, "and nobody closed it"
+
+
+def test_an_agent_takes_a_store_that_is_empty_for_one(framework: Path, tmp_path: Path):
     program = """
         import sys
         import aral_store.aral
-        from aral import Agent, MessageStore
-        from aral.server import conversations, message
-        agent = Agent(MessageStore(save_dir=sys.argv[1], backend_type="file"), verbose=True)
-        assert agent.seen == sys.argv[2].split()
-        assert message(agent, {"message": "x"})[0] == message(agent, {"conversation_id": "c"})[0] == 400
-        print(message(agent, {"conversation_id": "c1", "message": "hi"}))
-        print(conversations(agent))
+        from aral.agent import BaseAgent
+        from aral.storage import MessageStore
+        store = MessageStore(save_dir=sys.argv[1])
+        assert BaseAgent(message_store=store).message_store is store
     """
-    first = run(program, framework, str(tmp_path / "data"), "")
-    assert first.returncode == 0 and "(200, {'response': '1: hi'})" in first.stdout, first.stderr
-    again = run(program, framework, str(tmp_path / "data"), "c1")
-    assert again.returncode == 0 and "(200, {'response': '3: hi'})" in again.stdout, again.stderr
-    assert again.stdout.count("'created_at'") == 4
-    assert (tmp_path / "data/conversations/c1.json").exists(), "nobody closed it, and the files are there"
+    done(program, framework / "src", tmp_path / "data")
 
 
-def test_without_the_framework_the_import_says_so(tmp_path: Path):
-    done = run("import aral_store.aral", tmp_path)
-    assert done.returncode == 1 and "ImportError: the Aral framework is not installed" in done.stderr
-    done = run("from aral_store import MessageStore; MessageStore()", tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_the_line_comes_first_also_where_a_program_finds_the_framework_later(framework: Path, tmp_path: Path):
+    program = """
+        import aral_store.aral
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        from src.aral.storage import MessageStore
+        assert MessageStore is aral_store.MessageStore
+        store = MessageStore(save_dir="./data")
+        conversation = store.create_conversation(title="Example Conversation")
+        store.add_message(conversation.id, "Hello!", role="user")
+        print(conversation.id)
+    """
+    id = done(program, tmp_path / "nothing", framework).strip()
+    assert (tmp_path / "data/conversations" / f"{id}.json").exists()
 
 
-def test_another_package_of_that_name_is_left_alone(tmp_path: Path):
+def test_without_the_framework_the_line_does_nothing(tmp_path: Path):
+    ended = run("import aral_store.aral, aral.storage", tmp_path)
+    assert ended.returncode == 1 and "No module named 'aral'" in ended.stderr
+    done("from importlib.util import find_spec; import aral_store.aral; assert find_spec('aral') is None", tmp_path)
+    done("from aral_store import MessageStore; MessageStore()", tmp_path)
+
+
+def test_another_package_of_that_name_is_refused_when_its_storage_is_imported(tmp_path: Path):
     (tmp_path / "aral").mkdir()
     (tmp_path / "aral/__init__.py").write_text("")
-    done = run("import aral_store.aral", tmp_path)
-    assert done.returncode == 1 and "is not installed" in done.stderr
+    line = "import aral_store.aral, aral.storage"
+    assert "No module named 'aral.storage'" in run(line, tmp_path).stderr
     (tmp_path / "aral/storage.py").write_text("class Message: pass")
-    done = run("import aral_store.aral", tmp_path)
-    assert done.returncode == 1 and "has no MessageStore" in done.stderr
+    for each in (line, "import aral.storage, aral_store.aral"):
+        ended = run(each, tmp_path)
+        assert ended.returncode == 1 and "has no MessageStore" in ended.stderr
     (tmp_path / "aral/storage.py").write_text("import a_dependency_that_is_missing")
-    done = run("import aral_store.aral", tmp_path)
-    assert done.returncode == 1 and "No module named 'a_dependency_that_is_missing'" in done.stderr
+    assert "No module named 'a_dependency_that_is_missing'" in run(line, tmp_path).stderr

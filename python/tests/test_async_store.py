@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from aral_store import AsyncStore, Closed, NotFound, Store
+from aral_store import AsyncStore, Closed, NoSpace, NotFound, Store, _async_store
 
 
 def test_calls_side_by_side_are_all_carried_out_and_durable(tmp_path: Path):
@@ -78,12 +82,168 @@ def test_a_cancelled_batch_is_whole_or_not_there(tmp_path: Path):
                     receipts += len(await task)
                 except asyncio.CancelledError:
                     pass
-            # A batch that had begun when it was cancelled goes on.
-            await store.sync()
-            await asyncio.sleep(0.3)
             contents = [message.content for message in await store.messages("c1")] if "c1" in await store.ids() else []
             assert contents == [str(n) for n in range(20)] * (len(contents) // 20)
             assert len(contents) >= receipts
+
+    asyncio.run(main())
+
+
+def contents_of(store: AsyncStore) -> int:
+    summary = store._store.summary("c1")
+    return 0 if summary is None else summary.messages
+
+
+def test_what_is_cancelled_does_not_appear_later(tmp_path: Path):
+    async def main() -> None:
+        async with await AsyncStore.open(tmp_path) as store:
+            batch = [{"type": "add_message", "conversation_id": "c1", "content": "cancelled"}] * 3000
+            await store.create("c1")
+            for n in range(12):
+                task = asyncio.create_task(store.batch(batch))
+                await asyncio.sleep(0.001 * n)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                assert contents_of(store) in (0, 3000)
+                await store.clear("c1")
+                await store.add_message("c1", "the next")
+                await asyncio.sleep(0.05)
+                assert [message.content for message in await store.messages("c1")] == ["the next"]
+                await store.clear("c1")
+
+    asyncio.run(main())
+
+
+def test_a_call_that_has_begun_is_waited_for_however_often_it_is_cancelled():
+    async def main() -> None:
+        store = await AsyncStore.open()
+        begun, go_on, ended = threading.Event(), threading.Event(), []
+
+        def work() -> None:
+            begun.set()
+            go_on.wait(20)
+            ended.append(1)
+
+        task = asyncio.create_task(store._run(work))
+        await asyncio.to_thread(begun.wait, 20)
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0.02)
+            assert not task.done()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended and task.cancelled()
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_a_call_that_has_no_thread_yet_is_called_off_at_once():
+    async def main() -> None:
+        store = await AsyncStore.open()
+        go_on = threading.Event()
+        busy = [asyncio.create_task(store._run(lambda: go_on.wait(20))) for _ in range(_async_store._THREADS)]
+        waiting = asyncio.create_task(store.add_message("c1", "never"))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(waiting, 10)
+        go_on.set()
+        await asyncio.gather(*busy)
+        assert await store.ids() == []
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_a_timeout_waits_for_what_has_begun():
+    async def main() -> None:
+        store = await AsyncStore.open()
+        ended = []
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await store._run(lambda: (time.sleep(0.3), ended.append(1)))
+        assert ended
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(store._run(lambda: (time.sleep(0.3), ended.append(2))), 0.05)
+        assert ended == [1, 2]
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_what_fails_after_it_was_cancelled_is_cancelled_and_says_why():
+    async def main() -> None:
+        heard: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: heard.append(context))
+        store = await AsyncStore.open()
+
+        def work() -> None:
+            time.sleep(0.1)
+            raise NoSpace("full")
+
+        task = asyncio.create_task(store._run(work))
+        await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert isinstance(caught.value.__cause__, NoSpace)
+        del task
+        gc.collect()
+        await store.close()
+        assert heard == []
+
+    asyncio.run(main())
+
+
+def test_an_opening_that_is_cancelled_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    opened: list[Store] = []
+
+    class Slow(Store):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            time.sleep(0.1)
+            super().__init__(*args, **kwargs)
+            opened.append(self)
+
+    async def main() -> None:
+        task = asyncio.create_task(AsyncStore.open(tmp_path))
+        await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    monkeypatch.setattr(_async_store, "Store", Slow)
+    asyncio.run(main())
+    assert [store.is_closed for store in opened] == [True]
+
+
+def test_every_call_settles(monkeypatch: pytest.MonkeyPatch):
+    """None of them has a way of its own to a thread."""
+
+    class Settles(Exception):
+        pass
+
+    async def settled(*_: object) -> None:
+        raise Settles
+
+    async def main() -> None:
+        store = await AsyncStore.open()
+        monkeypatch.setattr(_async_store, "settled", settled)
+        names = [name for name in vars(AsyncStore) if not name.startswith("_") or name == "__aexit__"]
+        checked = 0
+        for name in names:
+            method = getattr(store, name)
+            if inspect.isasyncgenfunction(method):
+                call = anext(method(*["c1"] if name == "iter_messages" else []))
+            elif inspect.iscoroutinefunction(method):
+                call = method(*[None] * 3 if name == "__aexit__" else [])
+            else:
+                continue
+            checked += 1
+            with pytest.raises(Settles):
+                await call
+        assert checked > 30
 
     asyncio.run(main())
 

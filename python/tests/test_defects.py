@@ -20,7 +20,7 @@ from aral_store import AralStoreError, Corrupt, InvalidInput, MessageStore, Stor
 
 
 def filled(dir: Path, ids: tuple[str, ...] = ("c0", "c1", "c2")) -> None:
-    with MessageStore(dir, "file", sync="os", mirror="close") as store:
+    with MessageStore(dir, sync="os", mirror="close") as store:
         for id in ids:
             store.add_message(id, f"of {id}")
     shutil.rmtree(dir / "log")  # As the original leaves a directory.
@@ -29,7 +29,7 @@ def filled(dir: Path, ids: tuple[str, ...] = ("c0", "c1", "c2")) -> None:
 def opened(dir: Path, **how: Any) -> MessageStore:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return MessageStore(dir, "file", sync="os", **how)
+        return MessageStore(dir, sync="os", **how)
 
 
 def contents(store: MessageStore, id: str) -> list[str]:
@@ -52,7 +52,7 @@ def test_a_damaged_file_is_named_and_never_overwritten(tmp_path: Path, file: byt
     filled(tmp_path)
     (tmp_path / "conversations/c1.json").write_bytes(file)
     with pytest.warns(RuntimeWarning, match="c1"):
-        store = MessageStore(tmp_path, "file", sync="os")
+        store = MessageStore(tmp_path, sync="os")
     with store:
         with pytest.raises(Corrupt):
             store.add_message("c1", "would overwrite it")
@@ -85,7 +85,7 @@ def test_what_a_call_has_saved_is_synced(tmp_path: Path):
 
 
 def test_adding_writes_a_message_and_not_the_conversation(tmp_path: Path):
-    with MessageStore(tmp_path, "file", sync="os", mirror="never") as store:
+    with MessageStore(tmp_path, sync="os", mirror="never") as store:
         for _ in range(500):
             store.add_message("c1", "x" * 100)
         before = store.stats().log_bytes
@@ -94,7 +94,7 @@ def test_adding_writes_a_message_and_not_the_conversation(tmp_path: Path):
 
 
 def test_creating_costs_the_same_among_many(tmp_path: Path):
-    with MessageStore(tmp_path, "file", sync="os", mirror="never") as store:
+    with MessageStore(tmp_path, sync="os", mirror="never") as store:
         def seconds() -> float:
             times = []
             for _ in range(100):
@@ -130,7 +130,7 @@ def test_the_last_writer_does_not_win(tmp_path: Path):
 @pytest.mark.parametrize("id", ["../evil", "/tmp/evil", "a/b", "../message_store", "..", "a\\b", "~", ".hidden"])
 def test_no_id_is_a_path(tmp_path: Path, id: str):
     dir = tmp_path / "in" / "data"
-    with MessageStore(dir, "file", sync="os", mirror="always") as store:
+    with MessageStore(dir, sync="os", mirror="always") as store:
         store.add_message("other", "x")
         store.add_message(id, "evil")
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["data"]
@@ -145,7 +145,7 @@ def test_no_id_is_a_path(tmp_path: Path, id: str):
 
 @pytest.mark.parametrize("ids", [("x" * 1000,), ("nul\0",), ("CON", "con", "Con"), ("a:b", "a.", "a ", "a"), ("é", "e\u0301")])
 def test_ids_that_file_systems_cannot_hold_are_held(tmp_path: Path, ids: tuple[str, ...]):
-    with MessageStore(tmp_path, "file", sync="os", mirror="always") as store:
+    with MessageStore(tmp_path, sync="os", mirror="always") as store:
         for id in ids:
             store.add_message(id, f"of {id}")
     names = [path.name.casefold() for path in (tmp_path / "conversations").iterdir()]
@@ -205,7 +205,7 @@ def test_an_empty_object_for_a_file_is_not_passed_over_in_silence(tmp_path: Path
     (tmp_path / "conversations/c1.json").write_text("{}")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        store = MessageStore(tmp_path, "file", sync="os")
+        store = MessageStore(tmp_path, sync="os")
     with store:
         assert "c1" in store.conversations or any("c1" in str(each.message) for each in said)
         assert contents(store, "c0") == ["of c0"]
@@ -323,7 +323,7 @@ def test_transcripts_are_their_owners_alone(tmp_path: Path):
     dir = tmp_path / "data"
     before = os.umask(0)
     try:
-        with MessageStore(dir, "file", mirror="always") as store:
+        with MessageStore(dir, mirror="always") as store:
             store.add_message("c1", "secret")
     finally:
         os.umask(before)

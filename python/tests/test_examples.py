@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -11,8 +12,13 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "python/README.md").read_text()
+SNIPPETS = [
+    snippet
+    for text in (README, (ROOT / "README.md").read_text())
+    for snippet in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+]
 
 #: In the place of a model and of the framework, so that what is printed runs as it is printed.
 STAND_INS = {
@@ -24,12 +30,6 @@ async def run(agent, text, session):
     await session.add_items([{"role": "user", "content": text}])
     return Answer()
 agents.Runner.run = run
-""",
-    "import aral_store.aral": """
-import sys, types
-sys.modules["aral"] = types.ModuleType("aral")
-sys.modules["aral.storage"] = types.ModuleType("aral.storage")
-sys.modules["aral.storage"].MessageStore = object
 """,
 }
 
@@ -56,6 +56,20 @@ def test_the_readmes_snippets_run_as_they_stand(tmp_path: Path, at: int):
     program = "".join(text for name, text in STAND_INS.items() if name in SNIPPETS[at]) + SNIPPETS[at]
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
+
+
+def test_the_first_lines_are_a_users_own_and_leave_the_files_they_speak_of(tmp_path: Path):
+    for text in (README, (ROOT / "README.md").read_text()):
+        first = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
+        assert first.startswith('from aral_store import MessageStore\n\nstore = MessageStore(save_dir="./data")\n')
+        assert "close" not in first and "import aral" not in first
+        dir = tmp_path / str(len(first))
+        dir.mkdir()
+        program = first + "\nprint(conversation.id)"
+        id = subprocess.run([sys.executable, "-c", program], cwd=dir, capture_output=True, text=True).stdout.strip()
+        [listed] = json.loads((dir / "data/message_store.json").read_text())["conversation_ids"]
+        [message] = json.loads((dir / f"data/conversations/{id}.json").read_text())["messages"]
+        assert listed == id and (message["content"], message["role"]) == ("Hello, world!", "user")
 
 
 def test_the_readme_has_snippets_for_all_that_the_package_has():

@@ -41,7 +41,7 @@ FIXTURES = Path(__file__).parents[2] / "tests" / "fixtures" / "aral"
 
 @pytest.fixture(params=["memory", "file"])
 def store(request: pytest.FixtureRequest, tmp_path: Path):
-    file = {"save_dir": tmp_path / "data", "backend_type": "file", "sync": "os", "mirror": "never"}
+    file = {"save_dir": tmp_path / "data", "sync": "os", "mirror": "never"}
     with MessageStore(**(file if request.param == "file" else {})) as store:
         yield store
 
@@ -51,7 +51,7 @@ def reopened(store: MessageStore) -> MessageStore:
     if store.save_dir is None:
         return store
     store.close()
-    return MessageStore(store.save_dir, "file", mirror="never")
+    return MessageStore(store.save_dir, mirror="never")
 
 
 def dump(store: MessageStore) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def test_a_file_without_a_title_gets_the_default_one(tmp_path: Path, title: str)
     times = '"created_at": "2025-03-13T15:11:33", "metadata": {}, "messages": [], "actions": []'
     (tmp_path / "conversations/0123456789.json").write_text('{"id": "0123456789", %s, %s}' % (title, times))
     for _ in range(2):
-        with MessageStore(tmp_path, "file", sync="os") as store:
+        with MessageStore(tmp_path, sync="os") as store:
             assert store.conversations["0123456789"].title == "Conversation 01234567"
             store.add_message("0123456789", "x")
 
@@ -138,7 +138,7 @@ def test_creating_again_replaces(store: MessageStore):
 
 
 def test_a_file_of_a_replaced_conversation_is_that_of_the_new_one(tmp_path: Path):
-    with MessageStore(tmp_path, "file") as store:
+    with MessageStore(tmp_path) as store:
         store.create_conversation("first", id="c1", metadata={"old": 1})
         store.add_message("c1", "gone")
         new = store.create_conversation("second", id="c1")
@@ -177,7 +177,7 @@ def test_a_keyed_creation_replaces_once(store: MessageStore):
 
 
 def test_another_store_sees_a_conversation_that_began_anew(tmp_path: Path):
-    a, b = MessageStore(tmp_path, "file"), MessageStore(tmp_path, "file")
+    a, b = MessageStore(tmp_path), MessageStore(tmp_path)
     a.add_message("c1", "gone")
     live = b.get_conversation("c1")
     new = a.create_conversation("anew", id="c1")
@@ -347,13 +347,13 @@ def test_twins_by_id_are_told_apart(store: MessageStore, at: int):
 
 
 def test_edits_that_are_not_saved_are_not_there(tmp_path: Path):
-    with MessageStore(tmp_path, "file") as store:
+    with MessageStore(tmp_path) as store:
         filled(store).title = "never saved"
-    with MessageStore(tmp_path, "file") as store:
+    with MessageStore(tmp_path) as store:
         assert store.conversations["c1"].title == "T"
         store.conversations["c1"].title = "saved with all"
         store._save_to_backend()
-    with MessageStore(tmp_path, "file") as store:
+    with MessageStore(tmp_path) as store:
         assert store.conversations["c1"].title == "saved with all"
 
 
@@ -452,7 +452,7 @@ def test_an_id_that_is_none_is_refused_and_nothing_is_saved(store: MessageStore,
 
 
 def test_one_that_is_refused_keeps_no_other_file_waiting(tmp_path: Path):
-    with MessageStore(tmp_path, "file") as store:
+    with MessageStore(tmp_path) as store:
         other, conversation = store.create_conversation(id="other"), store.create_conversation(id="c1")
         other.title, conversation.id = "saved before", "other"
         with pytest.raises(AlreadyExists):
@@ -470,7 +470,7 @@ def test_a_conversation_is_not_ended_by_forgetting_it(store: MessageStore):
 
 
 def test_a_new_id_gets_a_file_and_the_old_file_stays(tmp_path: Path):
-    with MessageStore(tmp_path, "file") as store:
+    with MessageStore(tmp_path) as store:
         filled(store)
         file = tmp_path / "conversations/c1.json"
         before = file.read_bytes()
@@ -516,13 +516,13 @@ def test_order_is_that_of_creation(store: MessageStore):
 
 def test_order_is_that_of_the_originals_index(tmp_path: Path):
     ids = ["z", "a", "m", "b"]
-    with MessageStore(tmp_path, "file", sync="os", mirror="close") as store:
+    with MessageStore(tmp_path, sync="os", mirror="close") as store:
         for id in sorted(ids):
             store.create_conversation(id=id)
     shutil.rmtree(tmp_path / "log")
     (tmp_path / "message_store.json").write_text(json.dumps({"conversation_ids": ids}, indent=2))
     for _ in range(2):
-        with MessageStore(tmp_path, "file", sync="os") as store:
+        with MessageStore(tmp_path, sync="os") as store:
             assert list(store.conversations) == ids == store.backend.list_conversation_ids()
             assert [c.id for c in store.get_all_conversations()] == ids
             store.add_message("m", "the newest")
@@ -593,11 +593,11 @@ TIME = datetime(2025, 3, 13, 15, 11, 33, 100)
     ],
 )
 def test_metadata_that_is_accepted(tmp_path: Path, given: Any, kept: Any):
-    with MessageStore(tmp_path, "file") as store:
+    with MessageStore(tmp_path) as store:
         store.create_conversation(id="c1", metadata=given)
         store.add_message("c1", "x", metadata=given)
         store.add_action("c1", "x", given, metadata=given)
-    with MessageStore(tmp_path, "file") as store:
+    with MessageStore(tmp_path) as store:
         conversation = store.conversations["c1"]
         found = [conversation.metadata, conversation.messages[0].metadata]
         found += [conversation.actions[0].metadata, conversation.actions[0].data]
@@ -708,20 +708,42 @@ def test_times_in_dictionaries(time: Any, expected: datetime):
 def test_ways_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ValueError, match="save_dir must be provided when using file backend"):
         MessageStore(backend_type="file")
+    with pytest.raises(ValueError, match="save_dir must be provided when using file backend"):
+        MessageStore("", "file")
     with pytest.raises(ValueError):
         MessageStore(backend_type="sqlite")
     with pytest.raises(ValueError):
         MessageStore(mirror="sometimes")  # type: ignore[arg-type]
-    for args in (("", "file"), (tmp_path / "x", "memory")):
-        with pytest.warns(UserWarning, match="in memory"):
-            assert MessageStore(*args).save_dir is None
-    assert not (tmp_path / "x").exists()
     monkeypatch.chdir(tmp_path)
-    with MessageStore("~", "file") as store:
+    for nothing in (None, ""):
+        assert MessageStore(nothing).save_dir is None and MessageStore(save_dir=nothing).save_dir is None
+    assert not list(tmp_path.iterdir())
+    with MessageStore("~") as store:
         monkeypatch.chdir("/")
         store.add_message("c1", "x")
         assert store.save_dir == tmp_path / "~"
     assert (tmp_path / "~/conversations/c1.json").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("memory",), ("file",)])
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_directory_alone_says_that_the_store_is_in_files(tmp_path: Path, kind: type, more: tuple[str, ...]):
+    dir = tmp_path / "made" / "as needed"
+    with MessageStore(kind(dir), *more) as store:
+        assert (dir / "conversations").is_dir()
+        assert json.loads((dir / "message_store.json").read_text()) == {"conversation_ids": []}
+        store.add_message("c1", "x")
+    with MessageStore(dir) as store:
+        assert [m.content for m in store.get_conversation_messages("c1")] == ["x"]
+
+
+def test_a_kind_of_store_that_is_not_known_is_in_files_and_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="'sqlite' is not known: the store is in files"):
+        store = MessageStore("data", "sqlite")
+    store.add_message("c1", "x")
+    assert (tmp_path / "data/conversations/c1.json").exists()
+    store.close()
 
 
 def test_times_are_naive_and_local(store: MessageStore):
@@ -751,13 +773,13 @@ def test_the_originals_directories_keep_every_byte(tmp_path: Path, fixture: str,
     before = files(FIXTURES / fixture)
     dir = tmp_path / "data"
     shutil.copytree(FIXTURES / fixture, dir)
-    with MessageStore(dir, "file", mirror=mirror) as store:
+    with MessageStore(dir, mirror=mirror) as store:
         for conversation in store.get_all_conversations():
             store._save_conversation(conversation)
         store._save_to_backend()
         assert store.stats().last_seq == 0, "an object that was read differs from what is stored"
     assert files(dir) == before
-    with MessageStore(dir, "file", mirror=mirror) as store:
+    with MessageStore(dir, mirror=mirror) as store:
         for conversation in store.get_all_conversations():
             message = store.add_message(conversation.id, "x")
             conversation.messages.remove(message)
@@ -781,7 +803,7 @@ def test_fields_without_a_name_are_kept(tmp_path: Path):
     index = tmp_path / "data/message_store.json"
     index.write_text(json.dumps({"owner": "me"} | json.loads(index.read_text()), indent=2))
     before = files(tmp_path / "data")
-    with MessageStore(tmp_path / "data", "file") as store:
+    with MessageStore(tmp_path / "data") as store:
         conversation = store.conversations[document["id"]]
         assert conversation.extra == {"starred": True} and conversation.messages[0].extra == {"tokens": {"in": 7}}
         conversation.messages.insert(0, Message(content="so that all are written anew"))
@@ -796,7 +818,7 @@ def test_the_files_are_there_when_a_call_returns(tmp_path: Path, mirror: Any):
     def on_disk(id: str) -> dict[str, Any]:
         return json.loads((tmp_path / "conversations" / f"{id}.json").read_text())
 
-    store = MessageStore(tmp_path, "file", mirror=mirror)
+    store = MessageStore(tmp_path, mirror=mirror)
     conversation = store.create_conversation(id="c1", title="T")
     assert json.loads((tmp_path / "message_store.json").read_text()) == {"conversation_ids": ["c1"]}
     assert on_disk("c1")["title"] == "T"
@@ -815,18 +837,18 @@ def test_the_files_are_there_when_a_call_returns(tmp_path: Path, mirror: Any):
 @pytest.mark.parametrize(("mirror", "is_there"), [("close", True), ("never", False)])
 def test_the_files_at_the_end(tmp_path: Path, mirror: Any, is_there: bool):
     file = tmp_path / "conversations/c1.json"
-    with MessageStore(tmp_path, "file", mirror=mirror) as store:
+    with MessageStore(tmp_path, mirror=mirror) as store:
         store.add_message("c1", "x")
         assert not file.exists()
     assert file.exists() == is_there
-    with MessageStore(tmp_path, "file", mirror=mirror) as store:
+    with MessageStore(tmp_path, mirror=mirror) as store:
         store.compact()
     assert file.exists()
 
 
 def test_files_that_take_long_follow_within_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("aral_store._mirror._FEW_ITEMS", 1)
-    with MessageStore(tmp_path, "file") as store:
+    with MessageStore(tmp_path, mirror="auto") as store:
         for n in range(3):
             store.add_message("c1", str(n))
         file = tmp_path / "conversations/c1.json"
@@ -840,7 +862,7 @@ def test_files_that_take_long_follow_within_a_second(tmp_path: Path, monkeypatch
 def test_a_mirror_that_cannot_be_written_is_warned_of_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    store = MessageStore(tmp_path, "file", mirror="always")
+    store = MessageStore(tmp_path, mirror="always")
 
     def refuse() -> None:
         raise NoSpace("full")
@@ -856,13 +878,13 @@ def test_a_mirror_that_cannot_be_written_is_warned_of_and_nothing_is_lost(
 
 
 def test_damage_is_said_and_is_never_overwritten(tmp_path: Path):
-    with MessageStore(tmp_path, "file") as store:
+    with MessageStore(tmp_path) as store:
         store.add_message("c1", "x")
         store.add_message("c2", "y")
     file = tmp_path / "conversations/c1.json"
     file.write_bytes(b'{"id": "c1", "mess')
     with pytest.warns(RuntimeWarning, match="'c1' cannot be read"):
-        store = MessageStore(tmp_path, "file")
+        store = MessageStore(tmp_path)
     for call in (
         lambda: store.get_conversation("c1"),
         lambda: store.add_message("c1", "z"),
@@ -876,7 +898,7 @@ def test_damage_is_said_and_is_never_overwritten(tmp_path: Path):
 
 
 def test_two_stores_on_one_directory_lose_nothing(tmp_path: Path):
-    a, b = MessageStore(tmp_path, "file"), MessageStore(tmp_path, "file")
+    a, b = MessageStore(tmp_path), MessageStore(tmp_path)
     live = a.create_conversation(id="c1")
     a.add_message("c1", "from a")
     assert b.get_conversation("c1").messages[0].content == "from a"
@@ -921,7 +943,7 @@ def test_a_killed_program_loses_nothing_it_was_told_is_saved(tmp_path: Path):
     program = """
         import os, sys
         from aral_store import MessageStore
-        store = MessageStore(sys.argv[1], "file", mirror=sys.argv[2])
+        store = MessageStore(sys.argv[1], mirror=sys.argv[2])
         for n in range(30):
             print(store.add_message("c1", str(n)).id, flush=True)
         os.kill(os.getpid(), 9)
@@ -931,12 +953,12 @@ def test_a_killed_program_loses_nothing_it_was_told_is_saved(tmp_path: Path):
         arguments = [sys.executable, "-c", textwrap.dedent(program), str(dir), mirror]
         printed = subprocess.run(arguments, capture_output=True, text=True).stdout.split()
         assert len(printed) == 30
-        with MessageStore(dir, "file", mirror=mirror) as store:
+        with MessageStore(dir, mirror=mirror) as store:
             assert [m.id for m in store.get_conversation_messages("c1")] == printed
 
 
 def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    with MessageStore(tmp_path, "file") as store:
+    with MessageStore(tmp_path) as store:
         filled(store)
         with pytest.raises(AralStoreError):
             store.add_message("c1", "x", expect=99)
@@ -944,7 +966,7 @@ def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
 
 
 def test_after_closing(tmp_path: Path):
-    store = MessageStore(tmp_path, "file")
+    store = MessageStore(tmp_path)
     store.add_message("c1", "x")
     store.close()
     store.close()
@@ -975,11 +997,11 @@ def test_roles_are_free_contents_may_be_empty_and_ids_may_be_used_twice(store: M
 
 
 def test_other_keys_of_the_index_survive_every_save(tmp_path: Path):
-    with MessageStore(tmp_path, "file") as store:
+    with MessageStore(tmp_path) as store:
         store.add_message("c1", "x")
     index = tmp_path / "message_store.json"
     index.write_text(json.dumps({"owner": "me", "conversation_ids": ["c1"], "v": 2}, indent=2))
-    with MessageStore(tmp_path, "file", mirror="always") as store:
+    with MessageStore(tmp_path, mirror="always") as store:
         store.create_conversation(id="c2")
         store.conversations["c1"].title = "changed"
         store._save_to_backend()

@@ -59,7 +59,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
 def test_saves_of_a_long_conversation_share_one_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     written = []
     monkeypatch.setattr(_mirror, "_SOON", 1.0)
-    with MessageStore(tmp_path, "file", sync="os") as store:
+    with MessageStore(tmp_path, mirror="auto", sync="os") as store:
         filled(store, 200)
         wait_until(lambda: (tmp_path / "conversations/c1.json").exists())
         compact = store._store.compact
@@ -77,7 +77,7 @@ def test_many_bytes_are_written_early_and_a_slow_file_seldom(tmp_path: Path, mon
     monkeypatch.setattr(_mirror, "_SOON", 3600.0)
     monkeypatch.setattr(_mirror, "_AT_LAST", 3600.0)
     monkeypatch.setattr(_mirror, "_MANY_BYTES", 1 << 16)
-    with MessageStore(tmp_path, "file", sync="os") as store:
+    with MessageStore(tmp_path, mirror="auto", sync="os") as store:
         filled(store, 200)
         store.add_message("c1", "x" * (3 << 15))
         wait_until(lambda: (tmp_path / "conversations/c1.json").exists())
@@ -93,7 +93,7 @@ def test_many_bytes_are_written_early_and_a_slow_file_seldom(tmp_path: Path, mon
 
 def test_no_save_waits_longer_than_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_mirror, "_AT_LAST", 0.5)
-    with MessageStore(tmp_path, "file", sync="os") as store:
+    with MessageStore(tmp_path, mirror="auto", sync="os") as store:
         filled(store, 200)
         wait_until(lambda: (tmp_path / "conversations/c1.json").exists())
         wait_until(lambda: store._mirror._thread is None)
@@ -107,7 +107,7 @@ def test_a_program_that_does_not_close_leaves_complete_files(tmp_path: Path, end
     program = f"""
         import sys
         from aral_store import Conversation, MessageStore
-        store = MessageStore(sys.argv[1], "file", sync="os")
+        store = MessageStore(sys.argv[1], mirror="auto", sync="os")
         conversation = Conversation(id="c1", messages=[{{"content": str(n)}} for n in range(249)])
         store._save_conversation(conversation)
         store.add_message("c1", "the last")
@@ -134,7 +134,7 @@ MUTATIONS: dict[str, Callable[[MessageStore], object]] = {
 
 @pytest.mark.parametrize(("mirror", "messages"), [("always", 1), ("always", 300), ("auto", 1)])
 def test_the_files_are_current_when_a_call_returns(tmp_path: Path, mirror: Any, messages: int):
-    with MessageStore(tmp_path, "file", sync="os", mirror=mirror) as store:
+    with MessageStore(tmp_path, sync="os", mirror=mirror) as store:
         filled(store, messages)
         assert is_current(store)
         for name, mutation in MUTATIONS.items():
@@ -147,7 +147,7 @@ def test_a_small_conversation_is_current_at_once_among_many(tmp_path: Path, monk
     monkeypatch.setattr(_mirror, "_SOON", 5.0)
     with Store(tmp_path, sync="os") as store:
         store.batch({"type": "add_message", "conversation_id": f"c{n}", "content": "x"} for n in range(998))
-    with MessageStore(tmp_path, "file", sync="os") as store:
+    with MessageStore(tmp_path, mirror="auto", sync="os") as store:
         for n in (997, 998, 999):
             store.add_message(f"c{n}", "y")
             file = tmp_path / "conversations" / f"c{n}.json"
@@ -160,10 +160,10 @@ def test_a_small_conversation_is_current_at_once_among_many(tmp_path: Path, monk
 def test_what_is_small_by_its_messages_and_large_by_its_bytes_is_not_written_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    with MessageStore(tmp_path, "file", sync="os") as store:
+    with MessageStore(tmp_path, mirror="auto", sync="os") as store:
         store.add_message("c1", "x" * 400_000)
     # Another program does not know how large it is, and finds out by writing it once.
-    with MessageStore(tmp_path, "file", sync="os") as store:
+    with MessageStore(tmp_path, mirror="auto", sync="os") as store:
         writings = count_writings(store, monkeypatch)
         for _ in range(20):
             store.add_message("c1", "y")
@@ -177,7 +177,7 @@ def test_what_is_small_by_its_messages_and_large_by_its_bytes_is_not_written_eac
 
 
 def test_a_small_conversation_beside_a_large_one_does_not_pay_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with MessageStore(tmp_path, "file", sync="os") as store:
+    with MessageStore(tmp_path, mirror="auto", sync="os") as store:
         filled(store, 1000, "large")
         wait_until(lambda: store._mirror._thread is None)
         writings = count_writings(store, monkeypatch)
@@ -198,7 +198,7 @@ def test_a_small_conversation_beside_a_large_one_does_not_pay_for_it(tmp_path: P
 
 
 def test_what_is_small_waits_only_a_moment_after_a_long_writing(tmp_path: Path):
-    with MessageStore(tmp_path, "file", sync="os") as store:
+    with MessageStore(tmp_path, mirror="auto", sync="os") as store:
         filled(store, 200)
         wait_until(lambda: store._mirror._thread is None)
         store._mirror._took_seconds = 1e9
@@ -212,7 +212,7 @@ def test_what_is_small_waits_only_a_moment_after_a_long_writing(tmp_path: Path):
 def test_an_addition_writes_no_file_however_long_the_conversation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name, value in (("_SOON", 3600.0), ("_AT_LAST", 3600.0), ("_MANY_BYTES", 1 << 40)):
         monkeypatch.setattr(_mirror, name, value)
-    with MessageStore(tmp_path, "file", sync="os") as store:
+    with MessageStore(tmp_path, mirror="auto", sync="os") as store:
         writings = count_writings(store, monkeypatch)
         for messages in (200, 2000, 20_000):
             filled(store, messages, f"of {messages}")
@@ -226,7 +226,7 @@ def test_an_addition_writes_no_file_however_long_the_conversation(tmp_path: Path
 def test_never_means_never_and_close_means_at_the_close(tmp_path: Path, messages: int):
     for mirror, is_there in (("never", False), ("close", True)):
         dir = tmp_path / mirror
-        with MessageStore(dir, "file", sync="os", mirror=mirror) as store:  # type: ignore[arg-type]
+        with MessageStore(dir, sync="os", mirror=mirror) as store:  # type: ignore[arg-type]
             filled(store, messages)
             for mutation in MUTATIONS.values():
                 mutation(store)
@@ -235,7 +235,7 @@ def test_never_means_never_and_close_means_at_the_close(tmp_path: Path, messages
             assert not (dir / "message_store.json").exists()
         assert (dir / "conversations/c1.json").exists() == is_there == (dir / "message_store.json").exists()
         # Nor does opening it again.
-        with MessageStore(dir, "file", sync="os", mirror=mirror) as store:  # type: ignore[arg-type]
+        with MessageStore(dir, sync="os", mirror=mirror) as store:  # type: ignore[arg-type]
             store.add_message("c1", "x")
             assert is_current(store) is False
 
@@ -243,7 +243,7 @@ def test_never_means_never_and_close_means_at_the_close(tmp_path: Path, messages
 @pytest.mark.parametrize("mirror", ["always", "auto", "close"])
 @pytest.mark.parametrize("messages", [1, 300])
 def test_the_end_leaves_every_file_current(tmp_path: Path, mirror: Any, messages: int):
-    with MessageStore(tmp_path, "file", sync="os", mirror=mirror) as store:
+    with MessageStore(tmp_path, sync="os", mirror=mirror) as store:
         filled(store, messages)
         filled(store, 3, "ended")
         for mutation in MUTATIONS.values():
@@ -252,12 +252,12 @@ def test_the_end_leaves_every_file_current(tmp_path: Path, mirror: Any, messages
             # By another handle, of which the mirror hears nothing.
             beside.add_message("beside", "x")
             beside.remove("c2")
-    with MessageStore(tmp_path, "file", mirror="never") as store:
+    with MessageStore(tmp_path, mirror="never") as store:
         assert is_current(store) and "beside" in store.conversations and "c2" not in store.conversations
 
 
 def test_a_conversation_that_was_ended_has_no_file_at_the_end(tmp_path: Path):
-    with MessageStore(tmp_path, "file", sync="os") as store:
+    with MessageStore(tmp_path, mirror="auto", sync="os") as store:
         filled(store, 3, "c1")
         filled(store, 3, "c2")
         with Store(tmp_path) as beside:
@@ -270,7 +270,7 @@ def test_a_killed_agent_loses_nothing_and_its_files_are_current_after_the_next_o
     program = """
         import sys
         from aral_store import Conversation, MessageStore
-        store = MessageStore(sys.argv[1], "file")
+        store = MessageStore(sys.argv[1])
         store._save_conversation(Conversation(id="large", messages=[{"content": "x"}] * 500))
         for n in range(10**9):
             print("large", store.add_message("large", str(n)).id, flush=True)
@@ -286,7 +286,7 @@ def test_a_killed_agent_loses_nothing_and_its_files_are_current_after_the_next_o
     writer.stdout.close()
     told = [entry.split()[1] for entry in printed if entry.endswith("\n")]
     assert len(told) >= 60
-    with MessageStore(tmp_path, "file") as store:
+    with MessageStore(tmp_path) as store:
         assert is_current(store), "when the opening returns"
         held = {message.id for conversation in store.get_all_conversations() for message in conversation.messages}
         assert held.issuperset(told)
@@ -301,7 +301,7 @@ def test_a_writing_that_fails_in_the_background_is_made_good_by_the_next_save(
     def refuse() -> None:
         raise IoFailed("refused")
 
-    with MessageStore(tmp_path, "file", sync="os") as store:
+    with MessageStore(tmp_path, mirror="auto", sync="os") as store:
         filled(store, 200)
         wait_until(lambda: store._mirror._thread is None)
         with monkeypatch.context() as broken:

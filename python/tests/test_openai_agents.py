@@ -96,7 +96,7 @@ def test_the_settings_limit_what_is_read(tmp_path: Path):
 
 
 def test_messages_of_others_are_items_too(tmp_path: Path):
-    with MessageStore(tmp_path, "file", mirror="never") as aral:
+    with MessageStore(tmp_path, mirror="never") as aral:
         aral.add_message("s1", "said elsewhere", role="system")
         with Store(tmp_path) as store:
             session = AralSession("s1", store)

@@ -65,11 +65,11 @@ class Holder:
 
 def test_a_second_process_is_told_that_the_store_is_locked_until_the_first_one_ends(tmp_path: Path):
     with Holder(tmp_path):
-        for open in (lambda: Store(tmp_path), lambda: MessageStore(tmp_path, "file")):
+        for open in (lambda: Store(tmp_path), lambda: MessageStore(tmp_path)):
             with pytest.raises(Locked) as caught:
                 open()
             assert isinstance(caught.value, BlockingIOError)
-    with MessageStore(tmp_path, "file") as store:
+    with MessageStore(tmp_path) as store:
         assert len(store.get_conversation_messages("c1")) == 1
 
 
@@ -151,7 +151,7 @@ def test_a_forked_process_is_refused_its_parents_store_and_does_no_harm(tmp_path
     program = """
         dir = sys.argv[1]
         store = Store(dir, sync="os")
-        aral = MessageStore(dir, "file", mirror="never")
+        aral = MessageStore(dir, mirror="never")
         later = AsyncStore(store)
         conversation = aral.create_conversation(id="c1")
         store.add_message("c1", "before")
@@ -199,7 +199,7 @@ def test_a_forked_process_is_refused_its_parents_store_and_does_no_harm(tmp_path
 
 def test_a_forked_process_ends_in_the_ordinary_way(tmp_path: Path):
     program = """
-        store = MessageStore(sys.argv[1], "file")
+        store = MessageStore(sys.argv[1])
         store.add_message("c1", "x")
         sys.stdout.flush()
         pid = os.fork()
@@ -217,7 +217,7 @@ def test_a_forked_process_ends_in_the_ordinary_way(tmp_path: Path):
 def test_a_fork_amid_other_threads_neither_hangs_nor_harms(tmp_path: Path):
     program = """
         dir = sys.argv[1]
-        store, aral = Store(dir), MessageStore(dir, "file", mirror="never")
+        store, aral = Store(dir), MessageStore(dir, mirror="never")
         told, stop = [], threading.Event()
 
         def write(add):
@@ -271,7 +271,7 @@ WRITER = """
         store = Store(dir, compact_above=20_000)
         ids = (store.add_message("c1", "x" * 200, metadata={"n": n}).id for n in range(10**9))
     else:
-        store = MessageStore(dir, "file", mirror=kind)
+        store = MessageStore(dir, mirror=kind)
         ids = (store.add_message("c1", "x" * 200, metadata={"n": n}).id for n in range(10**9))
     for id in ids:
         print(id, flush=True)
@@ -310,19 +310,19 @@ def test_a_killed_writer_leaves_files_that_the_next_opening_brings_up_to_date(tm
     program = """
         import os, sys
         from aral_store import Conversation, MessageStore
-        store = MessageStore(sys.argv[1], "file")
+        store = MessageStore(sys.argv[1])
         store._save_conversation(Conversation(id="c1", messages=[{"content": str(n)} for n in range(500)]))
         store.add_message("c1", "the last")
         os.kill(os.getpid(), 9)
     """
     run(program, tmp_path)
-    with MessageStore(tmp_path, "file"):
+    with MessageStore(tmp_path):
         text = (tmp_path / "conversations/c1.json").read_text()
     assert len(Conversation.model_validate_json(text).messages) == 501
 
 
 def test_stores_that_are_let_go_of_let_go_of_the_directory(tmp_path: Path):
-    store = MessageStore(tmp_path, "file")
+    store = MessageStore(tmp_path)
     store.add_message("c1", "x")
     del store
     gc.collect()

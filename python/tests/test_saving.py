@@ -19,7 +19,7 @@ from aral_store import _changes
 
 @pytest.fixture
 def store(tmp_path: Path):
-    with MessageStore(tmp_path / "data", "file", sync="os", mirror="never") as store:
+    with MessageStore(tmp_path / "data", sync="os", mirror="never") as store:
         yield store
 
 
@@ -44,7 +44,7 @@ def test_adding_looks_at_no_other_message(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr(
             _changes, name, lambda *args, before=before: looked_at.append(args) or before(*args)
         )
-    with MessageStore(tmp_path, "file", sync="os", mirror=mirror) as store:
+    with MessageStore(tmp_path, sync="os", mirror=mirror) as store:
         filled(store, 2000)
         looked_at.clear()
         for n in range(10):
@@ -57,7 +57,7 @@ def test_adding_looks_at_no_other_message(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_adding_takes_as_long_in_a_long_conversation(tmp_path: Path):
     def seconds(messages: int) -> float:
-        with MessageStore(tmp_path / str(messages), "file", sync="os", mirror="never") as store:
+        with MessageStore(tmp_path / str(messages), sync="os", mirror="never") as store:
             filled(store, messages)
             times = []
             for _ in range(60):

@@ -84,9 +84,9 @@ def test_another_thread_goes_on_during_one_call(large: Path, tmp_path: Path, nam
 
 
 def test_many_threads_add_to_live_conversations(tmp_path: Path):
-    with MessageStore(tmp_path, "file", sync="os", mirror="never") as store:
+    with MessageStore(tmp_path, sync="os", mirror="never") as store:
         conversation = store.create_conversation(id="c1")
-        other = MessageStore(tmp_path, "file", mirror="never")
+        other = MessageStore(tmp_path, mirror="never")
 
         def work(name: str) -> None:
             for n in range(40):
@@ -111,7 +111,7 @@ def test_many_threads_add_to_live_conversations(tmp_path: Path):
 
 
 def test_threads_that_edit_while_others_save_lose_no_edit(tmp_path: Path):
-    with MessageStore(tmp_path, "file", sync="os", mirror="never") as store:
+    with MessageStore(tmp_path, sync="os", mirror="never") as store:
         conversation = store.create_conversation(id="c1")
         for n in range(20):
             store.add_message("c1", str(n))
@@ -184,7 +184,7 @@ def test_one_handle_and_one_follower_serve_many_threads_until_they_are_closed(tm
 
 
 def test_readers_see_live_lists_grow_in_their_order(tmp_path: Path):
-    with MessageStore(tmp_path, "file", sync="os", mirror="auto") as store:
+    with MessageStore(tmp_path, sync="os", mirror="auto") as store:
         conversation = store.create_conversation(id="c1")
         errors: list[BaseException] = []
         stop = threading.Event()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast
 
 from ._errors import Closed, Forked
 from ._models import Conversation, Message
@@ -41,8 +42,9 @@ class AsyncStore:
     >>> asyncio.run(main())
     'Hello, world!'
 
-    A call that is cancelled may have been carried out all the same; a retry with its ``key`` is harmless. Calls that are
-    not awaited one after the other are carried out in any order.
+    A call that is cancelled has settled when it raises ``CancelledError``: it has happened, or it never will. So it ends
+    once its thread has, which a timeout around it waits for too; a retry with its ``key`` is harmless. Calls that are not
+    awaited one after the other are carried out in any order.
     """
 
     def __init__(self, store: Store) -> None:
@@ -60,15 +62,26 @@ class AsyncStore:
         compact_above: int | None = COMPACT_ABOVE,
     ) -> AsyncStore:
         """Opens a store as :class:`Store` does."""
-        make = functools.partial(Store, path, sync=sync, read_only=read_only, compact_above=compact_above)
-        return cls(await asyncio.to_thread(make))
+        opened: list[Store] = []
+
+        def make() -> Store:
+            opened.append(Store(path, sync=sync, read_only=read_only, compact_above=compact_above))
+            return opened[0]
+
+        try:
+            return cls(await settled(None, make))
+        except asyncio.CancelledError:
+            # Nobody gets it, and nobody else could open the directory while it is held.
+            for store in opened:
+                store.close()
+            raise
 
     async def _run(self, work: Callable[[], _R]) -> _R:
         if self._pid != os.getpid():
             raise Forked.here(self._pid)
         if self._store.is_closed:
             raise Closed("the store was closed")
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        return await settled(self._pool, work)
 
     create = _later(Store.create)
     reset = _later(Store.reset)
@@ -143,8 +156,10 @@ class AsyncStore:
 
     async def close(self) -> None:
         """Makes everything durable and gives the handle up; a second call does nothing."""
-        await asyncio.to_thread(self._store.close)
-        self._pool.shutdown(wait=False)
+        try:
+            await settled(None, self._store.close)
+        finally:
+            self._pool.shutdown(wait=False)
 
     @property
     def is_closed(self) -> bool:
@@ -175,4 +190,43 @@ async def run_on(store: Store | AsyncStore, work: Callable[[], _R]) -> _R:
     """Does something that waits for the device while the event loop goes on: in the store's own threads, if it has any."""
     if isinstance(store, AsyncStore):
         return await store._run(work)
-    return await asyncio.to_thread(work)
+    return await settled(None, work)
+
+
+class _Work(Generic[_R]):
+    """Work for a thread that can be called off until it has begun."""
+
+    def __init__(self, work: Callable[[], _R]) -> None:
+        self._work = work
+        self._may_begin = threading.Lock()
+
+    def __call__(self) -> _R | None:
+        return self._work() if self._may_begin.acquire(blocking=False) else None
+
+    def call_off(self) -> bool:
+        """Whether it has not begun, and so never will."""
+        return self._may_begin.acquire(blocking=False)
+
+
+async def settled(pool: ThreadPoolExecutor | None, work: Callable[[], _R]) -> _R:
+    """Does something in a thread, and ends when it has ended, also if it is cancelled.
+
+    A write whose thread goes on behind a ``CancelledError`` would be there later, after what the program does next. One that
+    waits for a thread is called off at once; one that has begun is waited for, however often the caller is cancelled. It
+    ends by itself: a thread waits for the device and for other threads of the store, never for the event loop.
+    """
+    job = _Work(work)
+    running = asyncio.get_running_loop().run_in_executor(pool, job)
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            # Waiting for it, unlike awaiting it, leaves it alone when this is cancelled.
+            await asyncio.wait([running])
+        except asyncio.CancelledError as error:
+            if job.call_off():
+                running.cancel()
+                raise
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled from running.exception()
+    return cast(_R, running.result())

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ._errors import InvalidInput
 from ._json import encode, encode_object, with_members
 from ._models import Conversation, ConversationAction, Message
+from ._reports import Summary
 from ._watch import Watch
 
 
@@ -44,6 +45,9 @@ class Known:
     actions: list[_Item]
     version: int
     """The version that this is; 0 if the store has nothing of it."""
+    seq: int = field(default=0, compare=False)
+    """The number of the last event that this has; 0 if that is not known, so that it is read again when it is asked for.
+    A conversation that was removed and begun anew counts its versions anew, but no number is given twice."""
     watch: Watch | None = field(default=None, compare=False)
     """What tells whether anything in the lists has changed since; nothing does without one."""
     seen: object = field(default=None, compare=False)
@@ -57,7 +61,11 @@ class Known:
     def of(self, conversation: Conversation) -> Known:
         """The same knowledge, of another object in this one's place, whatever id that has by itself."""
         head = self.head._replace(id=conversation.id)
-        return Known(conversation, head, self.messages, self.actions, self.version)
+        return Known(conversation, head, self.messages, self.actions, self.version, self.seq)
+
+    def is_as(self, summary: Summary) -> bool:
+        """Whether nothing has been added to it, by anybody, since this was known."""
+        return (self.version, self.seq) == (summary.version, summary.last_seq)
 
     @property
     def is_current(self) -> bool:
@@ -71,7 +79,7 @@ class Known:
             and _head(live) == self.head
         )
 
-    def add(self, item: Message | ConversationAction) -> int:
+    def add(self, item: Message | ConversationAction, seq: int) -> int:
         """Adds what the store has just added, and says about how many bytes it has."""
         # Order: take down what the store has, then show the object. Reversed, an edit by another thread would count as known.
         added = _message(item) if isinstance(item, Message) else _action(item)
@@ -84,7 +92,7 @@ class Known:
         else:
             self.actions.append(added)
             list.append(self.conversation.actions, item)
-        self.version += 1
+        self.version, self.seq = self.version + 1, seq
         return sum(map(len, added))
 
     def has(self, item: Message | ConversationAction) -> bool:
@@ -99,7 +107,7 @@ class Known:
         items: list[Any] = self.conversation.messages if isinstance(like, Message) else self.conversation.actions
         return next((item for item in reversed(items) if item.id == id), None)
 
-    def take_over(self, fresh: Conversation, version: int) -> None:
+    def take_over(self, fresh: Conversation, version: int, seq: int) -> None:
         """Brings the live object up to what is stored, unless it has changes that are not saved.
 
         Its lists, and the items that are as stored, stay the same objects.
@@ -112,7 +120,7 @@ class Known:
         self.conversation.title, self.conversation.metadata = fresh.title, fresh.metadata
         self.conversation.created_at, self.conversation._extra = fresh.created_at, fresh._extra
         self.head, self.messages, self.actions = new.head, new.messages, new.actions
-        self.version = version
+        self.version, self.seq = version, seq
         self.watch, self.seen = watch_of(self.conversation), None
 
 
@@ -138,13 +146,15 @@ def watch_of(conversation: Conversation) -> Watch:
     return watch
 
 
-def looked_at(conversation: Conversation, *, version: int, like: Known | None = None) -> Known:
+def looked_at(
+    conversation: Conversation, *, version: int, seq: int = 0, like: Known | None = None
+) -> Known:
     """The same as :func:`known_of`, with the conversation watched from before it is looked at."""
     watch = watch_of(conversation)
     # Order: take down the mark, then look. Reversed, a change that another thread makes between the two would be missed.
     seen = watch.mark
     known = known_of(conversation, version=version, like=like)
-    known.watch, known.seen = watch, seen
+    known.seq, known.watch, known.seen = seq, watch, seen
     return known
 
 

@@ -23,12 +23,12 @@ from ._json import encode, encode_object
 from ._lock import Lock
 from ._mirror import Mirror, MirrorMode
 from ._models import Conversation, ConversationAction, Message, new_id
-from ._reports import CompactionReport, RecoveryReport, Stats, VerifyReport
+from ._reports import CompactionReport, Receipt, RecoveryReport, Stats, VerifyReport
 from ._store import COMPACT_ABOVE, Store
 
 
 class MessageStore:
-    """Conversations in memory, or in a directory with ``backend_type="file"``.
+    """Conversations in memory, or in a directory: ``MessageStore(save_dir="./data")``.
 
     >>> store = MessageStore()
     >>> conversation = store.create_conversation(title="Plans")
@@ -36,10 +36,12 @@ class MessageStore:
     >>> conversation.messages[0] is message
     True
 
-    ``mirror`` says when the directory's JSON files are brought up to date:
+    The directory is made if it is not there. ``save_dir`` alone says that the store is in files, whatever ``backend_type``
+    says; it is made absolute at once. ``mirror`` says when the directory's JSON files are brought up to date:
 
-    ``"always"``
-        before each call that saves returns;
+    ``"always"``, the default
+        before each call that saves returns, as the original does it. A save writes the whole file of its conversation, so
+        it costs what the conversation is long, and a warning says so once files of many megabytes are written;
     ``"auto"``
         the same for small conversations; in the background for large ones, half a second later or when it has not been
         done for twenty times as long as it takes, at most half a minute, and earlier if much was written;
@@ -56,23 +58,14 @@ class MessageStore:
         save_dir: str | os.PathLike[str] | None = None,
         backend_type: str = "memory",
         *,
-        mirror: MirrorMode = "auto",
+        mirror: MirrorMode = "always",
         sync: Literal["always", "os"] | float = "always",
     ) -> None:
         if mirror not in ("always", "auto", "close", "never"):
             raise InvalidInput(f"mirror must be 'always', 'auto', 'close' or 'never', not {mirror!r}")
-        if backend_type not in ("memory", "file"):
-            raise InvalidInput(f"backend_type must be 'memory' or 'file', not {backend_type!r}")
-        if backend_type == "file" and save_dir is None:
-            raise InvalidInput("save_dir must be provided when using file backend")
-        if save_dir is not None:
-            # Before the path is made absolute, which would make a directory's name of a URL.
-            check_directory(os.fspath(save_dir))
+        is_in_files = _is_in_files(save_dir, backend_type)
         self._known: dict[str, Known] = {}
-        is_in_files = backend_type == "file" and bool(os.fspath(save_dir or ""))
         self._lock = Lock(survives_fork=not is_in_files)
-        if save_dir is not None and not is_in_files:
-            warnings.warn(f"nothing is saved in {save_dir!r}: the store is in memory", UserWarning, stacklevel=2)
         if is_in_files:
             self.save_dir: Path | None = Path(os.path.abspath(os.fspath(save_dir or "")))
             self._store = Store(
@@ -81,7 +74,7 @@ class MessageStore:
         else:
             self.save_dir = None
             self._store = Store()
-        self._mirror = Mirror(self._store, mirror if is_in_files else "never")
+        self._mirror = Mirror(self._store, mirror if is_in_files else "never", self.save_dir)
         # The original's programs end without a word. Their files are complete all the same.
         self._at_exit = weakref.finalize(self, self._mirror.end)
         self.backend = _Backend(self._store)
@@ -132,7 +125,7 @@ class MessageStore:
             metadata=conversation.metadata,
             created_at=conversation.created_at,
         )
-        self._known[conversation.id] = looked_at(conversation, version=receipt.version)
+        self._known[conversation.id] = looked_at(conversation, version=receipt.version, seq=receipt.seq)
         self._mirror.saved(conversation.id)
 
     def _create_once(
@@ -143,7 +136,7 @@ class MessageStore:
         given["created_at"] = conversation.created_at
         receipt = self._store.create(**given) if id is None else self._store.reset(id, **given)
         live = self._known.get(receipt.conversation_id)
-        if live is not None and live.version < receipt.version:
+        if live is not None and live.seq < receipt.seq:
             # The object that was there is no longer the conversation.
             del self._known[receipt.conversation_id]
         self._mirror.saved(receipt.conversation_id)
@@ -158,7 +151,9 @@ class MessageStore:
 
     def get_all_conversations(self) -> list[Conversation]:
         """All conversations, oldest first. All of them are read into memory; see :class:`Store` for what is not."""
-        return list(self.conversations.values())
+        # One may be removed by another handle meanwhile.
+        found = [self.get_conversation(id) for id in self.conversations]
+        return [conversation for conversation in found if conversation is not None]
 
     def get_conversation_messages(self, conversation_id: str) -> list[Message]:
         """The conversation's own list of messages; an empty one if there is no conversation."""
@@ -215,7 +210,8 @@ class MessageStore:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values; times are ``datetime`` objects. See :meth:`to_json`."""
         with self._lock:
-            return {"conversations": {id: each.model_dump() for id, each in self.conversations.items()}}
+            found = {id: self.get_conversation(id) for id in self.conversations}
+            return {"conversations": {id: each.model_dump() for id, each in found.items() if each is not None}}
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Everything as JSON text that :meth:`from_json` takes."""
@@ -253,6 +249,8 @@ class MessageStore:
             saved: dict[str, int] = {}
             try:
                 for key, known in list(self._known.items()):
+                    if self._held(key) is not known:
+                        continue
                     id, written = self._save(key, known.conversation)
                     if written:
                         saved[id] = written
@@ -334,32 +332,59 @@ class MessageStore:
         known = self._known.get(id)
         if known is None:
             return self._load(id)
-        if known.is_saved and self.version(id) != known.version:
-            fresh = self._store._read(id)
-            if fresh is not None:
-                known.take_over(*fresh)
+        if known.is_saved:
+            summary = self._store.summary(id)
+            if summary is None or (not known.is_as(summary) and not self._renew(id, known)):
+                # Removed by another handle. What is held of it here is no conversation of this store any more.
+                del self._known[id]
+                return None
         return known
+
+    def _renew(self, id: str, known: Known) -> bool:
+        """Brings a live conversation up to what others have made of it; says whether it is still there."""
+        found = self._read(id)
+        if found is not None:
+            known.take_over(*found)
+        return found is not None
+
+    def _read(self, id: str) -> tuple[Conversation, int, int] | None:
+        """The conversation, its version, and the number of its last event."""
+        # Order: the summary, then the conversation. Reversed, what comes between the two would count as known.
+        summary = self._store.summary(id)
+        found = self._store._read(id)
+        if summary is None or found is None:
+            return None
+        return (*found, summary.last_seq if summary.version == found[1] else 0)
 
     def _load(self, id: str) -> Known | None:
         try:
-            found = self._store._read(id)
+            found = self._read(id)
         except InvalidInput:
             # What cannot be an id is nobody's.
             return None
         if found is None:
             return None
-        self._known[id] = looked_at(found[0], version=found[1])
+        conversation, version, seq = found
+        self._known[id] = looked_at(conversation, version=version, seq=seq)
         return self._known[id]
+
+    def _held(self, id: str) -> Known | None:
+        """What is known of a conversation, as it was last looked at; nothing if it was removed since."""
+        known = self._known.get(id)
+        if known is not None and known.is_saved and id not in self._store:
+            del self._known[id]
+            return None
+        return known or self._load(id)
 
     def _save(self, id: str, conversation: Conversation) -> tuple[str, int]:
         """Saves an object that the store has under this id; says under which id it then is, and what that appended."""
-        known = self._known.get(id) or self._load(id)
+        known = self._held(id)
         if known is None or not known.is_saved or conversation.id == known.head.id:
             return id, self._write(id, conversation, known)
         new = conversation.id
         if not isinstance(new, str):
             raise InvalidInput(f"a conversation id must be a str, not {type(new).__name__}")
-        there = self._known.get(new) or self._load(new)
+        there = self._held(new)
         if there is not None and there.conversation is not conversation:
             raise AlreadyExists(
                 f"conversation {id!r} was given the id {new!r}, which another one has; give it an id that is free, or "
@@ -377,8 +402,9 @@ class MessageStore:
         # What is saved and what is known from then on are one look at the objects, which others may be changing.
         now = looked_at(conversation, version=0, like=known)
         mutations = changes(id, now, known)
+        now.seq = known.seq if known is not None else 0
         if mutations:
-            self._store._append("[" + ",".join(mutations) + "]")
+            now.seq = self._store._append("[" + ",".join(mutations) + "]")[-1].seq
         now.version = len(mutations) + (known.version if known is not None else 0)
         self._known[id] = now
         return sum(map(len, mutations))
@@ -402,25 +428,25 @@ class MessageStore:
                     if written:
                         saved[under] = written
                     known = self._known.get(conversation_id)
-                id = self._append(conversation_id, item, key, expect)
+                receipt = self._append(conversation_id, item, key, expect)
                 saved.setdefault(conversation_id, 0)
                 known = known or self._find(conversation_id)
-                if known is not None and id == item.id and not known.has(item):
-                    saved[conversation_id] += known.add(item)
-                found = known.newest(item, id) if known is not None else None
+                if known is not None and receipt.id == item.id and not known.has(item):
+                    saved[conversation_id] += known.add(item, receipt.seq)
+                found = known.newest(item, receipt.id) if known is not None else None
             finally:
                 # What was saved is saved, whether or not the addition is refused.
                 if saved:
                     self._mirror.saved(*saved, bytes=sum(saved.values()))
             if found is None:
-                raise NotFound(f"what was added with this key, {id!r}, has been removed since")
+                raise NotFound(f"what was added with this key, {receipt.id!r}, has been removed since")
             return found
 
     def _append(
         self, conversation_id: str, item: Message | ConversationAction, key: str | None, expect: int | None
-    ) -> str:
+    ) -> Receipt:
         if isinstance(item, Message):
-            receipt = self._store.add_message(
+            return self._store.add_message(
                 conversation_id,
                 item.content,
                 role=item.role,
@@ -430,18 +456,33 @@ class MessageStore:
                 key=key,
                 expect=expect,
             )
-        else:
-            receipt = self._store.add_action(
-                conversation_id,
-                item.action_type,
-                item.data,
-                metadata=item.metadata,
-                id=item.id,
-                created_at=item.created_at,
-                key=key,
-                expect=expect,
-            )
-        return receipt.id
+        return self._store.add_action(
+            conversation_id,
+            item.action_type,
+            item.data,
+            metadata=item.metadata,
+            id=item.id,
+            created_at=item.created_at,
+            key=key,
+            expect=expect,
+        )
+
+
+def _is_in_files(save_dir: str | os.PathLike[str] | None, backend_type: str) -> bool:
+    """Whether a store is in files, which a directory alone says."""
+    if save_dir is not None and os.fspath(save_dir):
+        # Before the path is made absolute, which would make a directory's name of a URL.
+        check_directory(os.fspath(save_dir))
+        if backend_type not in ("memory", "file"):
+            # Nothing is lost by it, but whoever named an engine should hear that it is not that one.
+            what = f"backend_type {backend_type!r} is not known: the store is in files, in {save_dir!r}"
+            warnings.warn(what, UserWarning, stacklevel=3)
+        return True
+    if backend_type == "file":
+        raise InvalidInput("save_dir must be provided when using file backend")
+    if backend_type != "memory":
+        raise InvalidInput(f"backend_type must be 'memory' or 'file', not {backend_type!r}")
+    return False
 
 
 def _own(what: str, value: Any) -> Any:
@@ -482,7 +523,7 @@ class _Conversations(MutableMapping[str, Conversation]):
     def __setitem__(self, id: str, conversation: Conversation) -> None:
         """Puts an object in the place of a conversation; saving it is another step."""
         with self._owner._lock:
-            before = self._owner._known.get(id) or self._owner._load(id)
+            before = self._owner._held(id)
             self._owner._known[id] = (
                 known_of(conversation, version=0) if before is None else before.of(conversation)
             )
@@ -491,13 +532,15 @@ class _Conversations(MutableMapping[str, Conversation]):
         raise Unsupported("a conversation is not taken away by forgetting it; Store.remove ends it")
 
     def __contains__(self, id: object) -> bool:
-        return id in self._owner._known or id in self._owner._store
+        with self._owner._lock:
+            known = self._owner._known.get(id) if isinstance(id, str) else None
+            return (known is not None and not known.is_saved) or id in self._owner._store
 
     def _ids(self) -> list[str]:
         with self._owner._lock:
             saved = list(self._owner._store)
             listed = set(saved)
-            return saved + [id for id in self._owner._known if id not in listed]
+            return saved + [id for id in self._owner._known if id not in listed and id in self]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids())

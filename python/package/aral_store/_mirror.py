@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import warnings
+from pathlib import Path
 from typing import Literal
 
 from ._errors import AralStoreError, Closed
@@ -25,6 +26,8 @@ _AT_LAST = 30.0
 #: Earlier once this share of what was written last time has been added to the log, and so many bytes.
 _SHARE = 0.25
 _MANY_BYTES = 1 << 20
+#: What ``"always"`` writes without a word: a file of so many bytes takes about a tenth of a second, each time.
+_HEAVY_BYTES = 16 << 20
 
 
 class Mirror:
@@ -37,9 +40,10 @@ class Mirror:
     again with the next save, and raised by ``close``.
     """
 
-    def __init__(self, store: Store, mode: MirrorMode) -> None:
+    def __init__(self, store: Store, mode: MirrorMode, dir: Path | None) -> None:
         self._store = store
         self._mode = mode
+        self._dir = dir
         self._pid = os.getpid()
         self._is_small = True
         #: How many bytes the conversations' files have, as far as it is known.
@@ -56,7 +60,8 @@ class Mirror:
         #: What the last writing took.
         self._took_seconds = 0.0
         self._took_bytes = 0
-        if mode in ("always", "auto") and self._is_behind():
+        self._has_said_so = False
+        if mode in ("always", "auto") and (self._is_behind() or not self._has_layout()):
             self._write(set())
 
     def saved(self, *ids: str, bytes: int = 0) -> None:
@@ -81,8 +86,11 @@ class Mirror:
             self._store.compact()
 
     def end(self) -> None:
-        """Does the same for a store that nobody has closed; there is nobody to hear of a failure but by a warning."""
-        if os.getpid() != self._pid or self._store.is_closed:
+        """Does the same for a store that nobody has closed; there is nobody to hear of a failure but by a warning.
+
+        Whoever has taken the whole directory away, as the end of a temporary one does, does not want it written again.
+        """
+        if os.getpid() != self._pid or self._store.is_closed or self._is_taken_away():
             return
         try:
             self.close()
@@ -93,6 +101,14 @@ class Mirror:
 
     def _is_behind(self) -> bool:
         return self._store.stats().dirty_conversations > 0
+
+    def _has_layout(self) -> bool:
+        """Whether the directory looks as the original leaves it as soon as it is opened."""
+        dir = self._dir
+        return dir is None or ((dir / "conversations").is_dir() and (dir / "message_store.json").exists())
+
+    def _is_taken_away(self) -> bool:
+        return self._dir is not None and not self._dir.exists()
 
     def _are_small(self, ids: tuple[str, ...], bytes: int) -> bool:
         for id in ids:
@@ -159,9 +175,22 @@ class Mirror:
             _warn(error)
             return
         self._took_seconds, self._took_bytes = time.monotonic() - begun, report.written_bytes
+        if self._mode == "always" and report.written_bytes > _HEAVY_BYTES and not self._has_said_so:
+            self._has_said_so = True
+            _say_that_it_is_heavy(sorted(ids), report.written_bytes)
         if len(ids) == 1 and report.written == 1:
             self._weights.update(dict.fromkeys(ids, report.written_bytes))
 
 
 def _warn(error: AralStoreError) -> None:
     warnings.warn(f"saved, but the JSON files are not up to date: {error}", RuntimeWarning, stacklevel=5)
+
+
+def _say_that_it_is_heavy(ids: list[str], bytes: int) -> None:
+    whose = f"conversation {ids[0]!r}" if len(ids) == 1 else "conversations"
+    warnings.warn(
+        f"each save of {whose} writes {bytes >> 20} MiB of JSON before it returns, as the original does; with "
+        'MessageStore(..., mirror="auto") files of that size follow in the background, and nothing is lost by it',
+        RuntimeWarning,
+        stacklevel=5,
+    )

@@ -1,19 +1,20 @@
 """Puts this store in the place of the Aral framework's own: ``import aral_store.aral``, first thing in the program.
 
 From then on ``from aral.storage import MessageStore`` gives :class:`aral_store.MessageStore`, and so does every other
-module of the framework that has the name, also one that is imported later. The same goes for ``Message``,
-``Conversation`` and ``ConversationAction``. What the program itself has imported from the framework before stays what it
-was, so this comes first.
+module of the framework that has the name. The same goes for ``Message``, ``Conversation`` and ``ConversationAction``, and
+for ``src.aral.storage``, by which programs and tests in the framework's own folder import it. The framework need not be
+on ``sys.path`` yet. What the program itself has imported from it before stays what it was, so this comes first.
 
-Without the line everything is as before: the directory has been the original's all the time.
-
-Raises ``ImportError`` where the framework is not installed. ``from aral_store import MessageStore`` works there too.
+Without the line everything is as before: the directory has been the original's all the time. Where the framework is not
+installed, ``from aral_store import MessageStore`` does.
 """
 
 from __future__ import annotations
 
-import importlib
 import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -29,30 +30,48 @@ _OURS: dict[str, Any] = {
     "MessageStore": MessageStore,
 }
 
-
-def _framework() -> ModuleType:
-    try:
-        return importlib.import_module("aral.storage")
-    except ModuleNotFoundError as error:
-        if error.name not in ("aral", "aral.storage"):
-            raise
-        raise ImportError(
-            "the Aral framework is not installed, so there is nothing to put this store in the place of; "
-            "without the framework, use: from aral_store import MessageStore",
-            name=error.name,
-        ) from error
+#: The framework as it is installed, and as it is called in its own folder.
+_ROOTS = ("aral", "src.aral")
 
 
-def _take_its_place() -> None:
-    storage = _framework()
-    theirs = {id(vars(storage)[name]): ours for name, ours in _OURS.items() if name in vars(storage)}
-    if "MessageStore" not in vars(storage):
-        raise ImportError("aral.storage has no MessageStore; this is not the framework that is known here", name="aral")
+def _take_its_place(root: str) -> None:
+    """Replaces the classes in every module of the framework that has been imported so far."""
+    storage = vars(sys.modules[f"{root}.storage"])
+    if "MessageStore" not in storage:
+        raise ImportError(f"{root}.storage has no MessageStore; this is not the framework that is known here", name=root)
+    theirs = {id(storage[name]): ours for name, ours in _OURS.items() if name in storage}
     for name, module in list(sys.modules.items()):
-        if name == "aral" or name.startswith("aral."):
+        if name == root or name.startswith(f"{root}."):
             for key, value in list(vars(module).items()):
                 if id(value) in theirs:
                     setattr(module, key, theirs[id(value)])
 
 
-_take_its_place()
+class _WhenItIsImported(MetaPathFinder):
+    """Finds the framework's storage as Python does, and takes its place as soon as it has been run."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        root = fullname.removesuffix(".storage")
+        if root == fullname or root not in _ROOTS:
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        found = (finder.find_spec(fullname, path, target) for finder in others if hasattr(finder, "find_spec"))
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def run_and_replace(module: ModuleType) -> None:
+                run(module)
+                _take_its_place(root)
+
+            setattr(spec.loader, "exec_module", run_and_replace)
+        return spec
+
+
+for _root in _ROOTS:
+    if f"{_root}.storage" in sys.modules:
+        _take_its_place(_root)
+if not any(type(finder).__name__ == _WhenItIsImported.__name__ for finder in sys.meta_path):
+    sys.meta_path.insert(0, _WhenItIsImported())

@@ -55,7 +55,7 @@ fn tour(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     }
 
     writeln!(out, "\n4. Compaction writes the layout of the Python original and drops the log it covers")?;
-    drop(store.add_message(&id, NewMessage::new("Good to have you back.").role("assistant"))?);
+    store.add_message(&id, NewMessage::new("Good to have you back.").role("assistant"))?;
     let report = store.compact()?;
     writeln!(
         out,
@@ -78,7 +78,7 @@ fn append_until_killed(dir: &Path) -> Result<(), Box<dyn Error>> {
     let store = MessageStore::open(dir)?;
     let mut out = std::io::stdout().lock();
     for n in 0_u64.. {
-        drop(store.add_message("agent", format!("step {n}"))?);
+        store.add_message("agent", format!("step {n}"))?;
         writeln!(out, "{n}")?;
         out.flush()?;
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aral_store::{
     Batch, Durability, MessageStore, Messages, Mutation, Options, Order, Receipt, Result, Summary, SyncPolicy,
+    Timestamp,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -30,7 +31,7 @@ pub(crate) struct Core {
 type ReceiptRow<'py> = (u64, String, Bound<'py, PyString>, u64, &'static str);
 type SummaryRow<'py> = (String, Bound<'py, PyString>, String, u64, u64, u64, String, u64);
 
-/// `first`, `last`, `place`, `before`, `after` and `role` of a selection.
+/// `first`, `last`, `place`, `before`, `after`, `role`, `since` and `until` of a selection, and whether it is by turns.
 type Selection<'py> = (
     Option<usize>,
     Option<usize>,
@@ -38,6 +39,9 @@ type Selection<'py> = (
     Option<Bound<'py, PyString>>,
     Option<Bound<'py, PyString>>,
     Option<Bound<'py, PyString>>,
+    Option<String>,
+    Option<String>,
+    bool,
 );
 
 impl Core {
@@ -239,7 +243,8 @@ impl SyncArgument {
     }
 }
 
-fn selected(py: Python<'_>, (first, last, place, before, after, role): Selection<'_>) -> PyResult<Messages> {
+fn selected(py: Python<'_>, selection: Selection<'_>) -> PyResult<Messages> {
+    let (first, last, place, before, after, role, since, until, is_by_turns) = selection;
     let mut selection = match (first, last) {
         (Some(_), Some(_)) => return Err(invalid(py, "first and last exclude each other")),
         (Some(count), None) => Messages::first(count),
@@ -253,10 +258,13 @@ fn selected(py: Python<'_>, (first, last, place, before, after, role): Selection
         (None, None, Some(cursor)) => selection.after(text_of(&cursor)?),
         _ => return Err(invalid(py, "place, before and after exclude each other")),
     };
-    Ok(match role {
-        Some(role) => selection.role(text_of(&role)?),
-        None => selection,
-    })
+    if let Some(role) = role {
+        selection = selection.role(text_of(&role)?);
+    }
+    let time = |text: &str| text.parse::<Timestamp>().map_err(|error| raised(py, &error));
+    selection.since = since.as_deref().map(time).transpose()?;
+    selection.until = until.as_deref().map(time).transpose()?;
+    Ok(if is_by_turns { selection.whole_turns() } else { selection })
 }
 
 fn array(items: impl Iterator<Item = String>) -> String {

@@ -9,6 +9,7 @@ import threading
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -179,6 +180,34 @@ def test_selections(store: Store):
     for bad in ({"last": -1}, {"first": -1}, {"place": -1}, {"last": 1 << 70}):
         with pytest.raises(InvalidInput):
             ids(**bad)
+
+
+def test_selections_by_time(store: Store):
+    for hour in range(4):
+        store.add_message("c1", str(hour), created_at=datetime(2025, 3, 13, hour, tzinfo=timezone.utc))
+
+    def texts(**selection: Any) -> list[str]:
+        return [message.content for message in store.messages("c1", **selection)]
+
+    assert texts(since=datetime(2025, 3, 13, 1), until=datetime(2025, 3, 13, 3)) == ["1", "2"]
+    assert texts(last=1, until=datetime(2025, 3, 13, 3, 30, tzinfo=timezone(timedelta(hours=2)))) == ["1"]
+    with pytest.raises(InvalidInput):
+        texts(since="2025-03-13")
+
+
+def test_whole_turns_keep_calls_and_results_together(store: Store):
+    store.add_message("c1", "Hello!")
+    store.add_message("c1", "Will it rain?")
+    store.add_message("c1", "", role="assistant", metadata={"tool_calls": [{"id": "call_1"}]})
+    store.add_message("c1", "rain", role="tool", metadata={"tool_call_id": "call_1"})
+
+    def texts(**selection: Any) -> list[str]:
+        return [message.content for message in store.messages("c1", whole_turns=True, **selection)]
+
+    assert texts(last=1) == texts(last=3) == ["Will it rain?", "", "rain"]
+    assert texts(last=4) == texts() == ["Hello!", "Will it rain?", "", "rain"]
+    with pytest.raises(InvalidInput):
+        texts(role="user")
 
 
 def test_lists(store: Store):

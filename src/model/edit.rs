@@ -38,6 +38,21 @@ pub struct ActionEdit {
 }
 
 impl Edit {
+    /// An edit that changes nothing yet.
+    ///
+    /// ```
+    /// use aral_store::{Edit, MessageStore};
+    /// let store = MessageStore::in_memory();
+    /// let message = store.add_message("c1", "42")?;
+    /// store.edit_message("c1", message.id, Edit::new().role("tool"))?;
+    /// assert_eq!(store.conversation("c1")?.expect("it is there").messages[0].role, "tool");
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// Replaces the text.
     #[must_use]
     pub fn content(content: impl Into<Text>) -> Self {
@@ -83,6 +98,21 @@ impl Edit {
 }
 
 impl ActionEdit {
+    /// An edit that changes nothing yet.
+    ///
+    /// ```
+    /// use aral_store::{ActionEdit, JsonObject, MessageStore, NewAction};
+    /// let store = MessageStore::in_memory();
+    /// let action = store.add_action("c1", NewAction::new("call", JsonObject::EMPTY))?;
+    /// store.edit_action("c1", action.id, ActionEdit::new().action_type("tool_call"))?;
+    /// assert_eq!(store.actions("c1")?[0].action_type, "tool_call");
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// Replaces the data.
     #[must_use]
     pub fn data(data: JsonObject) -> Self {

@@ -2,9 +2,12 @@
 //!
 //! Owns the selection as a value; applying it is the index's.
 
-use super::{Seq, Text};
+use super::{Seq, Text, Timestamp};
 
 /// A selection of a conversation's messages, always returned oldest first.
+///
+/// A cursor says where to look, a role and times say what counts there, and a limit keeps the first or the last of
+/// what counts.
 ///
 /// ```
 /// use aral_store::Messages;
@@ -12,7 +15,10 @@ use super::{Seq, Text};
 /// let page_before_those = Messages::last(10).before("m17");
 /// let what_the_user_said = Messages::all().role("user");
 /// let third_page_of_fifty = Messages::first(50).from_place(100);
-/// # let _ = (newest_ten, page_before_those, what_the_user_said, third_page_of_fifty);
+/// let for_a_model = Messages::last(40).whole_turns();
+/// let of_one_day = Messages::all().since("2025-03-13".parse()?).until("2025-03-14".parse()?);
+/// # let _ = (newest_ten, page_before_those, what_the_user_said, third_page_of_fifty, for_a_model, of_one_day);
+/// # Ok::<(), aral_store::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -23,6 +29,12 @@ pub struct Messages {
     pub limit: Option<usize>,
     /// Only messages of this role.
     pub role: Option<Text>,
+    /// Only messages of this time or later.
+    pub since: Option<Timestamp>,
+    /// Only messages of an earlier time than this.
+    pub until: Option<Timestamp>,
+    /// Whether turns are taken whole or not at all.
+    pub(crate) is_by_turns: bool,
     /// Whether a limit keeps the first or the last of what is left.
     pub(crate) from_end: bool,
 }
@@ -108,6 +120,103 @@ impl Messages {
     pub fn role(mut self, role: impl Into<Text>) -> Self {
         self.role = Some(role.into());
         self
+    }
+
+    /// Only messages whose `created_at` is this time or later.
+    ///
+    /// Order stays that of the conversation, whatever the clocks said. A time without an offset, given or stored, is
+    /// taken as UTC. Messages have to be looked at for it: back to the limit, or all of them.
+    ///
+    /// ```
+    /// use aral_store::{MessageStore, Messages, NewMessage};
+    /// let store = MessageStore::in_memory();
+    /// for (text, time) in [("early", "2025-03-12T23:59:59Z"), ("late", "2025-03-13T08:00:00Z")] {
+    ///     let mut message = NewMessage::new(text);
+    ///     message.created_at = Some(time.parse()?);
+    ///     store.add_message("c1", message)?;
+    /// }
+    /// let found = store.messages("c1", Messages::all().since("2025-03-13".parse()?))?;
+    /// assert_eq!(found[0].content, "late");
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    #[must_use]
+    pub fn since(mut self, time: Timestamp) -> Self {
+        self.since = Some(time);
+        self
+    }
+
+    /// Only messages whose `created_at` is earlier than this time, so that with [`since`](Self::since) spans of time
+    /// lie side by side.
+    ///
+    /// ```
+    /// use aral_store::{MessageStore, Messages};
+    /// let store = MessageStore::in_memory();
+    /// store.add_message("c1", "now")?;
+    /// assert!(store.messages("c1", Messages::all().until("2025-03-13".parse()?))?.is_empty());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    #[must_use]
+    pub fn until(mut self, time: Timestamp) -> Self {
+        self.until = Some(time);
+        self
+    }
+
+    /// Takes turns whole or not at all, so that a model's provider accepts the messages: they begin with a message of
+    /// the user, no result of a tool comes without the call that it answers, and none is cut off from its call.
+    ///
+    /// A turn begins with a message of the role `user` or `human` that is no tool's result, and ends before the next;
+    /// where a call is answered behind the next such message, both turns count as one. A limit then means at most so many
+    /// messages, but one whole turn at least: the newest, or the first, comes even if it is longer
+    /// than that. A limit of 0 gives nothing. A turn is of the time of the message that it begins with.
+    ///
+    /// What stands before the first message of the user, such as instructions to the model, is not among them. Where there is no message of
+    /// the user, any message begins a turn that is no result. With [`before`](Self::before) the messages
+    /// end ahead of a call whose results are cut off.
+    ///
+    /// Calls and results are known from the role `tool` or `function` and from the metadata, where imports and
+    /// adapters keep them: `tool_calls` and `tool_call_id` as chat completions have them, items with a `call_id`, and parts of
+    /// the types `tool_use` and `tool_result`.
+    ///
+    /// With [`last`](Self::last) messages are looked at from the end back to where the turns begin; a result whose call
+    /// is nowhere, and [`first`](Self::first), take a look at the whole conversation. With [`role`](Self::role) it is
+    /// refused with `InvalidInput`: a turn has messages of more than one role.
+    ///
+    /// ```
+    /// use aral_store::{JsonObject, MessageStore, Messages, NewMessage};
+    /// let store = MessageStore::in_memory();
+    /// let call = JsonObject::parse(r#"{"tool_calls": [{"id": "call_1", "type": "function"}]}"#)?;
+    /// let answer = JsonObject::parse(r#"{"tool_call_id": "call_1"}"#)?;
+    /// store.add_message("c1", "Hello!")?;
+    /// store.add_message("c1", "Will it rain?")?;
+    /// store.add_message("c1", NewMessage::new("").role("assistant").metadata(call))?;
+    /// store.add_message("c1", NewMessage::new("rain").role("tool").metadata(answer))?;
+    /// assert_eq!(store.messages("c1", Messages::last(1))?[0].role, "tool");
+    /// let turn = store.messages("c1", Messages::last(1).whole_turns())?;
+    /// assert_eq!((turn.len(), turn[0].content.as_str()), (3, Some("Will it rain?")));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    #[must_use]
+    pub fn whole_turns(mut self) -> Self {
+        self.is_by_turns = true;
+        self
+    }
+
+    /// Whether turns are taken whole or not at all.
+    #[must_use]
+    pub fn takes_whole_turns(&self) -> bool {
+        self.is_by_turns
+    }
+
+    /// Whether a message of this time counts.
+    pub(crate) fn takes_time(&self, time: Timestamp) -> bool {
+        let of = |time: Timestamp| time.approximate_unix_micros();
+        self.since.is_none_or(|since| of(time) >= of(since))
+            && self.until.is_none_or(|until| of(time) < of(until))
+    }
+
+    /// Whether nothing but places decides which messages are meant.
+    pub(crate) fn is_by_place(&self) -> bool {
+        self.role.is_none() && self.since.is_none() && self.until.is_none() && !self.is_by_turns
     }
 
     /// Whether a limit keeps the last messages of the selection rather than its first.

@@ -3,8 +3,17 @@
 use super::{Seq, Text, Version};
 
 /// Proof that a mutation was accepted, and where it stands.
+///
+/// Whoever has no use for it lets it go: a mutation that did not happen is an error, which cannot be overlooked.
+///
+/// ```
+/// let store = aral_store::MessageStore::in_memory();
+/// store.add_message("c1", "What shall we build?")?;
+/// let receipt = store.add_message("c1", "A store?")?;
+/// assert_eq!((receipt.seq, receipt.version), (2, 2));
+/// # Ok::<(), aral_store::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[must_use = "a receipt says whether the mutation is durable and which id it got"]
 #[non_exhaustive]
 pub struct Receipt {
     /// The event's place in the store's whole order.

@@ -37,7 +37,7 @@ impl Follower {
     /// let store = MessageStore::open(dir.path())?;
     /// let mut follower = store.follow(1)?;
     /// assert_eq!(follower.next_logged()?, None);
-    /// drop(store.add_message("c1", "Hi!")?);
+    /// store.add_message("c1", "Hi!")?;
     /// assert!(matches!(follower.next_logged()?, Some(Logged::Batch { seq: 1, .. })));
     /// # Ok::<(), aral_store::Error>(())
     /// ```

@@ -192,7 +192,7 @@ impl MessageStore {
     /// ```
     /// use aral_store::{ErrorKind, MessageStore, NewConversation};
     /// let store = MessageStore::in_memory();
-    /// drop(store.create_conversation_with_id("c1", NewConversation::new())?);
+    /// store.create_conversation_with_id("c1", NewConversation::new())?;
     /// let again = store.create_conversation_with_id("c1", NewConversation::new());
     /// assert_eq!(again.unwrap_err().kind(), ErrorKind::AlreadyExists);
     /// # Ok::<(), aral_store::Error>(())
@@ -219,7 +219,7 @@ impl MessageStore {
     /// ```
     /// use aral_store::{Batch, MessageStore, Messages, NewConversation};
     /// let store = MessageStore::in_memory();
-    /// drop(store.add_message("c1", "a first try")?);
+    /// store.add_message("c1", "a first try")?;
     /// let anew = Batch::new()
     ///     .reset_conversation("c1", NewConversation::new().title("Plans"))
     ///     .add_message("c1", "a better one");
@@ -275,8 +275,8 @@ impl MessageStore {
     ///
     /// ```
     /// # let store = aral_store::MessageStore::in_memory();
-    /// drop(store.add_message("c1", "Hi!")?);
-    /// drop(store.set_title("c1", "Greetings")?);
+    /// store.add_message("c1", "Hi!")?;
+    /// store.set_title("c1", "Greetings")?;
     /// assert_eq!(store.summary("c1")?.map(|summary| summary.title), Some("Greetings".into()));
     /// # Ok::<(), aral_store::Error>(())
     /// ```
@@ -293,8 +293,8 @@ impl MessageStore {
     /// ```
     /// use aral_store::JsonObject;
     /// # let store = aral_store::MessageStore::in_memory();
-    /// drop(store.add_message("c1", "Hi!")?);
-    /// drop(store.set_metadata("c1", JsonObject::parse(r#"{"pinned": true}"#)?)?);
+    /// store.add_message("c1", "Hi!")?;
+    /// store.set_metadata("c1", JsonObject::parse(r#"{"pinned": true}"#)?)?;
     /// let conversation = store.conversation("c1")?.expect("it has just been made");
     /// assert_eq!(conversation.metadata.as_json(), r#"{"pinned":true}"#);
     /// # Ok::<(), aral_store::Error>(())
@@ -311,8 +311,8 @@ impl MessageStore {
     ///
     /// ```
     /// # let store = aral_store::MessageStore::in_memory();
-    /// drop(store.add_message("c1", "Hi!")?);
-    /// drop(store.set_created_at("c1", "2025-03-13T15:11:33Z".parse()?)?);
+    /// store.add_message("c1", "Hi!")?;
+    /// store.set_created_at("c1", "2025-03-13T15:11:33Z".parse()?)?;
     /// let summary = store.summary("c1")?.expect("it has just been made");
     /// assert_eq!(summary.created_at.to_string(), "2025-03-13T15:11:33+00:00");
     /// # Ok::<(), aral_store::Error>(())
@@ -330,8 +330,8 @@ impl MessageStore {
     /// ```
     /// use aral_store::JsonObject;
     /// # let store = aral_store::MessageStore::in_memory();
-    /// drop(store.add_message("c1", "Hi!")?);
-    /// drop(store.set_extra("c1", JsonObject::parse(r#"{"starred": true}"#)?)?);
+    /// store.add_message("c1", "Hi!")?;
+    /// store.set_extra("c1", JsonObject::parse(r#"{"starred": true}"#)?)?;
     /// let conversation = store.conversation("c1")?.expect("it has just been made");
     /// assert_eq!(conversation.extra.as_json(), r#"{"starred":true}"#);
     /// # Ok::<(), aral_store::Error>(())
@@ -375,7 +375,7 @@ impl MessageStore {
     /// let store = MessageStore::in_memory();
     /// let action = store.add_action("c1", NewAction::new("tool_call", JsonObject::EMPTY))?;
     /// let done = JsonObject::parse(r#"{"result":"ok"}"#)?;
-    /// drop(store.edit_action("c1", action.id, ActionEdit::data(done.clone()))?);
+    /// store.edit_action("c1", action.id, ActionEdit::data(done.clone()))?;
     /// assert_eq!(store.actions("c1")?[0].data, done);
     /// # Ok::<(), aral_store::Error>(())
     /// ```
@@ -398,7 +398,7 @@ impl MessageStore {
     /// ```
     /// # let store = aral_store::MessageStore::in_memory();
     /// let receipt = store.add_message("c1", "never mind")?;
-    /// drop(store.remove_message("c1", receipt.id)?);
+    /// store.remove_message("c1", receipt.id)?;
     /// assert!(store.messages("c1", aral_store::Messages::all())?.is_empty());
     /// # Ok::<(), aral_store::Error>(())
     /// ```
@@ -416,7 +416,7 @@ impl MessageStore {
     /// use aral_store::{JsonObject, NewAction};
     /// # let store = aral_store::MessageStore::in_memory();
     /// let receipt = store.add_action("c1", NewAction::new("tool_call", JsonObject::EMPTY))?;
-    /// drop(store.remove_action("c1", receipt.id)?);
+    /// store.remove_action("c1", receipt.id)?;
     /// assert!(store.actions("c1")?.is_empty());
     /// # Ok::<(), aral_store::Error>(())
     /// ```
@@ -432,8 +432,8 @@ impl MessageStore {
     ///
     /// ```
     /// # let store = aral_store::MessageStore::in_memory();
-    /// drop(store.add_message("c1", "Hi!")?);
-    /// drop(store.clear("c1")?);
+    /// store.add_message("c1", "Hi!")?;
+    /// store.clear("c1")?;
     /// assert_eq!(store.summary("c1")?.map(|summary| summary.messages), Some(0));
     /// # Ok::<(), aral_store::Error>(())
     /// ```
@@ -449,8 +449,8 @@ impl MessageStore {
     ///
     /// ```
     /// # let store = aral_store::MessageStore::in_memory();
-    /// drop(store.add_message("c1", "Hi!")?);
-    /// drop(store.remove_conversation("c1")?);
+    /// store.add_message("c1", "Hi!")?;
+    /// store.remove_conversation("c1")?;
     /// assert!(store.conversation("c1")?.is_none());
     /// # Ok::<(), aral_store::Error>(())
     /// ```
@@ -484,7 +484,7 @@ impl MessageStore {
     ///
     /// ```
     /// # let store = aral_store::MessageStore::in_memory();
-    /// drop(store.add_message("c1", "Hi!")?);
+    /// store.add_message("c1", "Hi!")?;
     /// let summary = store.summary("c1")?.expect("it has just been made");
     /// assert_eq!((summary.messages, summary.version), (1, 1));
     /// # Ok::<(), aral_store::Error>(())
@@ -541,8 +541,8 @@ impl MessageStore {
     /// ```
     /// use aral_store::Order;
     /// # let store = aral_store::MessageStore::in_memory();
-    /// drop(store.add_message("first", "1")?);
-    /// drop(store.add_message("second", "2")?);
+    /// store.add_message("first", "1")?;
+    /// store.add_message("second", "2")?;
     /// let ids: Vec<_> = store.conversations(Order::Created)?.into_iter().map(|summary| summary.id).collect();
     /// assert_eq!(ids, ["first", "second"]);
     /// # Ok::<(), aral_store::Error>(())
@@ -657,7 +657,7 @@ impl MessageStore {
     /// ```
     /// use aral_store::{JsonObject, NewAction};
     /// # let store = aral_store::MessageStore::in_memory();
-    /// drop(store.add_action("c1", NewAction::new("button_click", JsonObject::EMPTY))?);
+    /// store.add_action("c1", NewAction::new("button_click", JsonObject::EMPTY))?;
     /// assert_eq!(store.actions("c1")?[0].action_type, "button_click");
     /// # Ok::<(), aral_store::Error>(())
     /// ```
@@ -675,7 +675,7 @@ impl MessageStore {
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
     /// let store = aral_store::MessageStore::open(dir.path())?;
-    /// drop(store.add_message("c1", "Hi!")?);
+    /// store.add_message("c1", "Hi!")?;
     /// let (seq, batch) = &store.events(1)?[0];
     /// assert_eq!((*seq, batch[0].conversation_id.as_str()), (1, "c1"));
     /// # Ok::<(), aral_store::Error>(())
@@ -699,9 +699,9 @@ impl MessageStore {
     /// # let dir = tempfile::tempdir().unwrap();
     /// use aral_store::{Logged, MessageStore};
     /// let store = MessageStore::open(dir.path())?;
-    /// drop(store.add_message("c1", "Hi!")?);
-    /// drop(store.compact()?);
-    /// drop(store.add_message("c1", "Still there?")?);
+    /// store.add_message("c1", "Hi!")?;
+    /// store.compact()?;
+    /// store.add_message("c1", "Still there?")?;
     /// let mut follower = store.follow(1)?;
     /// assert_eq!(follower.next_logged()?, Some(Logged::Compacted { first: 1, last: 1 }));
     /// assert!(matches!(follower.next_logged()?, Some(Logged::Batch { seq: 2, .. })));
@@ -725,7 +725,7 @@ impl MessageStore {
     /// ```
     /// # let home = tempfile::tempdir().unwrap();
     /// # let store = aral_store::MessageStore::in_memory();
-    /// drop(store.add_message("c1", "Hi!")?);
+    /// store.add_message("c1", "Hi!")?;
     /// let report = store.export_aral(home.path().join("export"), None)?;
     /// assert_eq!((report.conversations, report.damaged.len()), (1, 0));
     /// assert!(home.path().join("export/conversations/c1.json").exists());
@@ -748,7 +748,7 @@ impl MessageStore {
     /// # let dir = tempfile::tempdir().unwrap();
     /// use aral_store::{MessageStore, SyncPolicy};
     /// let store = MessageStore::options().sync(SyncPolicy::Os).open(dir.path())?;
-    /// drop(store.add_message("c1", "fast, and durable a moment later")?);
+    /// store.add_message("c1", "fast, and durable a moment later")?;
     /// store.sync()?;
     /// # Ok::<(), aral_store::Error>(())
     /// ```
@@ -769,7 +769,7 @@ impl MessageStore {
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
     /// let store = aral_store::MessageStore::open(dir.path())?;
-    /// drop(store.add_message("c1", "Hi!")?);
+    /// store.add_message("c1", "Hi!")?;
     /// let report = store.compact()?;
     /// assert_eq!((report.covered_seq, report.written), (1, 1));
     /// assert!(dir.path().join("conversations/c1.json").exists());
@@ -788,7 +788,7 @@ impl MessageStore {
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
     /// let store = aral_store::MessageStore::open(dir.path())?;
-    /// drop(store.add_message("c1", "Hi!")?);
+    /// store.add_message("c1", "Hi!")?;
     /// assert!(store.verify()?.is_sound());
     /// # Ok::<(), aral_store::Error>(())
     /// ```
@@ -804,7 +804,7 @@ impl MessageStore {
     ///
     /// ```
     /// # let store = aral_store::MessageStore::in_memory();
-    /// drop(store.add_message("c1", "Hi!")?);
+    /// store.add_message("c1", "Hi!")?;
     /// assert_eq!((store.stats()?.messages, store.stats()?.last_seq), (1, 1));
     /// # Ok::<(), aral_store::Error>(())
     /// ```
@@ -842,7 +842,7 @@ impl MessageStore {
     /// use aral_store::MessageStore;
     /// let (one, other) = (MessageStore::open(dir.path())?, MessageStore::open(dir.path())?);
     /// one.release()?;
-    /// drop(other.add_message("c1", "still open")?);
+    /// other.add_message("c1", "still open")?;
     /// other.release()?;
     /// # Ok::<(), aral_store::Error>(())
     /// ```

@@ -9,6 +9,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::backend::Backend;
 use super::options::Options;
 use super::prepare::prepare;
+use super::select::{Listed, select};
 use crate::codec::bytes::to_u64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{
@@ -16,8 +17,8 @@ use crate::index::{
     Standing, Step,
 };
 use crate::model::{
-    Action, Change, Conversation, Durability, ExportReport, Message, Messages, Mutation, Order, Receipt, Seq,
-    Stats, Summary, Text, TextRef, Tombstone, Version,
+    Action, Change, Conversation, Durability, ExportReport, Message, MessageRef, Messages, Mutation, Order,
+    Receipt, Seq, Stats, Summary, Text, TextRef, Tombstone, Version,
 };
 
 /// Conversations in memory.
@@ -88,6 +89,21 @@ impl Ground for State {
 
     fn find_key(&self, key: &str) -> Option<KeyRecord> {
         self.keys.find(key).cloned()
+    }
+}
+
+impl Listed for Vec<Message> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn find(&self, id: &Text) -> Result<Option<usize>> {
+        Ok(self.iter().rposition(|message| message.id == *id))
+    }
+
+    fn look(&self, at: usize, look: &mut dyn FnMut(MessageRef<'_>)) -> Result<()> {
+        self.get(at).into_iter().for_each(|message| look(MessageRef::from(message)));
+        Ok(())
     }
 }
 
@@ -326,9 +342,7 @@ impl Backend for Memory {
     fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {
         let state = self.read()?;
         let messages = &state.kept(id).ok_or_else(|| no_conversation(id))?.conversation.messages;
-        let find = |id: &Text| Ok(messages.iter().rposition(|message| message.id == *id));
-        let role = |at: usize| Ok(messages.get(at).map(|message| message.role.clone()));
-        let places = super::select::select(messages.len(), selection, &find, &role)?;
+        let places = select(messages, selection)?;
         Ok(places.into_iter().filter_map(|at| messages.get(at).cloned()).collect())
     }
 

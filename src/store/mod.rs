@@ -16,6 +16,10 @@ mod prepare;
 
 mod select;
 
+mod turns;
+
+mod calls;
+
 mod portable;
 
 mod memory;

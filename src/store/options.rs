@@ -198,7 +198,7 @@ impl Options {
     /// # let (dir, new) = (home.path().join("data"), home.path().join("repaired"));
     /// use aral_store::MessageStore;
     /// let store = MessageStore::open(&dir)?;
-    /// drop(store.add_message("c1", "kept")?);
+    /// store.add_message("c1", "kept")?;
     /// store.close()?;
     /// let report = MessageStore::options().repair(&dir, &new)?;
     /// assert!(report.is_complete());

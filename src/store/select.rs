@@ -1,42 +1,54 @@
 //! Applying a selection to a list of messages.
 //!
-//! Owns the meaning of [`Messages`], for every backend. Asks for an id's place and for a message's role only
+//! Owns the meaning of [`Messages`], for every backend. Looks for an id's place and at a message only
 //! where the selection needs them.
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Cursor, Messages, Text};
+use std::ops::Range;
 
-/// The places, oldest first, that a selection means in a list of so many messages.
-pub(crate) fn select(
-    count: usize,
-    selection: &Messages,
-    find: &dyn Fn(&Text) -> Result<Option<usize>>,
-    role: &dyn Fn(usize) -> Result<Option<Text>>,
-) -> Result<Vec<usize>> {
-    let place = |id: &Text| {
-        let missing = || format!("there is no message {:?} in the conversation", id.to_string_lossy());
-        find(id)?.ok_or_else(|| Error::new(ErrorKind::NotFound, missing()))
-    };
-    let range = match &selection.cursor {
-        None => 0..count,
-        Some(Cursor::Before(id)) => 0..place(id)?,
-        Some(Cursor::After(id)) => place(id)? + 1..count,
-        Some(Cursor::BeforePlace(place)) => 0..within(*place, count),
-        Some(Cursor::FromPlace(place)) => within(*place, count)..count,
-    };
+use super::turns;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Cursor, MessageRef, Messages, Text};
+
+/// A conversation's messages, as far as a selection needs to see them.
+pub(crate) trait Listed {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// The place of the last one with this id.
+    fn find(&self, id: &Text) -> Result<Option<usize>>;
+
+    /// Lends the one at a place.
+    fn look(&self, at: usize, look: &mut dyn FnMut(MessageRef<'_>)) -> Result<()>;
+}
+
+/// The places, oldest first, that a selection means.
+pub(crate) fn select(listed: &dyn Listed, selection: &Messages) -> Result<Vec<usize>> {
+    let range = range_of(listed, selection)?;
+    if selection.is_by_turns {
+        if selection.role.is_some() {
+            return Err(Error::invalid("whole turns have messages of every role; ask for one or the other"));
+        }
+        return turns::select(listed, range, selection);
+    }
     let limit = selection.limit.unwrap_or(usize::MAX);
-    let Some(wanted) = &selection.role else {
+    if selection.is_by_place() {
         let cut = range.len().saturating_sub(limit);
         let kept =
             if selection.takes_last() { range.start + cut..range.end } else { range.start..range.end - cut };
         return Ok(kept.collect());
-    };
+    }
     let mut kept = Vec::new();
     let mut places: Box<dyn Iterator<Item = usize>> =
         if selection.takes_last() { Box::new(range.rev()) } else { Box::new(range) };
     while kept.len() < limit {
         let Some(at) = places.next() else { break };
-        if role(at)?.as_ref() == Some(wanted) {
+        let mut is_wanted = false;
+        listed.look(at, &mut |message| {
+            let role = selection.role.as_ref();
+            is_wanted =
+                role.is_none_or(|role| message.role == *role) && selection.takes_time(message.created_at);
+        })?;
+        if is_wanted {
             kept.push(at);
         }
     }
@@ -44,6 +56,22 @@ pub(crate) fn select(
         kept.reverse();
     }
     Ok(kept)
+}
+
+/// The places among which a selection's cursor leaves the choice.
+fn range_of(listed: &dyn Listed, selection: &Messages) -> Result<Range<usize>> {
+    let count = listed.count();
+    let place = |id: &Text| {
+        let missing = || format!("there is no message {:?} in the conversation", id.to_string_lossy());
+        listed.find(id)?.ok_or_else(|| Error::new(ErrorKind::NotFound, missing()))
+    };
+    Ok(match &selection.cursor {
+        None => 0..count,
+        Some(Cursor::Before(id)) => 0..place(id)?,
+        Some(Cursor::After(id)) => place(id)? + 1..count,
+        Some(Cursor::BeforePlace(place)) => 0..within(*place, count),
+        Some(Cursor::FromPlace(place)) => within(*place, count)..count,
+    })
 }
 
 /// A place in a list of so many, or its end.
@@ -54,11 +82,40 @@ fn within(place: u64, count: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Message, Timestamp};
+
+    /// Ten messages whose ids are their places, of every hour of a day and of two roles.
+    struct Ten(Vec<Message>);
+
+    impl Listed for Ten {
+        fn count(&self) -> usize {
+            self.0.len()
+        }
+
+        fn find(&self, id: &Text) -> Result<Option<usize>> {
+            Ok(self.0.iter().position(|message| message.id == *id))
+        }
+
+        fn look(&self, at: usize, look: &mut dyn FnMut(MessageRef<'_>)) -> Result<()> {
+            look(MessageRef::from(&self.0[at]));
+            Ok(())
+        }
+    }
+
+    fn hour(hour: usize) -> Timestamp {
+        format!("2025-03-13T{hour:02}:00:00").parse().unwrap()
+    }
+
+    fn ten() -> Ten {
+        let message = |at: usize| {
+            let role = if at.is_multiple_of(3) { "user" } else { "assistant" };
+            Message::new(at.to_string(), "", role, hour(at))
+        };
+        Ten((0..10).map(message).collect())
+    }
 
     fn places(selection: &Messages) -> Vec<usize> {
-        let find = |id: &Text| Ok(id.as_str().and_then(|id| id.parse().ok()).filter(|at| *at < 10));
-        let role = |at: usize| Ok(Some(Text::from(if at % 3 == 0 { "user" } else { "assistant" })));
-        select(10, selection, &find, &role).unwrap()
+        select(&ten(), selection).unwrap()
     }
 
     #[test]
@@ -79,7 +136,19 @@ mod tests {
         assert_eq!(places(&Messages::all().from_place(10)), [0; 0]);
         assert_eq!(places(&Messages::last(1).before_place(u64::MAX)), [9]);
         assert_eq!(places(&Messages::all().before_place(0)), [0; 0]);
-        let missing = select(1, &Messages::all().before("x"), &|_| Ok(None), &|_| Ok(None));
+        let missing = select(&ten(), &Messages::all().before("x"));
         assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn times_are_from_the_first_and_before_the_second() {
+        assert_eq!(places(&Messages::all().since(hour(3)).until(hour(5))), [3, 4]);
+        assert_eq!(places(&Messages::last(1).until(hour(5))), [4]);
+        assert_eq!(places(&Messages::first(1).since(hour(5))), [5]);
+        assert_eq!(places(&Messages::last(2).since(hour(1)).until(hour(8)).role("user")), [3, 6]);
+        assert_eq!(places(&Messages::all().since(hour(2)).before("4")), [2, 3]);
+        // A time without an offset is taken as UTC, on either side.
+        assert_eq!(places(&Messages::all().since("2025-03-13T10:00:00+02:00".parse().unwrap())), [8, 9]);
+        assert_eq!(places(&Messages::all().since(hour(10))), [0; 0]);
     }
 }

@@ -7,7 +7,9 @@ __all__ = ["Core", "Follower", "check_directory", "repair", "verify"]
 
 _Receipt = tuple[int, str, str, int, Literal["durable", "written", "process"]]
 _Summary = tuple[str, str, str, int, int, int, str, int]
-_Selection = tuple[int | None, int | None, int | None, str | None, str | None, str | None]
+_Selection = tuple[
+    int | None, int | None, int | None, str | None, str | None, str | None, str | None, str | None, bool
+]
 
 @final
 class Core:

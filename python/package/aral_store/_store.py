@@ -370,11 +370,21 @@ class Store:
         before: str | None = None,
         after: str | None = None,
         role: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        whole_turns: bool = False,
     ) -> list[Message]:
         """A selection of a conversation's messages, oldest first; only these are read.
 
         ``before`` and ``after`` take a message's id, the last one's that has it, and leave it out; ``place`` takes the
-        number of messages to leave out at the beginning.
+        number of messages to leave out at the beginning. ``since`` leaves out what is of an earlier time, and ``until``
+        what is not: a time without an offset, given or stored, is taken as UTC, and the order stays that of the
+        conversation.
+
+        With ``whole_turns`` a model's provider accepts what comes: it begins with a message of the user, and no result
+        of a tool is cut off from its call. ``last=20`` then means at most so many messages, but the newest turn at
+        least, even if that alone is longer; a turn is of the time of the message that it begins with.
+        It excludes ``role``.
 
         >>> store = Store()
         >>> for text in ("one", "two", "three"):
@@ -387,7 +397,10 @@ class Store:
         """
         for name, count in (("first", first), ("last", last), ("place", place)):
             _check_count(name, count)
-        text = self._core.messages(conversation_id, (first, last, place, before, after, role))
+        times = (_time("since", since), _time("until", until))
+        text = self._core.messages(
+            conversation_id, (first, last, place, before, after, role, *times, bool(whole_turns))
+        )
         return [message_of(fields) for fields in decode(text)]
 
     def iter_messages(self, conversation_id: str, *, page: int = 200) -> Iterator[Message]:
@@ -510,6 +523,15 @@ def _check_count(name: str, count: int | None) -> None:
     """Refuses what cannot be a number of things; what is no number at all is a ``TypeError`` further on."""
     if isinstance(count, int) and not 0 <= count < 1 << 63:
         raise InvalidInput(f"{name} must be from 0 to 2^63 - 1, not {count}")
+
+
+def _time(name: str, time: datetime | None) -> str | None:
+    """A time as the native part takes it."""
+    if time is None:
+        return None
+    if not isinstance(time, datetime):
+        raise InvalidInput(f"{name} takes a datetime, not {time!r}")
+    return time.isoformat()
 
 
 def _next_page(store: Store, conversation_id: str, newest: Message | None, place: int, page: int) -> list[Message]:

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Entry, Few, Index, Lists, Slot, id_hash};
 use crate::model::{Message, MessageRef, Messages, Seq, Text, TextRef};
 use crate::snapshot::bodies::Bodies;
-use crate::store::select::select;
+use crate::store::select::{Listed, select};
 
 /// How far the lending of a selection has come.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl Lending {
     }
 }
 
-/// What a selection without cursor and role means in a list.
+/// What a selection by places without a cursor means in a list.
 fn plainly_selected<'e>(all: &'e [Entry], selection: &Messages) -> &'e [Entry] {
     let count = selection.limit.map_or(all.len(), |limit| limit.min(all.len()));
     let part = if selection.takes_last() { all.get(all.len() - count..) } else { all.get(..count) };
@@ -47,7 +47,7 @@ impl Library {
         selection: &Messages,
         mut take: impl FnMut(&Bodies<'_>, &[Entry], Seq) -> Result<T>,
     ) -> Result<T> {
-        let is_plain = selection.cursor.is_none() && selection.role.is_none();
+        let is_plain = selection.cursor.is_none() && selection.is_by_place();
         let look = |index: &Index, slot: &Slot, lists: &Lists| {
             let all = &*lists.messages;
             let entries = if is_plain { plainly_selected(all, selection) } else { all };
@@ -58,12 +58,7 @@ impl Library {
             if is_plain {
                 return take(bodies, entries, *last_seq);
             }
-            let find = |id: &Text| place_of(bodies, entries, id);
-            let role = |at: usize| {
-                let entry = entries.get(at);
-                entry.map(|entry| bodies.lend(entry.position(), |message| message.role.to_text())).transpose()
-            };
-            let places = select(entries.len(), selection, &find, &role)?;
+            let places = select(&Listing { entries, bodies }, selection)?;
             let chosen: Vec<_> = places.into_iter().filter_map(|at| entries.get(at).copied()).collect();
             take(bodies, &chosen, *last_seq)
         })?;
@@ -115,13 +110,29 @@ impl Library {
     }
 }
 
-/// The place of the last message that has this id.
-fn place_of(bodies: &Bodies<'_>, entries: &[Entry], id: &Text) -> Result<Option<usize>> {
-    let hash = id_hash(id.as_wtf8());
-    for (at, entry) in entries.iter().enumerate().rev().filter(|(_, entry)| entry.id_hash() == hash) {
-        if bodies.lend(entry.position(), |message| message.id == *id)? {
-            return Ok(Some(at));
-        }
+/// The messages of a conversation as a selection looks at them.
+struct Listing<'l, 'b> {
+    entries: &'l [Entry],
+    bodies: &'l Bodies<'b>,
+}
+
+impl Listed for Listing<'_, '_> {
+    fn count(&self) -> usize {
+        self.entries.len()
     }
-    Ok(None)
+
+    fn find(&self, id: &Text) -> Result<Option<usize>> {
+        let hash = id_hash(id.as_wtf8());
+        for (at, entry) in self.entries.iter().enumerate().rev().filter(|(_, entry)| entry.id_hash() == hash)
+        {
+            if self.bodies.lend(entry.position(), |message| message.id == *id)? {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    fn look(&self, at: usize, look: &mut dyn FnMut(MessageRef<'_>)) -> Result<()> {
+        self.entries.get(at).map_or(Ok(()), |entry| self.bodies.lend(entry.position(), look))
+    }
 }

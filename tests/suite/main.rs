@@ -34,6 +34,7 @@ mod repair;
 mod replacing;
 mod rot;
 mod saved_inputs;
+mod selections;
 mod simfs_laws;
 mod support;
 mod tidy;

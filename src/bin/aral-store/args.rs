@@ -63,7 +63,9 @@ pub(crate) enum Command {
     #[command(after_help = "Example: aral-store ls -n 10 --by activity")]
     Ls(LsArgs),
     /// Show a conversation
-    #[command(after_help = "Example: aral-store show c1 -n 20")]
+    #[command(after_help = "Example: aral-store show c1 -n 20\n         \
+                            aral-store show c1 --since 2025-03-13 --until 2025-03-14\n         \
+                            aral-store show c1 -n 40 --whole-turns --json")]
     Show(ShowArgs),
     /// Print the events that the log holds, and with -f those that come
     #[command(
@@ -228,6 +230,16 @@ pub(crate) struct ShowArgs {
     /// Show only the last N messages
     #[arg(short, value_name = "N")]
     pub(crate) number: Option<usize>,
+    /// Only messages of then or later: a time, a date, or a span such as 7d
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only messages of before then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Show whole turns: from a message of the user on, with every tool's result beside its call; the newest turn
+    /// even if it has more than N messages
+    #[arg(long)]
+    pub(crate) whole_turns: bool,
 }
 
 #[derive(Args, Debug)]

@@ -31,6 +31,8 @@ mod append;
 
 mod ids;
 
+mod moment;
+
 mod edit;
 
 mod rm;

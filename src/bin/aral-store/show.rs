@@ -5,12 +5,14 @@
 use std::path::Path;
 
 use aral_store::{
-    Action, Conversation, Error, ErrorKind, Message, MessageStore, Order, Summary, Text, Timestamp, Tombstone,
+    Action, Conversation, Error, ErrorKind, Message, MessageStore, Messages, Order, Summary, Text, Timestamp,
+    Tombstone,
 };
 
 use crate::args::{By, LsArgs, ShowArgs};
 use crate::exit::{Exit, Failure};
 use crate::ids;
+use crate::moment;
 use crate::output::{Form, Out, count, many_lines, one_line, table, to_u64};
 use crate::place;
 use crate::style::{self, ago, painted};
@@ -103,20 +105,38 @@ fn readable(time: &Timestamp) -> String {
 }
 
 pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Failure> {
+    let selection = selected(args)?;
+    let is_by_time = args.since.is_some() || args.until.is_some();
     let store = place::for_reading(dir)?;
     let id = &ids::conversation(&store, &args.conversation)?;
     let mut conversation = store.conversation(id)?.ok_or_else(|| no_conversation(id))?;
     let total = conversation.messages.len();
-    let left_out = args.number.map_or(0, |number| total.saturating_sub(number));
-    conversation.messages.drain(..left_out);
+    if let Some(selection) = selection {
+        conversation.messages = store.messages(id, selection)?;
+    }
+    let left_out = total.saturating_sub(conversation.messages.len());
     let mut out = Out::new();
     if form == Form::Json {
         out.line(&conversation.to_json_line())?;
     } else {
-        transcript(&conversation, left_out, &mut out)?;
+        let where_from = if is_by_time { "left out" } else { "before these" };
+        transcript(&conversation, (left_out, where_from), &mut out)?;
     }
     out.finish()?;
     Ok(Exit::Done)
+}
+
+/// The messages that are asked for; nothing if that is all of them.
+fn selected(args: &ShowArgs) -> Result<Option<Messages>, Failure> {
+    let time =
+        |option, given: &Option<String>| given.as_deref().map(|text| moment::read(option, text)).transpose();
+    let mut selection = args.number.map_or_else(Messages::all, Messages::last);
+    selection.since = time("--since", &args.since)?;
+    selection.until = time("--until", &args.until)?;
+    if args.whole_turns {
+        selection = selection.whole_turns();
+    }
+    Ok(Some(selection).filter(|selection| *selection != Messages::all()))
 }
 
 /// The error for a conversation that was named and is not there.
@@ -125,7 +145,11 @@ pub(crate) fn no_conversation(id: &str) -> Failure {
         .into()
 }
 
-fn transcript(conversation: &Conversation, left_out: usize, out: &mut Out) -> Result<(), Failure> {
+fn transcript(
+    conversation: &Conversation,
+    (left_out, where_from): (usize, &str),
+    out: &mut Out,
+) -> Result<(), Failure> {
     out.line(&painted(style::HEAD, &one_line(&conversation.title.to_string_lossy())))?;
     let messages = to_u64(conversation.messages.len().saturating_add(left_out));
     let about = format!(
@@ -140,7 +164,7 @@ fn transcript(conversation: &Conversation, left_out: usize, out: &mut Out) -> Re
         out.line(&format!("metadata {}", one_line(conversation.metadata.as_json())))?;
     }
     if left_out > 0 {
-        out.line(&format!("\n… {} before these", count(to_u64(left_out), "message")))?;
+        out.line(&format!("\n… {} {where_from}", count(to_u64(left_out), "message")))?;
     }
     for message in &conversation.messages {
         shown_message(message, out)?;

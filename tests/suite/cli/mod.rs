@@ -20,6 +20,7 @@ mod repair;
 mod terminal;
 mod transcripts;
 mod transfer;
+mod windows;
 
 use std::fs;
 use std::io::Write;

@@ -5,8 +5,6 @@
 
 mod file;
 
-mod since;
-
 mod timeline;
 
 mod interchange;
@@ -32,6 +30,7 @@ use aral_store::{Conversation, Error, MessageStore, Order, Summary, Timestamp};
 use crate::args::{ExportArgs, Target};
 use crate::exit::{Exit, Failure};
 use crate::ids;
+use crate::moment;
 use crate::output::{self, count, to_u64};
 use crate::place;
 use crate::progress::{self, Unit, Work};
@@ -81,7 +80,7 @@ pub(crate) fn run(dir: &Path, args: &ExportArgs) -> Result<Exit, Failure> {
         let text = "--strict is for the forms that are JSON lines: --to jsonl and --to openai";
         return Err(Failure::Usage(text.to_owned()));
     }
-    let since = args.since.as_deref().map(since::read).transpose()?;
+    let since = args.since.as_deref().map(|text| moment::read("--since", text)).transpose()?;
     let store = place::for_reading(dir)?;
     let contents = chosen(&store, args, since)?;
     let strictness = if args.strict { Strictness::Interchange } else { Strictness::AsStored };

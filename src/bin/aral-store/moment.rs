@@ -8,11 +8,11 @@ use jiff::{Span, Timestamp as Instant};
 
 use crate::exit::Failure;
 
-/// Reads a time, a date or a span before now.
-pub(super) fn read(text: &str) -> Result<Timestamp, Failure> {
+/// Reads a time, a date or a span before now, given for an option.
+pub(crate) fn read(option: &str, text: &str) -> Result<Timestamp, Failure> {
     before(text, Instant::now()).ok_or_else(|| {
         let forms = "2025-03-13T15:11:33Z, 2025-03-13, 7d and 24h are";
-        Failure::Usage(format!("--since {text:?} is no point in time; {forms}"))
+        Failure::Usage(format!("{option} {text:?} is no point in time; {forms}"))
     })
 }
 

@@ -27,6 +27,8 @@ mod piped;
 
 mod roles;
 
+mod chat;
+
 mod append;
 
 mod ids;

@@ -80,6 +80,85 @@ fn what_has_no_place_of_its_own_is_kept_in_the_metadata() {
 }
 
 #[test]
+fn what_came_in_as_chat_messages_goes_out_as_it_came() {
+    let calls = json!([{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]);
+    let image = json!({"type": "image_url", "image_url": {"url": "data:x"}});
+    let messages = json!([
+        {"role": "user", "content": "Rain?", "name": "Ada", "id": "own", "created": 1_741_878_693},
+        {"role": "assistant", "content": null, "tool_calls": calls, "refusal": null, "audio": null},
+        {"role": "tool", "tool_call_id": "call_1", "content": "rain"},
+        {"role": "user", "content": [{"type": "text", "text": "Look:"}, image, "and"], "metadata": {"k": [1.5]}},
+        {"role": "assistant", "tool_calls": calls},
+        {"role": "assistant", "content": "", "cost": {"content": 3}},
+    ]);
+    let items = json!([
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Rain?"}]},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"},
+        {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{\"a\":1}", "status": "completed"},
+        {"type": "function_call_output", "call_id": "call_1", "output": "rain"},
+        {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+            "content": [{"type": "output_text", "text": "It rains.", "annotations": []}]},
+    ]);
+    let room = Room::new();
+    for (name, list) in [("messages", &messages), ("items", &items)] {
+        fs::write(room.path(&format!("{name}.json")), list.to_string()).unwrap();
+        let done = counts(room.run(&["import", &format!("{name}.json"), "--json"]), 0);
+        assert_eq!(done["messages"], list.as_array().unwrap().len());
+        let out = room.run(&["export", name, "--to", "openai"]);
+        assert_eq!(out.code, Some(0));
+        let out: Value = serde_json::from_str(&out.out).unwrap();
+        assert_eq!(&out["messages"], list);
+        // By way of lines it is the same in another store.
+        let other = Room::new();
+        let lines = room.run(&["export", name]).fine();
+        assert_eq!(other.run_with(&["import", "-"], lines.as_bytes()).code, Some(0));
+        let out: Value = serde_json::from_str(&other.run(&["export", "--to", "openai"]).out).unwrap();
+        assert_eq!(&out["messages"], list);
+    }
+    assert_eq!(room.texts("items"), ["Rain?", "", "{\"a\":1}", "rain", "It rains."]);
+}
+
+#[test]
+fn an_edited_message_goes_out_as_it_is_now_and_what_is_left_out_is_said() {
+    let room = Room::new();
+    let image = json!({"type": "image_url", "image_url": {"url": "data:x"}});
+    let list = json!([
+        {"role": "user", "content": [{"type": "text", "text": "secret one"}, image, "secret two"]},
+        {"role": "assistant", "content": null, "tool_calls": []},
+    ]);
+    fs::write(room.path("c.json"), list.to_string()).unwrap();
+    assert_eq!(room.run(&["import", "c.json"]).code, Some(0));
+    let edit = r#"{"type":"edit_message","conversation_id":"c","message_id":"m1","content":"[removed]"}"#;
+    let more = concat!(
+        "\n",
+        r#"{"type":"edit_message","conversation_id":"c","message_id":"m2","content":"Now."}"#,
+        "\n",
+        r#"{"type":"add_message","conversation_id":"c","content":"here","metadata":{"tokens":3,"name":"Ada"}}"#,
+        "\n",
+        r#"{"type":"add_action","conversation_id":"c","action_type":"t"}"#,
+        "\n",
+        r#"{"type":"set_title","conversation_id":"c","title":"T"}"#,
+        "\n",
+        r#"{"type":"set_metadata","conversation_id":"c","metadata":{"k":1}}"#,
+    );
+    room.run_with(&["append"], format!("{edit}{more}").as_bytes()).fine();
+    let said = room.run(&["export", "--to", "openai"]);
+    let out: Value = serde_json::from_str(&said.out).unwrap();
+    let now = json!([
+        {"role": "user", "content": [{"type": "text", "text": "[removed]"}, image]},
+        {"role": "assistant", "content": "Now.", "tool_calls": []},
+        {"role": "user", "content": "here", "name": "Ada"},
+    ]);
+    assert_eq!(out["messages"], now);
+    for what in
+        ["1 action", "1 title", "the metadata of 1 conversation", "metadata of 1 message", "3 messages"]
+    {
+        assert!(said.err.contains(what), "{what}: {}", said.err);
+    }
+    assert!(!room.run(&["show", "c", "--json"]).fine().contains("secret"), "no old text is left");
+}
+
+#[test]
 fn what_cannot_be_read_is_named_with_its_place_and_the_rest_goes_in() {
     let room = Room::new();
     let good = |id: &str| format!(r#"{{"id":"{id}","messages":[{{"role":"user","content":"x"}}]}}"#);

@@ -1,26 +1,37 @@
 //! Conversations as lists of chat messages, an object a line: `{"id":…,"messages":[{"role":…,"content":…}]}`.
 //!
-//! Owns what of a conversation goes in: the roles and texts of its messages, as they are. Actions have no place
-//! in this form, because a tool call in it names the message that made it, which an action does not; they
-//! are counted, and standard error is told.
+//! Owns what of a conversation goes in: its messages, as they came if they came from chat programs, and what is said of all
+//! that this form has no place for. Actions have none, because a tool call in it names the message that made it, which an
+//! action does not.
 
 use std::io::{self, Write};
 
-use aral_store::{Conversation, Text};
+use aral_store::Conversation;
 use serde_json::Value;
 
 use super::Shape;
 use super::interchange::Strictness;
+use crate::chat::put_together;
 use crate::output::{self, count, to_u64};
 
 pub(super) struct Chats {
     strictness: Strictness,
+    left_out: LeftOut,
+}
+
+/// How much there was that has no place.
+#[derive(Default)]
+struct LeftOut {
+    heads: u64,
     actions: u64,
+    titles: u64,
+    conversations: u64,
+    messages: u64,
 }
 
 impl Chats {
     pub(super) fn new(strictness: Strictness) -> Self {
-        Self { strictness, actions: 0 }
+        Self { strictness, left_out: LeftOut::default() }
     }
 }
 
@@ -29,53 +40,42 @@ impl Shape for Chats {
         let id = &conversation.id;
         write!(out, r#"{{"id":{},"messages":["#, Value::from(id.as_str()))?;
         for (place, message) in conversation.messages.iter().enumerate() {
-            let json =
-                format!(r#"{{"role":{},"content":{}}}"#, string(&message.role), string(&message.content));
+            let together = put_together(message);
+            self.left_out.messages += u64::from(together.lacks_metadata);
+            self.left_out.heads += u64::from(together.lacks_head);
             let whose = || format!("conversation {id:?}, message {:?}", message.id.to_string_lossy());
             let comma = if place == 0 { "" } else { "," };
-            write!(out, "{comma}{}", self.strictness.applied(json, whose))?;
+            write!(out, "{comma}{}", self.strictness.applied(together.json, whose))?;
         }
         writeln!(out, "]}}")?;
-        self.actions = self.actions.saturating_add(to_u64(conversation.actions.len()));
+        let default = format!("Conversation {}", id.chars().take(8).collect::<String>());
+        self.left_out.titles += u64::from(conversation.title.as_str() != Some(&default));
+        self.left_out.conversations +=
+            u64::from(!conversation.metadata.is_empty() || !conversation.extra.is_empty());
+        self.left_out.actions = self.left_out.actions.saturating_add(to_u64(conversation.actions.len()));
         Ok(())
     }
 
     fn end(&mut self, _out: &mut dyn Write) -> io::Result<()> {
-        if self.actions > 0 {
-            let left_out = count(self.actions, "action");
-            output::note(&format!("left out, for chat messages have no place for them: {left_out}"));
+        if let Some(words) = self.left_out.in_words() {
+            output::note(&format!("left out, for chat messages have no place for them: {words}"));
         }
         Ok(())
     }
 }
 
-/// A JSON string; a lone surrogate in it is escaped, as Python does it.
-fn string(text: &Text) -> String {
-    if let Some(text) = text.as_str() {
-        return Value::from(text).to_string();
-    }
-    let mut out = String::from("\"");
-    for point in text.code_points() {
-        match char::from_u32(point) {
-            Some(c) => {
-                let quoted = Value::from(c.to_string()).to_string();
-                out.push_str(quoted.get(1..quoted.len() - 1).unwrap_or_default());
-            }
-            None => out.extend([format!("\\u{point:04x}")]),
-        }
-    }
-    out.push('"');
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_string_with_a_lone_surrogate_keeps_everything() {
-        let text = Text::from_wtf8(b"a\"\n\xed\xa0\x80\xc3\xa9".to_vec()).unwrap();
-        assert_eq!(string(&text), r#""a\"\n\ud800é""#);
-        assert_eq!(string(&Text::from("a\"\n")), r#""a\"\n""#);
+impl LeftOut {
+    /// All of it; nothing if there is none.
+    fn in_words(&self) -> Option<String> {
+        let said = [
+            (self.actions, count(self.actions, "action")),
+            (self.titles, count(self.titles, "title")),
+            (self.conversations, format!("the metadata of {}", count(self.conversations, "conversation"))),
+            (self.messages, format!("metadata of {}", count(self.messages, "message"))),
+            (self.heads, format!("ids and times of {}", count(self.heads, "message"))),
+        ];
+        let said: Vec<String> =
+            said.into_iter().filter(|(number, _)| *number > 0).map(|(_, words)| words).collect();
+        (!said.is_empty()).then(|| said.join(", "))
     }
 }

@@ -13,9 +13,10 @@ use aral_store::{Error, ErrorKind, ExportLine, Timestamp};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::chat_json::{Members, list, string};
 use super::intake::Intake;
 use super::piece::{Head, Piece};
+use crate::chat::json::{Members, list, string};
+use crate::chat::{Apart, taken_apart};
 use crate::exit::Failure;
 use crate::lines::{Lines, NumberedLine};
 use crate::output::{self, count};
@@ -87,7 +88,9 @@ impl Chats<'_, '_> {
             let first = elements.first().and_then(|(_, raw)| Members::read(raw.get().as_bytes()).ok());
             first.is_some_and(|members| members.get(name).is_some())
         };
-        if begins_with("messages") || !begins_with("role") {
+        // An item without a role, such as a call of a function, has a type.
+        let is_of_messages = begins_with("role") || begins_with("type");
+        if begins_with("messages") || !is_of_messages {
             for (part, (at, raw)) in (1..).zip(&elements) {
                 self.conversation(raw.get().as_bytes(), &place(*at), Some(part))?;
             }
@@ -187,60 +190,16 @@ impl Chats<'_, '_> {
         number: u64,
         raw: &RawValue,
     ) -> Result<(Timestamp, String), String> {
-        let mut members = Members::read(raw.get().as_bytes()).map_err(|error| error.to_string())?;
-        let role = members.take("role").ok_or("\"role\" is missing")?.get();
-        if !role.starts_with('"') {
-            return Err("\"role\" is not a string".to_owned());
+        let Apart { id, role, content, time, metadata, unshown } = taken_apart(raw.get().as_bytes())?;
+        for kind in unshown {
+            *self.unshown.entry(kind).or_default() += 1;
         }
-        let id = members.take_if_set("id").map_or_else(
-            || format!("\"m{number}\""),
-            |raw| match string(raw) {
-                Some(_) => raw.get().to_owned(),
-                None => serde_json::Value::from(raw.get()).to_string(),
-            },
-        );
-        let time = members.take_time().unwrap_or(self.intake.now);
-        let content = match members.get("content").map(RawValue::get) {
-            Some(text) if text.starts_with('"') => {
-                members.take("content");
-                text.to_owned()
-            }
-            // What is not a plain text stays in the metadata as it is, and its text goes where texts are.
-            Some(parts) if parts.starts_with('[') => self.text_of(parts)?,
-            Some("null") | None => "\"\"".to_owned(),
-            Some(_) => return Err("\"content\" is neither a string nor a list of parts".to_owned()),
-        };
+        let id = id.unwrap_or_else(|| format!("\"m{number}\""));
+        let time = time.unwrap_or(self.intake.now);
         let line = format!(
-            r#"{{"type":"message","conversation_id":{conversation},"id":{id},"content":{content},"role":{role},"created_at":"{time}","metadata":{}}}"#,
-            members.into_metadata()
+            r#"{{"type":"message","conversation_id":{conversation},"id":{id},"content":{content},"role":{role},"created_at":"{time}","metadata":{metadata}}}"#
         );
         Ok((time, line))
-    }
-
-    /// The texts among the parts of a message, a line break between them, as a JSON string.
-    fn text_of(&mut self, parts: &str) -> Result<String, String> {
-        let (parts, broken) = list(parts.as_bytes());
-        if let Some(reason) = broken {
-            return Err(format!("\"content\": {reason}"));
-        }
-        let mut texts = Vec::new();
-        for (_, part) in &parts {
-            if part.get().starts_with('"') {
-                texts.push(part.get());
-                continue;
-            }
-            let members =
-                Members::read(part.get().as_bytes()).map_err(|error| format!("\"content\": {error}"))?;
-            match members.get("text").map(RawValue::get).filter(|text| text.starts_with('"')) {
-                Some(text) => texts.push(text),
-                None => {
-                    let kind = members.get("type").and_then(string).unwrap_or_else(|| "unknown".to_owned());
-                    *self.unshown.entry(kind).or_default() += 1;
-                }
-            }
-        }
-        let inside: Vec<&str> = texts.iter().filter_map(|text| text.get(1..text.len() - 1)).collect();
-        Ok(format!("\"{}\"", inside.join("\\n")))
     }
 }
 

@@ -9,8 +9,6 @@ mod piece;
 
 mod export_lines;
 
-mod chat_json;
-
 mod chats;
 
 use std::path::Path;

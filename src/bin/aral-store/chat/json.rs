@@ -9,35 +9,35 @@ use serde_json::value::RawValue;
 
 /// The members of an object, in order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Members<'a>(Vec<(String, &'a RawValue)>);
+pub(crate) struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    pub(super) fn read(bytes: &'a [u8]) -> serde_json::Result<Self> {
+    pub(crate) fn read(bytes: &'a [u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(bytes)
     }
 
     /// The value of a member; of several with one name, the last, which is the one that counts in Python.
-    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, raw)| *raw)
     }
 
     /// The same, and the member is gone.
-    pub(super) fn take(&mut self, name: &str) -> Option<&'a RawValue> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<&'a RawValue> {
         let found = self.get(name);
         self.0.retain(|(key, _)| key != name);
         found
     }
 
     /// The same for a member that is there, has a simple value and is not null; another is left.
-    pub(super) fn take_if_set(&mut self, name: &str) -> Option<&'a RawValue> {
+    pub(crate) fn take_if_set(&mut self, name: &str) -> Option<&'a RawValue> {
         let is_set = |raw: &&RawValue| !raw.get().starts_with(['n', '{', '[']) && raw.get() != "\"\"";
         self.get(name).filter(is_set)?;
         self.take(name)
     }
 
     /// The time, under any of its usual names; one that cannot be read is left.
-    pub(super) fn take_time(&mut self) -> Option<Timestamp> {
-        for name in ["created_at", "timestamp", "create_time", "created"] {
+    pub(crate) fn take_time(&mut self) -> Option<Timestamp> {
+        for name in super::TIMES {
             if let Some(time) = self.get(name).and_then(time) {
                 self.take(name);
                 return Some(time);
@@ -46,8 +46,35 @@ impl<'a> Members<'a> {
         None
     }
 
+    /// The names of all members.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The members in order, each name once and with the value that counts.
+    pub(crate) fn into_list(self) -> Vec<(String, &'a RawValue)> {
+        let mut list: Vec<(String, &RawValue)> = Vec::with_capacity(self.0.len());
+        for (name, raw) in self.0 {
+            match list.iter_mut().find(|(other, _)| *other == name) {
+                Some(known) => known.1 = raw,
+                None => list.push((name, raw)),
+            }
+        }
+        list
+    }
+
+    /// The object with other JSON as the value of a member that it has.
+    pub(crate) fn printed_with(&self, name: &str, json: &str) -> String {
+        let member = |(key, raw): (String, &RawValue)| {
+            let json = if key == name { json } else { raw.get() };
+            format!("{}:{json}", serde_json::Value::from(key))
+        };
+        let members: Vec<String> = self.clone().into_list().into_iter().map(member).collect();
+        format!("{{{}}}", members.join(","))
+    }
+
     /// What is left, as a JSON object: the members of `metadata` and, where those have no such name, the others.
-    pub(super) fn into_metadata(mut self) -> String {
+    pub(crate) fn into_metadata(mut self) -> String {
         let own = self.get("metadata").and_then(|raw| Members::read(raw.get().as_bytes()).ok());
         let mut members = match own {
             Some(own) => {
@@ -93,7 +120,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 }
 
 /// The elements of a list with where each begins, as far as they can be read, and why the rest cannot be.
-pub(super) fn list(bytes: &[u8]) -> (Vec<(usize, &RawValue)>, Option<String>) {
+pub(crate) fn list(bytes: &[u8]) -> (Vec<(usize, &RawValue)>, Option<String>) {
     struct List<'v, 'a>(&'v mut Vec<&'a RawValue>);
     impl<'de> Visitor<'de> for List<'_, 'de> {
         type Value = ();
@@ -119,12 +146,12 @@ pub(super) fn list(bytes: &[u8]) -> (Vec<(usize, &RawValue)>, Option<String>) {
 }
 
 /// The text of a JSON string.
-pub(super) fn string(raw: &RawValue) -> Option<String> {
+pub(crate) fn string(raw: &RawValue) -> Option<String> {
     serde_json::from_str(raw.get()).ok()
 }
 
 /// A time as text in one of the usual forms, or as seconds or milliseconds from 1970.
-fn time(raw: &RawValue) -> Option<Timestamp> {
+pub(crate) fn time(raw: &RawValue) -> Option<Timestamp> {
     /// No number of seconds that anybody means is so large, and no number of milliseconds so small.
     const LEAST_MILLIS: i64 = 100_000_000_000;
     if let Some(text) = string(raw) {

@@ -114,8 +114,8 @@ def test_opening_reads_no_conversation_before_it_is_asked_for(tmp_path: Path):
     with opened(tmp_path) as store:
         store.compact()
     with opened(tmp_path) as store:
-        assert not store._known
-        assert contents(store, "c1") == ["of c1"] and list(store._known) == ["c1"]
+        assert not store._live.known
+        assert contents(store, "c1") == ["of c1"] and list(store._live.known) == ["c1"]
 
 
 def test_the_last_writer_does_not_win(tmp_path: Path):

@@ -11,18 +11,20 @@ import json
 import os
 import warnings
 import weakref
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn
 
-from ._changes import Known, changes, known_of, looked_at
+from ._changes import Known, changes, looked_at
 from ._core import check_directory
 from ._errors import AlreadyExists, Closed, InvalidInput, NotFound, Unsupported
 from ._json import encode, encode_object
+from ._live import Backend, Conversations, Live
 from ._lock import Lock
 from ._mirror import Mirror, MirrorMode
 from ._models import Conversation, ConversationAction, Message, new_id
+from ._opened import Opened
 from ._reports import CompactionReport, Receipt, RecoveryReport, Stats, VerifyReport
 from ._store import COMPACT_ABOVE, Store
 
@@ -51,6 +53,10 @@ class MessageStore:
         by :meth:`compact` alone.
 
     What was saved is in the log and durable in any case, as ``sync`` says; see :class:`Store`.
+
+    Where another process has the directory open for writing, this one shows what that one has saved by each call, and its
+    own saves raise :class:`Locked` until that one has closed its store or ended; then it saves. With ``read_only`` it shows and
+    never saves, and so keeps nobody from saving.
     """
 
     def __init__(
@@ -60,25 +66,23 @@ class MessageStore:
         *,
         mirror: MirrorMode = "always",
         sync: Literal["always", "os"] | float = "always",
+        read_only: bool = False,
     ) -> None:
         if mirror not in ("always", "auto", "close", "never"):
             raise InvalidInput(f"mirror must be 'always', 'auto', 'close' or 'never', not {mirror!r}")
         is_in_files = _is_in_files(save_dir, backend_type)
-        self._known: dict[str, Known] = {}
+        self.save_dir = Path(os.path.abspath(os.fspath(save_dir or ""))) if is_in_files else None
         self._lock = Lock(survives_fork=not is_in_files)
-        if is_in_files:
-            self.save_dir: Path | None = Path(os.path.abspath(os.fspath(save_dir or "")))
-            self._store = Store(
-                self.save_dir, sync=sync, compact_above=None if mirror == "never" else COMPACT_ABOVE
-            )
-        else:
-            self.save_dir = None
-            self._store = Store()
-        self._mirror = Mirror(self._store, mirror if is_in_files else "never", self.save_dir)
-        # The original's programs end without a word. Their files are complete all the same.
-        self._at_exit = weakref.finalize(self, self._mirror.end)
-        self.backend = _Backend(self._store)
-        self.conversations: MutableMapping[str, Conversation] = _Conversations(self)
+        compact_above = None if mirror == "never" else COMPACT_ABOVE
+        opened = Opened(
+            self.save_dir, self._lock, sync=sync, read_only=read_only, compact_above=compact_above
+        )
+        self._live = Live(opened, self._lock)
+        self._at_exit: weakref.finalize[[], MessageStore] | None = None
+        self._mode: MirrorMode = mirror if is_in_files else "never"
+        self._mirror = self._mirror_of("never" if self._live.opened.is_view else self._mode)
+        self.backend = Backend(self._live)
+        self.conversations: MutableMapping[str, Conversation] = Conversations(self._live)
         self._warn_of_damage()
 
     def _warn_of_damage(self) -> None:
@@ -109,6 +113,7 @@ class MessageStore:
             id=id or new_id(), title=title or "", metadata=_own("metadata", {} if metadata is None else metadata)
         )
         with self._lock:
+            self._begin_to_save()
             if key is not None:
                 return self._create_once(conversation, key, title or None, id or None)
             if conversation.id in self.conversations:
@@ -125,7 +130,7 @@ class MessageStore:
             metadata=conversation.metadata,
             created_at=conversation.created_at,
         )
-        self._known[conversation.id] = looked_at(conversation, version=receipt.version, seq=receipt.seq)
+        self._live.known[conversation.id] = looked_at(conversation, version=receipt.version, seq=receipt.seq)
         self._mirror.saved(conversation.id)
 
     def _create_once(
@@ -135,10 +140,10 @@ class MessageStore:
         given: dict[str, Any] = {"title": title, "metadata": conversation.metadata, "key": key}
         given["created_at"] = conversation.created_at
         receipt = self._store.create(**given) if id is None else self._store.reset(id, **given)
-        live = self._known.get(receipt.conversation_id)
+        live = self._live.known.get(receipt.conversation_id)
         if live is not None and live.seq < receipt.seq:
             # The object that was there is no longer the conversation.
-            del self._known[receipt.conversation_id]
+            del self._live.known[receipt.conversation_id]
         self._mirror.saved(receipt.conversation_id)
         created = self.get_conversation(receipt.conversation_id)
         if created is None:
@@ -239,17 +244,19 @@ class MessageStore:
         one with the old id stays as it was last saved. Raises :class:`AlreadyExists` if there is another one with the new id.
         """
         with self._lock:
-            id, written = self._save(self._id_of(conversation), conversation)
+            self._begin_to_save()
+            id, written = self._save(self._live.id_of(conversation), conversation)
             if written:
                 self._mirror.saved(id, bytes=written)
 
     def _save_to_backend(self) -> None:
         """Saves what was changed on the objects of all conversations."""
         with self._lock:
+            self._begin_to_save()
             saved: dict[str, int] = {}
             try:
-                for key, known in list(self._known.items()):
-                    if self._held(key) is not known:
+                for key, known in list(self._live.known.items()):
+                    if self._live.held(key) is not known:
                         continue
                     id, written = self._save(key, known.conversation)
                     if written:
@@ -268,7 +275,9 @@ class MessageStore:
 
     def compact(self) -> CompactionReport:
         """Brings the JSON files up to date and drops the log that they cover."""
-        return self._store.compact()
+        with self._lock:
+            self._begin_to_save()
+            return self._store.compact()
 
     def verify(self) -> VerifyReport:
         """Reads every byte of every file and says what is wrong where."""
@@ -288,16 +297,18 @@ class MessageStore:
         What was changed on objects and not saved is not saved now either.
         """
         with self._lock:
-            if self._store.is_closed:
+            if self._live.opened.is_closed:
                 return
-            self._at_exit.detach()
+            if self._at_exit is not None:
+                self._at_exit.detach()
             try:
                 self._mirror.close()
             finally:
                 self._store.close()
 
     def __repr__(self) -> str:
-        return repr(self._store).replace("store in", "message store in", 1)
+        what = "view of the message store in" if self._live.opened.is_view else "message store in"
+        return repr(self._store).replace("store in", what, 1)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a store is not sent to another process; open it there, or send what to_dict() gives")
@@ -315,76 +326,32 @@ class MessageStore:
 
     # How it is done.
 
-    def _id_of(self, conversation: Conversation) -> str:
-        """The id under which the store has this object, which in a store made ``from_dict`` may not be its own."""
-        known = self._known.get(conversation.id) if isinstance(conversation.id, str) else None
-        if known is not None and known.conversation is conversation:
-            return conversation.id
-        for id, known in self._known.items():
-            if known.conversation is conversation:
-                return id
-        return conversation.id
+    @property
+    def _store(self) -> Store:
+        return self._live.store
 
-    def _find(self, id: str) -> Known | None:
-        """The live conversation, read if it is asked for the first time, with what others have added to it since."""
-        if self._store.is_closed:
-            raise Closed("the store was closed")
-        known = self._known.get(id)
-        if known is None:
-            return self._load(id)
-        if known.is_saved:
-            summary = self._store.summary(id)
-            if summary is None or (not known.is_as(summary) and not self._renew(id, known)):
-                # Removed by another handle. What is held of it here is no conversation of this store any more.
-                del self._known[id]
-                return None
-        return known
+    def _begin_to_save(self) -> None:
+        """Makes sure that this store may write, which another process may have done until now."""
+        if self._live.opened.become_writer():
+            self._mirror = self._mirror_of(self._mode)
 
-    def _renew(self, id: str, known: Known) -> bool:
-        """Brings a live conversation up to what others have made of it; says whether it is still there."""
-        found = self._read(id)
-        if found is not None:
-            known.take_over(*found)
-        return found is not None
-
-    def _read(self, id: str) -> tuple[Conversation, int, int] | None:
-        """The conversation, its version, and the number of its last event."""
-        # Order: the summary, then the conversation. Reversed, what comes between the two would count as known.
-        summary = self._store.summary(id)
-        found = self._store._read(id)
-        if summary is None or found is None:
-            return None
-        return (*found, summary.last_seq if summary.version == found[1] else 0)
-
-    def _load(self, id: str) -> Known | None:
-        try:
-            found = self._read(id)
-        except InvalidInput:
-            # What cannot be an id is nobody's.
-            return None
-        if found is None:
-            return None
-        conversation, version, seq = found
-        self._known[id] = looked_at(conversation, version=version, seq=seq)
-        return self._known[id]
-
-    def _held(self, id: str) -> Known | None:
-        """What is known of a conversation, as it was last looked at; nothing if it was removed since."""
-        known = self._known.get(id)
-        if known is not None and known.is_saved and id not in self._store:
-            del self._known[id]
-            return None
-        return known or self._load(id)
+    def _mirror_of(self, mode: MirrorMode) -> Mirror:
+        if self._at_exit is not None:
+            self._at_exit.detach()
+        mirror = Mirror(self._store, mode, self.save_dir)
+        # The original's programs end without a word. Their files are complete all the same.
+        self._at_exit = weakref.finalize(self, mirror.end)
+        return mirror
 
     def _save(self, id: str, conversation: Conversation) -> tuple[str, int]:
         """Saves an object that the store has under this id; says under which id it then is, and what that appended."""
-        known = self._held(id)
+        known = self._live.held(id)
         if known is None or not known.is_saved or conversation.id == known.head.id:
             return id, self._write(id, conversation, known)
         new = conversation.id
         if not isinstance(new, str):
             raise InvalidInput(f"a conversation id must be a str, not {type(new).__name__}")
-        there = self._held(new)
+        there = self._live.held(new)
         if there is not None and there.conversation is not conversation:
             raise AlreadyExists(
                 f"conversation {id!r} was given the id {new!r}, which another one has; give it an id that is free, or "
@@ -392,7 +359,7 @@ class MessageStore:
             )
         written = self._write(new, conversation, there)
         # What was saved under the old id is read again when it is asked for.
-        self._known.pop(id, None)
+        self._live.known.pop(id, None)
         return new, written
 
     def _write(self, id: str, conversation: Conversation, known: Known | None) -> int:
@@ -406,7 +373,7 @@ class MessageStore:
         if mutations:
             now.seq = self._store._append("[" + ",".join(mutations) + "]")[-1].seq
         now.version = len(mutations) + (known.version if known is not None else 0)
-        self._known[id] = now
+        self._live.known[id] = now
         return sum(map(len, mutations))
 
     def _add(
@@ -419,7 +386,8 @@ class MessageStore:
         with self._lock:
             if not conversation_id:
                 raise InvalidInput("a conversation id must not be empty")
-            known = self._find(conversation_id)
+            self._begin_to_save()
+            known = self._live.find(conversation_id)
             saved: dict[str, int] = {}
             try:
                 if known is not None and not (known.is_saved and (expect is not None or known.is_current)):
@@ -427,10 +395,10 @@ class MessageStore:
                     under, written = self._save(conversation_id, known.conversation)
                     if written:
                         saved[under] = written
-                    known = self._known.get(conversation_id)
+                    known = self._live.known.get(conversation_id)
                 receipt = self._append(conversation_id, item, key, expect)
                 saved.setdefault(conversation_id, 0)
-                known = known or self._find(conversation_id)
+                known = known or self._live.find(conversation_id)
                 if known is not None and receipt.id == item.id and not known.has(item):
                     saved[conversation_id] += known.add(item, receipt.seq)
                 found = known.newest(item, receipt.id) if known is not None else None
@@ -494,59 +462,3 @@ def _own(what: str, value: Any) -> Any:
         return value
     encode_object(what, {str(key): each for key, each in value.items()})
     return copy.deepcopy(value)
-
-
-class _Backend:
-    """What the original's callers ask a backend."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def list_conversation_ids(self) -> list[str]:
-        """The ids of the conversations, oldest first."""
-        return list(self._store)
-
-
-class _Conversations(MutableMapping[str, Conversation]):
-    """The conversations by their ids, in the order in which they began; each is read when it is first asked for."""
-
-    def __init__(self, store: MessageStore) -> None:
-        self._owner = store
-
-    def __getitem__(self, id: str) -> Conversation:
-        with self._owner._lock:
-            known = self._owner._find(id) if isinstance(id, str) else None
-        if known is None:
-            raise KeyError(id)
-        return known.conversation
-
-    def __setitem__(self, id: str, conversation: Conversation) -> None:
-        """Puts an object in the place of a conversation; saving it is another step."""
-        with self._owner._lock:
-            before = self._owner._held(id)
-            self._owner._known[id] = (
-                known_of(conversation, version=0) if before is None else before.of(conversation)
-            )
-
-    def __delitem__(self, id: str) -> None:
-        raise Unsupported("a conversation is not taken away by forgetting it; Store.remove ends it")
-
-    def __contains__(self, id: object) -> bool:
-        with self._owner._lock:
-            known = self._owner._known.get(id) if isinstance(id, str) else None
-            return (known is not None and not known.is_saved) or id in self._owner._store
-
-    def _ids(self) -> list[str]:
-        with self._owner._lock:
-            saved = list(self._owner._store)
-            listed = set(saved)
-            return saved + [id for id in self._owner._known if id not in listed and id in self]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._ids())
-
-    def __len__(self) -> int:
-        return len(self._ids())
-
-    def __repr__(self) -> str:
-        return f"<conversations {self._ids()!r}>"

@@ -1,0 +1,105 @@
+"""The store under a message store: one that writes, or a view of what another process writes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from ._core import Follower
+from ._errors import Closed, Locked, NotFound, ReadOnly
+from ._lock import Lock
+from ._store import Store
+
+
+class Opened:
+    """Opens a directory for writing, and for reading where another process writes to it.
+
+    A view shows what the other process has saved at the moment of each call. It becomes the writer with the first save
+    after that process has ended; until then a save raises :class:`Locked`.
+    """
+
+    def __init__(
+        self,
+        dir: Path | None,
+        lock: Lock,
+        *,
+        sync: Literal["always", "os"] | float,
+        read_only: bool,
+        compact_above: int | None,
+    ) -> None:
+        self._dir = dir
+        self._lock = lock
+        self._sync = sync
+        self._read_only = read_only
+        self._compact_above = compact_above
+        #: Where the view is in the log; nothing where this is the writer.
+        self._seen: Follower | None = None
+        if dir is None:
+            self._store = Store(read_only=read_only)
+            return
+        if read_only:
+            self._look_at(dir)
+            return
+        try:
+            self._store = self._write_to(dir)
+        except (Locked, ReadOnly) as refused:
+            try:
+                self._look_at(dir)
+            except NotFound:
+                # There is nothing to be seen yet, so that what there is to say is why nothing can be begun.
+                raise refused from None
+
+    @property
+    def is_view(self) -> bool:
+        """Whether another process writes, as far as is known here."""
+        return self._seen is not None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the store was closed."""
+        return self._store.is_closed
+
+    @property
+    def store(self) -> Store:
+        """The store, with all that has been saved by now."""
+        if self._seen is None or self._store.is_closed:
+            return self._store
+        with self._lock:
+            if self._dir is not None and self._seen is not None and self._seen.next() is not None:
+                before = self._store
+                self._look_at(self._dir)
+                before.close()
+            return self._store
+
+    def become_writer(self) -> bool:
+        """Makes sure that this can save; says whether it could not before.
+
+        Raises :class:`Locked` while another process writes.
+        """
+        if self._dir is None or self._seen is None:
+            return False
+        if self._store.is_closed:
+            raise Closed("the store was closed")
+        if self._read_only:
+            raise ReadOnly("the store was opened for reading only", self._dir)
+        before = self._store
+        try:
+            self._store = self._write_to(self._dir)
+        except Locked as refused:
+            raise Locked(
+                f"another process has the store open for writing, so that nothing was saved; this one shows what that one "
+                f"saves, and can save itself once that one has closed the store or ended, in {os.fspath(self._dir)}",
+                refused.path,
+            ) from refused
+        self._seen = None
+        before.close()
+        return True
+
+    def _write_to(self, dir: Path) -> Store:
+        return Store(dir, sync=self._sync, compact_above=self._compact_above)
+
+    def _look_at(self, dir: Path) -> None:
+        self._store = Store(dir, read_only=True)
+        # Whatever is added from here on makes another look necessary.
+        self._seen = self._store._follower(self._store.stats().last_seq + 1)

@@ -120,6 +120,8 @@ fn chats() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn a_chat_message_comes_back_as_it_was(chat in chats()) {
         if let Ok(message) = kept(&chat) {

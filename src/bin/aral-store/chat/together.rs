@@ -43,7 +43,10 @@ pub(crate) fn put_together(message: &Message) -> Together {
     let mut work = Work { message, members: &members, mark: &mark, used: HashSet::new(), out: Vec::new() };
     work.used.extend(mark_key);
     work.all();
-    let lacks_members = members.names().any(|name| !work.used.contains(name));
+    // A null in the place of a text says nothing beside the text that there is now.
+    let says_nothing =
+        |name: &str| name == "content" && members.get(name).is_some_and(|raw| raw.get() == "null");
+    let lacks_members = members.names().any(|name| !work.used.contains(name) && !says_nothing(name));
     let is_unread = members.names().next().is_none() && !message.metadata.is_empty();
     let has = |names: &[&str]| work.out.iter().any(|(name, _)| names.contains(&&**name));
     let lacks_head = !has(&["id"]) || !has(&TIMES);

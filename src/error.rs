@@ -27,6 +27,8 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     place: Option<Place>,
+    /// What its reader can do, which is said behind the place.
+    remedy: Option<&'static str>,
     // Shared, because one failed write is reported to every member of its group.
     source: Option<std::sync::Arc<io::Error>>,
 }
@@ -77,7 +79,7 @@ impl Error {
     /// An error without a place.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), place: None, source: None }))
+        Self(Box::new(Inner { kind, message: message.into(), place: None, remedy: None, source: None }))
     }
 
     /// What the operating system said when asked to `action` (such as "open") a file.
@@ -94,7 +96,7 @@ impl Error {
         };
         let message = format!("cannot {action}: {source}");
         let place = Some(Place { path: path.to_owned(), offset: None });
-        Self(Box::new(Inner { kind, message, place, source: Some(source.into()) }))
+        Self(Box::new(Inner { kind, message, place, remedy: None, source: Some(source.into()) }))
     }
 
     /// Bytes that are not what was written.
@@ -162,8 +164,11 @@ impl fmt::Display for Place {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
-        match &self.0.place {
-            Some(place) => write!(f, ", in {place}"),
+        if let Some(place) = &self.0.place {
+            write!(f, ", in {place}")?;
+        }
+        match self.0.remedy {
+            Some(remedy) => write!(f, "; {remedy}"),
             None => Ok(()),
         }
     }
@@ -176,6 +181,12 @@ impl fmt::Debug for Error {
 }
 
 impl Error {
+    /// The same error with words behind its place that say what can be done.
+    pub(crate) fn with_remedy(mut self, remedy: &'static str) -> Self {
+        self.0.remedy = Some(remedy);
+        self
+    }
+
     /// What the system said, if it was the system that failed.
     pub(crate) fn io_source(&self) -> Option<&io::Error> {
         self.0.source.as_deref()

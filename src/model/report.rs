@@ -34,6 +34,9 @@ pub struct RecoveryReport {
     pub quarantined: Vec<PathBuf>,
     /// Unfinished files of an interrupted write that were removed; nothing in them had been acknowledged.
     pub removed: Vec<PathBuf>,
+    /// What a damaged store that was opened with [`salvage`](crate::Options::salvage) could not show, and what it is
+    /// shown in spite of. None if the store is sound.
+    pub salvage: Option<RepairReport>,
 }
 
 /// A torn tail: bytes that were on their way to the disk when the machine or the process died.

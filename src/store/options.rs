@@ -49,6 +49,7 @@ pub struct Options {
     pub(crate) compact_above: Option<u64>,
     pub(crate) compacts_on_close: bool,
     pub(crate) is_read_only: bool,
+    pub(crate) salvages: bool,
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
@@ -63,6 +64,7 @@ impl Default for Options {
             compact_above: Some(64 << 20),
             compacts_on_close: false,
             is_read_only: false,
+            salvages: false,
             vfs: Arc::new(OsVfs),
             clock: Arc::new(SystemClock),
             ids: Arc::new(IdVersion::V4),
@@ -117,6 +119,28 @@ impl Options {
     pub fn read_only(mut self) -> Self {
         self.is_read_only = true;
         self
+    }
+
+    /// Opens for reading only, also a store that is damaged: what is shown then is what a
+    /// [`repair`](Self::repair) would save, made in memory, with the log's own numbers; what could not be saved is in
+    /// [`RecoveryReport::salvage`](crate::RecoveryReport). A sound store is shown as it is.
+    ///
+    /// It writes nothing, takes no lock, and of a damaged store keeps everything in memory. A follower of such a
+    /// store ends where its log does.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # drop(aral_store::MessageStore::open(dir.path())?.add_message("c1", "Hi!")?);
+    /// use aral_store::MessageStore;
+    /// let store = MessageStore::options().salvage().open(dir.path())?;
+    /// if let Some(report) = store.recovery().salvage {
+    ///     eprintln!("damaged: {} losses", report.lost.len());
+    /// }
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn salvage(mut self) -> Self {
+        self.salvages = true;
+        self.read_only()
     }
 
     /// Which UUIDs are made up where a caller gives no id; [`IdVersion::V4`] by default.

@@ -14,8 +14,11 @@ use std::sync::Arc;
 
 mod os;
 
+mod overlay;
+
 pub use os::OsVfs;
 pub(crate) use os::is_out_of_files;
+pub(crate) use overlay::Overlay;
 
 /// A file system.
 ///

@@ -5,6 +5,8 @@
 
 mod proofs;
 
+mod salvage;
+
 mod segments;
 
 use std::collections::HashMap;

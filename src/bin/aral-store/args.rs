@@ -16,6 +16,9 @@ pub(crate) struct Cli {
     /// Refuse to make a store where there is none
     #[arg(long, global = true)]
     pub(crate) no_create: bool,
+    /// Read a damaged store as far as it proves itself, say what is missing, and end with 5
+    #[arg(long, global = true)]
+    pub(crate) salvage: bool,
     /// Print results as JSON, one object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,

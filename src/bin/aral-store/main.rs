@@ -47,6 +47,8 @@ mod upkeep;
 
 mod repair;
 
+mod salvage;
+
 mod export;
 
 mod import;
@@ -75,6 +77,9 @@ fn run(cli: Cli) -> Exit {
         return failure.report();
     }
     style::choose(cli.color);
+    if let Err(failure) = salvage::choose(&cli) {
+        return failure.report();
+    }
     let dir = cli.dir.unwrap_or_else(default_dir);
     let form = if cli.json { Form::Json } else { Form::of_stdout() };
     if cli.no_create
@@ -102,7 +107,7 @@ fn run(cli: Cli) -> Exit {
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),
     };
-    done.unwrap_or_else(exit::Failure::report)
+    salvage::exit(done.unwrap_or_else(exit::Failure::report))
 }
 
 /// Where the store is when nobody says so.

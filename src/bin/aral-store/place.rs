@@ -10,6 +10,7 @@ use aral_store::{DamagedFile, Error, ErrorKind, MessageStore, Options, RecoveryR
 use crate::exit::Failure;
 use crate::output::{count, note};
 use crate::progress::{self, Unit, Work};
+use crate::salvage;
 use crate::watched::Watched;
 
 /// Opens a store for reading: takes no lock, writes nothing, and needs it to be there.
@@ -22,7 +23,7 @@ pub(crate) fn for_reading(dir: &Path) -> Result<MessageStore, Failure> {
 /// The same without telling what the opening found, for a command that tells it in its own way.
 pub(crate) fn quietly_for_reading(dir: &Path) -> Result<MessageStore, Failure> {
     must_be_there(dir)?;
-    open(MessageStore::options().read_only(), dir)
+    open(salvage::for_reading(MessageStore::options()), dir)
 }
 
 /// Opens a store for writing, making it if there is none.
@@ -146,6 +147,7 @@ pub(crate) fn damage(file: &DamagedFile) -> String {
 
 /// Tells what an opening found, a line each; says nothing about what is in order.
 pub(crate) fn tell(report: &RecoveryReport) {
+    salvage::tell(report);
     if let Some(torn) = &report.torn {
         let kept = match &torn.quarantine {
             Some(path) => format!("; kept in {}", path.display()),

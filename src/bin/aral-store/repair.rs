@@ -52,7 +52,7 @@ fn loss_json(loss: &Loss) -> String {
     ])
 }
 
-fn loss_in_words(loss: &Loss) -> String {
+pub(crate) fn loss_in_words(loss: &Loss) -> String {
     let events = match (loss.first_seq, loss.last_seq) {
         (None, _) => String::new(),
         (Some(first), None) => format!(" whatever came from event {first} on:"),

@@ -19,6 +19,7 @@ use crate::snapshot::load;
 use crate::snapshot::open_file::{FileName, OpenFile};
 use crate::snapshot::shelf::Shelf;
 use crate::snapshot::stage::head_of;
+use crate::store::file::of_the_log;
 use crate::store::file::open::Opened;
 use crate::vfs::{Vfs, is_out_of_files};
 
@@ -251,7 +252,7 @@ impl Library {
             let has_moved = || self.index().checkpoint().head().epoch != source.epoch;
             match result {
                 Err(error) if error.kind() != ErrorKind::NotFound && has_moved() => {}
-                result => return result.map(Some),
+                result => return result.map(Some).map_err(|error| of_the_log(&self.layout, error)),
             }
         }
         Err(too_fast(id))

@@ -50,11 +50,37 @@ pub(crate) use engine::Engine;
 pub(crate) use export::Export;
 pub(crate) use repair::repair;
 
+/// What can be done about a damaged log.
+const OF_A_DAMAGED_LOG: &str =
+    "`aral-store repair` saves what proves itself, and a salvage (`--salvage`, `Options::salvage`) shows it";
+
+/// An error about a store's log, with what can be done about it. Other damage is one conversation's.
+fn of_the_log(layout: &Layout, error: Error) -> Error {
+    let is_of_the_log = error.place().is_some_and(|place| place.path.starts_with(layout.log()));
+    if error.kind() == ErrorKind::Corrupt && is_of_the_log {
+        return error.with_remedy(OF_A_DAMAGED_LOG);
+    }
+    error
+}
+
 /// Opens the store in a directory.
 pub(crate) fn open(dir: &Path, options: Options) -> Result<Arc<dyn Backend>> {
+    let vfs = Arc::clone(&options.vfs);
+    open_dir(dir, options).map_err(|error| match existing_dir(&*vfs, dir) {
+        Ok(root) => of_the_log(&Layout::new(&root), error),
+        Err(_) => error,
+    })
+}
+
+fn open_dir(dir: &Path, options: Options) -> Result<Arc<dyn Backend>> {
     if options.is_read_only {
-        let root = existing_dir(&*options.vfs, dir)?;
-        return Ok(Arc::new(viewer::Viewer::open(Layout::new(&root), options)?));
+        let layout = Layout::new(&existing_dir(&*options.vfs, dir)?);
+        let viewer = if options.salvages {
+            repair::open_salvaged(&layout, &options)
+        } else {
+            viewer::Viewer::open(layout, options)
+        };
+        return Ok(Arc::new(viewer?));
     }
     make_dirs(&*options.vfs, dir)?;
     let root = existing_dir(&*options.vfs, dir)?;

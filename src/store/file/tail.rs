@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::library::Library;
+use super::of_the_log;
 use super::open::newest_checkpoint;
 use super::verify::read_frame;
 use super::viewer::steady;
@@ -66,6 +67,10 @@ impl Tail {
 
     /// What comes next; `None` if there is nothing more for now.
     pub(crate) fn next(&mut self) -> Result<Option<Logged>> {
+        self.advance().map_err(|error| of_the_log(&self.layout, error))
+    }
+
+    fn advance(&mut self) -> Result<Option<Logged>> {
         loop {
             if let Some(logged) = self.ready.pop_front() {
                 return Ok(Some(logged));

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::library::Library;
+use super::of_the_log;
 use super::open::{newest_checkpoint, read_checkpoint, torn_tail};
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{Checkpoint, CheckpointHead, FileState, Fingerprint};
@@ -350,7 +351,7 @@ pub(crate) fn events(library: &Library, from: Seq) -> Result<Vec<(Seq, Vec<Event
     };
     let head = checkpoint.head();
     let source = Source { vfs, inventory: &inventory, head, control: None, holder: Holder::Anybody };
-    recovery::replay(source, &mut visit)?;
+    recovery::replay(source, &mut visit).map_err(|error| of_the_log(&library.layout, error))?;
     batches.retain(|(_, events)| !events.is_empty());
     Ok(batches)
 }

@@ -9,13 +9,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::library::Library;
 use super::messages::Lending;
 use super::open;
+use super::repair::SalvagedLog;
 use super::tail::Tail;
 use super::verify;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
 use crate::model::{
     Action, CompactionReport, Conversation, Event, ExportReport, Message, MessageRef, Messages, Mutation,
-    Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
+    Order, Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
 };
 use crate::snapshot::layout::{self, Layout};
 use crate::store::backend::Backend;
@@ -33,6 +34,8 @@ pub(crate) struct Viewer {
     library: RwLock<Arc<Library>>,
     report: RecoveryReport,
     options: Options,
+    /// The log of the damaged store that this one was saved from.
+    salvaged: Option<SalvagedLog>,
 }
 
 impl Viewer {
@@ -44,7 +47,18 @@ impl Viewer {
         let opened = steady(|| open::for_reading(&*options.vfs, &layout))?;
         let report = opened.report.clone();
         let library = RwLock::new(Arc::new(Library::new(Arc::clone(&options.vfs), layout, opened)));
-        Ok(Self { library, report, options })
+        Ok(Self { library, report, options, salvaged: None })
+    }
+
+    /// What the opening found.
+    pub(super) fn found(&self) -> &RecoveryReport {
+        &self.report
+    }
+
+    /// The same, of a store that was saved from a damaged one, whose log ends with this event.
+    pub(super) fn of_salvage(self, log: SalvagedLog, salvage: RepairReport, last_seq: Seq) -> Self {
+        let report = RecoveryReport { last_seq, salvage: Some(salvage), ..self.report };
+        Self { report, salvaged: Some(log), ..self }
     }
 
     fn library(&self) -> Arc<Library> {
@@ -81,7 +95,7 @@ impl Viewer {
 }
 
 /// Whether a directory holds anything that a store or the original leaves in one.
-fn is_a_store(options: &Options, layout: &Layout) -> Result<bool> {
+pub(super) fn is_a_store(options: &Options, layout: &Layout) -> Result<bool> {
     for path in [layout.log(), layout.index_file(), layout.conversations()] {
         if layout::probe(&*options.vfs, &path)?.is_some() {
             return Ok(true);
@@ -199,6 +213,9 @@ impl Backend for Viewer {
     }
 
     fn verify(&self) -> Result<VerifyReport> {
+        if let Some(log) = &self.salvaged {
+            return log.verify();
+        }
         steady_report(|| verify::verify(&*self.options.vfs, &self.library().layout))
     }
 
@@ -210,10 +227,17 @@ impl Backend for Viewer {
     }
 
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
-        steady(|| verify::events(&self.library(), from))
+        match &self.salvaged {
+            Some(log) => log.events(from),
+            None => steady(|| verify::events(&self.library(), from)),
+        }
     }
 
     fn follow(&self, from: Seq) -> Result<Follower> {
+        if let Some(log) = &self.salvaged {
+            let mut logged = log.logged(from)?;
+            return Ok(Follower::new(move || Ok(logged.pop_front())));
+        }
         let mut tail = Tail::new(&self.library(), from, None);
         Ok(Follower::new(move || tail.next()))
     }

@@ -64,3 +64,36 @@ fn verify_lists_what_is_wrong_with_a_store_that_cannot_be_opened() {
     }
     assert!(run.err.contains("cannot be opened"), "{run:?}");
 }
+
+#[test]
+fn a_damaged_store_is_read_as_far_as_it_proves_itself() {
+    let room = damaged();
+    let everything = || {
+        let bytes = |path| fs::read(room.store().join(&path)).map(|bytes| (path, bytes)).unwrap();
+        files(&room.store()).into_iter().map(bytes).collect::<Vec<_>>()
+    };
+    let before = everything();
+    for (args, shows) in [
+        (&["ls"][..], "\t1\t0\t"),
+        (&["show", "c"], "two"),
+        (&["log", "--from", "1"], "2\tc\tadd_message\t"),
+        (&["export", "--to", "openai"], "two"),
+        (&["stats"], "messages\t1"),
+    ] {
+        let refused = room.run(args);
+        assert_eq!((refused.code, &*refused.out), (Some(5), ""), "{refused:?}");
+        let run = room.run(&[&["--salvage"], args].concat());
+        assert_eq!(run.code, Some(5), "{run:?}");
+        assert!(run.out.contains(shows) && !run.out.contains("one"), "{run:?}");
+        for part in ["lost: event 1: ", ".seg at byte 4096", "name \"c\"", "the store is damaged"] {
+            assert!(run.err.contains(part), "{part}: {run:?}");
+        }
+    }
+    assert_eq!(everything(), before, "nothing is written");
+    for args in [&["--salvage", "add", "c", "x"][..], &["--salvage", "verify"], &["--salvage", "log", "-f"]] {
+        assert!(room.run(args).fails(2).contains("--salvage") || args.contains(&"verify"), "{args:?}");
+    }
+    let sound = Room::new();
+    sound.run(&["add", "c", "one"]);
+    assert_eq!(sound.run(&["--salvage", "ls"]).fine(), sound.run(&["ls"]).fine());
+}

@@ -14,10 +14,13 @@ mod events;
 
 mod whose;
 
+mod view;
+
 use std::path::{Path, PathBuf};
 
 use self::base::Base;
 use self::events::Events;
+pub(super) use self::view::{SalvagedLog, open_salvaged};
 use self::whose::Neighbours;
 use super::engine::Engine;
 use super::verify;
@@ -25,7 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::{self, Inventory, LOCK};
 use crate::log::salvage::{self, Fault, Known, Missing, Salvaged};
 use crate::log::scan::Frame;
-use crate::model::{Loss, RepairReport, TornTail};
+use crate::model::{Loss, RepairReport, Seq, TornTail};
 use crate::snapshot::layout::{self, Layout};
 use crate::store::options::{Options, SyncPolicy};
 use crate::vfs::{FileKind, Lock, Vfs};
@@ -40,16 +43,43 @@ pub(crate) fn repair(from: &Path, to: &Path, options: Options) -> Result<RepairR
     let source = Layout::new(&super::existing_dir(vfs, from)?);
     let place = Place::choose(vfs, &source, to)?;
     let _lock = hold(vfs, &source)?;
-    let log = source.log();
-    let mut inventory = match layout::probe(vfs, &log)? {
-        Some(_) => Inventory::take(vfs, &log)?,
-        None => Inventory::default(),
-    };
+    // Order: what the source says of itself is looked at before anything is made.
+    let inventory = taken(vfs, &source)?;
     place.make(vfs)?;
-    let target = Layout::new(&place.unfinished);
+    let mut report = rebuild(&source, inventory, Layout::new(&place.unfinished), options)?.report;
+    // Order: the store is closed, and with that durable, before it gets its name.
+    place.finish(vfs)?;
+    for copy in &mut report.quarantined {
+        if let Ok(inside) = copy.strip_prefix(&place.unfinished) {
+            *copy = place.finished.join(inside);
+        }
+    }
+    Ok(report)
+}
+
+fn taken(vfs: &dyn Vfs, source: &Layout) -> Result<Inventory> {
+    match layout::probe(vfs, &source.log())? {
+        Some(_) => Inventory::take(vfs, &source.log()),
+        None => Ok(Inventory::default()),
+    }
+}
+
+/// What became of a rebuilding.
+struct Rebuilt {
+    report: RepairReport,
+    /// What the log was gone over with.
+    known: Known,
+    /// The number after the last event in it.
+    next_seq: Seq,
+}
+
+/// Builds a store of what proves itself in another one, and closes it.
+fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, options: Options) -> Result<Rebuilt> {
+    let vfs = std::sync::Arc::clone(&options.vfs);
+    let (vfs, log) = (&*vfs, source.log());
     let mut report = RepairReport::default();
     believed::sort_by_header(vfs, &mut inventory, &mut report);
-    let mut base = Base::save(vfs, &source, &target, &inventory, &mut report)?;
+    let mut base = Base::save(vfs, source, &target, &inventory, &mut report)?;
     let engine = Engine::open(target, quiet(options))?;
     let known = Known { store_id: base.store_id, first_segment: base.first_segment, next_seq: base.next_seq };
     let mut neighbours = Neighbours::default();
@@ -57,6 +87,7 @@ pub(crate) fn repair(from: &Path, to: &Path, options: Options) -> Result<RepairR
         Events { engine: &engine, ahead: &mut base.ahead, report: &mut report, neighbours: &mut neighbours };
     let mut take = |path: &Path, frame: &Frame<'_>, faults: usize| events.frame(path, frame, faults);
     let salvaged = salvage::salvage(vfs, &inventory, &log, known, &mut take)?;
+    let next_seq = salvaged.next_seq;
     tell(salvaged, &neighbours, &mut report)?;
     let newest = inventory.newest_segment(base.first_segment);
     let doubt = base.store_id.and_then(|id| inventory::doubt_about_copy(vfs, &log, id, newest));
@@ -72,14 +103,7 @@ pub(crate) fn repair(from: &Path, to: &Path, options: Options) -> Result<RepairR
     (report.conversations, report.messages, report.actions) =
         (stats.conversations, stats.messages, stats.actions);
     crate::store::Backend::close(&*engine)?;
-    // Order: the store is closed, and with that durable, before it gets its name.
-    place.finish(vfs)?;
-    for copy in &mut report.quarantined {
-        if let Ok(inside) = copy.strip_prefix(&place.unfinished) {
-            *copy = place.finished.join(inside);
-        }
-    }
-    Ok(report)
+    Ok(Rebuilt { report, known, next_seq })
 }
 
 /// The options of the store that is being built: one sync at the end, and no compaction by itself.
@@ -89,6 +113,7 @@ fn quiet(options: Options) -> Options {
         compact_above: None,
         compacts_on_close: false,
         is_read_only: false,
+        salvages: false,
         ..options
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn stats<'py>(py: Python<'py>, stats: &Stats) -> Made<'py> {
         "epoch" => stats.epoch,
         "index_bytes" => stats.index_bytes,
         "compaction_error" => stats.compaction_error.clone(),
+        "held" => stats.held,
     )
 }
 
@@ -46,6 +47,7 @@ pub(crate) fn compaction<'py>(py: Python<'py>, report: &CompactionReport) -> Mad
         "removed" => report.removed,
         "dropped_segments" => report.dropped_segments,
         "quarantined" => report.quarantined.clone(),
+        "held" => damaged(py, &report.held)?,
     )
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::checkpoint::{
-    Checkpoint, CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, KeyEntry, TombstoneEntry,
+    Checkpoint, CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, Held, HeldSegment, Hold,
+    KeyEntry, TombstoneEntry,
 };
 use super::control::Control;
 use super::frame::{FrameHeader, FrameKind, FrameSpace, HeaderCheck};
@@ -161,10 +162,9 @@ fn the_control_slot_of_the_document_is_one() {
     assert_eq!(Control::newest(&file), Some(control));
 }
 
-#[test]
-fn the_checkpoint_of_the_document_is_one() {
+fn entry() -> Entry<'static> {
     let time = Timestamp::from_wall_micros(1_741_878_693_447_327, Zone::Naive).unwrap();
-    let entry = Entry {
+    Entry {
         id: "c1",
         file_name: "c1.json",
         title: b"Plans",
@@ -179,7 +179,12 @@ fn the_checkpoint_of_the_document_is_one() {
         last_seq: 3,
         created_at: time,
         last_activity: time,
-    };
+    }
+}
+
+#[test]
+fn the_checkpoint_of_the_document_is_one() {
+    let entry = entry();
     let key = KeyEntry {
         key: "k1",
         fingerprint: 0x1234_5678,
@@ -207,6 +212,26 @@ fn the_checkpoint_of_the_document_is_one() {
     assert_eq!((checkpoint.head(), checkpoint.entry(0)), (&head, Some(entry)));
     assert_eq!(checkpoint.find_key("k1"), Some(key));
     assert_eq!((checkpoint.tombstone("c0"), checkpoint.tombstone("c1")), (Some(tombstone), None));
+}
+
+#[test]
+fn the_held_block_of_the_document_is_one() {
+    let held = Held {
+        conversations: vec![Hold { ordinal: 0, after: 3, through: 5, events: 2 }],
+        segments: vec![HeldSegment {
+            first_seq: 4,
+            end: Previous { number: 2, valid_len: 4288, next_seq: 6, rollup: 0x0102_0304 },
+        }],
+    };
+    let head = CheckpointHead { epoch: 2, covered_seq: 5, first_segment: 3, ..CheckpointHead::default() };
+    let mut builder = CheckpointBuilder::default();
+    builder.entry(&entry());
+    builder.hold(held.clone());
+    let bytes = builder.finish(&head);
+    let foot = bytes.len() - 8;
+    assert_bytes("held block", &bytes[foot - 80..foot]);
+    assert_eq!(bytes[8..10], [2, 0]);
+    assert_eq!(Checkpoint::parse(Arc::new(bytes)).unwrap().held(), &held);
 }
 
 #[test]

@@ -11,13 +11,17 @@ use super::hashing::FastHash;
 use super::keys::{KeyRecord, KeyTable};
 use super::position::Position;
 use super::recent::Recent;
-use super::slot::{Body, HeadSource, Lists, Slot};
+use super::slot::{Body, Lists, Slot};
 use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry, FileState};
 use crate::codec::ids::IdView;
 use crate::codec::payload::EventView;
 use crate::model::{Seq, Timestamp, Tombstone};
 
+mod held;
+
 mod listing;
+
+mod rebase;
 
 mod removed;
 
@@ -232,22 +236,20 @@ impl Index {
         listed.chain(fresh.map(Found::Slot))
     }
 
-    /// How many touched conversations there are, and how many of them have changed since the checkpoint.
+    /// How many conversations a compaction would write or remove.
     pub(crate) fn dirty_count(&self) -> usize {
-        let covered = self.checkpoint.head().covered_seq;
-        self.slots.iter().filter(|slot| slot.summary.last_seq > covered).count()
+        self.slots.iter().filter(|slot| !self.is_in_file(slot)).count()
     }
 
     /// Takes the state for a compaction, and keeps apart what happens from now on.
     pub(crate) fn capture(&mut self, kept_keys: usize) -> Captured {
-        let covered = self.checkpoint.head().covered_seq;
         self.records = true;
         let mut dirty = Vec::new();
         let mut dirty_at = HashMap::new();
         for (at, slot) in self.slots.iter_mut().enumerate() {
             slot.since = Vec::new();
             slot.is_new_since = false;
-            if slot.summary.last_seq > covered {
+            if !held::is_in_file(&self.checkpoint, slot) {
                 dirty_at.insert(at, dirty.len());
                 dirty.push(slot.clone());
             }
@@ -274,69 +276,9 @@ impl Index {
         self.records = false;
     }
 
-    /// Goes over to a checkpoint that covers the same events and knows more files.
-    pub(crate) fn refresh(&mut self, checkpoint: Checkpoint) {
-        for slot in &mut self.slots {
-            if slot.ordinal.is_some() {
-                slot.ordinal = checkpoint.find(&slot.summary.id);
-            }
-        }
-        self.checkpoint = checkpoint;
-        self.activity = OnceLock::new();
-    }
-
     /// Whether the log has said anything about a conversation.
     pub(crate) fn is_touched(&self, id: &str) -> bool {
         self.by_id.contains_key(id.as_bytes())
-    }
-
-    /// Goes over to the checkpoint that a compaction has made of the captured state.
-    pub(crate) fn rebase(&mut self, checkpoint: Checkpoint) {
-        let covered = checkpoint.head().covered_seq;
-        let first_segment = checkpoint.head().first_segment;
-        let old_slots = std::mem::take(&mut self.slots);
-        let fresh = std::mem::take(&mut self.fresh);
-        (self.by_id, self.last) = (HashMap::default(), None);
-        self.records = false;
-        self.keys.forget_through(covered);
-        let mut moved = HashMap::new();
-        for (at, mut slot) in old_slots.into_iter().enumerate() {
-            let ordinal = checkpoint.find(&slot.summary.id);
-            if slot.summary.last_seq <= covered {
-                let was_rewritten = slot.summary.last_seq > self.checkpoint.head().covered_seq;
-                if was_rewritten || !slot.exists || ordinal.is_none() {
-                    continue;
-                }
-                slot.ordinal = ordinal;
-            } else if !slot.is_new_since && slot.born <= covered {
-                slot.ordinal = ordinal;
-                slot.body = Body::Deferred(std::mem::take(&mut slot.since));
-                slot.metadata = rebased(slot.metadata, first_segment);
-                slot.extra = rebased(slot.extra, first_segment);
-            } else {
-                // It began or ended after the state was taken: everything it has lies in the newer segments.
-                slot.ordinal = None;
-            }
-            moved.insert(at, self.slots.len());
-            self.by_id.insert(slot.summary.id.as_bytes().into(), self.slots.len());
-            self.slots.push(slot);
-        }
-        self.fresh = fresh
-            .into_iter()
-            .filter(|(_, born)| *born > covered)
-            .filter_map(|(at, born)| Some((*moved.get(&at)?, born)))
-            .collect();
-        self.checkpoint = checkpoint;
-        self.activity = OnceLock::new();
-        self.recent = Recent::default();
-        let mut recent: Vec<_> = (self.slots.iter().enumerate())
-            .filter(|(_, slot)| slot.exists && slot.summary.last_seq > covered)
-            .map(|(at, slot)| (slot.summary.last_seq, at))
-            .collect();
-        recent.sort_unstable();
-        for (_, at) in recent {
-            self.recent.put_first(at);
-        }
     }
 
     /// Bytes of memory that the lists of messages and actions take, as a floor.
@@ -347,15 +289,5 @@ impl Index {
             Body::Ended(_) => 0,
         };
         self.slots.iter().map(lists).sum::<usize>() * size_of::<super::Entry>()
-    }
-}
-
-/// Where a head stands once the segments before `first_segment` are in the snapshot.
-fn rebased(source: HeadSource, first_segment: u64) -> HeadSource {
-    match source {
-        HeadSource::Event(position) if position.segment().is_some_and(|number| number >= first_segment) => {
-            source
-        }
-        HeadSource::Event(_) | HeadSource::Snapshot | HeadSource::Empty => HeadSource::Snapshot,
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Slot {
     pub(crate) ordinal: Option<usize>,
     /// Whether it exists; a removed one is kept to hide the checkpoint's.
     pub(crate) exists: bool,
+    /// Whether its file could not be read when it was last to be written, so that nothing may be added to it.
+    pub(crate) is_held: bool,
     /// When it came to be, to tell a conversation from an earlier one of the same id.
     pub(crate) born: Seq,
     pub(crate) body: Body,
@@ -87,6 +89,11 @@ fn misfit(what: &str, summary: &Summary) -> Misfit {
 }
 
 impl Lists {
+    /// Whether any of it lies in the conversation's file.
+    pub(crate) fn are_in_file(&self) -> bool {
+        self.messages.iter().chain(&self.actions).any(|entry| entry.position().segment().is_none())
+    }
+
     /// Carries an operation out.
     pub(crate) fn apply(&mut self, op: Op) -> Result<(), Misfit> {
         let found = match op {
@@ -133,6 +140,7 @@ impl Slot {
             summary,
             ordinal: Some(ordinal),
             exists: is_intact,
+            is_held: false,
             born: 0,
             body: Body::Deferred(Vec::new()),
             metadata: HeadSource::Snapshot,
@@ -262,6 +270,7 @@ impl Slot {
         (self.metadata, self.extra) = (HeadSource::Event(position), HeadSource::Event(position));
         // Nothing of its file counts any more, so it need not be read either.
         self.body = Body::Loaded(Lists::default());
+        self.is_held = false;
     }
 
     fn change(&mut self, view: &EventView<'_>, position: Position, records: bool) -> Result<(), Misfit> {
@@ -331,8 +340,14 @@ impl Slot {
         }
     }
 
-    /// Completes it with what its file holds.
+    /// Whether its file is needed: one that was begun anew since needs none.
+    pub(crate) fn needs_file(&self) -> bool {
+        !matches!(&self.body, Body::Loaded(lists) if lists.base.is_none())
+    }
+
+    /// Completes it with what its file holds, which is as it was recorded.
     pub(crate) fn load(&mut self, mut lists: Lists) -> Result<(), Misfit> {
+        self.is_held = false;
         if let Body::Deferred(ops) = &self.body {
             for op in ops {
                 lists.apply(*op)?;

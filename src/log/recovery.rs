@@ -11,7 +11,7 @@ use super::inventory::Inventory;
 use super::scan::{self, End, Frame, Tail, Walk};
 use super::segment::Segment;
 use crate::codec::bytes::{to_u64, to_usize};
-use crate::codec::checkpoint::CheckpointHead;
+use crate::codec::checkpoint::{CheckpointHead, HeldSegment};
 use crate::codec::control::Control;
 use crate::codec::frame::FRAME_ALIGN;
 use crate::codec::segment::Previous;
@@ -129,6 +129,40 @@ pub(crate) fn replay(source: Source<'_>, visit: Visit<'_>) -> Result<Replayed> {
     Ok(replayed)
 }
 
+/// Goes over the segments that are kept for events which a compaction could not take into a file, and returns
+/// them. Each has its end in the checkpoint: what is before it and behind it may be gone.
+///
+/// # Errors
+///
+/// Corruption where a segment is missing or damaged; whatever `visit` returns.
+pub(crate) fn replay_held(
+    source: Source<'_>,
+    held: &[HeldSegment],
+    visit: Visit<'_>,
+) -> Result<Vec<Arc<Segment>>> {
+    let mut segments = Vec::new();
+    for HeldSegment { first_seq, end } in held {
+        let named = (end.number, *first_seq);
+        let found = source.inventory.segments.iter().find(|(number, seq, _)| (*number, *seq) == named);
+        let Some((.., path)) = found else {
+            let dir = inventory_dir(source.inventory, source.head);
+            return Err(missing(
+                &dir,
+                end.number,
+                "the checkpoint says that it holds events of a damaged file",
+            ));
+        };
+        let segment = Segment::open(source.vfs, path, named)?;
+        if segment.header.store_id != source.head.store_id {
+            return Err(Error::corrupt(path, 24, "the segment belongs to another store"));
+        }
+        let segment = Arc::new(segment);
+        replay_sealed(&segment, end, visit)?;
+        segments.push(segment);
+    }
+    Ok(segments)
+}
+
 /// Opens the segments from the first needed one on and checks that none is missing.
 fn open_chain(
     vfs: &dyn Vfs,
@@ -188,7 +222,7 @@ fn with_all<T>(segment: &Segment, take: impl FnOnce(&[u8]) -> Result<T>) -> Resu
 }
 
 /// Replays a segment whose end its successor knows.
-fn replay_sealed(segment: &Arc<Segment>, seal: &Previous, visit: Visit<'_>) -> Result<Walk> {
+pub(crate) fn replay_sealed(segment: &Arc<Segment>, seal: &Previous, visit: Visit<'_>) -> Result<Walk> {
     segment.map();
     with_all(segment, |bytes| {
         let Some(valid) = bytes.get(..to_usize(seal.valid_len)) else {

@@ -21,6 +21,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
 use crate::vfs::{self, OpenMode, Vfs};
 
+mod held;
+
+pub(crate) use held::salvage_held;
+
 /// A place where something is wrong, and the events that are missing there.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {

@@ -87,6 +87,10 @@ pub struct CompactionReport {
     pub dropped_segments: usize,
     /// Files that stood in the way of new ones and were not the store's: moved here, not overwritten.
     pub quarantined: Vec<PathBuf>,
+    /// Conversations that could not be written, because their files, to which the log adds, cannot be read. All
+    /// others were written. The events of these are kept in the log, and nothing is added to them, until the file
+    /// is as it was or the conversation is removed.
+    pub held: Vec<DamagedFile>,
 }
 
 /// What is wrong with a store.
@@ -194,6 +198,9 @@ pub struct Stats {
     pub actions: u64,
     /// Conversations whose files cannot be read.
     pub damaged: u64,
+    /// Conversations whose files could not be read when a compaction was to write them. Their events since are kept
+    /// in the log.
+    pub held: u64,
     /// The sequence number of the newest event.
     pub last_seq: Seq,
     /// Every event up to this one is in the JSON files.

@@ -3,7 +3,7 @@
 //! Owns the check of a file against the checkpoint, the places where a file may be while a compaction is
 //! being published, and what stands in for ids and times that a file leaves out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::layout::{self, Layout};
@@ -11,10 +11,10 @@ use super::rot;
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{Entry as CatalogEntry, Fingerprint};
 use crate::codec::document::{Document, Fallback, Item, scan_document};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Base, Entry, Lists, Position, id_hash};
-use crate::model::{Text, Timestamp};
-use crate::vfs::Vfs;
+use crate::model::{DamagedFile, Text, Timestamp};
+use crate::vfs::{Vfs, is_out_of_files};
 
 /// Which kind of item an id is made up for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,6 +89,24 @@ pub(crate) fn load(vfs: &dyn Vfs, layout: &Layout, staged: &Path, entry: &Catalo
         Some(bytes) => not_as_recorded(&bytes, &entry.file, &path),
         None => Error::corrupt(&path, 0, "the conversation's file is missing"),
     })
+}
+
+/// Whether an error says that one of these files cannot be read, and is not of a kind that passes or is about all
+/// files.
+pub(crate) fn is_of_a_file(error: &Error, places: &[PathBuf]) -> bool {
+    let is_one = error.place().is_some_and(|place| places.contains(&place.path));
+    let passes = error.io_source().is_some_and(is_out_of_files);
+    is_one && !passes && matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Io)
+}
+
+/// A conversation that cannot be read, as reports name it.
+pub(crate) fn unreadable(id: &str, error: &Error) -> DamagedFile {
+    DamagedFile {
+        path: error.place().map(|place| place.path.clone()).unwrap_or_default(),
+        offset: error.place().and_then(|place| place.offset),
+        conversation_id: Some(id.to_owned()),
+        reason: error.message().to_owned(),
+    }
 }
 
 /// Whether content is the same, whatever the time.

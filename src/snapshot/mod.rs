@@ -28,6 +28,8 @@ pub(crate) mod bodies;
 
 pub(crate) mod sink;
 
+pub(crate) mod held;
+
 pub(crate) mod stage;
 
 pub(crate) mod publish;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bodies::Bodies;
+use super::held::{Among, Holding};
 use super::layout::{self, Layout, STAGED};
 use super::load;
 use super::names::{self, fold, stem};
@@ -52,20 +53,31 @@ impl Plan<'_> {
         let names = self.file_names()?;
         let mut builder = CheckpointBuilder::default();
         let mut listed = Vec::new();
+        let mut holding = Holding::new(&self.captured.checkpoint);
         for (ordinal, place) in self.captured.order.iter().enumerate() {
             match place {
                 CapturedPlace::Checkpoint(old) => {
                     let Some(entry) = self.captured.checkpoint.entry(*old) else { continue };
                     let is_listed = entry.is_listed || entry.state == FileState::Intact;
                     builder.entry(&Entry { is_listed, ..entry });
+                    holding.carry(&entry, *old, ordinal);
                     if is_listed {
                         listed.push(listed_as(&entry));
                     }
                 }
                 CapturedPlace::Dirty(at) => {
                     let Some(slot) = self.captured.dirty.get(*at) else { continue };
+                    let print = match self.write_conversation(slot, ordinal) {
+                        Ok(print) => print,
+                        Err(error) => {
+                            let entry = self.entry_of_unreadable(slot, error, ordinal, report)?;
+                            builder.entry(&entry);
+                            holding.add(slot, ordinal);
+                            listed.push(listed_as(&entry));
+                            continue;
+                        }
+                    };
                     let file_name = names.get(&*slot.summary.id).cloned().unwrap_or_default();
-                    let print = self.write_conversation(slot, ordinal)?;
                     builder.entry(&entry_of(slot, &file_name, print));
                     listed.push(Text::from(stem(&file_name)));
                     report.written += 1;
@@ -86,6 +98,7 @@ impl Plan<'_> {
         for tombstone in &self.captured.removed {
             builder.tombstone(&tombstone.into());
         }
+        builder.hold(holding.finish(Among { segments: self.segments, before: self.first_segment })?);
         let index_file = Some(self.stage_index(listed)?);
         self.syncs.wait()?;
         // Order: sync the directories before the checkpoint is committed. Reversed, a crash leaves a
@@ -133,6 +146,33 @@ impl Plan<'_> {
         Ok(names)
     }
 
+    /// What stays in the checkpoint of a conversation whose file cannot be read, which is told.
+    ///
+    /// # Errors
+    ///
+    /// The error, if it is about anything else than that one file.
+    fn entry_of_unreadable(
+        &self,
+        slot: &Slot,
+        error: Error,
+        ordinal: usize,
+        report: &mut CompactionReport,
+    ) -> Result<Entry<'_>> {
+        let old = &self.captured.checkpoint;
+        let entry = slot.ordinal.and_then(|before| Some((before, old.entry(before)?)));
+        let own = entry.filter(|(before, entry)| {
+            let staged = self.layout.staged(old.head().epoch, *before);
+            let places = [self.layout.conversation(entry.file_name), staged];
+            load::is_of_a_file(&error, &places)
+        });
+        let Some((_, entry)) = own else { return Err(error) };
+        // What was written of it before the damage showed is worth nothing.
+        layout::remove_file(self.vfs, &self.layout.staged(self.epoch(), ordinal))?;
+        report.held.retain(|told| told.conversation_id.as_deref() != Some(entry.id));
+        report.held.push(load::unreadable(entry.id, &error));
+        Ok(entry)
+    }
+
     /// Writes one conversation's staged file and hands it over to be synced.
     fn write_conversation(&self, slot: &Slot, ordinal: usize) -> Result<Fingerprint> {
         let old = &self.captured.checkpoint;
@@ -157,12 +197,13 @@ impl Plan<'_> {
             }
         };
         let file = match entry {
-            Some(entry) => {
+            // One that was begun anew has nothing in its file any more, which may be past reading.
+            Some(entry) if lists.are_in_file() => {
                 let (epoch, ordinal) = (old.head().epoch, slot.ordinal.unwrap_or_default());
                 let name = FileName { name: entry.file_name, epoch, ordinal };
                 Some(OpenFile::open(self.vfs, self.layout, name)?)
             }
-            None => None,
+            Some(_) | None => None,
         };
         let bodies = Bodies {
             conversation_id: &slot.summary.id,

@@ -65,6 +65,8 @@ pub(crate) fn survey(
     for tombstone in old.tombstones() {
         work.builder.tombstone(&tombstone);
     }
+    // Those that were there keep their places in the order.
+    work.builder.hold(old.held().clone());
     let head = CheckpointHead { epoch: old.head().epoch + 1, index_file, ..*old.head() };
     let checkpoint = work.has_news.then(|| work.builder.finish(&head));
     Ok(Survey { checkpoint })

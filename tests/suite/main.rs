@@ -21,6 +21,7 @@ mod follow;
 mod foreign;
 mod full_disk;
 mod golden;
+mod held;
 mod keeping;
 mod lending;
 mod location;

@@ -86,6 +86,7 @@ class Stats:
     epoch: int
     index_bytes: int
     compaction_error: str | None
+    held: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class CompactionReport:
     removed: int
     dropped_segments: int
     quarantined: list[Path]
+    held: list[DamagedFile]
 
 
 @dataclass(frozen=True, slots=True)

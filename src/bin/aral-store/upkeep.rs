@@ -57,6 +57,9 @@ pub(crate) fn compact(dir: &Path, form: Form) -> Result<Exit, Failure> {
     for path in &report.quarantined {
         note(&format!("stood in the way of a conversation's file, and was moved to {}", path.display()));
     }
+    for file in &report.held {
+        note(&format!("not written, and its events are kept in the log: {}", place::damage(file)));
+    }
     let fields = vec![
         ("epoch", report.epoch.into()),
         ("covered_seq", report.covered_seq.into()),
@@ -65,10 +68,11 @@ pub(crate) fn compact(dir: &Path, form: Form) -> Result<Exit, Failure> {
         ("removed", report.removed.into()),
         ("dropped_segments", report.dropped_segments.into()),
         ("quarantined", report.quarantined.len().into()),
+        ("held", report.held.len().into()),
     ];
     let printed = print_fields(form, fields);
     store.close()?;
-    printed.map(|()| Exit::Done)
+    printed.map(|()| if report.held.is_empty() { Exit::Done } else { Exit::Corrupt })
 }
 
 pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
@@ -88,6 +92,7 @@ pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
         ("epoch", stats.epoch.into()),
         ("index_bytes", stats.index_bytes.into()),
         ("compaction_error", stats.compaction_error.into()),
+        ("held", stats.held.into()),
     ];
     print_fields(form, fields)?;
     Ok(Exit::Done)

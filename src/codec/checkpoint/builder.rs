@@ -4,11 +4,10 @@
 
 use super::removed::{self, ROW_LEN};
 use super::{
-    Checkpoint, CheckpointHead, Entry, FileState, HEADER_LEN, KEY_LEN, KeyEntry, MAGIC, TRAILER_LEN,
+    Checkpoint, CheckpointHead, Entry, FileState, HEADER_LEN, Held, KEY_LEN, KeyEntry, MAGIC, TRAILER_LEN,
     TombstoneEntry, Tombstones, hash, zone_micros,
 };
 use crate::codec::bytes::to_u64;
-use crate::codec::segment::FORMAT_MAJOR;
 
 /// Puts a checkpoint's bytes together, conversations in the snapshot's order.
 #[derive(Default)]
@@ -18,6 +17,7 @@ pub(crate) struct CheckpointBuilder {
     keys: Vec<(u32, [u8; KEY_LEN])>,
     removed: Vec<(u32, [u8; ROW_LEN])>,
     heap: Vec<u8>,
+    held: Held,
 }
 
 impl CheckpointBuilder {
@@ -81,6 +81,11 @@ impl CheckpointBuilder {
         }
     }
 
+    /// Says what is held in the log, by the places of the conversations.
+    pub(crate) fn hold(&mut self, held: Held) {
+        self.held = held;
+    }
+
     /// The checkpoint's bytes.
     pub(crate) fn finish(mut self, head: &CheckpointHead) -> Vec<u8> {
         self.table.sort_unstable();
@@ -88,9 +93,10 @@ impl CheckpointBuilder {
         self.removed.sort_unstable();
         let removed = Tombstones::new(self.heap.len(), self.removed.len());
         self.heap.extend(self.removed.into_iter().flat_map(|(_, row)| row));
+        self.held.write(&mut self.heap);
         let mut out = Vec::with_capacity(HEADER_LEN + self.entries.len() + self.heap.len() + TRAILER_LEN);
         out.extend(MAGIC);
-        out.extend(FORMAT_MAJOR.to_le_bytes());
+        out.extend(self.held.major_version().to_le_bytes());
         out.extend(removed.minor_version().to_le_bytes());
         out.extend(128_u32.to_le_bytes());
         out.extend(head.store_id);

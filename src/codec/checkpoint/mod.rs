@@ -9,13 +9,16 @@ use std::sync::Arc;
 
 mod builder;
 
+mod held;
+
 mod removed;
 
 pub(crate) use builder::CheckpointBuilder;
+pub(crate) use held::{Held, HeldSegment, Hold};
 pub(crate) use removed::{TombstoneEntry, Tombstones};
 
 use super::bytes::{Fields, MAX_NUMBER, to_u64, to_usize};
-use super::segment::{FORMAT_MAJOR, StoreId};
+use super::segment::StoreId;
 use crate::model::{Seq, Summary, Text, Timestamp, Version, Zone};
 
 const MAGIC: [u8; 8] = *b"\x89ECP\r\n\x1a\n";
@@ -158,6 +161,7 @@ pub(crate) struct Checkpoint {
     keys: usize,
     heap_start: usize,
     removed: Tombstones,
+    held: Arc<Held>,
 }
 
 impl fmt::Debug for Checkpoint {
@@ -175,8 +179,8 @@ impl Checkpoint {
         let head = CheckpointHead { store_id, first_segment: 1, ..CheckpointHead::default() };
         let bytes = CheckpointBuilder::default().finish(&head);
         let heap_start = bytes.len() - TRAILER_LEN;
-        let removed = Tombstones::default();
-        Self { bytes: Arc::new(bytes), head, entries: 0, keys: 0, heap_start, removed }
+        let (removed, held) = (Tombstones::default(), Arc::default());
+        Self { bytes: Arc::new(bytes), head, entries: 0, keys: 0, heap_start, removed, held }
     }
 
     /// Checks bytes and takes them into use.
@@ -200,7 +204,9 @@ impl Checkpoint {
         if crc != Some(crc32fast::hash(body)) || !trailer.ends_with(&END) {
             return Err(damaged("the checkpoint's checksum is wrong"));
         }
-        Ok(Self { bytes, head, entries, keys, heap_start, removed })
+        let held = Held::at_end(all, body.get(heap_start..).unwrap_or_default(), entries, &head);
+        let held = Arc::new(held.ok_or(damaged("what the checkpoint says of held events is impossible"))?);
+        Ok(Self { bytes, head, entries, keys, heap_start, removed, held })
     }
 
     /// What a checkpoint's header says, if that much of it is whole. The header has a checksum of its own.
@@ -365,7 +371,7 @@ fn parse_head(all: &[u8]) -> Result<Head, BadCheckpoint> {
     }
     let major = fields.u16().unwrap_or_default();
     let _minor = fields.u16();
-    if major != FORMAT_MAJOR || fields.u32() != Some(128) {
+    if Held::is_in(major).is_none() || fields.u32() != Some(128) {
         return Err(BadCheckpoint::Newer(major));
     }
     let mut parse = || {

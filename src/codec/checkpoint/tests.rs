@@ -1,6 +1,7 @@
 //! Checkpoints come back as they were made, and damage shows.
 
 use super::*;
+use crate::codec::segment::Previous;
 
 fn sample(entries: usize) -> Vec<u8> {
     let mut builder = CheckpointBuilder::default();
@@ -77,6 +78,69 @@ fn every_flipped_bit_and_every_cut_is_seen() {
     }
     for length in 0..bytes.len() {
         assert!(Checkpoint::parse(Arc::new(bytes[..length].to_vec())).is_err(), "{length} bytes");
+    }
+}
+
+/// A conversation that is held, and the segment that is kept for it.
+fn held() -> Held {
+    let conversations = vec![
+        Hold { ordinal: 0, after: 2, through: 4, events: 2 },
+        Hold { ordinal: 2, after: 0, through: 9, events: 1 },
+    ];
+    let end = Previous { number: 3, valid_len: 4352, next_seq: 6, rollup: 7 };
+    let next = Previous { number: 8, ..end };
+    let segments = [end, next].map(|end| HeldSegment { first_seq: 2, end });
+    Held { conversations, segments: segments.to_vec() }
+}
+
+fn holding(held: Held) -> Vec<u8> {
+    let mut builder = CheckpointBuilder::default();
+    for id in ["a", "b", "c"] {
+        builder.entry(&entry(id, "x.json", 2));
+    }
+    builder.hold(held);
+    builder.finish(&CheckpointHead { covered_seq: 9, first_segment: 9, ..CheckpointHead::default() })
+}
+
+#[test]
+fn what_is_held_comes_back_and_damage_to_it_shows() {
+    let bytes = holding(held());
+    let checkpoint = Checkpoint::parse(Arc::new(bytes.clone())).unwrap();
+    assert_eq!(checkpoint.held(), &held());
+    assert_eq!(checkpoint.held().of(2), Some(&held().conversations[1]));
+    assert_eq!(checkpoint.held().of(1), None);
+    assert!(checkpoint.find("b") == Some(1) && checkpoint.needs_segment(8) && checkpoint.needs_segment(9));
+    assert!(!checkpoint.needs_segment(7) && checkpoint.needs_segment(3) && !checkpoint.needs_segment(2));
+    for bit in 0..bytes.len() * 8 {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(Checkpoint::parse(Arc::new(damaged)).is_err(), "bit {bit}");
+    }
+    // Software that knows version 1 only sees another version, and no block where nothing is held.
+    assert_eq!((bytes[8], holding(Held::default())[8]), (2, 1));
+}
+
+#[test]
+fn what_cannot_be_held_is_refused_whatever_its_checksum() {
+    let refused = |change: &dyn Fn(&mut Held)| {
+        let mut held = held();
+        change(&mut held);
+        assert!(Checkpoint::parse(Arc::new(holding(held.clone()))).is_err(), "{held:?}");
+    };
+    refused(&|held| held.conversations[1].ordinal = 3);
+    refused(&|held| held.conversations[1].ordinal = 0);
+    refused(&|held| held.conversations[1].through = 10);
+    refused(&|held| held.conversations[0].after = 5);
+    refused(&|held| held.segments[1].end.number = 9);
+    refused(&|held| held.segments[1].end.number = 3);
+    refused(&|held| held.segments[0].first_seq = u64::MAX);
+    // Counts that do not fit.
+    for foot in [u32::MAX, 3] {
+        let mut bytes = holding(held());
+        bytes.truncate(bytes.len() - TRAILER_LEN);
+        let at = bytes.len() - 8;
+        bytes[at..at + 4].copy_from_slice(&foot.to_le_bytes());
+        assert!(Checkpoint::parse(Arc::new(Checkpoint::with_trailer(bytes))).is_err(), "{foot}");
     }
 }
 

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 
 use super::{Found, Index};
-use crate::codec::checkpoint::FileState;
+use crate::codec::checkpoint::{Entry, FileState};
 use crate::index::slot::Slot;
 use crate::model::{Order, Summary, activity_key};
 
@@ -31,8 +31,15 @@ impl Index {
     fn checkpoint_by_activity(&self) -> Vec<usize> {
         let entries = self.checkpoint.entries().enumerate();
         let intact = entries.filter(|(_, entry)| entry.state == FileState::Intact);
+        let held = |ordinal: usize, entry: &Entry<'_>| match self.find(entry.id) {
+            Found::Slot(slot) if self.checkpoint.held().of(ordinal).is_some() => Some(slot.summary.clone()),
+            Found::Slot(_) | Found::Checkpoint(..) | Found::Damaged(_) | Found::Nothing => None,
+        };
+        let key = |ordinal, entry: &Entry<'_>| {
+            activity_key(&held(ordinal, entry).unwrap_or_else(|| entry.summary()))
+        };
         let mut keyed: Vec<_> =
-            intact.map(|(ordinal, entry)| (Reverse(activity_key(&entry.summary())), ordinal)).collect();
+            intact.map(|(ordinal, entry)| (Reverse(key(ordinal, &entry)), ordinal)).collect();
         keyed.sort_unstable();
         keyed.into_iter().map(|(_, ordinal)| ordinal).collect()
     }

@@ -42,6 +42,7 @@ impl Ground for Standings<'_> {
             damage: None,
         };
         match self.index.find(id) {
+            Found::Slot(slot) if slot.is_held => damaged(self.library.held_damage(self.index, slot)),
             Found::Slot(slot) => standing(&slot.summary),
             Found::Checkpoint(entry, _) => {
                 self.library.suspicion(id).map_or_else(|| standing(&entry.summary()), damaged)
@@ -123,7 +124,15 @@ impl Engine {
         };
         loop {
             let sights = self.look(batch)?;
-            if let Tried::Done(carried_out) = self.try_append(batch, &mut record, &sights)? {
+            let tried = match self.try_append(batch, &mut record, &sights) {
+                Err(error)
+                    if error.kind() == ErrorKind::Corrupt && self.library().has_been_put_back(batch) =>
+                {
+                    continue;
+                }
+                tried => tried?,
+            };
+            if let Tried::Done(carried_out) = tried {
                 self.wake_compaction();
                 if let Some(record) = record {
                     let mut memory = record.into_memory();

@@ -51,6 +51,7 @@ impl Engine {
         // under way at once, and a crash would leave the older ones unexplained.
         self.publish(state, &mut report)?;
         let library = self.library();
+        report.held = library.look_at_held();
         let Some(cut) = self.cut()? else {
             let index = library.index();
             report.epoch = index.checkpoint().head().epoch;
@@ -144,7 +145,7 @@ impl Engine {
         let new = library.index().checkpoint().clone();
         publish::roll_forward(vfs, layout, old, &new, report)?;
         // Order: drop the log only now that everything it held is in place, durably.
-        let dropped = library.drop_segments(new.head().first_segment);
+        let dropped = library.drop_segments(&new);
         for segment in &dropped {
             layout::remove_file(vfs, &segment.path)?;
         }

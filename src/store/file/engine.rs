@@ -88,8 +88,8 @@ impl Engine {
             limits: Limits { first_segment: options.first_segment_bytes, segment: options.segment_bytes },
             checkpoint_epoch: head.epoch,
         };
-        let log_bytes =
-            opened.replayed.segments.iter().filter_map(|s| s.file.metadata().ok()).map(|m| m.len).sum();
+        let own = opened.replayed.segments.iter().filter(|s| s.header.number >= head.first_segment);
+        let log_bytes = own.filter_map(|s| s.file.metadata().ok()).map(|m| m.len).sum();
         let next_seq = opened.replayed.next_seq;
         let outside = Outside::new(opened.report.clone(), opened.is_settled);
         let library = Arc::new(Library::new(vfs, layout, opened));
@@ -154,7 +154,7 @@ impl Engine {
         let mut compaction = locked(&self.compaction);
         let mut compacted = Ok(());
         if self.options.compacts_on_close {
-            compacted = self.compact_with(&mut compaction).map(|_| ());
+            compacted = self.compact_with(&mut compaction).and_then(|report| all_were_written(&report));
         }
         let sealed = self.log.exclusively(Some(closed()), |active, _| active.close());
         self.background.stop();
@@ -164,6 +164,15 @@ impl Engine {
         drop(compaction);
         sealed.and(compacted)
     }
+}
+
+/// An error, where a compaction that nobody gets the report of could not write everything.
+fn all_were_written(report: &CompactionReport) -> Result<()> {
+    let Some(held) = report.held.first() else { return Ok(()) };
+    let id = held.conversation_id.as_deref().unwrap_or_default();
+    let reason =
+        format!("conversation {id:?} could not be written, and its events stay in the log: {}", held.reason);
+    Err(Error::new(ErrorKind::Corrupt, reason).at(&held.path, held.offset))
 }
 
 pub(super) fn closed() -> Error {
@@ -255,6 +264,7 @@ impl Backend for Engine {
     fn stats(&self) -> Result<Stats> {
         self.check_open()?;
         self.settle()?;
+        self.library().look_at_held();
         let mut stats = verify::stats(self.library());
         stats.compaction_error.clone_from(&locked(&self.compaction_error));
         Ok(stats)

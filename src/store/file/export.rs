@@ -159,9 +159,7 @@ impl Export<'_> {
             let index = self.library.index();
             let ordinal = match index.find(id) {
                 Found::Checkpoint(_, ordinal) => Some(ordinal),
-                Found::Slot(slot) if slot.summary.last_seq <= index.checkpoint().head().covered_seq => {
-                    slot.ordinal
-                }
+                Found::Slot(slot) if index.has_all_in_file(slot) => slot.ordinal,
                 Found::Slot(_) | Found::Damaged(_) | Found::Nothing => None,
             };
             let Some(ordinal) = ordinal else { return Ok(None) };

@@ -87,10 +87,11 @@ impl Library {
         Arc::clone(&self.segments.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Forgets the segments before this number and returns them; their files are the caller's to remove.
-    pub(crate) fn drop_segments(&self, before: u64) -> Vec<Arc<Segment>> {
+    /// Forgets the segments that a checkpoint does not need and returns them; their files are the caller's to remove.
+    pub(crate) fn drop_segments(&self, checkpoint: &Checkpoint) -> Vec<Arc<Segment>> {
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
-        let (dropped, kept) = segments.iter().cloned().partition(|segment| segment.header.number < before);
+        let is_needed = |segment: &Arc<Segment>| checkpoint.needs_segment(segment.header.number);
+        let (kept, dropped) = segments.iter().cloned().partition(is_needed);
         *segments = Arc::new(kept);
         dropped
     }
@@ -194,7 +195,7 @@ impl Library {
     }
 
     /// Reads a conversation's file and hands what it holds to the index.
-    fn load(&self, id: &str, epoch: u64, ordinal: usize) -> Result<()> {
+    pub(super) fn load(&self, id: &str, epoch: u64, ordinal: usize) -> Result<()> {
         let (file_name, loaded) = {
             let checkpoint = self.index().checkpoint().clone();
             let Some(entry) = checkpoint.entry(ordinal).filter(|entry| entry.id == id) else { return Ok(()) };

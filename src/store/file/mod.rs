@@ -18,6 +18,8 @@ mod outside;
 
 mod news;
 
+mod held;
+
 mod compaction;
 
 mod crew;

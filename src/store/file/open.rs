@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::held;
 use super::news::{self, remove_strays};
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{BadCheckpoint, Checkpoint, SharedBytes};
@@ -58,7 +59,7 @@ pub(crate) fn read_checkpoint(vfs: &dyn Vfs, path: &Path) -> Result<Checkpoint> 
     Checkpoint::parse(bytes).map_err(|bad| match bad {
         BadCheckpoint::Newer(major) => Error::new(
             ErrorKind::UnsupportedFormat,
-            format!("format {major} is newer than this software, which reads format 1"),
+            format!("format {major} is newer than this software, which reads formats 1 and 2"),
         )
         .at(path, Some(8)),
         BadCheckpoint::Damaged(offset, reason) => Error::corrupt(path, offset, reason),
@@ -103,11 +104,13 @@ fn replay(
     report: &mut RecoveryReport,
 ) -> Result<(Index, Replayed)> {
     let mut index = Index::new(checkpoint.clone());
+    let held = held::replay(source, checkpoint, &mut index)?;
     let mut visit = |segment: &Arc<Segment>, frame: &Frame<'_>| apply_frame(&mut index, segment, frame);
-    let replayed = recovery::replay(source, &mut visit)?;
+    let mut replayed = recovery::replay(source, &mut visit)?;
     report.segments = replayed.segments.len();
     report.events = replayed.next_seq - 1 - checkpoint.head().covered_seq;
     report.last_seq = replayed.next_seq - 1;
+    replayed.segments.splice(0..0, held);
     Ok((index, replayed))
 }
 
@@ -248,8 +251,8 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
 
 /// Whether a compaction was cut behind its commit, or what it was to drop is still there.
 fn has_leftovers(inventory: &Inventory, checkpoint: &Checkpoint) -> bool {
-    let first = checkpoint.head().first_segment;
-    inventory.checkpoints.len() > 1 || inventory.segments.iter().any(|(number, ..)| *number < first)
+    inventory.checkpoints.len() > 1
+        || inventory.segments.iter().any(|(number, ..)| !checkpoint.needs_segment(*number))
 }
 
 fn is_list_known(vfs: &dyn Vfs, layout: &Layout, checkpoint: &Checkpoint) -> Result<bool> {
@@ -316,7 +319,7 @@ fn finish_publication(
     }
     remove_strays(vfs, layout, checkpoint, report)?;
     for (number, _, path) in &inventory.segments {
-        if *number < head.first_segment {
+        if !checkpoint.needs_segment(*number) {
             layout::remove_file(vfs, path)?;
         }
     }

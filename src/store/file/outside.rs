@@ -88,6 +88,9 @@ impl Engine {
     pub(super) fn recovered(&self) -> RecoveryReport {
         let settled = if self.is_closed() { Ok(()) } else { self.settle() };
         let mut report = locked(&self.outside.looked).report.clone();
+        if !self.is_closed() {
+            self.library().tell_held(&mut report.damaged);
+        }
         if let Err(error) = settled {
             // Whoever asks what was found must hear that nobody could look.
             let place = error.place();

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::held;
 use super::library::Library;
 use super::of_the_log;
 use super::open::{newest_checkpoint, read_checkpoint, torn_tail};
@@ -155,17 +156,18 @@ impl Check<'_> {
             events += u64::from(frame.header.events);
             read_frame(&segment.path, frame).map(|_| ())
         };
-        let replayed = recovery::replay(
-            Source {
-                vfs: self.vfs,
-                inventory: &inventory,
-                head,
-                control: control.as_ref(),
-                holder: Holder::Anybody,
-            },
-            &mut visit,
-        );
+        let source = Source {
+            vfs: self.vfs,
+            inventory: &inventory,
+            head,
+            control: control.as_ref(),
+            holder: Holder::Anybody,
+        };
+        let replayed = recovery::replay(source, &mut visit);
         self.report.events = events;
+        let held = held::events(source, &checkpoint, None);
+        self.report.events += to_u64(self.unless_damaged(held).unwrap_or_default().len());
+        self.report.notes.extend(held::notes(&checkpoint));
         if let Some(replayed) = self.unless_damaged(replayed) {
             self.report.torn = replayed.last.as_ref().and_then(|last| torn_tail(last, None));
         } else {
@@ -364,13 +366,17 @@ pub(crate) fn stats(library: &Library) -> Stats {
     let segments = library.segments();
     let intact = checkpoint.entries().filter(|entry| entry.state == FileState::Intact);
     let log_bytes = segments.iter().filter_map(|s| s.file.metadata().ok()).map(|metadata| metadata.len).sum();
+    let (held, unreadable) = index
+        .holds()
+        .fold((0, 0), |(held, unreadable), (.., slot)| (held + 1, unreadable + u64::from(slot.is_held)));
     Stats {
         conversations: to_u64(summaries.len()),
         messages: summaries.iter().map(|summary| summary.messages).sum(),
         actions: summaries.iter().map(|summary| summary.actions).sum(),
         damaged: to_u64(
             index.order().filter(|found| matches!(found, crate::index::Found::Damaged(_))).count(),
-        ),
+        ) + unreadable,
+        held,
         last_seq: index.next_seq() - 1,
         covered_seq: checkpoint.head().covered_seq,
         dirty_conversations: to_u64(index.dirty_count()),

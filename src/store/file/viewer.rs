@@ -45,9 +45,10 @@ impl Viewer {
             return Err(Error::new(ErrorKind::NotFound, reason).at(layout.root(), None));
         }
         let opened = steady(|| open::for_reading(&*options.vfs, &layout))?;
-        let report = opened.report.clone();
-        let library = RwLock::new(Arc::new(Library::new(Arc::clone(&options.vfs), layout, opened)));
-        Ok(Self { library, report, options, salvaged: None })
+        let mut report = opened.report.clone();
+        let library = Library::new(Arc::clone(&options.vfs), layout, opened);
+        library.tell_held(&mut report.damaged);
+        Ok(Self { library: RwLock::new(Arc::new(library)), report, options, salvaged: None })
     }
 
     /// What the opening found.
@@ -205,7 +206,9 @@ impl Backend for Viewer {
     }
 
     fn stats(&self) -> Result<Stats> {
-        Ok(verify::stats(&self.library()))
+        let library = self.library();
+        library.look_at_held();
+        Ok(verify::stats(&library))
     }
 
     fn compact(&self) -> Result<CompactionReport> {

@@ -97,3 +97,39 @@ fn a_damaged_store_is_read_as_far_as_it_proves_itself() {
     sound.run(&["add", "c", "one"]);
     assert_eq!(sound.run(&["--salvage", "ls"]).fine(), sound.run(&["ls"]).fine());
 }
+
+/// One file that cannot be read keeps no other from being compacted, and is named by everything that looks.
+#[test]
+fn a_compaction_names_what_it_could_not_write_and_writes_the_rest() {
+    let room = Room::new();
+    for id in ["a", "b"] {
+        room.run(&["add", id, "one"]).fine();
+    }
+    room.run(&["compact"]).fine();
+    for id in ["a", "b"] {
+        room.run(&["add", id, "two"]).fine();
+    }
+    let file = |id: &str| room.store().join(format!("conversations/{id}.json"));
+    let whole = fs::read(file("b")).unwrap();
+    fs::write(file("b"), &whole[..40]).unwrap();
+    for written in ["1", "0"] {
+        let run = room.run(&["compact"]);
+        assert_eq!(run.code, Some(5), "{run:?}");
+        assert!(run.err.contains("\"b\"") && run.err.contains("kept in the log"), "{run:?}");
+        assert!(run.out.contains(&format!("written\t{written}\n")), "{run:?}");
+        assert!(run.out.contains("held\t1\n"), "{run:?}");
+        assert!(fs::read_to_string(file("a")).unwrap().contains("two"));
+    }
+    let run = room.run(&["stats"]);
+    assert!(run.out.contains("held\t1\n") && run.err.contains("held in the log"), "{run:?}");
+    let run = room.run(&["verify"]);
+    assert!(run.code == Some(5) && run.out.contains("1 event of conversation \"b\""), "{run:?}");
+    assert_eq!(room.run(&["add", "b", "three"]).code, Some(5));
+    assert_eq!(room.run(&["add", "a", "three"]).code, Some(0));
+    fs::write(file("b"), &whole).unwrap();
+    room.run(&["add", "b", "three"]).fine();
+    assert!(room.run(&["compact"]).fine().contains("held\t0\n"));
+    let shown = room.run(&["show", "b"]).fine();
+    assert!(["one", "two", "three"].iter().all(|text| shown.contains(text)), "{shown}");
+    room.run(&["verify"]).fine();
+}

@@ -36,6 +36,8 @@ pub(super) struct Base {
     pub(super) next_seq: Option<Seq>,
     /// Files of which the log may hold what is in them already.
     pub(super) ahead: Ahead,
+    /// The checkpoint that is believed, of epoch 0 if there is none.
+    pub(super) checkpoint: Checkpoint,
 }
 
 impl Base {
@@ -72,7 +74,7 @@ impl Base {
             let reason = format!("checkpoint {} is missing: CONTROL names it", control.checkpoint_epoch);
             work.lose(&Error::corrupt(&source.log(), 0, reason), None);
         }
-        Ok(Self { store_id, first_segment, next_seq, ahead: work.ahead })
+        Ok(Self { store_id, first_segment, next_seq, ahead: work.ahead, checkpoint: believed.checkpoint })
     }
 }
 
@@ -103,6 +105,8 @@ impl Work<'_> {
             .checkpoint
             .entries()
             .enumerate()
+            // What is held is told by its checkpoint to be in no file.
+            .filter(|(ordinal, _)| newest.checkpoint.held().of(*ordinal).is_none())
             .find_map(|(ordinal, entry)| self.file(&entry, &self.source.staged(epoch, ordinal)).err());
         self.report.notes.truncate(told);
         let Some(error) = unread else { return newest };
@@ -131,7 +135,10 @@ impl Work<'_> {
             return Ok(believed.checkpoint.clone());
         }
         let mut found = RecoveryReport::default();
-        let surveyed = survey::survey(self.vfs, self.source, &believed.checkpoint, &|_| false, &mut found)?;
+        // What is held was said of the file as it was recorded; it is found out below whether it is that still.
+        let old = &believed.checkpoint;
+        let is_held = |id: &str| old.find(id).is_some_and(|ordinal| old.held().of(ordinal).is_some());
+        let surveyed = survey::survey(self.vfs, self.source, old, &is_held, &mut found)?;
         let unlisted = found.unlisted.iter().filter(|path| !believed.has_published(self.vfs, path));
         for path in unlisted {
             self.report.notes.push(format!("not listed, and taken in: {}", path.display()));

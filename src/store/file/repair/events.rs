@@ -8,12 +8,17 @@ use std::path::Path;
 use super::ahead::Ahead;
 use super::loss;
 use super::whose::Neighbours;
+use crate::codec::checkpoint::Checkpoint;
 use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Prepared, Step};
+use crate::log::inventory::Inventory;
+use crate::log::salvage::{self, Fault, Missing};
 use crate::log::scan::Frame;
 use crate::model::{ActionEdit, Change, Edit, Event, RepairReport, Seq};
+use crate::snapshot::held::{for_each_held, holds_of};
 use crate::store::file::engine::Engine;
+use crate::vfs::Vfs;
 
 /// The way of the events into the new store.
 pub(super) struct Events<'e> {
@@ -31,6 +36,46 @@ struct Found {
 }
 
 impl Events<'_> {
+    /// Carries out what a compaction could not take into a damaged file.
+    pub(super) fn held(
+        &mut self,
+        vfs: &dyn Vfs,
+        inventory: &Inventory,
+        log: &Path,
+        checkpoint: &Checkpoint,
+    ) -> Result<()> {
+        let holds = holds_of(checkpoint);
+        for segment in &checkpoint.held().segments {
+            let fault = salvage::salvage_held(vfs, inventory, log, segment, &mut |path, frame| {
+                let mut found = Vec::new();
+                let read = for_each_held(path, frame, &holds, &mut |_, view, seq, _| {
+                    let event = view.to_event().map_err(|bad| Error::corrupt(path, frame.offset, bad.0))?;
+                    // Its key is in the checkpoint, as one that was used.
+                    found.push(Found { seq, event: Event { key: None, ..event }, fingerprint: 0 });
+                    Ok(())
+                });
+                match read {
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {
+                        self.report.lost.push(loss(&error, None, None));
+                    }
+                    read => read?,
+                }
+                found.retain(|found| !self.ahead.has(found.seq, &found.event));
+                found.iter().try_for_each(|found| self.one(path, frame.offset, found))
+            })?;
+            match fault {
+                Some(Fault { error, missing: Missing::Between(first, last), .. }) => {
+                    self.report.lost.push(loss(&error, None, Some((first, Some(last)))));
+                }
+                Some(Fault { error, .. }) => {
+                    self.report.notes.push(format!("no event is lost there: {error}"));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Carries the events of a frame out, before which so many faults were found.
     pub(super) fn frame(&mut self, path: &Path, frame: &Frame<'_>, faults: usize) -> Result<()> {
         let events = u64::from(frame.header.events);

@@ -85,6 +85,8 @@ fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, options: O
     let mut neighbours = Neighbours::default();
     let mut events =
         Events { engine: &engine, ahead: &mut base.ahead, report: &mut report, neighbours: &mut neighbours };
+    // Order: what is held before the rest. It is older, and what came since was said of what it left.
+    events.held(vfs, &inventory, &log, &base.checkpoint)?;
     let mut take = |path: &Path, frame: &Frame<'_>, faults: usize| events.frame(path, frame, faults);
     let salvaged = salvage::salvage(vfs, &inventory, &log, known, &mut take)?;
     let next_seq = salvaged.next_seq;

@@ -1,0 +1,164 @@
+//! Conversations that a compaction cannot write, because what their files ought to hold cannot be read.
+//!
+//! Owns what the new checkpoint says of them: their entries stay as they were, and the segments with their events
+//! since are named, to be kept. All other conversations are written as if nothing were the matter. A segment is kept
+//! only if there is such an event in it.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::codec::checkpoint::{Checkpoint, Entry, Held, HeldSegment, Hold};
+use crate::codec::payload::{BadPayload, EventView, for_each_event, too_new};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::Slot;
+use crate::log::recovery::replay_sealed;
+use crate::log::scan::Frame;
+use crate::log::segment::Segment;
+use crate::model::Seq;
+
+/// What is held, by the conversations' ids.
+pub(crate) type Holds = HashMap<String, Hold>;
+
+/// Puts together what a new checkpoint says of held events.
+pub(super) struct Holding<'c> {
+    old: &'c Checkpoint,
+    holds: Holds,
+    /// Whether there is one that the old checkpoint does not have, or has with fewer events.
+    has_more: bool,
+}
+
+/// Where the events of a compaction may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Among<'s> {
+    pub(super) segments: &'s [Arc<Segment>],
+    /// The first segment that the new checkpoint needs for itself.
+    pub(super) before: u64,
+}
+
+impl<'c> Holding<'c> {
+    pub(super) fn new(old: &'c Checkpoint) -> Self {
+        Self { old, holds: HashMap::new(), has_more: false }
+    }
+
+    /// Goes on holding what the old checkpoint says of a conversation, if it says anything.
+    pub(super) fn carry(&mut self, entry: &Entry<'_>, before: usize, ordinal: usize) {
+        if let Some(hold) = self.old.held().of(before) {
+            self.holds.insert(entry.id.to_owned(), Hold { ordinal, ..*hold });
+        }
+    }
+
+    /// Holds a conversation whose file cannot be read.
+    pub(super) fn add(&mut self, slot: &Slot, ordinal: usize) {
+        let held = slot.ordinal.and_then(|ordinal| self.old.held().of(ordinal));
+        let after = held.map_or(self.old.head().covered_seq, |hold| hold.after);
+        let hold = Hold { ordinal, after, through: slot.summary.last_seq, events: 0 };
+        self.holds.insert(slot.summary.id.clone(), hold);
+        self.has_more = true;
+    }
+
+    /// What the new checkpoint says.
+    ///
+    /// # Errors
+    ///
+    /// Corruption of the log: what is to be kept is read through.
+    pub(super) fn finish(mut self, among: Among<'_>) -> Result<Held> {
+        let old = self.old.held();
+        let is_as_before = !self.has_more && self.holds.len() == old.conversations.len();
+        let segments = if is_as_before { old.segments.clone() } else { self.segments(among)? };
+        let mut conversations: Vec<Hold> = self.holds.into_values().collect();
+        conversations.sort_unstable_by_key(|hold| hold.ordinal);
+        Ok(Held { conversations, segments })
+    }
+
+    /// The segments that have such events, which are counted.
+    fn segments(&mut self, among: Among<'_>) -> Result<Vec<HeldSegment>> {
+        let mut kept = Vec::new();
+        if self.holds.is_empty() {
+            return Ok(kept);
+        }
+        self.holds.values_mut().for_each(|hold| hold.events = 0);
+        for segment in among.segments.iter().filter(|segment| segment.header.number < among.before) {
+            let number = segment.header.number;
+            let known = self.old.held().segments.iter().find(|held| held.end.number == number);
+            let successor = among.segments.iter().map(|other| other.header.previous);
+            let sealed = || successor.clone().find(|previous| previous.number == number);
+            let Some(end) = known.map(|held| held.end).or_else(sealed) else {
+                let reason = format!("nothing says where segment {number} ends");
+                return Err(Error::new(ErrorKind::Failed, reason).at(&segment.path, None));
+            };
+            let mut counts: HashMap<String, u64> = HashMap::new();
+            replay_sealed(segment, &end, &mut |segment, frame| {
+                for_each_held(&segment.path, frame, &self.holds, &mut |id, _, _, _| {
+                    *counts.entry(id.to_owned()).or_default() += 1;
+                    Ok(())
+                })
+            })?;
+            if !counts.is_empty() {
+                kept.push(HeldSegment { first_seq: segment.header.first_seq, end });
+            }
+            for (id, count) in counts {
+                if let Some(hold) = self.holds.get_mut(&id) {
+                    hold.events += count;
+                }
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// What is called with each held event: its conversation, itself, its number, and where it lies in its payload.
+pub(crate) type VisitHeld<'v> =
+    &'v mut dyn FnMut(&str, &EventView<'_>, Seq, std::ops::Range<usize>) -> Result<()>;
+
+/// What is held, by the conversations' ids, as a checkpoint says.
+pub(crate) fn holds_of(checkpoint: &Checkpoint) -> Holds {
+    let holds = checkpoint.held().conversations.iter();
+    let named = holds.filter_map(|hold| Some((checkpoint.entry(hold.ordinal)?.id.to_owned(), *hold)));
+    named.collect()
+}
+
+/// Goes over the events of a frame that are held.
+///
+/// # Errors
+///
+/// Corruption, and whatever `visit` returns.
+pub(crate) fn for_each_held(
+    path: &Path,
+    frame: &Frame<'_>,
+    holds: &Holds,
+    visit: VisitHeld<'_>,
+) -> Result<()> {
+    if frame.header.events == 0 {
+        return Ok(());
+    }
+    if let Some(reason) = too_new(frame.header.schema) {
+        return Err(Error::new(ErrorKind::UnsupportedFormat, reason).at(path, Some(frame.offset)));
+    }
+    let mut seq = frame.header.first_seq;
+    let read = for_each_event::<Stopped>(frame.payload, frame.header.events, |view, range| {
+        let id = view.conversation.with_bytes(|id| std::str::from_utf8(id).map(str::to_owned));
+        let held = id.ok().filter(|id| holds.get(id).is_some_and(|hold| hold.has(seq)));
+        if let Some(id) = held {
+            visit(&id, view, seq, range).map_err(Stopped::By)?;
+        }
+        seq += 1;
+        Ok(())
+    });
+    read.map_err(|stopped| match stopped {
+        Stopped::At(bad) => Error::corrupt(path, frame.offset, bad.0),
+        Stopped::By(error) => error,
+    })
+}
+
+/// Why a look at a frame's events ended early.
+enum Stopped {
+    At(BadPayload),
+    By(Error),
+}
+
+impl From<BadPayload> for Stopped {
+    fn from(bad: BadPayload) -> Self {
+        Self::At(bad)
+    }
+}

@@ -1,0 +1,160 @@
+//! Conversations whose files could not be read when a compaction was to write them, in a store that is open.
+//!
+//! Owns how their events come back from the log at an opening, and how it is found out that a file is as it was
+//! again. Which of them a compaction holds, and where, is the snapshot's.
+
+use std::sync::Arc;
+
+use super::engine::Engine;
+use super::library::Library;
+use crate::codec::bytes::to_u64;
+use crate::codec::checkpoint::Checkpoint;
+use crate::codec::frame::FRAME_ALIGN;
+use crate::codec::payload::EventView;
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{Found, Index, Position, Prepared, Slot};
+use crate::log::recovery::{self, Source};
+use crate::log::segment::Segment;
+use crate::model::{DamagedFile, Event, Seq};
+use crate::snapshot::held::{for_each_held, holds_of};
+use crate::snapshot::load;
+
+/// Carries out what is held, before anything that the checkpoint does not cover, and returns the segments.
+pub(super) fn replay(
+    source: Source<'_>,
+    checkpoint: &Checkpoint,
+    index: &mut Index,
+) -> Result<Vec<Arc<Segment>>> {
+    let holds = holds_of(checkpoint);
+    recovery::replay_held(source, &checkpoint.held().segments, &mut |segment, frame| {
+        let start = frame.offset + to_u64(FRAME_ALIGN);
+        for_each_held(&segment.path, frame, &holds, &mut |id, view, seq, range| {
+            let offset = start + to_u64(range.start);
+            let bytes = frame.payload.get(range).unwrap_or_default();
+            let position = Position::in_segment(segment.header.number, offset, bytes);
+            let applied = index.apply_held(id, view, seq, position);
+            applied.map_err(|bad| Error::corrupt(&segment.path, frame.offset, bad.0))
+        })
+    })
+}
+
+/// What is held of conversations in the log, as events; those of one conversation if that is asked for.
+pub(super) fn events(
+    source: Source<'_>,
+    checkpoint: &Checkpoint,
+    id: Option<&str>,
+) -> Result<Vec<(Seq, Event)>> {
+    let mut holds = holds_of(checkpoint);
+    holds.retain(|held, _| id.is_none_or(|id| id == held));
+    let mut events = Vec::new();
+    let segments = if holds.is_empty() { &[][..] } else { &checkpoint.held().segments };
+    recovery::replay_held(source, segments, &mut |segment, frame| {
+        for_each_held(&segment.path, frame, &holds, &mut |_, view: &EventView<'_>, seq, _| {
+            let event = view.to_event().map_err(|bad| Error::corrupt(&segment.path, frame.offset, bad.0))?;
+            events.push((seq, event));
+            Ok(())
+        })
+    })?;
+    Ok(events)
+}
+
+/// Says of each held conversation that it is, in words.
+pub(super) fn notes(checkpoint: &Checkpoint) -> Vec<String> {
+    let holds = checkpoint.held().conversations.iter();
+    let named = holds.filter_map(|hold| Some((hold, checkpoint.entry(hold.ordinal)?.id)));
+    let note = |(hold, id): (&crate::codec::checkpoint::Hold, &str)| {
+        format!(
+            "{} of conversation {id:?} held in the log, since a compaction could not read its file",
+            count(hold.events)
+        )
+    };
+    named.map(note).collect()
+}
+
+fn count(events: u64) -> String {
+    if events == 1 { "1 event".to_owned() } else { format!("{events} events") }
+}
+
+impl Library {
+    /// The error that additions to a held conversation answer with.
+    pub(super) fn held_damage(&self, index: &Index, slot: &Slot) -> Error {
+        let id = &slot.summary.id;
+        let events = index.hold_of(slot).map_or(0, |hold| hold.events);
+        let name = slot.ordinal.and_then(|ordinal| Some(index.checkpoint().file_of(ordinal)?.0));
+        let reason = format!(
+            "conversation {id:?} cannot be added to: its file cannot be read, and {} since then are held in the \
+             log until it is put back or the conversation is removed",
+            count(events)
+        );
+        let path = name.map_or_else(|| self.layout.index_file(), |name| self.layout.conversation(name));
+        Error::new(ErrorKind::Corrupt, reason).at(&path, None)
+    }
+
+    /// Looks whether the files of held conversations can be read again, and gives those that cannot be.
+    pub(super) fn look_at_held(&self) -> Vec<DamagedFile> {
+        let held: Vec<(String, u64)> = {
+            let index = self.index();
+            let held = index.holds().filter(|(_, _, slot)| slot.is_held);
+            held.map(|(hold, entry, _)| (entry.id.to_owned(), hold.events)).collect()
+        };
+        let mut unreadable = Vec::new();
+        for (id, events) in held {
+            if let Err(error) = self.look_at_one_held(&id) {
+                let told = load::unreadable(&id, &error);
+                let reason = format!("{}; {} since then are held in the log", told.reason, count(events));
+                unreadable.push(DamagedFile { reason, ..told });
+            }
+        }
+        unreadable
+    }
+
+    /// Names those that cannot be read, unless they are named already.
+    pub(super) fn tell_held(&self, damaged: &mut Vec<DamagedFile>) {
+        for file in self.look_at_held() {
+            if damaged.iter().all(|told| told.conversation_id != file.conversation_id) {
+                damaged.push(file);
+            }
+        }
+    }
+
+    /// Whether one of the conversations of a batch was held, and its file can be read again.
+    pub(super) fn has_been_put_back(&self, batch: &[Prepared]) -> bool {
+        batch.iter().any(|prepared| {
+            let id = &prepared.conversation_id;
+            matches!(self.index().find(id), Found::Slot(slot) if slot.is_held)
+                && matches!(self.look_at_one_held(id), Ok(true))
+        })
+    }
+
+    /// Whether a conversation is not held any more.
+    fn look_at_one_held(&self, id: &str) -> Result<bool> {
+        let (epoch, ordinal) = {
+            let index = self.index();
+            let Found::Slot(Slot { is_held: true, ordinal: Some(ordinal), .. }) = index.find(id) else {
+                return Ok(true);
+            };
+            (index.checkpoint().head().epoch, *ordinal)
+        };
+        self.load(id, epoch, ordinal)?;
+        Ok(!matches!(self.index().find(id), Found::Slot(slot) if slot.is_held))
+    }
+}
+
+impl Engine {
+    /// The events of a conversation that a compaction could not write because its file could not be read; none if
+    /// it is not held. What came after that compaction is not among them.
+    #[expect(dead_code, reason = "what takes a file in as it is must know what the log adds to it")]
+    pub(super) fn held_events(&self, id: &str) -> Result<Vec<(Seq, Event)>> {
+        let library = self.library();
+        let checkpoint = library.index().checkpoint().clone();
+        let inventory = crate::log::inventory::Inventory::take(&*library.vfs, &library.layout.log())?;
+        let source = Source {
+            vfs: &*library.vfs,
+            inventory: &inventory,
+            head: checkpoint.head(),
+            control: None,
+            holder: recovery::Holder::Caller,
+        };
+        events(source, &checkpoint, Some(id))
+    }
+}

@@ -40,10 +40,9 @@ def test_examples(name: str):
     assert outcome.attempted and not outcome.failed
 
 
-@pytest.mark.parametrize(("name", "needs"), [("openai_agents", None), ("langchain", "langchain_core")])
-def test_examples_of_the_adapters(name: str, needs: str | None):
-    if needs is not None:
-        pytest.importorskip(needs)
+@pytest.mark.parametrize(("name", "needs"), [("openai_agents", "agents"), ("langchain", "langchain_core")])
+def test_examples_of_the_adapters(name: str, needs: str):
+    pytest.importorskip(needs)
     outcome = doctest.testmod(importlib.import_module("aral_store." + name))
     assert outcome.attempted and not outcome.failed
 

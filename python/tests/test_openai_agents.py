@@ -133,15 +133,15 @@ def test_an_item_added_while_another_is_popped_is_not_taken_in_its_place(tmp_pat
     store = Store()
     session = AralSession("s1", store)
     asyncio.run(session.add_items(ITEMS[:2]))
-    read = store.messages
+    read = session._read
 
     def overtaken(*args: Any, **kwargs: Any) -> Any:
         found = read(*args, **kwargs)
-        monkeypatch.setattr(store, "messages", read)
+        monkeypatch.setattr(session, "_read", read)
         store.add_message("s1", "added meanwhile")
         return found
 
-    monkeypatch.setattr(store, "messages", overtaken)
+    monkeypatch.setattr(session, "_read", overtaken)
     assert asyncio.run(session.pop_item()) == {"role": "user", "content": "added meanwhile"}
     assert asyncio.run(session.get_items()) == ITEMS[:2]
 

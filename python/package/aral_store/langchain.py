@@ -16,90 +16,174 @@ from typing import Any
 
 try:
     from langchain_core.chat_history import BaseChatMessageHistory
-    from langchain_core.messages import BaseMessage, ChatMessage, message_to_dict, messages_from_dict
+    from langchain_core.messages import (
+        AIMessage,
+        BaseMessage,
+        ChatMessage,
+        HumanMessage,
+        SystemMessage,
+        message_to_dict,
+        messages_from_dict,
+    )
 except ImportError as error:
     raise ImportError("aral_store.langchain takes langchain-core: pip install 'aral-store[langchain]'") from error
 
-from ._async_store import AsyncStore, run_on, store_of
-from ._errors import NotFound
-from ._models import Message
+from ._adapter import Adapter, id_of
+from ._async_store import AsyncStore
+from ._errors import InvalidInput
+from ._json import decode, encode
 from ._store import Store
-from ._watch import plain
+from ._texts import put_together, taken_apart
 
-#: Where a message's metadata has the LangChain message that it is.
-_MESSAGE = "langchain_message"
+#: Where a message's metadata has what there is of the LangChain message besides the text.
+_MESSAGE = "langchain"
+
+#: Where earlier versions kept the LangChain message whole, with its texts.
+_WHOLE_MESSAGE = "langchain_message"
 
 _ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant", "HumanMessageChunk": "user"}
-_TYPES = {"user": "human", "human": "human", "assistant": "ai", "ai": "ai", "system": "system"}
+_CLASSES = {
+    "user": HumanMessage,
+    "human": HumanMessage,
+    "assistant": AIMessage,
+    "ai": AIMessage,
+    "system": SystemMessage,
+}
 
 
-class AralChatMessageHistory(BaseChatMessageHistory):
+class AralChatMessageHistory(Adapter, BaseChatMessageHistory):
     """The messages of one conversation; they come back equal to what was added.
 
-    Messages that others have added to the conversation come as human, AI and system messages by their role, and with
-    any other role as chat messages. All messages of one :meth:`add_messages` are added or none, and are as durable as
-    the store's ``sync`` says.
+    The text of a message is the content of the one in the store and nothing else: whoever edits that has edited the
+    LangChain message. Messages that others have added to the conversation come as human, AI and system messages by their
+    role, and with any other role as chat messages. All messages of one :meth:`add_messages` are added or none, and are
+    as durable as the store's ``sync`` says.
+
+    A message of a class of one's own comes back as one of LangChain's, by its ``type``; if LangChain has no class for
+    that, adding it raises :class:`InvalidInput`.
+
+    A call that is cancelled raises ``CancelledError`` when it is settled: it was carried out, or never will be.
     """
 
     def __init__(self, session_id: str, store: Store | AsyncStore) -> None:
-        super().__init__()
-        self.session_id = session_id
-        self._owner = store
-        self._store = store_of(store)
+        super().__init__(session_id, store)
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]
         """All messages, oldest first, read anew each time."""
         return self.last(None)
 
-    def last(self, count: int | None) -> list[BaseMessage]:
-        """The newest so many messages, oldest first. Only these are read."""
-        try:
-            return [_message(message) for message in self._store.messages(self.session_id, last=count)]
-        except NotFound:
-            return []
+    def last(self, count: int | None, *, whole_turns: bool = False) -> list[BaseMessage]:
+        """The newest so many messages, oldest first. Only these are read.
 
-    def add_messages(self, messages: Sequence[BaseMessage]) -> None:
-        """Adds messages at the end, all of them or none."""
-        mutations = [_mutation(self.session_id, message) for message in messages]
-        if mutations:
-            self._store.batch(mutations)
+        With ``whole_turns`` there are so many at most: the first is the user's, and no tool's result is there without
+        its call. A newest turn that is longer than ``count`` comes whole.
+        """
+        return [_message(message) for message in self._read(count, whole_turns)]
+
+    def add_messages(self, messages: Sequence[BaseMessage], *, key: str | None = None) -> None:
+        """Adds messages at the end, all of them or none.
+
+        A second call with the same ``key`` and the same messages changes nothing; with others it raises
+        :class:`Conflict`. A message's ``id`` is that of the one in the store. Two messages with one id are both kept.
+        """
+        self._add(_mutations(self.session_id, messages), self._key(key))
 
     def clear(self) -> None:
-        """Takes all messages away."""
-        try:
-            self._store.clear(self.session_id)
-        except NotFound:
-            pass
+        """Takes all messages away. The conversation's actions, title and metadata stay."""
+        self._clear()
 
     async def aget_messages(self) -> list[BaseMessage]:
         """:attr:`messages`, while the event loop goes on."""
-        return await run_on(self._owner, lambda: self.last(None))
+        return await self.alast(None)
 
-    async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
-        """:meth:`add_messages`, while the event loop goes on; all or none even if the call is cancelled."""
-        await run_on(self._owner, lambda: self.add_messages(messages))
+    async def alast(self, count: int | None, *, whole_turns: bool = False) -> list[BaseMessage]:
+        """:meth:`last`, while the event loop goes on."""
+        return await self._run(lambda: self.last(count, whole_turns=whole_turns))
+
+    async def aadd_messages(self, messages: Sequence[BaseMessage], *, key: str | None = None) -> None:
+        """:meth:`add_messages`, while the event loop goes on."""
+        mutations, key = _mutations(self.session_id, messages), self._key(key)
+        await self._run(lambda: self._add(mutations, key))
 
     async def aclear(self) -> None:
         """:meth:`clear`, while the event loop goes on."""
-        await run_on(self._owner, self.clear)
+        await self._run(self._clear)
 
 
-def _mutation(session_id: str, message: BaseMessage) -> dict[str, Any]:
-    role = message.role if isinstance(message, ChatMessage) else _ROLES.get(message.type, message.type)
-    return {
-        "type": "add_message",
-        "conversation_id": session_id,
-        "content": str(message.text),
-        "role": role,
-        "metadata": {_MESSAGE: message_to_dict(message)},
-    }
+def _mutations(session_id: str, messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
+    given = list(messages)
+    for message in given:
+        if not isinstance(message, BaseMessage):
+            raise InvalidInput(f"a history takes messages of LangChain, not {type(message).__name__}")
+    try:
+        forms = [message_to_dict(message) for message in given]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidInput(f"a message has no form as JSON: {error}") from error
+    # A copy, in the form in which it will come back.
+    return [_mutation(session_id, form) for form in decode(encode(forms))]
 
 
-def _message(message: Message) -> BaseMessage:
-    kept = message.metadata.get(_MESSAGE)
-    if isinstance(kept, dict):
-        return messages_from_dict([plain(kept)])[0]
-    known = _TYPES.get(message.role)
-    fields = {"content": message.content} if known else {"content": message.content, "role": message.role}
-    return messages_from_dict([{"type": known or "chat", "data": fields}])[0]
+def _mutation(session_id: str, form: dict[str, Any]) -> dict[str, Any]:
+    data, role = form["data"], _role_of(_readable(form))
+    mutation = {"type": "add_message", "conversation_id": session_id, "role": role} | id_of(data.get("id"))
+    if isinstance(data["content"], str) and form == message_to_dict(_plain(role, data["content"])):
+        # Nothing but what the message has fields for.
+        return mutation | {"content": data["content"]}
+    try:
+        content, kept = taken_apart(data)
+    except RecursionError as error:
+        raise InvalidInput("a message nests too deeply") from error
+    return mutation | {"content": content, "metadata": {_MESSAGE: {"type": form["type"]} | kept}}
+
+
+def _readable(form: dict[str, Any]) -> BaseMessage:
+    try:
+        return messages_from_dict([form])[0]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"LangChain cannot make a message of type {form['type']!r} of its stored form ({error}); "
+            "a ChatMessage takes any role"
+        ) from error
+
+
+def _role_of(message: BaseMessage) -> str:
+    return message.role if isinstance(message, ChatMessage) else _ROLES.get(message.type, message.type)
+
+
+def _message(message: dict[str, Any]) -> BaseMessage:
+    role, metadata, content = message["role"], message["metadata"], message["content"]
+    form = None
+    if _MESSAGE in metadata:
+        kept = metadata[_MESSAGE]
+        data = put_together(kept, content)
+        form = None if data is None else {"type": kept.get("type"), "data": data}
+    elif _WHOLE_MESSAGE in metadata:
+        form = _whole_message(metadata[_WHOLE_MESSAGE], content)
+    found = None if form is None else _made(form)
+    # What is not, or no longer, a message to LangChain is there by its role and text: it hides no other.
+    return _plain(role, content) if found is None or _role_of(found) != role else found
+
+
+def _made(form: dict[str, Any]) -> BaseMessage | None:
+    try:
+        return messages_from_dict([form])[0]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _whole_message(form: Any, content: str) -> dict[str, Any] | None:
+    """The message as an earlier version kept it, or with the text that it has been given since."""
+    if not isinstance(form, dict) or not isinstance(form.get("data"), dict):
+        return None
+    found = _made(form)
+    if found is None or str(found.text) == content:
+        return form
+    _, kept = taken_apart(form["data"])
+    data = put_together(kept | {"length": -1}, content)
+    return None if data is None else {"type": form.get("type"), "data": data}
+
+
+def _plain(role: str, content: str) -> BaseMessage:
+    made = _CLASSES.get(role)
+    return ChatMessage(content=content, role=role) if made is None else made(content=content)

@@ -14,61 +14,87 @@ Given to ``Runner.run(agent, "…", session=session)``, it is the memory of that
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from ._async_store import AsyncStore, run_on, store_of
-from ._errors import Conflict, NotFound
-from ._models import Message
+try:
+    from agents.memory.session_settings import SessionSettings, coerce_session_settings, resolve_session_limit
+    from agents.models.fake_id import FAKE_RESPONSES_ID
+except ImportError as error:
+    raise ImportError("aral_store.openai_agents takes openai-agents: pip install 'aral-store[openai-agents]'") from error
+from pydantic import BaseModel
+
+from ._adapter import Adapter, id_of
+from ._async_store import AsyncStore
+from ._errors import InvalidInput
+from ._json import decode, encode
 from ._store import Store
-from ._watch import plain
+from ._texts import as_arguments, put_together, taken_apart
 
 if TYPE_CHECKING:
     from agents import TResponseInputItem
-    from agents.memory.session_settings import SessionSettings
 
-#: Where a message's metadata has the item that it is, as it was given.
-_ITEM = "openai_agents_item"
+#: Where a message's metadata has what there is of its item besides the text.
+_ITEM = "openai_agents"
+
+#: Where earlier versions kept the item whole, with its texts.
+_WHOLE_ITEM = "openai_agents_item"
 
 
-class AralSession:
-    """The items of one conversation: each is a message, whose text is what a person can read of it.
+class AralSession(Adapter):
+    """The items of one conversation: each is a message, whose content is what a person can read of it.
 
-    Items come back as they were given. Messages that others have added to the conversation come as items with a role
-    and a content. All items of one :meth:`add_items` are added or none, and are as durable as the store's ``sync``
-    says. Sessions with the same id on one store, in any thread, have the same items.
+    Items come back as they were given. The text of an item is the message's content and nothing else: whoever edits that
+    has edited the item. Messages that others have added to the conversation come as items with a role and a content. All
+    items of one :meth:`add_items` are added or none, and are as durable as the store's ``sync`` says. Sessions with
+    the same id on one store, in any thread, have the same items.
+
+    With ``whole_turns``, what is read begins with a user's turn, and a tool's result comes with its call.
+
+    A call that is cancelled raises ``CancelledError`` when it is settled: it was carried out, or never will be.
     """
+
+    session_settings: SessionSettings | None
 
     def __init__(
         self,
         session_id: str,
         store: Store | AsyncStore,
         *,
-        session_settings: SessionSettings | None = None,
+        session_settings: SessionSettings | dict[str, Any] | None = None,
+        whole_turns: bool = False,
     ) -> None:
-        self.session_id = session_id
-        self.session_settings = session_settings
-        self._owner = store
-        self._store = store_of(store)
+        super().__init__(session_id, store)
+        self.session_settings = (
+            SessionSettings() if session_settings is None else coerce_session_settings(session_settings)
+        )
+        self.whole_turns = whole_turns
 
-    async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
-        """The items, oldest first: all of them, or the newest so many. Only these are read."""
-        if limit is None and self.session_settings is not None:
-            limit = self.session_settings.limit
-        last = None if limit is None else max(limit, 0)
+    async def get_items(self, limit: int | None = None, *, whole_turns: bool | None = None) -> list[TResponseInputItem]:
+        """The items, oldest first: all of them, or the newest so many. Only these are read.
 
-        def read() -> list[Any]:
-            try:
-                return [_item(message) for message in self._store.messages(self.session_id, last=last)]
-            except NotFound:
-                return []
+        Without ``limit``, that of the settings counts; a negative one is none. With ``whole_turns`` there are so many at
+        most: the first is a user's, and no tool's result is there without its call. A newest turn that is longer than
+        ``limit`` comes whole.
+        """
+        last = resolve_session_limit(limit, self.session_settings)
+        if last is not None and last < 0:
+            last = None
+        whole = self.whole_turns if whole_turns is None else whole_turns
 
-        return await run_on(self._owner, read)
+        return await self._run(lambda: [cast("Any", _item(message)) for message in self._read(last, whole)])
 
-    async def add_items(self, items: list[TResponseInputItem]) -> None:
-        """Adds items at the end, all of them or none, even if the call is cancelled."""
-        mutations = [_mutation(self.session_id, cast("dict[str, Any]", item)) for item in items]
-        if mutations:
-            await run_on(self._owner, lambda: self._store.batch(mutations))
+    async def add_items(self, items: list[TResponseInputItem], *, key: str | None = None) -> None:
+        """Adds items at the end, all of them or none.
+
+        A second call with the same ``key`` and the same items changes nothing; with other items it raises
+        :class:`Conflict`. Objects of the SDK are taken as items too, in the form in which the SDK itself sends them.
+        An item's ``id`` becomes the message's. Two items with one id are both kept.
+        """
+        self._check_open()
+        key = self._key(key)
+        mutations = _mutations(self.session_id, items)
+        await self._run(lambda: self._add(mutations, key))
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Takes the newest item away and returns it; ``None`` if there is none.
@@ -76,56 +102,103 @@ class AralSession:
         No two calls get the same item, whatever sessions they are made on. An item whose removal is not durable when
         the process is killed is there again.
         """
-        return await run_on(self._owner, self._pop)
-
-    def _pop(self) -> Any:
-        while True:
-            summary = self._store.summary(self.session_id)
-            if summary is None or not summary.messages:
-                return None
-            try:
-                for newest in self._store.messages(self.session_id, last=1):
-                    # Only of the conversation as it was before the item was read is that item the newest for certain.
-                    self._store.remove_message(self.session_id, newest.id, expect=summary.version)
-                    return _item(newest)
-            except (Conflict, NotFound):
-                # Somebody else was faster.
-                continue
+        newest = await self._run(self._pop)
+        return None if newest is None else cast("TResponseInputItem", _item(newest))
 
     async def clear_session(self) -> None:
-        """Takes all items away."""
+        """Takes all items away. The conversation's actions are no items, and stay, and so do its title and metadata."""
+        await self._run(self._clear)
 
-        def clear() -> None:
-            try:
-                self._store.clear(self.session_id)
-            except NotFound:
-                pass
 
-        await run_on(self._owner, clear)
+def _mutations(session_id: str, items: Iterable[Any]) -> list[dict[str, Any]]:
+    given = []
+    for item in items:
+        if isinstance(item, BaseModel):
+            given.append(item.model_dump(mode="json", exclude_unset=True))
+        elif isinstance(item, Mapping):
+            given.append(dict(item))
+        else:
+            raise InvalidInput(f"an item is a mapping or an object of the SDK, not {type(item).__name__}")
+    # A copy, in the form in which it will come back.
+    return [_mutation(session_id, item) for item in decode(encode(given))]
 
 
 def _mutation(session_id: str, item: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "add_message",
-        "conversation_id": session_id,
-        "content": _text(item),
-        "role": item["role"] if isinstance(item.get("role"), str) else _ROLES.get(str(item.get("type")), "assistant"),
-        "metadata": {_ITEM: item},
-    }
+    has_role = isinstance(item.get("role"), str)
+    role = item["role"] if has_role else _ROLES.get(str(item.get("type")), "assistant")
+    id = item.get("id")
+    mutation = {"type": "add_message", "conversation_id": session_id, "role": role}
+    if id != FAKE_RESPONSES_ID:
+        mutation |= id_of(id)
+    try:
+        if _is_call(item):
+            content, kept = f"{item['name']}({item['arguments']})", {"data": item | {"arguments": None}}
+        elif has_role and list(item) == ["role", "content"] and isinstance(item["content"], str):
+            # Nothing but what the message has fields for.
+            return mutation | {"content": item["content"]}
+        else:
+            content, kept = taken_apart(item)
+    except RecursionError as error:
+        raise InvalidInput("an item nests too deeply") from error
+    return mutation | {"content": content, "metadata": {_ITEM: kept}}
+
+
+def _is_call(item: dict[str, Any]) -> bool:
+    strings = (item.get("name"), item.get("arguments", ""))
+    return item.get("type") == "function_call" and all(isinstance(each, str) for each in strings)
 
 
 #: Who says what has no role of its own; anything else is the model's.
 _ROLES = {
     "function_call_output": "tool",
     "computer_call_output": "tool",
+    "custom_tool_call_output": "tool",
     "local_shell_call_output": "tool",
     "shell_call_output": "tool",
     "apply_patch_call_output": "tool",
 }
 
 
-def _text(item: dict[str, Any]) -> str:
-    """What a person can read of an item: its texts, or what is called with what."""
+def _item(message: dict[str, Any]) -> dict[str, Any]:
+    metadata, content = message["metadata"], message["content"]
+    item = None
+    if metadata:
+        if _ITEM in metadata:
+            kept = metadata[_ITEM]
+            item = _call(kept, content) or put_together(kept, content)
+        elif _WHOLE_ITEM in metadata:
+            item = _whole_item(metadata[_WHOLE_ITEM], content)
+    if not isinstance(item, dict):
+        return {"role": message["role"], "content": content}
+    if isinstance(item.get("role"), str):
+        item["role"] = message["role"]
+    return item
+
+
+def _call(kept: Any, content: str) -> dict[str, Any] | None:
+    item = kept.get("data") if isinstance(kept, dict) else None
+    if not isinstance(item, dict) or item.get("type") != "function_call" or not isinstance(item.get("name"), str):
+        return None
+    if "texts" in kept or "text" in kept:
+        return None
+    head = item["name"] + "("
+    is_call = content.startswith(head) and content.endswith(")")
+    item["arguments"] = content[len(head) : -1] if is_call else as_arguments(content)
+    return item
+
+
+def _whole_item(item: Any, content: str) -> dict[str, Any] | None:
+    """The item as an earlier version kept it, or with the text that the message has been given since."""
+    if not isinstance(item, dict) or _first_text(item) == content:
+        return item if isinstance(item, dict) else None
+    if _is_call(item):
+        return _call({"data": item}, content)
+    _, kept = taken_apart(item)
+    return put_together(kept | {"length": -1}, content)
+
+
+def _first_text(item: dict[str, Any]) -> str:
+    """What earlier versions made the content of."""
     if item.get("type") == "function_call":
         return f"{item.get('name')}({item.get('arguments')})"
     for name in ("content", "output", "summary"):
@@ -136,10 +209,3 @@ def _text(item: dict[str, Any]) -> str:
             parts = [part.get("text") for part in value if isinstance(part, dict)]
             return "\n".join(part for part in parts if isinstance(part, str))
     return ""
-
-
-def _item(message: Message) -> dict[str, Any]:
-    item = message.metadata.get(_ITEM)
-    if isinstance(item, dict):
-        return cast("dict[str, Any]", plain(item))
-    return {"role": message.role, "content": message.content}

@@ -1,0 +1,133 @@
+"""What the adapters to other frameworks share: a conversation, keys, ids and windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from ._async_store import AsyncStore, run_on, store_of
+from ._errors import Closed, Conflict, InvalidInput, NotFound
+from ._json import decode
+from ._store import Store
+
+_R = TypeVar("_R")
+
+#: So many events are one batch at most.
+_BATCH = 100_000
+
+#: A longer one is no id to the store.
+_ID_BYTES = 1024
+
+
+class Adapter:
+    """One conversation of a store, as a framework sees it."""
+
+    def __init__(self, session_id: str, store: Store | AsyncStore) -> None:
+        super().__init__()
+        if not isinstance(session_id, str) or not session_id:
+            # All users whose id a program has mislaid would have one history together.
+            raise InvalidInput(f"a session id is a string with something in it, not {session_id!r}")
+        self.session_id = session_id
+        self._owner = store
+        self._store = store_of(store)
+        self._is_closed = False
+        self._keys: ContextVar[Iterator[str] | None] = ContextVar("aral_store_keys", default=None)
+
+    def close(self) -> None:
+        """Gives this object up: what is asked of it from now on raises :class:`Closed`. The store stays open."""
+        self._is_closed = True
+
+    @contextmanager
+    def keyed(self, key: str) -> Iterator[None]:
+        """Gives the additions in a ``with`` block the keys ``key/1``, ``key/2`` and so on, where they have none.
+
+        It is for callers that cannot hand over a key, such as the framework itself. A program that is carried out
+        again, and adds the same in the same order, adds nothing twice; what differs is refused with :class:`Conflict`.
+        """
+        token = self._keys.set(f"{key}/{n}" for n in range(1, 1 << 62))
+        try:
+            yield
+        finally:
+            self._keys.reset(token)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise Closed(f"the session {self.session_id!r} was closed")
+        if self._store.is_closed:
+            raise Closed("the store was closed")
+
+    def _key(self, key: str | None) -> str | None:
+        """The key of the next addition."""
+        keys = self._keys.get()
+        return next(keys) if key is None and keys is not None else key
+
+    def _add(self, mutations: list[dict[str, Any]], key: str | None) -> None:
+        self._check_open()
+        if key is not None:
+            # Of another number of items the keys are others, so that they are not taken for the same addition.
+            of = len(mutations)
+            for n, mutation in enumerate(mutations):
+                mutation["key"] = key if n == 0 else f"{key}#{n + 1}/{of}"
+        if mutations:
+            self._store.batch(mutations)
+
+    def _read(self, last: int | None, whole_turns: bool = False) -> list[dict[str, Any]]:
+        """The newest messages, as the store's JSON has them: models of them would take longer than reading them."""
+        self._check_open()
+        try:
+            text = self._store._core.messages(self.session_id, (None, last, *[None] * 6, whole_turns))  # type: ignore[arg-type]
+        except NotFound:
+            return []
+        found: list[dict[str, Any]] = decode(text)
+        return found
+
+    def _pop(self) -> dict[str, Any] | None:
+        """Takes the newest message away."""
+        while True:
+            self._check_open()
+            summary = self._store.summary(self.session_id)
+            if summary is None or not summary.messages:
+                return None
+            try:
+                for newest in self._read(1):
+                    # Only of the conversation as it was before the message was read is that one the newest for certain.
+                    self._store.remove_message(self.session_id, newest["id"], expect=summary.version)
+                    return newest
+            except (Conflict, NotFound):
+                # Somebody else was faster.
+                continue
+
+    def _clear(self) -> None:
+        """Takes all messages away. Actions are none, and stay."""
+        while True:
+            self._check_open()
+            summary = self._store.summary(self.session_id)
+            if summary is None or not summary.messages:
+                return
+            try:
+                if not summary.actions:
+                    self._store.clear(self.session_id, expect=summary.version)
+                    return
+                ids = [message["id"] for message in self._read(_BATCH)]
+                removals: list[dict[str, Any]] = [
+                    {"type": "remove_message", "conversation_id": self.session_id, "message_id": id}
+                    for id in reversed(ids)
+                ]
+                removals[0]["expect"] = summary.version
+                self._store.batch(removals)
+            except (Conflict, NotFound):
+                # Somebody has changed the conversation meanwhile.
+                continue
+
+    async def _run(self, work: Callable[[], _R]) -> _R:
+        self._check_open()
+        return await run_on(self._owner, work)
+
+
+def id_of(id: Any) -> dict[str, str]:
+    """The member of a mutation that gives its message the id that the item has, if it can be one."""
+    if isinstance(id, str) and 0 < len(id) <= _ID_BYTES and id.isascii():
+        return {"id": id}
+    return {}

@@ -33,7 +33,7 @@ pub use model::{
     ExportReport, JsonObject, Logged, Loss, MAX_BATCH_EVENTS, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH,
     MAX_KEY_BYTES, MAX_TEXT_BYTES, Message, MessageRef, Messages, Mutation, NewAction, NewConversation,
     NewMessage, NotWtf8, Operation, Order, Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, Text,
-    TextRef, Timestamp, Tombstone, TornTail, VerifyReport, Version, Zone, near_miss,
+    TextRef, Timestamp, Tombstone, TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
 };
 pub use store::location;
 pub use store::{Backend, Batch, Clock, Follower, IdSource, IdVersion, MessageStore, Options, SyncPolicy};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aral_store::{
     Batch, Durability, MessageStore, Messages, Mutation, Options, Order, Receipt, Result, Summary, SyncPolicy,
-    Timestamp,
+    Timestamp, UniqueIds,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -75,15 +75,21 @@ impl Core {
 #[pymethods]
 impl Core {
     #[new]
-    #[pyo3(signature = (path, *, sync, read_only, compact_above))]
+    #[pyo3(signature = (path, *, sync, read_only, compact_above, unique_ids))]
     fn new(
         py: Python<'_>,
         path: Option<PathBuf>,
         sync: SyncArgument,
         read_only: bool,
         compact_above: Option<u64>,
+        unique_ids: Option<&str>,
     ) -> PyResult<Self> {
-        let mut options = Options::default().sync(sync.policy(py)?);
+        let mut options = Options::default().sync(sync.policy(py)?).unique_ids(match unique_ids {
+            None => UniqueIds::Off,
+            Some("refuse") => UniqueIds::Refuse,
+            Some("existing") => UniqueIds::Existing,
+            Some(_) => return Err(invalid(py, "unique_ids must be \"refuse\", \"existing\" or None")),
+        });
         if read_only {
             options = options.read_only();
         }

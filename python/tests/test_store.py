@@ -210,6 +210,31 @@ def test_whole_turns_keep_calls_and_results_together(store: Store):
         texts(role="user")
 
 
+@pytest.mark.parametrize("in_files", [False, True])
+def test_ids_are_unique_if_asked_so(tmp_path: Path, in_files: bool):
+    def opened(rule: Any) -> Store:
+        return Store(tmp_path / str(rule) if in_files else None, unique_ids=rule)
+
+    with opened(None) as store:
+        store.add_message("c1", "one", id="m1")
+        store.add_message("c1", "two", id="m1")
+        assert len(store.messages("c1")) == 2
+    with opened("refuse") as store:
+        store.add_message("c1", "one", id="m1")
+        with pytest.raises(AlreadyExists):
+            store.add_message("c1", "one", id="m1")
+        with pytest.raises(AlreadyExists):
+            store.batch([{"type": "add_message", "conversation_id": "c1", "id": id, "content": ""} for id in ("a", "a")])
+        assert len(store.messages("c1")) == 1
+    with opened("existing") as store:
+        first = store.add_message("c1", "one", id="m1")
+        assert store.add_message("c1", "one", id="m1") == first
+        with pytest.raises(AlreadyExists):
+            store.add_message("c1", "two", id="m1")
+    with pytest.raises(InvalidInput):
+        opened("sometimes")
+
+
 def test_lists(store: Store):
     for id in ("a", "b", "c"):
         store.add_message(id, "x")

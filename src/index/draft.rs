@@ -13,7 +13,9 @@ use super::hashing::FastHash;
 use super::keys::KeyRecord;
 use super::pending::{Accepted, Pending};
 use crate::error::{Error, ErrorKind};
-use crate::model::{Action, ActionEdit, Change, Durability, Edit, Message, Receipt, Seq, Text, Version};
+use crate::model::{
+    Action, ActionEdit, Change, Durability, Edit, Message, Receipt, Seq, Text, UniqueIds, Version,
+};
 mod step;
 
 pub(super) use step::Draft;
@@ -48,9 +50,16 @@ pub(crate) struct Prepared {
     /// CRC-32 of what was asked for, without the parts that the store fills in.
     pub(crate) fingerprint: u32,
     pub(crate) expect: Option<Version>,
+    /// Off where nothing is added, and where the store made the id up.
+    pub(crate) unique_ids: UniqueIds,
 }
 
 impl Prepared {
+    /// Whether it looks for something by its id.
+    pub(crate) fn looks(&self) -> bool {
+        self.unique_ids != UniqueIds::Off || !matches!(self.step, Step::Ready(_))
+    }
+
     /// The receipt of it as the event with this number, which left its conversation with this version: it names the
     /// conversation, and what of it the event was about: a message, an action, or all of it. Takes both ids out, in
     /// place: a mutation is long, and a batch has many.
@@ -112,7 +121,7 @@ pub(crate) struct Resolved<'b> {
 pub(crate) enum Refusal {
     /// What was seen is no longer so: look again.
     Stale,
-    /// All keys were used before, for the same: these are the receipts.
+    /// It was carried out before, as keys or what is there tell: these are the receipts.
     Known(Vec<KeyRecord>),
     Impossible(Error),
 }
@@ -149,7 +158,10 @@ impl<'g, 'b> Drafts<'g, 'b> {
     /// Judges a batch as a whole.
     pub(crate) fn resolve(&mut self, batch: &'b [Prepared]) -> Result<Few<Resolved<'b>>, Refusal> {
         self.check_keys(batch)?;
-        self.looks = !batch.iter().all(|prepared| matches!(prepared.step, Step::Ready(_)));
+        self.looks = batch.iter().any(Prepared::looks);
+        if self.looks {
+            self.check_existing(batch)?;
+        }
         let mut resolved = Few::with_capacity(batch.len());
         for prepared in batch {
             resolved.push(self.resolve_one(prepared)?);
@@ -199,6 +211,36 @@ impl<'g, 'b> Drafts<'g, 'b> {
         Err(impossible(ErrorKind::Conflict, reason))
     }
 
+    /// Finds out whether what a batch adds is there, if that counts as its outcome.
+    fn check_existing(&mut self, batch: &'b [Prepared]) -> Result<(), Refusal> {
+        if !batch.iter().all(|prepared| prepared.unique_ids == UniqueIds::Existing) {
+            return Ok(());
+        }
+        let mut there = Vec::new();
+        for prepared in batch {
+            let id = prepared.conversation_id.as_str();
+            let (at, sight) = (self.draft(id)?, self.sights.get(id));
+            let draft = self.drafts.get_mut(at).ok_or(Refusal::Stale)?;
+            if let Some(subject) = draft.existing(&prepared.step, sight)? {
+                there.push(KeyRecord {
+                    fingerprint: 0,
+                    conversation_id: id.into(),
+                    id: subject.as_wtf8().into(),
+                    seq: draft.standing.last_seq,
+                    version: draft.standing.version,
+                });
+            }
+        }
+        if there.is_empty() {
+            return Ok(());
+        }
+        if there.len() == batch.len() {
+            return Err(Refusal::Known(there));
+        }
+        let reason = format!("{} of what the batch adds are there already, of {}", there.len(), batch.len());
+        Err(impossible(ErrorKind::AlreadyExists, reason))
+    }
+
     /// Where the draft of a conversation is, which is made if there is none yet.
     fn draft(&mut self, id: &'b str) -> Result<usize, Refusal> {
         let known = if self.draft_at.is_empty() {
@@ -235,6 +277,9 @@ impl<'g, 'b> Drafts<'g, 'b> {
         if let Some(expected) = prepared.expect.filter(|expected| *expected != version_before) {
             let reason = format!("conversation {id:?} has version {version_before}, not {expected}");
             return Err(impossible(ErrorKind::Conflict, reason));
+        }
+        if prepared.unique_ids != UniqueIds::Off {
+            draft.must_be_unique(&prepared.step, sights.get(id))?;
         }
         let Carried { change, at, schema } = draft.carry(&prepared.step, sights.get(id), seq)?;
         // One that was removed has none any more; the receipt says which one the removal left.

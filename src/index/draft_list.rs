@@ -3,7 +3,7 @@
 //! Owns the arithmetic of places: what stands where after what the batch took away and added so far.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::hashing::FastHash;
 use crate::model::Text;
@@ -16,6 +16,8 @@ pub(super) struct DraftList<'b, T: Clone> {
     removed: Vec<u64>,
     /// What the batch added, as it is by now, under its ids: borrowed from the batch until it is edited.
     added: Vec<(&'b Text, Cow<'b, T>)>,
+    /// Every id that the batch added something under, so that most ids need not be looked for among them.
+    added_ids: HashSet<&'b Text, FastHash>,
     /// What the batch made of items that were there before, by their places before it.
     edited: HashMap<u64, T, FastHash>,
 }
@@ -31,7 +33,13 @@ pub(super) struct Spot {
 
 impl<T: Clone> Default for DraftList<'_, T> {
     fn default() -> Self {
-        Self { base: 0, removed: Vec::new(), added: Vec::new(), edited: HashMap::default() }
+        Self {
+            base: 0,
+            removed: Vec::new(),
+            added: Vec::new(),
+            added_ids: HashSet::default(),
+            edited: HashMap::default(),
+        }
     }
 }
 
@@ -50,6 +58,7 @@ impl<'b, T: Clone> DraftList<'b, T> {
     }
 
     pub(super) fn add(&mut self, id: &'b Text, item: &'b T) {
+        self.added_ids.insert(id);
         self.added.push((id, Cow::Borrowed(item)));
     }
 
@@ -65,7 +74,9 @@ impl<'b, T: Clone> DraftList<'b, T> {
 
     /// The last of those with this id; `base` are those of them that were there before the batch.
     pub(super) fn find(&self, id: &Text, base: &[(u64, T)]) -> Option<Spot> {
-        if let Some(n) = self.added.iter().rposition(|(added, _)| *added == id) {
+        let is_added = self.added_ids.contains(id);
+        let n = if is_added { self.added.iter().rposition(|(added, _)| *added == id) } else { None };
+        if let Some(n) = n {
             let at = self.base - len_of(&self.removed) + u64::try_from(n).unwrap_or(u64::MAX);
             return Some(Spot { at, base_at: None });
         }

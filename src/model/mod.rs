@@ -37,7 +37,7 @@ pub use edit::{ActionEdit, Edit};
 pub use event::{Change, Event, Seq, Version};
 pub use json::JsonObject;
 pub use logged::Logged;
-pub use mutation::{Mutation, NewAction, NewConversation, NewMessage, Operation};
+pub use mutation::{Mutation, NewAction, NewConversation, NewMessage, Operation, UniqueIds};
 pub use near::near_miss;
 pub(crate) use page::activity_key;
 pub use page::{Cursor, Messages, Order};

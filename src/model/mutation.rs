@@ -28,6 +28,36 @@ pub struct Mutation {
     pub key: Option<String>,
     /// The version that the conversation must have, 0 meaning that it must not exist.
     pub expect: Option<Version>,
+    /// What becomes of an addition whose id is in the conversation already.
+    pub unique_ids: UniqueIds,
+}
+
+/// What becomes of a message or an action that comes with an id which another one of its conversation has already.
+///
+/// ```
+/// use aral_store::{ErrorKind, Messages, MessageStore, NewMessage, UniqueIds};
+/// let store = MessageStore::options().unique_ids(UniqueIds::Refuse).in_memory();
+/// store.add_message("c1", NewMessage::new("once").id("m1"))?;
+/// let twice = store.add_message("c1", NewMessage::new("twice").id("m1"));
+/// assert_eq!(twice.unwrap_err().kind(), ErrorKind::AlreadyExists);
+/// assert_eq!(store.messages("c1", Messages::all())?.len(), 1);
+/// # Ok::<(), aral_store::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum UniqueIds {
+    /// It is added, as the original does it: both are kept, and edits and removals mean the later one.
+    #[default]
+    Off,
+    /// It is refused with `AlreadyExists`.
+    Refuse,
+    /// If it is the same, what is there counts as its outcome: nothing is added, and the receipt names what is there. If it is
+    /// not the same (its text or type, role, data, metadata or fields without a name), it is refused with `AlreadyExists`.
+    ///
+    /// A batch is carried out before if all of it was, and only if there is nothing but such additions in it; a part of it
+    /// makes it `AlreadyExists`. The receipt has the conversation's version and newest event by now, because those of the
+    /// first addition may be compacted away; a [key](Mutation::key) keeps them.
+    Existing,
 }
 
 /// What to do to a conversation.
@@ -109,7 +139,8 @@ pub struct NewMessage {
     pub content: Text,
     /// Who says it; `user` unless said otherwise.
     pub role: Text,
-    /// Its id; a new UUID if absent. An id that is in use already is not refused: the original allows it.
+    /// Its id; a new UUID if absent. An id that is in use already is refused only if
+    /// [asked so](UniqueIds): the original keeps both, and edits and removals mean the later one.
     pub id: Option<Text>,
     /// Its time; now if absent.
     pub created_at: Option<Timestamp>,
@@ -127,7 +158,7 @@ pub struct NewAction {
     pub action_type: Text,
     /// Its data.
     pub data: JsonObject,
-    /// Its id; a new UUID if absent.
+    /// Its id; a new UUID if absent. With an id that is in use already it is as with a message's.
     pub id: Option<Text>,
     /// Its time; now if absent.
     pub created_at: Option<Timestamp>,
@@ -141,7 +172,13 @@ impl Mutation {
     /// A mutation without conditions.
     #[must_use]
     pub fn new(conversation_id: impl Into<String>, operation: Operation) -> Self {
-        Self { conversation_id: conversation_id.into(), operation, key: None, expect: None }
+        Self {
+            conversation_id: conversation_id.into(),
+            operation,
+            key: None,
+            expect: None,
+            unique_ids: UniqueIds::Off,
+        }
     }
 
     /// Begin a conversation; an empty id asks for a new UUID.
@@ -181,6 +218,22 @@ impl Mutation {
     #[must_use]
     pub fn expect(mut self, version: Version) -> Self {
         self.expect = Some(version);
+        self
+    }
+
+    /// Holds an addition to an id of its own, if it comes with one: see [`UniqueIds`].
+    ///
+    /// ```
+    /// use aral_store::{MessageStore, Mutation, NewMessage, UniqueIds};
+    /// let store = MessageStore::in_memory();
+    /// let add = || Mutation::add_message("c1", NewMessage::new("hi").id("m1")).unique_ids(UniqueIds::Existing);
+    /// assert_eq!(store.append(add())?.id, store.append(add())?.id);
+    /// assert_eq!(store.summary("c1")?.map(|summary| summary.messages), Some(1));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    #[must_use]
+    pub fn unique_ids(mut self, unique_ids: UniqueIds) -> Self {
+        self.unique_ids = unique_ids;
         self
     }
 }

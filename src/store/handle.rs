@@ -15,7 +15,7 @@ use crate::model::{
     Action, ActionEdit, CompactionReport, Conversation, Edit, Event, ExportReport, JsonObject,
     MAX_BATCH_EVENTS, Message, MessageRef, Messages, Mutation, NewAction, NewConversation, NewMessage,
     Operation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, Text, TextRef, Timestamp, Tombstone,
-    VerifyReport,
+    UniqueIds, VerifyReport,
 };
 
 /// A store of conversations.
@@ -44,6 +44,8 @@ pub struct MessageStore {
 #[derive(Debug)]
 struct Held {
     backend: Arc<dyn Backend>,
+    /// What a mutation is held to that says nothing of its own.
+    unique_ids: UniqueIds,
     is_given_up: bool,
 }
 
@@ -107,7 +109,19 @@ impl MessageStore {
     /// A handle to any backend.
     #[must_use]
     pub fn of_backend(backend: Arc<dyn Backend>) -> Self {
-        Self { held: Arc::new(Held { backend, is_given_up: false }) }
+        Self::with_rule(backend, UniqueIds::Off)
+    }
+
+    /// A handle to any backend, whose additions are held to this.
+    pub(super) fn with_rule(backend: Arc<dyn Backend>, unique_ids: UniqueIds) -> Self {
+        Self { held: Arc::new(Held { backend, unique_ids, is_given_up: false }) }
+    }
+
+    /// Holds a mutation that says nothing of its own to what holds for this handle.
+    fn under_rule(&self, mutation: &mut Mutation) {
+        if mutation.unique_ids == UniqueIds::Off {
+            mutation.unique_ids = self.held.unique_ids;
+        }
     }
 
     /// Carries one mutation out.
@@ -119,7 +133,7 @@ impl MessageStore {
     /// # Errors
     ///
     /// `InvalidInput` for an empty or overlong id, text, object or key; `AlreadyExists` if a conversation is to
-    /// begin that there is; `Conflict` if the conversation has another version than expected, or the key was
+    /// begin that there is, or if an id is taken and [unique ids](UniqueIds) are asked for; `Conflict` if the conversation has another version than expected, or the key was
     /// used for something else; `NotFound` if
     /// there is no such conversation, message or action; `Corrupt` if the conversation's file cannot be
     /// read; `ReadOnly`; `NoSpace`, after which the store goes on once there is room; `Failed` once a sync
@@ -136,7 +150,8 @@ impl MessageStore {
     /// assert_eq!(stale.kind(), ErrorKind::Conflict);
     /// # Ok::<(), aral_store::Error>(())
     /// ```
-    pub fn append(&self, mutation: Mutation) -> Result<Receipt> {
+    pub fn append(&self, mut mutation: Mutation) -> Result<Receipt> {
+        self.under_rule(&mut mutation);
         self.held.backend.append_one(mutation)
     }
 
@@ -157,11 +172,16 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn batch(&self, batch: impl Into<Batch>) -> Result<Vec<Receipt>> {
-        let mutations = batch.into().into_mutations();
+        let mut mutations = batch.into().into_mutations();
         if mutations.is_empty() || mutations.len() > MAX_BATCH_EVENTS {
             let reason =
                 format!("a batch of {} mutations; it takes 1 to {MAX_BATCH_EVENTS}", mutations.len());
             return Err(Error::invalid(reason));
+        }
+        if self.held.unique_ids != UniqueIds::Off {
+            for mutation in &mut mutations {
+                self.under_rule(mutation);
+            }
         }
         self.held.backend.append(mutations)
     }

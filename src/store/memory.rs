@@ -116,18 +116,22 @@ impl State {
     fn sights(&self, batch: &[Prepared]) -> Sights {
         let mut sights = Sights::default();
         for prepared in batch {
-            if matches!(prepared.step, Step::Ready(_)) {
+            if !prepared.looks() {
                 continue;
             }
             let sight = sights.entry(prepared.conversation_id.clone()).or_default();
             let Some(kept) = self.kept(&prepared.conversation_id) else { continue };
             sight.last_seq = kept.last_seq;
             match &prepared.step {
-                Step::EditMessage(id, _) | Step::RemoveMessage(id) => {
+                Step::EditMessage(id, _)
+                | Step::RemoveMessage(id)
+                | Step::Ready(Change::AddMessage(Message { id, .. })) => {
                     let places = places(&kept.conversation.messages, |message| message.id == *id);
                     sight.messages.insert(id.clone(), places.map(|(at, m)| (at, m.clone())).collect());
                 }
-                Step::EditAction(id, _) | Step::RemoveAction(id) => {
+                Step::EditAction(id, _)
+                | Step::RemoveAction(id)
+                | Step::Ready(Change::AddAction(Action { id, .. })) => {
                     let places = places(&kept.conversation.actions, |action| action.id == *id);
                     sight.actions.insert(id.clone(), places.map(|(at, a)| (at, a.clone())).collect());
                 }

@@ -12,7 +12,7 @@ use super::file;
 use super::handle::MessageStore;
 use super::location::check_directory;
 use crate::error::Result;
-use crate::model::{RepairReport, VerifyReport};
+use crate::model::{RepairReport, UniqueIds, VerifyReport};
 use crate::vfs::{OsVfs, Vfs};
 
 /// When an accepted mutation is synced to the device.
@@ -50,6 +50,7 @@ pub struct Options {
     pub(crate) compacts_on_close: bool,
     pub(crate) is_read_only: bool,
     pub(crate) salvages: bool,
+    pub(crate) unique_ids: UniqueIds,
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
@@ -65,6 +66,7 @@ impl Default for Options {
             compacts_on_close: false,
             is_read_only: false,
             salvages: false,
+            unique_ids: UniqueIds::Off,
             vfs: Arc::new(OsVfs),
             clock: Arc::new(SystemClock),
             ids: Arc::new(IdVersion::V4),
@@ -143,6 +145,30 @@ impl Options {
         self.read_only()
     }
 
+    /// Holds messages and actions that are added through this handle, and come with ids, to ids of their own;
+    /// [`UniqueIds::Off`] by default. Messages are held against messages, and actions against actions, of their conversation.
+    ///
+    /// It is a rule of the handle and its clones, and not kept with the store: what is there stays, whatever ids it has, and other openings
+    /// add by their own rule. No two additions get past it at the same time, in one batch or
+    /// in two threads. Each such addition goes over the checksums of the conversation's ids, which takes a
+    /// nanosecond or less for each of its messages, reads those that are the same, and waits for the additions to that conversation before it to be
+    /// written, with which it otherwise would have shared a sync. Additions without an id cost nothing more.
+    ///
+    /// ```
+    /// use aral_store::{MessageStore, NewMessage, UniqueIds};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let store = MessageStore::options().unique_ids(UniqueIds::Existing).open(dir.path())?;
+    /// let answer = || NewMessage::new("42").role("assistant").id("answer-1");
+    /// store.add_message("c1", answer())?;
+    /// let retry = store.add_message("c1", answer())?;
+    /// assert_eq!((retry.id, retry.version), ("answer-1".into(), 1));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn unique_ids(mut self, unique_ids: UniqueIds) -> Self {
+        self.unique_ids = unique_ids;
+        self
+    }
+
     /// Which UUIDs are made up where a caller gives no id; [`IdVersion::V4`] by default.
     pub fn ids(mut self, ids: impl IdSource + 'static) -> Self {
         self.ids = Arc::new(ids);
@@ -185,7 +211,8 @@ impl Options {
     /// A damaged conversation file is no error here.
     pub fn open(self, dir: impl AsRef<Path>) -> Result<MessageStore> {
         check_directory(dir.as_ref())?;
-        file::open(dir.as_ref(), self).map(MessageStore::of_backend)
+        let unique_ids = self.unique_ids;
+        file::open(dir.as_ref(), self).map(|backend| MessageStore::with_rule(backend, unique_ids))
     }
 
     /// Reads every byte of a store in a directory and says what is wrong with it, even if it cannot be opened.
@@ -238,6 +265,7 @@ impl Options {
     /// Makes an empty store in memory, with these options' clock and ids.
     #[must_use]
     pub fn in_memory(self) -> MessageStore {
-        MessageStore::of_backend(Arc::new(super::memory::Memory::new(self)))
+        let unique_ids = self.unique_ids;
+        MessageStore::with_rule(Arc::new(super::memory::Memory::new(self)), unique_ids)
     }
 }

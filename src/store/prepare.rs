@@ -10,6 +10,7 @@ use crate::index::{Prepared, Step};
 use crate::model::{
     Action, ActionEdit, Change, Conversation, Edit, JsonObject, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_KEY_BYTES,
     MAX_TEXT_BYTES, Message, Mutation, NewAction, NewConversation, NewMessage, Operation, Text, Timestamp,
+    UniqueIds,
 };
 
 const _: () = assert!(
@@ -21,7 +22,7 @@ const _: () = assert!(
 #[inline]
 pub(crate) fn prepare(mutation: Mutation, clock: &dyn Clock, ids: &dyn IdSource) -> Result<Prepared> {
     let fingerprint = fingerprint(&mutation);
-    let Mutation { mut conversation_id, operation, key, expect } = mutation;
+    let Mutation { mut conversation_id, operation, key, expect, unique_ids } = mutation;
     if conversation_id.is_empty() && matches!(operation, Operation::CreateConversation(_)) {
         conversation_id = ids.new_id();
     }
@@ -29,6 +30,13 @@ pub(crate) fn prepare(mutation: Mutation, clock: &dyn Clock, ids: &dyn IdSource)
     if let Some(key) = &key {
         limit("an idempotency key", key.len(), 1, MAX_KEY_BYTES)?;
     }
+    // An id that the store makes up is unique anyway.
+    let is_given = matches!(
+        &operation,
+        Operation::AddMessage(NewMessage { id: Some(_), .. })
+            | Operation::AddAction(NewAction { id: Some(_), .. })
+    );
+    let unique_ids = if is_given { unique_ids } else { UniqueIds::Off };
     let filler = Filler { clock, ids };
     if let Operation::AddMessage(new) = &operation {
         check_message(new)?;
@@ -67,7 +75,7 @@ pub(crate) fn prepare(mutation: Mutation, clock: &dyn Clock, ids: &dyn IdSource)
         Operation::RemoveConversationAt(time) => Step::Ready(Change::Remove { removed_at: Some(time) }),
         Operation::SetVersion(version) => Step::Ready(Change::SetVersion(version)),
     };
-    Ok(Prepared { conversation_id, step, key, fingerprint, expect })
+    Ok(Prepared { conversation_id, step, key, fingerprint, expect, unique_ids })
 }
 
 fn check_edit(edit: &Edit) -> Result<()> {

@@ -39,4 +39,5 @@ mod selections;
 mod simfs_laws;
 mod support;
 mod tidy;
+mod unique_ids;
 mod withstands;

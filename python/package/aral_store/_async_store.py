@@ -60,12 +60,16 @@ class AsyncStore:
         sync: Literal["always", "os"] | float = "always",
         read_only: bool = False,
         compact_above: int | None = COMPACT_ABOVE,
+        unique_ids: Literal["refuse", "existing"] | None = None,
     ) -> AsyncStore:
         """Opens a store as :class:`Store` does."""
         opened: list[Store] = []
 
         def make() -> Store:
-            opened.append(Store(path, sync=sync, read_only=read_only, compact_above=compact_above))
+            store = Store(
+                path, sync=sync, read_only=read_only, compact_above=compact_above, unique_ids=unique_ids
+            )
+            opened.append(store)
             return opened[0]
 
         try:

@@ -43,6 +43,15 @@ class Store:
     :meth:`follow` shows the rest. A log of more bytes than ``compact_above``, and than the JSON files have, is compacted
     in the background, unless that is ``None``.
 
+    A message that comes with an id which another one of its conversation has is added all the same, and edits and
+    removals mean the later one; so with actions. With ``unique_ids="refuse"`` it raises :class:`AlreadyExists`. With
+    ``unique_ids="existing"`` it counts as added if what is there is the same, ids and times aside, and raises if it is not;
+    the receipt has the conversation's version and newest event by now. It is a rule of this store object alone.
+
+    >>> store = Store(unique_ids="existing")
+    >>> store.add_message("c1", "Hello!", id="m1") == store.add_message("c1", "Hello!", id="m1")
+    True
+
     Opening raises :class:`Locked` if another process writes to the directory, and :class:`Corrupt` if durable bytes of
     the log are damaged; nothing has been changed then. What opening found is in :meth:`recovery`.
     """
@@ -54,6 +63,7 @@ class Store:
         sync: Literal["always", "os"] | float = "always",
         read_only: bool = False,
         compact_above: int | None = COMPACT_ABOVE,
+        unique_ids: Literal["refuse", "existing"] | None = None,
     ) -> None:
         # A bool is a number to Python, and would be an interval of one second.
         if isinstance(sync, bool) or not isinstance(sync, (str, int, float)):
@@ -64,7 +74,9 @@ class Store:
             raise InvalidInput("a store in memory begins empty, and would stay so if it were for reading only")
         _check_count("compact_above", compact_above)
         self._path = path
-        self._core = Core(path, sync=sync, read_only=read_only, compact_above=compact_above)
+        self._core = Core(
+            path, sync=sync, read_only=read_only, compact_above=compact_above, unique_ids=unique_ids
+        )
 
     def __repr__(self) -> str:
         where = "memory" if self._path is None else repr(os.fspath(self._path))

@@ -32,7 +32,10 @@ pub(crate) fn run(dir: &Path, args: AppendArgs) -> Result<Exit, Failure> {
     let source = Source::of(args.file);
     let path = source.path().to_owned();
     let mut lines = source.open()?;
-    let store = place::for_writing(dir)?;
+    let store = place::for_writing_with(
+        dir,
+        MessageStore::options().unique_ids(args.unique_ids.map(Into::into).unwrap_or_default()),
+    )?;
     // Nothing is queued: lines may be a gibibyte long.
     let (sender, receiver) = sync_channel(0);
     let stop = signals::on_stop(stop_sender(sender.clone()))?;

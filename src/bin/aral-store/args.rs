@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use aral_store::UniqueIds;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 /// Keeps the conversations of agents, safe from crashes.
@@ -144,6 +145,30 @@ pub(crate) struct Conditions {
     /// Refuse unless the conversation has this version; 0: unless there is no such conversation
     #[arg(long, value_name = "N")]
     pub(crate) expect: Option<u64>,
+    /// Its id; a new UUID if not given
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// What to do if the conversation has another one with its id; both are kept if not given
+    #[arg(long, value_enum, value_name = "RULE", requires = "id")]
+    pub(crate) unique_ids: Option<SameId>,
+}
+
+/// What becomes of an addition whose id is taken.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SameId {
+    /// Refuse it, with code 4
+    Refuse,
+    /// If it is the same, take what is there for it and add nothing; else refuse it, with code 4
+    Existing,
+}
+
+impl From<SameId> for UniqueIds {
+    fn from(rule: SameId) -> Self {
+        match rule {
+            SameId::Refuse => Self::Refuse,
+            SameId::Existing => Self::Existing,
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -201,6 +226,9 @@ pub(crate) struct RmArgs {
 pub(crate) struct AppendArgs {
     /// The file to read; - or nothing for standard input
     pub(crate) file: Option<PathBuf>,
+    /// What to do with an addition whose id its conversation has already; both are kept if not given
+    #[arg(long, value_enum, value_name = "RULE")]
+    pub(crate) unique_ids: Option<SameId>,
 }
 
 /// In which order conversations are listed.

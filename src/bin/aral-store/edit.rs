@@ -8,7 +8,7 @@ use std::path::Path;
 
 use aral_store::{
     Error, ErrorKind, JsonObject, MAX_TEXT_BYTES, MessageStore, Mutation, NewAction, NewConversation,
-    NewMessage, Operation, Receipt,
+    NewMessage, Operation, Receipt, Text, UniqueIds,
 };
 
 use crate::args::{ActArgs, AddArgs, Conditions, NewArgs, RenameArgs};
@@ -30,7 +30,8 @@ pub(crate) fn new(dir: &Path, form: Form, args: NewArgs) -> Result<Exit, Failure
 
 pub(crate) fn add(dir: &Path, form: Form, args: AddArgs) -> Result<Exit, Failure> {
     let metadata = object("--metadata", args.conditions.metadata.as_deref())?;
-    let message = NewMessage::new(given_or_stdin(args.text)?).role(args.role).metadata(metadata);
+    let mut message = NewMessage::new(given_or_stdin(args.text)?).role(args.role).metadata(metadata);
+    message.id = args.conditions.id.as_ref().map(Text::from);
     let mutation = under(Mutation::add_message(args.conversation, message), args.conditions);
     let store = place::for_writing(dir)?;
     Roles::default().look_at(&mutation);
@@ -40,7 +41,8 @@ pub(crate) fn add(dir: &Path, form: Form, args: AddArgs) -> Result<Exit, Failure
 pub(crate) fn act(dir: &Path, form: Form, args: ActArgs) -> Result<Exit, Failure> {
     let metadata = object("--metadata", args.conditions.metadata.as_deref())?;
     let data = object("the action's data", Some(&given_or_stdin(args.data)?))?;
-    let action = NewAction::new(args.kind, data).metadata(metadata);
+    let mut action = NewAction::new(args.kind, data).metadata(metadata);
+    action.id = args.conditions.id.as_ref().map(Text::from);
     let mutation = under(Mutation::add_action(args.conversation, action), args.conditions);
     add_to(place::for_writing(dir)?, form, mutation)
 }
@@ -83,10 +85,13 @@ pub(crate) fn carry_out(
     telling: Telling,
 ) -> Result<Exit, Failure> {
     let advice = after_a_conflict(&mutation);
+    let is_unique = mutation.unique_ids != UniqueIds::Off;
     let receipt = store.append(mutation).map_err(|error| {
         if !matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) {
             return error;
         }
+        let is_taken = is_unique && error.kind() == ErrorKind::AlreadyExists;
+        let advice = if is_taken { "; choose another --id" } else { advice };
         Error::new(error.kind(), format!("{}{advice}", error.message()))
     })?;
     let printed = tell(&receipt, form, telling);
@@ -118,6 +123,7 @@ fn tell(receipt: &Receipt, form: Form, telling: Telling) -> Result<(), Failure> 
 fn under(mut mutation: Mutation, conditions: Conditions) -> Mutation {
     mutation.key = conditions.key;
     mutation.expect = conditions.expect;
+    mutation.unique_ids = conditions.unique_ids.map(Into::into).unwrap_or_default();
     mutation
 }
 

@@ -103,7 +103,7 @@ fn mutation(reader: &mut Reader<'_>) -> std::result::Result<Mutation, JsonError>
         None if creates => String::new(),
         None => return Err(fields.missing("conversation_id")),
     };
-    Ok(Mutation { conversation_id, operation, key, expect })
+    Ok(Mutation { key, expect, ..Mutation::new(conversation_id, operation) })
 }
 
 /// The operation of this type; `None` if there is no such type.

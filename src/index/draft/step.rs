@@ -138,6 +138,51 @@ impl<'b> Draft<'b> {
         }
     }
 
+    /// Refuses an addition if another one has its id by now.
+    pub(super) fn must_be_unique(&mut self, step: &Step, sight: Option<&Sight>) -> Result<(), Refusal> {
+        match self.bearer(step, sight) {
+            Some(bearer) => Err(bearer.refusal(self.id, "")),
+            None => Ok(()),
+        }
+    }
+
+    /// The id of an addition that is there already, the same; refuses it if something else is there under its id.
+    pub(super) fn existing<'s>(
+        &mut self,
+        step: &'s Step,
+        sight: Option<&Sight>,
+    ) -> Result<Option<&'s Text>, Refusal> {
+        match self.bearer(step, sight) {
+            Some(bearer) if !bearer.is_same => Err(bearer.refusal(self.id, ", and is another one")),
+            bearer => Ok(bearer.map(|bearer| bearer.id)),
+        }
+    }
+
+    /// Who has the id of what a step adds.
+    fn bearer<'s>(&mut self, step: &'s Step, sight: Option<&Sight>) -> Option<Bearer<'s>> {
+        match step {
+            Step::Ready(Change::AddMessage(new)) => {
+                let base = seen(sight.map(|sight| &sight.messages), &new.id);
+                let (_, old) = find(&self.lists().messages, "message", &new.id, base).ok()?;
+                let is_same = (&old.content, &old.role, &old.metadata, &old.extra)
+                    == (&new.content, &new.role, &new.metadata, &new.extra);
+                Some(Bearer { id: &new.id, what: "message", is_same })
+            }
+            Step::Ready(Change::AddAction(new)) => {
+                let base = seen(sight.map(|sight| &sight.actions), &new.id);
+                let (_, old) = find(&self.lists().actions, "action", &new.id, base).ok()?;
+                let is_same = (&old.action_type, &old.data, &old.metadata, &old.extra)
+                    == (&new.action_type, &new.data, &new.metadata, &new.extra);
+                Some(Bearer { id: &new.id, what: "action", is_same })
+            }
+            Step::Ready(_)
+            | Step::EditMessage(..)
+            | Step::RemoveMessage(_)
+            | Step::EditAction(..)
+            | Step::RemoveAction(_) => None,
+        }
+    }
+
     fn lists(&mut self) -> &mut Lists<'b> {
         self.lists.get_or_insert_with(|| Lists::of(&self.standing))
     }
@@ -215,6 +260,22 @@ impl<'b> Draft<'b> {
         first.apply(&mut by_first);
         let schema = if by_first == message { FIRST_SCHEMA } else { SECOND_SCHEMA };
         Ok(Carried { change: Effect::Made(Box::new(Change::EditMessage(message))), at: spot.at, schema })
+    }
+}
+
+/// What has the id of something that is to be added.
+struct Bearer<'s> {
+    id: &'s Text,
+    what: &'static str,
+    /// Whether it is what is to be added, ids and times aside.
+    is_same: bool,
+}
+
+impl Bearer<'_> {
+    fn refusal(&self, conversation_id: &str, but: &str) -> Refusal {
+        let (what, id) = (self.what, self.id.to_string_lossy());
+        let reason = format!("{what} {id:?} is in conversation {conversation_id:?} already{but}");
+        impossible(ErrorKind::AlreadyExists, reason)
     }
 }
 

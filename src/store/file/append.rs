@@ -18,7 +18,7 @@ use crate::index::{
     Drafts, Few, Found, Ground, Index, KeyRecord, Prepared, Refusal, Sight, Sights, Standing, Step,
 };
 use crate::log::{Framed, Record, Turn};
-use crate::model::{Change, Durability, Mutation, Receipt, Seq, Summary, Text, Version};
+use crate::model::{Action, Change, Durability, Message, Mutation, Receipt, Seq, Summary, Text, Version};
 use crate::snapshot::bodies::Bodies;
 use crate::store::memory::{known_receipt, receipts};
 use crate::store::options::SyncPolicy;
@@ -227,14 +227,19 @@ impl Engine {
     /// one moment.
     fn look(&self, batch: &[Prepared]) -> Result<Sights> {
         let mut sights = HashMap::default();
-        if batch.iter().all(|prepared| matches!(prepared.step, Step::Ready(_))) {
+        if !batch.iter().any(Prepared::looks) {
             return Ok(sights);
         }
         let mut steps: HashMap<&String, Vec<&Step>> = HashMap::new();
-        for prepared in batch.iter().filter(|prepared| !matches!(prepared.step, Step::Ready(_))) {
+        for prepared in batch.iter().filter(|prepared| prepared.looks()) {
             steps.entry(&prepared.conversation_id).or_default().push(&prepared.step);
         }
         for (id, steps) in steps {
+            if steps.iter().all(|step| matches!(step, Step::Ready(_))) {
+                let seen = self.library().bearers(id, &steps);
+                sights.insert(id.clone(), seen.or_else(unless_damaged)?.unwrap_or_default());
+                continue;
+            }
             let seen = self.library().read(id, Need::Everything, |view, bodies| {
                 let mut sight = Sight { last_seq: view.summary().last_seq, ..Sight::default() };
                 steps.iter().try_for_each(|step| see(&mut sight, view, bodies, step))?;
@@ -258,8 +263,9 @@ fn unless_damaged(error: Error) -> Result<Option<Sight>> {
 fn see(sight: &mut Sight, view: &View, bodies: &Bodies<'_>, step: &Step) -> Result<()> {
     let place = |at: usize| u64::try_from(at).unwrap_or(u64::MAX);
     match step {
-        Step::Ready(_) => {}
-        Step::EditMessage(id, _) | Step::RemoveMessage(id) => {
+        Step::EditMessage(id, _)
+        | Step::RemoveMessage(id)
+        | Step::Ready(Change::AddMessage(Message { id, .. })) => {
             let mut found = Vec::new();
             for (at, message) in view.messages_like(bodies, id) {
                 let message = message?;
@@ -269,7 +275,9 @@ fn see(sight: &mut Sight, view: &View, bodies: &Bodies<'_>, step: &Step) -> Resu
             }
             sight.messages.insert(id.clone(), found);
         }
-        Step::EditAction(id, _) | Step::RemoveAction(id) => {
+        Step::EditAction(id, _)
+        | Step::RemoveAction(id)
+        | Step::Ready(Change::AddAction(Action { id, .. })) => {
             let mut found = Vec::new();
             for (at, action) in view.actions_like(bodies, id) {
                 let action = action?;
@@ -279,6 +287,7 @@ fn see(sight: &mut Sight, view: &View, bodies: &Bodies<'_>, step: &Step) -> Resu
             }
             sight.actions.insert(Text::clone(id), found);
         }
+        Step::Ready(_) => {}
     }
     Ok(())
 }

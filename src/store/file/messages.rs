@@ -3,10 +3,13 @@
 //! Owns how little of a conversation is taken from the index for that, and how a reading that has begun to lend
 //! messages goes on when a compaction has moved the rest.
 
+use std::collections::HashSet;
+
 use super::library::{Library, no_conversation};
+use crate::codec::bytes::to_u64;
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Entry, Few, Index, Lists, Slot, id_hash};
-use crate::model::{Message, MessageRef, Messages, Seq, Text, TextRef};
+use crate::index::{Entry, Few, Index, Lists, Sight, Slot, Step, id_hash};
+use crate::model::{Change, Message, MessageRef, Messages, Seq, Text, TextRef};
 use crate::snapshot::bodies::Bodies;
 use crate::store::select::{Listed, select};
 
@@ -88,6 +91,53 @@ impl Library {
             Ok(None)
         })?;
         Ok(read.flatten())
+    }
+
+    /// Who has the ids of what these steps add to a conversation. Only those are read whose checksums are the same.
+    pub(super) fn bearers(&self, id: &str, steps: &[&Step]) -> Result<Option<Sight>> {
+        let (mut messages, mut actions) = (HashSet::new(), HashSet::new());
+        for step in steps {
+            match step {
+                Step::Ready(Change::AddMessage(message)) => drop(messages.insert(&message.id)),
+                Step::Ready(Change::AddAction(action)) => drop(actions.insert(&action.id)),
+                Step::Ready(_)
+                | Step::EditMessage(..)
+                | Step::RemoveMessage(_)
+                | Step::EditAction(..)
+                | Step::RemoveAction(_) => {}
+            }
+        }
+        let hashes =
+            |ids: &HashSet<&Text>| ids.iter().map(|id| id_hash(id.as_wtf8())).collect::<HashSet<_>>();
+        let (message_hashes, action_hashes) = (hashes(&messages), hashes(&actions));
+        let look = |index: &Index, slot: &Slot, lists: &Lists| {
+            let with = |entries: &[Entry], hashes: &HashSet<u32>| {
+                // Mostly there is one, and then nothing is sooner done than to compare it.
+                let only = if hashes.len() == 1 { hashes.iter().next() } else { None };
+                let is_meant = |hash| only.map_or_else(|| hashes.contains(&hash), |only| *only == hash);
+                let places = entries.iter().copied().enumerate();
+                places.filter(|(_, entry)| is_meant(entry.id_hash())).collect::<Vec<_>>()
+            };
+            let found = (with(&lists.messages, &message_hashes), with(&lists.actions, &action_hashes));
+            let source = self.source_of(index, slot, found.0.iter().chain(&found.1).map(|(_, entry)| entry));
+            ((slot.summary.last_seq, found), source)
+        };
+        self.read_what(id, look, |(last_seq, (found_messages, found_actions)), bodies| {
+            let mut sight = Sight { last_seq: *last_seq, ..Sight::default() };
+            for (at, entry) in found_messages {
+                let message = bodies.message(entry.position())?;
+                if messages.contains(&message.id) {
+                    sight.messages.entry(message.id.clone()).or_default().push((to_u64(*at), message));
+                }
+            }
+            for (at, entry) in found_actions {
+                let action = bodies.action(entry.position())?;
+                if actions.contains(&action.id) {
+                    sight.actions.entry(action.id.clone()).or_default().push((to_u64(*at), action));
+                }
+            }
+            Ok(sight)
+        })
     }
 
     /// Lends the messages of a selection, oldest first. No lock is held meanwhile.

@@ -70,6 +70,32 @@ fn a_key_makes_a_retry_harmless() {
 }
 
 #[test]
+fn an_id_of_ones_own_is_unique_if_asked_so() {
+    let room = Room::new();
+    assert_eq!(room.run(&["add", "c1", "one", "--id", "m1"]).fine(), "m1\n");
+    assert_eq!(room.run(&["add", "c1", "one", "--id", "m1", "--unique-ids", "existing"]).fine(), "m1\n");
+    let refused = room.run(&["add", "c1", "one", "--id", "m1", "--unique-ids", "refuse"]).fails(4);
+    assert!(
+        refused.contains("message \"m1\" is in conversation \"c1\" already; choose another --id"),
+        "{refused}"
+    );
+    assert!(
+        room.run(&["add", "c1", "two", "--id", "m1", "--unique-ids", "existing"])
+            .fails(4)
+            .contains("another one")
+    );
+    assert_eq!(room.texts("c1"), ["one"]);
+    room.run(&["add", "c1", "two", "--id", "m1"]).fine();
+    room.run(&["act", "c1", "call", "{}", "--id", "m1", "--unique-ids", "refuse"]).fine();
+    assert_eq!(room.texts("c1"), ["one", "two"]);
+    let line = br#"[{"type":"add_message","conversation_id":"c2","content":"a","id":"x"},{"type":"add_message","conversation_id":"c2","content":"a","id":"x"}]"#;
+    assert!(
+        room.run_with(&["append", "--unique-ids", "refuse"], line).fails(4).contains("line 1: message \"x\"")
+    );
+    room.run(&["show", "c2"]).fails(3);
+}
+
+#[test]
 fn lists_come_in_both_orders_and_to_a_number() {
     let room = Room::new();
     for (conversation, text) in [("a", "1"), ("b", "2"), ("a", "3")] {

@@ -6,7 +6,7 @@
 
 use aral_store::{
     ActionEdit, Edit, JsonObject, Mutation, NewAction, NewConversation, NewMessage, Operation, SyncPolicy,
-    Text, Timestamp,
+    Text, Timestamp, UniqueIds,
 };
 
 use super::simfs::Choose;
@@ -215,6 +215,13 @@ pub(crate) fn step(choice: &mut dyn Choose) -> Step {
     if choice.pick(6) == 5 {
         let key = choice.pick(16);
         mutation = mutation.key(if key == 15 { "" } else { KEYS[key % KEYS.len()] });
+    }
+    if matches!(mutation.operation, Operation::AddMessage(_) | Operation::AddAction(_)) {
+        mutation = mutation.unique_ids(match choice.pick(8) {
+            6 => UniqueIds::Refuse,
+            7 => UniqueIds::Existing,
+            _ => UniqueIds::Off,
+        });
     }
     let expect = match choice.pick(8) {
         6 => Expect::Right,

@@ -8,7 +8,7 @@
 
 use aral_store::{
     Action, ActionEdit, Conversation, Edit, ErrorKind, JsonObject, MAX_ID_BYTES, MAX_KEY_BYTES, Message,
-    Mutation, NewAction, NewConversation, NewMessage, Operation, Order, Summary, Text, Timestamp,
+    Mutation, NewAction, NewConversation, NewMessage, Operation, Order, Summary, Text, Timestamp, UniqueIds,
 };
 
 use super::ops::{Expect, Step};
@@ -83,7 +83,7 @@ fn blank_summary() -> Summary {
 /// The parts of a mutation in which the store makes nothing up: a retry with a key must have the same.
 fn essence(mutation: &Mutation) -> Mutation {
     let mut plain = mutation.clone();
-    (plain.key, plain.expect) = (None, None);
+    (plain.key, plain.expect, plain.unique_ids) = (None, None, UniqueIds::Off);
     match &mut plain.operation {
         Operation::CreateConversation(new) | Operation::ResetConversation(new) => {
             new.created_at = None;
@@ -148,6 +148,9 @@ impl Oracle {
         if let Some(known) = self.known(batch)? {
             return Ok(known);
         }
+        if let Some(there) = self.there(batch)? {
+            return Ok(there);
+        }
         let mut after = self.clone();
         let mut made = 0;
         let expected = batch
@@ -179,6 +182,28 @@ impl Oracle {
         }
     }
 
+    /// The receipts of a batch of additions that are all there, where that counts as having been carried out.
+    fn there(&self, batch: &[Mutation]) -> Result<Option<Vec<Expected>>, ErrorKind> {
+        if batch.iter().any(|mutation| rule(mutation) != UniqueIds::Existing) {
+            return Ok(None);
+        }
+        let mut there = Vec::new();
+        for mutation in batch {
+            let Some(known) = self.find(&mutation.conversation_id) else { continue };
+            let Some((id, is_same)) = known.bearer(&mutation.operation) else { continue };
+            if !is_same {
+                return Err(ErrorKind::AlreadyExists);
+            }
+            let (seq, version) = (known.last_seq, known.conversation.version);
+            there.push(Expected { seq, conversation_id: mutation.conversation_id.clone(), id, version });
+        }
+        match there.len() {
+            0 => Ok(None),
+            n if n == batch.len() => Ok(Some(there)),
+            _ => Err(ErrorKind::AlreadyExists),
+        }
+    }
+
     fn apply_one(&mut self, op: u64, made: &mut u64, mutation: &Mutation) -> Result<Expected, ErrorKind> {
         let mut make = || {
             *made += 1;
@@ -190,6 +215,10 @@ impl Oracle {
         let version = at.map_or(0, |at| self.conversations[at].conversation.version);
         if mutation.expect.is_some_and(|expected| expected != version) {
             return Err(ErrorKind::Conflict);
+        }
+        let is_taken = at.and_then(|at| self.conversations[at].bearer(&mutation.operation)).is_some();
+        if is_taken && rule(mutation) != UniqueIds::Off {
+            return Err(ErrorKind::AlreadyExists);
         }
         let mut subject = Text::from(&conversation_id);
         let begins_at = match &mutation.operation {
@@ -250,7 +279,37 @@ impl Oracle {
     }
 }
 
+/// What an addition that comes with an id is held to.
+fn rule(mutation: &Mutation) -> UniqueIds {
+    let given = match &mutation.operation {
+        Operation::AddMessage(new) => new.id.as_ref(),
+        Operation::AddAction(new) => new.id.as_ref(),
+        _ => None,
+    };
+    given.map_or(UniqueIds::Off, |_| mutation.unique_ids)
+}
+
 impl Known {
+    /// The id of what is to be added, if something has it, and whether that is the same.
+    fn bearer(&self, operation: &Operation) -> Option<(Text, bool)> {
+        let this = &self.conversation;
+        match operation {
+            Operation::AddMessage(new) => {
+                let id = new.id.as_ref()?;
+                let old = this.messages.iter().rfind(|old| old.id == *id)?;
+                let is_same = old.content == new.content && old.role == new.role;
+                Some((id.clone(), is_same && old.metadata == new.metadata && old.extra == new.extra))
+            }
+            Operation::AddAction(new) => {
+                let id = new.id.as_ref()?;
+                let old = this.actions.iter().rfind(|old| old.id == *id)?;
+                let is_same = old.action_type == new.action_type && old.data == new.data;
+                Some((id.clone(), is_same && old.metadata == new.metadata && old.extra == new.extra))
+            }
+            _ => None,
+        }
+    }
+
     /// Changes what is in the conversation, and says which message or action was meant.
     fn change(
         &mut self,

@@ -15,7 +15,7 @@ use crate::index::{Prepared, Step};
 use crate::log::inventory::Inventory;
 use crate::log::salvage::{self, Fault, Missing};
 use crate::log::scan::Frame;
-use crate::model::{ActionEdit, Change, Edit, Event, RepairReport, Seq};
+use crate::model::{ActionEdit, Change, Edit, Event, RepairReport, Seq, UniqueIds};
 use crate::snapshot::held::{for_each_held, holds_of};
 use crate::store::file::engine::Engine;
 use crate::vfs::Vfs;
@@ -215,7 +215,14 @@ impl Found {
             | Change::SetCreatedAt(_)
             | Change::SetExtra(_)) => Step::Ready(other),
         };
-        Prepared { conversation_id, step, key, fingerprint: self.fingerprint, expect: None }
+        Prepared {
+            conversation_id,
+            step,
+            key,
+            fingerprint: self.fingerprint,
+            expect: None,
+            unique_ids: UniqueIds::Off,
+        }
     }
 }
 

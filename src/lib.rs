@@ -26,7 +26,7 @@ mod store;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use codec::ExportLine;
+pub use codec::{ExportEnd, ExportLine};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use model::{
     Action, ActionEdit, Change, CompactionReport, Conversation, Cursor, DamagedFile, Durability, Edit, Event,

@@ -29,7 +29,7 @@ pub(crate) mod index_file;
 
 mod lines;
 
-pub use lines::ExportLine;
+pub use lines::{ExportEnd, ExportLine};
 
 #[cfg(test)]
 mod format_doc;

@@ -20,15 +20,17 @@ pub fn line(data: &[u8]) {
     }
     if let Ok(found) = ExportLine::from_json_line(data) {
         let printed = match &found {
-            ExportLine::Conversation { id, title, created_at, metadata, extra } => {
+            ExportLine::Conversation { id, title, created_at, metadata, extra, version } => {
                 let mut conversation = Conversation::new(id, *created_at);
                 conversation.title = title.clone();
                 conversation.metadata = metadata.clone();
                 conversation.extra = extra.clone();
+                conversation.version = version.unwrap_or_default();
                 conversation.to_header_line()
             }
             ExportLine::Message { conversation_id, message } => message.to_json_line(Some(conversation_id)),
             ExportLine::Action { conversation_id, action } => action.to_json_line(Some(conversation_id)),
+            ExportLine::End(end) => end.to_json_line(),
         };
         assert!(!printed.contains('\n'), "a line is one line");
         assert_eq!(ExportLine::from_json_line(printed.as_bytes()).ok(), Some(found), "{printed}");

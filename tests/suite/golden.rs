@@ -39,7 +39,9 @@ fn copy(from: &Path, to: &Path) {
 fn lines(store: &MessageStore) -> Result<String, Error> {
     let mut lines = Vec::new();
     for summary in store.conversations(Order::Created)? {
-        let conversation = store.conversation(&summary.id)?.unwrap();
+        let mut conversation = store.conversation(&summary.id)?.unwrap();
+        // These lines are older than the versions in them.
+        conversation.version = 0;
         lines.push(conversation.to_header_line());
         lines.extend(conversation.messages.iter().map(|m| m.to_json_line(Some(&summary.id))));
         lines.extend(conversation.actions.iter().map(|a| a.to_json_line(Some(&summary.id))));

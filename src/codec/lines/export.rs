@@ -7,7 +7,7 @@ use crate::codec::document::{ACTION_FIELDS, CONVERSATION_FIELDS, MESSAGE_FIELDS,
 use crate::codec::fields::Fields;
 use crate::codec::json::{JsonError, Members, Reader};
 use crate::error::Result;
-use crate::model::{Action, Conversation, JsonObject, Message, Text, Timestamp};
+use crate::model::{Action, Conversation, JsonObject, Message, Text, Timestamp, Version};
 
 /// One line of an export.
 ///
@@ -34,6 +34,8 @@ pub enum ExportLine {
         metadata: JsonObject,
         /// Fields without a name in the original's model.
         extra: JsonObject,
+        /// Its version; absent in exports of earlier versions.
+        version: Option<Version>,
     },
     /// A message.
     Message {
@@ -49,10 +51,48 @@ pub enum ExportLine {
         /// The action itself.
         action: Action,
     },
+    /// The export ends, and was whole up to here.
+    End(ExportEnd),
+}
+
+/// What the last line of an export says of all lines before it.
+///
+/// ```
+/// use aral_store::{ExportEnd, ExportLine};
+/// let mut end = ExportEnd::default();
+/// end.conversations = 1;
+/// assert_eq!(end.to_json_line(), r#"{"type":"end","conversations":1,"messages":0,"actions":0,"crc32":0}"#);
+/// assert_eq!(ExportLine::from_json_line(end.to_json_line().as_bytes())?, ExportLine::End(end));
+/// # Ok::<(), aral_store::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct ExportEnd {
+    /// How many conversations there were.
+    pub conversations: u64,
+    /// How many messages.
+    pub messages: u64,
+    /// How many actions.
+    pub actions: u64,
+    /// The CRC-32 of the lines, each with a line feed.
+    pub crc32: u32,
+}
+
+impl ExportEnd {
+    /// Prints the line. No line break.
+    #[must_use]
+    pub fn to_json_line(&self) -> String {
+        Line::of_type("end")
+            .number("conversations", self.conversations)
+            .number("messages", self.messages)
+            .number("actions", self.actions)
+            .number("crc32", self.crc32.into())
+            .finish()
+    }
 }
 
 impl ExportLine {
-    /// Reads one line of an export, by its `type`: `conversation`, `message` or `action`.
+    /// Reads one line of an export, by its `type`: `conversation`, `message`, `action` or `end`.
     ///
     /// Absent `metadata` is empty, an absent `role` is `user`; every other field of the original's model
     /// must be there. Fields that it has no name for become `extra`, after those of the line's own `extra`.
@@ -81,6 +121,7 @@ fn export_line(reader: &mut Reader<'_>) -> std::result::Result<ExportLine, JsonE
         "conversation" => conversation(fields),
         "message" => message(fields),
         "action" => action(fields),
+        "end" => end(fields),
         _ => Err(JsonError::new(start, format!("\"type\": {kind:.60?} is not a known one"))),
     }
 }
@@ -90,8 +131,20 @@ fn conversation(mut fields: Fields) -> std::result::Result<ExportLine, JsonError
     let title = fields.truthy_text("title")?.unwrap_or_else(|| Conversation::default_title(&id));
     let created_at = time(&mut fields)?;
     let metadata = fields.object("metadata")?.unwrap_or_default();
+    let version = fields.unsigned("version")?.filter(|version| *version > 0);
     let extra = merged_extra(fields, &CONVERSATION_FIELDS)?;
-    Ok(ExportLine::Conversation { id, title, created_at, metadata, extra })
+    Ok(ExportLine::Conversation { id, title, created_at, metadata, extra, version })
+}
+
+/// What a later version may add to the line is no reason to take the export for cut.
+fn end(mut fields: Fields) -> std::result::Result<ExportLine, JsonError> {
+    let mut number = |key: &str| fields.unsigned(key)?.ok_or_else(|| fields.missing(key));
+    let (conversations, messages, actions) =
+        (number("conversations")?, number("messages")?, number("actions")?);
+    let (crc32, offset) = (number("crc32")?, fields.offset("crc32"));
+    let crc32 = u32::try_from(crc32)
+        .map_err(|_| JsonError::new(offset, "\"crc32\" is over the limit of 2^32 - 1".to_owned()))?;
+    Ok(ExportLine::End(ExportEnd { conversations, messages, actions, crc32 }))
 }
 
 fn message(mut fields: Fields) -> std::result::Result<ExportLine, JsonError> {
@@ -208,10 +261,12 @@ impl Conversation {
             .finish()
     }
 
-    /// Prints the conversation without its messages and actions, as a line of an export. No line break.
+    /// Prints the conversation without its messages and actions, as a line of an export. A version of 0, which no
+    /// conversation in a store has, is left out. No line break.
     #[must_use]
     pub fn to_header_line(&self) -> String {
-        self.head(Line::of_type("conversation")).extra(&self.extra).finish()
+        let line = self.head(Line::of_type("conversation")).extra(&self.extra);
+        if self.version > 0 { line.number("version", self.version) } else { line }.finish()
     }
 
     fn head(&self, line: Line) -> Line {

@@ -14,4 +14,4 @@ mod event;
 
 mod export;
 
-pub use export::ExportLine;
+pub use export::{ExportEnd, ExportLine};

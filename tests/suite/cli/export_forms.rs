@@ -58,7 +58,7 @@ fn a_page_of_one_conversation_has_its_title_and_naming_it_twice_is_naming_it_onc
     let page = room.run(&["export", "release", "release", "--to", "html"]).fine();
     assert!(page.contains("<title>Notes for the release</title>"));
     assert_eq!((page.matches("<section").count(), page.contains("greenhouse")), (1, false));
-    assert_eq!(room.run(&["export", "release", "release"]).fine().lines().count(), 3);
+    assert_eq!(room.run(&["export", "release", "release"]).fine().lines().count(), 4);
     room.run(&["export", "nobody", "--to", "html"]).fails(3);
 }
 

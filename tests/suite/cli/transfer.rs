@@ -40,7 +40,7 @@ fn counts(room: &Room, args: &[&str], input: &[u8]) -> Value {
 fn lines_carry_everything_to_another_store_and_a_second_time_nothing() {
     let (from, to) = (filled(), Room::new());
     let lines = all(&from);
-    assert_eq!(lines.lines().count(), 5);
+    assert_eq!(lines.lines().count(), 6);
     assert!(lines.starts_with(r#"{"type":"conversation","id":"c1","title":"T","created_at":""#), "{lines}");
     let first = counts(&to, &["-"], lines.as_bytes());
     assert_eq!(
@@ -60,10 +60,111 @@ fn an_import_that_was_stopped_is_completed_by_the_next() {
     for stop in 0..=lines.lines().count() {
         let to = Room::new();
         let part: String = lines.split_inclusive('\n').take(stop).collect();
-        counts(&to, &["-"], part.as_bytes());
+        let cut = to.run_with(&["import", "-"], part.as_bytes());
+        let is_whole = stop == 0 || stop == lines.lines().count();
+        assert_eq!(
+            (cut.code, cut.err.contains("breaks off")),
+            (Some((!is_whole).into()), !is_whole),
+            "{cut:?}"
+        );
         counts(&to, &["-"], lines.as_bytes());
         assert_eq!(all(&to), lines, "after {stop} lines");
     }
+}
+
+#[test]
+fn versions_survive_so_that_what_is_expected_goes_on_from_there() {
+    let from = Room::new();
+    let input = concat!(
+        r#"{"type":"add_message","conversation_id":"begun","content":"by its first"}"#,
+        "\n",
+        r#"{"type":"create_conversation","conversation_id":"edited"}"#,
+        "\n",
+        r#"{"type":"add_message","conversation_id":"edited","content":"a","id":"m"}"#,
+        "\n",
+        r#"{"type":"edit_message","conversation_id":"edited","content":"b","message_id":"m"}"#,
+        "\n",
+        r#"{"type":"clear","conversation_id":"edited"}"#,
+        "\n",
+        r#"{"type":"add_action","conversation_id":"edited","action_type":"t","id":"a"}"#,
+        "\n",
+    );
+    from.run_with(&["append"], input.as_bytes()).fine();
+    let versions = |room: &Room| -> Vec<Value> {
+        room.run(&["ls", "--json"]).json().iter().map(|summary| summary["version"].clone()).collect()
+    };
+    assert_eq!(versions(&from), [1, 5]);
+    let (by_lines, by_directory, completed) = (Room::new(), Room::new(), Room::new());
+    let lines = all(&from);
+    counts(&by_lines, &["-"], lines.as_bytes());
+    let store = from.store();
+    assert_eq!(by_directory.run(&["import", store.to_str().unwrap()]).code, Some(0));
+    // Of a conversation at the end of a cut file nobody knows whether more belongs to it.
+    let cut = lines.replacen("{\"type\":\"end\"", "", 1);
+    assert_eq!(completed.run_with(&["import", "-"], cut.as_bytes()).code, Some(1));
+    assert_eq!(versions(&completed), [1, 2]);
+    let again = counts(&completed, &["-"], lines.as_bytes());
+    assert_eq!((&again["conversations"], &again["already_there"]), (&0.into(), &2.into()));
+    for room in [&by_lines, &by_directory, &completed] {
+        assert_eq!(versions(room), [1, 5]);
+        assert_eq!(room.run(&["add", "edited", "next", "--expect", "5"]).code, Some(0));
+    }
+    let again = by_lines.run_with(&["import", "-"], lines.as_bytes());
+    assert_eq!((again.code, again.err.contains("more events here")), (Some(0), true), "{again:?}");
+}
+
+#[test]
+fn actions_stand_where_they_happened_and_a_cut_is_said() {
+    let room = Room::new();
+    let line = |kind: &str, id: &str, minute: u8| {
+        let rest = if kind == "message" { r#""content":"x""# } else { r#""action_type":"t""# };
+        format!(
+            r#"{{"type":"add_{kind}","conversation_id":"c","id":"{id}","created_at":"2025-03-13T15:{minute}:00Z",{rest}}}"#
+        )
+    };
+    let input = [
+        line("message", "m1", 10),
+        line("action", "a1", 11),
+        line("message", "m2", 12),
+        line("action", "a2", 13),
+        line("message", "m3", 14),
+    ];
+    room.run_with(&["append"], input.join("\n").as_bytes()).fine();
+    let lines = all(&room);
+    let ids = |lines: &str| -> Vec<String> {
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter_map(|line| line["id"].as_str().map(str::to_owned)).collect()
+    };
+    assert_eq!(ids(&lines), ["c", "m1", "a1", "m2", "a2", "m3"]);
+    let other = Room::new();
+    counts(&other, &["-"], lines.as_bytes());
+    let events: Vec<String> =
+        other.run(&["log", "--json"]).json().iter().map(|e| e["id"].to_string()).collect();
+    assert_eq!(events, [r#""m1""#, r#""a1""#, r#""m2""#, r#""a2""#, r#""m3""#]);
+    for (text, reason) in [
+        (lines.replacen("\"x\"", "\"y\"", 1), "checksum"),
+        (lines.lines().filter(|line| !line.contains("a2")).collect::<Vec<_>>().join("\n"), "2 actions"),
+        (lines.replacen(r#""actions":2"#, r#""actions":3"#, 1), "3 actions"),
+    ] {
+        let said = Room::new().run_with(&["import", "-"], text.as_bytes());
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.err.contains("not whole") && said.err.contains(reason), "{said:?}");
+    }
+    // Twice the same, one behind the other, with the line ends of another system.
+    let twice = format!("{lines}{}", lines.replace("\"c\"", "\"d\"")).replace('\n', "\r\n");
+    let said = Room::new().run_with(&["import", "-"], twice.as_bytes());
+    assert!(
+        said.err.matches("not whole").count() == 1 && said.err.contains("checksum"),
+        "only the second: {said:?}"
+    );
+    // Lines of before, which say nothing of their end.
+    let old: Vec<String> = lines
+        .lines()
+        .filter(|line| !line.contains("\"end\""))
+        .map(|l| l.replace(r#","version":5"#, ""))
+        .collect();
+    let said = Room::new().run_with(&["import", "-"], old.join("\n").as_bytes());
+    assert_eq!((said.code, said.err.contains("earlier versions")), (Some(0), true), "{said:?}");
 }
 
 #[test]
@@ -102,7 +203,8 @@ fn bad_lines_are_named_and_the_rest_goes_in() {
     let run = to.run(&["import", "in.jsonl", "--json"]);
     assert_eq!(run.code, Some(1), "{run:?}");
     let named: Vec<&str> = run.err.lines().collect();
-    assert_eq!(named.len(), 2, "{run:?}");
+    assert_eq!(named.len(), 3, "{run:?}");
+    assert!(named[2].contains("line 8") && named[2].contains("checksum"), "{run:?}");
     assert!(named[0].contains("line 2") && named[0].contains("in.jsonl") && named[1].contains("line 3"));
     assert_eq!(all(&to), all(&from));
 }
@@ -147,7 +249,7 @@ fn an_export_overwrites_nothing() {
 fn named_conversations_are_exported_alone() {
     let room = filled();
     let lines = room.run(&["export", "empty"]).fine();
-    assert_eq!((lines.lines().count(), lines.contains("c1")), (1, false));
+    assert_eq!((lines.lines().count(), lines.contains("c1")), (2, false));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 mod file;
 
-mod timeline;
+pub(crate) mod timeline;
 
 mod interchange;
 

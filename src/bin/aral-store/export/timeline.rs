@@ -9,13 +9,13 @@ use crate::output::count;
 
 /// What was said or done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Item<'c> {
+pub(crate) enum Item<'c> {
     Message(&'c Message),
     Action(&'c Action),
 }
 
 /// Everything in a conversation: an action stands before the first message that is later than it.
-pub(super) fn items(conversation: &Conversation) -> impl Iterator<Item = Item<'_>> {
+pub(crate) fn items(conversation: &Conversation) -> impl Iterator<Item = Item<'_>> {
     let mut messages = conversation.messages.iter().peekable();
     let mut actions = conversation.actions.iter().peekable();
     std::iter::from_fn(move || {

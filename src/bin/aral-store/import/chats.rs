@@ -141,8 +141,7 @@ impl Chats<'_, '_> {
 
     fn refuse(&mut self, reason: &str, place: &str) {
         let error = Error::new(ErrorKind::InvalidInput, format!("not imported: {place}: {reason}"));
-        output::error(&error.at(self.path, None).to_string());
-        self.intake.counts.bad_lines += 1;
+        self.intake.bad_line(&error.at(self.path, None).to_string());
     }
 
     /// The id of a conversation that has none: the file's name, and which one it is in there. Input without a name

@@ -20,6 +20,9 @@ use crate::signals::Stop;
 /// The most bytes that are put into one batch, by [`weight`]; the store takes 256 MiB.
 const MAX_BATCH_BYTES: usize = 128 << 20;
 
+/// How many bad lines are named.
+const MAX_NAMED: u64 = 100;
+
 /// What an import did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Counts {
@@ -39,6 +42,10 @@ pub(super) struct Counts {
     pub(super) bad_lines: u64,
     /// Files that cannot be read.
     pub(super) damaged: u64,
+    /// Conversations that have a higher version here than where they come from.
+    pub(super) overtaken: u64,
+    /// Inputs that break off, or are not what their last line says.
+    pub(super) cut: u64,
 }
 
 impl Counts {
@@ -60,7 +67,7 @@ impl Counts {
     pub(super) fn exit(&self) -> Exit {
         if self.damaged > 0 {
             Exit::Corrupt
-        } else if self.bad_lines + self.refused > 0 {
+        } else if self.bad_lines + self.refused + self.cut > 0 {
             Exit::Error
         } else if self.conflicts + self.removed > 0 {
             Exit::Conflict
@@ -153,7 +160,8 @@ impl<'a> Intake<'a> {
                         self.conflict(&id, reason);
                         Ok(())
                     }
-                    Ok(rest) if rest.messages.is_empty() && rest.actions.is_empty() => {
+                    Ok(rest) if rest.is_nothing_after(there.version) => {
+                        self.counts.overtaken += u64::from(rest.version.is_some_and(|v| v < there.version));
                         if self.fates.insert(id, Fate::There).is_none() {
                             self.counts.already_there += 1;
                         }
@@ -163,6 +171,33 @@ impl<'a> Intake<'a> {
                 },
                 Err(error) => self.kept_out(&id, error),
             },
+        }
+    }
+
+    /// Names and counts a line, or the like, that is not what it should be; of very many only the first are named.
+    pub(super) fn bad_line(&mut self, reason: &str) {
+        self.counts.bad_lines += 1;
+        if self.counts.bad_lines <= MAX_NAMED {
+            output::error(reason);
+        }
+    }
+
+    /// Names an input that breaks off, or is not what its last line says.
+    pub(super) fn cut(&mut self, reason: &str) {
+        output::error(reason);
+        self.counts.cut += 1;
+    }
+
+    /// Says what is only said once for all.
+    pub(super) fn sum_up(&self) {
+        if self.counts.bad_lines > MAX_NAMED {
+            output::error(&format!("not imported: {} more", self.counts.bad_lines - MAX_NAMED));
+        }
+        if self.counts.overtaken > 0 {
+            let number = output::count(self.counts.overtaken, "conversation");
+            output::note(&format!(
+                "{number} had more events here than where this comes from, and kept the version"
+            ));
         }
     }
 
@@ -186,7 +221,9 @@ impl<'a> Intake<'a> {
 
     fn add(&mut self, id: &str, piece: Piece, version: Version) -> Result<(), Failure> {
         let mut version = version;
-        let mut mutations = piece.into_mutations().peekable();
+        let wanted = piece.version;
+        let only_raises = piece.head.is_none() && piece.messages.is_empty() && piece.actions.is_empty();
+        let mut mutations = piece.into_mutations(version).peekable();
         while mutations.peek().is_some() {
             let mut batch: Vec<Mutation> = Vec::new();
             let mut bytes = 0_usize;
@@ -208,13 +245,16 @@ impl<'a> Intake<'a> {
             self.counts.actions += to_u64(actions);
             match self.fates.insert(id.to_owned(), Fate::Added(version)) {
                 Some(Fate::Added(_)) => {}
+                Some(Fate::There) if only_raises => {}
                 Some(Fate::There) => {
                     self.counts.already_there -= 1;
                     self.counts.conversations += 1;
                 }
+                Some(Fate::KeptOut) | None if only_raises => self.counts.already_there += 1,
                 Some(Fate::KeptOut) | None => self.counts.conversations += 1,
             }
         }
+        self.counts.overtaken += u64::from(wanted.is_some_and(|wanted| wanted < version));
         Ok(())
     }
 
@@ -225,10 +265,11 @@ impl<'a> Intake<'a> {
                 // A store of its own shows whether the batch is one that a store takes; what the real one holds has
                 // been compared already.
                 let mut alone = batch;
+                alone.retain(|mutation| !matches!(mutation.operation, Operation::SetVersion(_)));
                 for mutation in &mut alone {
                     mutation.expect = None;
                 }
-                MessageStore::in_memory().batch(alone)
+                if alone.is_empty() { Ok(Vec::new()) } else { MessageStore::in_memory().batch(alone) }
             }
         }
     }

@@ -82,6 +82,7 @@ fn into(
     };
     let mut intake = Intake::new(&store, purpose, stop.clone()).with(removed);
     let filled = fill(&mut intake).map_err(|failure| unless_stopped(failure, &stop));
+    intake.sum_up();
     let counts = intake.counts;
     if purpose == Purpose::Add {
         store.sync()?;

@@ -4,9 +4,12 @@
 //! it needs no keys, works however long ago the first run was, and sees what has changed since.
 
 use aral_store::{
-    Action, Conversation, JsonObject, Message, Mutation, NewAction, NewConversation, NewMessage,
+    Action, Conversation, JsonObject, Message, Mutation, NewAction, NewConversation, NewMessage, Operation,
+    Text, Timestamp, Version,
 };
-use aral_store::{Text, Timestamp};
+
+use crate::export::timeline::{Item, items};
+use crate::output::to_u64;
 
 /// How a conversation begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +30,10 @@ pub(super) struct Piece {
     pub(super) messages: Vec<Message>,
     pub(super) first_action: usize,
     pub(super) actions: Vec<Action>,
+    /// For each of these actions how many of these messages come before it; messages come first where nothing is said.
+    pub(super) places: Vec<usize>,
+    /// The version that the conversation had with all of this in it; absent if nobody says, or if more of it may come.
+    pub(super) version: Option<Version>,
     /// The time that stands where the input has none.
     pub(super) undated: Option<Timestamp>,
 }
@@ -34,14 +41,34 @@ pub(super) struct Piece {
 impl Piece {
     /// A part that begins where nothing was before, and is empty yet.
     pub(super) fn new(id: String, head: Option<Head>) -> Self {
-        let (messages, actions) = (Vec::new(), Vec::new());
-        Self { id, head, first_message: 0, messages, first_action: 0, actions, undated: None }
+        let (messages, actions, places) = (Vec::new(), Vec::new(), Vec::new());
+        let (first_message, first_action) = (0, 0);
+        let (version, undated) = (None, None);
+        Self { id, head, first_message, messages, first_action, actions, places, version, undated }
+    }
+
+    pub(super) fn message(&mut self, message: Message) {
+        self.messages.push(message);
+    }
+
+    pub(super) fn action(&mut self, action: Action) {
+        self.places.push(self.messages.len());
+        self.actions.push(action);
     }
 
     pub(super) fn of_conversation(conversation: Conversation) -> Self {
+        let mut places = Vec::new();
+        let mut before = 0;
+        for item in items(&conversation) {
+            match item {
+                Item::Message(_) => before += 1,
+                Item::Action(_) => places.push(before),
+            }
+        }
+        let version = Some(conversation.version).filter(|version| *version > 0);
         let Conversation { id, title, created_at, metadata, messages, actions, extra, .. } = conversation;
         let head = Head { title, created_at, metadata, extra };
-        Self { messages, actions, ..Self::new(id, Some(head)) }
+        Self { messages, actions, places, version, ..Self::new(id, Some(head)) }
     }
 
     /// The piece with the times of what is there wherever it has none of its own: what was added without a time
@@ -77,21 +104,59 @@ impl Piece {
             .ok_or("it exists with other actions")?;
         self.messages.drain(..messages);
         self.actions.drain(..actions);
+        self.places.drain(..actions.min(self.places.len()));
+        self.places.iter_mut().for_each(|place| *place = place.saturating_sub(messages));
         self.first_message += messages;
         self.first_action += actions;
         Ok(self)
     }
 
-    /// The mutations that add the piece, in order.
-    pub(super) fn into_mutations(self) -> impl Iterator<Item = Mutation> {
-        let Self { id, head, messages, actions, .. } = self;
+    /// Whether a conversation that has all of it, and this version, has nothing more to get.
+    pub(super) fn is_nothing_after(&self, version: Version) -> bool {
+        let is_raised = self.version.is_none_or(|wanted| wanted <= version);
+        self.messages.is_empty() && self.actions.is_empty() && is_raised
+    }
+
+    /// The mutations that add the piece, in order, to a conversation that has this version; 0 if there is none.
+    pub(super) fn into_mutations(self, version: Version) -> impl Iterator<Item = Mutation> {
+        let comes_to = to_u64(self.messages.len()).saturating_add(to_u64(self.actions.len()));
+        // What began with its first message or action was not created apart from that, and has one event less.
+        let begins_with_first = version == 0 && self.version == Some(comes_to) && self.is_as_begun_by_first();
+        let Self { id, head, messages, actions, mut places, version: wanted, .. } = self;
+        let head = head.filter(|_| !begins_with_first);
+        let comes_to = version + comes_to + u64::from(head.is_some());
+        let raise = wanted.filter(|wanted| *wanted > comes_to);
+        let raise = raise.map(|wanted| Mutation::new(id.clone(), Operation::SetVersion(wanted)));
         let (for_messages, for_actions) = (id.clone(), id.clone());
         let create = head.map(|head| Mutation::create_conversation(id, new_conversation(head)));
-        let messages =
-            messages.into_iter().map(move |m| Mutation::add_message(for_messages.clone(), new_message(m)));
-        let actions =
-            actions.into_iter().map(move |a| Mutation::add_action(for_actions.clone(), new_action(a)));
-        create.into_iter().chain(messages).chain(actions)
+        places.resize(actions.len(), messages.len());
+        let (mut messages, mut actions) = (messages.into_iter().enumerate().peekable(), actions.into_iter());
+        let mut places = places.into_iter().peekable();
+        let items = std::iter::from_fn(move || {
+            let next = messages.peek().map_or(usize::MAX, |(at, _)| *at);
+            if places.next_if(|place| *place <= next).is_some() {
+                return Some(Mutation::add_action(for_actions.clone(), new_action(actions.next()?)));
+            }
+            messages
+                .next()
+                .map(|(_, message)| Mutation::add_message(for_messages.clone(), new_message(message)))
+        });
+        create.into_iter().chain(items).chain(raise)
+    }
+
+    /// Whether its head is what a conversation has that begins with its first message or action.
+    fn is_as_begun_by_first(&self) -> bool {
+        let is_action_first = self.messages.is_empty() || self.places.first() == Some(&0);
+        let first = if is_action_first {
+            self.actions.first().map(|action| action.created_at)
+        } else {
+            self.messages.first().map(|message| message.created_at)
+        };
+        first.zip(self.head.as_ref()).is_some_and(|(time, head)| {
+            let begun = Conversation::new(&self.id, time);
+            *head
+                == Head { title: begun.title, created_at: time, metadata: begun.metadata, extra: begun.extra }
+        })
     }
 }
 
@@ -131,7 +196,6 @@ fn new_action(action: Action) -> NewAction {
 
 /// About how many bytes a mutation takes in the log; on the high side, so that a batch stays in its limit.
 pub(super) fn weight(mutation: &Mutation) -> usize {
-    use aral_store::Operation;
     const FIXED: usize = 256;
     let object = |object: &JsonObject| object.as_json().len();
     #[expect(clippy::wildcard_enum_match_arm, reason = "an import makes no others")]

@@ -23,9 +23,14 @@ fn conversation() -> Conversation {
 fn an_export_reads_back_whatever_its_extras_are_called() {
     let whole = conversation();
     let read = |line: String| ExportLine::from_json_line(line.as_bytes()).unwrap();
-    let Conversation { id, title, created_at, metadata, extra, .. } = whole.clone();
-    let head = ExportLine::Conversation { id, title, created_at, metadata, extra };
-    assert_eq!(read(whole.to_header_line()), head);
+    for version in [0, 1, u64::MAX] {
+        let whole = Conversation { version, ..whole.clone() };
+        assert_eq!(whole.to_header_line().contains("version"), version > 0);
+        let Conversation { id, title, created_at, metadata, extra, .. } = whole.clone();
+        let version = Some(version).filter(|version| *version > 0);
+        let head = ExportLine::Conversation { id, title, created_at, metadata, extra, version };
+        assert_eq!(read(whole.to_header_line()), head);
+    }
     let message = whole.messages[0].clone();
     let line = message.to_json_line(Some("c"));
     assert_eq!(read(line), ExportLine::Message { conversation_id: "c".to_owned(), message });
@@ -77,6 +82,10 @@ fn what_is_no_line_of_an_export_is_refused() {
         r#"{"type":"message","conversation_id":"c","id":"m","content":"","created_at":"2025-01-01","extra":1}"#,
         r#"{"type":"message","conversation_id":"c","id":"m","content":"","created_at":"2025-01-01","extra":{"id":1}}"#,
         r#"{"type":"action","conversation_id":"c","id":"m","action_type":"","created_at":"2025-01-01"}"#,
+        r#"{"type":"conversation","id":"c","created_at":"2025-01-01","version":"1"}"#,
+        r#"{"type":"end","conversations":1,"messages":1,"actions":1}"#,
+        r#"{"type":"end","conversations":1,"messages":1,"actions":1,"crc32":4294967296}"#,
+        r#"{"type":"end","conversations":1,"messages":-1,"actions":1,"crc32":0}"#,
     ] {
         assert!(ExportLine::from_json_line(line.as_bytes()).is_err(), "{line}");
     }

@@ -150,6 +150,35 @@ fn adopting() -> Vec<Op> {
     ]
 }
 
+/// Files that are damaged while the log has newer events for them, compacted over, and put back.
+fn damaging() -> Vec<Op> {
+    let mut program: Vec<Op> = ["c1", "c2", "c3"].into_iter().map(|id| say(id, "in its file")).collect();
+    program.push(Op::Compact);
+    program.extend(["c1", "c2", "c3"].into_iter().map(|id| say(id, "newer")));
+    program.extend([
+        change("c2", Operation::SetTitle("Renamed".into())),
+        Op::Damage(1),
+        Op::Compact,
+        say("c1", "beside it"),
+        say("c2", "perhaps refused"),
+        Op::Compact,
+        Op::Reopen,
+        say("c3", "beside it"),
+        Op::Compact,
+        Op::PutBack,
+        say("c2", "goes on"),
+        Op::Compact,
+        say("c3", "newer again"),
+        Op::Damage(2),
+        Op::Compact,
+        change("c3", Operation::RemoveConversation),
+        say("c3", "another life"),
+        Op::Compact,
+        say("c1", "last"),
+    ]);
+    program
+}
+
 /// A workload by its number; the first ones are composed, the others drawn.
 fn workload(number: usize) -> (SimFs, Settings, Vec<Op>) {
     let plain = driver::fresh(simfs::Settings::default());
@@ -159,6 +188,8 @@ fn workload(number: usize) -> (SimFs, Settings, Vec<Op>) {
         2 => (plain, Settings { sync: SyncPolicy::Os, ..ALWAYS }, lazy()),
         3 => (original("bare"), ALWAYS, adopting()),
         4 => (plain, Settings { compacts_on_close: true, ..ALWAYS }, appending()),
+        5 => (plain, ALWAYS, damaging()),
+        6 => (plain, Settings { compacts_on_close: true, ..ALWAYS }, damaging()),
         _ => {
             let choice = &mut SplitMix::new(u64::try_from(number).unwrap_or(0));
             let torn = simfs::Settings {
@@ -178,7 +209,7 @@ fn workload(number: usize) -> (SimFs, Settings, Vec<Op>) {
 }
 
 /// How many workloads are composed by hand; any number above is drawn.
-const COMPOSED: usize = 5;
+const COMPOSED: usize = 7;
 
 /// What plain `cargo test` has the time for.
 const DEFAULT_STATES: u64 = 200_000;
@@ -336,6 +367,41 @@ fn every_subset_of_every_short_workload_is_recovered() {
         total.distinct()
     );
     assert!(cut_short == 0 || most < 4096, "{cut_short} calls have more than {most} ways");
+}
+
+/// A compaction over a damaged file, the one that writes it once it is back, and what comes between: cut at every call,
+/// and looked at with the damage and without it.
+#[test]
+fn every_crash_state_beside_a_damaged_file_is_recovered() {
+    let mut total = Tally::default();
+    let mut points = 0;
+    for sync in [SyncPolicy::Always, SyncPolicy::Os] {
+        for between in small_scope() {
+            let program = [
+                say("c1", "in its file"),
+                say("c2", "in its file"),
+                Op::Compact,
+                say("c1", "newer"),
+                say("c2", "newer"),
+                Op::Damage(0),
+                Op::Compact,
+                between,
+                Op::Compact,
+                Op::PutBack,
+                Op::Compact,
+            ];
+            let settings = Settings { sync, ..ALWAYS };
+            let fs = driver::fresh(simfs::Settings::default());
+            let recording =
+                record(&fs, settings, &program).unwrap_or_else(|wrong| panic!("{program:?}: {wrong}"));
+            points += recording.points.len();
+            let mut tally = Tally::default();
+            exhaust(&recording, number("CRASH_SUBSETS", 4096).min(64), &mut tally)
+                .unwrap_or_else(|wrong| panic!("{program:?}: {wrong}"));
+            total.extend(tally);
+        }
+    }
+    println!("{} crash states of {points} calls beside a damaged file", total.distinct());
 }
 
 /// What a killed process left in the cache is believed by the next opening, which must make it durable before

@@ -42,10 +42,14 @@ impl Ground for Standings<'_> {
             damage: None,
         };
         match self.index.find(id) {
-            Found::Slot(slot) if slot.is_held => damaged(self.library.held_damage(self.index, slot)),
+            // How it stands is known; it can be removed, and the receipt has its version.
+            Found::Slot(slot) if slot.is_held => {
+                let damage = Some(self.library.held_damage(self.index, slot));
+                Standing { damage, ..standing(&slot.summary) }
+            }
             Found::Slot(slot) => standing(&slot.summary),
             Found::Checkpoint(entry, _) => {
-                self.library.suspicion(id).map_or_else(|| standing(&entry.summary()), damaged)
+                Standing { damage: self.library.suspicion(id), ..standing(&entry.summary()) }
             }
             Found::Damaged(entry) => damaged(self.library.damage(&entry)),
             Found::Nothing => Standing::default(),

@@ -6,7 +6,8 @@
 use std::fmt::Debug;
 
 use aral_store::{
-    ErrorKind, Message, MessageRef, MessageStore, Messages, Order, Receipt, Result as StoreResult, Tombstone,
+    ErrorKind, Message, MessageRef, MessageStore, Messages, Order, Receipt, Result as StoreResult, Summary,
+    Tombstone,
 };
 
 use super::oracle::{Expected, Known, Oracle, UsedKey, count};
@@ -59,6 +60,31 @@ pub(crate) fn gist(store: &MessageStore, oracle: &Oracle) -> Checked {
     removed(store, oracle)?;
     let stats = done("stats", store.stats())?;
     same("the last event and the damage", &(stats.last_seq, stats.damaged), &(oracle.last_seq, 0))
+}
+
+/// Every conversation in full, and the lists, but for one whose file is damaged: that one answers so, or as it ought.
+pub(crate) fn beside(store: &MessageStore, oracle: &Oracle, damaged: &str) -> Checked {
+    for order in [Order::Created, Order::Activity] {
+        let others = |list: Vec<Summary>| -> Vec<Summary> {
+            list.into_iter().filter(|summary| summary.id != damaged).collect()
+        };
+        same(
+            "the others' list",
+            &others(done("a list", store.conversations(order))?),
+            &others(oracle.list(order)),
+        )?;
+    }
+    for known in &oracle.conversations {
+        let id = &known.conversation.id;
+        match store.conversation(id) {
+            Err(error) if id == damaged && error.kind() == ErrorKind::Corrupt => {}
+            is => {
+                let is = done("a conversation beside a damaged one", is)?;
+                same("a conversation beside a damaged one", &is.as_ref(), &Some(&known.conversation))?;
+            }
+        }
+    }
+    same("the last event", &done("stats", store.stats())?.last_seq, &oracle.last_seq)
 }
 
 /// Everything that can be asked.

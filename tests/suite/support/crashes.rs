@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aral_store::{MessageStore, NewMessage};
 
 use super::check::{self, Checked, done, same};
+use super::damage::Damage;
 use super::driver::{self, DIR, Driver, Home, Promised};
 use super::files;
 use super::ops::{Op, Settings};
@@ -24,6 +25,8 @@ pub(crate) struct Point {
     pub(crate) op: FsOp,
     durable: u64,
     accepted: u64,
+    /// A conversation's file that is damaged, or was.
+    damage: Option<Damage>,
 }
 
 /// A workload, as it went.
@@ -77,10 +80,11 @@ pub(crate) fn record(fs: &SimFs, settings: Settings, ops: &[Op]) -> Checked<Reco
     let (sink, watched) = (Arc::clone(&points), Arc::clone(&promised));
     fs.on_op(Some(Box::new(move |fs, op| {
         let (durable, accepted) = (watched.durable(), watched.accepted());
-        let point = Point { fs: fs.snapshot(), op: op.clone(), durable, accepted };
+        let damage = watched.damage();
+        let point = Point { fs: fs.snapshot(), op: op.clone(), durable, accepted, damage };
         sink.lock().unwrap_or_else(PoisonError::into_inner).push(point);
     })));
-    let mut driver = Driver::watched(Home::Sim(fs.clone()), settings, promised)?;
+    let mut driver = Driver::watched(Home::Sim(fs.clone()), settings, Arc::clone(&promised))?;
     let outcome = ops.iter().try_for_each(|op| driver.run(op));
     fs.on_op(None);
     outcome?;
@@ -90,7 +94,7 @@ pub(crate) fn record(fs: &SimFs, settings: Settings, ops: &[Op]) -> Checked<Reco
     };
     let last = driver.oracle.last_seq;
     let durable = if settings.sync == aral_store::SyncPolicy::Always { last } else { 0 };
-    points.push(Point { fs: fs.snapshot(), op, durable, accepted: last });
+    points.push(Point { fs: fs.snapshot(), op, durable, accepted: last, damage: promised.damage() });
     let history = std::mem::take(&mut driver.history);
     Ok(Recording { points, history, settings, operations: driver.operation })
 }
@@ -120,10 +124,10 @@ impl Recording {
                     image = self.cut_in_recovery(&image, choice).0;
                 }
                 // A kill promises nothing once the power has gone too, before an opening has returned.
-                return self.examine(&image, point.durable, point.accepted, tally);
+                return self.examine(&image, point.durable, point, tally);
             }
         }
-        self.examine(&image, least, point.accepted, tally)
+        self.examine(&image, least, point, tally)
     }
 
     /// Every state that a cut of power can leave at a point, as long as there are not too many of them.
@@ -136,7 +140,7 @@ impl Recording {
             }
             tally.tried += 1;
             let image = point.fs.crash(&mut all);
-            self.examine(&image, point.durable, point.accepted, tally).map_err(|wrong| {
+            self.examine(&image, point.durable, point, tally).map_err(|wrong| {
                 format!("round {} before call {at}, {:?}: {wrong}", all.rounds(), point.op)
             })?;
         }
@@ -164,7 +168,7 @@ impl Recording {
                 }
                 tally.tried += 1;
                 let image = before.crash(&mut all);
-                self.examine(&image, point.durable, point.accepted, tally).map_err(|wrong| {
+                self.examine(&image, point.durable, point, tally).map_err(|wrong| {
                     let round = all.rounds();
                     format!(
                         "killed before call {at}, {:?}, cut before {op:?}, round {round}: {wrong}",
@@ -206,7 +210,7 @@ impl Recording {
             image = next;
             cut_short += usize::from(was_cut_short);
         }
-        self.examine(&image, point.durable, point.accepted, tally)
+        self.examine(&image, point.durable, point, tally)
             .map_err(|wrong| format!("{depth} cuts before call {at}, seed {seed}: {wrong}"))?;
         Ok(cut_short)
     }
@@ -223,6 +227,9 @@ impl Recording {
 
     /// What is shown after a kill is durable, and so is what is added to it.
     fn accept_then_cut(&self, image: &SimFs, point: &Point, choice: &mut SplitMix) -> Checked {
+        if let Some(damage) = &point.damage {
+            damage.put_back(image);
+        }
         let store = self.open(image)?;
         let before = self.state_of(&store, point.accepted, point.accepted)?;
         check::gist(&store, before)?;
@@ -252,10 +259,16 @@ impl Recording {
         }
     }
 
-    /// The law.
-    fn examine(&self, image: &SimFs, least: u64, accepted: u64, tally: &mut Tally) -> Checked {
+    /// The law, with a damaged file put back before.
+    fn examine(&self, image: &SimFs, least: u64, point: &Point, tally: &mut Tally) -> Checked {
+        let accepted = point.accepted;
         if !tally.seen.insert(image.fingerprint() ^ least.rotate_left(32) ^ accepted.rotate_left(48)) {
             return Ok(());
+        }
+        let but = point.damage.as_ref().map(|damage| damage.id.as_str());
+        if let Some(damage) = &point.damage {
+            self.examine_beside(image, least, accepted, damage)?;
+            damage.put_back(image);
         }
         let nth = tally.seen.len();
         let store = self.open(image)?;
@@ -271,12 +284,39 @@ impl Recording {
             check::state(&store, ought)?;
             check::keys(&store, ought)?;
         }
-        self.snapshot(image, &store)?;
+        self.snapshot(image, &store, but)?;
         self.goes_on(image, store, ought.last_seq, nth % 16 == 0)
     }
 
-    /// The JSON files are those of the state that the checkpoint names.
-    fn snapshot(&self, image: &SimFs, store: &MessageStore) -> Checked {
+    /// What holds as long as one file is damaged: all others are right, and go into their files, and what is held of
+    /// this one is there once it is put back, whatever was compacted meanwhile.
+    fn examine_beside(&self, image: &SimFs, least: u64, accepted: u64, damage: &Damage) -> Checked {
+        if !damage.is_there(image) {
+            return Ok(());
+        }
+        let wrong = |wrong| format!("while the file of {:?} is damaged: {wrong}", damage.id);
+        let fs = image.snapshot();
+        let open = || done("opening", driver::open(&Home::Sim(fs.clone()), self.settings, &self.sources()));
+        let store = open().map_err(wrong)?;
+        let ought = self.state_of(&store, least, accepted).map_err(wrong)?;
+        check::beside(&store, ought, &damage.id).map_err(wrong)?;
+        let report = done("a compaction", store.compact()).map_err(wrong)?;
+        if report.held.iter().any(|file| file.conversation_id.as_deref() != Some(&*damage.id)) {
+            return Err(wrong(format!("held without a reason: {report:?}")));
+        }
+        check::beside(&store, ought, &damage.id).map_err(wrong)?;
+        files::snapshot_beside(&fs, Path::new(DIR), ought, Some(&damage.id)).map_err(wrong)?;
+        let after = fs.kill();
+        drop(store);
+        damage.put_back(&after);
+        let store = self.open(&after)?;
+        check::gist(&store, ought).map_err(|wrong| format!("compacted, and put back: {wrong}"))?;
+        after.kill();
+        Ok(())
+    }
+
+    /// The JSON files are those of the state that the checkpoint names, but for one that may be held.
+    fn snapshot(&self, image: &SimFs, store: &MessageStore, but: Option<&str>) -> Checked {
         let stats = done("stats", store.stats())?;
         // The first checkpoint of a store takes what it finds as it is and writes no files.
         if stats.covered_seq == 0 {
@@ -284,7 +324,8 @@ impl Recording {
         }
         let covered = self.history.iter().find(|state| state.last_seq == stats.covered_seq);
         let covered = covered.ok_or_else(|| format!("a checkpoint of event {}", stats.covered_seq))?;
-        files::snapshot(image, Path::new(DIR), covered).map_err(|wrong| format!("after recovery: {wrong}"))
+        files::snapshot_beside(image, Path::new(DIR), covered, but)
+            .map_err(|wrong| format!("after recovery: {wrong}"))
     }
 
     /// The store takes more, keeps it, and opens a second time.

@@ -5,12 +5,13 @@
 //! promised. Knows no file formats.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aral_store::{Durability, ErrorKind, MessageStore, Mutation, Options, Order, SyncPolicy};
 
 use super::check::{self, Checked, done, refused, same};
+use super::damage::Damage;
 use super::files;
 use super::ops::{Op, Settings};
 use super::oracle::Oracle;
@@ -34,6 +35,7 @@ pub(crate) const DIR: &str = "/home/data";
 pub(crate) struct Promised {
     durable: AtomicU64,
     accepted: AtomicU64,
+    damage: Mutex<Option<Damage>>,
 }
 
 /// A store, the oracle, and what is known of the past.
@@ -61,6 +63,15 @@ impl Promised {
     /// The event up to which everything survives a kill.
     pub(crate) fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// A conversation's file that is damaged, or that was and has not been written since.
+    pub(crate) fn damage(&self) -> Option<Damage> {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_damage(&self, damage: Option<Damage>) {
+        *self.damage.lock().unwrap_or_else(PoisonError::into_inner) = damage;
     }
 
     fn promise(&self, durable: u64, accepted: u64) {
@@ -146,7 +157,9 @@ impl Driver {
     fn open(&mut self) -> Checked {
         let store = done("opening", open(&self.home, self.settings, &self.sources))?;
         let report = store.recovery();
-        if !report.damaged.is_empty() {
+        let damage = self.damage_there();
+        let is_so = |id: Option<&str>| id.is_some() && id == damage.as_ref().map(|damage| damage.id.as_str());
+        if !report.damaged.iter().all(|file| is_so(file.conversation_id.as_deref())) {
             return Err(format!("a false report of damage: {:?}", report.damaged));
         }
         self.store = Some(store);
@@ -177,6 +190,11 @@ impl Driver {
             Op::Reopen | Op::Close => self.reopen(matches!(op, Op::Close)),
             Op::Kill => self.crash(None),
             Op::PowerCut(seed) => self.crash(Some(*seed)),
+            Op::Damage(seed) => {
+                self.damage(*seed);
+                Ok(())
+            }
+            Op::PutBack => self.put_back(),
         }
         .map_err(|wrong| format!("operation {}, {op:?}: {wrong}", self.operation))
     }
@@ -186,8 +204,16 @@ impl Driver {
         batch: Vec<Mutation>,
         how: impl FnOnce(&MessageStore, Vec<Mutation>) -> aral_store::Result<Vec<aral_store::Receipt>>,
     ) -> Checked {
-        let ought = self.oracle.apply(self.operation, &batch);
+        let damage = self.damage_there();
+        let concerns = |damage: &Damage| batch.iter().any(|mutation| mutation.conversation_id == damage.id);
+        let may_be_refused = damage.as_ref().is_some_and(concerns);
+        let mut after = self.oracle.clone();
+        let ought = after.apply(self.operation, &batch);
         let is = how(self.store(), batch);
+        if may_be_refused && is.as_ref().is_err_and(|error| error.kind() == ErrorKind::Corrupt) {
+            return Ok(());
+        }
+        self.oracle = after;
         check::answer(&is, &ought)?;
         let Ok(receipts) = is else { return Ok(()) };
         let durability = match (&self.home, self.settings.sync) {
@@ -215,6 +241,16 @@ impl Driver {
             return refused("a compaction", self.store().compact(), ErrorKind::Unsupported);
         }
         let report = done("a compaction", self.store().compact())?;
+        let damage = self.promised.damage();
+        let held: Vec<_> = report.held.iter().filter_map(|file| file.conversation_id.clone()).collect();
+        if held.iter().any(|id| self.damage_there().is_none_or(|damage| damage.id != *id)) {
+            return Err(format!("held without a reason: {report:?}"));
+        }
+        if let Some(damage) = damage.filter(|_| held.is_empty() && self.damage_there().is_none()) {
+            // It has been written, whatever had become of it.
+            drop(damage);
+            self.promised.set_damage(None);
+        }
         same("the events that are covered", &report.covered_seq, &self.oracle.last_seq)?;
         self.all_is_durable();
         self.check_files()
@@ -222,9 +258,11 @@ impl Driver {
 
     /// Compares the files with the oracle, after a compaction.
     fn check_files(&self) -> Checked {
+        let damage = self.promised.damage();
+        let but = damage.as_ref().map(|damage| damage.id.as_str());
         match &self.home {
             Home::Memory => Ok(()),
-            Home::Sim(fs) => files::snapshot(fs, Path::new(DIR), &self.oracle),
+            Home::Sim(fs) => files::snapshot_beside(fs, Path::new(DIR), &self.oracle, but),
             Home::Real(dir) => files::snapshot(&aral_store::vfs::OsVfs, dir, &self.oracle),
         }
     }
@@ -237,7 +275,11 @@ impl Driver {
         let began_at = std::mem::replace(&mut self.began_at, self.oracle.last_seq);
         let store = self.store.take().expect("it is open");
         let other = store.clone();
-        done("closing", store.close())?;
+        match store.close() {
+            // A compaction that could not write one conversation says so.
+            Err(error) if self.damage_there().is_some() && error.kind() == ErrorKind::Corrupt => {}
+            closed => done("closing", closed)?,
+        }
         if tries_it_closed {
             check::closed(&other)?;
         }
@@ -256,7 +298,32 @@ impl Driver {
 
     /// Ends the run in good order.
     pub(crate) fn close(mut self) -> Checked {
-        self.store.take().map_or(Ok(()), |store| done("closing", store.close()))
+        let damage = self.damage_there();
+        match self.store.take().map_or(Ok(()), MessageStore::close) {
+            Err(error) if damage.is_some() && error.kind() == ErrorKind::Corrupt => Ok(()),
+            closed => done("closing", closed),
+        }
+    }
+
+    /// A conversation's file that is damaged now.
+    fn damage_there(&self) -> Option<Damage> {
+        let Home::Sim(fs) = &self.home else { return None };
+        self.promised.damage().filter(|damage| damage.is_there(fs))
+    }
+
+    /// Damages a file, unless one is damaged already.
+    fn damage(&self, seed: u64) {
+        let Home::Sim(fs) = &self.home else { return };
+        if self.promised.damage().is_none() {
+            self.promised.set_damage(Damage::happen(fs, Path::new(DIR), seed));
+        }
+    }
+
+    /// Puts a damaged file back, and opens the store again.
+    fn put_back(&mut self) -> Checked {
+        let (Home::Sim(fs), Some(damage)) = (&self.home, self.damage_there()) else { return Ok(()) };
+        damage.put_back(fs);
+        self.reopen(false)
     }
 
     fn crash(&mut self, power_cut: Option<u64>) -> Checked {
@@ -298,8 +365,12 @@ impl Driver {
 
     /// Compares everything.
     pub(crate) fn check(&self) -> Checked {
-        check::state(self.store(), &self.oracle)?;
-        check::keys(self.store(), &self.oracle)?;
+        if let Some(damage) = self.damage_there() {
+            check::beside(self.store(), &self.oracle, &damage.id)?;
+        } else {
+            check::state(self.store(), &self.oracle)?;
+            check::keys(self.store(), &self.oracle)?;
+        }
         if let Home::Sim(fs) = &self.home {
             same("files outside of the store", &fs.paths_outside(DIR), &Vec::new())?;
         }

@@ -64,6 +64,8 @@ fn meet(fs: &FaultFs, ops: &[Op], suspects: &mut Suspects) -> Checked {
             Op::Batch(steps) => say(&store, steps, suspects)?,
             Op::Sync => tolerate(store.sync())?,
             Op::Compact => tolerate(store.compact().map(|_| ()))?,
+            // Faults are of the system here; files that are damaged are those of the crash states.
+            Op::Damage(_) | Op::PutBack => {}
             Op::Reopen | Op::Close | Op::Kill | Op::PowerCut(_) => {
                 tolerate(store.close())?;
                 suspects.reopened();

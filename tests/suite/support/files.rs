@@ -62,6 +62,11 @@ pub(crate) fn whole(fs: &dyn Vfs, dir: &Path) -> Checked {
 
 /// The files say what the oracle says, right after a compaction.
 pub(crate) fn snapshot(fs: &dyn Vfs, dir: &Path, oracle: &Oracle) -> Checked {
+    snapshot_beside(fs, dir, oracle, None)
+}
+
+/// The same of all files but that of one conversation.
+pub(crate) fn snapshot_beside(fs: &dyn Vfs, dir: &Path, oracle: &Oracle, but: Option<&str>) -> Checked {
     let folder = dir.join("conversations");
     let names = names(fs, &folder)?;
     let index = parse(fs, &dir.join("message_store.json"))?.ok_or("the index is not interchange JSON")?;
@@ -70,6 +75,9 @@ pub(crate) fn snapshot(fs: &dyn Vfs, dir: &Path, oracle: &Oracle) -> Checked {
         listed.iter().map(|stem| format!("{}.json", stem.as_str().unwrap_or_default())).collect();
     same("the count of conversations in the index", &listed.len(), &oracle.conversations.len())?;
     for (name, known) in listed_names.iter().zip(&oracle.conversations) {
+        if but == Some(known.conversation.id.as_str()) {
+            continue;
+        }
         // A name that the index lists is the conversation's own id unless that is not safe as one.
         let Some(value) = parse(fs, &folder.join(name))? else { continue };
         same("the id in a file", &value["id"].as_str(), &Some(known.conversation.id.as_str()))?;

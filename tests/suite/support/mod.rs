@@ -5,6 +5,7 @@
 
 pub(crate) mod check;
 pub(crate) mod crashes;
+pub(crate) mod damage;
 pub(crate) mod driver;
 pub(crate) mod faultfs;
 pub(crate) mod faulty;

@@ -32,6 +32,10 @@ pub(crate) enum Op {
     Kill,
     /// The power goes and comes back; the number says what is lost.
     PowerCut(u64),
+    /// A bit flips in the file of a conversation; the number says in which.
+    Damage(u64),
+    /// The file is put back as it was, and the store opened again.
+    PutBack,
 }
 
 /// A mutation whose conditions are still to be made out.
@@ -239,8 +243,12 @@ pub(crate) fn op(choice: &mut dyn Choose) -> Op {
         20 => Op::Compact,
         21 => Op::Kill,
         22 => Op::PowerCut(u64::try_from(choice.pick(1 << 16)).unwrap_or(0)),
-        23 if choice.pick(2) == 0 => Op::Sync,
-        23 => Op::Close,
+        23 => match choice.pick(4) {
+            0 => Op::Sync,
+            1 => Op::Close,
+            2 => Op::Damage(u64::try_from(choice.pick(1 << 16)).unwrap_or(0)),
+            _ => Op::PutBack,
+        },
         _ => Op::Append(step(choice)),
     }
 }

@@ -347,13 +347,13 @@ impl Slot {
 
     /// Completes it with what its file holds, which is as it was recorded.
     pub(crate) fn load(&mut self, mut lists: Lists) -> Result<(), Misfit> {
-        self.is_held = false;
         if let Body::Deferred(ops) = &self.body {
             for op in ops {
                 lists.apply(*op)?;
             }
             self.body = Body::Loaded(lists);
         }
+        self.is_held = false;
         Ok(())
     }
 }

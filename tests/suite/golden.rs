@@ -110,3 +110,34 @@ fn versions_and_removals_are_read_as_they_were() {
         }
     }
 }
+
+/// A checkpoint of version 2, which holds the events of a conversation whose file was damaged.
+#[test]
+fn what_was_held_is_held_and_is_whole_once_its_file_is_back() {
+    let (held, whole) = (golden().join("checkpoint2/held"), golden().join("checkpoint2/whole.json"));
+    let dir = tempfile::tempdir().unwrap();
+    copy(&held, dir.path());
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert_eq!((store.stats().unwrap().held, store.stats().unwrap().damaged), (1, 1));
+    assert_eq!(store.conversation("../x").unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(store.add_message("../x", "no").unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(store.conversation("plans").unwrap().unwrap().messages.len(), 4);
+    let note = "4 events of conversation \"../x\"";
+    assert!(store.verify().unwrap().notes.iter().any(|told| told.contains(note)));
+    assert_eq!(store.compact().unwrap().held.len(), 1);
+    store.close().unwrap();
+    fs::copy(whole, dir.path().join("conversations/%%2e%2e%2fx.json")).unwrap();
+    let expected = fs::read_to_string(golden().join("checkpoint2/held.jsonl")).unwrap();
+    let viewer = MessageStore::options().read_only().open(dir.path()).unwrap();
+    assert_eq!(lines(&viewer).unwrap(), expected, "for reading");
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert_eq!(lines(&store).unwrap(), expected, "for writing");
+    let again = Mutation::add_message("../x", NewMessage::new("newer, grüezi 🦀").id("m2")).key("k1");
+    assert_eq!(store.append(again).unwrap().seq, 4);
+    assert_eq!(store.compact().unwrap().held.len(), 0);
+    assert_eq!(lines(&store).unwrap(), expected, "compacted");
+    store.close().unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    assert_eq!(lines(&store).unwrap(), expected, "opened again");
+    assert!(store.verify().unwrap().is_sound() && store.stats().unwrap().held == 0);
+}

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use aral_store::{Edit, ErrorKind, Messages, Mutation, NewMessage, Operation};
+use aral_store::{Edit, ErrorKind, MessageStore, Messages, Mutation, NewMessage, Operation};
 
 use crate::regressions::{add, added, files_with, fresh, inside, on, open, texts};
 use crate::support::driver::DIR;
@@ -111,14 +111,27 @@ fn events_about_what_a_file_does_not_hold_are_an_error_for_its_conversation_alon
     sim.edit(&path, |bytes| *bytes = others);
     let store = open(on(sim.clone()));
     let file = inside("conversations/c1.json");
-    for error in [
-        store.messages("c1", Messages::all()).unwrap_err(),
-        store.conversation("c1").unwrap_err(),
-        store.compact().unwrap_err(),
-    ] {
-        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-        assert_eq!(error.place().unwrap().path, file, "{error}");
+    let is_refused = |store: &MessageStore| {
+        for error in [
+            store.messages("c1", Messages::all()).unwrap_err(),
+            store.conversation("c1").unwrap_err(),
+            store.add_message("c1", "to what cannot be read").unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+            assert_eq!(error.place().unwrap().path, file, "{error}");
+        }
+        assert_eq!(store.messages("c2", Messages::all()).unwrap()[0].content, "in both");
+        assert_eq!(files_with(&sim, ".seg")[0], path, "the log is kept");
+    };
+    for _ in 0..2 {
+        let report = store.compact().unwrap();
+        let held: Vec<_> =
+            report.held.iter().map(|held| (held.conversation_id.as_deref(), &held.path)).collect();
+        assert_eq!(held, [(Some("c1"), &file)]);
+        is_refused(&store);
     }
-    assert_eq!(store.messages("c2", Messages::all()).unwrap()[0].content, "in both");
-    assert_eq!(files_with(&sim, ".seg")[0], path, "the log is kept");
+    store.close().unwrap();
+    let store = open(on(sim.clone()));
+    assert_eq!(store.compact().unwrap().held.len(), 1);
+    is_refused(&store);
 }

@@ -75,7 +75,7 @@ impl Core {
 #[pymethods]
 impl Core {
     #[new]
-    #[pyo3(signature = (path, *, sync, read_only, compact_above, unique_ids))]
+    #[pyo3(signature = (path, *, sync, read_only, compact_above, unique_ids, salvage=false))]
     fn new(
         py: Python<'_>,
         path: Option<PathBuf>,
@@ -83,6 +83,7 @@ impl Core {
         read_only: bool,
         compact_above: Option<u64>,
         unique_ids: Option<&str>,
+        salvage: bool,
     ) -> PyResult<Self> {
         let mut options = Options::default().sync(sync.policy(py)?).unique_ids(match unique_ids {
             None => UniqueIds::Off,
@@ -92,6 +93,9 @@ impl Core {
         });
         if read_only {
             options = options.read_only();
+        }
+        if salvage {
+            options = options.salvage();
         }
         options = match compact_above {
             Some(bytes) => options.compact_above(bytes),
@@ -103,7 +107,7 @@ impl Core {
             None => Ok(options.in_memory()),
         });
         let store = opened.map_err(|error| raised(py, &error))?;
-        Ok(Self { store: Mutex::new(Some(store)), is_read_only: read_only, process })
+        Ok(Self { store: Mutex::new(Some(store)), is_read_only: read_only || salvage, process })
     }
 
     /// Carries out the mutation of a line, or all or none of those in an array.

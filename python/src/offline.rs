@@ -18,10 +18,15 @@ pub(crate) fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict
     report::verification(py, &found)
 }
 
-/// Saves what can be saved of a store into a new one.
+/// Saves what can be saved of a store into a new one, which takes its place if it is given no other.
 #[pyfunction]
-pub(crate) fn repair(py: Python<'_>, path: PathBuf, to: PathBuf) -> PyResult<Bound<'_, PyDict>> {
-    let saved = py.detach(|| Options::default().repair(&path, &to)).map_err(|error| raised(py, &error))?;
+#[pyo3(signature = (path, to))]
+pub(crate) fn repair(py: Python<'_>, path: PathBuf, to: Option<PathBuf>) -> PyResult<Bound<'_, PyDict>> {
+    let saved = py.detach(|| match to {
+        Some(to) => Options::default().repair(&path, &to),
+        None => Options::default().repair_in_place(&path),
+    });
+    let saved = saved.map_err(|error| raised(py, &error))?;
     report::repair(py, &saved)
 }
 

@@ -83,6 +83,7 @@ pub(crate) fn recovery<'py>(py: Python<'py>, report: &RecoveryReport) -> Made<'p
         "changed" => report.changed.clone(),
         "quarantined" => report.quarantined.clone(),
         "removed" => report.removed.clone(),
+        "salvage" => report.salvage.as_ref().map(|saved| repair(py, saved)).transpose()?,
     )
 }
 
@@ -96,6 +97,7 @@ pub(crate) fn repair<'py>(py: Python<'py>, report: &RepairReport) -> Made<'py> {
         "torn" => torn(py, report.torn.as_ref())?,
         "notes" => report.notes.clone(),
         "quarantined" => report.quarantined.clone(),
+        "kept" => report.kept.clone(),
     )
 }
 

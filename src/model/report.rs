@@ -142,6 +142,8 @@ pub struct RepairReport {
     pub notes: Vec<String>,
     /// Copies, in the new store, of conversations' files that could not be read.
     pub quarantined: Vec<PathBuf>,
+    /// Where the damaged store is now, if the new one has taken its place. The paths above are those in it.
+    pub kept: Option<PathBuf>,
 }
 
 impl RepairReport {

@@ -262,6 +262,35 @@ impl Options {
         file::repair(from.as_ref(), to.as_ref(), self)
     }
 
+    /// Saves what can be saved of the store in a directory into a new store that takes the directory's place; the
+    /// damaged one is kept beside it, under the name in [`RepairReport::kept`].
+    ///
+    /// The two exchange their names at once where the file system can do that. Elsewhere the damaged one is renamed
+    /// first; whoever opens the store if the repair was stopped between the two is told where both are. Of a symbolic
+    /// link, what it leads to is replaced, and the link stays.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`repair`](Self::repair), and those of the system where a directory may not be renamed, as the root
+    /// of a file system may not.
+    ///
+    /// ```
+    /// # let home = tempfile::tempdir().unwrap();
+    /// # let dir = home.path().join("data");
+    /// use aral_store::MessageStore;
+    /// let store = MessageStore::open(&dir)?;
+    /// drop(store.add_message("c1", "kept")?);
+    /// store.close()?;
+    /// let report = MessageStore::options().repair_in_place(&dir)?;
+    /// assert!(report.kept.is_some_and(|old| old.is_dir()));
+    /// assert_eq!(MessageStore::open(&dir)?.messages("c1", aral_store::Messages::all())?.len(), 1);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn repair_in_place(self, dir: impl AsRef<Path>) -> Result<RepairReport> {
+        check_directory(dir.as_ref())?;
+        file::repair_in_place(dir.as_ref(), self)
+    }
+
     /// Makes an empty store in memory, with these options' clock and ids.
     #[must_use]
     pub fn in_memory(self) -> MessageStore {

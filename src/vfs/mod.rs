@@ -45,6 +45,16 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// Those of the system.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Exchanges what two names stand for, at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; `Unsupported` where it cannot be done at once, and nothing has happened then.
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        let _ = (one, other);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Takes a file's name away. Who has it open or mapped keeps it.
     ///
     /// # Errors

@@ -133,6 +133,14 @@ impl Vfs for Overlay {
         Ok(())
     }
 
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        if self.is_own(one) || self.is_own(other) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        self.to_change(one)?;
+        self.to_change(other)?.exchange(one, other)
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         if !self.is_own(path) {
             return self.to_change(path)?.remove_file(path);

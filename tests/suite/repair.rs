@@ -3,6 +3,8 @@
 //!
 //! `REPAIR_STEP` takes every so many-th bit only.
 
+mod in_place;
+
 mod proofs;
 
 mod salvage;

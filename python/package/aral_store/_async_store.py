@@ -61,13 +61,19 @@ class AsyncStore:
         read_only: bool = False,
         compact_above: int | None = COMPACT_ABOVE,
         unique_ids: Literal["refuse", "existing"] | None = None,
+        salvage: bool = False,
     ) -> AsyncStore:
         """Opens a store as :class:`Store` does."""
         opened: list[Store] = []
 
         def make() -> Store:
             store = Store(
-                path, sync=sync, read_only=read_only, compact_above=compact_above, unique_ids=unique_ids
+                path,
+                sync=sync,
+                read_only=read_only,
+                compact_above=compact_above,
+                unique_ids=unique_ids,
+                salvage=salvage,
             )
             opened.append(store)
             return opened[0]

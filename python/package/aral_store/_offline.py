@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from . import _core
+from ._errors import InvalidInput
 from ._reports import RepairReport, VerifyReport, with_parts
 
 
@@ -25,11 +26,14 @@ def verify(path: str | os.PathLike[str]) -> VerifyReport:
     return VerifyReport(**with_parts(_core.verify(path)))
 
 
-def repair(path: str | os.PathLike[str], to: str | os.PathLike[str]) -> RepairReport:
+def repair(
+    path: str | os.PathLike[str], to: str | os.PathLike[str] | None = None, *, in_place: bool = False
+) -> RepairReport:
     """Saves what can be saved of the store in one directory into a new store in another, and says what could not.
 
-    Nothing is written to ``path``; ``to`` must not exist or be empty. When this returns, the new store is complete and
-    durable. Raises :class:`Locked` while the damaged store is open for writing.
+    Nothing is written to ``path``; ``to`` must not exist or be empty. With ``in_place``, instead of ``to``, the new store
+    takes the place of the damaged one, which is kept beside it under the name in :attr:`RepairReport.kept`. When this
+    returns, the new store is complete and durable. Raises :class:`Locked` while the damaged store is open for writing.
 
     >>> import tempfile
     >>> from aral_store import Store
@@ -40,4 +44,6 @@ def repair(path: str | os.PathLike[str], to: str | os.PathLike[str]) -> RepairRe
     >>> report.is_complete, report.messages
     (True, 1)
     """
+    if (to is None) != in_place:
+        raise InvalidInput("a repair is either to another directory or in place")
     return RepairReport(**with_parts(_core.repair(path, to)))

@@ -161,6 +161,8 @@ class RepairReport:
     torn: TornTail | None
     notes: list[str]
     quarantined: list[Path]
+    kept: Path | None
+    """Where the damaged store is now, if the new one has taken its place. The other paths are those in it."""
 
     @property
     def is_complete(self) -> bool:
@@ -182,6 +184,8 @@ class RecoveryReport:
     changed: list[Path]
     quarantined: list[Path]
     removed: list[Path]
+    salvage: RepairReport | None
+    """What a damaged store that was opened with ``salvage`` could not show; ``None`` if it is sound."""
 
 
 def with_parts(fields: dict[str, Any]) -> dict[str, Any]:
@@ -190,6 +194,8 @@ def with_parts(fields: dict[str, Any]) -> dict[str, Any]:
         fields["damaged"] = [DamagedFile(**file) for file in fields["damaged"]]
     if "lost" in fields:
         fields["lost"] = [Loss(**loss) for loss in fields["lost"]]
+    if fields.get("salvage") is not None:
+        fields["salvage"] = RepairReport(**with_parts(fields["salvage"]))
     if fields.get("torn") is not None:
         fields["torn"] = TornTail(**fields["torn"])
     return fields

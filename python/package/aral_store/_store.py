@@ -52,6 +52,9 @@ class Store:
     >>> store.add_message("c1", "Hello!", id="m1") == store.add_message("c1", "Hello!", id="m1")
     True
 
+    With ``salvage`` it is open for reading only, also if it is damaged: it shows what :func:`repair` would save, and
+    writes nothing; what it could not save is in ``recovery().salvage``.
+
     Opening raises :class:`Locked` if another process writes to the directory, and :class:`Corrupt` if durable bytes of
     the log are damaged; nothing has been changed then. What opening found is in :meth:`recovery`.
     """
@@ -64,18 +67,24 @@ class Store:
         read_only: bool = False,
         compact_above: int | None = COMPACT_ABOVE,
         unique_ids: Literal["refuse", "existing"] | None = None,
+        salvage: bool = False,
     ) -> None:
         # A bool is a number to Python, and would be an interval of one second.
         if isinstance(sync, bool) or not isinstance(sync, (str, int, float)):
             raise InvalidInput(f'sync must be "always", "os", or a number of seconds above 0, not {sync!r}')
         if path is not None and not os.fspath(path):
             raise InvalidInput("the path of a store must not be empty; without a path it is in memory")
-        if path is None and read_only:
+        if path is None and (read_only or salvage):
             raise InvalidInput("a store in memory begins empty, and would stay so if it were for reading only")
         _check_count("compact_above", compact_above)
         self._path = path
         self._core = Core(
-            path, sync=sync, read_only=read_only, compact_above=compact_above, unique_ids=unique_ids
+            path,
+            sync=sync,
+            read_only=read_only,
+            compact_above=compact_above,
+            unique_ids=unique_ids,
+            salvage=salvage,
         )
 
     def __repr__(self) -> str:

@@ -88,7 +88,9 @@ pub(crate) enum Command {
     Verify,
     /// Save what can be saved of a damaged store into a new one, and print what is lost
     #[command(
-        after_help = "The damaged store stays as it is.\n\nExample: aral-store -d ./data repair --to ./repaired"
+        after_help = "The damaged store stays as it is, or is kept beside the new one, whose path is printed.\n\n\
+                            Example: aral-store -d ./data repair --to ./repaired\n         \
+                            aral-store -d ./data repair --in-place"
     )]
     Repair(RepairArgs),
     /// Write conversations out for other programs; all of them unless some are named
@@ -279,8 +281,11 @@ pub(crate) struct RepairArgs {
     #[arg(value_name = "DIR")]
     pub(crate) from: Option<PathBuf>,
     /// The new store: a directory that does not exist or is empty
-    #[arg(long, value_name = "NEW")]
-    pub(crate) to: PathBuf,
+    #[arg(long, value_name = "NEW", required_unless_present = "in_place")]
+    pub(crate) to: Option<PathBuf>,
+    /// Put the new store in the damaged one's place, and keep that beside it
+    #[arg(long, conflicts_with = "to")]
+    pub(crate) in_place: bool,
 }
 
 #[derive(Args, Debug)]

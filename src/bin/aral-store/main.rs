@@ -101,7 +101,7 @@ fn run(cli: Cli) -> Exit {
         Command::Compact => upkeep::compact(&dir, form),
         Command::Stats => upkeep::stats(&dir, form),
         Command::Verify => upkeep::verify(&dir, form),
-        Command::Repair(args) => repair::run(args.from.as_deref().unwrap_or(&dir), form, &args.to),
+        Command::Repair(args) => repair::run(args.from.as_deref().unwrap_or(&dir), form, args.to.as_deref()),
         Command::Export(args) => export::run(&dir, &args),
         Command::Import(args) => import::run(&dir, form, &args),
         Command::Completions(args) => manual::completions(&args),

@@ -95,11 +95,22 @@ pub(crate) fn must_exist(dir: &Path) -> Result<(), Failure> {
     match dir.try_exists() {
         Ok(true) => Ok(()),
         Ok(false) => {
+            // A repair that was stopped has left it under another name, which the library knows.
+            if has_been_repaired(dir) {
+                MessageStore::options().read_only().open(dir)?;
+            }
             let text = "there is no store; name its directory with -d DIR or ARAL_STORE_DIR, or make one with aral-store new";
             Err(Error::new(ErrorKind::NotFound, text).at(dir, None).into())
         }
         Err(error) => Err(Failure::file("look for the store", dir, error)),
     }
+}
+
+/// Whether a repaired store waits beside a directory to take its place.
+fn has_been_repaired(dir: &Path) -> bool {
+    let mut beside = dir.as_os_str().to_owned();
+    beside.push(".repaired");
+    Path::new(&beside).is_dir()
 }
 
 /// What a store, or the original, leaves in its directory.

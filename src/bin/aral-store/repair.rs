@@ -12,12 +12,16 @@ use crate::place;
 use crate::progress::{Unit, Work};
 use crate::upkeep::{json, remarks};
 
-pub(crate) fn run(dir: &Path, form: Form, to: &Path) -> Result<Exit, Failure> {
+pub(crate) fn run(dir: &Path, form: Form, to: Option<&Path>) -> Result<Exit, Failure> {
     place::must_be_there(dir)?;
-    location::check_directory(to)?;
+    to.map_or(Ok(()), location::check_directory)?;
     let report = {
         let _work = Work::begin("repairing", Some(place::bytes_below(dir)), Unit::StoreBytes);
-        place::watched(MessageStore::options()).repair(dir, to)?
+        let options = place::watched(MessageStore::options());
+        match to {
+            Some(to) => options.repair(dir, to)?,
+            None => options.repair_in_place(dir)?,
+        }
     };
     let mut out = Out::new();
     for loss in &report.lost {
@@ -31,6 +35,14 @@ pub(crate) fn run(dir: &Path, form: Form, to: &Path) -> Result<Exit, Failure> {
         out.line(&match form {
             Form::Json => json(vec![("type", "quarantined".into()), ("path", path.to_string_lossy().into())]),
             Form::Plain | Form::Table => one_line(&format!("copied as it is: {}", path.display())),
+        })?;
+    }
+    if let Some(kept) = &report.kept {
+        out.line(&match form {
+            Form::Json => json(vec![("type", "kept".into()), ("path", kept.to_string_lossy().into())]),
+            Form::Plain | Form::Table => {
+                one_line(&format!("the damaged store is kept in {}", kept.display()))
+            }
         })?;
     }
     out.line(&summary(&report, form))?;

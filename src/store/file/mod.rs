@@ -50,7 +50,7 @@ use crate::vfs::{FileKind, Vfs};
 
 pub(crate) use engine::Engine;
 pub(crate) use export::Export;
-pub(crate) use repair::repair;
+pub(crate) use repair::{repair, repair_in_place};
 
 /// What can be done about a damaged log.
 const OF_A_DAMAGED_LOG: &str =
@@ -100,6 +100,9 @@ pub(crate) fn verify_dir(dir: &Path, options: &Options) -> Result<VerifyReport> 
 /// The directory under its own name, if it is one.
 fn existing_dir(vfs: &dyn Vfs, dir: &Path) -> Result<PathBuf> {
     let root = vfs.canonical(dir).map_err(|error| {
+        if let Some(interrupted) = missing_for_now(vfs, dir, &error) {
+            return interrupted;
+        }
         let error = Error::io("open", dir, error);
         if error.kind() == ErrorKind::NotFound { error.context("there is no store") } else { error }
     })?;
@@ -109,11 +112,21 @@ fn existing_dir(vfs: &dyn Vfs, dir: &Path) -> Result<PathBuf> {
     }
 }
 
+/// Why a directory is not there, if a repair was about to put a store there.
+fn missing_for_now(vfs: &dyn Vfs, dir: &Path, error: &io::Error) -> Option<Error> {
+    (error.kind() == io::ErrorKind::NotFound).then(|| repair::interrupted(vfs, dir)).flatten()
+}
+
 /// Makes a directory and those above it that are missing, durably.
 fn make_dirs(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
     match vfs.canonical(dir) {
         Ok(_) => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A new store in its place would hide the one that is beside it.
+            if let Some(interrupted) = missing_for_now(vfs, dir, &error) {
+                return Err(interrupted);
+            }
+        }
         Err(error) => return Err(Error::io("open", dir, error)),
     }
     let parent = match dir.parent() {

@@ -133,3 +133,49 @@ fn a_compaction_names_what_it_could_not_write_and_writes_the_rest() {
     assert!(["one", "two", "three"].iter().all(|text| shown.contains(text)), "{shown}");
     room.run(&["verify"]).fine();
 }
+
+#[test]
+fn a_repair_in_place_prints_where_the_damaged_store_is_kept() {
+    use std::os::unix::fs::symlink;
+    for dir in ["store", "./store/../store", "link", "."] {
+        let room = damaged();
+        symlink("store", room.path("link")).unwrap();
+        let mut command = room.command(&["-d", dir, "repair", "--in-place", "--json"]);
+        if dir == "." {
+            command.current_dir(room.store());
+        }
+        let run = super::said(super::piped(&mut command));
+        assert_eq!((run.code, &*run.err), (Some(5), ""), "{run:?}");
+        let lines: Vec<serde_json::Value> =
+            run.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let kept = lines.iter().find(|line| line["type"] == "kept").unwrap()["path"].as_str().unwrap();
+        let real = room.0.path().canonicalize().unwrap();
+        assert!(kept.starts_with(&format!("{}/store.damaged-20", real.display())), "{kept}");
+        assert!(lines[0]["path"].as_str().unwrap().starts_with(kept), "{lines:?}");
+        assert!(room.path("link").is_symlink());
+        assert_eq!(room.run(&["show", "c"]).fine(), room.run(&["-d", "link", "show", "c"]).fine());
+        assert_eq!(room.run(&["-d", kept, "verify"]).code, Some(5), "the damaged one is as it was");
+        let names = fs::read_dir(room.0.path()).unwrap().count();
+        assert_eq!(names, 3, "the store, the link and the damaged store");
+    }
+    let room = damaged();
+    assert_eq!(room.run(&["repair", "--in-place", "--to", "new"]).code, Some(2));
+    let said = room.run(&["repair", "--in-place"]);
+    assert!(said.out.contains("the damaged store is kept in "), "{said:?}");
+}
+
+#[test]
+fn a_store_whose_repair_was_stopped_between_two_renames_is_not_made_anew() {
+    let room = damaged();
+    room.run(&["repair", "--to", "store.repaired"]);
+    fs::rename(room.store(), room.path("store.damaged-20260101")).unwrap();
+    for args in [&["ls"][..], &["show", "c"], &["add", "c", "x"], &["verify"], &["repair", "--in-place"]] {
+        let said = room.run(args).fails(3);
+        for part in ["store.repaired", "store.damaged-20260101", "rename"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(!room.store().exists());
+    }
+    fs::rename(room.path("store.repaired"), room.store()).unwrap();
+    assert!(room.run(&["show", "c"]).fine().contains("two"));
+}

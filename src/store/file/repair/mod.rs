@@ -1,7 +1,7 @@
 //! Saving what can be saved of a damaged store into a new one.
 //!
 //! Owns the order of a repair: hold the source still, read what proves itself, build the new store beside
-//! its place, and give it its name when all of it is durable. Never writes to the source. [`believed`] owns
+//! its place, and give it its name when all of it is durable. Never writes to what the source holds. [`believed`] owns
 //! which checkpoint counts, [`base`] what is taken from files, [`events`] what is taken from the log.
 
 mod believed;
@@ -16,10 +16,14 @@ mod whose;
 
 mod view;
 
+mod place;
+
 use std::path::{Path, PathBuf};
 
 use self::base::Base;
 use self::events::Events;
+pub(super) use self::place::interrupted;
+use self::place::{Place, Swap};
 pub(super) use self::view::{SalvagedLog, open_salvaged};
 use self::whose::Neighbours;
 use super::engine::Engine;
@@ -31,10 +35,7 @@ use crate::log::scan::Frame;
 use crate::model::{Loss, RepairReport, Seq, TornTail};
 use crate::snapshot::layout::{self, Layout};
 use crate::store::options::{Options, SyncPolicy};
-use crate::vfs::{FileKind, Lock, Vfs};
-
-/// What the directory of a repair that is not finished ends in.
-const UNFINISHED: &str = ".partial";
+use crate::vfs::{Lock, Vfs};
 
 /// Saves what can be saved of the store in `from` into a new store in `to`.
 pub(crate) fn repair(from: &Path, to: &Path, options: Options) -> Result<RepairReport> {
@@ -49,12 +50,49 @@ pub(crate) fn repair(from: &Path, to: &Path, options: Options) -> Result<RepairR
     let mut report = rebuild(&source, inventory, Layout::new(&place.unfinished), options)?.report;
     // Order: the store is closed, and with that durable, before it gets its name.
     place.finish(vfs)?;
-    for copy in &mut report.quarantined {
-        if let Ok(inside) = copy.strip_prefix(&place.unfinished) {
-            *copy = place.finished.join(inside);
+    moved(report.quarantined.iter_mut(), &place.unfinished, &place.finished);
+    Ok(report)
+}
+
+/// Saves what can be saved of the store in a directory into a new store, which takes that directory's place.
+pub(crate) fn repair_in_place(dir: &Path, options: Options) -> Result<RepairReport> {
+    let vfs = std::sync::Arc::clone(&options.vfs);
+    let vfs = &*vfs;
+    let root = super::existing_dir(vfs, dir)?;
+    let source = Layout::new(&root);
+    let swap = Swap::choose(vfs, &root, options.clock.now_micros())?;
+    // A writer that came while the new store is made would write to what is about to be set aside.
+    layout::ensure_dir(vfs, &source.log())?;
+    let lock = source.log().join(LOCK);
+    let held = vfs.try_lock(&lock).map_err(|error| Error::io("lock", &lock, error))?;
+    let _lock = held.ok_or_else(|| is_written_to(&source))?;
+    let inventory = taken(vfs, &source)?;
+    layout::ensure_dir(vfs, &swap.unfinished)?;
+    let mut report = rebuild(&source, inventory, Layout::new(&swap.unfinished), options)?.report;
+    swap.finish(vfs)?;
+    moved(report.quarantined.iter_mut(), &swap.unfinished, &root);
+    moved(report.lost.iter_mut().map(|loss| &mut loss.path), &root, &swap.kept);
+    moved(report.torn.iter_mut().map(|torn| &mut torn.path), &root, &swap.kept);
+    let (before, now) = (format!("{}/", root.display()), format!("{}/", swap.kept.display()));
+    for note in &mut report.notes {
+        *note = note.replace(&before, &now);
+    }
+    report.kept = Some(swap.kept);
+    Ok(report)
+}
+
+/// Names paths below one directory as those below the one that it has become.
+fn moved<'p>(paths: impl Iterator<Item = &'p mut PathBuf>, from: &Path, to: &Path) {
+    for path in paths {
+        if let Ok(inside) = path.strip_prefix(from) {
+            *path = if inside.as_os_str().is_empty() { to.to_owned() } else { to.join(inside) };
         }
     }
-    Ok(report)
+}
+
+fn is_written_to(source: &Layout) -> Error {
+    let reason = "the store to repair is open for writing; close it first";
+    Error::new(ErrorKind::Locked, reason).at(source.root(), None)
 }
 
 fn taken(vfs: &dyn Vfs, source: &Layout) -> Result<Inventory> {
@@ -128,68 +166,10 @@ fn hold(vfs: &dyn Vfs, source: &Layout) -> Result<Option<Box<dyn Lock>>> {
     }
     match vfs.try_lock(&path) {
         Ok(Some(lock)) => Ok(Some(lock)),
-        Ok(None) => {
-            let reason = "the store to repair is open for writing; close it first";
-            Err(Error::new(ErrorKind::Locked, reason).at(source.root(), None))
-        }
+        Ok(None) => Err(is_written_to(source)),
         // What cannot be written to has no writer.
         Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => Ok(None),
         Err(error) => Err(Error::io("lock", &path, error)),
-    }
-}
-
-/// Where the new store comes to be.
-#[derive(Debug)]
-struct Place {
-    parent: PathBuf,
-    unfinished: PathBuf,
-    finished: PathBuf,
-}
-
-impl Place {
-    /// Makes sure that nothing is in the way.
-    fn choose(vfs: &dyn Vfs, source: &Layout, to: &Path) -> Result<Self> {
-        let refused = |reason: &str, path: &Path| Err(Error::invalid(reason).at(path, None));
-        let Some(name) = to.file_name() else {
-            return refused("the new store needs a name of its own", to);
-        };
-        let parent = match to.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let parent = super::existing_dir(vfs, parent)?;
-        let finished = parent.join(name);
-        let mut unfinished = name.to_owned();
-        unfinished.push(UNFINISHED);
-        let unfinished = parent.join(unfinished);
-        if parent.starts_with(source.root()) || finished == source.root() {
-            return refused("the new store must not lie in the old one", &finished);
-        }
-        match layout::probe(vfs, &finished)? {
-            None => {}
-            Some(found) if found.kind == FileKind::Directory => {
-                let there = vfs.read_dir(&finished).map_err(|e| Error::io("list", &finished, e))?;
-                if !there.is_empty() {
-                    return refused("the directory to repair to is not empty", &finished);
-                }
-            }
-            Some(_) => return refused("not a directory", &finished),
-        }
-        if layout::probe(vfs, &unfinished)?.is_some() {
-            return refused("this is left of a repair that was stopped; remove it first", &unfinished);
-        }
-        Ok(Self { parent, unfinished, finished })
-    }
-
-    fn make(&self, vfs: &dyn Vfs) -> Result<()> {
-        layout::ensure_dir(vfs, &self.unfinished).map(|_| ())
-    }
-
-    /// Gives the new store its name, durably.
-    fn finish(&self, vfs: &dyn Vfs) -> Result<()> {
-        layout::sync_dir(vfs, &self.unfinished)?;
-        vfs.rename(&self.unfinished, &self.finished).map_err(|e| Error::io("rename", &self.unfinished, e))?;
-        layout::sync_dir(vfs, &self.parent)
     }
 }
 

@@ -95,6 +95,11 @@ impl Vfs for SimFs {
         self.mutate(op, |state| state.rename(from, to))
     }
 
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        let op = Op { to: Some(other.to_owned()), ..Op::new(OpKind::Rename, one) };
+        self.mutate(op, |state| state.exchange(one, other))
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.mutate(Op::new(OpKind::Remove, path), |state| state.remove_file(path))
     }

@@ -201,6 +201,20 @@ impl State {
         Ok(())
     }
 
+    /// Exchanges two names of one directory.
+    pub(crate) fn exchange(&mut self, one: &Path, other: &Path) -> io::Result<()> {
+        let (dir, one) = self.parent(one)?;
+        let (other_dir, other) = self.parent(other)?;
+        if dir != other_dir {
+            return Err(error(errno::EINVAL));
+        }
+        let first = self.lookup(dir, &one)?.ok_or_else(|| error(errno::ENOENT))?;
+        let second = self.lookup(dir, &other)?.ok_or_else(|| error(errno::ENOENT))?;
+        let op = self.op;
+        self.dir_mut(dir)?.change(vec![(one, Some(second)), (other, Some(first))], op);
+        Ok(())
+    }
+
     fn may_replace(&self, node: NodeId, target: NodeId) -> io::Result<()> {
         match (self.is_dir(node), self.is_dir(target)) {
             (true, false) => Err(error(errno::ENOTDIR)),

@@ -11,6 +11,8 @@ pub(crate) mod segment;
 
 pub(crate) mod control;
 
+pub(crate) mod marker;
+
 pub(crate) mod ids;
 
 pub(crate) mod payload;

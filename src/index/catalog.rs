@@ -27,6 +27,9 @@ mod removed;
 
 mod used_keys;
 
+mod reliance;
+
+pub(crate) use reliance::Reliance;
 pub(crate) use removed::KEPT_TOMBSTONES;
 use used_keys::subject_bytes;
 

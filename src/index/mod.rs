@@ -23,7 +23,7 @@ mod slot;
 
 mod catalog;
 
-pub(crate) use catalog::{Captured, CapturedPlace, Found, Index, KEPT_TOMBSTONES};
+pub(crate) use catalog::{Captured, CapturedPlace, Found, Index, KEPT_TOMBSTONES, Reliance};
 pub(crate) use draft::{Drafts, Ground, Prepared, Refusal, Resolved, Sight, Sights, Standing, Step};
 pub(crate) use keys::{KEPT_KEYS, KeyRecord, KeyTable};
 pub(crate) use pending::Pending;

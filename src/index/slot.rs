@@ -174,6 +174,16 @@ impl Slot {
         }
     }
 
+    /// Whether its content rests on its file: one that was begun anew since, or ended, needs none.
+    pub(crate) fn needs_file(&self) -> bool {
+        let is_of_file = match &self.body {
+            Body::Deferred(_) => true,
+            Body::Ended(_) => false,
+            Body::Loaded(lists) => lists.base.is_some(),
+        };
+        self.exists && self.ordinal.is_some() && is_of_file
+    }
+
     /// A copy without its lists.
     pub(crate) fn clone_head(&self) -> Self {
         Self { summary: self.summary.clone(), body: Body::Deferred(Vec::new()), since: Vec::new(), ..*self }
@@ -338,11 +348,6 @@ impl Slot {
             Body::Loaded(lists) => lists.apply(op),
             Body::Ended(_) => Err(misfit("an event is about the absent", &self.summary)),
         }
-    }
-
-    /// Whether its file is needed: one that was begun anew since needs none.
-    pub(crate) fn needs_file(&self) -> bool {
-        !matches!(&self.body, Body::Loaded(lists) if lists.base.is_none())
     }
 
     /// Completes it with what its file holds, which is as it was recorded.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::segment::{self, UNFINISHED};
 use crate::codec::bytes::to_u64;
 use crate::codec::control::{CONTROL_LEN, Control, short_id};
+use crate::codec::frame::FRAME_ALIGN;
 use crate::codec::segment::StoreId;
 use crate::error::{Error, Result};
 use crate::model::Seq;
@@ -60,11 +61,6 @@ impl Inventory {
         inventory.checkpoints.sort();
         Ok(inventory)
     }
-
-    /// The newest segment by its name; the one before the first that is needed, if there is none.
-    pub(crate) fn newest_segment(&self, first_needed: u64) -> u64 {
-        self.segments.last().map_or(first_needed.saturating_sub(1), |(number, ..)| *number)
-    }
 }
 
 fn parse_checkpoint_name(name: &str) -> Option<u64> {
@@ -78,30 +74,66 @@ pub(crate) fn read_control(vfs: &dyn Vfs, dir: &Path, store_id: StoreId) -> Opti
     statement(vfs, dir, store_id).filter(|(_, is_own)| *is_own).map(|(control, _)| control)
 }
 
-/// What a CONTROL that came with a copy of the store says against that copy, in words. It proves nothing, so
-/// that it is no more than worth knowing.
-pub(crate) fn doubt_about_copy(
-    vfs: &dyn Vfs,
-    dir: &Path,
-    store_id: StoreId,
-    newest_segment: u64,
-) -> Option<String> {
-    let (control, _) = statement(vfs, dir, store_id).filter(|(_, is_own)| !*is_own)?;
-    let segment = Some(control.segment).filter(|segment| *segment > newest_segment)?;
-    Some(format!(
-        "this is a copy, and its CONTROL names segment {segment}, which is not in it: the end of the log may be \
-         missing, in {}",
-        dir.display()
-    ))
+/// Where a log ends that was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct LogEnd {
+    /// The newest checkpoint's epoch.
+    pub(crate) checkpoint_epoch: u64,
+    /// The newest segment's number.
+    pub(crate) segment: u64,
+    /// The epoch of the writer that made it.
+    pub(crate) writer_epoch: u64,
+    /// How many of its bytes count.
+    pub(crate) offset: u64,
+}
+
+/// The statement of a CONTROL that came with a copy of the store: it is not in the file it was written to.
+pub(crate) fn copied_control(vfs: &dyn Vfs, dir: &Path, store_id: StoreId) -> Option<Control> {
+    statement(vfs, dir, store_id).filter(|(_, is_own)| !*is_own).map(|(control, _)| control)
+}
+
+/// What a CONTROL that came with a copy of the store says was durable and is not in that copy, in words.
+///
+/// A copy of a store that is being written takes CONTROL and the segments at different moments. If CONTROL is the
+/// newer one, events that it vouches for may have been acknowledged before the copying began. If it is not, the
+/// copy has all that was acknowledged by then, because CONTROL is written before anything is acknowledged.
+pub(crate) fn shortfall(control: &Control, end: &LogEnd) -> Option<String> {
+    let durable = u64::from(control.durable_units) * to_u64(FRAME_ALIGN);
+    let is_same = control.segment == end.segment && control.writer_epoch == end.writer_epoch;
+    if control.segment > end.segment {
+        Some(format!("CONTROL names segment {}, which is not here", control.segment))
+    } else if control.checkpoint_epoch > end.checkpoint_epoch {
+        Some(format!("CONTROL names checkpoint {}, which is not here", control.checkpoint_epoch))
+    } else if is_same && durable > end.offset {
+        Some(format!(
+            "CONTROL says that {durable} bytes of segment {} were durable, and {} are here",
+            end.segment, end.offset
+        ))
+    } else {
+        None
+    }
+}
+
+/// Whether CONTROL speaks of a checkpoint, of whichever store. A writer makes its first checkpoint durable before
+/// it writes CONTROL, so where there is none it has been taken away.
+pub(crate) fn names_a_checkpoint(vfs: &dyn Vfs, dir: &Path) -> bool {
+    read_control_file(vfs, dir)
+        .and_then(|(bytes, _)| Control::newest(&bytes))
+        .is_some_and(|control| control.checkpoint_epoch > 0)
 }
 
 /// The newest statement of this store, and whether it is still in the file it was written to.
 fn statement(vfs: &dyn Vfs, dir: &Path, store_id: StoreId) -> Option<(Control, bool)> {
-    let path = dir.join(CONTROL);
-    let file = vfs.open(&path, OpenMode::Read).ok()?;
+    let (bytes, file_number) = read_control_file(vfs, dir)?;
+    let control = Control::newest(&bytes).filter(|control| control.store_id == short_id(store_id))?;
+    Some((control, control.file_number == file_number))
+}
+
+/// CONTROL's bytes, and the number of the file that they are in.
+fn read_control_file(vfs: &dyn Vfs, dir: &Path) -> Option<(Vec<u8>, u64)> {
+    let file = vfs.open(&dir.join(CONTROL), OpenMode::Read).ok()?;
     let mut bytes = vec![0; CONTROL_LEN];
     vfs::read_exact_at(&*file, &mut bytes, 0).ok()?;
     let metadata = file.metadata().ok().filter(|metadata| metadata.len >= to_u64(CONTROL_LEN))?;
-    let control = Control::newest(&bytes).filter(|control| control.store_id == short_id(store_id))?;
-    Some((control, control.file_number == metadata.file_number))
+    Some((bytes, metadata.file_number))
 }

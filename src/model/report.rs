@@ -27,9 +27,12 @@ pub struct RecoveryReport {
     pub damaged: Vec<DamagedFile>,
     /// Conversations whose files `message_store.json` does not list. They have been taken in.
     pub unlisted: Vec<PathBuf>,
-    /// Conversations whose files were changed from outside while the store was closed. The changes have
-    /// been taken in.
+    /// Those of the damaged files that can be read and are not the ones that the store wrote or read last: changed
+    /// by hand, or exchanged for another one, which may hold less. They are not taken in, and their
+    /// conversations answer with an error, until [`accept`](crate::MessageStore::accept) is called.
     pub changed: Vec<PathBuf>,
+    /// Files that could not be read when the store first saw them, and now can. They have been taken in.
+    pub mended: Vec<PathBuf>,
     /// Copies of files that stood in the way of a compaction being completed and were not the store's.
     pub quarantined: Vec<PathBuf>,
     /// Unfinished files of an interrupted write that were removed; nothing in them had been acknowledged.

@@ -9,6 +9,7 @@ use super::layout::{self, Layout, STAGED, looks_like};
 use super::names::{ENDING, stem};
 use crate::codec::checkpoint::{Checkpoint, Entry, FileState, Fingerprint};
 use crate::error::{Error, Result};
+use crate::index::Reliance;
 use crate::vfs::{DirEntry, Vfs};
 
 /// Whether a conversation's file looks as it was recorded. One that cannot be looked at does not.
@@ -57,7 +58,7 @@ pub(crate) fn are_all_names_known(vfs: &dyn Vfs, layout: &Layout, checkpoint: &C
 
 /// Whether a survey would find everything as the checkpoint says, so that none is needed.
 ///
-/// `is_touched` says whose files are not the survey's to judge.
+/// `reliance` says whose files count.
 ///
 /// # Errors
 ///
@@ -66,7 +67,7 @@ pub(crate) fn is_all_as_recorded(
     vfs: &dyn Vfs,
     layout: &Layout,
     checkpoint: &Checkpoint,
-    is_touched: &dyn Fn(&str) -> bool,
+    reliance: &dyn Fn(&str) -> Reliance,
 ) -> Result<bool> {
     let root = vfs.read_dir(layout.root()).map_err(|e| Error::io("list", layout.root(), e))?;
     let head = checkpoint.head();
@@ -84,7 +85,7 @@ pub(crate) fn is_all_as_recorded(
             Name::Conversation(name) => name,
         };
         let Some((ordinal, entry)) = names.find(name) else { return Ok(false) };
-        if !is_file_as_recorded(vfs, layout, &entry) && !is_touched(entry.id) {
+        if !is_file_as_recorded(vfs, layout, &entry) && reliance(entry.id) != Reliance::LogAlone {
             return Ok(false);
         }
         if let Some(seen) = seen.get_mut(ordinal) {
@@ -93,7 +94,7 @@ pub(crate) fn is_all_as_recorded(
     }
     // What is damaged or missing is told at every opening, which the survey does.
     let is_fine = |(entry, is_seen): (Entry<'_>, &bool)| {
-        entry.state == FileState::Intact && (*is_seen || is_touched(entry.id))
+        entry.state == FileState::Intact && (*is_seen || reliance(entry.id) == Reliance::LogAlone)
     };
     Ok(checkpoint.entries().zip(&seen).all(is_fine))
 }

@@ -51,6 +51,11 @@ impl Layout {
         self.root.join("log")
     }
 
+    /// What says, outside of `log/`, that there is a log to these files.
+    pub(crate) fn marker(&self) -> PathBuf {
+        self.root.join(".aral-store")
+    }
+
     /// A staged conversation: beside the file that it will replace, so that publishing it is a rename within
     /// one directory, which no file system does by halves.
     pub(crate) fn staged(&self, epoch: u64, ordinal: usize) -> PathBuf {

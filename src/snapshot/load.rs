@@ -114,6 +114,11 @@ pub(crate) fn is_same(found: &Fingerprint, recorded: &Fingerprint) -> bool {
     found.len == recorded.len && found.crc == recorded.crc
 }
 
+/// What the error for a file says that was changed or replaced.
+const CHANGED: &str = "the file is not the one that the store wrote or read last";
+/// What its owner can do, if it can be read.
+const ACCEPT: &str = "; put that one back, or take this one as it is with `aral-store accept`";
+
 /// The error for bytes that are not those that were recorded.
 pub(crate) fn not_as_recorded(bytes: &[u8], recorded: &Fingerprint, path: &Path) -> Error {
     if to_u64(bytes.len()) == recorded.len {
@@ -121,11 +126,15 @@ pub(crate) fn not_as_recorded(bytes: &[u8], recorded: &Fingerprint, path: &Path)
             return Error::corrupt(path, to_u64(at), "one bit of the file is flipped");
         }
     }
-    let offset = scan_document(bytes).map_or_else(|bad| bad.offset, |_| 0);
-    let reason = format!(
-        "the file is not the one that the store wrote or read last ({} bytes, {} then)",
-        bytes.len(),
-        recorded.len
-    );
-    Error::corrupt(path, offset, reason)
+    let (offset, remedy) = match scan_document(bytes) {
+        Ok(_) => (0, ACCEPT),
+        Err(bad) => (bad.offset, "; put that one back"),
+    };
+    let lengths = format!("{} bytes, {} then", bytes.len(), recorded.len);
+    Error::corrupt(path, offset, format!("{CHANGED} ({lengths}){remedy}"))
+}
+
+/// Whether such an error is of a file that can be read and was changed or replaced.
+pub(crate) fn is_changed(error: &Error) -> bool {
+    error.message().ends_with(ACCEPT)
 }

@@ -1,14 +1,16 @@
 //! Looking at the files, and taking in what is not as the checkpoint has it.
 //!
-//! Owns what happens to a directory that the original wrote, to files that were changed, added or removed
-//! while the store was closed, and to files that cannot be read. Reads only; what it finds becomes a new
-//! checkpoint, which its caller writes or keeps in memory.
+//! Owns what happens to a directory that the original wrote, to files that were added while the store was
+//! closed, and to files that cannot be read or are not as recorded. A recorded file is never replaced by what
+//! lies in its place now: that may be an edit, and it may be a file of the store's own from another time, with
+//! fewer messages. Only its owner knows, and says so by accepting it. Reads only; what it finds becomes a
+//! new checkpoint, which its caller writes or keeps in memory.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::layout::{self, Layout, looks_like};
-use super::load::{is_same, not_as_recorded};
+use super::load::{is_changed, is_same, not_as_recorded};
 use super::names::{ENDING, stem};
 use super::row::Row;
 use crate::codec::bytes::to_u64;
@@ -17,6 +19,7 @@ use crate::codec::checkpoint::{
 };
 use crate::codec::index_file::read_index;
 use crate::error::{Error, Result};
+use crate::index::Reliance;
 use crate::model::{DamagedFile, RecoveryReport, Text, Timestamp};
 use crate::vfs::{FileKind, Metadata, Vfs};
 
@@ -29,8 +32,7 @@ pub(crate) struct Survey {
 
 /// Looks at the files of a store whose checkpoint is `old`.
 ///
-/// `is_touched` says which conversations the log has events for; a file of theirs is left to be judged when
-/// it is read, because what the log adds to it was meant for the file as it was.
+/// `reliance` says what the log has of a conversation, and whether its file still counts beside that.
 ///
 /// # Errors
 ///
@@ -39,7 +41,7 @@ pub(crate) fn survey(
     vfs: &dyn Vfs,
     layout: &Layout,
     old: &Checkpoint,
-    is_touched: &dyn Fn(&str) -> bool,
+    reliance: &dyn Fn(&str) -> Reliance,
     report: &mut RecoveryReport,
 ) -> Result<Survey> {
     let mut work = Work {
@@ -47,7 +49,7 @@ pub(crate) fn survey(
         layout,
         old,
         report,
-        is_touched,
+        reliance,
         files: list_files(vfs, layout)?,
         builder: CheckpointBuilder::default(),
         ids: HashSet::new(),
@@ -87,7 +89,7 @@ struct Work<'w> {
     layout: &'w Layout,
     old: &'w Checkpoint,
     report: &'w mut RecoveryReport,
-    is_touched: &'w dyn Fn(&str) -> bool,
+    reliance: &'w dyn Fn(&str) -> Reliance,
     /// The files that no entry has claimed yet.
     files: BTreeMap<String, FileKind>,
     builder: CheckpointBuilder,
@@ -137,7 +139,7 @@ impl Work<'_> {
             (None, FileState::Missing) => true,
             (None, _) | (Some(_), FileState::Missing) => false,
         };
-        if is_as_recorded || (self.is_touched)(entry.id) {
+        if is_as_recorded || (self.reliance)(entry.id) == Reliance::LogAlone {
             if entry.state != FileState::Intact {
                 self.damaged(&path, entry.damage_offset(), Some(entry.id), entry.note);
             }
@@ -148,7 +150,7 @@ impl Work<'_> {
         self.changed_entry(entry, &path, metadata.as_ref());
     }
 
-    /// A file that does not look as it was recorded, and that the log has nothing for.
+    /// A file that does not look as it was recorded.
     fn changed_entry(&mut self, entry: &Entry<'_>, path: &Path, metadata: Option<&Metadata>) {
         let read = if metadata.is_some() { layout::read_file(self.vfs, path) } else { Ok(None) };
         let found = match read {
@@ -168,32 +170,31 @@ impl Work<'_> {
                 return;
             }
             Some((bytes, print)) => {
-                let is_rot = entry.state == FileState::Intact
-                    && print.len == entry.file.len
-                    && super::rot::flipped_byte(&bytes, entry.file.crc).is_some();
-                if is_rot {
-                    // The entry stays, so that the file counts again should its owner put it back.
-                    let error = not_as_recorded(&bytes, &entry.file, path);
-                    self.keep_damaged(
-                        entry,
-                        path,
-                        error.place().and_then(|place| place.offset),
-                        error.message(),
-                    );
-                    return;
-                }
                 let row = Row::read(entry.file_name, &bytes, print, entry.is_listed);
                 // A file without an id counts as the conversation that it was.
                 if row.state == FileState::Intact && row.id != entry.id && row.id != stem(entry.file_name) {
-                    // The entry stays, so that the file counts again should its owner put it back.
                     let reason = format!("the file holds another conversation, {:?}", row.id);
                     self.keep_damaged(entry, path, None, &reason);
                     return;
                 }
+                if entry.state == FileState::Intact && !self.is_whatever_is_there(entry) {
+                    let error = not_as_recorded(&bytes, &entry.file, path);
+                    let offset = error.place().and_then(|place| place.offset);
+                    if is_changed(&error) {
+                        self.report.changed.push(path.to_owned());
+                    }
+                    self.keep_damaged(entry, path, offset, error.message());
+                    return;
+                }
+                // Nothing could be read of it so far, so nothing that counted is replaced.
                 if row.state == FileState::Intact {
-                    self.report.changed.push(path.to_owned());
+                    self.report.mended.push(path.to_owned());
                 }
                 Row { id: entry.id.to_owned(), ..row }
+            }
+            None if entry.state == FileState::Intact => {
+                self.keep_damaged(entry, path, None, "the conversation's file is missing");
+                return;
             }
             None => Row {
                 note: "the conversation's file is missing".to_owned(),
@@ -205,7 +206,12 @@ impl Work<'_> {
         self.push(&row);
     }
 
-    /// Reports a file that cannot be used, and leaves its entry as it was.
+    fn is_whatever_is_there(&self, entry: &Entry<'_>) -> bool {
+        (self.reliance)(entry.id) == Reliance::WhateverIsThere
+    }
+
+    /// Reports a file that cannot be used, and leaves its entry as it was, so that the file counts again should
+    /// its owner put it back.
     fn keep_damaged(&mut self, entry: &Entry<'_>, path: &Path, offset: Option<u64>, reason: &str) {
         self.damaged(path, offset, Some(entry.id), reason);
         self.ids.insert(entry.id.to_owned());
@@ -312,7 +318,7 @@ impl Work<'_> {
                 Row { state: FileState::Damaged, note: error.message().to_owned(), ..row }
             }
         };
-        if self.ids.contains(&row.id) || (self.is_touched)(&row.id) {
+        if self.ids.contains(&row.id) || (self.reliance)(&row.id) != Reliance::FileAlone {
             // A second file for one conversation is shown and kept; which is meant is not ours to guess.
             let reason = format!("conversation {:?} has another file, or is in the log", row.id);
             self.damaged(&path, None, Some(&row.id), &reason);

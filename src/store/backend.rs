@@ -151,6 +151,21 @@ pub trait Backend: Send + Sync + fmt::Debug {
         Err(Error::new(ErrorKind::Unsupported, "this backend keeps no snapshot"))
     }
 
+    /// Takes what is kept of a conversation as it is, although it was changed by something else than the store;
+    /// `None` if it was not.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`MessageStore::accept`](crate::MessageStore::accept); `Unsupported` where nothing else can
+    /// change anything.
+    fn accept(&self, id: &str) -> Result<Option<Receipt>> {
+        let _ = id;
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "this backend keeps no files that something else could change",
+        ))
+    }
+
     /// Reads everything and says what is wrong with it.
     ///
     /// # Errors

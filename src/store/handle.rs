@@ -799,6 +799,40 @@ impl MessageStore {
         self.held.backend.compact()
     }
 
+    /// Takes a conversation's file as it is now, although it is not the one that the store wrote or read last:
+    /// somebody has edited it, or put another one in its place, which may hold less. Until then the conversation
+    /// answers with `Corrupt`, and the file is named in [`recovery`](Self::recovery).
+    ///
+    /// The conversation begins anew, with what the file holds and what the log adds to it, in one batch, whose
+    /// last receipt is returned. When this returns, it is as durable as any other mutation. `None` if
+    /// the file is as recorded.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no such conversation or no file; `Corrupt` if the file cannot be read;
+    /// `InvalidInput` if it holds more than a batch can, 100,000 items or 256 MiB.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::{ErrorKind, MessageStore, Messages};
+    /// let store = MessageStore::open(dir.path())?;
+    /// drop(store.add_message("c1", "Helo!")?);
+    /// drop(store.compact()?);
+    /// store.close()?;
+    /// let file = dir.path().join("conversations/c1.json");
+    /// let text = std::fs::read_to_string(&file).unwrap();
+    /// std::fs::write(&file, text.replace("Helo!", "Hello!")).unwrap();
+    ///
+    /// let store = MessageStore::open(dir.path())?;
+    /// assert_eq!(store.messages("c1", Messages::all()).unwrap_err().kind(), ErrorKind::Corrupt);
+    /// assert_eq!(store.accept("c1")?.unwrap().version, 3);
+    /// assert_eq!(store.messages("c1", Messages::all())?[0].content, "Hello!");
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn accept(&self, conversation_id: &str) -> Result<Option<Receipt>> {
+        self.held.backend.accept(conversation_id)
+    }
+
     /// Reads every byte of every file, checks every checksum, and says what is wrong where.
     ///
     /// # Errors

@@ -28,7 +28,8 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
                 if name != "log" {
                     pending.push(path);
                 }
-            } else {
+            } else if name != ".aral-store" {
+                // The marker is there as long as the log may hold more than the files do.
                 found.insert(name, fs::read(path).unwrap());
             }
         }

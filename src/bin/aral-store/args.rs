@@ -93,6 +93,13 @@ pub(crate) enum Command {
                             aral-store -d ./data repair --in-place"
     )]
     Repair(RepairArgs),
+    /// Take a conversation's JSON file as it is now, edited by hand or put there by something else
+    #[command(
+        after_help = "Until then such a conversation answers with an error, and nothing of its file counts: it may \
+                      hold less\nthan the one that the store wrote.\n\nExample: aral-store accept plans\n         \
+                      aral-store accept --all"
+    )]
+    Accept(crate::accept::AcceptArgs),
     /// Write conversations out for other programs; all of them unless some are named
     #[command(after_help = "Example: aral-store export --to jsonl -o all.jsonl\n         \
                             aral-store export --to html --since 7d -o week.html\n         \

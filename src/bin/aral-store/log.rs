@@ -37,7 +37,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &LogArgs) -> Result<Exit, Failur
         let is_done = printer.all(&mut follower)?;
         printer.out.finish()?;
         if is_done || !args.follow {
-            return Ok(Exit::Done);
+            return Ok(place::verdict(&store));
         }
         #[expect(clippy::disallowed_methods, reason = "a writer in another process wakes nobody")]
         sleep(PAUSE);

@@ -49,6 +49,8 @@ mod repair;
 
 mod salvage;
 
+mod accept;
+
 mod export;
 
 mod import;
@@ -102,6 +104,7 @@ fn run(cli: Cli) -> Exit {
         Command::Stats => upkeep::stats(&dir, form),
         Command::Verify => upkeep::verify(&dir, form),
         Command::Repair(args) => repair::run(args.from.as_deref().unwrap_or(&dir), form, args.to.as_deref()),
+        Command::Accept(args) => accept::run(&dir, form, &args),
         Command::Export(args) => export::run(&dir, &args),
         Command::Import(args) => import::run(&dir, form, &args),
         Command::Completions(args) => manual::completions(&args),

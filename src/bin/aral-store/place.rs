@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aral_store::{DamagedFile, Error, ErrorKind, MessageStore, Options, RecoveryReport, location};
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::output::{count, note};
 use crate::progress::{self, Unit, Work};
 use crate::salvage;
@@ -44,6 +44,11 @@ pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageSt
     }
     tell(&store.recovery());
     Ok(store)
+}
+
+/// The same without telling what the opening found.
+pub(crate) fn quietly_for_writing(dir: &Path) -> Result<MessageStore, Failure> {
+    open(MessageStore::options(), dir)
 }
 
 /// Opens a store for a change that makes sense only in one that is there already.
@@ -178,8 +183,8 @@ pub(crate) fn tell(report: &RecoveryReport) {
     for path in &report.unlisted {
         note(&format!("taken in although message_store.json does not list it: {}", path.display()));
     }
-    for path in &report.changed {
-        note(&format!("changed from outside, and taken in: {}", path.display()));
+    for path in &report.mended {
+        note(&format!("could not be read before, and is taken in now: {}", path.display()));
     }
     for path in &report.removed {
         note(&format!("removed what an interrupted write left: {}", path.display()));
@@ -187,6 +192,13 @@ pub(crate) fn tell(report: &RecoveryReport) {
     for file in &report.damaged {
         note(&damage(file));
     }
+}
+
+/// What a command ends with that has read all it was asked for: if more than a single conversation's file is
+/// amiss, that need not be all there was.
+pub(crate) fn verdict(store: &MessageStore) -> Exit {
+    let is_amiss = store.recovery().damaged.iter().any(|file| file.conversation_id.is_none());
+    if is_amiss { Exit::Corrupt } else { Exit::Done }
 }
 
 /// Whether an error of a read is about what is read, which is named, and keeps nothing else out.

@@ -123,7 +123,7 @@ pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Fail
         transcript(&conversation, (left_out, where_from), &mut out)?;
     }
     out.finish()?;
-    Ok(Exit::Done)
+    Ok(place::verdict(&store))
 }
 
 /// The messages that are asked for; nothing if that is all of them.

@@ -95,7 +95,8 @@ pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
         ("held", stats.held.into()),
     ];
     print_fields(form, fields)?;
-    Ok(Exit::Done)
+    // The opening has named what is amiss on standard error.
+    Ok(if store.recovery().damaged.is_empty() { Exit::Done } else { Exit::Corrupt })
 }
 
 pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {

@@ -28,6 +28,15 @@ use crate::store::prepare::prepare;
 struct Standings<'s> {
     index: &'s Index,
     library: &'s Library,
+    /// The conversation that begins anew whatever its file is.
+    accepting: Option<&'s str>,
+}
+
+impl Standings<'_> {
+    /// Why nothing may be added to a conversation.
+    fn damage(&self, id: &str, suspicion: Option<Error>) -> Option<Error> {
+        suspicion.filter(|_| self.accepting != Some(id))
+    }
 }
 
 impl Ground for Standings<'_> {
@@ -43,13 +52,16 @@ impl Ground for Standings<'_> {
         };
         match self.index.find(id) {
             // How it stands is known; it can be removed, and the receipt has its version.
-            Found::Slot(slot) if slot.is_held => {
-                let damage = Some(self.library.held_damage(self.index, slot));
-                Standing { damage, ..standing(&slot.summary) }
+            Found::Slot(slot) => {
+                let suspicion = if slot.is_held {
+                    Some(self.library.held_damage(self.index, slot))
+                } else {
+                    self.library.suspicion_of(slot)
+                };
+                Standing { damage: self.damage(id, suspicion), ..standing(&slot.summary) }
             }
-            Found::Slot(slot) => standing(&slot.summary),
             Found::Checkpoint(entry, _) => {
-                Standing { damage: self.library.suspicion(id), ..standing(&entry.summary()) }
+                Standing { damage: self.damage(id, self.library.suspicion(id)), ..standing(&entry.summary()) }
             }
             Found::Damaged(entry) => damaged(self.library.damage(&entry)),
             Found::Nothing => Standing::default(),
@@ -116,7 +128,13 @@ impl Engine {
 
     /// Carries a batch out in which nothing is left open.
     pub(super) fn append_prepared(&self, batch: &[Prepared]) -> Result<CarriedOut> {
+        self.append_judged(batch, None)
+    }
+
+    /// The same, if need be for a conversation whose file is not as recorded, to begin it anew.
+    pub(super) fn append_judged(&self, batch: &[Prepared], accepting: Option<&str>) -> Result<CarriedOut> {
         self.look_at_all(batch)?;
+        self.mark()?;
         let events = u32::try_from(batch.len()).unwrap_or(u32::MAX);
         let mut framed = Framed::new(BUFFER.take());
         let mut record = if let Some(schema) = encode_ready(batch, &mut framed)? {
@@ -128,7 +146,7 @@ impl Engine {
         };
         loop {
             let sights = self.look(batch)?;
-            let tried = match self.try_append(batch, &mut record, &sights) {
+            let tried = match self.try_append(batch, &mut record, &sights, accepting) {
                 Err(error)
                     if error.kind() == ErrorKind::Corrupt && self.library().has_been_put_back(batch) =>
                 {
@@ -149,12 +167,18 @@ impl Engine {
         }
     }
 
-    fn try_append(&self, batch: &[Prepared], record: &mut Option<Record>, sights: &Sights) -> Result<Tried> {
+    fn try_append(
+        &self,
+        batch: &[Prepared],
+        record: &mut Option<Record>,
+        sights: &Sights,
+        accepting: Option<&str>,
+    ) -> Result<Tried> {
         let mut turn = self.log.turn()?;
         let first_seq = turn.next_seq();
         let (resolved, accepted) = {
             let index = self.library().index();
-            let ground = Standings { index: &index, library: self.library() };
+            let ground = Standings { index: &index, library: self.library(), accepting };
             let mut drafts = Drafts::new(&ground, turn.client_state(), sights, first_seq);
             match drafts.resolve(batch) {
                 Ok(resolved) => (resolved, drafts.into_accepted()),

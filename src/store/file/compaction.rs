@@ -23,6 +23,13 @@ pub(crate) struct Compaction {
     unpublished: Option<Checkpoint>,
 }
 
+impl Compaction {
+    /// Whether all files of the newest checkpoint are in place.
+    pub(super) fn is_published(&self) -> bool {
+        self.unpublished.is_none()
+    }
+}
+
 /// Where the log was cut for a compaction.
 struct Cut {
     captured: Captured,

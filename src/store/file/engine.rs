@@ -8,14 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::background::{self, Background};
 use super::compaction::Compaction;
+use super::completeness::{MarkerFile, remove_marker, write_marker};
 use super::library::Library;
 use super::messages::Lending;
 use super::open;
 use super::outside::Outside;
 use super::shown::Shown;
+use super::size;
 use super::tail::Tail;
 use super::verify;
 use super::viewer;
+use crate::codec::marker::Marker;
 use crate::codec::segment::Previous;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Pending;
@@ -42,6 +45,9 @@ pub(crate) struct Engine {
     pub(super) compaction_error: Mutex<Option<String>>,
     pub(super) background: Arc<Background>,
     pub(super) outside: Outside,
+    /// Whether there is a marker; the lock is for whoever makes it.
+    is_marked: AtomicBool,
+    marking: Mutex<()>,
     lock: Mutex<Option<Box<dyn Lock>>>,
     is_closed: AtomicBool,
     /// How many openings share it.
@@ -92,6 +98,7 @@ impl Engine {
         let log_bytes = own.filter_map(|s| s.file.metadata().ok()).map(|m| m.len).sum();
         let next_seq = opened.replayed.next_seq;
         let outside = Outside::new(opened.report.clone(), opened.is_settled);
+        let is_marked = matches!(opened.marker, MarkerFile::Found(_));
         let library = Arc::new(Library::new(vfs, layout, opened));
         let shown =
             Shown { library, log_bytes: AtomicU64::new(log_bytes), compaction_floor: AtomicU64::new(0) };
@@ -102,6 +109,8 @@ impl Engine {
             compaction_error: Mutex::default(),
             background: Arc::default(),
             outside,
+            is_marked: AtomicBool::new(is_marked),
+            marking: Mutex::default(),
             lock: Mutex::new(Some(lock)),
             is_closed: AtomicBool::new(false),
             openings: Mutex::default(),
@@ -134,6 +143,40 @@ impl Engine {
         true
     }
 
+    /// Makes sure that the marker says that there is a log to the JSON files, before it holds more than they do.
+    pub(super) fn mark(&self) -> Result<()> {
+        if self.is_marked.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let _marking = locked(&self.marking);
+        if self.is_marked.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let library = self.library();
+        let marker = {
+            let index = library.index();
+            let (store_id, checkpoint_epoch) =
+                (index.checkpoint().head().store_id, index.checkpoint().head().epoch);
+            Marker { store_id, checkpoint_epoch, last_seq: index.next_seq() - 1 }
+        };
+        write_marker(&*library.vfs, &library.layout, &marker)?;
+        self.is_marked.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Takes the marker away if the JSON files are all there is.
+    fn unmark(&self) {
+        let library = self.library();
+        let is_all_in_files = {
+            let index = library.index();
+            index.dirty_count() == 0 && index.checkpoint().head().covered_seq + 1 == index.next_seq()
+        };
+        if is_all_in_files && self.is_marked.load(Ordering::Acquire) {
+            // One that stays is right, too, as long as the log is there.
+            remove_marker(&*library.vfs, &library.layout).ok();
+        }
+    }
+
     /// Refuses what only the process that opened the store may do.
     fn check_process(&self) -> Result<()> {
         if self.process == std::process::id() {
@@ -157,6 +200,9 @@ impl Engine {
             compacted = self.compact_with(&mut compaction).and_then(|report| all_were_written(&report));
         }
         let sealed = self.log.exclusively(Some(closed()), |active, _| active.close());
+        if sealed.is_ok() && compaction.is_published() {
+            self.unmark();
+        }
         self.background.stop();
         self.library().kept.let_go();
         // Order: let go of the lock last. Reversed, another process could append while this one still seals.
@@ -265,7 +311,7 @@ impl Backend for Engine {
         self.check_open()?;
         self.settle()?;
         self.library().look_at_held();
-        let mut stats = verify::stats(self.library());
+        let mut stats = size::stats(self.library());
         stats.compaction_error.clone_from(&locked(&self.compaction_error));
         Ok(stats)
     }
@@ -273,6 +319,10 @@ impl Backend for Engine {
     fn compact(&self) -> Result<CompactionReport> {
         self.check_open()?;
         self.run_compaction()
+    }
+
+    fn accept(&self, id: &str) -> Result<Option<Receipt>> {
+        self.accept_file(id)
     }
 
     fn verify(&self) -> Result<VerifyReport> {

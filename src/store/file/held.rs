@@ -108,21 +108,32 @@ impl Library {
         unreadable
     }
 
-    /// Names those that cannot be read, unless they are named already.
+    /// Names those that cannot be read, or says of those that are named already what is held of them.
     pub(super) fn tell_held(&self, damaged: &mut Vec<DamagedFile>) {
         for file in self.look_at_held() {
-            if damaged.iter().all(|told| told.conversation_id != file.conversation_id) {
-                damaged.push(file);
+            match damaged.iter_mut().find(|told| told.conversation_id == file.conversation_id) {
+                Some(told) => told.reason = file.reason,
+                None => damaged.push(file),
             }
         }
     }
 
-    /// Whether one of the conversations of a batch was held, and its file can be read again.
+    /// Whether one of the conversations of a batch was held, or not added to because of its file, and that can be
+    /// read again.
     pub(super) fn has_been_put_back(&self, batch: &[Prepared]) -> bool {
         batch.iter().any(|prepared| {
             let id = &prepared.conversation_id;
-            matches!(self.index().find(id), Found::Slot(slot) if slot.is_held)
-                && matches!(self.look_at_one_held(id), Ok(true))
+            let is_held = matches!(self.index().find(id), Found::Slot(slot) if slot.is_held);
+            if self.suspicion(id).is_none() {
+                return is_held && matches!(self.look_at_one_held(id), Ok(true));
+            }
+            let place = {
+                let index = self.index();
+                index.checkpoint().find(id).map(|ordinal| (index.checkpoint().head().epoch, ordinal))
+            };
+            // A look at the file as it is now takes the suspicion away, if it is as recorded.
+            place.is_some_and(|(epoch, ordinal)| self.load(id, epoch, ordinal).is_ok())
+                && self.suspicion(id).is_none()
         })
     }
 
@@ -143,7 +154,6 @@ impl Library {
 impl Engine {
     /// The events of a conversation that a compaction could not write because its file could not be read; none if
     /// it is not held. What came after that compaction is not among them.
-    #[expect(dead_code, reason = "what takes a file in as it is must know what the log adds to it")]
     pub(super) fn held_events(&self, id: &str) -> Result<Vec<(Seq, Event)>> {
         let library = self.library();
         let checkpoint = library.index().checkpoint().clone();

@@ -5,6 +5,7 @@
 //! proves its bytes, so that shows, and the read begins again.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry};
@@ -39,6 +40,8 @@ pub(crate) struct Library {
     /// Conversations whose files were found damaged at opening and whose entries are kept, in case the files
     /// are put back. Nothing is added to them: it could not be compacted.
     suspects: RwLock<HashMap<String, Error>>,
+    /// Whether there are any, so that an append need not take the lock to find that there are none.
+    has_suspects: AtomicBool,
 }
 
 /// A conversation at one moment.
@@ -68,10 +71,12 @@ pub(crate) enum Need {
 
 impl Library {
     pub(crate) fn new(vfs: Arc<dyn Vfs>, layout: Layout, opened: Opened) -> Self {
-        let suspects = RwLock::new(opened.report.damaged.iter().filter_map(suspect).collect());
+        let suspects: HashMap<_, _> = opened.report.damaged.iter().filter_map(suspect).collect();
+        let has_suspects = AtomicBool::new(!suspects.is_empty());
+        let suspects = RwLock::new(suspects);
         let (index, segments) = (RwLock::new(opened.index), RwLock::new(Arc::new(opened.replayed.segments)));
         let kept = KeptFiles::new(&*vfs);
-        Self { vfs, layout, kept, index, segments, suspects }
+        Self { vfs, layout, kept, index, segments, suspects, has_suspects }
     }
 
     pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
@@ -114,14 +119,49 @@ impl Library {
 
     /// Why nothing may be added to what a conversation's file holds.
     pub(crate) fn suspicion(&self, id: &str) -> Option<Error> {
+        if !self.has_suspects.load(Ordering::Acquire) {
+            return None;
+        }
         self.suspects.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// The same for a conversation that the log has events for, which may be all that counts of it by now.
+    pub(crate) fn suspicion_of(&self, slot: &Slot) -> Option<Error> {
+        self.suspicion(&slot.summary.id).filter(|_| slot.needs_file())
+    }
+
+    /// How many conversations cannot be read because of their files.
+    pub(crate) fn damaged_count(&self) -> usize {
+        let index = self.index();
+        let suspects = self.suspects.read().unwrap_or_else(PoisonError::into_inner);
+        let is_suspect = |found: &Found<'_>| match found {
+            Found::Damaged(_) => true,
+            Found::Slot(slot) => {
+                slot.is_held || (suspects.contains_key(&slot.summary.id) && slot.needs_file())
+            }
+            Found::Checkpoint(entry, _) => suspects.contains_key(entry.id),
+            Found::Nothing => false,
+        };
+        index.order().filter(is_suspect).count()
+    }
+
+    /// A conversation's file has been found as recorded: its owner has put it back.
+    fn clear_suspicion(&self, id: &str) {
+        if self.has_suspects.load(Ordering::Acquire) {
+            let mut suspects = self.suspects.write().unwrap_or_else(PoisonError::into_inner);
+            suspects.remove(id);
+            self.has_suspects.store(!suspects.is_empty(), Ordering::Release);
+        }
     }
 
     /// Goes over to what a look at the files has found.
     pub(crate) fn take_in(&self, checkpoint: Option<Checkpoint>, damaged: &[DamagedFile]) {
         // Let go of before the index is taken: whoever judges an append takes the two the other way round.
-        *self.suspects.write().unwrap_or_else(PoisonError::into_inner) =
-            damaged.iter().filter_map(suspect).collect();
+        let found: HashMap<_, _> = damaged.iter().filter_map(suspect).collect();
+        let mut suspects = self.suspects.write().unwrap_or_else(PoisonError::into_inner);
+        self.has_suspects.store(!found.is_empty(), Ordering::Release);
+        *suspects = found;
+        drop(suspects);
         if let Some(checkpoint) = checkpoint {
             self.index_mut().refresh(checkpoint);
             self.kept.let_go();
@@ -143,8 +183,8 @@ impl Library {
     /// What a list shows of a conversation.
     pub(crate) fn summary(&self, id: &str) -> Result<Option<Summary>> {
         match self.index().find(id) {
-            Found::Slot(slot) => Ok(Some(slot.summary.clone())),
-            Found::Checkpoint(entry, _) => Ok(Some(entry.summary())),
+            Found::Slot(slot) => self.suspicion_of(slot).map_or_else(|| Ok(Some(slot.summary.clone())), Err),
+            Found::Checkpoint(entry, _) => self.suspicion(id).map_or_else(|| Ok(Some(entry.summary())), Err),
             Found::Damaged(entry) => Err(self.damage(&entry)),
             Found::Nothing => Ok(None),
         }
@@ -217,7 +257,10 @@ impl Library {
             return Ok(());
         }
         let misfit = |bad: Misfit| Error::corrupt(&self.layout.conversation(&file_name), 0, bad.0);
-        index.load(id, ordinal, loaded?).map_err(misfit)
+        index.load(id, ordinal, loaded?).map_err(misfit)?;
+        drop(index);
+        self.clear_suspicion(id);
+        Ok(())
     }
 
     /// Reads from a view, and from a newer one if a compaction went by meanwhile.

@@ -2,7 +2,11 @@
 //!
 //! Owns the putting together of log, index and snapshot: opening, appending, reading, compacting, closing.
 
+mod completeness;
+
 mod open;
+
+mod accept;
 
 mod library;
 
@@ -31,6 +35,8 @@ mod viewer;
 mod tail;
 
 mod verify;
+
+mod size;
 
 mod repair;
 

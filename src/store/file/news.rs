@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::open::{harden_names, read_checkpoint};
 use crate::codec::checkpoint::{Checkpoint, CheckpointBuilder, CheckpointHead};
 use crate::error::{Error, ErrorKind, Result};
+use crate::index::Reliance;
 use crate::model::RecoveryReport;
 use crate::snapshot::layout::Layout;
 use crate::snapshot::{publish, stage, survey};
@@ -18,11 +19,11 @@ pub(super) fn find(
     vfs: &dyn Vfs,
     layout: &Layout,
     checkpoint: &Checkpoint,
-    is_touched: &dyn Fn(&str) -> bool,
+    reliance: &dyn Fn(&str) -> Reliance,
     report: &mut RecoveryReport,
 ) -> Result<Option<Checkpoint>> {
     publish::check_published(vfs, layout, checkpoint)?;
-    let surveyed = survey::survey(vfs, layout, checkpoint, is_touched, report)?;
+    let surveyed = survey::survey(vfs, layout, checkpoint, reliance, report)?;
     let parsed = surveyed.checkpoint.map(|bytes| Checkpoint::parse(Arc::new(bytes))).transpose();
     parsed.map_err(|bad| {
         Error::new(ErrorKind::Failed, format!("a checkpoint of our own making is bad: {bad:?}"))
@@ -35,11 +36,11 @@ pub(super) fn take_in(
     vfs: &dyn Vfs,
     layout: &Layout,
     checkpoint: &Checkpoint,
-    is_touched: &dyn Fn(&str) -> bool,
+    reliance: &dyn Fn(&str) -> Reliance,
     report: &mut RecoveryReport,
 ) -> Result<Option<Checkpoint>> {
     let is_new = checkpoint.head().epoch == 0;
-    let surveyed = survey::survey(vfs, layout, checkpoint, is_touched, report)?;
+    let surveyed = survey::survey(vfs, layout, checkpoint, reliance, report)?;
     let first = || {
         let head = CheckpointHead { epoch: 1, ..*checkpoint.head() };
         is_new.then(|| CheckpointBuilder::default().finish(&head))

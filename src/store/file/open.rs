@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::completeness::{MarkerFile, Witnesses};
 use super::held;
 use super::news::{self, remove_strays};
 use crate::codec::bytes::to_u64;
@@ -20,7 +21,7 @@ use crate::log::inventory::{self, Inventory};
 use crate::log::recovery::{self, Holder, Last, Replayed, Source};
 use crate::log::scan::{Frame, Tail};
 use crate::log::segment::Segment;
-use crate::model::{CompactionReport, RecoveryReport, TornTail};
+use crate::model::{CompactionReport, DamagedFile, RecoveryReport, TornTail};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::{glance, publish};
 use crate::vfs::{FileKind, Mapping, OpenMode, Vfs};
@@ -37,6 +38,8 @@ pub(crate) struct Opened {
     pub(crate) control: Option<Control>,
     /// Whether every file of the snapshot has been looked at.
     pub(crate) is_settled: bool,
+    /// What stands outside of the log to say that there is one.
+    pub(super) marker: MarkerFile,
 }
 
 struct Mapped(Arc<dyn Mapping>);
@@ -129,7 +132,7 @@ impl From<Misfit> for Bad {
     }
 }
 
-fn apply_frame(index: &mut Index, segment: &Arc<Segment>, frame: &Frame<'_>) -> Result<()> {
+pub(crate) fn apply_frame(index: &mut Index, segment: &Arc<Segment>, frame: &Frame<'_>) -> Result<()> {
     if frame.header.events == 0 {
         return Ok(());
     }
@@ -184,18 +187,23 @@ pub(crate) fn for_reading(vfs: &dyn Vfs, layout: &Layout) -> Result<Opened> {
         Some(_) => Inventory::take(vfs, &log)?,
         None => Inventory::default(),
     };
-    let checkpoint = newest_checkpoint(vfs, &inventory, &log)?.unwrap_or_else(|| Checkpoint::empty([0; 16]));
+    let found = newest_checkpoint(vfs, &inventory, &log)?;
+    let is_new = found.is_none();
+    let checkpoint = found.unwrap_or_else(|| Checkpoint::empty([0; 16]));
+    let witnesses = Witnesses::of(vfs, layout, checkpoint.head().store_id);
     let control = control(vfs, &log, &checkpoint)?;
     let (head, stated) = (checkpoint.head(), control.as_ref());
     let source = Source { vfs, inventory: &inventory, head, control: stated, holder: Holder::Anybody };
     let (mut index, replayed) = replay(source, &checkpoint, &mut report)?;
     report.torn = replayed.last.as_ref().and_then(|last| torn_tail(last, None));
+    let missing =
+        if is_new { witnesses.of_no_log(layout) } else { witnesses.of_log(layout, head, &replayed) };
     // While a compaction is being published the files are neither as the old checkpoint says nor as the new
     // one; they are checked one by one as they are read, and the next reader surveys them.
     if inventory.checkpoints.len() <= 1 {
-        let is_touched = |id: &str| index.is_touched(id);
-        if !glance::is_all_as_recorded(vfs, layout, &checkpoint, &is_touched)? {
-            if let Some(newer) = news::find(vfs, layout, &checkpoint, &is_touched, &mut report)? {
+        let reliance = |id: &str| index.reliance(id);
+        if !glance::is_all_as_recorded(vfs, layout, &checkpoint, &reliance)? {
+            if let Some(newer) = news::find(vfs, layout, &checkpoint, &reliance, &mut report)? {
                 index.refresh(newer);
             }
         }
@@ -205,7 +213,14 @@ pub(crate) fn for_reading(vfs: &dyn Vfs, layout: &Layout) -> Result<Opened> {
     if layout::probe(vfs, &log)?.is_some() && newest(&Inventory::take(vfs, &log)?) != newest(&inventory) {
         return Err(Error::new(ErrorKind::Conflict, "a compaction was published while the store was opened"));
     }
-    Ok(Opened { index, replayed, report, control, is_settled: true })
+    // What is here can be read all the same; whoever reads it is told that there was more.
+    report.damaged.extend(missing.map(|error| DamagedFile {
+        path: error.place().map_or(log, |place| place.path.clone()),
+        offset: None,
+        conversation_id: None,
+        reason: error.message().to_owned(),
+    }));
+    Ok(Opened { index, replayed, report, control, is_settled: true, marker: witnesses.marker() })
 }
 
 /// Opens for writing, with the lock held.
@@ -216,7 +231,13 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
     let found = newest_checkpoint(vfs, &inventory, &log)?;
     let is_new = found.is_none();
     let checkpoint = found.unwrap_or_else(|| Checkpoint::empty(store_id));
+    let witnesses = Witnesses::of(vfs, layout, checkpoint.head().store_id);
     let control = control(vfs, &log, &checkpoint)?;
+    if is_new {
+        if let Some(missing) = witnesses.of_no_log(layout) {
+            return Err(missing);
+        }
+    }
     if is_new {
         // Order: sync the way to the directory before the first checkpoint is in it. Whoever made the
         // directory may have died before, and a crash would take the whole store with its name.
@@ -231,12 +252,18 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
     let (head, stated) = (checkpoint.head(), control.as_ref());
     let source = Source { vfs, inventory: &inventory, head, control: stated, holder: Holder::Caller };
     let (mut index, replayed) = replay(source, &checkpoint, &mut report)?;
+    // Order: refuse before anything is built on an end that was not the log's. Reversed, what is appended would
+    // take the numbers of what is missing, and nobody could tell any more that it is.
+    match witnesses.of_log(layout, head, &replayed) {
+        Some(missing) if !is_new => return Err(missing),
+        _ => {}
+    }
     for unfinished in &inventory.unfinished {
         layout::remove_file(vfs, unfinished)?;
         report.removed.push(unfinished.clone());
     }
     if must_settle {
-        let taken_in = news::take_in(vfs, layout, &checkpoint, &|id| index.is_touched(id), &mut report)?;
+        let taken_in = news::take_in(vfs, layout, &checkpoint, &|id| index.reliance(id), &mut report)?;
         if let Some(newer) = taken_in {
             let epoch = newer.head().epoch;
             index.refresh(newer);
@@ -246,7 +273,7 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
     if let Some(last) = &replayed.last {
         end_tail(vfs, layout, last, &mut report)?;
     }
-    Ok(Opened { index, replayed, report, control, is_settled: must_settle })
+    Ok(Opened { index, replayed, report, control, is_settled: must_settle, marker: witnesses.marker() })
 }
 
 /// Whether a compaction was cut behind its commit, or what it was to drop is still there.

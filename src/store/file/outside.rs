@@ -14,7 +14,7 @@ use super::library::Library;
 use super::news;
 use crate::codec::checkpoint::Checkpoint;
 use crate::error::Result;
-use crate::index::Prepared;
+use crate::index::{Prepared, Reliance};
 use crate::model::{DamagedFile, RecoveryReport};
 use crate::snapshot::{glance, layout};
 
@@ -84,6 +84,17 @@ impl Engine {
         if self.outside.is_settled() { Ok(()) } else { self.settle_with(&mut looked) }
     }
 
+    /// Forgets what was found of a conversation's file, which does not count any more.
+    pub(super) fn forget_file(&self, id: &str) {
+        let mut looked = locked(&self.outside.looked);
+        let Looked { report, .. } = &mut *looked;
+        let is_its = |file: &DamagedFile| file.conversation_id.as_deref() == Some(id);
+        let paths: Vec<_> =
+            report.damaged.iter().filter(|file| is_its(file)).map(|file| file.path.clone()).collect();
+        report.changed.retain(|path| !paths.contains(path));
+        report.damaged.retain(|file| !is_its(file));
+    }
+
     /// What the opening found, and what has become of the files.
     pub(super) fn recovered(&self) -> RecoveryReport {
         let settled = if self.is_closed() { Ok(()) } else { self.settle() };
@@ -109,16 +120,19 @@ impl Engine {
         let (vfs, layout) = (&*library.vfs, &library.layout);
         let old = library.index().checkpoint().clone();
         let Looked { report, known, .. } = looked;
-        let is_touched = |id: &str| known.contains(id) || library.index().is_touched(id);
+        let reliance = |id: &str| {
+            // What was found as recorded since the opening has been answered for.
+            if known.contains(id) { Reliance::LogAlone } else { library.index().reliance(id) }
+        };
         let mut newer = None;
-        if !glance::is_all_as_recorded(vfs, layout, &old, &is_touched)? {
-            report.damaged = Vec::new();
+        if !glance::is_all_as_recorded(vfs, layout, &old, &reliance)? {
+            (report.damaged, report.changed) = (Vec::new(), Vec::new());
             newer = if self.log.has_ended() {
                 // Order: after a failed sync nothing more is written; what is found is known in memory alone.
-                news::find(vfs, layout, &old, &is_touched, report)?
+                news::find(vfs, layout, &old, &reliance, report)?
             } else {
                 news::clear_away(vfs, layout, &old, report)?;
-                let taken_in = news::take_in(vfs, layout, &old, &is_touched, report);
+                let taken_in = news::take_in(vfs, layout, &old, &reliance, report);
                 taken_in.inspect_err(|error| self.give_up(old.head().epoch + 1, error))?
             };
             library.take_in(newer.clone(), &report.damaged);

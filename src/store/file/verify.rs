@@ -7,35 +7,40 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::completeness::{MarkerFile, Witnesses, read_marker};
 use super::held;
 use super::library::Library;
 use super::of_the_log;
-use super::open::{newest_checkpoint, read_checkpoint, torn_tail};
+use super::open::{apply_frame, newest_checkpoint, read_checkpoint, torn_tail};
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{Checkpoint, CheckpointHead, FileState, Fingerprint};
 use crate::codec::control::Control;
 use crate::codec::document::scan_document;
 use crate::codec::index_file::read_index;
 use crate::codec::payload::{BadPayload, for_each_event, too_new};
+use crate::codec::segment::StoreId;
 use crate::error::{Error, ErrorKind, Result};
+use crate::index::{Index, Reliance};
 use crate::log::inventory::{self, CONTROL, Inventory};
 use crate::log::recovery::{self, Holder, Source};
 use crate::log::salvage::{Known, salvage};
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
-use crate::model::{DamagedFile, Event, Order, Seq, Stats, TornTail, VerifyReport};
+use crate::model::{DamagedFile, Event, Seq, TornTail, VerifyReport};
 use crate::snapshot::layout::{self, Layout};
-use crate::snapshot::load::{is_same, not_as_recorded};
+use crate::snapshot::load::{is_changed, is_same, not_as_recorded};
 use crate::snapshot::names::{ENDING, stem};
 use crate::vfs::Vfs;
 
 /// Reads everything and says what is wrong.
 pub(crate) fn verify(vfs: &dyn Vfs, layout: &Layout) -> Result<VerifyReport> {
-    let mut check = Check { vfs, layout, report: VerifyReport::default() };
+    let mut check = Check { vfs, layout, index: None, report: VerifyReport::default() };
+    check.marker()?;
     let checkpoint = check.log()?;
     if let Some(checkpoint) = &checkpoint {
         check.snapshot(checkpoint)?;
     } else {
+        check.no_log();
         check.unmanaged()?;
     }
     Ok(check.report)
@@ -44,6 +49,8 @@ pub(crate) fn verify(vfs: &dyn Vfs, layout: &Layout) -> Result<VerifyReport> {
 struct Check<'c> {
     vfs: &'c dyn Vfs,
     layout: &'c Layout,
+    /// What the log makes of the checkpoint, if it could be read through.
+    index: Option<Index>,
     report: VerifyReport,
 }
 
@@ -151,10 +158,13 @@ impl Check<'_> {
             let reason = format!("checkpoint {} is missing: CONTROL names it", control.checkpoint_epoch);
             self.damaged(&Error::corrupt(&log, 0, reason), None);
         }
+        let witnesses = Witnesses::of(self.vfs, self.layout, head.store_id);
         let mut events = 0;
+        let mut index = Index::new(checkpoint.clone());
         let mut visit = |segment: &Arc<Segment>, frame: &Frame<'_>| {
             events += u64::from(frame.header.events);
-            read_frame(&segment.path, frame).map(|_| ())
+            read_frame(&segment.path, frame)?;
+            apply_frame(&mut index, segment, frame)
         };
         let source = Source {
             vfs: self.vfs,
@@ -170,6 +180,10 @@ impl Check<'_> {
         self.report.notes.extend(held::notes(&checkpoint));
         if let Some(replayed) = self.unless_damaged(replayed) {
             self.report.torn = replayed.last.as_ref().and_then(|last| torn_tail(last, None));
+            if let Some(missing) = witnesses.of_log(self.layout, head, &replayed) {
+                self.damaged(&missing, None);
+            }
+            self.index = Some(index);
         } else {
             let known = Known {
                 store_id: Some(head.store_id),
@@ -178,12 +192,28 @@ impl Check<'_> {
             };
             self.segment_by_segment(&inventory, &log, known);
         }
-        let newest = inventory.newest_segment(head.first_segment);
-        self.report.notes.extend(inventory::doubt_about_copy(self.vfs, &log, head.store_id, newest));
         if inventory.checkpoints.len() > 1 {
             self.report.notes.push("a compaction is being published, or was interrupted".to_owned());
         }
         Ok(Some(checkpoint))
+    }
+
+    /// Tells of a log that should be there, if nothing else has been told of it.
+    fn no_log(&mut self) {
+        let witnesses = Witnesses::of(self.vfs, self.layout, StoreId::default());
+        if let Some(missing) = witnesses.of_no_log(self.layout).filter(|_| self.report.is_sound()) {
+            self.damaged(&missing, None);
+        }
+    }
+
+    /// The file beside the JSON files that says that there is a log to them. The store does without it.
+    fn marker(&mut self) -> Result<()> {
+        let path = self.layout.marker();
+        self.count(&path)?;
+        if read_marker(self.vfs, self.layout) == MarkerFile::Unreadable {
+            self.report.notes.push(format!("the marker cannot be read, in {}", path.display()));
+        }
+        Ok(())
     }
 
     fn count(&mut self, path: &Path) -> Result<()> {
@@ -229,7 +259,14 @@ impl Check<'_> {
                 wrong = scan_document(&bytes).err().map(|bad| Error::corrupt(place, bad.offset, bad.reason));
                 break;
             }
-            if let Some(error) = wrong {
+            let Some(error) = wrong else { continue };
+            let is_in_log = |index: &Index| index.reliance(entry.id) == Reliance::LogAlone;
+            if is_changed(&error) && self.index.as_ref().is_some_and(is_in_log) {
+                // It began anew in the log, or ended; the next compaction sets what is in its file's place aside.
+                let place = path.display();
+                let text = format!("conversation {:?} is in the log, and not what is in {place}", entry.id);
+                self.report.notes.push(text);
+            } else {
                 self.damaged(&error, Some(entry.id));
             }
         }
@@ -356,35 +393,4 @@ pub(crate) fn events(library: &Library, from: Seq) -> Result<Vec<(Seq, Vec<Event
     recovery::replay(source, &mut visit).map_err(|error| of_the_log(&library.layout, error))?;
     batches.retain(|(_, events)| !events.is_empty());
     Ok(batches)
-}
-
-/// How large a store is.
-pub(crate) fn stats(library: &Library) -> Stats {
-    let index = library.index();
-    let checkpoint = index.checkpoint();
-    let summaries = index.summaries(Order::Created, None);
-    let segments = library.segments();
-    let intact = checkpoint.entries().filter(|entry| entry.state == FileState::Intact);
-    let log_bytes = segments.iter().filter_map(|s| s.file.metadata().ok()).map(|metadata| metadata.len).sum();
-    let (held, unreadable) = index
-        .holds()
-        .fold((0, 0), |(held, unreadable), (.., slot)| (held + 1, unreadable + u64::from(slot.is_held)));
-    Stats {
-        conversations: to_u64(summaries.len()),
-        messages: summaries.iter().map(|summary| summary.messages).sum(),
-        actions: summaries.iter().map(|summary| summary.actions).sum(),
-        damaged: to_u64(
-            index.order().filter(|found| matches!(found, crate::index::Found::Damaged(_))).count(),
-        ) + unreadable,
-        held,
-        last_seq: index.next_seq() - 1,
-        covered_seq: checkpoint.head().covered_seq,
-        dirty_conversations: to_u64(index.dirty_count()),
-        segments: to_u64(segments.len()),
-        log_bytes,
-        snapshot_bytes: intact.map(|entry| entry.file.len).sum(),
-        epoch: checkpoint.head().epoch,
-        index_bytes: to_u64(index.list_bytes()),
-        compaction_error: None,
-    }
 }

@@ -10,6 +10,7 @@ use super::library::Library;
 use super::messages::Lending;
 use super::open;
 use super::repair::SalvagedLog;
+use super::size;
 use super::tail::Tail;
 use super::verify;
 use crate::error::{Error, ErrorKind, Result};
@@ -208,10 +209,14 @@ impl Backend for Viewer {
     fn stats(&self) -> Result<Stats> {
         let library = self.library();
         library.look_at_held();
-        Ok(verify::stats(&library))
+        Ok(size::stats(&library))
     }
 
     fn compact(&self) -> Result<CompactionReport> {
+        Err(read_only())
+    }
+
+    fn accept(&self, _id: &str) -> Result<Option<Receipt>> {
         Err(read_only())
     }
 

@@ -95,22 +95,30 @@ fn an_edit_that_is_found_after_the_log_has_ended_is_shown_and_not_written_down()
         all.map(|call| faults.count(call))
     };
     let before = writes();
-    assert_eq!(texts(&store, "b"), ["m0", "edited"]);
+    assert_eq!(store.summary("b").unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(store.recovery().changed, [inside("conversations/b.json")]);
     assert_eq!((ids(&store).len(), texts(&store, "a")), (2, added(0..2)));
+    assert_eq!(store.accept("b").unwrap_err().kind(), ErrorKind::Failed);
     assert_eq!(writes(), before);
     drop(store);
     let store = open(on(sim.crash(&mut SplitMix::new(1))));
-    assert_eq!(texts(&store, "b"), ["m0", "edited"]);
+    assert_eq!(store.summary("b").unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(store.recovery().changed, [inside("conversations/b.json")]);
+    drop(store.accept("b").unwrap().unwrap());
+    assert_eq!(texts(&store, "b"), ["m0", "edited"]);
 }
 
 /// A log that ends between the finding and the taking in keeps the checkpoint before, and that is all: what was
 /// found is known, now and after a crash.
 #[test]
-fn an_edit_that_is_taken_in_while_the_log_ends_is_known() {
+fn a_file_that_is_taken_in_while_the_log_ends_is_known() {
     for seed in 0..10 {
         let sim = edited();
+        let added_file = inside("conversations/d.json");
+        let file = inside("conversations/b.json");
+        let text = String::from_utf8(sim.read(&file).unwrap()).unwrap();
+        sim.put(&added_file, text.replace("\"id\": \"b\"", "\"id\": \"d\"").as_bytes());
+        sim.put(&file, text.replace("\"edited\"", "\"m1\"").as_bytes());
         let faults = FaultFs::over_sim(&sim, Vec::new());
         let hooked = Hooked::over(faults.clone());
         let store = open(on_shared(&hooked));
@@ -121,16 +129,16 @@ fn an_edit_that_is_taken_in_while_the_log_ends_is_known() {
             planned.replan(vec![Rule::new(Call::Sync, 1, Fault::Errno(EIO)).on(".seg")]);
             assert_eq!(other.add_message("a", "in vain").unwrap_err().kind(), ErrorKind::Io);
         });
-        assert_eq!(texts(&store, "b"), ["m0", "edited"]);
+        assert_eq!(texts(&store, "d"), ["m0", "edited"]);
         assert!(hooked.has_begun() && faults.all_fired());
-        assert_eq!(store.recovery().changed, [inside("conversations/b.json")]);
-        assert_eq!(store.add_message("b", "later").unwrap_err().kind(), ErrorKind::Failed);
+        assert_eq!(store.recovery().unlisted, [added_file]);
+        assert_eq!(store.add_message("d", "later").unwrap_err().kind(), ErrorKind::Failed);
         assert_eq!(files_with(&sim, "CHECKPOINT-").len(), 2);
         drop(store);
         let sim = sim.crash(&mut SplitMix::new(seed));
         let store = open(on(sim.clone()));
         assert_eq!(
-            (texts(&store, "b"), &texts(&store, "a")[..3]),
+            (texts(&store, "d"), &texts(&store, "a")[..3]),
             (added(0..1).into_iter().chain(["edited".to_owned()]).collect(), &added(0..3)[..])
         );
         assert!(store.recovery().damaged.is_empty(), "{:?}", store.recovery());

@@ -25,7 +25,7 @@ use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use aral_store::{Conversation, Error, MessageStore, Order, Summary, Timestamp};
+use aral_store::{Conversation, DamagedFile, Error, MessageStore, Order, Summary, Timestamp};
 
 use crate::args::{ExportArgs, Target};
 use crate::exit::{Exit, Failure};
@@ -103,8 +103,14 @@ fn chosen(store: &MessageStore, args: &ExportArgs, since: Option<Timestamp>) -> 
     let mut contents = if args.conversations.is_empty() {
         let summaries = store.conversations(Order::Created)?.into_iter();
         let entries = summaries.map(|summary| Entry { id: summary.id.clone(), summary: Some(summary) });
-        let missing = store.recovery().damaged.iter().map(place::damage).collect();
-        Contents { entries: entries.collect(), missing }
+        let entries: Vec<Entry> = entries.collect();
+        // What is listed is tried, and named when it is its turn.
+        let listed: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        let is_listed =
+            |file: &DamagedFile| file.conversation_id.as_deref().is_some_and(|id| listed.contains(id));
+        let damaged = store.recovery().damaged;
+        let missing = damaged.iter().filter(|file| !is_listed(file)).map(place::damage).collect();
+        Contents { entries, missing }
     } else {
         Contents { entries: named(store, &args.conversations)?, missing: Vec::new() }
     };
@@ -136,9 +142,10 @@ fn named(store: &MessageStore, named: &[String]) -> Result<Vec<Entry>, Failure> 
     Ok(entries)
 }
 
-/// Whether an export of everything leaves something out; the opening has named what.
+/// Whether an export of everything leaves something out, or one of a part may; the opening has named what.
 fn has_damage(store: &MessageStore, named: &[String]) -> bool {
-    named.is_empty() && !store.recovery().damaged.is_empty()
+    let damaged = store.recovery().damaged;
+    damaged.iter().any(|file| named.is_empty() || file.conversation_id.is_none())
 }
 
 fn aral(store: &MessageStore, dir: &Path, ids: Option<&[String]>) -> Result<Exit, Failure> {

@@ -17,6 +17,7 @@ use crate::codec::document::{DocumentWriter, scan_document};
 use crate::codec::index_file::{IndexFile, read_index};
 use crate::codec::segment::StoreId;
 use crate::error::{Error, ErrorKind, Result};
+use crate::index::Reliance;
 use crate::log::inventory::{self, Inventory};
 use crate::model::{JsonObject, Loss, RecoveryReport, RepairReport, Seq, Text};
 use crate::snapshot::layout::{self, Layout};
@@ -137,8 +138,20 @@ impl Work<'_> {
         let mut found = RecoveryReport::default();
         // What is held was said of the file as it was recorded; it is found out below whether it is that still.
         let old = &believed.checkpoint;
-        let is_held = |id: &str| old.find(id).is_some_and(|ordinal| old.held().of(ordinal).is_some());
-        let surveyed = survey::survey(self.vfs, self.source, old, &is_held, &mut found)?;
+        let reliance = |id: &str| {
+            let ordinal = old.find(id);
+            if ordinal.is_some_and(|ordinal| old.held().of(ordinal).is_some()) {
+                return Reliance::LogAlone;
+            }
+            let path = ordinal.and_then(|ordinal| old.entry(ordinal));
+            let path = path.map(|entry| self.source.conversation(entry.file_name));
+            if path.is_some_and(|path| believed.has_published(self.vfs, &path)) {
+                Reliance::WhateverIsThere
+            } else {
+                Reliance::FileAlone
+            }
+        };
+        let surveyed = survey::survey(self.vfs, self.source, old, &reliance, &mut found)?;
         let unlisted = found.unlisted.iter().filter(|path| !believed.has_published(self.vfs, path));
         for path in unlisted {
             self.report.notes.push(format!("not listed, and taken in: {}", path.display()));

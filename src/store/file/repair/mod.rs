@@ -26,10 +26,11 @@ pub(super) use self::place::interrupted;
 use self::place::{Place, Swap};
 pub(super) use self::view::{SalvagedLog, open_salvaged};
 use self::whose::Neighbours;
+use super::completeness;
 use super::engine::Engine;
-use super::verify;
+use super::size;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::inventory::{self, Inventory, LOCK};
+use crate::log::inventory::{Inventory, LOCK};
 use crate::log::salvage::{self, Fault, Known, Missing, Salvaged};
 use crate::log::scan::Frame;
 use crate::model::{Loss, RepairReport, Seq, TornTail};
@@ -129,9 +130,8 @@ fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, options: O
     let salvaged = salvage::salvage(vfs, &inventory, &log, known, &mut take)?;
     let next_seq = salvaged.next_seq;
     tell(salvaged, &neighbours, &mut report)?;
-    let newest = inventory.newest_segment(base.first_segment);
-    let doubt = base.store_id.and_then(|id| inventory::doubt_about_copy(vfs, &log, id, newest));
-    report.notes.extend(doubt);
+    let missing = completeness::of_store(vfs, source);
+    report.lost.extend(missing.map(|error| loss(&error, None, None)));
     for (id, path) in base.ahead.mixed() {
         let reason =
             "no checkpoint knows of the file, and the log has events for its conversation; both are in";
@@ -139,7 +139,7 @@ fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, options: O
         report.lost.push(loss(&error, Some(id), None));
     }
     report.lost.sort_by_key(|loss| loss.first_seq);
-    let stats = verify::stats(engine.library());
+    let stats = size::stats(engine.library());
     (report.conversations, report.messages, report.actions) =
         (stats.conversations, stats.messages, stats.actions);
     crate::store::Backend::close(&*engine)?;

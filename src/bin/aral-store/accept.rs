@@ -1,0 +1,54 @@
+//! The command that takes files as they are, because their owner says so.
+//!
+//! Owns its arguments, which conversations are meant by them, and what is said of each.
+
+use std::path::Path;
+
+use aral_store::MessageStore;
+use clap::Args;
+
+use crate::exit::{Exit, Failure};
+use crate::ids;
+use crate::output::{self, Form, note, one_line};
+use crate::place;
+
+#[derive(Args, Debug)]
+pub(crate) struct AcceptArgs {
+    /// The conversation's id, or a beginning of four characters or more that no other has
+    #[arg(value_name = "CONV", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) conversations: Vec<String>,
+    /// Every conversation whose file can be read and is not the one that the store wrote or read last
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+pub(crate) fn run(dir: &Path, form: Form, args: &AcceptArgs) -> Result<Exit, Failure> {
+    place::must_exist(dir)?;
+    place::must_hold_a_store(dir)?;
+    // What waits to be accepted is what the command is about; an opening would only name it once more.
+    let store = place::quietly_for_writing(dir)?;
+    let ids = if args.all { changed(&store) } else { named(&store, &args.conversations)? };
+    if ids.is_empty() {
+        note("every file is as the store wrote or read it last: there is nothing to accept");
+    }
+    for id in &ids {
+        match store.accept(id)? {
+            None => note(&one_line(&format!("the file of {id:?} is as the store has it: nothing to accept"))),
+            Some(receipt) if form == Form::Json => output::print(&receipt.to_json_line())?,
+            Some(_) => output::print(&one_line(id))?,
+        }
+    }
+    store.close()?;
+    Ok(Exit::Done)
+}
+
+/// The conversations whose files can be read and are not as recorded.
+fn changed(store: &MessageStore) -> Vec<String> {
+    let report = store.recovery();
+    let waiting = report.damaged.into_iter().filter(|file| report.changed.contains(&file.path));
+    waiting.filter_map(|file| file.conversation_id).collect()
+}
+
+fn named(store: &MessageStore, given: &[String]) -> Result<Vec<String>, Failure> {
+    given.iter().map(|given| ids::conversation_to_change(store, given)).collect()
+}

@@ -1,0 +1,35 @@
+//! How large a store is.
+//!
+//! Owns the counting, from what is known without reading any file.
+
+use super::library::Library;
+use crate::codec::bytes::to_u64;
+use crate::codec::checkpoint::FileState;
+use crate::model::{Order, Stats};
+
+/// How large a store is.
+pub(crate) fn stats(library: &Library) -> Stats {
+    let damaged = library.damaged_count();
+    let index = library.index();
+    let checkpoint = index.checkpoint();
+    let summaries = index.summaries(Order::Created, None);
+    let segments = library.segments();
+    let intact = checkpoint.entries().filter(|entry| entry.state == FileState::Intact);
+    let log_bytes = segments.iter().filter_map(|s| s.file.metadata().ok()).map(|metadata| metadata.len).sum();
+    Stats {
+        conversations: to_u64(summaries.len()),
+        messages: summaries.iter().map(|summary| summary.messages).sum(),
+        actions: summaries.iter().map(|summary| summary.actions).sum(),
+        damaged: to_u64(damaged),
+        held: to_u64(index.holds().count()),
+        last_seq: index.next_seq() - 1,
+        covered_seq: checkpoint.head().covered_seq,
+        dirty_conversations: to_u64(index.dirty_count()),
+        segments: to_u64(segments.len()),
+        log_bytes,
+        snapshot_bytes: intact.map(|entry| entry.file.len).sum(),
+        epoch: checkpoint.head().epoch,
+        index_bytes: to_u64(index.list_bytes()),
+        compaction_error: None,
+    }
+}

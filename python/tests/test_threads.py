@@ -37,7 +37,7 @@ CALLS: dict[str, Callable[[Store, Path], object]] = {
         '{"type":"add_message","conversation_id":"c2","content":"' + "y" * 30_000_000 + '"}'
     ),
     "conversation": lambda store, to: store._core.conversation("c1"),
-    "messages": lambda store, to: store._core.messages("c1", (None, None, None, None, None, None)),
+    "messages": lambda store, to: store.messages("c1"),
     "verify": lambda store, to: store._core.verify(),
     "export": lambda store, to: store._core.export_aral(to / "export", None),
     "compact": lambda store, to: store._core.compact(),

@@ -9,41 +9,44 @@ itself, for new programs, and :class:`AsyncStore` the same for those with an eve
 'user'
 """
 
-from ._async_store import AsyncStore
-from ._errors import (
-    AlreadyExists,
-    AralStoreError,
-    Closed,
-    Conflict,
-    Corrupt,
-    Failed,
-    Forked,
-    InvalidInput,
-    IoFailed,
-    Locked,
-    NoSpace,
-    NotFound,
-    ReadOnly,
-    Unsupported,
-    UnsupportedFormat,
-)
-from ._message_store import MessageStore
-from ._models import Conversation, ConversationAction, Message
-from ._offline import repair, verify
-from ._reports import (
-    CompactionReport,
-    DamagedFile,
-    ExportReport,
-    Loss,
-    Receipt,
-    RecoveryReport,
-    RepairReport,
-    Stats,
-    Summary,
-    TornTail,
-    VerifyReport,
-)
-from ._store import Store
+#: A checker's own name for "when types are checked"; importing ``typing`` takes longer than this module does.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from ._async_store import AsyncStore
+    from ._errors import (
+        AlreadyExists,
+        AralStoreError,
+        Closed,
+        Conflict,
+        Corrupt,
+        Failed,
+        Forked,
+        InvalidInput,
+        IoFailed,
+        Locked,
+        NoSpace,
+        NotFound,
+        ReadOnly,
+        Unsupported,
+        UnsupportedFormat,
+    )
+    from ._message_store import MessageStore
+    from ._models import Conversation, ConversationAction, Message
+    from ._offline import repair, verify
+    from ._receipts import Receipt, Summary
+    from ._reports import (
+        CompactionReport,
+        DamagedFile,
+        ExportReport,
+        Loss,
+        RecoveryReport,
+        RepairReport,
+        Stats,
+        TornTail,
+        VerifyReport,
+    )
+    from ._store import Store
 
 __all__ = [
     "AlreadyExists",
@@ -81,3 +84,56 @@ __all__ = [
     "repair",
     "verify",
 ]
+
+#: Where each name is. What nobody asks for is not imported: pydantic, which the models need, and asyncio take most of the
+#: time that importing everything would.
+_WHERE = {
+    "._async_store": ("AsyncStore",),
+    "._errors": (
+        "AlreadyExists",
+        "AralStoreError",
+        "Closed",
+        "Conflict",
+        "Corrupt",
+        "Failed",
+        "Forked",
+        "InvalidInput",
+        "IoFailed",
+        "Locked",
+        "NoSpace",
+        "NotFound",
+        "ReadOnly",
+        "Unsupported",
+        "UnsupportedFormat",
+    ),
+    "._message_store": ("MessageStore",),
+    "._models": ("Conversation", "ConversationAction", "Message"),
+    "._offline": ("repair", "verify"),
+    "._receipts": ("Receipt", "Summary"),
+    "._reports": (
+        "CompactionReport",
+        "DamagedFile",
+        "ExportReport",
+        "Loss",
+        "RecoveryReport",
+        "RepairReport",
+        "Stats",
+        "TornTail",
+        "VerifyReport",
+    ),
+    "._store": ("Store",),
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        for module, names in _WHERE.items():
+            if name in names:
+                from importlib import import_module
+
+                value = globals()[name] = getattr(import_module(module, __name__), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

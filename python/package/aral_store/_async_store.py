@@ -9,11 +9,13 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast
 
 from ._errors import Closed, Forked
-from ._models import Conversation, Message
 from ._store import COMPACT_ABOVE, Store, _events, _next_page
+
+if TYPE_CHECKING:
+    from ._models import Conversation, Message
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from ._errors import InvalidInput
 from ._json import encode, encode_object, with_members
-from ._models import Conversation, ConversationAction, Message
-from ._reports import Summary
+from ._models import Conversation, ConversationAction, Message, extra_of
+from ._receipts import Summary
 from ._watch import Watch
 
 
@@ -293,11 +293,14 @@ def _is_still(value: Any, item: _Item) -> bool:
 
 
 def _message(message: Message) -> _Item:
-    metadata, extra = _object("metadata", message.metadata), _object("extra", message.extra)
-    return _Item(message.id, message.content, message.role, _time(message.created_at), metadata, "{}", extra)
+    # By way of __dict__, since asking a model for its metadata makes it a watched copy of them.
+    fields = message.__dict__
+    metadata, extra = _object("metadata", fields["metadata"]), _object("extra", extra_of(message))
+    return _Item(fields["id"], fields["content"], fields["role"], _time(fields["created_at"]), metadata, "{}", extra)
 
 
 def _action(action: ConversationAction) -> _Item:
-    data, metadata = _object("data", action.data), _object("metadata", action.metadata)
-    extra = _object("extra", action.extra)
-    return _Item(action.id, action.action_type, "", _time(action.created_at), metadata, data, extra)
+    fields = action.__dict__
+    data, metadata = _object("data", fields["data"]), _object("metadata", fields["metadata"])
+    extra = _object("extra", extra_of(action))
+    return _Item(fields["id"], fields["action_type"], "", _time(fields["created_at"]), metadata, data, extra)

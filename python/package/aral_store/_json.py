@@ -6,12 +6,10 @@ refused here, before anything has changed.
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import sys
 from datetime import datetime
 from typing import Any
-
-from pydantic import BaseModel
 
 from ._errors import AralStoreError, InvalidInput
 
@@ -19,9 +17,11 @@ from ._errors import AralStoreError, InvalidInput
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, BaseModel):
+    # A value of a module's class cannot be there before the module is.
+    if (pydantic := sys.modules.get("pydantic")) is not None and isinstance(value, pydantic.BaseModel):
         return value.model_dump()
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    dataclasses = sys.modules.get("dataclasses")
+    if dataclasses is not None and dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     raise TypeError(f"a value of type {type(value).__name__} has no place in JSON")
 

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import MutableMapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from ._changes import Known, changes, looked_at
 from ._core import check_directory
@@ -25,8 +25,11 @@ from ._lock import Lock
 from ._mirror import Mirror, MirrorMode
 from ._models import Conversation, ConversationAction, Message, new_id
 from ._opened import Opened
-from ._reports import CompactionReport, Receipt, RecoveryReport, Stats, VerifyReport
+from ._receipts import Receipt
 from ._store import COMPACT_ABOVE, Store
+
+if TYPE_CHECKING:
+    from ._reports import CompactionReport, RecoveryReport, Stats, VerifyReport
 
 
 class MessageStore:
@@ -86,10 +89,11 @@ class MessageStore:
         self._warn_of_damage()
 
     def _warn_of_damage(self) -> None:
-        for file in self._store.recovery().damaged:
-            whose = file.conversation_id if file.conversation_id is not None else "of nobody knows whom"
+        for file in self._store._core.recovery()["damaged"]:
+            id = file["conversation_id"]
+            whose = id if id is not None else "of nobody knows whom"
             warnings.warn(
-                f"conversation {whose!r} cannot be read and is kept as it is: {file.reason}, in {file.path}",
+                f"conversation {whose!r} cannot be read and is kept as it is: {file['reason']}, in {file['path']}",
                 RuntimeWarning,
                 stacklevel=3,
             )

@@ -100,7 +100,7 @@ class Mirror:
             _warn(error)
 
     def _is_behind(self) -> bool:
-        return self._store.stats().dirty_conversations > 0
+        return bool(self._store._core.stats()["dirty_conversations"])
 
     def _has_layout(self) -> bool:
         """Whether the directory looks as the original leaves it as soon as it is opened."""

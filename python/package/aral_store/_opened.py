@@ -102,4 +102,4 @@ class Opened:
     def _look_at(self, dir: Path) -> None:
         self._store = Store(dir, read_only=True)
         # Whatever is added from here on makes another look necessary.
-        self._seen = self._store._follower(self._store.stats().last_seq + 1)
+        self._seen = self._store._follower(int(self._store._core.stats()["last_seq"]) + 1)

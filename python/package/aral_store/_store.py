@@ -7,14 +7,17 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from . import _reports
 from ._core import Core, Follower
 from ._errors import Conflict, Corrupt, InvalidInput, NotFound
 from ._json import decode, encode, encode_object, with_members
-from ._models import Conversation, ConversationAction, Message, action_of, conversation_of, message_of
-from ._reports import CompactionReport, ExportReport, Receipt, RecoveryReport, Stats, Summary, VerifyReport
+from ._receipts import Receipt, Summary
+
+if TYPE_CHECKING:
+    # The models need pydantic, which takes longer to import than everything else. So what gives models imports them when it does.
+    from ._models import Conversation, ConversationAction, Message
+    from ._reports import CompactionReport, ExportReport, RecoveryReport, Stats, VerifyReport
 
 #: A log of more bytes than this, and than the JSON files have, is compacted in the background.
 COMPACT_ABOVE = 64 << 20
@@ -330,6 +333,8 @@ class Store:
     def _read(self, conversation_id: str) -> tuple[Conversation, int] | None:
         """The conversation and its version."""
         found = self._core.conversation(conversation_id)
+        from ._models import conversation_of
+
         return None if found is None else (conversation_of(decode(found[0])), found[1])
 
     def __contains__(self, conversation_id: object) -> bool:
@@ -422,6 +427,8 @@ class Store:
         text = self._core.messages(
             conversation_id, (first, last, place, before, after, role, *times, bool(whole_turns))
         )
+        from ._models import message_of
+
         return [message_of(fields) for fields in decode(text)]
 
     def iter_messages(self, conversation_id: str, *, page: int = 200) -> Iterator[Message]:
@@ -447,6 +454,8 @@ class Store:
 
     def actions(self, conversation_id: str) -> list[ConversationAction]:
         """A conversation's actions, oldest first."""
+        from ._models import action_of
+
         return [action_of(fields) for fields in decode(self._core.actions(conversation_id))]
 
     def events(self, start: int = 1) -> Iterator[dict[str, Any]]:
@@ -492,26 +501,36 @@ class Store:
 
     def compact(self) -> CompactionReport:
         """Writes what has changed to the JSON files and drops the log that is covered by them."""
+        from ._reports import CompactionReport
+
         return CompactionReport(**self._core.compact())
 
     def verify(self) -> VerifyReport:
         """Reads every byte of every file, checks every checksum, and says what is wrong where."""
-        return VerifyReport(**_reports.with_parts(self._core.verify()))
+        from ._reports import VerifyReport, with_parts
+
+        return VerifyReport(**with_parts(self._core.verify()))
 
     def stats(self) -> Stats:
         """How large the store is."""
+        from ._reports import Stats
+
         return Stats(**self._core.stats())
 
     def recovery(self) -> RecoveryReport:
         """What opening the store found: what was replayed, what was cut, what cannot be read."""
-        return RecoveryReport(**_reports.with_parts(self._core.recovery()))
+        from ._reports import RecoveryReport, with_parts
+
+        return RecoveryReport(**with_parts(self._core.recovery()))
 
     def export(self, to: str | os.PathLike[str], ids: Iterable[str] | None = None) -> ExportReport:
         """Writes conversations, all of them or these, in the original's layout into a new or empty directory."""
         if isinstance(ids, str):
             raise InvalidInput(f"ids takes several conversation ids, such as [{ids!r}]")
+        from ._reports import ExportReport, with_parts
+
         listed = None if ids is None else list(ids)
-        return ExportReport(**_reports.with_parts(self._core.export_aral(to, listed)))
+        return ExportReport(**with_parts(self._core.export_aral(to, listed)))
 
     def close(self) -> None:
         """Makes everything durable and gives the handle up; a second call does nothing.

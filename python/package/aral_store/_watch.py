@@ -96,7 +96,9 @@ def notice(thing: Any) -> None:
 
 
 def own(value: Any) -> Any:
-    """The value with all its lists and dictionaries watched; itself if it has none."""
+    """The value with all its lists and dictionaries watched; itself if it has none, or if all of them are."""
+    if type(value) in (WatchedDict, WatchedList):
+        return value
     try:
         return _own(value)
     except RecursionError:

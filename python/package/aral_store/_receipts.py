@@ -1,0 +1,50 @@
+"""What the store says about mutations and conversations.
+
+Apart from what it says about itself, so that a program that adds and reads does not wait for classes it never sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that a mutation was accepted, and where it stands."""
+
+    seq: int
+    """The event's place in the store's whole order."""
+    conversation_id: str
+    id: str
+    """The id of the message or action that it is about, or the conversation's own."""
+    version: int
+    """How many events have made the conversation what it is."""
+    durability: Literal["durable", "written", "process"]
+    """``durable`` survives a power cut, ``written`` the end of the process, ``process`` neither."""
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether the mutation survives a power cut."""
+        return self.durability == "durable"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A conversation without its messages and actions: what a list shows."""
+
+    id: str
+    title: str
+    created_at: datetime
+    messages: int
+    actions: int
+    version: int
+    last_activity: datetime
+    last_seq: int
+
+    @classmethod
+    def _of(cls, row: tuple[str, str, str, int, int, int, str, int]) -> Summary:
+        id, title, created_at, messages, actions, version, last_activity, last_seq = row
+        times = datetime.fromisoformat(created_at), datetime.fromisoformat(last_activity)
+        return cls(id, title, times[0], messages, actions, version, times[1], last_seq)

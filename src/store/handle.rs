@@ -782,9 +782,12 @@ impl MessageStore {
     /// When this returns, the JSON files hold everything that was accepted before the call, durably. A crash
     /// at any moment leaves either the old files with the log or the new ones.
     ///
+    /// A changed conversation whose old file cannot be read is not written: it is in [`held`](CompactionReport::held),
+    /// its file stays as it is, and its events stay in the log. All others are written.
+    ///
     /// # Errors
     ///
-    /// `Corrupt` if a changed conversation's old file cannot be read; `NoSpace`; `Io`. The log is kept then.
+    /// `Corrupt` if the log is damaged; `NoSpace`; `Io`. The log is kept then.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -4,11 +4,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use aral_store::vfs::Vfs;
 use aral_store::{
     Edit, ErrorKind, Event, Logged, MessageStore, Messages, Mutation, NewMessage, Options, Order, SyncPolicy,
 };
 
 use crate::support::driver::{self, DIR};
+use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
+use crate::support::hooks::Hooked;
+use crate::support::simfs::errno::{EIO, EMFILE};
 use crate::support::simfs::{self, SimFs};
 
 fn on(fs: &SimFs) -> Options {
@@ -294,6 +298,24 @@ fn a_repair_saves_what_is_held() {
     }
 }
 
+/// Nothing else says what is held: a repair that has lost it says so.
+#[test]
+fn a_repair_without_the_checkpoint_says_that_what_was_held_is_lost() {
+    let fs = newer_than_its_files();
+    let whole = damage(&fs, "b", Damage::Cut);
+    let store = open(&fs);
+    drop(store.compact().unwrap());
+    store.close().unwrap();
+    fs.put(file("b"), &whole);
+    let files = fs.files().into_iter().map(|(path, _)| path);
+    let checkpoint = files.filter(|path| path.to_string_lossy().contains("CHECKPOINT")).max().unwrap();
+    fs.zero_range(&checkpoint, 200, 300);
+    assert_eq!(on(&fs).open(DIR).unwrap_err().kind(), ErrorKind::Corrupt);
+    let report = on(&fs).repair(DIR, "/home/repaired").unwrap();
+    assert!(report.lost.iter().any(|lost| lost.reason.contains("held")), "{report:?}");
+    assert_eq!(texts(&on(&fs).open("/home/repaired").unwrap(), "a"), said("a", &["newer"]));
+}
+
 /// Damage to a segment that is kept is damage to the log: told with its place, and nothing is changed.
 #[test]
 fn a_kept_segment_is_checked_as_any_other() {
@@ -358,4 +380,75 @@ fn a_close_that_compacts_says_what_it_could_not_write() {
     assert!(error.kind() == ErrorKind::Corrupt && error.message().contains("\"b\""), "{error}");
     let written = String::from_utf8(fs.read(file("a")).unwrap()).unwrap();
     assert!(written.contains("newer"), "{written}");
+}
+
+/// A file that the system cannot read is no better than a damaged one, and may be readable the next time.
+#[test]
+fn a_file_that_the_system_cannot_read_keeps_nothing_else_from_being_compacted() {
+    let fs = newer_than_its_files();
+    let rule = |call| Rule::new(call, 1, Fault::Errno(EIO)).on("/b.json").for_ever();
+    let faults = FaultFs::over_sim(&fs, vec![rule(Call::Open), rule(Call::Read)]);
+    let store = MessageStore::options().compact_manually().vfs(Arc::new(faults.clone())).open(DIR).unwrap();
+    let report = store.compact().unwrap();
+    assert_eq!((report.written, report.held.len()), (2, 1), "{report:?}");
+    assert_eq!(store.add_message("b", "no").unwrap_err().kind(), ErrorKind::Corrupt);
+    faults.replan(Vec::new());
+    assert_eq!(store.add_message("b", "goes on").unwrap().version, 5);
+    assert!(store.compact().unwrap().held.is_empty());
+    assert_eq!(texts(&store, "b"), said("b", &["newest", "goes on"]));
+    // What is about all files is about this one too, and is an error of the compaction.
+    drop(store.add_message("b", "and on").unwrap());
+    store.close().unwrap();
+    let many = Rule::new(Call::Open, 1, Fault::Errno(EMFILE)).on("/b.json").for_ever();
+    let faults = FaultFs::over_sim(&fs, vec![many]);
+    let store = MessageStore::options().compact_manually().vfs(Arc::new(faults.clone())).open(DIR).unwrap();
+    assert_eq!(store.compact().unwrap_err().kind(), ErrorKind::Io);
+    faults.replan(Vec::new());
+    assert!(store.compact().unwrap().held.is_empty());
+}
+
+/// What is added to a conversation while a compaction finds that its file cannot be read is not held by that compaction,
+/// and is behind what is.
+#[test]
+fn what_is_added_while_a_compaction_comes_upon_the_damage_stays_behind_what_is_held() {
+    for is_killed in [false, true] {
+        let fs = newer_than_its_files();
+        let hooked = Hooked::over(fs.clone());
+        let options = || MessageStore::options().compact_manually().vfs(Arc::clone(&hooked) as Arc<dyn Vfs>);
+        let store = options().open(DIR).unwrap();
+        let whole = damage(&fs, "b", Damage::Flipped);
+        let other = store.clone();
+        // The state has been taken, and nothing has been staged yet.
+        hooked.before(Call::Create, ".staged", move || {
+            let edit = Edit::content("edited meanwhile");
+            drop(other.add_message("b", "meanwhile").unwrap());
+            drop(other.set_title("b", "Meanwhile").unwrap());
+            assert_eq!(other.edit_message("b", "m2", edit).unwrap_err().kind(), ErrorKind::Corrupt);
+        });
+        assert_eq!(store.compact().unwrap().held.len(), 1);
+        assert!(hooked.has_begun());
+        assert_eq!(store.add_message("b", "no").unwrap_err().kind(), ErrorKind::Corrupt);
+        let (fs, store) = if is_killed {
+            let after = fs.kill();
+            drop(store);
+            let store = open(&after);
+            (after, store)
+        } else {
+            (fs, store)
+        };
+        // The next one holds both.
+        drop(store.add_message("a", "beside it").unwrap());
+        assert_eq!(store.compact().unwrap().held.len(), 1);
+        assert_eq!(store.summary("b").unwrap().unwrap().version, 6);
+        fs.put(file("b"), &whole);
+        assert_eq!(texts(&store, "b"), said("b", &["newest", "meanwhile"]));
+        assert!(store.verify().unwrap().notes.iter().any(|note| note.contains("5 events")));
+        drop(store);
+        let store = open(&fs);
+        assert_eq!(texts(&store, "b"), said("b", &["newest", "meanwhile"]));
+        assert_eq!(store.conversation("b").unwrap().unwrap().title, "Meanwhile");
+        assert!(store.compact().unwrap().held.is_empty());
+        assert_eq!(texts(&store, "b"), said("b", &["newest", "meanwhile"]));
+        assert_eq!(store.stats().unwrap().segments, 1);
+    }
 }

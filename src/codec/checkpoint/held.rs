@@ -156,6 +156,12 @@ impl Checkpoint {
         &self.held
     }
 
+    /// Whether a checkpoint of which only the header may be whole says that anything is held.
+    pub(crate) fn says_of_held(bytes: &[u8]) -> bool {
+        let major = Fields(bytes.get(MAJOR_AT..).unwrap_or_default()).u16();
+        Self::head_alone(bytes).is_some() && major.and_then(Held::is_in) == Some(true)
+    }
+
     /// Whether a segment may not be removed.
     pub(crate) fn needs_segment(&self, number: u64) -> bool {
         number >= self.head.first_segment || self.held.keeps(number)

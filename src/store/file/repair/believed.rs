@@ -68,6 +68,11 @@ impl Believed {
             let mut lost = loss(&error, None, None);
             lost.reason = reason;
             report.lost.push(lost);
+            if Checkpoint::says_of_held(&bytes) {
+                let reason = "the lost checkpoint said which events of damaged files were held in older segments; \
+                              they are not carried out";
+                report.lost.push(loss(&Error::new(ErrorKind::Corrupt, reason).at(path, None), None, None));
+            }
         }
         if newest_epoch == 0 && !inventory.segments.is_empty() {
             found.is_behind = true;

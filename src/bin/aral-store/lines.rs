@@ -2,7 +2,7 @@
 //!
 //! Owns the limit on a line, so that memory is bounded whatever comes in, and where input comes from.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use aral_store::{Error, location};
@@ -44,6 +44,20 @@ impl Source {
             Self::Stdin => None,
             Self::File(path) => path.metadata().ok().filter(std::fs::Metadata::is_file).map(|m| m.len()),
         }
+    }
+
+    /// How a file begins, as far as this; nothing for what can be read only once.
+    pub(crate) fn head(&self, most: u64) -> Result<Option<Vec<u8>>, Failure> {
+        let Self::File(path) = self else { return Ok(None) };
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let failed = |error| Failure::file("read", path, error);
+        #[expect(clippy::disallowed_methods, reason = "the input is no part of the store")]
+        let file = std::fs::File::open(path).map_err(failed)?;
+        let mut head = Vec::new();
+        file.take(most).read_to_end(&mut head).map_err(failed)?;
+        Ok(Some(head))
     }
 
     pub(crate) fn open(&self) -> Result<Lines<Box<dyn BufRead + Send>>, Failure> {

@@ -80,6 +80,66 @@ fn what_has_no_place_of_its_own_is_kept_in_the_metadata() {
 }
 
 #[test]
+fn messages_a_line_are_one_conversation_that_may_grow() {
+    let room = Room::new();
+    let line = |role: &str, text: &str| json!({"role": role, "content": text}).to_string();
+    let first = [line("user", "Hi"), String::new(), line("assistant", "Hello.")].join("\n");
+    fs::write(room.path("talk.jsonl"), &first).unwrap();
+    for (messages, there) in [(2, 0), (0, 1)] {
+        let done = counts(room.run(&["import", "talk.jsonl", "--json"]), 0);
+        assert_eq!((&done["messages"], &done["already_there"]), (&messages.into(), &there.into()));
+    }
+    fs::write(room.path("talk.jsonl"), format!("{first}\n{}\n", line("user", "More"))).unwrap();
+    assert_eq!(counts(room.run(&["import", "talk.jsonl", "--json", "--from", "openai"]), 0)["messages"], 1);
+    assert_eq!(room.texts("talk"), ["Hi", "Hello.", "More"]);
+    let piped = room.run_with(&["import", "-", "--json"], first.as_bytes());
+    assert_eq!(counts(piped, 0)["messages"], 2);
+    // One line that is none: nothing goes in, for what is behind it would move up.
+    let bad = format!("{}\n{{\"role\":7}}\nnonsense\n{}\n", line("user", "Hi"), line("user", "Ho"));
+    fs::write(room.path("bad.jsonl"), bad).unwrap();
+    let run = room.run(&["import", "bad.jsonl", "--json"]);
+    assert!(run.err.contains("line 2: ") && run.err.contains("line 3: "), "{}", run.err);
+    let done = counts(run, 1);
+    assert_eq!((&done["conversations"], &done["bad_lines"]), (&0.into(), &2.into()));
+}
+
+#[test]
+fn what_this_version_cannot_read_is_named_once_and_makes_no_store() {
+    let room = Room::new();
+    for (text, word) in [
+        (r#"[{"title":"T","mapping":{"a":{"message":null}},"current_node":"a"}]"#, "ChatGPT"),
+        ("[\n  {\n    \"uuid\": \"u\",\n    \"chat_messages\": []\n  }\n]", "claude.ai"),
+        (
+            "{\"type\":\"mode\",\"mode\":\"normal\",\"sessionId\":\"s\"}\n{\"type\":\"user\",\"sessionId\":\"s\"}\n",
+            "Claude Code",
+        ),
+        ("{\"timestamp\":\"t\",\"ordinal\":0,\"type\":\"session_meta\",\"payload\":{}}\n", "Codex"),
+        ("{\"sessionId\":\"s\",\"projectHash\":\"p\"}\n", "Gemini CLI"),
+        ("root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1::/:/bin/false\n", "no form that is known"),
+        ("\0\x01\x02", "no form that is known"),
+    ] {
+        fs::write(room.path("in"), text).unwrap();
+        let run = room.run(&["import", "in"]);
+        let line = run.fails(1);
+        assert!(line.contains(word) && line.contains("what can be read is lines of"), "{line}");
+        let piped = room.run_with(&["import", "-"], text.lines().collect::<String>().as_bytes()).fails(1);
+        assert!(piped.contains(word), "{piped}");
+        assert!(!room.store().exists(), "{text}");
+    }
+    assert!(room.run(&["import", "--help"]).out.contains("claude.ai"));
+}
+
+#[test]
+fn of_very_many_bad_lines_the_first_are_named_and_the_rest_are_counted() {
+    let room = Room::new();
+    fs::write(room.path("in"), "nonsense\n".repeat(5_000)).unwrap();
+    let run = room.run(&["import", "in", "--from", "jsonl", "--json"]);
+    let named = run.err.lines().filter(|line| line.contains("not imported: line ")).count();
+    assert_eq!((named, run.err.contains("not imported: 4900 more")), (100, true));
+    assert_eq!(counts(run, 1)["bad_lines"], 5_000);
+}
+
+#[test]
 fn what_came_in_as_chat_messages_goes_out_as_it_came() {
     let calls = json!([{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]);
     let image = json!({"type": "image_url", "image_url": {"url": "data:x"}});

@@ -13,34 +13,24 @@ use aral_store::{Error, ErrorKind, ExportLine, Timestamp};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::forms::Kind;
 use super::intake::Intake;
 use super::piece::{Head, Piece};
 use crate::chat::json::{Members, list, string};
 use crate::chat::{Apart, taken_apart};
 use crate::exit::Failure;
-use crate::lines::{Lines, NumberedLine};
+use crate::lines::Lines;
 use crate::output::{self, count};
-
-/// Whether the first line of a file begins a list of chat messages, or an object with one.
-pub(super) fn are_in(first: &NumberedLine) -> bool {
-    let bytes = first.bytes.trim_ascii();
-    match (bytes.first(), Members::read(bytes)) {
-        (Some(b'['), _) => true,
-        (Some(b'{'), Ok(members)) => members.get("messages").is_some(),
-        // An object over several lines; an export has every object on a line of its own.
-        (Some(b'{'), Err(error)) => error.is_eof() && !bytes.windows(6).any(|word| word == br#""type""#),
-        _ => false,
-    }
-}
 
 /// Takes every conversation in; names those that are not what they should be.
 pub(super) fn take<R: BufRead>(
     lines: &mut Lines<R>,
     path: &Path,
     intake: &mut Intake<'_>,
+    kind: Kind,
 ) -> Result<(), Failure> {
     let mut reader = Chats { path, intake, unshown: BTreeMap::new() };
-    let taken = reader.file(lines);
+    let taken = if kind == Kind::BareLines { reader.bare_lines(lines) } else { reader.file(lines) };
     for (kind, number) in &reader.unshown {
         output::note(&format!(
             "kept in the metadata of their messages and not in their text: {} of type {kind}",
@@ -75,6 +65,28 @@ impl Chats<'_, '_> {
             next = lines.next()?;
         }
         Ok(())
+    }
+
+    /// Takes a file in that is one conversation, of which it has a message a line. It goes in as a whole or not at all:
+    /// the messages behind one that cannot be read would not be where they are in the file.
+    fn bare_lines<R: BufRead>(&mut self, lines: &mut Lines<R>) -> Result<(), Failure> {
+        let (mut read, mut is_whole) = (Vec::new(), true);
+        while let Some(line) = lines.next()? {
+            if let Err(reason) = taken_apart(&line.bytes) {
+                self.refuse(&reason, &format!("line {}", line.number));
+                is_whole = false;
+            }
+            read.push(line.bytes);
+        }
+        if !is_whole {
+            output::note("nothing of these messages was imported, for they are one conversation");
+            return Ok(());
+        }
+        let messages: Vec<&RawValue> =
+            read.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let id = self.id_of(&read.join(&b'\n'), None);
+        let piece = self.piece(id, &Members::default(), &messages);
+        self.put(piece, "line 1")
     }
 
     /// Takes a file in that is one JSON value.

@@ -11,6 +11,8 @@ mod export_lines;
 
 mod chats;
 
+pub(crate) mod forms;
+
 use std::path::Path;
 
 use aral_store::{Error, ErrorKind, MessageStore, Order, SyncPolicy, location};
@@ -23,6 +25,7 @@ use crate::place;
 use crate::progress::{self, Unit, Work};
 use crate::signals::{self, Stop};
 use crate::upkeep::print_fields;
+use forms::Kind;
 use intake::{Intake, Purpose, Removed};
 use piece::Piece;
 
@@ -41,20 +44,21 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
     }
     let source = Source::of(Some(args.path.clone()));
     let mut lines = source.open_stoppable(&stop)?;
-    let is_chats = match args.from {
-        Origin::Openai => true,
-        Origin::Jsonl | Origin::Aral => false,
-        Origin::Auto => {
-            let first = lines.peek().map_err(|failure| unless_stopped(failure, &stop))?;
-            first.is_some_and(chats::are_in)
-        }
+    let first = lines.peek().map_err(|failure| unless_stopped(failure, &stop))?;
+    let is_of = match args.from {
+        Origin::Jsonl | Origin::Aral => Kind::Lines,
+        // What somebody calls so may be either.
+        Origin::Openai => match first.map(|_| forms::told(&source, first)) {
+            Some(Ok(Kind::BareLines)) => Kind::BareLines,
+            _ => Kind::Chats,
+        },
+        Origin::Auto => forms::told(&source, first)?,
     };
     into(dir, form, (args, stop), |intake| {
         let _work = Work::begin("importing", source.len(), Unit::InputBytes);
-        if is_chats {
-            chats::take(&mut lines, source.path(), intake)
-        } else {
-            export_lines::take(&mut lines, source.path(), intake)
+        match is_of {
+            Kind::Lines => export_lines::take(&mut lines, source.path(), intake),
+            Kind::Chats | Kind::BareLines => chats::take(&mut lines, source.path(), intake, is_of),
         }
     })
 }

@@ -1,0 +1,271 @@
+//! Which form an input has.
+//!
+//! Owns the telling of forms by how an input begins: those that are read, those that other tools write and that this
+//! version cannot read, which are named, and what is none of them. Looks at the beginning alone.
+
+use aral_store::Error;
+
+use crate::chat::json::string;
+use crate::exit::Failure;
+use crate::lines::{NumberedLine, Source};
+use crate::output::to_u64;
+
+/// How much of a file is looked at.
+pub(super) const LOOKED_AT: u64 = 64 << 10;
+
+/// The forms that are read, in words.
+pub(crate) const READ: &str = "lines of `aral-store export --to jsonl`; chat messages, as a list, as {\"messages\":[…]}, as a \
+                               list of those, or one of either a line; and directories";
+
+/// A form that is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Lines of an export.
+    Lines,
+    /// Lists of chat messages, and objects that have one.
+    Chats,
+    /// One chat message a line.
+    BareLines,
+}
+
+/// The form of an input that begins with this line; an error names what it seems to be.
+pub(super) fn told(source: &Source, first: Option<&NumberedLine>) -> Result<Kind, Failure> {
+    let Some(first) = first else { return Ok(Kind::Lines) };
+    // Of what is piped in nothing but the first line has been read.
+    let found = source.head(LOOKED_AT)?;
+    let is_whole = found.as_ref().is_some_and(|head| to_u64(head.len()) < LOOKED_AT);
+    let head = found.unwrap_or_else(|| first.bytes.clone());
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head).trim_ascii_start();
+    let is_line = serde_json::from_slice::<serde::de::IgnoredAny>(&first.bytes).is_ok();
+    of(head, is_line, is_whole).map_err(|what| {
+        let what = what.map_or_else(
+            || "it has no form that is known".to_owned(),
+            |what| format!("it looks like {what}, which this version cannot read"),
+        );
+        let text =
+            format!("not imported: {what}; what can be read is {READ}; --from says which of them it is");
+        Failure::Input(Error::invalid(text).at(source.path(), None))
+    })
+}
+
+/// The form, or what it is instead, if that is known. `is_line` if the first line is a JSON value, `is_whole` if nothing
+/// follows what is looked at.
+fn of(head: &[u8], is_line: bool, is_whole: bool) -> Result<Kind, Option<&'static str>> {
+    for (magic, what) in [
+        (&b"SQLite format 3\0"[..], "a SQLite database, as opencode, llm and the OpenAI Agents SDK keep"),
+        (b"PK\x03\x04", "a ZIP archive, as ChatGPT and claude.ai send their exports in"),
+        (b"\x1f\x8b", "a compressed file"),
+        (b"# aider chat started at", "a chat history of aider"),
+    ] {
+        if head.starts_with(magic) {
+            return Err(Some(what));
+        }
+    }
+    let is_list = head.starts_with(b"[");
+    if !is_list && !head.starts_with(b"{") {
+        return Err(None);
+    }
+    let members = Beginning::of(head);
+    if let Some(what) = members.known_tool() {
+        return Err(Some(what));
+    }
+    let rest = head.get(1..).unwrap_or_default().trim_ascii();
+    let is_open = rest.is_empty() || rest.starts_with(b"]");
+    let of_export = ["conversation", "action", "end"];
+    let kind = members.kind.as_deref().unwrap_or_default();
+    let is_message_line = kind == "message" && members.has("conversation_id");
+    match () {
+        () if is_list && (is_open || members.is_chat() || members.has("messages")) => Ok(Kind::Chats),
+        () if is_list => Err(None),
+        () if of_export.contains(&kind) || is_message_line => Ok(Kind::Lines),
+        () if members.has("messages") => Ok(Kind::Chats),
+        () if members.is_chat() && is_line => Ok(Kind::BareLines),
+        // What it is may show further on.
+        () if !is_line && !is_whole => Ok(Kind::Chats),
+        () => Err(None),
+    }
+}
+
+/// The members that the first object of an input has, as far as it was looked at.
+#[derive(Default)]
+struct Beginning {
+    names: Vec<String>,
+    /// What its `type` is.
+    kind: Option<String>,
+}
+
+impl Beginning {
+    fn of(head: &[u8]) -> Self {
+        let mut found = Self::default();
+        let start = head.iter().position(|byte| *byte == b'{').unwrap_or(head.len());
+        let (mut depth, mut at) = (0_usize, start);
+        let mut is_value = false;
+        while let Some(byte) = head.get(at) {
+            match byte {
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' if depth <= 1 => break,
+                b'}' | b']' => depth -= 1,
+                b':' if depth == 1 => is_value = true,
+                b',' if depth == 1 => is_value = false,
+                b'"' => {
+                    let Some(raw) = string_at(head, at) else { break };
+                    at += raw.len() - 1;
+                    if depth == 1 {
+                        found.take(raw, is_value);
+                    }
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        found
+    }
+
+    fn take(&mut self, raw: &str, is_value: bool) {
+        let Ok(raw) = serde_json::from_str(raw) else { return };
+        let Some(text) = string(raw) else { return };
+        if !is_value {
+            self.names.push(text);
+        } else if self.names.last().is_some_and(|name| name == "type") {
+            self.kind = Some(text);
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
+    }
+
+    /// Whether it is a chat message, or an item of the Responses API.
+    fn is_chat(&self) -> bool {
+        let kind = self.kind.as_deref().unwrap_or_default();
+        let is_item = ["reasoning", "item_reference", "compaction", "mcp_list_tools"].contains(&kind)
+            || ["_call", "_call_output", "_approval_request", "_approval_response"]
+                .iter()
+                .any(|end| kind.ends_with(end));
+        self.has("role") || is_item
+    }
+
+    /// The tool that writes such objects, if it is one whose form is not read.
+    fn known_tool(&self) -> Option<&'static str> {
+        let kind = self.kind.as_deref().unwrap_or_default();
+        let has_all = |names: &[&str]| names.iter().all(|name| self.has(name));
+        let claude_code = ["mode", "queue-operation", "file-history-snapshot", "summary", "last-prompt"];
+        match () {
+            () if has_all(&["mapping"]) => Some("an export of ChatGPT (conversations.json)"),
+            () if has_all(&["chat_messages"]) => Some("an export of claude.ai"),
+            () if has_all(&["sessionId", "projectHash"]) => Some("a session of Gemini CLI"),
+            () if has_all(&["sessionId"]) || (claude_code.contains(&kind) && !self.has("role")) => {
+                Some("a session of Claude Code")
+            }
+            () if has_all(&["timestamp", "type", "payload"]) => Some("a rollout of Codex"),
+            () if has_all(&["kind", "parts"]) && !self.has("role") => {
+                Some("a message history of Pydantic AI")
+            }
+            () if has_all(&["type", "data"]) && !self.has("role") && !self.has("conversation_id") => {
+                Some("a message history of LangChain")
+            }
+            () if has_all(&["class_name"]) => Some("a chat store of LlamaIndex"),
+            () if has_all(&["steps", "createdAt"]) => Some("a thread of Chainlit"),
+            () if has_all(&["llm_context"]) || has_all(&["models_usage", "source"]) => {
+                Some("a state of AutoGen")
+            }
+            () if has_all(&["session_id", "state"]) => Some("a session of the Agent Framework"),
+            () if has_all(&["messages", "actions", "created_at", "title"]) => {
+                Some("one conversation's file; import the directory that holds its conversations/")
+            }
+            () if ["add_", "set_", "edit_", "remove_", "create_", "reset_"]
+                .iter()
+                .any(|begin| kind.starts_with(begin)) =>
+            {
+                Some("mutations for `aral-store append`")
+            }
+            () => None,
+        }
+    }
+}
+
+/// The JSON string that begins at a place, with its quotes.
+fn string_at(head: &[u8], start: usize) -> Option<&str> {
+    let mut at = start + 1;
+    loop {
+        match head.get(at)? {
+            b'\\' => at += 1,
+            b'"' => return std::str::from_utf8(head.get(start..=at)?).ok(),
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(text: &str) -> Result<Kind, Option<&'static str>> {
+        of(text.as_bytes(), serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok(), true)
+    }
+
+    #[test]
+    fn the_forms_that_are_read_are_told_apart() {
+        for (text, ought) in [
+            (r#"{"type":"conversation","id":"c","created_at":""}"#, Kind::Lines),
+            (r#"{"type":"end","conversations":0}"#, Kind::Lines),
+            (r#"{"type":"message","conversation_id":"c","role":"user","content":"x"}"#, Kind::Lines),
+            (r#"{"role":"user","content":"x"}"#, Kind::BareLines),
+            (r#"{"content":[{"text":"{"}],"role":"user"}"#, Kind::BareLines),
+            (r#"{"type":"message","role":"user","content":[]}"#, Kind::BareLines),
+            (r#"{"type":"function_call","call_id":"c"}"#, Kind::BareLines),
+            (r#"{"id":"x","messages":["#, Kind::Chats),
+            ("{\n  \"id\": 7,\n  \"messages\": [", Kind::Chats),
+            (r#"[{"role":"user","content":"x"},"#, Kind::Chats),
+            (r#"[ {"id":"a","role":"user","parts":[]}]"#, Kind::Chats),
+            ("[]", Kind::Chats),
+            (r#"[{"type":"function_call_output"}"#, Kind::Chats),
+        ] {
+            assert_eq!(form(text), Ok(ought), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_other_tools_write_is_named_and_what_nobody_writes_is_not() {
+        for (text, word) in [
+            (r#"[{"title":"T","create_time":1.5,"mapping":{"a":{}}"#, "ChatGPT"),
+            (r#"[{"uuid":"u","name":"N","chat_messages":["#, "claude.ai"),
+            (r#"{"parentUuid":null,"sessionId":"s","type":"user","message":{"role":"user"}}"#, "Claude Code"),
+            (r#"{"type":"summary","summary":"S","leafUuid":"l"}"#, "Claude Code"),
+            (r#"{"timestamp":"t","ordinal":0,"type":"session_meta","payload":{}}"#, "Codex"),
+            (r#"{"sessionId":"s","projectHash":"p","kind":"main"}"#, "Gemini CLI"),
+            (r#"[{"parts":[],"kind":"request"}]"#, "Pydantic AI"),
+            (r#"[{"type":"human","data":{"content":"x"}}]"#, "LangChain"),
+            (r#"{"store":{},"class_name":"SimpleChatStore"}"#, "LlamaIndex"),
+            (r#"{"id":"i","createdAt":"t","steps":[]}"#, "Chainlit"),
+            (r#"{"type":"AssistantAgentState","llm_context":{}}"#, "AutoGen"),
+            (r#"{"type":"session","session_id":"s","state":{}}"#, "Agent Framework"),
+            (r#"{"type":"add_message","conversation_id":"c","content":"x"}"#, "append"),
+            (
+                r#"{"id":"c","title":"T","created_at":"t","metadata":{},"messages":[],"actions":[]}"#,
+                "directory",
+            ),
+            ("SQLite format 3\0", "SQLite"),
+            ("PK\u{3}\u{4}", "ZIP"),
+            ("# aider chat started at 2026", "aider"),
+        ] {
+            assert!(form(text).unwrap_err().is_some_and(|what| what.contains(word)), "{text}");
+        }
+        for text in [
+            "root:x:0:0",
+            "{",
+            "{}",
+            "[1]",
+            r#"{"a":1}"#,
+            r#"{"type":"mystery"}"#,
+            "7",
+            r#"{"role"#,
+            r#"{"a\"#,
+        ] {
+            assert_eq!(form(text), Err(None), "{text}");
+        }
+        assert_eq!(of(b"{", false, false), Ok(Kind::Chats));
+        assert_eq!(of(b"nonsense", false, false), Err(None));
+    }
+}

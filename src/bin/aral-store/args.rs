@@ -106,14 +106,7 @@ pub(crate) enum Command {
                             aral-store export c1 c2 --to aral -o ./for-python")]
     Export(ExportArgs),
     /// Take conversations in; what is there already is not added twice
-    #[command(
-        after_help = "Reads lines of export --to jsonl; chat messages, as a list, as {\"messages\":[…]}, as a \
-                            list of those, or one of\neither a line; and directories. Names what ChatGPT, \
-                            claude.ai, Claude Code, Codex, Gemini CLI and others write,\nwhich it cannot read.\n\n\
-                            Example: aral-store import ./old-data\n         \
-                            aral-store import --dry-run chats.json\n         \
-                            ssh host aral-store export --to jsonl | aral-store import -"
-    )]
+    #[command(after_help = crate::import::forms::HELP)]
     Import(ImportArgs),
     /// Print what makes a shell complete commands and options
     #[command(

@@ -17,6 +17,16 @@ pub(super) const LOOKED_AT: u64 = 64 << 10;
 pub(crate) const READ: &str = "lines of `aral-store export --to jsonl`; chat messages, as a list, as {\"messages\":[…]}, as a \
                                list of those, or one of either a line; and directories";
 
+/// What the command's help says of them.
+pub(crate) const HELP: &str = "\
+Reads lines of export --to jsonl; chat messages, as a list, as {\"messages\":[…]}, as a list of those, or one of
+either a line; and directories. Names what ChatGPT, claude.ai, Claude Code, Codex, Gemini CLI and others write,
+which it cannot read.
+
+Example: aral-store import ./old-data
+         aral-store import --dry-run chats.json
+         ssh host aral-store export --to jsonl | aral-store import -";
+
 /// A form that is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {

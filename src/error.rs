@@ -45,7 +45,8 @@ pub enum ErrorKind {
     AlreadyExists,
     /// There is no such conversation, message, action, file or store.
     NotFound,
-    /// Another process holds the store for writing: wait, or open it for reading.
+    /// Another process holds the store for writing, or has come to hold it while it was open here: wait, or open it
+    /// for reading.
     Locked,
     /// The store was opened for reading, or the file system is read-only.
     ReadOnly,
@@ -85,6 +86,9 @@ impl Error {
     /// What the operating system said when asked to `action` (such as "open") a file.
     #[must_use]
     pub fn io(action: &str, path: &Path, source: io::Error) -> Self {
+        if let Some(overtaken) = source.get_ref().and_then(|cause| cause.downcast_ref::<Overtaken>()) {
+            return overtaken.error();
+        }
         #[expect(clippy::wildcard_enum_match_arm, reason = "the standard library's kinds are open-ended")]
         let kind = match source.kind() {
             io::ErrorKind::NotFound => ErrorKind::NotFound,
@@ -150,6 +154,30 @@ impl Error {
         &self.0.message
     }
 }
+
+/// What a call of the file system ends with that was not made, because the store is another writer's by now.
+#[derive(Clone, Debug)]
+pub(crate) struct Overtaken {
+    /// The file that the lock is on.
+    pub(crate) lock: PathBuf,
+}
+
+impl Overtaken {
+    fn error(&self) -> Error {
+        Error::new(ErrorKind::Locked, self.to_string()).at(&self.lock, None)
+    }
+}
+
+impl fmt::Display for Overtaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the lock was lost while the store was open: another writer has taken it, or its file was removed, \
+             replaced or moved; nothing more is written here, so close the store and open it again",
+        )
+    }
+}
+
+impl std::error::Error for Overtaken {}
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

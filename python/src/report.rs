@@ -3,8 +3,8 @@
 //! Owns the names of the entries; `_reports.py` makes classes of them.
 
 use aral_store::{
-    CompactionReport, DamagedFile, ExportReport, Loss, RecoveryReport, RepairReport, Stats, TornTail,
-    VerifyReport,
+    CompactionReport, DamagedFile, ExportReport, Loss, OrphanedEvents, RecoveryReport, RepairReport, Stats,
+    TornTail, VerifyReport,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -77,6 +77,7 @@ pub(crate) fn recovery<'py>(py: Python<'py>, report: &RecoveryReport) -> Made<'p
         "events" => report.events,
         "last_seq" => report.last_seq,
         "torn" => torn(py, report.torn.as_ref())?,
+        "orphaned" => orphaned(py, &report.orphaned)?,
         "completed_compaction" => report.completed_compaction,
         "damaged" => damaged(py, &report.damaged)?,
         "unlisted" => report.unlisted.clone(),
@@ -113,6 +114,21 @@ fn lost<'py>(py: Python<'py>, losses: &[Loss]) -> Made<'py, PyList> {
             "reason" => loss.reason.clone(),
             "named" => loss.named.clone(),
             "near" => loss.near.clone(),
+        );
+        list.append(made?)?;
+    }
+    Ok(list)
+}
+
+fn orphaned<'py>(py: Python<'py>, all: &[OrphanedEvents]) -> Made<'py, PyList> {
+    let list = PyList::empty(py);
+    for events in all {
+        let made: Made<'py> = dict!(py,
+            "path" => events.path.clone(),
+            "offset" => events.offset,
+            "bytes" => events.bytes,
+            "first_seq" => events.first_seq,
+            "last_seq" => events.last_seq,
         );
         list.append(made?)?;
     }

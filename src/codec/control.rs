@@ -45,19 +45,23 @@ impl Control {
     }
 
     /// The bytes of its slot.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(SLOT);
-        bytes.extend(self.store_id);
-        for field in [self.writer_epoch, self.segment, self.file_number] {
-            bytes.extend(field.to_le_bytes());
+    pub(crate) fn encode(&self) -> [u8; SLOT] {
+        let mut bytes = [0; SLOT];
+        let words = [
+            u64::from_le_bytes(self.store_id),
+            self.writer_epoch,
+            self.segment,
+            self.file_number,
+            u64::from(self.written_units) | u64::from(self.durable_units) << 32,
+            self.checkpoint_epoch,
+            self.counter,
+        ];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
         }
-        bytes.extend(self.written_units.to_le_bytes());
-        bytes.extend(self.durable_units.to_le_bytes());
-        bytes.extend(self.checkpoint_epoch.to_le_bytes());
-        bytes.extend(self.counter.to_le_bytes());
-        bytes.extend([0; 4]);
-        let crc = crc32fast::hash(&bytes);
-        bytes.extend(crc.to_le_bytes());
+        if let Some((stated, crc)) = bytes.split_last_chunk_mut() {
+            *crc = crc32fast::hash(stated).to_le_bytes();
+        }
         bytes
     }
 

@@ -6,6 +6,7 @@ use super::checkpoint::{
     Checkpoint, CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, Held, HeldSegment, Hold,
     KeyEntry, TombstoneEntry,
 };
+use super::claim::encode_claim;
 use super::control::Control;
 use super::frame::{FrameHeader, FrameKind, FrameSpace, HeaderCheck};
 use super::payload::{BadPayload, EventView, SCHEMA, SECOND_SCHEMA, encode_event, for_each_event, schema_of};
@@ -76,6 +77,11 @@ fn frame() -> FrameHeader {
         synced_units: 128,
         events: 1,
     }
+}
+
+#[test]
+fn the_claim_is_as_documented() {
+    assert_bytes("claim", &encode_claim(*b"0123456789abcdef"));
 }
 
 #[test]

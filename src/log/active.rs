@@ -6,15 +6,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::inventory::CONTROL;
+use super::claim::Right;
+use super::hint::Hint;
 use super::segment::{CreateError, Segment};
 use crate::codec::bytes::to_u64;
-use crate::codec::control::{CONTROL_LEN, Control, short_id};
 use crate::codec::frame::{FRAME_ALIGN, FrameHeader, FrameKind};
 use crate::codec::segment::{DATA_START, Previous, SegmentHeader, StoreId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
-use crate::vfs::{self, OpenMode, Vfs, VfsFile};
+use crate::vfs::{self, Vfs};
 
 /// How far beyond what is written a file is made ready at least.
 const READY_AHEAD: u64 = 128 << 10;
@@ -22,6 +22,10 @@ const READY_AHEAD: u64 = 128 << 10;
 const READY_AT_MOST: u64 = 1 << 20;
 /// The largest group that anything is made ready for: for a larger one, to write as many zeros takes longer than it saves.
 const READY_FOR_AT_MOST: u64 = 192 << 10;
+
+/// How many groups without a sync are written before it is looked again whether the store is still the own one. A
+/// look takes the system a few microseconds, which is what such a group takes.
+const UNSYNCED_BETWEEN_LOOKS: u32 = 64;
 
 /// The sizes of segments.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +56,8 @@ pub(crate) enum WriteError {
     Unknown(Error),
     /// A sync failed: nothing more may be written until the store is opened again.
     Fatal(Error),
+    /// It is not in the log and never will be, and nothing more may be written: the store is another writer's.
+    Overtaken(Error),
 }
 
 /// What an [`Active`] is made from.
@@ -65,6 +71,8 @@ pub(crate) struct Start {
     pub(crate) previous: Previous,
     pub(crate) limits: Limits,
     pub(crate) checkpoint_epoch: u64,
+    /// What is looked at before anything counts.
+    pub(crate) right: Arc<dyn Right>,
 }
 
 /// Where the log grows.
@@ -75,7 +83,9 @@ pub(crate) struct Active {
     /// The seal for the next segment when there is no current one.
     previous: Previous,
     next_size: u64,
-    control: Option<(Arc<dyn VfsFile>, Control)>,
+    hint: Hint,
+    /// How many groups were written without a sync since the last look.
+    unsynced: u32,
     /// Where salts and times come from.
     salt: fn() -> u32,
     now: fn() -> i64,
@@ -98,9 +108,9 @@ struct Current {
 impl Active {
     /// Takes over at the end of a recovered log. Writes nothing but the hint.
     pub(crate) fn new(start: Start, salt: fn() -> u32, now: fn() -> i64) -> Self {
-        let control = open_control(&start);
+        let hint = Hint::open(&start);
         let next_size = start.limits.first_segment;
-        Self { previous: start.previous, next_size, control, current: None, start, salt, now }
+        Self { previous: start.previous, next_size, hint, unsynced: 0, current: None, start, salt, now }
     }
 
     /// Appends a group whose frames lie in `buffer` with room for their headers, and syncs it if asked to.
@@ -115,6 +125,7 @@ impl Active {
     ) -> Result<Option<(Arc<Segment>, u64)>, WriteError> {
         let mut place = None;
         if let Some(first) = frames.first() {
+            self.look_before(must_sync)?;
             self.make_room(to_u64(buffer.len()), first.first_seq)?;
             let current = self.current.as_mut().ok_or_else(no_segment)?;
             let base = current.written;
@@ -139,11 +150,32 @@ impl Active {
         Ok(place)
     }
 
+    /// Looks whether the store is still the own one, so that whoever was overtaken leaves nothing behind.
+    fn look_before(&mut self, must_sync: bool) -> Result<(), WriteError> {
+        self.unsynced += 1;
+        if must_sync || self.unsynced >= UNSYNCED_BETWEEN_LOOKS {
+            self.unsynced = 0;
+            self.look()?;
+        }
+        Ok(())
+    }
+
+    /// The same, before anything is written.
+    fn look(&self) -> Result<(), WriteError> {
+        self.start.right.check().map_err(|error| {
+            let is_lost = error.kind() == ErrorKind::Locked;
+            if is_lost { WriteError::Overtaken(error) } else { WriteError::Refused(error) }
+        })
+    }
+
     /// Makes everything appended so far durable.
     pub(crate) fn sync(&mut self) -> Result<(), WriteError> {
         let Some(current) = self.current.as_mut() else { return Ok(()) };
         let synced = current.segment.file.sync();
         synced.map_err(|e| WriteError::Fatal(Error::io("sync", &current.segment.path, e)))?;
+        // Order: look behind the write. Another writer has found what was written, or its claim is found here;
+        // looked at before alone, both could go on without the other.
+        self.start.right.check().map_err(WriteError::Fatal)?;
         // Order: the watermark moves only after the sync has returned. Moved before, a crash between the two
         // would make recovery call a torn tail rot.
         current.durable = current.written;
@@ -183,8 +215,9 @@ impl Active {
     /// When this returns, the log is durable and closed in order.
     pub(crate) fn close(&mut self) -> Result<(), WriteError> {
         self.sync_if_needed()?;
+        self.look()?;
         let has_room = |current: &Current| current.written + to_u64(FRAME_ALIGN) <= current.capacity;
-        let Some(current) = self.current.as_mut().filter(|c| !c.is_spoiled && has_room(c)) else {
+        let Some(current) = self.current.as_ref().filter(|c| !c.is_spoiled && has_room(c)) else {
             return Ok(());
         };
         let mut seal = [0; FRAME_ALIGN];
@@ -197,8 +230,12 @@ impl Active {
             .map_err(|e| WriteError::Refused(Error::io("write", &path, e)))?;
         let synced = file.sync().map_err(|e| WriteError::Fatal(Error::io("sync", &path, e)));
         synced?;
-        current.written += to_u64(FRAME_ALIGN);
-        current.durable = current.written;
+        // Order: look before the rest is cut off. Whoever has taken the store over may have mapped all of it.
+        self.look()?;
+        if let Some(current) = &mut self.current {
+            current.written += to_u64(FRAME_ALIGN);
+            current.durable = current.written;
+        }
         self.publish();
         self.give_space_back();
         Ok(())
@@ -273,6 +310,9 @@ impl Active {
         };
         match Segment::create(&*self.start.vfs, &self.start.dir, header) {
             Ok(segment) => Ok(Arc::new(segment)),
+            Err(CreateError::Before(error)) if error.kind() == ErrorKind::Locked => {
+                Err(WriteError::Overtaken(error))
+            }
             Err(CreateError::Before(error)) => Err(WriteError::Refused(error)),
             Err(CreateError::Sync(error)) => Err(WriteError::Fatal(error)),
         }
@@ -280,23 +320,10 @@ impl Active {
 
     /// Writes the hint. It may fail: the store opens without it, and an older statement stays true.
     fn publish(&mut self) {
-        let Some((file, last)) = &mut self.control else { return };
-        let (segment, written, durable) =
-            self.current.as_ref().map_or((self.previous.number, 0, 0), |current| {
-                (current.segment.header.number, current.written, current.durable)
-            });
-        let units = |bytes: u64| u32::try_from(bytes / to_u64(FRAME_ALIGN)).unwrap_or(u32::MAX);
-        *last = Control {
-            segment,
-            written_units: units(written),
-            durable_units: units(durable),
-            checkpoint_epoch: self.start.checkpoint_epoch,
-            counter: last.counter.wrapping_add(1),
-            ..*last
-        };
-        if vfs::write_all_at(&**file, &last.encode(), last.offset()).is_err() {
-            self.control = None;
-        }
+        let stated = self.current.as_ref().map_or((self.previous.number, 0, 0), |current| {
+            (current.segment.header.number, current.written, current.durable)
+        });
+        self.hint.state(stated, self.start.checkpoint_epoch);
     }
 }
 
@@ -360,31 +387,4 @@ impl Current {
         }
         rollup
     }
-}
-
-/// Opens CONTROL, making it if there is none. A store works without it.
-fn open_control(start: &Start) -> Option<(Arc<dyn VfsFile>, Control)> {
-    let path = start.dir.join(CONTROL);
-    let file = match start.vfs.open(&path, OpenMode::ReadWrite) {
-        Ok(file) => file,
-        Err(_) => start.vfs.open(&path, OpenMode::CreateNew).ok()?,
-    };
-    let metadata = file.metadata().ok()?;
-    if metadata.len < to_u64(CONTROL_LEN) {
-        vfs::write_all_at(&*file, &[0; CONTROL_LEN], 0).ok()?;
-    }
-    let mut bytes = vec![0; CONTROL_LEN];
-    vfs::read_exact_at(&*file, &mut bytes, 0).ok()?;
-    let counter = Control::newest(&bytes).map_or(0, |control| control.counter);
-    let blank = Control {
-        store_id: short_id(start.store_id),
-        writer_epoch: start.writer_epoch,
-        segment: start.previous.number,
-        file_number: metadata.file_number,
-        written_units: 0,
-        durable_units: 0,
-        checkpoint_epoch: start.checkpoint_epoch,
-        counter,
-    };
-    Some((file, blank))
 }

@@ -204,6 +204,11 @@ impl<C: Client> Log<C> {
         locked(&self.state).ended.is_some()
     }
 
+    /// What every mutation gets by now, if nothing more is written; else this error.
+    pub(crate) fn ended_or(&self, error: Error) -> Error {
+        locked(&self.state).ended.clone().unwrap_or(error)
+    }
+
     /// Refuses everything from now on, with this error.
     pub(crate) fn end(&self, error: Error) {
         let mut state = locked(&self.state);

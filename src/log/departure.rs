@@ -83,6 +83,7 @@ impl<'a, C: Client> Departure<'a, C> {
             WriteError::Unknown(error) => {
                 (error.context("whether the mutation was written shows after the next opening"), false)
             }
+            WriteError::Overtaken(error) => (error, true),
             // What a failed sync was to cover may have reached the device or not.
             WriteError::Fatal(error) if was_applied => (error, true),
             WriteError::Fatal(error) => {
@@ -90,9 +91,7 @@ impl<'a, C: Client> Departure<'a, C> {
             }
         };
         if is_fatal {
-            let ended =
-                format!("the store stopped after an earlier failure ({error}); close it and open it again");
-            state.ended.get_or_insert(Error::new(ErrorKind::Failed, ended));
+            state.ended.get_or_insert(stopped(&error));
         }
         let behind =
             Error::new(error.kind(), format!("not written, because the write before it failed ({error})"));
@@ -102,6 +101,15 @@ impl<'a, C: Client> Departure<'a, C> {
         }
         error
     }
+}
+
+/// Why nothing more is written after a failure.
+fn stopped(error: &Error) -> Error {
+    if error.kind() == ErrorKind::Locked {
+        return error.clone();
+    }
+    let reason = format!("the store stopped after an earlier failure ({error}); close it and open it again");
+    Error::new(ErrorKind::Failed, reason)
 }
 
 impl<C: Client> Drop for Departure<'_, C> {

@@ -20,7 +20,13 @@ pub(crate) mod recovery;
 
 pub(crate) mod salvage;
 
+pub(crate) mod orphans;
+
+pub(crate) mod claim;
+
 mod active;
+
+mod hint;
 
 mod commit;
 

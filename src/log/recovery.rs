@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::inventory::Inventory;
+use super::orphans;
 use super::scan::{self, End, Frame, Tail, Walk};
 use super::segment::Segment;
 use crate::codec::bytes::{to_u64, to_usize};
@@ -16,7 +17,7 @@ use crate::codec::control::Control;
 use crate::codec::frame::FRAME_ALIGN;
 use crate::codec::segment::Previous;
 use crate::error::{Error, Result};
-use crate::model::Seq;
+use crate::model::{OrphanedEvents, Seq};
 use crate::vfs::{self, OpenMode, Vfs};
 
 /// The longest file that is read as a segment: a full one with one frame of the greatest length behind it.
@@ -61,6 +62,8 @@ pub(crate) struct Replayed {
     pub(crate) writer_epoch: u64,
     /// How many frames were replayed.
     pub(crate) frames: u64,
+    /// What writers that were overtaken left behind the ends of their segments.
+    pub(crate) orphaned: Vec<OrphanedEvents>,
 }
 
 /// How the newest segment ends.
@@ -100,6 +103,7 @@ pub(crate) fn replay(source: Source<'_>, visit: Visit<'_>) -> Result<Replayed> {
         last: None,
         writer_epoch: segments.iter().map(|s| s.header.writer_epoch).max().unwrap_or_default(),
         frames: 0,
+        orphaned: Vec::new(),
         segments: Vec::new(),
     };
     let mut rest = segments.iter().peekable();
@@ -112,7 +116,11 @@ pub(crate) fn replay(source: Source<'_>, visit: Visit<'_>) -> Result<Replayed> {
             return Err(Error::corrupt(&segment.path, 48, reason));
         }
         let walk = match rest.peek() {
-            Some(successor) => replay_sealed(segment, &successor.header.previous, visit)?,
+            Some(successor) => {
+                let walk = replay_sealed(segment, &successor.header.previous, visit)?;
+                replayed.orphaned.extend(orphans::behind(segment, &successor.header)?);
+                walk
+            }
             None => {
                 if holder == Holder::Caller {
                     segment.map();

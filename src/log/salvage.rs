@@ -18,7 +18,7 @@ use crate::codec::control::Control;
 use crate::codec::frame::{FRAME_ALIGN, FrameSpace};
 use crate::codec::segment::{BadHeader, DATA_START, SegmentHeader, StoreId};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Seq;
+use crate::model::{OrphanedEvents, Seq};
 use crate::vfs::{self, OpenMode, Vfs};
 
 mod held;
@@ -49,6 +49,8 @@ pub(crate) enum Missing {
 #[derive(Debug, Default)]
 pub(crate) struct Salvaged {
     pub(crate) faults: Vec<Fault>,
+    /// What writers that were overtaken left behind the ends of their segments.
+    pub(crate) orphaned: Vec<OrphanedEvents>,
     /// Where a torn tail begins, and what is in it.
     pub(crate) torn: Option<(PathBuf, u64, Beyond)>,
     /// The sequence number after the last event that was found.

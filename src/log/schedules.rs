@@ -19,6 +19,7 @@ use shuttle::{Config, FailurePersistence, Runner, thread};
 
 use self::medium::{Call, Ill, Medium};
 use super::active::{Active, Limits, Start};
+use super::claim::Right;
 use super::commit::{Client, Log, locked};
 use super::record::{Framed, Placed, Record};
 use super::segment::Segment;
@@ -83,6 +84,16 @@ struct Scene {
     acknowledged: Plain<Vec<(Seq, Vec<u8>, bool)>>,
 }
 
+/// Nobody else writes to the log.
+#[derive(Debug)]
+struct Unchallenged;
+
+impl Right for Unchallenged {
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
 impl Scene {
     fn new(crowd: Crowd) -> Self {
         let medium = Medium::new(crowd.ill);
@@ -94,6 +105,7 @@ impl Scene {
             previous: Previous { next_seq: 1, ..Previous::default() },
             limits: Limits { first_segment: 8192, segment: 8192 },
             checkpoint_epoch: 0,
+            right: Arc::new(Unchallenged),
         };
         let client = Shown { dies_at: crowd.dies_at, ..Shown::default() };
         let log = Log::new(client, Pending::new(), Active::new(start, || 5, || 0), 1);

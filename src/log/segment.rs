@@ -79,7 +79,7 @@ impl Segment {
         // without a header, or acknowledged records in a file without a name.
         let synced = file.sync().map_err(|e| Error::io("sync", &unfinished, e));
         synced.map_err(CreateError::Sync)?;
-        vfs.rename(&unfinished, &path).map_err(|e| {
+        vfs.rename_new(&unfinished, &path).map_err(|e| {
             let error = Error::io("rename", &unfinished, e);
             // A rename may have taken place and be said to have failed. Only a segment that surely has no
             // name leaves its number to the next one.

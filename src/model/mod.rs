@@ -43,8 +43,8 @@ pub(crate) use page::activity_key;
 pub use page::{Cursor, Messages, Order};
 pub use receipt::{Durability, Receipt};
 pub use report::{
-    CompactionReport, DamagedFile, ExportReport, Loss, RecoveryReport, RepairReport, Stats, TornTail,
-    VerifyReport,
+    CompactionReport, DamagedFile, ExportReport, Loss, OrphanedEvents, RecoveryReport, RepairReport, Stats,
+    TornTail, VerifyReport,
 };
 pub use text::{NotWtf8, Text};
 pub use timestamp::{Timestamp, Zone};

@@ -21,6 +21,8 @@ pub struct RecoveryReport {
     /// The tail of the log that had not reached the disk when the last writer died. Nothing in it had been
     /// acknowledged as durable.
     pub torn: Option<TornTail>,
+    /// What writers wrote to the log that had been overtaken, and did not know it. It does not count.
+    pub orphaned: Vec<OrphanedEvents>,
     /// The epoch of a compaction whose publication was interrupted and has been completed.
     pub completed_compaction: Option<u64>,
     /// Files that cannot be read; they are kept as they are, and their conversations answer with an error.
@@ -56,6 +58,48 @@ pub struct TornTail {
     pub discarded_events: u64,
     /// Where its bytes were copied to, if the opening was for writing.
     pub quarantine: Option<PathBuf>,
+}
+
+/// Events of a writer that was overtaken: another one opened the store while it was open, because the lock's file had
+/// been removed or replaced, or locks do not hold on the file system.
+///
+/// They are whole, and lie behind the end that the next segment gives to theirs. Their numbers were given to others.
+/// Whether the overtaken writer acknowledged them nobody can tell, so they are kept: where they are until a compaction
+/// drops the segment, then in `log/quarantine/`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct OrphanedEvents {
+    /// The segment that they are in.
+    pub path: PathBuf,
+    /// Where in the segment they begin.
+    pub offset: u64,
+    /// How many bytes they take.
+    pub bytes: u64,
+    /// The number of the first of them.
+    pub first_seq: Seq,
+    /// The number of the last of them.
+    pub last_seq: Seq,
+}
+
+impl OrphanedEvents {
+    /// The same as damage: they are whole, and yet not in the store, so that somebody has to decide.
+    pub(crate) fn as_damage(&self) -> DamagedFile {
+        DamagedFile {
+            path: self.path.clone(),
+            offset: Some(self.offset),
+            conversation_id: None,
+            reason: self.reason(),
+        }
+    }
+
+    /// What they are, in words.
+    pub(crate) fn reason(&self) -> String {
+        format!(
+            "events {} to {} of a writer that was overtaken by another do not count; they stay here until a \
+             compaction moves them to log/quarantine",
+            self.first_seq, self.last_seq
+        )
+    }
 }
 
 /// A file that cannot be read.

@@ -12,6 +12,7 @@ use super::load::{is_same, not_as_recorded};
 use super::stage;
 use crate::codec::checkpoint::{Checkpoint, Entry, FileState, Fingerprint};
 use crate::error::{Error, Result};
+use crate::log::orphans;
 use crate::model::CompactionReport;
 use crate::vfs::Vfs;
 
@@ -29,7 +30,7 @@ pub(crate) fn commit(vfs: &dyn Vfs, layout: &Layout, epoch: u64, bytes: &[u8]) -
     layout::write_file(vfs, &unfinished, bytes)?;
     // Order: sync the checkpoint, then rename, then sync the directory. Reversed, a crash leaves a
     // checkpoint's name on bytes that never reached the disk.
-    vfs.rename(&unfinished, &path).map_err(|e| Error::io("rename", &unfinished, e))?;
+    vfs.rename_new(&unfinished, &path).map_err(|e| Error::io("rename", &unfinished, e))?;
     layout::sync_dir(vfs, &layout.log())
 }
 
@@ -88,6 +89,40 @@ fn is_in_place(vfs: &dyn Vfs, place: &Path, print: &Fingerprint) -> Result<bool>
         return Ok(true);
     }
     Ok(layout::read_file(vfs, place)?.is_some_and(|(_, found)| is_same(&found, print)))
+}
+
+/// Removes some of these segments, all of which are given by their numbers, and gives the copies of what overtaken
+/// writers had left in them.
+///
+/// # Errors
+///
+/// I/O errors.
+pub(crate) fn drop_segments(
+    vfs: &dyn Vfs,
+    layout: &Layout,
+    all: &[(u64, &Path)],
+    is_dropped: &dyn Fn(u64) -> bool,
+) -> Result<Vec<PathBuf>> {
+    let mut copies = Vec::new();
+    for ((number, path), (next, next_path)) in all.iter().zip(all.iter().skip(1)) {
+        // Once either of the two is gone, nobody can tell any more where the first one ends.
+        if number + 1 == *next && (is_dropped(*number) || is_dropped(*next)) {
+            copies.extend(orphans::set_aside(vfs, path, next_path, &|| quarantine(vfs, layout))?);
+        }
+    }
+    for (_, path) in all.iter().filter(|(number, _)| is_dropped(*number)) {
+        layout::remove_file(vfs, path)?;
+    }
+    Ok(copies)
+}
+
+/// The directory of what was set aside, made if there is none.
+fn quarantine(vfs: &dyn Vfs, layout: &Layout) -> Result<PathBuf> {
+    let dir = layout.quarantine();
+    if layout::ensure_dir(vfs, &dir)? {
+        layout::sync_dir(vfs, &layout.log())?;
+    }
+    Ok(dir)
 }
 
 /// Moves everything into place that `new` says and `old` does not.
@@ -197,10 +232,7 @@ impl Work<'_> {
     }
 
     fn set_aside(&self, place: &Path, bytes: &[u8]) -> Result<PathBuf> {
-        let dir = self.layout.quarantine();
-        if layout::ensure_dir(self.vfs, &dir)? {
-            layout::sync_dir(self.vfs, &self.layout.log())?;
-        }
+        let dir = quarantine(self.vfs, self.layout)?;
         let name = place.file_name().and_then(|name| name.to_str()).unwrap_or("file");
         // Long names are cut, so that the copy's name stays within what a file system takes.
         let name: String = name.chars().take(50).collect();

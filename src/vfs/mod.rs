@@ -55,6 +55,20 @@ pub trait Vfs: Send + Sync + fmt::Debug {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Gives a file another name that nothing has yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; `AlreadyExists` if something has that name, which stays as it is. A file system that
+    /// cannot do both at once looks first, as this does if nobody says how.
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match self.metadata(to) {
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.rename(from, to),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Takes a file's name away. Who has it open or mapped keeps it.
     ///
     /// # Errors
@@ -207,7 +221,15 @@ pub trait Mapping: Send + Sync + fmt::Debug {
 }
 
 /// A held lock; dropping it lets go.
-pub trait Lock: Send + Sync + fmt::Debug {}
+pub trait Lock: Send + Sync + fmt::Debug {
+    /// Whether the path that was locked still names the file that was locked. If not, somebody has removed or
+    /// replaced the file, or a directory above it, and the next one to lock the path locks another file.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    fn is_in_place(&self) -> io::Result<bool>;
+}
 
 /// How to open a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

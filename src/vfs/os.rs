@@ -4,9 +4,11 @@
 //! threads share a cursor. Symbolic links are never followed for writing: a link planted in the store's
 //! directory must not make it write elsewhere.
 
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +25,10 @@ struct OsFile(File);
 #[derive(Debug)]
 struct OsLock {
     file: File,
+    /// The path as the system takes it, made once: it is looked at for every group of records.
+    path: CString,
+    /// What was locked.
+    locked: rustix::fs::Stat,
     /// Who took it. A process that was forked off shares the lock, and must not let go of it for its parent.
     process: u32,
 }
@@ -38,7 +44,15 @@ impl Drop for OsLock {
     }
 }
 
-impl Lock for OsLock {}
+impl Lock for OsLock {
+    fn is_in_place(&self) -> io::Result<bool> {
+        match rustix::fs::lstat(self.path.as_c_str()) {
+            Ok(found) => Ok((found.st_dev, found.st_ino) == (self.locked.st_dev, self.locked.st_ino)),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
 
 #[expect(clippy::disallowed_types, reason = "this module is the way to the operating system")]
 fn options() -> fs::OpenOptions {
@@ -102,6 +116,23 @@ impl Vfs for OsVfs {
         })
     }
 
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        use rustix::fs::{CWD, RenameFlags};
+        use rustix::io::Errno;
+        match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // Not every file system, and no old kernel, can rename so. A second name is refused by all of them
+            // where there is one already.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match fs::hard_link(from, to) {
+                Ok(()) => fs::remove_file(from),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+                Err(_) if fs::symlink_metadata(to).is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+                Err(_) => fs::rename(from, to),
+            },
+            renamed => renamed.map_err(Into::into),
+        }
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
@@ -142,7 +173,11 @@ impl Vfs for OsVfs {
         let file =
             options().read(true).write(true).create(true).truncate(false).custom_flags(careful).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(OsLock { file, process: std::process::id() }))),
+            Ok(()) => {
+                let locked = rustix::fs::fstat(&file)?;
+                let path = CString::new(path.as_os_str().as_bytes())?;
+                Ok(Some(Box::new(OsLock { file, path, locked, process: std::process::id() })))
+            }
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
@@ -279,6 +314,38 @@ mod tests {
         assert!(OsVfs.try_lock(&path).unwrap().is_none());
         drop(held);
         assert!(OsVfs.try_lock(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_whose_file_is_replaced_is_no_longer_in_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        let held = OsVfs.try_lock(&path).unwrap().unwrap();
+        assert!(held.is_in_place().unwrap());
+        OsVfs.remove_file(&path).unwrap();
+        assert!(!held.is_in_place().unwrap());
+        let second = OsVfs.try_lock(&path).unwrap().unwrap();
+        assert!(!held.is_in_place().unwrap() && second.is_in_place().unwrap());
+    }
+
+    #[test]
+    fn a_new_name_takes_the_place_of_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| dir.path().join(name));
+        for path in [&from, &to] {
+            write_all_at(&*OsVfs.open(path, OpenMode::CreateNew).unwrap(), path.as_os_str().as_bytes(), 0)
+                .unwrap();
+        }
+        assert_eq!(OsVfs.rename_new(&from, &to).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(OsVfs.metadata(&to).unwrap().len, wide(to.as_os_str().len()));
+        OsVfs.remove_file(&to).unwrap();
+        OsVfs.rename_new(&from, &to).unwrap();
+        assert_eq!(OsVfs.metadata(&to).unwrap().len, wide(from.as_os_str().len()));
+        assert!(OsVfs.metadata(&from).is_err());
+    }
+
+    fn wide(length: usize) -> u64 {
+        u64::try_from(length).unwrap()
     }
 
     #[test]

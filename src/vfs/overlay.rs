@@ -216,7 +216,11 @@ impl Vfs for Overlay {
 #[derive(Debug)]
 struct Unshared;
 
-impl Lock for Unshared {}
+impl Lock for Unshared {
+    fn is_in_place(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+}
 
 /// A file in memory. Zeros at its end take no room.
 #[derive(Debug)]

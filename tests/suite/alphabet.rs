@@ -1,4 +1,4 @@
-//! The alphabet of faults: each of its 49 kinds is made to happen, is counted, and is answered as promised.
+//! The alphabet of faults: each of its 50 kinds is made to happen, is counted, and is answered as promised.
 //!
 //! The suites beside this one go through each kind at every call, bit and byte. This one shows that none is
 //! missing, and that each of them takes place at all: a fault that never happens proves nothing.
@@ -22,7 +22,7 @@ pub(crate) struct Seen {
 
 type Kind = (u8, &'static str, fn() -> Seen);
 
-const KINDS: [Kind; 49] = [
+const KINDS: [Kind; 50] = [
     (1, "the process is killed", persistence::kill),
     (2, "a cut of power loses all that was not synced", persistence::all_lost),
     (3, "any subset of unsynced sectors survives", persistence::some_sectors),
@@ -72,12 +72,13 @@ const KINDS: [Kind; 49] = [
     (47, "the clock goes back and forth", resources::clock),
     (48, "syncs are slow", resources::slow_sync),
     (49, "threads meet in every order", resources::interleavings),
+    (50, "a second writer comes past the lock", resources::second_writer),
 ];
 
 #[test]
 fn every_fault_of_the_alphabet_happens_and_is_answered() {
     let numbers: BTreeSet<u8> = KINDS.iter().map(|(number, ..)| *number).collect();
-    assert_eq!(numbers, (1..=49).collect());
+    assert_eq!(numbers, (1..=50).collect());
     let mut failures = Vec::new();
     for (number, name, happens) in KINDS {
         match std::panic::catch_unwind(happens) {

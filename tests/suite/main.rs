@@ -26,6 +26,7 @@ mod keeping;
 mod lending;
 mod location;
 mod model;
+mod overtaken;
 #[cfg(feature = "cli")]
 mod processes;
 mod receipts;

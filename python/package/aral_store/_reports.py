@@ -29,6 +29,17 @@ class TornTail:
 
 
 @dataclass(frozen=True, slots=True)
+class OrphanedEvents:
+    """Events of a writer that another one had overtaken; they do not count, and are kept."""
+
+    path: Path
+    offset: int
+    bytes: int
+    first_seq: int
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """How large a store is."""
 
@@ -137,6 +148,7 @@ class RecoveryReport:
     events: int
     last_seq: int
     torn: TornTail | None
+    orphaned: list[OrphanedEvents]
     completed_compaction: int | None
     damaged: list[DamagedFile]
     unlisted: list[Path]
@@ -155,6 +167,8 @@ def with_parts(fields: dict[str, Any]) -> dict[str, Any]:
         fields["lost"] = [Loss(**loss) for loss in fields["lost"]]
     if fields.get("salvage") is not None:
         fields["salvage"] = RepairReport(**with_parts(fields["salvage"]))
+    if "orphaned" in fields:
+        fields["orphaned"] = [OrphanedEvents(**events) for events in fields["orphaned"]]
     if fields.get("torn") is not None:
         fields["torn"] = TornTail(**fields["torn"])
     return fields

@@ -177,6 +177,15 @@ pub(crate) fn tell(report: &RecoveryReport) {
             torn.offset,
         ));
     }
+    for orphaned in &report.orphaned {
+        note(&format!(
+            "events {} to {} of a writer that was overtaken by another do not count; verify tells more; in {} at byte {}",
+            orphaned.first_seq,
+            orphaned.last_seq,
+            orphaned.path.display(),
+            orphaned.offset,
+        ));
+    }
     if let Some(epoch) = report.completed_compaction {
         note(&format!("an interrupted compaction has been completed, epoch {epoch}"));
     }

@@ -8,6 +8,7 @@ use crate::codec::bytes::{MAX_NUMBER, to_u64, to_usize};
 use crate::codec::frame::{FRAME_ALIGN, FrameSpace, HeaderCheck, frame_len};
 use crate::codec::segment::DATA_START;
 use crate::error::{Error, Result};
+use crate::log::orphans;
 use crate::log::salvage::Missing;
 use crate::log::scan::{self, Beyond, End, Frame, Tail, Walk, frame_at};
 use crate::model::Seq;
@@ -53,6 +54,9 @@ impl Work<'_> {
             let all = Extent { before: next.first_seq, ..all };
             let Some(seal) = seal else { return all };
             let end = to_usize(seal.valid_len);
+            if let (Some(own), Some(next)) = (&held.header, &next.header) {
+                self.out.orphaned.extend(orphans::find(&held.path, own, next, bytes));
+            }
             let cut =
                 (length < end).then_some("the segment ends here, and its successor says that it is longer");
             return Extent { end: end.min(length), due: end.min(length), cut, ..all };

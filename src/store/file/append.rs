@@ -133,7 +133,7 @@ impl Engine {
 
     /// The same, if need be for a conversation whose file is not as recorded, to begin it anew.
     pub(super) fn append_judged(&self, batch: &[Prepared], accepting: Option<&str>) -> Result<CarriedOut> {
-        self.look_at_all(batch)?;
+        self.look_at_all(batch).map_err(|error| self.log.ended_or(error))?;
         self.mark()?;
         let events = u32::try_from(batch.len()).unwrap_or(u32::MAX);
         let mut framed = Framed::new(BUFFER.take());
@@ -145,7 +145,7 @@ impl Engine {
             None
         };
         loop {
-            let sights = self.look(batch)?;
+            let sights = self.look(batch).map_err(|error| self.log.ended_or(error))?;
             let tried = match self.try_append(batch, &mut record, &sights, accepting) {
                 Err(error)
                     if error.kind() == ErrorKind::Corrupt && self.library().has_been_put_back(batch) =>

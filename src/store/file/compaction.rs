@@ -11,6 +11,7 @@ use super::open::read_checkpoint;
 use crate::codec::checkpoint::Checkpoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Captured, KEPT_KEYS};
+use crate::log::claim::Right;
 use crate::model::{CompactionReport, Seq};
 use crate::snapshot::stage::Plan;
 use crate::snapshot::{layout, publish, stage};
@@ -50,6 +51,11 @@ impl Engine {
 
     /// Compacts, for whoever holds the right to.
     pub(super) fn compact_with(&self, state: &mut Compaction) -> Result<CompactionReport> {
+        // What another writer has made of the files since it has the store is no damage.
+        self.compact_own(state).map_err(|error| self.claim.check().err().unwrap_or(error))
+    }
+
+    fn compact_own(&self, state: &mut Compaction) -> Result<CompactionReport> {
         let mut report = CompactionReport::default();
         // Order: look at all files before any is replaced. Reversed, what somebody has made of one since the
         // store was closed would be overwritten unseen. From here on no other epoch than a compaction's is made.
@@ -129,6 +135,10 @@ impl Engine {
 
     /// Cleans up after a compaction that failed on its way to its commit, or in it.
     pub(super) fn give_up(&self, epoch: u64, error: &Error) {
+        if error.kind() == ErrorKind::Locked {
+            // Another writer has taken the store over. What is there is that writer's.
+            return self.log.end(error.clone());
+        }
         let (vfs, layout) = (&*self.library().vfs, &self.library().layout);
         // Order: see that the checkpoint has no name before the staged files go. Reversed, a commit that
         // took place and was said to have failed would name files that nobody has any more.
@@ -152,10 +162,11 @@ impl Engine {
         let new = library.index().checkpoint().clone();
         publish::roll_forward(vfs, layout, old, &new, report)?;
         // Order: drop the log only now that everything it held is in place, durably.
+        let before = library.segments();
         let dropped = library.drop_segments(&new);
-        for segment in &dropped {
-            layout::remove_file(vfs, &segment.path)?;
-        }
+        let all: Vec<_> = before.iter().map(|s| (s.header.number, s.path.as_path())).collect();
+        let is_dropped = |number| dropped.iter().any(|segment| segment.header.number == number);
+        report.quarantined.extend(publish::drop_segments(vfs, layout, &all, &is_dropped)?);
         report.dropped_segments += dropped.len();
         self.log.exclusively(None, |active, _| {
             active.set_checkpoint(new.head().epoch);

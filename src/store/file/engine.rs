@@ -22,6 +22,7 @@ use crate::codec::marker::Marker;
 use crate::codec::segment::Previous;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Pending;
+use crate::log::claim::{Claim, Fenced, Right};
 use crate::log::inventory::LOCK;
 use crate::log::{Active, Limits, Log, Start};
 use crate::model::{
@@ -33,7 +34,7 @@ use crate::store::backend::Backend;
 use crate::store::clock::{now_micros, random_id, random_salt};
 use crate::store::follow::Follower;
 use crate::store::options::Options;
-use crate::vfs::Lock;
+use crate::vfs::Vfs;
 
 /// A store in a directory, open for writing.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ pub(crate) struct Engine {
     /// Whether there is a marker; the lock is for whoever makes it.
     is_marked: AtomicBool,
     marking: Mutex<()>,
-    lock: Mutex<Option<Box<dyn Lock>>>,
+    pub(super) claim: Arc<Claim>,
     is_closed: AtomicBool,
     /// How many openings share it.
     openings: Mutex<usize>,
@@ -69,11 +70,14 @@ impl Engine {
             layout::sync_dir(&*vfs, layout.root())?;
         }
         let lock_path = log_dir.join(LOCK);
-        let lock = vfs.try_lock(&lock_path).map_err(|e| Error::io("lock", &lock_path, e))?;
-        let lock = lock.ok_or_else(|| {
+        let claim = Claim::take(&*vfs, &lock_path, random_id())?.ok_or_else(|| {
             let reason = "another process has the store open for writing; open it for reading, or wait";
             Error::new(ErrorKind::Locked, reason).at(layout.root(), None)
         })?;
+        let claim = Arc::new(claim);
+        // Order: the claim before anything is read. What a writer adds that it overtakes is read then, or that writer
+        // finds the claim before it says that anything was added.
+        let vfs: Arc<dyn Vfs> = Arc::new(Fenced::new(vfs, layout.root(), Arc::clone(&claim)));
         let opened = open::for_writing(&*vfs, &layout, random_id())?;
         let head = *opened.index.checkpoint().head();
         let previous = opened.replayed.last.as_ref().map_or_else(
@@ -93,6 +97,7 @@ impl Engine {
             previous,
             limits: Limits { first_segment: options.first_segment_bytes, segment: options.segment_bytes },
             checkpoint_epoch: head.epoch,
+            right: Arc::<Claim>::clone(&claim),
         };
         let own = opened.replayed.segments.iter().filter(|s| s.header.number >= head.first_segment);
         let log_bytes = own.filter_map(|s| s.file.metadata().ok()).map(|m| m.len).sum();
@@ -103,6 +108,8 @@ impl Engine {
         let shown =
             Shown { library, log_bytes: AtomicU64::new(log_bytes), compaction_floor: AtomicU64::new(0) };
         let active = Active::new(start, random_salt, now_micros);
+        // What was read is no older than this.
+        claim.check()?;
         let engine = Arc::new(Self {
             log: Log::new(shown, Pending::default(), active, next_seq),
             compaction: Mutex::default(),
@@ -111,7 +118,7 @@ impl Engine {
             outside,
             is_marked: AtomicBool::new(is_marked),
             marking: Mutex::default(),
-            lock: Mutex::new(Some(lock)),
+            claim,
             is_closed: AtomicBool::new(false),
             openings: Mutex::default(),
             process: std::process::id(),
@@ -206,7 +213,7 @@ impl Engine {
         self.background.stop();
         self.library().kept.let_go();
         // Order: let go of the lock last. Reversed, another process could append while this one still seals.
-        drop(locked(&self.lock).take());
+        self.claim.release();
         drop(compaction);
         sealed.and(compacted)
     }

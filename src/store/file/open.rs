@@ -111,6 +111,7 @@ fn replay(
     let mut visit = |segment: &Arc<Segment>, frame: &Frame<'_>| apply_frame(&mut index, segment, frame);
     let mut replayed = recovery::replay(source, &mut visit)?;
     report.segments = replayed.segments.len();
+    report.orphaned.clone_from(&replayed.orphaned);
     report.events = replayed.next_seq - 1 - checkpoint.head().covered_seq;
     report.last_seq = replayed.next_seq - 1;
     replayed.segments.splice(0..0, held);
@@ -227,7 +228,7 @@ pub(crate) fn for_reading(vfs: &dyn Vfs, layout: &Layout) -> Result<Opened> {
 pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) -> Result<Opened> {
     let log = layout.log();
     let mut report = RecoveryReport::default();
-    let inventory = Inventory::take(vfs, &log)?;
+    let inventory = finished_files(vfs, &log, &mut report)?;
     let found = newest_checkpoint(vfs, &inventory, &log)?;
     let is_new = found.is_none();
     let checkpoint = found.unwrap_or_else(|| Checkpoint::empty(store_id));
@@ -258,10 +259,6 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
         Some(missing) if !is_new => return Err(missing),
         _ => {}
     }
-    for unfinished in &inventory.unfinished {
-        layout::remove_file(vfs, unfinished)?;
-        report.removed.push(unfinished.clone());
-    }
     if must_settle {
         let taken_in = news::take_in(vfs, layout, &checkpoint, &|id| index.reliance(id), &mut report)?;
         if let Some(newer) = taken_in {
@@ -274,6 +271,21 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
         end_tail(vfs, layout, last, &mut report)?;
     }
     Ok(Opened { index, replayed, report, control, is_settled: must_settle, marker: witnesses.marker() })
+}
+
+/// What is in the log's directory, once what was not finished is gone.
+fn finished_files(vfs: &dyn Vfs, log: &Path, report: &mut RecoveryReport) -> Result<Inventory> {
+    let inventory = Inventory::take(vfs, log)?;
+    if inventory.unfinished.is_empty() {
+        return Ok(inventory);
+    }
+    for unfinished in inventory.unfinished {
+        layout::remove_file(vfs, &unfinished)?;
+        report.removed.push(unfinished);
+    }
+    // Order: list again once they are gone. A writer that was overtaken while it made one may have given it its name
+    // before it was removed here, and cannot any more.
+    Inventory::take(vfs, log)
 }
 
 /// Whether a compaction was cut behind its commit, or what it was to drop is still there.
@@ -345,11 +357,9 @@ fn finish_publication(
         publish::check_published(vfs, layout, checkpoint)?;
     }
     remove_strays(vfs, layout, checkpoint, report)?;
-    for (number, _, path) in &inventory.segments {
-        if !checkpoint.needs_segment(*number) {
-            layout::remove_file(vfs, path)?;
-        }
-    }
+    let all: Vec<_> = inventory.segments.iter().map(|(number, _, path)| (*number, path.as_path())).collect();
+    let is_dropped = |number| !checkpoint.needs_segment(number);
+    report.quarantined.extend(publish::drop_segments(vfs, layout, &all, &is_dropped)?);
     remove_checkpoints_before(vfs, layout, inventory, head.epoch)
 }
 

@@ -26,7 +26,7 @@ use crate::log::recovery::{self, Holder, Source};
 use crate::log::salvage::{Known, salvage};
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
-use crate::model::{DamagedFile, Event, Seq, TornTail, VerifyReport};
+use crate::model::{DamagedFile, Event, OrphanedEvents, Seq, TornTail, VerifyReport};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::load::{is_changed, is_same, not_as_recorded};
 use crate::snapshot::names::{ENDING, stem};
@@ -110,6 +110,7 @@ impl Check<'_> {
         for fault in salvaged.faults {
             self.unless_damaged::<()>(Err(fault.error));
         }
+        self.report.damaged.extend(salvaged.orphaned.iter().map(OrphanedEvents::as_damage));
         self.report.torn = salvaged.torn.map(|(path, offset, beyond)| TornTail {
             path,
             offset,
@@ -179,6 +180,7 @@ impl Check<'_> {
         self.report.events += to_u64(self.unless_damaged(held).unwrap_or_default().len());
         self.report.notes.extend(held::notes(&checkpoint));
         if let Some(replayed) = self.unless_damaged(replayed) {
+            self.report.damaged.extend(replayed.orphaned.iter().map(OrphanedEvents::as_damage));
             self.report.torn = replayed.last.as_ref().and_then(|last| torn_tail(last, None));
             if let Some(missing) = witnesses.of_log(self.layout, head, &replayed) {
                 self.damaged(&missing, None);

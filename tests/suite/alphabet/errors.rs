@@ -46,7 +46,9 @@ fn each(calls: &[Call], faults: &[Fault]) -> Vec<Rule> {
 }
 
 pub(super) fn read() -> Seen {
-    fails(each(&[Call::Read], &[Fault::Errno(EIO)]), &[Io])
+    // A look at the lock that fails once is repeated, so that those of other files are read too.
+    let others = ["log/0", "conversations/"].map(|part| Rule::new(Call::Read, 1, Fault::Errno(EIO)).on(part));
+    fails(each(&[Call::Read], &[Fault::Errno(EIO)]).into_iter().chain(others), &[Io])
 }
 
 pub(super) fn part_of_a_write() -> Seen {

@@ -1,16 +1,17 @@
-//! Kinds 47 to 49: time and threads.
+//! Kinds 47 to 50: time, threads, and other writers.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aral_store::{Clock, MessageStore, Messages, NewMessage, SyncPolicy};
+use aral_store::{Clock, ErrorKind, MessageStore, Messages, NewMessage, SyncPolicy};
 
 use super::Seen;
 use crate::support::check;
 use crate::support::driver::{self, DIR, Home, adopted};
 use crate::support::faultfs::Call;
+use crate::support::meeting::{Locks, Meeting, Removals};
 use crate::support::ops::Settings;
 use crate::support::paced::Paced;
 use crate::support::simfs::{self, Choose, SimFs, SplitMix};
@@ -171,4 +172,30 @@ pub(super) fn interleavings() -> Seen {
     assert!(orders.len() > 10, "only {} orders in {SEEDS} runs", orders.len());
     let fired = u64::try_from(orders.len()).unwrap();
     Seen { fired, answer: format!("one order for all, in {SEEDS} runs; all of it survives a cut") }
+}
+
+pub(super) fn second_writer() -> Seen {
+    let mut fired = 0;
+    for removes_the_lock in [true, false] {
+        let sim = driver::fresh(simfs::Settings::default());
+        let locks = if removes_the_lock { Locks::Hold } else { Locks::AreForEverybody };
+        let open = || {
+            let fs = Meeting::over(&sim, locks, Removals::AreCalls);
+            driver::options(&Home::Memory, SETTINGS, &Sources::default()).vfs(Arc::new(fs)).open(DIR).unwrap()
+        };
+        let first = open();
+        drop(first.add_message("c1", "of the first").unwrap());
+        if removes_the_lock {
+            sim.delete(format!("{DIR}/log/LOCK"));
+        }
+        let second = open();
+        fired += u64::from(second.add_message("c1", "of the second").is_ok());
+        assert_eq!(first.add_message("c1", "too late").unwrap_err().kind(), ErrorKind::Locked);
+        assert_eq!(first.sync().unwrap_err().kind(), ErrorKind::Locked);
+        assert_eq!(first.compact().unwrap_err().kind(), ErrorKind::Locked);
+        assert_eq!(first.close().unwrap_err().kind(), ErrorKind::Locked);
+        assert_eq!(second.messages("c1", Messages::all()).unwrap().len(), 2);
+        assert!(second.recovery().orphaned.is_empty());
+    }
+    Seen { fired, answer: "Locked for the first; all that was durable is there".to_owned() }
 }

@@ -21,6 +21,7 @@ mod terminal;
 mod transcripts;
 mod transfer;
 mod windows;
+mod writers;
 
 use std::fs;
 use std::io::Write;

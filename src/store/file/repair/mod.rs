@@ -129,6 +129,10 @@ fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, options: O
     let mut take = |path: &Path, frame: &Frame<'_>, faults: usize| events.frame(path, frame, faults);
     let salvaged = salvage::salvage(vfs, &inventory, &log, known, &mut take)?;
     let next_seq = salvaged.next_seq;
+    for orphaned in &salvaged.orphaned {
+        let error = Error::corrupt(&orphaned.path, orphaned.offset, orphaned.reason());
+        report.lost.push(loss(&error, None, Some((orphaned.first_seq, Some(orphaned.last_seq)))));
+    }
     tell(salvaged, &neighbours, &mut report)?;
     let missing = completeness::of_store(vfs, source);
     report.lost.extend(missing.map(|error| loss(&error, None, None)));

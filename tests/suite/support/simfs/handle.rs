@@ -36,6 +36,7 @@ enum Access {
 struct SimLock {
     fs: SimFs,
     id: NodeId,
+    path: PathBuf,
 }
 
 impl fmt::Debug for SimLock {
@@ -44,7 +45,11 @@ impl fmt::Debug for SimLock {
     }
 }
 
-impl Lock for SimLock {}
+impl Lock for SimLock {
+    fn is_in_place(&self) -> io::Result<bool> {
+        Ok(self.fs.alive()?.resolve(&self.path).is_ok_and(|id| id == self.id))
+    }
+}
 
 impl Drop for SimLock {
     fn drop(&mut self) {
@@ -143,7 +148,9 @@ impl Vfs for SimFs {
         if state.is_dir(id) {
             return Err(error(errno::EISDIR));
         }
-        Ok(if state.locks.insert(id) { Some(Box::new(SimLock { fs: self.clone(), id })) } else { None })
+        let is_free = state.locks.insert(id);
+        Ok(is_free
+            .then(|| -> Box<dyn Lock> { Box::new(SimLock { fs: self.clone(), id, path: path.to_owned() }) }))
     }
 
     fn canonical(&self, path: &Path) -> io::Result<PathBuf> {

@@ -29,12 +29,12 @@ pub mod fuzzing;
 pub use codec::{ExportEnd, ExportLine};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use model::{
-    Action, ActionEdit, Change, CompactionReport, Conversation, Cursor, DamagedFile, Durability, Edit, Event,
-    ExportReport, JsonObject, Logged, Loss, MAX_BATCH_EVENTS, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH,
-    MAX_KEY_BYTES, MAX_TEXT_BYTES, Message, MessageRef, Messages, Mutation, NewAction, NewConversation,
-    NewMessage, NotWtf8, Operation, Order, OrphanedEvents, Receipt, RecoveryReport, RepairReport, Seq, Stats,
-    Summary, Text, TextRef, Timestamp, Tombstone, TornTail, UniqueIds, VerifyReport, Version, Zone,
-    near_miss,
+    Action, ActionEdit, Change, CompactionReport, Conversation, Conversations, Cursor, DamagedFile,
+    Durability, Edit, Event, ExportReport, JsonObject, ListCursor, Logged, Loss, MAX_BATCH_EVENTS,
+    MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_KEY_BYTES, MAX_TEXT_BYTES, Message, MessageRef,
+    Messages, Mutation, NewAction, NewConversation, NewMessage, NotWtf8, Operation, Order, OrphanedEvents,
+    Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, Text, TextRef, Timestamp, Tombstone,
+    TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
 };
 pub use store::location;
 pub use store::{Backend, Batch, Clock, Follower, IdSource, IdVersion, MessageStore, Options, SyncPolicy};

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aral_store::{
-    Batch, Durability, MessageStore, Messages, Mutation, Options, Order, Receipt, Result, Summary, SyncPolicy,
+    Batch, Conversations, ListCursor, Durability, MessageStore, Messages, Mutation, Options, Order, Receipt, Result, Summary, SyncPolicy,
     Timestamp, UniqueIds,
 };
 use pyo3::prelude::*;
@@ -156,18 +156,27 @@ impl Core {
         found.as_ref().map(|summary| summary_row(py, summary)).transpose()
     }
 
-    #[pyo3(signature = (*, by_activity, limit))]
+    #[pyo3(signature = (*, by_activity, limit, after))]
     fn summaries<'py>(
         &self,
         py: Python<'py>,
         by_activity: bool,
         limit: Option<usize>,
+        after: Option<(String, Option<(u64, String)>)>,
     ) -> PyResult<Vec<SummaryRow<'py>>> {
-        let order = if by_activity { Order::Activity } else { Order::Created };
-        let found = self.detached(py, |store| match limit {
-            Some(limit) => store.first_conversations(order, limit),
-            None => store.conversations(order),
-        })?;
+        let mut selection =
+            Conversations::by(if by_activity { Order::Activity } else { Order::Created });
+        selection.limit = limit;
+        if let Some((id, seen)) = after {
+            selection = selection.after(match seen {
+                Some((last_seq, time)) => {
+                    let time: Timestamp = time.parse().map_err(|error| raised(py, &error))?;
+                    ListCursor::seen(id, last_seq, time)
+                }
+                None => ListCursor::from(&id),
+            });
+        }
+        let found = self.detached(py, |store| store.conversations(selection))?;
         found.iter().map(|summary| summary_row(py, summary)).collect()
     }
 

@@ -248,6 +248,22 @@ def test_lists(store: Store):
     assert "\ud800" not in store and 7 not in store
 
 
+@pytest.mark.parametrize("by", ["created", "activity"])
+def test_lists_by_pages(store: Store, by: Any):
+    for n in range(7):
+        store.add_message(f"c{n}", "x")
+    ids: list[str] = []
+    after: Any = None
+    while page := store.summaries(by=by, limit=3, after=after):
+        ids += [summary.id for summary in page]
+        after = page[-1]
+        store.add_message(ids[0], "moves to the front")
+    assert ids == [f"c{n}" for n in (range(7) if by == "created" else reversed(range(7)))]
+    assert [summary.id for summary in store.summaries(after="c5")] == ["c6"]
+    with pytest.raises(NotFound):
+        store.summaries(after="nobody")
+
+
 def test_events_are_what_append_takes(tmp_path: Path):
     with Store(tmp_path / "a") as store:
         store.create("c1", title="T")

@@ -25,6 +25,8 @@ mod near;
 
 mod page;
 
+mod listing;
+
 mod receipt;
 
 mod report;
@@ -36,6 +38,7 @@ pub use conversation::{Action, Conversation, Message, Summary};
 pub use edit::{ActionEdit, Edit};
 pub use event::{Change, Event, Seq, Version};
 pub use json::JsonObject;
+pub use listing::{Conversations, ListCursor};
 pub use logged::Logged;
 pub use mutation::{Mutation, NewAction, NewConversation, NewMessage, Operation, UniqueIds};
 pub use near::near_miss;

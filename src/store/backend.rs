@@ -8,8 +8,9 @@ use std::path::Path;
 use super::follow::Follower;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, CompactionReport, Conversation, Event, ExportReport, Message, MessageRef, Messages, Mutation,
-    Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
+    Action, CompactionReport, Conversation, Conversations, Event, ExportReport, ListCursor, Message,
+    MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone,
+    VerifyReport, activity_key,
 };
 
 /// What keeps conversations: memory, a directory, or, one day, a database or an object store.
@@ -61,6 +62,18 @@ pub trait Backend: Send + Sync + fmt::Debug {
     ///
     /// Those of the backend.
     fn conversations(&self, order: Order, limit: Option<usize>) -> Result<Vec<Summary>>;
+
+    /// The part of that list which a selection means.
+    ///
+    /// # Errors
+    ///
+    /// Those of the backend; `NotFound` for a place in the list that is not there.
+    fn list(&self, selection: &Conversations) -> Result<Vec<Summary>> {
+        match &selection.after {
+            None => self.conversations(selection.order, selection.limit),
+            Some(after) => list_behind(self.conversations(selection.order, None)?, selection, after),
+        }
+    }
 
     /// A selection of a conversation's messages, oldest first.
     ///
@@ -218,4 +231,29 @@ pub trait Backend: Send + Sync + fmt::Debug {
     ///
     /// What went wrong; it is closed all the same.
     fn close(&self) -> Result<()>;
+}
+
+/// What stands behind a place in a list of all conversations in its order.
+fn list_behind(mut all: Vec<Summary>, selection: &Conversations, after: &ListCursor) -> Result<Vec<Summary>> {
+    let at = all.iter().position(|summary| summary.id == after.id);
+    let begin = match (selection.order, after.seen) {
+        (Order::Activity, Some(seen)) => {
+            let is_behind = |(place, summary): &(usize, &Summary)| {
+                let key = activity_key(summary);
+                // Of those with one key the list's own order decides, as far as the one that was seen is still among them.
+                key < seen || key == seen && at.is_none_or(|at| *place > at)
+            };
+            all.iter().enumerate().find(is_behind).map_or(all.len(), |(place, _)| place)
+        }
+        (Order::Created, _) | (Order::Activity, None) => at.ok_or_else(|| no_place(&after.id))? + 1,
+    };
+    all.drain(..begin);
+    all.truncate(selection.limit.unwrap_or(usize::MAX));
+    Ok(all)
+}
+
+/// There is nothing behind what is not there.
+pub(crate) fn no_place(id: &str) -> Error {
+    let reason = format!("there is no conversation {id:?} behind which a list could go on; begin it again");
+    Error::new(ErrorKind::NotFound, reason)
 }

@@ -12,7 +12,7 @@ use super::location::check_directory;
 use super::options::Options;
 use crate::error::{Error, Result};
 use crate::model::{
-    Action, ActionEdit, CompactionReport, Conversation, Edit, Event, ExportReport, JsonObject,
+    Action, ActionEdit, CompactionReport, Conversation, Conversations, Edit, Event, ExportReport, JsonObject,
     MAX_BATCH_EVENTS, Message, MessageRef, Messages, Mutation, NewAction, NewConversation, NewMessage,
     Operation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, Text, TextRef, Timestamp, Tombstone,
     UniqueIds, VerifyReport,
@@ -551,12 +551,12 @@ impl MessageStore {
         self.held.backend.tombstones()
     }
 
-    /// All conversations, as a list shows them. Those whose files are damaged are not among them but in
+    /// The conversations as a list shows them: all of them in an [`Order`], or a [page](Conversations) of that. Those whose files are damaged are not among them but in
     /// [`recovery`](Self::recovery).
     ///
     /// # Errors
     ///
-    /// `Closed`.
+    /// `Closed`; `NotFound` if the conversation is gone behind which a page was to begin.
     ///
     /// ```
     /// use aral_store::Order;
@@ -565,10 +565,12 @@ impl MessageStore {
     /// store.add_message("second", "2")?;
     /// let ids: Vec<_> = store.conversations(Order::Created)?.into_iter().map(|summary| summary.id).collect();
     /// assert_eq!(ids, ["first", "second"]);
+    /// let page = store.conversations(aral_store::Conversations::by(Order::Created).after("first").first(10))?;
+    /// assert_eq!(page[0].id, "second");
     /// # Ok::<(), aral_store::Error>(())
     /// ```
-    pub fn conversations(&self, order: Order) -> Result<Vec<Summary>> {
-        self.held.backend.conversations(order, None)
+    pub fn conversations(&self, selection: impl Into<Conversations>) -> Result<Vec<Summary>> {
+        self.held.backend.list(&selection.into())
     }
 
     /// The first `count` conversations in an order.

@@ -24,6 +24,7 @@ mod golden;
 mod held;
 mod keeping;
 mod lending;
+mod listing;
 mod location;
 mod model;
 mod overtaken;

@@ -375,16 +375,37 @@ class Store:
         return None if row is None else Summary._of(row)
 
     def summaries(
-        self, *, by: Literal["created", "activity"] = "created", limit: int | None = None
+        self,
+        *,
+        by: Literal["created", "activity"] = "created",
+        limit: int | None = None,
+        after: Summary | str | None = None,
     ) -> list[Summary]:
         """What a list shows: as they were created, oldest first, or by activity, newest first.
+
+        ``after`` gives what stands behind a conversation. Pages stay what they are while others append, if each begins
+        behind the last summary of the one before: in the order of activity a conversation that changes meanwhile moves to
+        the front, and is not listed twice. An id instead means the place that the conversation has now. Raises
+        :class:`NotFound` if it is no longer there.
+
+        >>> store = Store()
+        >>> for id in ("a", "b", "c"):
+        ...     receipt = store.add_message(id, "Hi!")
+        >>> page = store.summaries(by="activity", limit=2)
+        >>> [summary.id for summary in page + store.summaries(by="activity", limit=2, after=page[-1])]
+        ['c', 'b', 'a']
 
         Conversations whose files are damaged are not among them but in :meth:`recovery`.
         """
         if by not in ("created", "activity"):
             raise InvalidInput(f"by must be 'created' or 'activity', not {by!r}")
         _check_count("limit", limit)
-        return [Summary._of(row) for row in self._core.summaries(by_activity=by == "activity", limit=limit)]
+        if isinstance(after, Summary):
+            place: Any = (after.id, (after.last_seq, after.last_activity.isoformat()))
+        else:
+            place = None if after is None else (after, None)
+        rows = self._core.summaries(by_activity=by == "activity", limit=limit, after=place)
+        return [Summary._of(row) for row in rows]
 
     def messages(
         self,

@@ -4,8 +4,9 @@
 
 use std::path::PathBuf;
 
-use aral_store::UniqueIds;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+
+use crate::edit::SameId;
 
 /// Keeps the conversations of agents, safe from crashes.
 #[derive(Parser, Debug)]
@@ -64,7 +65,8 @@ pub(crate) enum Command {
     )]
     Append(AppendArgs),
     /// List the conversations
-    #[command(after_help = "Example: aral-store ls -n 10 --by activity")]
+    #[command(after_help = "Example: aral-store ls -n 10 --by activity\n         \
+                            aral-store ls -n 10 --after c10")]
     Ls(LsArgs),
     /// Show a conversation
     #[command(after_help = "Example: aral-store show c1 -n 20\n         \
@@ -160,24 +162,6 @@ pub(crate) struct Conditions {
     pub(crate) unique_ids: Option<SameId>,
 }
 
-/// What becomes of an addition whose id is taken.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum SameId {
-    /// Refuse it, with code 4
-    Refuse,
-    /// If it is the same, take what is there for it and add nothing; else refuse it, with code 4
-    Existing,
-}
-
-impl From<SameId> for UniqueIds {
-    fn from(rule: SameId) -> Self {
-        match rule {
-            SameId::Refuse => Self::Refuse,
-            SameId::Existing => Self::Existing,
-        }
-    }
-}
-
 #[derive(Args, Debug)]
 pub(crate) struct AddArgs {
     /// The conversation's id, in full
@@ -252,11 +236,14 @@ pub(crate) struct LsArgs {
     /// List only the first N
     #[arg(short, value_name = "N")]
     pub(crate) number: Option<usize>,
+    /// List only those behind this one, which the page before ended with
+    #[arg(long, value_name = "CONV")]
+    pub(crate) after: Option<String>,
     /// The order
     #[arg(long, value_enum, default_value = "created")]
     pub(crate) by: By,
     /// List the conversations that were removed instead, the newest removal first
-    #[arg(long, conflicts_with = "by")]
+    #[arg(long, conflicts_with_all = ["by", "after"])]
     pub(crate) removed: bool,
 }
 

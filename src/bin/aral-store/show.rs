@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use aral_store::{
-    Action, Conversation, Error, ErrorKind, Message, MessageStore, Messages, Order, Summary, Text, Timestamp,
-    Tombstone,
+    Action, Conversation, Conversations, Error, ErrorKind, Message, MessageStore, Messages, Order, Summary,
+    Text, Timestamp, Tombstone,
 };
 
 use crate::args::{By, LsArgs, ShowArgs};
@@ -26,10 +26,12 @@ pub(crate) fn ls(dir: &Path, form: Form, args: &LsArgs) -> Result<Exit, Failure>
         By::Created => Order::Created,
         By::Activity => Order::Activity,
     };
-    let summaries = match args.number {
-        Some(number) => store.first_conversations(order, number)?,
-        None => store.conversations(order)?,
-    };
+    let mut selection = Conversations::by(order);
+    selection.limit = args.number;
+    if let Some(after) = &args.after {
+        selection = selection.after(&ids::conversation(&store, after)?);
+    }
+    let summaries = store.conversations(selection)?;
     let mut out = Out::new();
     match form {
         Form::Json => {

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use super::{Found, Index};
 use crate::codec::checkpoint::{Entry, FileState};
 use crate::index::slot::Slot;
-use crate::model::{Order, Summary, activity_key};
+use crate::model::{Conversations, Order, Summary, activity_key};
 
 impl Index {
     /// The conversations in the order of their newest events, newest first.
@@ -44,13 +44,37 @@ impl Index {
         keyed.into_iter().map(|(_, ordinal)| ordinal).collect()
     }
 
+    /// What a list shows behind a place in it, damaged ones left out; nothing if there is no such place.
+    pub(crate) fn summaries_after(&self, selection: &Conversations) -> Option<Vec<Summary>> {
+        let Some(after) = &selection.after else {
+            return Some(self.summaries(selection.order, selection.limit));
+        };
+        let limit = selection.limit.unwrap_or(usize::MAX);
+        let is_it = |found: &Found<'_>| id_of(found) == Some(after.id.as_str());
+        if selection.order == Order::Created {
+            let mut rest = self.order();
+            rest.find(is_it)?;
+            return Some(rest.filter_map(summary).take(limit).collect());
+        }
+        let now = || summary(self.find(&after.id)).as_ref().map(activity_key);
+        let seen = after.seen.or_else(now)?;
+        // An event is one conversation's; what has had none may be of the same time as others, and is in their order then.
+        let place = self.checkpoint.find(&after.id);
+        let is_behind = |found: &Found<'_>| {
+            let key = match found {
+                Found::Slot(slot) => activity_key(&slot.summary),
+                Found::Checkpoint(entry, _) => activity_key(&entry.summary()),
+                Found::Damaged(_) | Found::Nothing => return false,
+            };
+            key < seen
+                || key == seen && seen.0 == 0 && place.is_none_or(|place| ordinal_of(found) > Some(place))
+        };
+        let rest = self.by_activity().skip_while(|found| !is_behind(found));
+        Some(rest.filter_map(summary).take(limit).collect())
+    }
+
     /// What a list shows: so many in this order, damaged ones left out.
     pub(crate) fn summaries(&self, order: Order, limit: Option<usize>) -> Vec<Summary> {
-        let summary = |found: Found<'_>| match found {
-            Found::Slot(slot) => Some(slot.summary.clone()),
-            Found::Checkpoint(entry, _) => Some(entry.summary()),
-            Found::Damaged(_) | Found::Nothing => None,
-        };
         let most = self.checkpoint.len() + self.slots.len();
         let limit = limit.map_or(most, |limit| limit.min(most));
         let mut summaries = Vec::with_capacity(limit);
@@ -59,5 +83,29 @@ impl Index {
             Order::Activity => summaries.extend(self.by_activity().filter_map(summary).take(limit)),
         }
         summaries
+    }
+}
+
+fn summary(found: Found<'_>) -> Option<Summary> {
+    match found {
+        Found::Slot(slot) => Some(slot.summary.clone()),
+        Found::Checkpoint(entry, _) => Some(entry.summary()),
+        Found::Damaged(_) | Found::Nothing => None,
+    }
+}
+
+fn id_of<'f>(found: &'f Found<'_>) -> Option<&'f str> {
+    match found {
+        Found::Slot(slot) => Some(&slot.summary.id),
+        Found::Checkpoint(entry, _) | Found::Damaged(entry) => Some(entry.id),
+        Found::Nothing => None,
+    }
+}
+
+fn ordinal_of(found: &Found<'_>) -> Option<usize> {
+    match found {
+        Found::Slot(slot) => slot.ordinal,
+        Found::Checkpoint(_, ordinal) => Some(*ordinal),
+        Found::Damaged(_) | Found::Nothing => None,
     }
 }

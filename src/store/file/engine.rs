@@ -26,11 +26,12 @@ use crate::log::claim::{Claim, Fenced, Right};
 use crate::log::inventory::LOCK;
 use crate::log::{Active, Limits, Log, Start};
 use crate::model::{
-    Action, CompactionReport, Conversation, Event, ExportReport, Message, MessageRef, Messages, Mutation,
-    Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
+    Action, CompactionReport, Conversation, Conversations, Event, ExportReport, Message, MessageRef,
+    Messages, Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone,
+    VerifyReport,
 };
 use crate::snapshot::layout::{self, Layout};
-use crate::store::backend::Backend;
+use crate::store::backend::{Backend, no_place};
 use crate::store::clock::{now_micros, random_id, random_salt};
 use crate::store::follow::Follower;
 use crate::store::options::Options;
@@ -264,6 +265,13 @@ impl Backend for Engine {
         self.check_open()?;
         self.settle()?;
         Ok(self.library().index().summaries(order, limit))
+    }
+
+    fn list(&self, selection: &Conversations) -> Result<Vec<Summary>> {
+        self.check_open()?;
+        self.settle()?;
+        let listed = self.library().index().summaries_after(selection);
+        listed.ok_or_else(|| no_place(selection.after.as_ref().map_or("", |after| &after.id)))
     }
 
     fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {

@@ -16,11 +16,12 @@ use super::verify;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
 use crate::model::{
-    Action, CompactionReport, Conversation, Event, ExportReport, Message, MessageRef, Messages, Mutation,
-    Order, Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
+    Action, CompactionReport, Conversation, Conversations, Event, ExportReport, Message, MessageRef,
+    Messages, Mutation, Order, Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, TextRef,
+    Tombstone, VerifyReport,
 };
 use crate::snapshot::layout::{self, Layout};
-use crate::store::backend::Backend;
+use crate::store::backend::{Backend, no_place};
 use crate::store::follow::Follower;
 use crate::store::options::Options;
 
@@ -166,6 +167,11 @@ impl Backend for Viewer {
 
     fn conversations(&self, order: Order, limit: Option<usize>) -> Result<Vec<Summary>> {
         Ok(self.library().index().summaries(order, limit))
+    }
+
+    fn list(&self, selection: &Conversations) -> Result<Vec<Summary>> {
+        let listed = self.library().index().summaries_after(selection);
+        listed.ok_or_else(|| no_place(selection.after.as_ref().map_or("", |after| &after.id)))
     }
 
     fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {

@@ -118,6 +118,24 @@ fn lists_come_in_both_orders_and_to_a_number() {
 }
 
 #[test]
+fn a_list_comes_by_pages() {
+    let room = Room::new();
+    for n in 0..5 {
+        room.run(&["new", "--id", &format!("conv{n}")]).fine();
+    }
+    let ids = |args: &[&str]| -> Vec<String> {
+        let listed = room.run(&[&["ls", "--json"], args].concat()).json();
+        listed.iter().map(|summary| summary["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(&["-n", "2"]), ["conv0", "conv1"]);
+    assert_eq!(ids(&["-n", "2", "--after", "conv1"]), ["conv2", "conv3"]);
+    assert_eq!(ids(&["-n", "2", "--after", "conv3"]), ["conv4"]);
+    assert_eq!(ids(&["--by", "activity", "--after", "conv2"]), ["conv1", "conv0"]);
+    assert!(room.run(&["ls", "--after", "nobody"]).fails(3).contains("nobody"));
+    room.run(&["ls", "--removed", "--after", "conv1"]).fails(2);
+}
+
+#[test]
 fn what_a_conversation_holds_cannot_drive_the_terminal() {
     let room = Room::new();
     room.run(&["new", "--id", "c1", "--title", "T\u{1b}[2J\u{7}"]).fine();

@@ -10,6 +10,8 @@ mod texts;
 
 mod apart;
 
+mod session;
+
 mod together;
 
 #[cfg(test)]

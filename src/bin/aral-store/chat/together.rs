@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::json::{Members, list, time};
-use super::{KNOWN, TIMES, is_known, mark_name, texts};
+use super::{KNOWN, TIMES, is_known, mark_name, session, texts};
 
 /// A message as chat programs have it.
 pub(crate) struct Together {
@@ -36,6 +36,11 @@ struct Mark {
 pub(crate) fn put_together(message: &Message) -> Together {
     let metadata = message.metadata.as_json();
     let members = Members::read(metadata.as_bytes()).ok();
+    if let Some(json) = members.as_ref().and_then(|members| session::item(message, members)) {
+        let lacks_members = members.iter().flat_map(Members::names).any(|name| name != session::KEY);
+        let lacks_metadata = lacks_members || !message.extra.is_empty();
+        return Together { json, lacks_metadata, lacks_head: true };
+    }
     let (mark_key, mark) =
         members.as_ref().and_then(marked).map_or((None, None), |(k, m)| (Some(k), Some(m)));
     let members = members.unwrap_or_default();

@@ -23,7 +23,7 @@ from langchain_core.messages import (  # noqa: E402
 )
 from openai.types.responses import ResponseOutputMessage, ResponseOutputText  # noqa: E402
 
-from aral_store import AsyncStore, Closed, Conflict, InvalidInput, NotFound, Store  # noqa: E402
+from aral_store import AlreadyExists, AsyncStore, Closed, Conflict, InvalidInput, NotFound, Store  # noqa: E402
 from aral_store.langchain import AralChatMessageHistory  # noqa: E402
 from aral_store.openai_agents import AralSession  # noqa: E402
 
@@ -263,6 +263,25 @@ def test_an_id_of_the_items_own_is_the_messages(owner: Any):
     history.add_messages([AIMessage("one", id="run-1"), AIMessage("two", id="run-1")])
     history._store.edit_message("h1", "run-1", content="the later one")
     assert history.messages == [AIMessage("one", id="run-1"), AIMessage("the later one", id="run-1")]
+
+
+def test_a_store_with_unique_ids_takes_no_item_twice():
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "content": []}
+    for rule in ("refuse", "existing"):
+        store = Store(unique_ids=rule)  # type: ignore[arg-type]
+        session, history = AralSession("s1", store), AralChatMessageHistory("h1", store)
+        asyncio.run(session.add_items([item]))
+        history.add_messages([AIMessage("one", id="run-1")])
+        if rule == "existing":
+            asyncio.run(session.add_items([item]))
+            history.add_messages([AIMessage("one", id="run-1")])
+        for again in ([item | {"status": "completed"}], [item, user("new")]):
+            with pytest.raises(AlreadyExists):
+                asyncio.run(session.add_items(again))
+        with pytest.raises(AlreadyExists):
+            history.add_messages([AIMessage("another", id="run-1")])
+        assert asyncio.run(session.get_items()) == [item]
+        assert history.messages == [AIMessage("one", id="run-1")]
 
 
 def call(id: str) -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import chain
 from typing import Any, TypeVar
 
 from ._async_store import AsyncStore, run_on, store_of
@@ -13,6 +14,9 @@ from ._json import decode
 from ._store import Store
 
 _R = TypeVar("_R")
+
+#: The ids, roles, contents and metadata of messages.
+Columns = tuple[list[str], list[str], list[str], Iterable[dict[str, Any]]]
 
 #: So many events are one batch at most.
 _BATCH = 100_000
@@ -73,28 +77,28 @@ class Adapter:
         if mutations:
             self._store.batch(mutations)
 
-    def _read(self, last: int | None, whole_turns: bool = False) -> list[dict[str, Any]]:
-        """The newest messages, as the store's JSON has them: models of them would take longer than reading them."""
+    def _read(self, last: int | None, whole_turns: bool = False) -> Columns:
+        """The newest messages, in what they are given in: to make models of them would take longer than to read them."""
         self._check_open()
+        selection = (None, last, None, None, None, None, None, None, whole_turns)
         try:
-            text = self._store._core.messages(self.session_id, (None, last, *[None] * 6, whole_turns))  # type: ignore[arg-type]
+            ids, roles, contents, metadata = self._store._core.columns(self.session_id, selection)
         except NotFound:
-            return []
-        found: list[dict[str, Any]] = decode(text)
-        return found
+            return [], [], [], []
+        return ids, roles, contents, chain.from_iterable(map(decode, metadata))
 
-    def _pop(self) -> dict[str, Any] | None:
-        """Takes the newest message away."""
+    def _pop(self) -> tuple[str, str, dict[str, Any]] | None:
+        """Takes the newest message away; its role, content and metadata."""
         while True:
             self._check_open()
             summary = self._store.summary(self.session_id)
             if summary is None or not summary.messages:
                 return None
             try:
-                for newest in self._read(1):
+                for id, role, content, metadata in zip(*self._read(1)):
                     # Only of the conversation as it was before the message was read is that one the newest for certain.
-                    self._store.remove_message(self.session_id, newest["id"], expect=summary.version)
-                    return newest
+                    self._store.remove_message(self.session_id, id, expect=summary.version)
+                    return role, content, metadata
             except (Conflict, NotFound):
                 # Somebody else was faster.
                 continue
@@ -110,7 +114,7 @@ class Adapter:
                 if not summary.actions:
                     self._store.clear(self.session_id, expect=summary.version)
                     return
-                ids = [message["id"] for message in self._read(_BATCH)]
+                ids = self._read(_BATCH)[0]
                 removals: list[dict[str, Any]] = [
                     {"type": "remove_message", "conversation_id": self.session_id, "message_id": id}
                     for id in reversed(ids)

@@ -79,7 +79,8 @@ class AralChatMessageHistory(Adapter, BaseChatMessageHistory):
         With ``whole_turns`` there are so many at most: the first is the user's, and no tool's result is there without
         its call. A newest turn that is longer than ``count`` comes whole.
         """
-        return [_message(message) for message in self._read(count, whole_turns)]
+        _, roles, contents, metadata = self._read(count, whole_turns)
+        return list(map(_message, roles, contents, metadata))
 
     def add_messages(self, messages: Sequence[BaseMessage], *, key: str | None = None) -> None:
         """Adds messages at the end, all of them or none.
@@ -151,8 +152,7 @@ def _role_of(message: BaseMessage) -> str:
     return message.role if isinstance(message, ChatMessage) else _ROLES.get(message.type, message.type)
 
 
-def _message(message: dict[str, Any]) -> BaseMessage:
-    role, metadata, content = message["role"], message["metadata"], message["content"]
+def _message(role: str, content: str, metadata: dict[str, Any]) -> BaseMessage:
     form = None
     if _MESSAGE in metadata:
         kept = metadata[_MESSAGE]

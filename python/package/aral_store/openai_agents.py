@@ -82,7 +82,11 @@ class AralSession(Adapter):
             last = None
         whole = self.whole_turns if whole_turns is None else whole_turns
 
-        return await self._run(lambda: [cast("Any", _item(message)) for message in self._read(last, whole)])
+        def read() -> list[Any]:
+            _, roles, contents, metadata = self._read(last, whole)
+            return list(map(_item, roles, contents, metadata))
+
+        return await self._run(read)
 
     async def add_items(self, items: list[TResponseInputItem], *, key: str | None = None) -> None:
         """Adds items at the end, all of them or none.
@@ -103,7 +107,7 @@ class AralSession(Adapter):
         the process is killed is there again.
         """
         newest = await self._run(self._pop)
-        return None if newest is None else cast("TResponseInputItem", _item(newest))
+        return None if newest is None else cast("TResponseInputItem", _item(*newest))
 
     async def clear_session(self) -> None:
         """Takes all items away. The conversation's actions are no items, and stay, and so do its title and metadata."""
@@ -159,8 +163,7 @@ _ROLES = {
 }
 
 
-def _item(message: dict[str, Any]) -> dict[str, Any]:
-    metadata, content = message["metadata"], message["content"]
+def _item(role: str, content: str, metadata: dict[str, Any]) -> dict[str, Any]:
     item = None
     if metadata:
         if _ITEM in metadata:
@@ -169,9 +172,9 @@ def _item(message: dict[str, Any]) -> dict[str, Any]:
         elif _WHOLE_ITEM in metadata:
             item = _whole_item(metadata[_WHOLE_ITEM], content)
     if not isinstance(item, dict):
-        return {"role": message["role"], "content": content}
+        return {"role": role, "content": content}
     if isinstance(item.get("role"), str):
-        item["role"] = message["role"]
+        item["role"] = role
     return item
 
 

@@ -18,6 +18,8 @@ use crate::vfs::{self, FileKind, OpenMode, Vfs};
 pub(crate) const CONTROL: &str = "CONTROL";
 /// The name of the file that the writer's lock is on.
 pub(crate) const LOCK: &str = "LOCK";
+/// The name of the file whose lock those have who are the next to get the writer's.
+pub(crate) const TURN: &str = "TURN";
 const CHECKPOINT: &str = "CHECKPOINT-";
 
 /// The names in the log's directory, sorted out.

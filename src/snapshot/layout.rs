@@ -93,7 +93,11 @@ pub(crate) fn ensure_dir(vfs: &dyn Vfs, path: &Path) -> Result<bool> {
     match probe(vfs, path)? {
         Some(metadata) if metadata.kind == FileKind::Directory => Ok(false),
         Some(_) => Err(Error::invalid("not a directory of its own").at(path, None)),
-        None => vfs.create_dir(path).map(|()| true).map_err(|e| Error::io("create", path, e)),
+        None => match vfs.create_dir(path) {
+            // Another process makes the store at the same time.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => ensure_dir(vfs, path),
+            made => made.map(|()| true).map_err(|e| Error::io("create", path, e)),
+        },
     }
 }
 

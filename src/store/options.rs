@@ -48,6 +48,7 @@ pub struct Options {
     pub(crate) first_segment_bytes: u64,
     pub(crate) compact_above: Option<u64>,
     pub(crate) compacts_on_close: bool,
+    pub(crate) wait: Duration,
     pub(crate) is_read_only: bool,
     pub(crate) salvages: bool,
     pub(crate) unique_ids: UniqueIds,
@@ -64,6 +65,7 @@ impl Default for Options {
             first_segment_bytes: 256 << 10,
             compact_above: Some(64 << 20),
             compacts_on_close: false,
+            wait: Duration::ZERO,
             is_read_only: false,
             salvages: false,
             unique_ids: UniqueIds::Off,
@@ -112,6 +114,15 @@ impl Options {
     /// Compacts when the store is closed, so that the JSON files are complete afterwards.
     pub fn compact_on_close(mut self) -> Self {
         self.compacts_on_close = true;
+        self
+    }
+
+    /// Waits as long as this for another process that has the store open for writing; not at all by default, because
+    /// a program may have something better to do than to stand still in a call that opens a file.
+    ///
+    /// Those who wait get the store one after the other, and nobody who comes later gets it before the one that is next.
+    pub fn wait(mut self, patience: Duration) -> Self {
+        self.wait = patience;
         self
     }
 
@@ -204,7 +215,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// `Locked` if another process writes to it; `Corrupt` if durable bytes of the log or the checkpoint
+    /// `Locked` if another process writes to it, and goes on for longer than [`wait`](Options::wait) says; `Corrupt` if durable bytes of the log or the checkpoint
     /// are damaged or missing (nothing has been changed then); `UnsupportedFormat` for a newer format;
     /// `ReadOnly`, `NoSpace` and `Io` as the system says. For reading, `NotFound` if there is no directory.
     /// `InvalidInput` for a URL, see [`location`](crate::location).

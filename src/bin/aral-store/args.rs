@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::edit::SameId;
+use crate::patience::Patience;
 
 /// Keeps the conversations of agents, safe from crashes.
 #[derive(Parser, Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Cli {
     /// Read a damaged store as far as it proves itself, say what is missing, and end with 5
     #[arg(long, global = true)]
     pub(crate) salvage: bool,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
     /// Print results as JSON, one object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -121,7 +121,9 @@ fn advice(error: &Error) -> &'static str {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most kinds need no more words")]
     match error.kind() {
         ErrorKind::Corrupt => "; `aral-store verify` lists all that is damaged",
-        ErrorKind::Locked => "; end that process, or only read: show, ls, log, export, stats, verify",
+        ErrorKind::Locked => {
+            "; end that process, give --wait more time, or only read: show, ls, log, export, stats, verify"
+        }
         ErrorKind::NoSpace => "; make room and try again",
         ErrorKind::UnsupportedFormat => "; use a newer aral-store",
         _ => match cause {

@@ -47,6 +47,7 @@ mod upkeep;
 
 mod repair;
 
+mod patience;
 mod salvage;
 
 mod accept;
@@ -79,6 +80,7 @@ fn run(cli: Cli) -> Exit {
         return failure.report();
     }
     style::choose(cli.color);
+    patience::choose(cli.patience);
     if let Err(failure) = salvage::choose(&cli) {
         return failure.report();
     }

@@ -9,6 +9,7 @@ use aral_store::{DamagedFile, Error, ErrorKind, MessageStore, Options, RecoveryR
 
 use crate::exit::{Exit, Failure};
 use crate::output::{count, note};
+use crate::patience;
 use crate::progress::{self, Unit, Work};
 use crate::salvage;
 use crate::watched::Watched;
@@ -35,7 +36,7 @@ pub(crate) fn for_writing(dir: &Path) -> Result<MessageStore, Failure> {
 pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageStore, Failure> {
     must_not_be_a_file(dir)?;
     let (is_new, is_beside) = (!looks_like_a_store(dir), holds_something_else(dir));
-    let store = open(options, dir)?;
+    let store = open(patience::for_writing(options), dir)?;
     // Whoever mistyped the directory would miss what was added.
     if is_beside {
         note(&format!("made a new store in a directory that holds other things, in {}", dir.display()));
@@ -48,7 +49,7 @@ pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageSt
 
 /// The same without telling what the opening found.
 pub(crate) fn quietly_for_writing(dir: &Path) -> Result<MessageStore, Failure> {
-    open(MessageStore::options(), dir)
+    open(patience::for_writing(MessageStore::options()), dir)
 }
 
 /// Opens a store for a change that makes sense only in one that is there already.

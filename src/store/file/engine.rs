@@ -18,12 +18,12 @@ use super::size;
 use super::tail::Tail;
 use super::verify;
 use super::viewer;
+use super::wait;
 use crate::codec::marker::Marker;
 use crate::codec::segment::Previous;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Pending;
 use crate::log::claim::{Claim, Fenced, Right};
-use crate::log::inventory::LOCK;
 use crate::log::{Active, Limits, Log, Start};
 use crate::model::{
     Action, CompactionReport, Conversation, Conversations, Event, ExportReport, Message, MessageRef,
@@ -70,12 +70,7 @@ impl Engine {
         if layout::ensure_dir(&*vfs, &log_dir)? {
             layout::sync_dir(&*vfs, layout.root())?;
         }
-        let lock_path = log_dir.join(LOCK);
-        let claim = Claim::take(&*vfs, &lock_path, random_id())?.ok_or_else(|| {
-            let reason = "another process has the store open for writing; open it for reading, or wait";
-            Error::new(ErrorKind::Locked, reason).at(layout.root(), None)
-        })?;
-        let claim = Arc::new(claim);
+        let claim = Arc::new(wait::claim(&*vfs, &layout, options.wait)?);
         // Order: the claim before anything is read. What a writer adds that it overtakes is read then, or that writer
         // finds the claim before it says that anything was added.
         let vfs: Arc<dyn Vfs> = Arc::new(Fenced::new(vfs, layout.root(), Arc::clone(&claim)));

@@ -16,6 +16,8 @@ mod shown;
 
 mod engine;
 
+mod wait;
+
 mod append;
 
 mod outside;

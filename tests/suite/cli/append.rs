@@ -80,7 +80,7 @@ fn a_receipt_comes_before_the_next_line_is_there_and_readers_see_it() {
         assert_eq!(room.run(&["verify"]).code, Some(0));
     }
     // A second writer is told so, and the first one goes on.
-    let error = room.run(&["add", "c", "x"]).fails(6);
+    let error = room.run(&["add", "c", "x", "--no-wait"]).fails(6);
     assert!(error.contains("store"), "{error}");
     drop(stdin);
     assert_eq!(said(child).code, Some(0));

@@ -103,3 +103,48 @@ fn what_an_overtaken_writer_left_is_told_and_kept() {
     room.run(&["verify"]).fine();
     assert_eq!(room.texts("c"), ["A1", "B1"]);
 }
+
+#[test]
+fn many_writers_at_a_time_get_their_turn_one_after_the_other() {
+    let room = Room::new();
+    let writers: Vec<_> =
+        (0..32).map(|n| piped(&mut room.command(&["add", "c", &format!("m{n}")]))).collect();
+    for writer in writers {
+        let run = said(writer);
+        assert_eq!(run.code, Some(0), "{run:?}");
+    }
+    let mut texts = room.texts("c");
+    texts.sort();
+    let mut all: Vec<_> = (0..32).map(|n| format!("m{n}")).collect();
+    all.sort();
+    assert_eq!(texts, all);
+}
+
+#[test]
+fn a_loop_of_writers_starves_nobody() {
+    let room = Room::new();
+    room.run(&["add", "c", "first"]).fine();
+    let mut single = piped(&mut room.command(&["add", "c", "single"]));
+    let mut others = 0;
+    while single.try_wait().unwrap().is_none() {
+        others += 1;
+        assert!(others < 500, "five hundred writers came first");
+        room.run(&["add", "c", "other"]).fine();
+    }
+    assert_eq!(said(single).code, Some(0));
+    assert!(room.texts("c").contains(&"single".to_owned()));
+}
+
+#[test]
+fn a_wait_that_was_in_vain_says_how_long_it_was() {
+    let room = Room::new();
+    let mut first = Appending::begin(&room);
+    first.add("A1");
+    let error = room.run(&["add", "c", "x", "--wait", "20ms"]).fails(6);
+    assert!(error.contains("within 20ms") && error.contains("reading"), "{error}");
+    assert!(room.run(&["add", "c", "x", "--no-wait"]).fails(6).contains("nobody waited"));
+    room.run(&["add", "c", "x", "--wait", "soon"]).fails(2);
+    drop(first.stdin);
+    assert_eq!(said(first.child).code, Some(0));
+    assert_eq!(room.texts("c"), ["A1"]);
+}

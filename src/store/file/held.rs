@@ -64,7 +64,7 @@ pub(super) fn notes(checkpoint: &Checkpoint) -> Vec<String> {
     let named = holds.filter_map(|hold| Some((hold, checkpoint.entry(hold.ordinal)?.id)));
     let note = |(hold, id): (&crate::codec::checkpoint::Hold, &str)| {
         format!(
-            "{} of conversation {id:?} held in the log, since a compaction could not read its file",
+            "the log holds {} of conversation {id:?}, whose file a compaction could not read",
             count(hold.events)
         )
     };
@@ -82,8 +82,8 @@ impl Library {
         let events = index.hold_of(slot).map_or(0, |hold| hold.events);
         let name = slot.ordinal.and_then(|ordinal| Some(index.checkpoint().file_of(ordinal)?.0));
         let reason = format!(
-            "conversation {id:?} cannot be added to: its file cannot be read, and {} since then are held in the \
-             log until it is put back or the conversation is removed",
+            "conversation {id:?} cannot be added to: its file cannot be read, and the log holds {} since then, until \
+             the file is put back or accepted as it is, or the conversation is removed",
             count(events)
         );
         let path = name.map_or_else(|| self.layout.index_file(), |name| self.layout.conversation(name));
@@ -101,7 +101,7 @@ impl Library {
         for (id, events) in held {
             if let Err(error) = self.look_at_one_held(&id) {
                 let told = load::unreadable(&id, &error);
-                let reason = format!("{}; {} since then are held in the log", told.reason, count(events));
+                let reason = format!("{}; the log holds {} since then", told.reason, count(events));
                 unreadable.push(DamagedFile { reason, ..told });
             }
         }

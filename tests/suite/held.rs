@@ -451,3 +451,26 @@ fn what_is_added_while_a_compaction_comes_upon_the_damage_stays_behind_what_is_h
         assert_eq!(store.stats().unwrap().segments, 1);
     }
 }
+
+/// Whoever takes a held conversation's file as it is keeps what the log holds beside it.
+#[test]
+fn an_accepted_file_gets_what_was_held() {
+    let fs = newer_than_its_files();
+    drop(damage(&fs, "b", Damage::Edited));
+    let store = open(&fs);
+    assert_eq!(store.compact().unwrap().held.len(), 1);
+    assert!(store.accept("b").unwrap().is_some());
+    let ought = ["never said in b", "newest"].map(str::to_owned);
+    assert_eq!(texts(&store, "b"), ought);
+    assert_eq!(store.conversation("b").unwrap().unwrap().title, "Renamed");
+    drop(store.add_message("a", "beside it").unwrap());
+    drop(store);
+    let store = open(&fs);
+    assert_eq!(texts(&store, "b"), ought);
+    let report = store.compact().unwrap();
+    assert_eq!((report.held.len(), report.quarantined.len(), store.stats().unwrap().segments), (0, 1, 1));
+    store.close().unwrap();
+    let store = open(&fs);
+    assert_eq!(texts(&store, "b"), ought);
+    assert!(store.verify().unwrap().is_sound());
+}

@@ -275,3 +275,34 @@ fn a_store_is_not_imported_into_itself_nor_an_empty_directory_into_one() {
         .map(|code| assert_eq!(code, 1))
         .unwrap();
 }
+
+#[test]
+fn nothing_brings_back_what_was_removed_unless_it_is_asked_to() {
+    let room = filled();
+    let old = all(&room);
+    assert_eq!(room.run(&["export", "--to", "aral", "-o", "old"]).code, Some(0));
+    room.run(&["rm", "c1", "--yes"]).fine();
+    room.run(&["compact"]).fine();
+    room.run(&["rm", "empty", "--yes"]).fine();
+    // In the store, in one that was repaired, and in that once it was compacted.
+    assert_eq!(room.run(&["repair", "--to", "repaired"]).code, Some(0));
+    for (dir, compacts) in [("store", false), ("repaired", false), ("repaired", true)] {
+        if compacts {
+            room.run(&["-d", dir, "compact"]).fine();
+        }
+        let removed = room.run(&["-d", dir, "ls", "--removed", "--json"]).json();
+        let ids: Vec<&Value> = removed.iter().map(|tombstone| &tombstone["id"]).collect();
+        assert_eq!(ids, ["empty", "c1"], "{dir}");
+        for (args, input) in [(["import", "-"], old.as_str()), (["import", "old"], "")] {
+            let said = room.run_with(&[&["-d", dir][..], &args].concat(), input.as_bytes());
+            assert_eq!((said.code, said.err.matches("--revive").count()), (Some(4), 2), "{said:?}");
+            assert!(room.run(&["-d", dir, "ls"]).fine().is_empty());
+        }
+    }
+    // Whoever names the conversation begins it anew.
+    room.run(&["-d", "repaired", "add", "c1", "anew"]).fine();
+    assert_eq!(room.run(&["-d", "repaired", "ls", "--removed"]).fine().lines().count(), 1);
+    assert_eq!(room.run_with(&["import", "-", "--revive"], old.as_bytes()).code, Some(0));
+    assert_eq!(all(&room), old);
+    assert!(room.run(&["ls", "--removed"]).fine().is_empty());
+}

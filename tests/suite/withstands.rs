@@ -4,13 +4,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use aral_store::{
     Batch, ErrorKind, IdVersion, JsonObject, MAX_ID_BYTES, MAX_JSON_DEPTH, MAX_KEY_BYTES, MAX_TEXT_BYTES,
-    MessageStore, Messages, Mutation, NewConversation, NewMessage, Order, SyncPolicy,
+    MessageStore, Messages, Mutation, NewConversation, NewMessage, Options, Order, SyncPolicy,
 };
+
+use crate::regressions::{added, files_with, fresh, texts};
+use crate::support::driver::DIR;
+use crate::support::faultfs::FaultFs;
 
 /// The only file in a directory whose name has this beginning or ending.
 fn only(dir: &Path, part: &str) -> PathBuf {
@@ -218,4 +223,32 @@ fn a_conversation_is_found_where_a_compaction_has_put_it() {
         let ending = format!("in {id}");
         assert!(messages.iter().all(|message| message.content.as_str().unwrap().ends_with(&ending)));
     }
+}
+
+/// One opening a message, as a shell script does it. Gives the most files in `log/`, and the most calls an opening took.
+fn short_processes(options: &dyn Fn() -> Options, count: usize) -> (usize, u64) {
+    let sim = fresh();
+    let (mut files, mut calls) = (0, 0);
+    for n in 0..count {
+        let fs = FaultFs::over_sim(&sim, Vec::new());
+        let store = options().vfs(Arc::new(fs.clone())).open(DIR).unwrap();
+        calls = calls.max(fs.total());
+        drop(store.add_message("c1", format!("m{n}")).unwrap());
+        store.close().unwrap();
+        files = files.max(files_with(&sim, "/log/").len());
+    }
+    let store = options().vfs(Arc::new(sim)).open(DIR).unwrap();
+    assert_eq!(texts(&store, "c1"), added(0..count));
+    (files, calls)
+}
+
+#[test]
+fn short_processes_leave_few_files_and_openings_stay_short() {
+    let options = || MessageStore::options().sync(SyncPolicy::Os);
+    let (files, calls) = short_processes(&options, 200);
+    let (later_files, later_calls) = short_processes(&options, 1500);
+    assert!(files < 75 && later_files <= files, "{files}, then {later_files}");
+    assert!(later_calls <= calls + 10, "{calls}, then {later_calls}");
+    // Whoever wants none gets none.
+    assert!(short_processes(&|| options().compact_manually(), 100).0 > 100);
 }

@@ -7,8 +7,13 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::engine::{Engine, locked};
+use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::Entry;
 use crate::store::options::SyncPolicy;
+
+/// How many small segments a closing leaves at most. Each is a file that an opening opens, in some twenty
+/// microseconds; a compaction takes some milliseconds, for which one opening in so many pays.
+const SMALL_SEGMENTS: usize = 64;
 
 /// How the threads are told what to do.
 #[derive(Debug, Default)]
@@ -109,6 +114,17 @@ impl Engine {
         if self.options.compact_above.is_some_and(|above| grown > above.max(floor)) {
             self.background.ask_for_compaction();
         }
+    }
+
+    /// Whether short openings have left so many segments that the next ones would take long for it.
+    pub(super) fn has_many_small_segments(&self) -> bool {
+        if self.options.compact_above.is_none() || self.log.has_ended() {
+            return false;
+        }
+        let first = self.library().index().checkpoint().head().first_segment;
+        let own = self.library().segments().iter().filter(|s| s.header.number >= first).count();
+        let bytes = self.log.client().log_bytes.load(Ordering::Relaxed);
+        own > SMALL_SEGMENTS && bytes / to_u64(own) < self.options.first_segment_bytes
     }
 
     /// How long the log may grow before it is longer than the snapshot; `None` if it is by now.

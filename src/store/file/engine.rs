@@ -201,6 +201,9 @@ impl Engine {
         let mut compacted = Ok(());
         if self.options.compacts_on_close {
             compacted = self.compact_with(&mut compaction).and_then(|report| all_were_written(&report));
+        } else if self.has_many_small_segments() {
+            // Nobody has asked for it. What keeps it from being done keeps the log, and the next closing tries again.
+            self.compact_with(&mut compaction).ok();
         }
         let sealed = self.log.exclusively(Some(closed()), |active, _| active.close());
         if sealed.is_ok() && compaction.is_published() {

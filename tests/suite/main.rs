@@ -13,6 +13,7 @@ mod alphabet;
 mod cli;
 mod concurrency;
 mod contract;
+mod copies;
 mod crash;
 mod crew;
 mod faults;

@@ -30,6 +30,7 @@ use crate::model::{DamagedFile, Event, OrphanedEvents, Seq, TornTail, VerifyRepo
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::load::{is_changed, is_same, not_as_recorded};
 use crate::snapshot::names::{ENDING, stem};
+use crate::snapshot::publish;
 use crate::vfs::Vfs;
 
 /// Reads everything and says what is wrong.
@@ -196,6 +197,9 @@ impl Check<'_> {
         }
         if inventory.checkpoints.len() > 1 {
             self.report.notes.push("a compaction is being published, or was interrupted".to_owned());
+        } else {
+            let published = publish::check_published(self.vfs, self.layout, &checkpoint);
+            self.unless_damaged(published);
         }
         Ok(Some(checkpoint))
     }

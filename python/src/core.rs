@@ -218,6 +218,11 @@ impl Core {
         Ok(Follower::new(follower, from, self.process))
     }
 
+    /// Shows what has been appended since; gives the newest event that is shown.
+    fn refresh(&self, py: Python<'_>) -> PyResult<u64> {
+        self.detached(py, |store| store.refresh())
+    }
+
     fn sync(&self, py: Python<'_>) -> PyResult<()> {
         self.detached(py, |store| store.sync())
     }

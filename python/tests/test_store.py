@@ -349,6 +349,15 @@ def test_reading_only(tmp_path: Path):
             assert isinstance(caught.value, ReadOnly)
 
 
+def test_a_reader_shows_what_came_since_when_it_is_refreshed(tmp_path: Path):
+    with Store(tmp_path) as store, Store(tmp_path, read_only=True) as reader:
+        store.add_message("c1", "one")
+        assert ("c1" in reader, reader.refresh(), "c1" in reader) == (False, 1, True)
+        store.compact()
+        assert store.add_message("c1", "two").seq == reader.refresh() == reader.refresh() == store.refresh()
+        assert [message.content for message in reader.messages("c1")] == ["one", "two"]
+
+
 def test_damage_is_said_and_concerns_nobody_else(tmp_path: Path):
     with Store(tmp_path) as store:
         store.add_message("c1", "hi")

@@ -148,6 +148,15 @@ pub trait Backend: Send + Sync + fmt::Debug {
         RecoveryReport::default()
     }
 
+    /// Goes over to the newest state, where a handle shows an older one, and gives the newest event that it shows.
+    ///
+    /// # Errors
+    ///
+    /// Those of an opening; what was shown before is shown on then.
+    fn refresh(&self) -> Result<Seq> {
+        Ok(self.stats()?.last_seq)
+    }
+
     /// How large it is.
     ///
     /// # Errors

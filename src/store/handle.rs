@@ -758,6 +758,34 @@ impl MessageStore {
         self.held.backend.export_aral(to.as_ref(), ids)
     }
 
+    /// Has a handle that was opened [for reading](Options::read_only) show what has been appended since, by other
+    /// processes too, and gives the newest event that it shows.
+    ///
+    /// If nothing has come, that is a look at the names in the log's directory and at the bytes behind the last frame.
+    /// Otherwise the log behind the newest compaction is read anew. Reads that are under way keep what they
+    /// began with. An event is shown once it has reached the operating system, so that a power cut may take it back. A handle that writes
+    /// sees everything anyway, and one that was opened to [salvage](Options::salvage) stays what it is.
+    /// [`recovery`](Self::recovery) is then what this look has found.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Options::open`]; what was shown before is shown on then.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::MessageStore;
+    /// let writer = MessageStore::open(dir.path())?;
+    /// let reader = MessageStore::options().read_only().open(dir.path())?;
+    /// writer.add_message("c1", "Hi!")?;
+    /// assert!(reader.summary("c1")?.is_none());
+    /// assert_eq!(reader.refresh()?, 1);
+    /// assert_eq!(reader.summary("c1")?.map(|summary| summary.messages), Some(1));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn refresh(&self) -> Result<Seq> {
+        self.held.backend.refresh()
+    }
+
     /// Makes everything accepted so far durable, whatever the sync policy.
     ///
     /// When this returns, everything that was accepted before the call survives a power cut.

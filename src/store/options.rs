@@ -128,8 +128,9 @@ impl Options {
     }
 
     /// Opens for reading only: takes no lock, writes nothing, and works beside a writing process and on a
-    /// read-only file system. It shows the store as it is at the opening; where a
-    /// compaction has taken that away from under it, it shows the conversation as it is by then.
+    /// read-only file system. It shows the store as it is at the opening, and what came later
+    /// after a [`refresh`](MessageStore::refresh); where a compaction has taken a file away from under it, it goes over to the newest state by itself.
+    /// [`follow`](MessageStore::follow) gives later events one by one.
     pub fn read_only(mut self) -> Self {
         self.is_read_only = true;
         self

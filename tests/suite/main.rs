@@ -32,6 +32,7 @@ mod overtaken;
 #[cfg(feature = "cli")]
 mod processes;
 mod receipts;
+mod refresh;
 mod regressions;
 mod releasing;
 mod repair;

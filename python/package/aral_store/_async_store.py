@@ -114,6 +114,7 @@ class AsyncStore:
     summaries = _later(Store.summaries)
     messages = _later(Store.messages)
     actions = _later(Store.actions)
+    refresh = _later(Store.refresh)
     sync = _later(Store.sync)
     compact = _later(Store.compact)
     verify = _later(Store.verify)

@@ -42,8 +42,8 @@ class Store:
     ...     store.messages("c1", last=1)[0].content
     'Hello, world!'
 
-    With ``read_only`` it may be open beside a writer in another process, and shows what was there when it was opened;
-    :meth:`follow` shows the rest. A log of more bytes than ``compact_above``, and than the JSON files have, is compacted
+    With ``read_only`` it may be open beside a writer in another process, and shows what was there when it was opened,
+    and what came later after a :meth:`refresh`; :meth:`follow` gives that event by event. A log of more bytes than ``compact_above``, and than the JSON files have, is compacted
     in the background, unless that is ``None``.
 
     A message that comes with an id which another one of its conversation has is added all the same, and edits and
@@ -515,6 +515,21 @@ class Store:
         return self._core.follow(start)
 
     # Upkeep.
+
+    def refresh(self) -> int:
+        """Has a store that was opened with ``read_only`` show what was appended since; gives the newest event's number.
+
+        If nothing came, that is a look at one directory. A store that writes shows everything anyway.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory, Store(directory) as store:
+        ...     with Store(directory, read_only=True) as reader:
+        ...         receipt = store.add_message("c1", "Hello, world!")
+        ...         before, newest, after = "c1" in reader, reader.refresh(), "c1" in reader
+        >>> before, newest, after
+        (False, 1, True)
+        """
+        return self._core.refresh()
 
     def sync(self) -> None:
         """Makes everything accepted so far durable, whatever the sync policy."""

@@ -320,6 +320,11 @@ impl Backend for Engine {
         self.recovered()
     }
 
+    fn refresh(&self) -> Result<Seq> {
+        self.check_open()?;
+        Ok(self.library().index().next_seq() - 1)
+    }
+
     fn stats(&self) -> Result<Stats> {
         self.check_open()?;
         self.settle()?;

@@ -32,6 +32,8 @@ mod crew;
 
 mod background;
 
+mod reach;
+
 mod viewer;
 
 mod tail;

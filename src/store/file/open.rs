@@ -38,6 +38,8 @@ pub(crate) struct Opened {
     pub(crate) control: Option<Control>,
     /// Whether every file of the snapshot has been looked at.
     pub(crate) is_settled: bool,
+    /// The newest checkpoint that was there; a reader's index may have a later one.
+    pub(super) found_epoch: u64,
     /// What stands outside of the log to say that there is one.
     pub(super) marker: MarkerFile,
 }
@@ -221,7 +223,8 @@ pub(crate) fn for_reading(vfs: &dyn Vfs, layout: &Layout) -> Result<Opened> {
         conversation_id: None,
         reason: error.message().to_owned(),
     }));
-    Ok(Opened { index, replayed, report, control, is_settled: true, marker: witnesses.marker() })
+    let (marker, found_epoch) = (witnesses.marker(), newest(&inventory).unwrap_or_default());
+    Ok(Opened { index, replayed, report, control, is_settled: true, found_epoch, marker })
 }
 
 /// Opens for writing, with the lock held.
@@ -270,7 +273,8 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
     if let Some(last) = &replayed.last {
         end_tail(vfs, layout, last, &mut report)?;
     }
-    Ok(Opened { index, replayed, report, control, is_settled: must_settle, marker: witnesses.marker() })
+    let (marker, found_epoch) = (witnesses.marker(), index.checkpoint().head().epoch);
+    Ok(Opened { index, replayed, report, control, is_settled: must_settle, found_epoch, marker })
 }
 
 /// What is in the log's directory, once what was not finished is gone.

@@ -4,11 +4,13 @@
 //! file system and never stands in a writer's way.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::engine::locked;
 use super::library::Library;
 use super::messages::Lending;
 use super::open;
+use super::reach::Reach;
 use super::repair::SalvagedLog;
 use super::size;
 use super::tail::Tail;
@@ -34,10 +36,21 @@ const ATTEMPTS: usize = 10;
 pub(crate) struct Viewer {
     /// Replaced when a compaction has moved what it points to.
     library: RwLock<Arc<Library>>,
+    /// What the opening found.
     report: RecoveryReport,
+    renewed: Mutex<Renewed>,
     options: Options,
     /// The log of the damaged store that this one was saved from.
     salvaged: Option<SalvagedLog>,
+}
+
+/// What a reader has come to since it was opened.
+#[derive(Debug, Default)]
+struct Renewed {
+    /// How far it has come; nothing if a look must be taken anew.
+    reach: Option<Reach>,
+    /// What the last look found, if it was not the opening.
+    report: Option<RecoveryReport>,
 }
 
 impl Viewer {
@@ -48,9 +61,10 @@ impl Viewer {
         }
         let opened = steady(|| open::for_reading(&*options.vfs, &layout))?;
         let mut report = opened.report.clone();
+        let renewed = Mutex::new(Renewed { reach: Some(Reach::of(&opened)), report: None });
         let library = Library::new(Arc::clone(&options.vfs), layout, opened);
         library.tell_held(&mut report.damaged);
-        Ok(Self { library: RwLock::new(Arc::new(library)), report, options, salvaged: None })
+        Ok(Self { library: RwLock::new(Arc::new(library)), report, renewed, options, salvaged: None })
     }
 
     /// What the opening found.
@@ -89,11 +103,20 @@ impl Viewer {
         if newest <= library.index().checkpoint().head().epoch {
             return Ok(None);
         }
-        let layout = library.layout.clone();
-        let opened = steady(|| open::for_reading(vfs, &layout))?;
-        let library = Arc::new(Library::new(Arc::clone(&self.options.vfs), layout, opened));
+        self.renew(&library.layout).map(Some)
+    }
+
+    /// Goes over to the state that the store is in now.
+    fn renew(&self, layout: &Layout) -> Result<Arc<Library>> {
+        // Held meanwhile: of two that renew, the one that looked later must not be overtaken.
+        let mut renewed = locked(&self.renewed);
+        let opened = steady(|| open::for_reading(&*self.options.vfs, layout))?;
+        let (reach, mut report) = (Reach::of(&opened), opened.report.clone());
+        let library = Arc::new(Library::new(Arc::clone(&self.options.vfs), layout.clone(), opened));
+        library.tell_held(&mut report.damaged);
+        *renewed = Renewed { reach: Some(reach), report: Some(report) };
         *self.library.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&library);
-        Ok(Some(library))
+        Ok(library)
     }
 }
 
@@ -209,7 +232,24 @@ impl Backend for Viewer {
     }
 
     fn recovery(&self) -> RecoveryReport {
-        self.report.clone()
+        locked(&self.renewed).report.clone().unwrap_or_else(|| self.report.clone())
+    }
+
+    fn refresh(&self) -> Result<Seq> {
+        if self.salvaged.is_some() {
+            return Ok(self.report.last_seq);
+        }
+        let mut library = self.library();
+        let vfs = &*self.options.vfs;
+        let is_passed = match &locked(&self.renewed).reach {
+            Some(reach) => reach.is_passed(vfs, &library.layout)?,
+            None => true,
+        };
+        if is_passed {
+            library = self.renew(&library.layout)?;
+        }
+        let next_seq = library.index().next_seq();
+        Ok(next_seq - 1)
     }
 
     fn stats(&self) -> Result<Stats> {

@@ -168,13 +168,8 @@ impl Check<'_> {
             read_frame(&segment.path, frame)?;
             apply_frame(&mut index, segment, frame)
         };
-        let source = Source {
-            vfs: self.vfs,
-            inventory: &inventory,
-            head,
-            control: control.as_ref(),
-            holder: Holder::Anybody,
-        };
+        let (vfs, control) = (self.vfs, control.as_ref());
+        let source = Source { vfs, inventory: &inventory, head, control, holder: Holder::Anybody };
         let replayed = recovery::replay(source, &mut visit);
         self.report.events = events;
         let held = held::events(source, &checkpoint, None);

@@ -316,6 +316,11 @@ def test_the_metadata_keep_no_text_that_the_content_has():
         "data": {"role": "user", "content": [{"type": "input_text", "text": None}]},
         "text": ["content", 0, "text"],
     }
+    # The command line's export reads this form too.
+    assert taken_apart({"call_id": "c1", "output": "x"}) == (
+        "x",
+        {"data": {"call_id": "c1", "output": None}, "text": ["output"]},
+    )
     assert put_together(copy.deepcopy(kept), "X") == {"role": "user", "content": [{"type": "input_text", "text": "X"}]}
 
 

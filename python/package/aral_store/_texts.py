@@ -54,8 +54,7 @@ def taken_apart(item: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     for _, _, *place in copies:
         _put(item, place, None)
     if len(rows) == 1 and rows[0][-1] != "arguments" and not copies and not _belongings(item, rows[0][2:]):
-        place = rows[0][2:]
-        return content, {"data": item, "text": place if len(place) > 1 else place[0]}
+        return content, {"data": item, "text": rows[0][2:]}
     kept = {"data": item, "texts": rows, "length": len(content)}
     return content, kept | ({"copies": copies} if copies else {})
 
@@ -69,9 +68,6 @@ def put_together(kept: Any, content: str) -> dict[str, Any] | None:
     try:
         item: dict[str, Any] = kept["data"]
         place = kept.get("text")
-        if type(place) is str:
-            item[place] = content
-            return item
         if place is not None:
             _put(item, place, content)
             return item

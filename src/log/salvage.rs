@@ -266,6 +266,8 @@ impl Work<'_> {
         match (suspect, next) {
             (None, None) => {}
             (None, Some(next)) if next.first_seq <= self.out.next_seq => {}
+            // A whole segment is missing in between, which is told by its number.
+            (None, Some(next)) if next.number > held.number + 1 => {}
             (suspect, Some(next)) => {
                 let at_end = || Error::corrupt(&held.path, to_u64(bytes.len()), "events are missing here");
                 self.gap(suspect.unwrap_or_else(|| at_end().into()), next.first_seq);

@@ -126,3 +126,20 @@ fn a_lost_event_is_told_with_the_conversations_that_it_may_concern() {
     copy.flip_bit(&path, count(at), 0);
     assert_eq!(near(&copy), (names(&[]), names(&["before", "behind"])));
 }
+
+#[test]
+fn the_events_of_a_missing_segment_are_lost_with_its_number() {
+    let fs = fresh();
+    for n in 0..3 {
+        let store = open(on(fs.clone()));
+        add(&store, &format!("c{n}"), 0..2);
+        store.close().unwrap();
+    }
+    fs.delete(segment(&fs, 1));
+    let report = options(&fs).repair(DIR, super::NEW).unwrap();
+    let [loss] = &report.lost[..] else { panic!("{report:?}") };
+    assert_eq!((loss.first_seq, loss.last_seq, &*loss.path), (Some(3), Some(4), &*inside("log")));
+    assert!(loss.reason.contains("segment 2"), "{loss:?}");
+    assert_eq!(loss.near, ["c0", "c2"]);
+    assert_eq!(report.notes, Vec::<String>::new());
+}

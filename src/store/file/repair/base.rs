@@ -23,8 +23,10 @@ use crate::model::{JsonObject, Loss, RecoveryReport, RepairReport, Seq, Text};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::load::{is_same, not_as_recorded};
 use crate::snapshot::names::stem;
+use crate::snapshot::sink::{Sink, Syncs};
 use crate::snapshot::{publish, rot, survey};
 use crate::store::clock::{now_micros, random_id};
+use crate::store::file::crew::{Crew, with_crew};
 use crate::store::file::open::read_checkpoint;
 use crate::vfs::{FileKind, Vfs};
 
@@ -69,7 +71,8 @@ impl Base {
         let oldest = inventory.segments.first().map_or(0, |(_, first, _)| first.saturating_sub(1));
         let covered_seq = next_seq.map_or(oldest, |next| next - 1);
         let snapshot = work.snapshot(&believed, inventory)?;
-        work.write(&believed, &snapshot, covered_seq)?;
+        let files = snapshot.entries().count();
+        with_crew(files, |crew| work.write(&believed, &snapshot, covered_seq, crew))?;
         let control = store_id.and_then(|id| inventory::read_control(vfs, &source.log(), id));
         if let Some(control) = control.filter(|c| c.checkpoint_epoch > believed.newest_epoch) {
             let reason = format!("checkpoint {} is missing: CONTROL names it", control.checkpoint_epoch);
@@ -177,8 +180,21 @@ impl Work<'_> {
             .map_err(|bad| Error::new(ErrorKind::Failed, format!("a survey gave a bad checkpoint: {bad:?}")))
     }
 
+    /// Whether a file that was looked at is somebody else's than the one that was recorded.
+    fn is_foreign(&self, found: &Entry<'_>, before: &Entry<'_>, believed: &Believed) -> bool {
+        let path = self.source.conversation(found.file_name);
+        let has_changed = before.state == FileState::Intact && !is_same(&before.file, &found.file);
+        has_changed && !believed.has_published(self.vfs, &path)
+    }
+
     /// Writes every file that can be believed, and a checkpoint that says so.
-    fn write(&mut self, believed: &Believed, snapshot: &Checkpoint, covered_seq: Seq) -> Result<()> {
+    fn write(
+        &mut self,
+        believed: &Believed,
+        snapshot: &Checkpoint,
+        covered_seq: Seq,
+        crew: &Crew,
+    ) -> Result<()> {
         let epoch = snapshot.head().epoch;
         let mut builder = CheckpointBuilder::default();
         let mut listed = Vec::new();
@@ -186,12 +202,7 @@ impl Work<'_> {
         for (ordinal, entry) in snapshot.entries().enumerate() {
             let staged = self.source.staged(epoch, ordinal);
             let before = believed.checkpoint.find(entry.id).and_then(|at| believed.checkpoint.entry(at));
-            let recorded = before.filter(|before| before.state == FileState::Intact);
-            let path = self.source.conversation(entry.file_name);
-            let is_foreign = |before: &Entry<'_>| {
-                !is_same(&before.file, &entry.file) && !believed.has_published(self.vfs, &path)
-            };
-            let entry = recorded.filter(is_foreign).unwrap_or(entry);
+            let entry = before.filter(|before| self.is_foreign(&entry, before, believed)).unwrap_or(entry);
             let bytes = match self.file(&entry, &staged) {
                 Ok(bytes) => bytes,
                 Err(error) => {
@@ -202,7 +213,7 @@ impl Work<'_> {
                         continue;
                     };
                     let (bytes, head) = without_content(&known);
-                    let file = self.put(known.file_name, &bytes)?;
+                    let file = self.put(known.file_name, &bytes, crew)?;
                     builder.entry(&Entry { file, ..head });
                     listed.push(Text::from(stem(known.file_name)));
                     continue;
@@ -211,7 +222,7 @@ impl Work<'_> {
             if entry.is_listed {
                 listed.push(Text::from(stem(entry.file_name)));
             }
-            let print = self.put(entry.file_name, &bytes)?;
+            let print = self.put(entry.file_name, &bytes, crew)?;
             let newer = believed.newer.as_ref();
             let published = newer.and_then(|newer| newer.entry(newer.find(entry.id)?));
             let published = published.filter(|published| is_same(&published.file, &print));
@@ -232,6 +243,8 @@ impl Work<'_> {
         for tombstone in snapshot.tombstones() {
             builder.tombstone(&tombstone);
         }
+        // Order: the files are durable before a checkpoint says so.
+        crew.wait()?;
         layout::sync_dir(self.vfs, &self.target.conversations())?;
         let index_file = self.index_file(snapshot.head(), listed, is_whole)?;
         layout::sync_dir(self.vfs, self.target.root())?;
@@ -246,8 +259,10 @@ impl Work<'_> {
         publish::commit(self.vfs, self.target, 1, &builder.finish(&head))
     }
 
-    fn put(&self, file_name: &str, bytes: &[u8]) -> Result<Fingerprint> {
-        layout::write_file(self.vfs, &self.target.conversation(file_name), bytes)
+    fn put(&self, file_name: &str, bytes: &[u8], crew: &Crew) -> Result<Fingerprint> {
+        let mut sink = Sink::create(self.vfs, &self.target.conversation(file_name))?;
+        sink.write(bytes)?;
+        sink.finish(crew)
     }
 
     /// The bytes of a conversation's file as they were recorded.
@@ -273,7 +288,7 @@ impl Work<'_> {
             let whole = if is_same(&print, &entry.file) {
                 Some(bytes)
             } else {
-                error = unbelieved(not_as_recorded(&bytes, &entry.file, place), &bytes);
+                error = not_as_recorded(&bytes, &entry.file, place);
                 rot::turned_back(&bytes, entry.file.crc).filter(|_| print.len == entry.file.len).inspect(
                     |_| {
                         self.report
@@ -367,17 +382,6 @@ impl Work<'_> {
             }
         }
     }
-}
-
-/// The error for a file that is not as recorded. One that reads well may be an edit, which only its owner can say.
-fn unbelieved(error: Error, bytes: &[u8]) -> Error {
-    if scan_document(bytes).is_err() {
-        return error;
-    }
-    let reason = format!("{}; it is not taken over, a copy is kept", error.message());
-    let place = error.place().cloned();
-    let error = Error::new(error.kind(), reason);
-    place.map_or(error.clone(), |place| error.at(&place.path, place.offset))
 }
 
 /// What a checkpoint knows of a conversation whose file is lost: its title and its times.

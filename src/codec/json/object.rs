@@ -8,7 +8,7 @@ use super::layout::python_len;
 use super::reader::{JsonError, Reader};
 use super::value::{Members, Value};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{JsonObject, MAX_JSON_BYTES, MAX_JSON_DEPTH, Text};
+use crate::model::{JsonObject, MAX_JSON_BYTES, MAX_JSON_DEPTH, Message, MessageRef, Text};
 
 /// The most bytes that an object may take in the indented layout: 1 GiB, sixteen times its compact limit.
 const MAX_LAYOUT_BYTES: usize = 1 << 30;
@@ -93,6 +93,25 @@ impl JsonObject {
         to_serde(&self.read().map_err(forged)?)
     }
 
+    /// The value of the member with this name, for `serde_json`; nothing if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`to_value`](Self::to_value), of this member alone.
+    ///
+    /// ```
+    /// use aral_store::JsonObject;
+    /// let object = JsonObject::parse(r#"{"tokens": 12, "cost": NaN}"#)?;
+    /// assert_eq!(object.get("tokens")?, Some(12.into()));
+    /// assert_eq!(object.get("model")?, None);
+    /// assert!(object.get("cost").is_err());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn get(&self, name: &str) -> Result<Option<serde_json::Value>> {
+        let members = self.members();
+        members.iter().find(|(key, _)| key == name).map(|(_, value)| to_serde(value)).transpose()
+    }
+
     /// The object with these members, whose keys differ.
     pub(crate) fn from_members(members: &[(Text, Value)]) -> Self {
         let mut text = String::new();
@@ -113,6 +132,52 @@ impl JsonObject {
         let value = reader.value(MAX_JSON_DEPTH)?;
         reader.end()?;
         Ok(value)
+    }
+}
+
+impl Message {
+    /// The value of a field of the metadata; nothing if there is none. A [`MessageRef`] has the same.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`JsonObject::get`].
+    ///
+    /// ```
+    /// use aral_store::{JsonObject, MessageStore, Messages, NewMessage};
+    /// let store = MessageStore::in_memory();
+    /// let metadata = JsonObject::parse(r#"{"tokens": 12}"#)?;
+    /// store.add_message("c1", NewMessage::new("Hello.").role("assistant").metadata(metadata))?;
+    /// let message = store.messages("c1", Messages::last(1))?.remove(0);
+    /// assert_eq!(message.metadata_field("tokens")?, Some(12.into()));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn metadata_field(&self, name: &str) -> Result<Option<serde_json::Value>> {
+        self.metadata.get(name)
+    }
+}
+
+impl MessageRef<'_> {
+    /// The value of a field of the metadata; nothing if there is none. A [`Message`] has the same.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`JsonObject::get`].
+    ///
+    /// ```
+    /// use aral_store::{JsonObject, MessageStore, Messages, NewMessage};
+    /// let store = MessageStore::in_memory();
+    /// let metadata = JsonObject::parse(r#"{"tokens": 12}"#)?;
+    /// store.add_message("c1", NewMessage::new("Hello.").role("assistant").metadata(metadata))?;
+    /// let mut tokens = 0;
+    /// store.for_each_message("c1", Messages::all(), |message| {
+    ///     let field = message.metadata_field("tokens").ok().flatten();
+    ///     tokens += field.and_then(|tokens| tokens.as_u64()).unwrap_or(0);
+    /// })?;
+    /// assert_eq!(tokens, 12);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn metadata_field(&self, name: &str) -> Result<Option<serde_json::Value>> {
+        JsonObject::from_canonical(self.metadata).get(name)
     }
 }
 

@@ -6,6 +6,7 @@
 //! a reader, a writer and `verify` say that it has not, and no compaction makes it look sound.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use aral_store::{ErrorKind, MessageStore, Messages, NewMessage, Options, Order, RecoveryReport};
@@ -51,7 +52,9 @@ impl Live {
         let sim = driver::fresh(simfs::Settings::default());
         let store = open(small(&sim));
         let mut content = Content::new();
-        before.iter().for_each(|step| step(&store, &mut content));
+        for step in before {
+            step(&store, &mut content);
+        }
         let began = sim.op_count();
         let mut acknowledged = vec![(0, content.clone())];
         let history = sim.record(|sim| {
@@ -125,11 +128,8 @@ impl Live {
                 }
                 if versions.len() > 1 {
                     let name = path.strip_prefix(DIR).unwrap().display();
-                    told += &format!(
-                        "{name} as of {}{}; ",
-                        version.until,
-                        if version.bytes.is_none() { ": none" } else { "" }
-                    );
+                    let none = if version.bytes.is_none() { ": none" } else { "" };
+                    write!(told, "{name} as of {}{none}; ", version.until).unwrap();
                 }
             }
             let mut promised = self.promised(began);

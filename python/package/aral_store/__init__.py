@@ -117,6 +117,7 @@ _WHERE = {
         "DamagedFile",
         "ExportReport",
         "Loss",
+        "OrphanedEvents",
         "RecoveryReport",
         "RepairReport",
         "Stats",

@@ -84,7 +84,7 @@ impl Core {
 impl Core {
     #[new]
     #[expect(clippy::too_many_arguments, reason = "Python hands them over by name")]
-    #[pyo3(signature = (path, *, sync, read_only, compact_above, unique_ids, salvage=false))]
+    #[pyo3(signature = (path, *, sync, read_only, compact_above, unique_ids, salvage=false, wait=0.0))]
     fn new(
         py: Python<'_>,
         path: Option<PathBuf>,
@@ -93,13 +93,17 @@ impl Core {
         compact_above: Option<u64>,
         unique_ids: Option<&str>,
         salvage: bool,
+        wait: f64,
     ) -> PyResult<Self> {
+        let patience = Duration::try_from_secs_f64(wait)
+            .map_err(|_| invalid(py, "wait must be a number of seconds, 0 or above"))?;
         let mut options = Options::default().sync(sync.policy(py)?).unique_ids(match unique_ids {
             None => UniqueIds::Off,
             Some("refuse") => UniqueIds::Refuse,
             Some("existing") => UniqueIds::Existing,
             Some(_) => return Err(invalid(py, "unique_ids must be \"refuse\", \"existing\" or None")),
         });
+        options = options.wait(patience);
         if read_only {
             options = options.read_only();
         }

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from aral_store import Conversation, Locked, MessageStore, Store
+from aral_store import Conversation, InvalidInput, Locked, MessageStore, Store
 
 
 def run(program: str, *arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -70,6 +70,26 @@ def test_a_second_process_is_told_that_the_store_is_locked_until_the_first_one_e
         assert isinstance(caught.value, BlockingIOError)
     with MessageStore(tmp_path) as store:
         assert len(store.get_conversation_messages("c1")) == 1
+
+
+def test_whoever_waits_gets_the_store_when_the_first_one_ends(tmp_path: Path):
+    program = """
+        import sys
+        from aral_store import Store
+        with Store(sys.argv[1], wait=60) as store:
+            store.add_message("c1", "waited")
+    """
+    with Holder(tmp_path):
+        with pytest.raises(Locked, match="within 10ms"):
+            Store(tmp_path, wait=0.01)
+        line = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
+        waiting = subprocess.Popen(line)
+    assert waiting.wait(120) == 0
+    with Store(tmp_path) as store:
+        assert store.messages("c1")[-1].content == "waited"
+    for wrong in (-1, float("nan"), True, "30s"):
+        with pytest.raises(InvalidInput):
+            Store(tmp_path, wait=wrong)  # type: ignore[arg-type]
 
 
 def test_the_lock_dies_with_a_killed_process(tmp_path: Path):

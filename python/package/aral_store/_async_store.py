@@ -64,6 +64,7 @@ class AsyncStore:
         compact_above: int | None = COMPACT_ABOVE,
         unique_ids: Literal["refuse", "existing"] | None = None,
         salvage: bool = False,
+        wait: float = 0.0,
     ) -> AsyncStore:
         """Opens a store as :class:`Store` does."""
         opened: list[Store] = []
@@ -76,6 +77,7 @@ class AsyncStore:
                 compact_above=compact_above,
                 unique_ids=unique_ids,
                 salvage=salvage,
+                wait=wait,
             )
             opened.append(store)
             return opened[0]

@@ -58,7 +58,8 @@ class Store:
     With ``salvage`` it is open for reading only, also if it is damaged: it shows what :func:`repair` would save, and
     writes nothing; what it could not save is in ``recovery().salvage``.
 
-    Opening raises :class:`Locked` if another process writes to the directory, and :class:`Corrupt` if durable bytes of
+    Opening raises :class:`Locked` if another process writes to the directory and goes on for longer than ``wait``
+    seconds, which it does not wait for unless told to, and :class:`Corrupt` if durable bytes of
     the log are damaged; nothing has been changed then. What opening found is in :meth:`recovery`.
     """
 
@@ -71,6 +72,7 @@ class Store:
         compact_above: int | None = COMPACT_ABOVE,
         unique_ids: Literal["refuse", "existing"] | None = None,
         salvage: bool = False,
+        wait: float = 0.0,
     ) -> None:
         # A bool is a number to Python, and would be an interval of one second.
         if isinstance(sync, bool) or not isinstance(sync, (str, int, float)):
@@ -79,6 +81,8 @@ class Store:
             raise InvalidInput("the path of a store must not be empty; without a path it is in memory")
         if path is None and (read_only or salvage):
             raise InvalidInput("a store in memory begins empty, and would stay so if it were for reading only")
+        if isinstance(wait, bool) or not isinstance(wait, (int, float)):
+            raise InvalidInput(f"wait must be a number of seconds, 0 or above, not {wait!r}")
         _check_count("compact_above", compact_above)
         self._path = path
         self._core = Core(
@@ -88,6 +92,7 @@ class Store:
             compact_above=compact_above,
             unique_ids=unique_ids,
             salvage=salvage,
+            wait=wait,
         )
 
     def __repr__(self) -> str:

@@ -73,7 +73,7 @@ def conversation_of(size: int) -> Conversation:
 
 class OnMessageStore:
     def __init__(self, dir: Path, size: int, **how: Any) -> None:
-        self.store = MessageStore(dir, "file", **how)
+        self.store = MessageStore(dir, **how)
         self.store._save_conversation(conversation_of(size))
         self.store.compact()
 
@@ -111,7 +111,8 @@ def on_aral_session(dir: Path, size: int) -> OnSession:
 
 WAYS: list[tuple[str, str, Callable[[Path, int], Any]]] = [
     ("the original's way of saving, rewritten here", "no", OriginalsWay),
-    ("`MessageStore`, `mirror=\"auto\"`", "yes", lambda dir, size: OnMessageStore(dir, size)),
+    ("`MessageStore` as it is by default", "yes", lambda dir, size: OnMessageStore(dir, size)),
+    ("`MessageStore`, `mirror=\"auto\"`", "yes", lambda dir, size: OnMessageStore(dir, size, mirror="auto")),
     ("`MessageStore`, `mirror=\"close\"`", "yes", lambda dir, size: OnMessageStore(dir, size, mirror="close")),
     (
         "`MessageStore`, `mirror=\"close\"`, `sync=\"os\"`",

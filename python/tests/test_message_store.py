@@ -975,7 +975,21 @@ def test_after_closing(tmp_path: Path):
         lambda: store.get_conversation("c1"),
         lambda: store.create_conversation(),
         lambda: store.get_all_conversations(),
+        lambda: store.get_conversation_messages("nobody"),
+        lambda: store._save_to_backend(),
+        lambda: store._save_conversation(Conversation(id="c2")),
+        lambda: store.compact(),
+        lambda: store.to_dict(),
+        lambda: store.version("c1"),
+        lambda: len(store.conversations),
+        lambda: store.backend.list_conversation_ids(),
     ):
+        with pytest.raises(Closed):
+            call()
+    # Also where there is nothing to do.
+    empty = MessageStore()
+    empty.close()
+    for call in (empty._save_to_backend, empty.get_all_conversations, lambda: empty._store.batch([])):
         with pytest.raises(Closed):
             call()
 

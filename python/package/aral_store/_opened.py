@@ -75,12 +75,12 @@ class Opened:
     def become_writer(self) -> bool:
         """Makes sure that this can save; says whether it could not before.
 
-        Raises :class:`Locked` while another process writes.
+        Raises :class:`Locked` while another process writes, and :class:`Closed` for a store that was closed.
         """
-        if self._dir is None or self._seen is None:
-            return False
         if self._store.is_closed:
             raise Closed("the store was closed")
+        if self._dir is None or self._seen is None:
+            return False
         if self._read_only:
             raise ReadOnly("the store was opened for reading only", self._dir)
         before = self._store

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -189,3 +190,12 @@ def test_a_directory_that_is_taken_away_under_a_store_ends_quietly(keep: str):
         print("the end")
     """)
     assert printed == "the end\n"
+
+
+def test_a_test_case_that_takes_its_directory_away_and_makes_it_again():
+    for n in range(3):
+        store = MessageStore(save_dir="./data")
+        assert store.get_all_conversations() == []
+        store.create_conversation(id="test-conv-1", title="Test Conversation")
+        assert listed() == ["test-conv-1"] and saved("test-conv-1")["title"] == "Test Conversation"
+        shutil.rmtree("./data")

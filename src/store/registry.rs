@@ -1,7 +1,7 @@
 //! One store per directory in a process.
 //!
 //! Owns the table of directories that this process writes to, so that a second opening gets the first one's
-//! store and not an error about its own lock.
+//! store and not an error about its own lock; unless the directory was removed and made anew since.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -56,7 +56,7 @@ pub(crate) fn shared(
     let mut slot = lock(&slot);
     // Order: count the opening before anything else is done with the store. Reversed, the last of the others
     // could end it in between.
-    if let Some(engine) = slot.upgrade().filter(|engine| engine.enter()) {
+    if let Some(engine) = slot.upgrade().filter(|engine| engine.is_in_place() && engine.enter()) {
         return Ok(engine);
     }
     let engine = open()?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use aral_store::vfs::Vfs;
-use aral_store::{ErrorKind, MessageStore, Messages, SyncPolicy};
+use aral_store::{ErrorKind, MessageStore, Messages, Order, SyncPolicy};
 
 use crate::support::driver::{self, DIR};
 use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
@@ -81,4 +81,24 @@ fn opening_beside_the_last_release_gives_a_store_that_works() {
     });
     let store = open(&vfs).unwrap();
     assert_eq!(store.summary("c1").unwrap().unwrap().messages, 160);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "somebody takes the directory away behind the store's back")]
+fn a_directory_that_was_removed_and_made_anew_has_a_store_of_its_own() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path().join("data");
+    let first = MessageStore::open(&dir).unwrap();
+    drop(first.add_message("c1", "gone with its directory").unwrap());
+    std::fs::remove_dir_all(&dir).unwrap();
+    let second = MessageStore::open(&dir).unwrap();
+    assert_eq!(second.conversations(Order::Created).unwrap(), []);
+    drop(second.add_message("c2", "of the new one").unwrap());
+    drop(MessageStore::open(&dir).unwrap().add_message("c2", "by a second handle").unwrap());
+    assert!(first.add_message("c1", "late").is_err());
+    drop(first);
+    second.release().unwrap();
+    let again = MessageStore::open(&dir).unwrap();
+    assert_eq!(again.messages("c2", Messages::all()).unwrap().len(), 2);
+    assert!(again.summary("c1").unwrap().is_none() && again.verify().unwrap().is_sound());
 }

@@ -146,6 +146,12 @@ impl Engine {
         true
     }
 
+    /// Whether this is still the store of its directory. One that was removed and made anew since has another store, and
+    /// whoever opens the path means that one.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.claim.check().is_ok()
+    }
+
     /// Makes sure that the marker says that there is a log to the JSON files, before it holds more than they do.
     pub(super) fn mark(&self) -> Result<()> {
         if self.is_marked.load(Ordering::Acquire) {

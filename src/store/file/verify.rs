@@ -147,8 +147,8 @@ impl Check<'_> {
             self.count(path)?;
         }
         self.control(&log.join(CONTROL));
-        let newest = newest_checkpoint(self.vfs, &inventory, &log);
-        let Some(checkpoint) = self.unless_damaged(newest).flatten() else {
+        let Some(checkpoint) = self.unless_damaged(newest_checkpoint(self.vfs, &inventory, &log)).flatten()
+        else {
             if !inventory.segments.is_empty() {
                 self.segment_by_segment(&inventory, &log, Known::default());
             }
@@ -171,9 +171,8 @@ impl Check<'_> {
         let (vfs, control) = (self.vfs, control.as_ref());
         let source = Source { vfs, inventory: &inventory, head, control, holder: Holder::Anybody };
         let replayed = recovery::replay(source, &mut visit);
-        self.report.events = events;
         let held = held::events(source, &checkpoint, None);
-        self.report.events += to_u64(self.unless_damaged(held).unwrap_or_default().len());
+        self.report.events = events + to_u64(self.unless_damaged(held).unwrap_or_default().len());
         self.report.notes.extend(held::notes(&checkpoint));
         if let Some(replayed) = self.unless_damaged(replayed) {
             self.report.damaged.extend(replayed.orphaned.iter().map(OrphanedEvents::as_damage));
@@ -193,8 +192,7 @@ impl Check<'_> {
         if inventory.checkpoints.len() > 1 {
             self.report.notes.push("a compaction is being published, or was interrupted".to_owned());
         } else {
-            let published = publish::check_published(self.vfs, self.layout, &checkpoint);
-            self.unless_damaged(published);
+            self.unless_damaged(publish::check_published(self.vfs, self.layout, &checkpoint));
         }
         Ok(Some(checkpoint))
     }

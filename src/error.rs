@@ -56,6 +56,8 @@ pub enum ErrorKind {
     Corrupt,
     /// The disk or the quota is full: make room, then try again.
     NoSpace,
+    /// The memory that it takes cannot be had: ask for less at once, or give the process more.
+    OutOfMemory,
     /// The operating system refused or failed: see the cause.
     Io,
     /// A write or a sync failed before, so that nothing more is written: close the store and open it again.
@@ -96,6 +98,7 @@ impl Error {
                 ErrorKind::NoSpace
             }
             io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
+            io::ErrorKind::OutOfMemory => ErrorKind::OutOfMemory,
             _ => ErrorKind::Io,
         };
         let message = format!("cannot {action}: {source}");

@@ -18,6 +18,7 @@ fn class_of(kind: ErrorKind) -> &'static str {
         ErrorKind::UnsupportedFormat => "UnsupportedFormat",
         ErrorKind::Corrupt => "Corrupt",
         ErrorKind::NoSpace => "NoSpace",
+        ErrorKind::OutOfMemory => "OutOfMemory",
         ErrorKind::Io => "IoFailed",
         ErrorKind::Failed => "Failed",
         ErrorKind::Closed => "Closed",

@@ -1,7 +1,7 @@
 //! The laws of the files of the original's layout.
 
 use crate::codec::document::{
-    Document, DocumentWriter, Fallback, Item, read_action, read_message, scan_document,
+    Document, DocumentWriter, Fallback, Item, Pieces, read_action, read_message, scan_document,
 };
 use crate::codec::index_file::read_index;
 use crate::model::{Text, Timestamp};
@@ -13,7 +13,12 @@ use crate::model::{Text, Timestamp};
 /// If a law is broken.
 pub fn document(data: &[u8]) {
     index(data);
-    let Ok(found) = scan_document(data) else { return };
+    let by_pieces = by_pieces(data);
+    let Ok(found) = scan_document(data) else {
+        assert!(by_pieces.is_none(), "what is wrong is left to the way that says so");
+        return;
+    };
+    assert!(by_pieces.is_none_or(|document| document == found), "read by pieces it is the same");
     let written = rewritten(data, &found);
     assert_eq!(written == data, found.is_canonical, "canonical is what is written as it was read");
     let again = scan_document(&written);
@@ -33,6 +38,13 @@ pub fn document(data: &[u8]) {
             assert_eq!(before.role, after.role, "a role stays");
         }
     }
+}
+
+/// The file read as one that is too long to be read as a whole.
+fn by_pieces(data: &[u8]) -> Option<Document> {
+    let mut pieces = Pieces::new();
+    data.chunks(5).for_each(|piece| pieces.take(piece));
+    pieces.finish()
 }
 
 fn title() -> Text {

@@ -103,9 +103,11 @@ impl Segment {
 
     /// `length` bytes at an offset, read from the file, mapped or not.
     pub(crate) fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; length];
-        vfs::read_exact_at(&*self.file, &mut bytes, offset).map_err(|e| Error::io("read", &self.path, e))?;
-        Ok(bytes)
+        let read = vfs::zeros(length).and_then(|mut bytes| {
+            vfs::read_exact_at(&*self.file, &mut bytes, offset)?;
+            Ok(bytes)
+        });
+        read.map_err(|e| Error::io("read", &self.path, e))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::codec::payload::{BadPayload, EventView, decode_event, decode_message}
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Entry, Position};
 use crate::model::{Action, JsonObject, Message, MessageRef, Timestamp};
+use crate::vfs;
 
 /// Where the bodies of one conversation are read from.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Bodies<'_> {
 
     /// The messages of these entries.
     pub(crate) fn messages(&self, entries: &[Entry]) -> Result<Vec<Message>> {
-        let mut messages = Vec::with_capacity(entries.len());
+        let mut messages = self.room_for_messages(entries)?;
         self.one_by_one(entries, |position| {
             // Straight to its place: a message is long enough for each hand that it goes through to be felt.
             if position.segment().is_none() {
@@ -52,6 +53,20 @@ impl Bodies<'_> {
                 messages.push(decode_message(bytes)?.to_message()?);
                 Ok(())
             })
+        })?;
+        Ok(messages)
+    }
+
+    /// Room for these messages, if there is memory for what they hold as well.
+    fn room_for_messages(&self, entries: &[Entry]) -> Result<Vec<Message>> {
+        let bytes = entries.iter().map(|entry| entry.position().len()).fold(0, usize::saturating_add);
+        let mut messages = Vec::new();
+        let room = messages.try_reserve_exact(entries.len()).map_err(|_| ErrorKind::OutOfMemory);
+        room.and_then(|()| vfs::room_for(bytes).map_err(|_| ErrorKind::OutOfMemory)).map_err(|kind| {
+            let (count, id) = (entries.len(), self.conversation_id);
+            let reason =
+                format!("there is no memory for {count} messages of conversation {id:?}, {bytes} bytes");
+            Error::new(kind, reason)
         })?;
         Ok(messages)
     }

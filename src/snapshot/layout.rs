@@ -142,6 +142,47 @@ pub(crate) fn read_file(vfs: &dyn Vfs, path: &Path) -> Result<Option<(Vec<u8>, F
     Ok(Some((bytes, print)))
 }
 
+/// Reads a file a piece at a time, and says how it looks; `None` if there is none.
+pub(crate) fn read_through(
+    vfs: &dyn Vfs,
+    path: &Path,
+    mut take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<Option<Fingerprint>> {
+    let file = match vfs.open(path, OpenMode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|e| Error::io("open", path, e))?,
+    };
+    let (mut len, mut crc) = (0, crc32fast::Hasher::new());
+    vfs::read_by_pieces(&*file, |piece| {
+        len += to_u64(piece.len());
+        crc.update(piece);
+        take(piece).map_err(Stopped::Taking)
+    })
+    .map_err(|stopped| match stopped {
+        Stopped::Reading(error) => Error::io("read", path, error),
+        Stopped::Taking(error) => error,
+    })?;
+    let metadata = file.metadata().map_err(|e| Error::io("look at", path, e))?;
+    Ok(Some(Fingerprint { len, crc: crc.finalize(), modified_nanos: nanos(&metadata) }))
+}
+
+/// What a reading by pieces ended at.
+enum Stopped {
+    Reading(io::Error),
+    Taking(Error),
+}
+
+impl From<io::Error> for Stopped {
+    fn from(error: io::Error) -> Self {
+        Self::Reading(error)
+    }
+}
+
+/// How a file looks; `None` if there is none.
+pub(crate) fn print_of(vfs: &dyn Vfs, path: &Path) -> Result<Option<Fingerprint>> {
+    read_through(vfs, path, |_| Ok(()))
+}
+
 /// Writes a new file and syncs it, and says how it looks.
 pub(crate) fn write_file(vfs: &dyn Vfs, path: &Path, bytes: &[u8]) -> Result<Fingerprint> {
     let file = vfs.open(path, OpenMode::CreateNew).map_err(|e| Error::io("create", path, e))?;

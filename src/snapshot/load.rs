@@ -10,7 +10,7 @@ use super::layout::{self, Layout};
 use super::rot;
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{Entry as CatalogEntry, Fingerprint};
-use crate::codec::document::{Document, Fallback, Item, scan_document};
+use crate::codec::document::{Document, Fallback, Item, Pieces, scan_document};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Base, Entry, Lists, Position, id_hash};
 use crate::model::{DamagedFile, Text, Timestamp};
@@ -77,6 +77,9 @@ pub(crate) fn load(vfs: &dyn Vfs, layout: &Layout, staged: &Path, entry: &Catalo
     // A compaction that is being published has the file in one of two places, and may move it from the
     // first to the second between two looks: hence the third.
     for path in [&*path, staged, &*path] {
+        if let Some(document) = long_document(vfs, path, &entry.file)? {
+            return Ok(lists_of(entry.id, &document));
+        }
         let Some((bytes, print)) = layout::read_file(vfs, path)? else { continue };
         if is_same(&print, &entry.file) {
             let document =
@@ -107,6 +110,27 @@ pub(crate) fn unreadable(id: &str, error: &Error) -> DamagedFile {
         conversation_id: Some(id.to_owned()),
         reason: error.message().to_owned(),
     }
+}
+
+/// From which length on a file is read by pieces. What is shorter is read faster as a whole.
+const LONG: u64 = 4 << 20;
+
+/// What a long file holds, read with no more of it in memory than its largest message or action. `None` if the file is
+/// short, is not there, is not as recorded, or is laid out in a way that only a reading as a whole can judge.
+///
+/// # Errors
+///
+/// I/O errors.
+fn long_document(vfs: &dyn Vfs, path: &Path, recorded: &Fingerprint) -> Result<Option<Document>> {
+    if recorded.len < LONG || layout::probe(vfs, path)?.is_none_or(|there| there.len != recorded.len) {
+        return Ok(None);
+    }
+    let mut pieces = Pieces::new();
+    let print = layout::read_through(vfs, path, |piece| {
+        pieces.take(piece);
+        Ok(())
+    })?;
+    Ok(print.filter(|print| is_same(print, recorded)).and_then(|_| pieces.finish()))
 }
 
 /// Whether content is the same, whatever the time.

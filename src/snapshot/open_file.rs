@@ -99,6 +99,13 @@ impl Window {
         self.filled = 0;
         let wanted = position.len().max(self.ahead);
         if self.memory.len() < wanted {
+            // What an earlier window has left is not read any more, and need not be copied to where there is room.
+            if self.memory.capacity() < wanted {
+                self.memory = Vec::new();
+            }
+            self.memory
+                .try_reserve_exact(wanted - self.memory.len())
+                .map_err(|_| io::ErrorKind::OutOfMemory)?;
             self.memory.resize(wanted, 0);
         }
         while self.filled < position.len() {
@@ -268,7 +275,8 @@ impl<'v> OpenFile<'v> {
 
     /// The bytes of an item that the file that was opened first does not have.
     fn elsewhere(&self, position: Position) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; position.len()];
+        let room = vfs::zeros(position.len());
+        let mut bytes = room.map_err(|e| Error::io("read", &self.path(), e))?;
         for file in self.candidates() {
             match vfs::read_exact_at(&*file?, &mut bytes, position.offset()) {
                 Ok(()) if position.proves(&bytes) => return Ok(bytes),

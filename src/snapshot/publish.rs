@@ -48,10 +48,11 @@ pub(crate) fn check_staged(vfs: &dyn Vfs, layout: &Layout, new: &Checkpoint) -> 
     let files = files.map(|(ordinal, entry)| (layout.staged(epoch, ordinal), entry.file));
     let index = new.head().index_file.map(|print| (layout.staged_index(epoch), print));
     for (staged, print) in files.chain(index) {
-        if let Some((bytes, found)) = layout::read_file(vfs, &staged)? {
-            if !is_same(&found, &print) {
-                return Err(not_as_recorded(&bytes, &print, &staged));
-            }
+        if layout::print_of(vfs, &staged)?.is_none_or(|found| is_same(&found, &print)) {
+            continue;
+        }
+        if let Some((bytes, _)) = layout::read_file(vfs, &staged)? {
+            return Err(not_as_recorded(&bytes, &print, &staged));
         }
     }
     Ok(())
@@ -88,7 +89,7 @@ fn is_in_place(vfs: &dyn Vfs, place: &Path, print: &Fingerprint) -> Result<bool>
     if looks_like(&metadata, print) {
         return Ok(true);
     }
-    Ok(layout::read_file(vfs, place)?.is_some_and(|(_, found)| is_same(&found, print)))
+    Ok(layout::print_of(vfs, place)?.is_some_and(|found| is_same(&found, print)))
 }
 
 /// Removes some of these segments, all of which are given by their numbers, and gives the copies of what overtaken
@@ -187,8 +188,8 @@ impl Work<'_> {
     fn put(&self, step: &Move, report: &mut CompactionReport) -> Result<()> {
         let Some(metadata) = layout::probe(self.vfs, &step.staged)? else { return self.check_put(step) };
         if !looks_like(&metadata, &step.print) {
-            let found = layout::read_file(self.vfs, &step.staged)?;
-            if !found.is_some_and(|(_, print)| is_same(&print, &step.print)) {
+            let found = layout::print_of(self.vfs, &step.staged)?;
+            if !found.is_some_and(|print| is_same(&print, &step.print)) {
                 return Err(Error::corrupt(&step.staged, 0, "a staged file is not as its checkpoint says"));
             }
         }
@@ -210,7 +211,7 @@ impl Work<'_> {
         if looks_like(&metadata, &step.print) {
             return Ok(());
         }
-        let (_, found) = layout::read_file(self.vfs, &step.place)?.ok_or_else(gone)?;
+        let found = layout::print_of(self.vfs, &step.place)?.ok_or_else(gone)?;
         let is_old = step.known.is_some_and(|known| is_same(&found, &known)) && !is_same(&found, &step.print);
         // Anything else was put there by somebody since; the survey judges it.
         if is_old { Err(gone()) } else { Ok(()) }
@@ -276,7 +277,7 @@ impl Work<'_> {
         if looks_like(metadata, &entry.file) {
             return Ok(true);
         }
-        let found = layout::read_file(self.vfs, place)?;
-        Ok(found.is_some_and(|(_, print)| is_same(&print, &entry.file)))
+        let found = layout::print_of(self.vfs, place)?;
+        Ok(found.is_some_and(|print| is_same(&print, &entry.file)))
     }
 }

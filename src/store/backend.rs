@@ -48,6 +48,16 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// `Corrupt` if what is kept of it cannot be read.
     fn conversation(&self, id: &str) -> Result<Option<Conversation>>;
 
+    /// A conversation with everything in it but its messages; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`conversation`](Backend::conversation).
+    fn conversation_without_messages(&self, id: &str) -> Result<Option<Conversation>> {
+        let conversation = self.conversation(id)?;
+        Ok(conversation.map(|conversation| Conversation { messages: Vec::new(), ..conversation }))
+    }
+
     /// What a list shows of a conversation; `None` if there is none.
     ///
     /// # Errors

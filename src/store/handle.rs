@@ -496,6 +496,25 @@ impl MessageStore {
         self.held.backend.conversation(id)
     }
 
+    /// A conversation with everything in it but its messages, none of which is read; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`conversation`](Self::conversation).
+    ///
+    /// ```
+    /// use aral_store::{MessageStore, Messages};
+    /// let store = MessageStore::in_memory();
+    /// store.add_message("c1", "Hi!")?;
+    /// let mut conversation = store.conversation_without_messages("c1")?.expect("it has just been made");
+    /// assert!(conversation.messages.is_empty());
+    /// conversation.messages = store.messages("c1", Messages::last(1))?;
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn conversation_without_messages(&self, id: &str) -> Result<Option<Conversation>> {
+        self.held.backend.conversation_without_messages(id)
+    }
+
     /// What a list shows of a conversation, without reading its messages; `None` if there is none.
     ///
     /// # Errors

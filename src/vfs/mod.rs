@@ -330,12 +330,65 @@ pub fn read_all(file: &dyn VfsFile, limit: u64) -> io::Result<Vec<u8>> {
             format!("{length} bytes, over the limit of {limit}"),
         ));
     }
-    let too_large = |_| io::Error::from(io::ErrorKind::OutOfMemory);
-    let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(usize::try_from(length).map_err(too_large)?)
-        .map_err(|_| io::ErrorKind::OutOfMemory)?;
-    bytes.resize(usize::try_from(length).map_err(too_large)?, 0);
+    let mut bytes = zeros(usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?)?;
     read_exact_at(file, &mut bytes, 0)?;
     Ok(bytes)
 }
+
+/// So many bytes to read into.
+///
+/// # Errors
+///
+/// `OutOfMemory` if they cannot be had, where `vec!` would end the process.
+pub(crate) fn zeros(length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes.resize(length, 0);
+    Ok(bytes)
+}
+
+/// Holds that there is memory for so many bytes, which are about to be asked for in a way that has no answer to a no.
+///
+/// # Errors
+///
+/// `OutOfMemory` if they cannot be had.
+pub(crate) fn room_for(length: usize) -> io::Result<()> {
+    // What is less is rarely refused, and asked for too often to be asked for twice.
+    if length < LARGE {
+        return Ok(());
+    }
+    let mut room: Vec<u8> = Vec::new();
+    room.try_reserve_exact(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    // Memory that nobody looks at would not be asked for.
+    std::hint::black_box(&room);
+    Ok(())
+}
+
+/// From how many bytes on it is asked whether they can be had.
+const LARGE: usize = 1 << 20;
+
+/// Reads a whole file a piece at a time, so that little memory will do for one of any length.
+///
+/// # Errors
+///
+/// Those of the system, and of `take`.
+pub(crate) fn read_by_pieces<E: From<io::Error>>(
+    file: &dyn VfsFile,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut left = file.metadata()?.len;
+    let mut piece = zeros(usize::try_from(left.min(PIECE)).unwrap_or_default())?;
+    let mut at = 0;
+    while left > 0 {
+        let length = left.min(PIECE);
+        let bytes = piece.get_mut(..usize::try_from(length).unwrap_or_default()).unwrap_or_default();
+        read_exact_at(file, bytes, at)?;
+        take(bytes)?;
+        at += length;
+        left -= length;
+    }
+    Ok(())
+}
+
+/// How much of a file is read at a time where it need not be there as a whole.
+const PIECE: u64 = 256 << 10;

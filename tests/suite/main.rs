@@ -27,6 +27,7 @@ mod keeping;
 mod lending;
 mod listing;
 mod location;
+mod memory;
 mod model;
 mod overtaken;
 #[cfg(feature = "cli")]

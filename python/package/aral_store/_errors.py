@@ -75,6 +75,10 @@ class NoSpace(AralStoreError, OSError):
         self.errno = errno.ENOSPC
 
 
+class OutOfMemory(AralStoreError, MemoryError):
+    """The memory that it takes cannot be had: ask for less at once, or give the process more."""
+
+
 class IoFailed(AralStoreError, OSError):
     """The operating system refused or failed."""
 

@@ -125,6 +125,7 @@ fn advice(error: &Error) -> &'static str {
             "; end that process, give --wait more time, or only read: show, ls, log, export, stats, verify"
         }
         ErrorKind::NoSpace => "; make room and try again",
+        ErrorKind::OutOfMemory => "; ask for less, as show -n does, or give the program more",
         ErrorKind::UnsupportedFormat => "; use a newer aral-store",
         _ => match cause {
             Some(io::ErrorKind::PermissionDenied) => "; ls -ld shows who may read and write there",

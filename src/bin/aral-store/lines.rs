@@ -5,7 +5,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use aral_store::{Error, location};
+use aral_store::{Error, ErrorKind, location};
 
 use crate::exit::Failure;
 use crate::output::to_u64;
@@ -144,10 +144,18 @@ impl<R: BufRead> Lines<R> {
                     format!("it has more than {} bytes, the limit of what is read as one piece", self.limit);
                 return Err(Failure::Input(Error::invalid(text).at(&self.path, None)));
             }
+            if document.try_reserve(line.len().saturating_add(1)).is_err() {
+                return Err(self.too_large(document.len()));
+            }
             document.push(b'\n');
             document.extend_from_slice(&line);
         }
         Ok((first.offset, document))
+    }
+
+    fn too_large(&self, read: usize) -> Failure {
+        let text = format!("line {}: there is no memory for more than {read} bytes of it", self.number);
+        Failure::Input(Error::new(ErrorKind::OutOfMemory, text).at(&self.path, None))
     }
 
     fn raw(&mut self) -> Result<Option<Vec<u8>>, Failure> {
@@ -169,6 +177,9 @@ impl<R: BufRead> Lines<R> {
             if line.len().saturating_add(piece.len()) > self.limit {
                 let text = format!("line {} has more than {} bytes, the limit", self.number, self.limit);
                 return Err(Failure::Input(Error::invalid(text).at(&self.path, None)));
+            }
+            if line.try_reserve(piece.len()).is_err() {
+                return Err(self.too_large(line.len()));
             }
             line.extend_from_slice(piece);
             let used = piece.len() + usize::from(end.is_some());

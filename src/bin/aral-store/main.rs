@@ -76,7 +76,9 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Exit {
     // A quota that is used up must be an error of the write that hits it, not the end of the process.
-    if let Err(failure) = signals::survive_file_size_limit() {
+    if let Err(failure) =
+        signals::survive_file_size_limit().and_then(|()| signals::end_without_memory_as_an_error())
+    {
         return failure.report();
     }
     style::choose(cli.color);

@@ -111,19 +111,37 @@ pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Fail
     let is_by_time = args.since.is_some() || args.until.is_some();
     let store = place::for_reading(dir)?;
     let id = &ids::conversation(&store, &args.conversation)?;
-    let mut conversation = store.conversation(id)?.ok_or_else(|| no_conversation(id))?;
-    let total = conversation.messages.len();
-    if let Some(selection) = selection {
-        conversation.messages = store.messages(id, selection)?;
-    }
-    let left_out = total.saturating_sub(conversation.messages.len());
+    // What is not shown is not read either.
+    let mut conversation = store.conversation_without_messages(id)?.ok_or_else(|| no_conversation(id))?;
     let mut out = Out::new();
     if form == Form::Json {
+        conversation.messages = store.messages(id, selection.unwrap_or_else(Messages::all))?;
         out.line(&conversation.to_json_line())?;
-    } else {
-        let where_from = if is_by_time { "left out" } else { "before these" };
-        transcript(&conversation, (left_out, where_from), &mut out)?;
+        out.finish()?;
+        return Ok(Exit::Done);
     }
+    let total = store.summary(id)?.map_or(0, |summary| summary.messages);
+    out.line(&painted(style::HEAD, &one_line(&conversation.title.to_string_lossy())))?;
+    about(&conversation, total, &mut out)?;
+    if let Some(selection) = selection {
+        let messages = store.messages(id, selection)?;
+        let where_from = if is_by_time { "left out" } else { "before these" };
+        match total.saturating_sub(to_u64(messages.len())) {
+            0 => {}
+            left_out => out.line(&format!("\n… {} {where_from}", count(left_out, "message")))?,
+        }
+        messages.iter().try_for_each(|message| shown_message(message, &mut out))?;
+    } else {
+        // All of them, one in memory at a time.
+        let mut shown = Ok(());
+        store.for_each_message(id, Messages::all(), |message| {
+            if shown.is_ok() {
+                shown = shown_message(&message.to_message(), &mut out);
+            }
+        })?;
+        shown?;
+    }
+    conversation.actions.iter().try_for_each(|action| shown_action(action, &mut out))?;
     out.finish()?;
     Ok(place::verdict(&store))
 }
@@ -147,13 +165,8 @@ pub(crate) fn no_conversation(id: &str) -> Failure {
         .into()
 }
 
-fn transcript(
-    conversation: &Conversation,
-    (left_out, where_from): (usize, &str),
-    out: &mut Out,
-) -> Result<(), Failure> {
-    out.line(&painted(style::HEAD, &one_line(&conversation.title.to_string_lossy())))?;
-    let messages = to_u64(conversation.messages.len().saturating_add(left_out));
+/// What stands under the title: how large the conversation is, and what is kept with it.
+fn about(conversation: &Conversation, messages: u64, out: &mut Out) -> Result<(), Failure> {
     let about = format!(
         "{} · created {} · {} · {}",
         one_line(&conversation.id),
@@ -162,19 +175,10 @@ fn transcript(
         count(to_u64(conversation.actions.len()), "action"),
     );
     out.line(&painted(style::ASIDE, &about))?;
-    if !conversation.metadata.is_empty() {
-        out.line(&format!("metadata {}", one_line(conversation.metadata.as_json())))?;
+    if conversation.metadata.is_empty() {
+        return Ok(());
     }
-    if left_out > 0 {
-        out.line(&format!("\n… {} {where_from}", count(to_u64(left_out), "message")))?;
-    }
-    for message in &conversation.messages {
-        shown_message(message, out)?;
-    }
-    for action in &conversation.actions {
-        shown_action(action, out)?;
-    }
-    Ok(())
+    out.line(&format!("metadata {}", one_line(conversation.metadata.as_json())))
 }
 
 fn shown_message(message: &Message, out: &mut Out) -> Result<(), Failure> {

@@ -1,7 +1,8 @@
 //! Signals.
 //!
-//! Owns the two that matter: the one that a full quota sends, which must not end the process, and those
-//! that ask for an end, which let the mutation in hand be finished first.
+//! Owns those that matter: the one that a full quota sends, which must not end the process; the one by which a process
+//! ends itself that cannot get memory, which must end it like any error; and those that ask for an end, which let the
+//! mutation in hand be finished first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -41,7 +42,7 @@ impl Stop {
 
 #[cfg(unix)]
 mod unix {
-    use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+    use signal_hook::consts::{SIGABRT, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::flag;
     use signal_hook::iterator::Signals;
 
@@ -55,6 +56,15 @@ mod unix {
     pub(crate) fn survive_file_size_limit() -> Result<(), Failure> {
         // Any handler will do; nobody looks at the flag.
         flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop).map_err(failed)
+    }
+
+    /// Gives the end that comes of memory that cannot be had the code of an error. Where much is asked for, the store
+    /// says so itself; this is for what is asked for in small pieces, where the standard library says how much, on
+    /// standard error, and ends the process.
+    pub(crate) fn end_without_memory_as_an_error() -> Result<(), Failure> {
+        let is_wanted = Arc::new(AtomicBool::new(true));
+        let code = i32::from(crate::exit::Exit::Error.code());
+        flag::register_conditional_shutdown(SIGABRT, code, is_wanted).map(drop).map_err(failed)
     }
 
     /// Calls back when an end is asked for. A second asking ends the process at once, so that whoever sees
@@ -81,10 +91,15 @@ mod unix {
 }
 
 #[cfg(unix)]
-pub(crate) use unix::{on_stop, survive_file_size_limit};
+pub(crate) use unix::{end_without_memory_as_an_error, on_stop, survive_file_size_limit};
 
 #[cfg(not(unix))]
 pub(crate) fn survive_file_size_limit() -> Result<(), Failure> {
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn end_without_memory_as_an_error() -> Result<(), Failure> {
     Ok(())
 }
 

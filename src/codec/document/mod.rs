@@ -6,11 +6,14 @@
 
 mod item;
 
+mod pieces;
+
 mod plain;
 
 mod writer;
 
 pub(crate) use item::{ACTION_FIELDS, Fallback, MESSAGE_FIELDS, lend_message, read_action, read_message};
+pub(crate) use pieces::Pieces;
 pub(crate) use writer::DocumentWriter;
 
 use self::item::{Glance, rewrite_action, rewrite_message};

@@ -22,5 +22,5 @@ pub(crate) use compact::write_text;
 pub(crate) use layout::{python_from_compact, python_text};
 pub(crate) use object::object_from;
 pub(crate) use reader::{JsonError, Reader};
-pub(crate) use scan::{ascii_run, short_ascii_run};
+pub(crate) use scan::{ascii_run, short_ascii_run, string_run};
 pub(crate) use value::{Members, Value};

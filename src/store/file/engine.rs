@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::background::{self, Background};
 use super::compaction::Compaction;
 use super::completeness::{MarkerFile, remove_marker, write_marker};
-use super::library::Library;
+use super::library::{Library, Need};
 use super::messages::Lending;
 use super::open;
 use super::outside::Outside;
@@ -257,6 +257,12 @@ impl Backend for Engine {
         self.check_open()?;
         self.look_at(id)?;
         self.library().conversation(id)
+    }
+
+    fn conversation_without_messages(&self, id: &str) -> Result<Option<Conversation>> {
+        self.check_open()?;
+        self.look_at(id)?;
+        self.library().conversation_with(id, Need::Actions)
     }
 
     fn summary(&self, id: &str) -> Result<Option<Summary>> {

@@ -4,11 +4,12 @@
 //! each conversation that has changed.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::crew::{Crew, with_crew};
 use super::library::{Library, Need, no_conversation};
+use crate::codec::checkpoint::Fingerprint;
 use crate::codec::index_file::{IndexFile, read_index};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Found;
@@ -138,10 +139,10 @@ impl Export<'_> {
     /// Writes one conversation and says how many bytes it took.
     fn one(&self, id: &str, path: &Path, crew: &Crew) -> Result<u64> {
         let vfs = &*self.library.vfs;
-        if let Some(bytes) = self.current_file(id)? {
-            let mut sink = Sink::create(vfs, path)?;
-            sink.write(&bytes)?;
-            return sink.finish(crew).map(|print| print.len);
+        // What is not whole is not part of an export.
+        let remove = |_: &Error| drop(layout::remove_file(vfs, path));
+        if let Some(length) = self.copied(id, path, crew).inspect_err(remove)? {
+            return Ok(length);
         }
         let written = self.library.read(id, Need::Everything, |view, bodies| {
             let mut sink = Sink::create(vfs, path)?;
@@ -149,33 +150,39 @@ impl Export<'_> {
             sink.finish(crew).map(|print| print.len)
         });
         let written = written.and_then(|written| written.ok_or_else(|| no_conversation(id)));
-        // What is not whole is not part of an export.
-        written.inspect_err(|_| drop(layout::remove_file(vfs, path)))
+        written.inspect_err(remove)
     }
 
-    /// The bytes of a conversation's file, if nothing has happened to the conversation since it was written.
-    fn current_file(&self, id: &str) -> Result<Option<Vec<u8>>> {
-        let (places, recorded) = {
-            let index = self.library.index();
-            let ordinal = match index.find(id) {
-                Found::Checkpoint(_, ordinal) => Some(ordinal),
-                Found::Slot(slot) if index.has_all_in_file(slot) => slot.ordinal,
-                Found::Slot(_) | Found::Damaged(_) | Found::Nothing => None,
-            };
-            let Some(ordinal) = ordinal else { return Ok(None) };
-            let Some(entry) = index.checkpoint().entry(ordinal) else { return Ok(None) };
-            let staged = self.library.layout.staged(index.checkpoint().head().epoch, ordinal);
-            ([self.library.layout.conversation(entry.file_name), staged], entry.file)
-        };
+    /// Copies a conversation's file, if nothing has happened to the conversation since it was written, and says how
+    /// long it is. A copy that is not right is left for what comes in its place to remove.
+    fn copied(&self, id: &str, path: &Path, crew: &Crew) -> Result<Option<u64>> {
+        let vfs = &*self.library.vfs;
+        let Some((places, recorded)) = self.current_file(id) else { return Ok(None) };
         for place in &places {
-            if let Some((bytes, print)) = layout::read_file(&*self.library.vfs, place)? {
-                if is_same(&print, &recorded) {
-                    return Ok(Some(bytes));
-                }
+            if layout::probe(vfs, place)?.is_none_or(|there| there.len != recorded.len) {
+                continue;
+            }
+            let mut sink = Sink::create(vfs, path)?;
+            let print = layout::read_through(vfs, place, |piece| sink.write(piece))?;
+            if print.is_some_and(|print| is_same(&print, &recorded)) {
+                return sink.finish(crew).map(|print| Some(print.len));
             }
         }
         // Not as recorded: the view says what is wrong with it.
         Ok(None)
+    }
+
+    /// Where the file of a conversation may be to which nothing has happened since it was written, and how it looks.
+    fn current_file(&self, id: &str) -> Option<([PathBuf; 2], Fingerprint)> {
+        let index = self.library.index();
+        let ordinal = match index.find(id) {
+            Found::Checkpoint(_, ordinal) => Some(ordinal),
+            Found::Slot(slot) if index.has_all_in_file(slot) => slot.ordinal,
+            Found::Slot(_) | Found::Damaged(_) | Found::Nothing => None,
+        }?;
+        let entry = index.checkpoint().entry(ordinal)?;
+        let staged = self.library.layout.staged(index.checkpoint().head().epoch, ordinal);
+        Some(([self.library.layout.conversation(entry.file_name), staged], entry.file))
     }
 
     /// What else stands in the store's own list.

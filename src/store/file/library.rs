@@ -324,7 +324,12 @@ impl Library {
     }
 
     pub(crate) fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
-        self.read(id, Need::Everything, |view, bodies| {
+        self.conversation_with(id, Need::Everything)
+    }
+
+    /// A conversation with its messages, or without any.
+    pub(crate) fn conversation_with(&self, id: &str, need: Need) -> Result<Option<Conversation>> {
+        self.read(id, need, |view, bodies| {
             let mut conversation = Conversation::new(id, view.slot.summary.created_at);
             conversation.title = view.slot.summary.title.clone();
             conversation.version = view.slot.summary.version;

@@ -22,7 +22,7 @@ use crate::log::scan::{Frame, frame_here};
 use crate::log::segment::Segment;
 use crate::model::{Logged, Seq};
 use crate::snapshot::layout::{self, Layout};
-use crate::vfs::Vfs;
+use crate::vfs::{self, Vfs};
 
 /// How much of a segment is read at once; a longer frame is read whole.
 const CHUNK: usize = 256 << 10;
@@ -227,7 +227,8 @@ impl At {
 
     /// As many bytes from the place on as there are, at most `length`.
     fn bytes(&self, length: usize) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; length.max(FRAME_ALIGN)];
+        let room = vfs::zeros(length.max(FRAME_ALIGN));
+        let mut bytes = room.map_err(|e| Error::io("read", &self.segment.path, e))?;
         let mut filled = 0;
         while let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) {
             match self.segment.file.read_at(room, self.offset + to_u64(filled)) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::engine::locked;
-use super::library::Library;
+use super::library::{Library, Need};
 use super::messages::Lending;
 use super::open;
 use super::reach::Reach;
@@ -182,6 +182,10 @@ impl Backend for Viewer {
 
     fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
         self.read(|library| library.conversation(id))
+    }
+
+    fn conversation_without_messages(&self, id: &str) -> Result<Option<Conversation>> {
+        self.read(|library| library.conversation_with(id, Need::Actions))
     }
 
     fn summary(&self, id: &str) -> Result<Option<Summary>> {

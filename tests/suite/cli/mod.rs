@@ -14,6 +14,7 @@ mod failures;
 mod ids;
 mod log;
 mod manual;
+mod memory;
 mod mistakes;
 mod names;
 mod repair;

@@ -1,0 +1,161 @@
+//! How much of a store is read, and how much of it is held in memory, to answer for a small part.
+
+#![expect(clippy::disallowed_methods, reason = "what the store wrote is looked at on the real file system")]
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aral_store::vfs::{DirEntry, Lock, Mapping, Metadata, OpenMode, OsVfs, Vfs, VfsFile};
+use aral_store::{MessageStore, Messages, Options, SyncPolicy};
+
+/// The operating system's files, with what is read of them counted and no maps.
+#[derive(Debug, Default)]
+struct Counted {
+    bytes: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct CountedFile {
+    inner: Arc<dyn VfsFile>,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Counted {
+    /// How many bytes were read since this was asked for last.
+    fn taken(&self) -> u64 {
+        self.bytes.swap(0, Ordering::SeqCst)
+    }
+}
+
+impl Vfs for Counted {
+    fn open(&self, path: &Path, how: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
+        let inner = OsVfs.open(path, how)?;
+        Ok(Arc::new(CountedFile { inner, bytes: Arc::clone(&self.bytes) }))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        OsVfs.rename(from, to)
+    }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        OsVfs.remove_file(path)
+    }
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        OsVfs.create_dir(path)
+    }
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        OsVfs.remove_dir(path)
+    }
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        OsVfs.read_dir(path)
+    }
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        OsVfs.metadata(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        OsVfs.sync_dir(path)
+    }
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+        OsVfs.try_lock(path)
+    }
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        OsVfs.canonical(path)
+    }
+}
+
+impl VfsFile for CountedFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let count = self.inner.read_at(buffer, offset)?;
+        self.bytes.fetch_add(u64::try_from(count).unwrap(), Ordering::SeqCst);
+        Ok(count)
+    }
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.inner.write_at(bytes, offset)
+    }
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        self.inner.allocate(length)
+    }
+    fn ready(&self, range: Range<u64>) -> io::Result<()> {
+        self.inner.ready(range)
+    }
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.inner.set_len(length)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.inner.sync()
+    }
+    fn metadata(&self) -> io::Result<Metadata> {
+        self.inner.metadata()
+    }
+    fn map(&self) -> io::Result<Option<Arc<dyn Mapping>>> {
+        Ok(None)
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
+/// A conversation of so many messages of a mebibyte, of which none has escapes.
+fn filled(dir: &Path, count: usize) {
+    let options = MessageStore::options().sync(SyncPolicy::Os).compact_manually();
+    let store = options.open(dir).unwrap();
+    for at in 0..count {
+        store.add_message("h", format!("{}{at}", " ".repeat(1 << 20))).unwrap();
+    }
+    store.close().unwrap();
+}
+
+fn counted(dir: &Path, options: Options) -> (Arc<Counted>, MessageStore) {
+    let vfs = Arc::new(Counted::default());
+    let store = options.compact_manually().vfs(Arc::<Counted>::clone(&vfs)).open(dir).unwrap();
+    (vfs, store)
+}
+
+/// Holds that the last message, and the conversation without any, are read alone.
+fn hold(vfs: &Counted, store: &MessageStore) {
+    vfs.taken();
+    let last = store.messages("h", Messages::last(1)).unwrap();
+    assert_eq!(last[0].content.to_string_lossy().trim_start(), "9");
+    let read = vfs.taken();
+    assert!((MIB..MIB + 65_536).contains(&read), "{read} bytes for the last message");
+    let head = store.conversation_without_messages("h").unwrap().unwrap();
+    assert_eq!((head.messages.len(), head.version), (0, 10));
+    assert_eq!(vfs.taken(), 0, "for what is in no message");
+}
+
+#[test]
+fn the_last_message_is_read_alone() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path(), 10);
+    for options in [MessageStore::options(), MessageStore::options().read_only()] {
+        let (vfs, store) = counted(home.path(), options);
+        hold(&vfs, &store);
+    }
+    MessageStore::open(home.path()).unwrap().compact().unwrap();
+    for options in [MessageStore::options(), MessageStore::options().read_only()] {
+        let (vfs, store) = counted(home.path(), options);
+        vfs.taken();
+        store.conversation_without_messages("h").unwrap();
+        let file = std::fs::metadata(home.path().join("conversations/h.json")).unwrap().len();
+        assert!(vfs.taken() <= file, "the first touch reads the file once");
+        hold(&vfs, &store);
+    }
+}
+
+/// A conversation's file was read as a whole, and all of it was in memory at once.
+#[test]
+fn a_long_file_is_touched_and_exported_in_the_memory_of_its_largest_message() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("store");
+    filled(&dir, 30);
+    MessageStore::open(&dir).unwrap().compact().unwrap();
+    let held = allocation_counter::measure(|| {
+        let store = MessageStore::options().read_only().open(&dir).unwrap();
+        assert_eq!(store.messages("h", Messages::last(1)).unwrap().len(), 1);
+        store.export_aral(home.path().join("copy"), None).unwrap();
+    });
+    assert!(held.bytes_max > MIB, "nothing was counted");
+    assert!(held.bytes_max < 8 * MIB, "{} bytes at once", held.bytes_max);
+    let copy = std::fs::read(home.path().join("copy/conversations/h.json")).unwrap();
+    assert!(copy == std::fs::read(dir.join("conversations/h.json")).unwrap());
+}

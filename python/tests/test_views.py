@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,18 @@ def test_it_saves_once_the_other_process_has_ended(agent: Agent, kill: bool):
     with pytest.raises(subprocess.CalledProcessError):
         line = "from aral_store import Store; Store('data')"
         subprocess.run([sys.executable, "-c", line], check=True, stderr=subprocess.DEVNULL)
+    store.close()
+
+
+def test_a_save_waits_for_the_other_process_if_it_is_told_to(agent: Agent):
+    agent.does("store.add_message('c1', 'theirs')")
+    store = MessageStore(save_dir="./data", wait=20)
+    assert contents(store) == ["theirs"]
+    ending = threading.Timer(0.3, agent.ends)
+    ending.start()
+    store.add_message("c1", "mine")
+    assert contents(store) == ["theirs", "mine"]
+    ending.join()
     store.close()
 
 

@@ -58,7 +58,7 @@ class MessageStore:
     What was saved is in the log and durable in any case, as ``sync`` says; see :class:`Store`.
 
     Where another process has the directory open for writing, this one shows what that one has saved by each call, and its
-    own saves raise :class:`Locked` until that one has closed its store or ended; then it saves. With ``read_only`` it shows and
+    own saves raise :class:`Locked` until that one has closed its store or ended; then it saves. A save waits so many seconds for that with ``wait``. With ``read_only`` it shows and
     never saves, and so keeps nobody from saving.
     """
 
@@ -70,6 +70,7 @@ class MessageStore:
         mirror: MirrorMode = "always",
         sync: Literal["always", "os"] | float = "always",
         read_only: bool = False,
+        wait: float | None = None,
     ) -> None:
         if mirror not in ("always", "auto", "close", "never"):
             raise InvalidInput(f"mirror must be 'always', 'auto', 'close' or 'never', not {mirror!r}")
@@ -78,7 +79,7 @@ class MessageStore:
         self._lock = Lock(survives_fork=not is_in_files)
         compact_above = None if mirror == "never" else COMPACT_ABOVE
         opened = Opened(
-            self.save_dir, self._lock, sync=sync, read_only=read_only, compact_above=compact_above
+            self.save_dir, self._lock, sync=sync, read_only=read_only, wait=wait, compact_above=compact_above
         )
         self._live = Live(opened, self._lock)
         self._at_exit: weakref.finalize[[], MessageStore] | None = None

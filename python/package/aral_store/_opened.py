@@ -26,12 +26,14 @@ class Opened:
         *,
         sync: Literal["always", "os"] | float,
         read_only: bool,
+        wait: float | None,
         compact_above: int | None,
     ) -> None:
         self._dir = dir
         self._lock = lock
         self._sync = sync
         self._read_only = read_only
+        self._wait = wait
         self._compact_above = compact_above
         #: Where the view is in the log; nothing where this is the writer.
         self._seen: Follower | None = None
@@ -85,7 +87,7 @@ class Opened:
             raise ReadOnly("the store was opened for reading only", self._dir)
         before = self._store
         try:
-            self._store = self._write_to(self._dir)
+            self._store = self._write_to(self._dir, wait=self._wait)
         except Locked as refused:
             raise Locked(
                 f"another process has the store open for writing, so that nothing was saved; this one shows what that one "
@@ -96,8 +98,8 @@ class Opened:
         before.close()
         return True
 
-    def _write_to(self, dir: Path) -> Store:
-        return Store(dir, sync=self._sync, compact_above=self._compact_above)
+    def _write_to(self, dir: Path, wait: float | None = None) -> Store:
+        return Store(dir, sync=self._sync, wait=wait, compact_above=self._compact_above)
 
     def _look_at(self, dir: Path) -> None:
         self._store = Store(dir, read_only=True)

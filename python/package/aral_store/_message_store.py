@@ -58,8 +58,8 @@ class MessageStore:
     What was saved is in the log and durable in any case, as ``sync`` says; see :class:`Store`.
 
     Where another process has the directory open for writing, this one shows what that one has saved by each call, and its
-    own saves raise :class:`Locked` until that one has closed its store or ended; then it saves. A save waits so many seconds for that with ``wait``. With ``read_only`` it shows and
-    never saves, and so keeps nobody from saving.
+    own saves raise :class:`Locked` until that one has closed its store or ended; then it saves. Its first save waits ``wait``
+    seconds for that. With ``read_only`` it shows and never saves, and so keeps nobody from saving.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class MessageStore:
         mirror: MirrorMode = "always",
         sync: Literal["always", "os"] | float = "always",
         read_only: bool = False,
-        wait: float | None = None,
+        wait: float = 0.0,
     ) -> None:
         if mirror not in ("always", "auto", "close", "never"):
             raise InvalidInput(f"mirror must be 'always', 'auto', 'close' or 'never', not {mirror!r}")

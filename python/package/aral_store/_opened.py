@@ -26,7 +26,7 @@ class Opened:
         *,
         sync: Literal["always", "os"] | float,
         read_only: bool,
-        wait: float | None,
+        wait: float,
         compact_above: int | None,
     ) -> None:
         self._dir = dir
@@ -98,7 +98,7 @@ class Opened:
         before.close()
         return True
 
-    def _write_to(self, dir: Path, wait: float | None = None) -> Store:
+    def _write_to(self, dir: Path, wait: float = 0.0) -> Store:
         return Store(dir, sync=self._sync, wait=wait, compact_above=self._compact_above)
 
     def _look_at(self, dir: Path) -> None:

@@ -235,6 +235,11 @@ impl Core {
         report::compaction(py, &self.detached(py, |store| store.compact())?)
     }
 
+    fn accept<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Option<ReceiptRow<'py>>> {
+        let receipt = self.detached(py, |store| store.accept(id))?;
+        receipt.map(|receipt| receipt_row(py, &receipt)).transpose()
+    }
+
     fn verify<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         report::verification(py, &self.detached(py, |store| store.verify())?)
     }

@@ -82,6 +82,7 @@ pub(crate) fn recovery<'py>(py: Python<'py>, report: &RecoveryReport) -> Made<'p
         "damaged" => damaged(py, &report.damaged)?,
         "unlisted" => report.unlisted.clone(),
         "changed" => report.changed.clone(),
+        "mended" => report.mended.clone(),
         "quarantined" => report.quarantined.clone(),
         "removed" => report.removed.clone(),
         "salvage" => report.salvage.as_ref().map(|saved| repair(py, saved)).transpose()?,

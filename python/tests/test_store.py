@@ -430,6 +430,23 @@ def test_threads_append_side_by_side(tmp_path: Path):
             assert [c for c in contents if c[0] == name] == [f"{name}{n}" for n in range(50)]
 
 
+def test_an_edit_by_hand_counts_once_it_is_accepted(tmp_path: Path):
+    with Store(tmp_path) as store:
+        store.add_message("c1", "Helo!")
+        store.compact()
+        assert store.accept("c1") is None
+    file = tmp_path / "conversations/c1.json"
+    file.write_text(file.read_text().replace("Helo!", "Hello!"))
+    with Store(tmp_path) as store:
+        with pytest.raises(Corrupt, match="aral-store accept"):
+            store.messages("c1")
+        assert store.recovery().changed == [file.resolve()]
+        receipt = store.accept("c1")
+        assert receipt is not None and receipt.version == 3 and receipt.is_durable
+        assert [message.content for message in store.messages("c1")] == ["Hello!"]
+        assert store.verify().is_sound
+
+
 def test_everything_public_is_documented():
     for name in aral_store.__all__:
         thing = getattr(aral_store, name)

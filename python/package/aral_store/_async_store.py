@@ -119,6 +119,7 @@ class AsyncStore:
     refresh = _later(Store.refresh)
     sync = _later(Store.sync)
     compact = _later(Store.compact)
+    accept = _later(Store.accept)
     verify = _later(Store.verify)
     stats = _later(Store.stats)
     recovery = _later(Store.recovery)

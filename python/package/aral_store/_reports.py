@@ -153,6 +153,7 @@ class RecoveryReport:
     damaged: list[DamagedFile]
     unlisted: list[Path]
     changed: list[Path]
+    mended: list[Path]
     quarantined: list[Path]
     removed: list[Path]
     salvage: RepairReport | None

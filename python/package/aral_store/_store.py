@@ -546,6 +546,15 @@ class Store:
 
         return CompactionReport(**self._core.compact())
 
+    def accept(self, conversation_id: str) -> Receipt | None:
+        """Takes a conversation's JSON file as it is now, edited by hand or put in the place of the one that the store wrote.
+
+        Until then the conversation answers with :class:`Corrupt`, because such a file may hold less. What the log adds to it
+        is kept. ``None`` if the file is the one that the store wrote or read last.
+        """
+        row = self._core.accept(conversation_id)
+        return None if row is None else Receipt(*row)
+
     def verify(self) -> VerifyReport:
         """Reads every byte of every file, checks every checksum, and says what is wrong where."""
         from ._reports import VerifyReport, with_parts

@@ -23,9 +23,10 @@ const READY_AT_MOST: u64 = 1 << 20;
 /// The largest group that anything is made ready for: for a larger one, to write as many zeros takes longer than it saves.
 const READY_FOR_AT_MOST: u64 = 192 << 10;
 
-/// How many groups without a sync are written before it is looked again whether the store is still the own one. A
-/// look takes the system a few microseconds, which is what such a group takes.
-const UNSYNCED_BETWEEN_LOOKS: u32 = 64;
+/// How many groups are written at most without a look, before they are written, whether the store is still the own
+/// one. A look takes the system a few microseconds, which is what a group without a sync takes; one with a sync is
+/// looked at behind it in any case, before anybody gets a receipt.
+const GROUPS_BETWEEN_LOOKS: u32 = 64;
 
 /// The sizes of segments.
 #[derive(Clone, Copy, Debug)]
@@ -84,8 +85,8 @@ pub(crate) struct Active {
     previous: Previous,
     next_size: u64,
     hint: Hint,
-    /// How many groups were written without a sync since the last look.
-    unsynced: u32,
+    /// How many groups were written since the last look that came before one.
+    since_look: u32,
     /// Where salts and times come from.
     salt: fn() -> u32,
     now: fn() -> i64,
@@ -110,7 +111,7 @@ impl Active {
     pub(crate) fn new(start: Start, salt: fn() -> u32, now: fn() -> i64) -> Self {
         let hint = Hint::open(&start);
         let next_size = start.limits.first_segment;
-        Self { previous: start.previous, next_size, hint, unsynced: 0, current: None, start, salt, now }
+        Self { previous: start.previous, next_size, hint, since_look: 0, current: None, start, salt, now }
     }
 
     /// Appends a group whose frames lie in `buffer` with room for their headers, and syncs it if asked to.
@@ -125,7 +126,7 @@ impl Active {
     ) -> Result<Option<(Arc<Segment>, u64)>, WriteError> {
         let mut place = None;
         if let Some(first) = frames.first() {
-            self.look_before(must_sync)?;
+            self.look_before()?;
             self.make_room(to_u64(buffer.len()), first.first_seq)?;
             let current = self.current.as_mut().ok_or_else(no_segment)?;
             let base = current.written;
@@ -151,10 +152,10 @@ impl Active {
     }
 
     /// Looks whether the store is still the own one, so that whoever was overtaken leaves nothing behind.
-    fn look_before(&mut self, must_sync: bool) -> Result<(), WriteError> {
-        self.unsynced += 1;
-        if must_sync || self.unsynced >= UNSYNCED_BETWEEN_LOOKS {
-            self.unsynced = 0;
+    fn look_before(&mut self) -> Result<(), WriteError> {
+        self.since_look += 1;
+        if self.since_look >= GROUPS_BETWEEN_LOOKS {
+            self.since_look = 0;
             self.look()?;
         }
         Ok(())

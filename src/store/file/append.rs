@@ -15,7 +15,7 @@ use crate::codec::ids::IdView;
 use crate::codec::payload::{FIRST_SCHEMA, KeyView, encode_parts, schema_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{
-    Drafts, Few, Found, Ground, Index, KeyRecord, Prepared, Refusal, Sight, Sights, Standing, Step,
+    Drafts, Few, Found, Ground, Index, KeyRecord, Prepared, Refusal, Sight, Sights, Slot, Standing, Step,
 };
 use crate::log::{Framed, Record, Turn};
 use crate::model::{Action, Change, Durability, Message, Mutation, Receipt, Seq, Summary, Text, Version};
@@ -34,7 +34,13 @@ struct Standings<'s> {
 
 impl Standings<'_> {
     /// Why nothing may be added to a conversation.
-    fn damage(&self, id: &str, suspicion: Option<Error>) -> Option<Error> {
+    #[cold]
+    fn damage(&self, id: &str, slot: Option<&Slot>) -> Option<Error> {
+        let suspicion = match slot {
+            Some(slot) if slot.is_held => Some(self.library.held_damage(self.index, slot)),
+            Some(slot) => self.library.suspicion_of(slot),
+            None => self.library.suspicion(id),
+        };
         suspicion.filter(|_| self.accepting != Some(id))
     }
 }
@@ -51,17 +57,11 @@ impl Ground for Standings<'_> {
             damage: None,
         };
         match self.index.find(id) {
+            Found::Slot(slot) if !slot.is_held && !self.library.has_suspects() => standing(&slot.summary),
             // How it stands is known; it can be removed, and the receipt has its version.
-            Found::Slot(slot) => {
-                let suspicion = if slot.is_held {
-                    Some(self.library.held_damage(self.index, slot))
-                } else {
-                    self.library.suspicion_of(slot)
-                };
-                Standing { damage: self.damage(id, suspicion), ..standing(&slot.summary) }
-            }
+            Found::Slot(slot) => Standing { damage: self.damage(id, Some(slot)), ..standing(&slot.summary) },
             Found::Checkpoint(entry, _) => {
-                Standing { damage: self.damage(id, self.library.suspicion(id)), ..standing(&entry.summary()) }
+                Standing { damage: self.damage(id, None), ..standing(&entry.summary()) }
             }
             Found::Damaged(entry) => damaged(self.library.damage(&entry)),
             Found::Nothing => Standing::default(),
@@ -146,25 +146,28 @@ impl Engine {
         };
         loop {
             let sights = self.look(batch).map_err(|error| self.log.ended_or(error))?;
-            let tried = match self.try_append(batch, &mut record, &sights, accepting) {
-                Err(error)
-                    if error.kind() == ErrorKind::Corrupt && self.library().has_been_put_back(batch) =>
-                {
-                    continue;
+            match self.try_append(batch, &mut record, &sights, accepting) {
+                Ok(Tried::Done(carried_out)) => {
+                    self.wake_compaction();
+                    if let Some(record) = record {
+                        let mut memory = record.into_memory();
+                        memory.clear();
+                        memory.shrink_to(KEPT_BUFFER);
+                        BUFFER.set(memory);
+                    }
+                    return Ok(carried_out);
                 }
-                tried => tried?,
-            };
-            if let Tried::Done(carried_out) = tried {
-                self.wake_compaction();
-                if let Some(record) = record {
-                    let mut memory = record.into_memory();
-                    memory.clear();
-                    memory.shrink_to(KEPT_BUFFER);
-                    BUFFER.set(memory);
-                }
-                return Ok(carried_out);
+                Ok(Tried::Again) => {}
+                Err(error) => self.unless_put_back(error, batch)?,
             }
         }
+    }
+
+    /// What a batch was refused with, unless the file that it was refused for has been put back.
+    #[cold]
+    fn unless_put_back(&self, error: Error, batch: &[Prepared]) -> Result<()> {
+        let is_put_back = error.kind() == ErrorKind::Corrupt && self.library().has_been_put_back(batch);
+        if is_put_back { Ok(()) } else { Err(error) }
     }
 
     fn try_append(

@@ -39,7 +39,7 @@ pub(crate) struct Library {
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
     /// Conversations whose files were found damaged at opening and whose entries are kept, in case the files
     /// are put back. Nothing is added to them: it could not be compacted.
-    suspects: RwLock<HashMap<String, Error>>,
+    pub(super) suspects: RwLock<HashMap<String, Error>>,
     /// Whether there are any, so that an append need not take the lock to find that there are none.
     has_suspects: AtomicBool,
 }
@@ -117,9 +117,14 @@ impl Library {
         }
     }
 
+    /// Whether there is anything that nothing may be added to because of its file.
+    pub(crate) fn has_suspects(&self) -> bool {
+        self.has_suspects.load(Ordering::Acquire)
+    }
+
     /// Why nothing may be added to what a conversation's file holds.
     pub(crate) fn suspicion(&self, id: &str) -> Option<Error> {
-        if !self.has_suspects.load(Ordering::Acquire) {
+        if !self.has_suspects() {
             return None;
         }
         self.suspects.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
@@ -128,21 +133,6 @@ impl Library {
     /// The same for a conversation that the log has events for, which may be all that counts of it by now.
     pub(crate) fn suspicion_of(&self, slot: &Slot) -> Option<Error> {
         self.suspicion(&slot.summary.id).filter(|_| slot.needs_file())
-    }
-
-    /// How many conversations cannot be read because of their files.
-    pub(crate) fn damaged_count(&self) -> usize {
-        let index = self.index();
-        let suspects = self.suspects.read().unwrap_or_else(PoisonError::into_inner);
-        let is_suspect = |found: &Found<'_>| match found {
-            Found::Damaged(_) => true,
-            Found::Slot(slot) => {
-                slot.is_held || (suspects.contains_key(&slot.summary.id) && slot.needs_file())
-            }
-            Found::Checkpoint(entry, _) => suspects.contains_key(entry.id),
-            Found::Nothing => false,
-        };
-        index.order().filter(is_suspect).count()
     }
 
     /// A conversation's file has been found as recorded: its owner has put it back.

@@ -2,9 +2,12 @@
 //!
 //! Owns the counting, from what is known without reading any file.
 
+use std::sync::PoisonError;
+
 use super::library::Library;
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::FileState;
+use crate::index::Found;
 use crate::model::{Order, Stats};
 
 /// How large a store is.
@@ -31,5 +34,22 @@ pub(crate) fn stats(library: &Library) -> Stats {
         epoch: checkpoint.head().epoch,
         index_bytes: to_u64(index.list_bytes()),
         compaction_error: None,
+    }
+}
+
+impl Library {
+    /// How many conversations cannot be read because of their files.
+    fn damaged_count(&self) -> usize {
+        let index = self.index();
+        let suspects = self.suspects.read().unwrap_or_else(PoisonError::into_inner);
+        let is_suspect = |found: &Found<'_>| match found {
+            Found::Damaged(_) => true,
+            Found::Slot(slot) => {
+                slot.is_held || (suspects.contains_key(&slot.summary.id) && slot.needs_file())
+            }
+            Found::Checkpoint(entry, _) => suspects.contains_key(entry.id),
+            Found::Nothing => false,
+        };
+        index.order().filter(is_suspect).count()
     }
 }

@@ -19,8 +19,8 @@ mod mistakes;
 mod names;
 mod repair;
 mod terminal;
-mod transcripts;
 mod transfer;
+mod verdicts;
 mod windows;
 mod writers;
 

@@ -93,8 +93,7 @@ impl Bodies<'_> {
         Ok(())
     }
 
-    /// Calls with the message at a position, which is borrowed from where it lies. Inlined: for each of many messages.
-    #[inline]
+    /// Calls with the message at a position, which is borrowed from where it lies.
     pub(crate) fn lend<T>(&self, position: Position, take: impl FnOnce(MessageRef<'_>) -> T) -> Result<T> {
         if position.segment().is_none() {
             let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Message, position);

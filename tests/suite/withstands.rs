@@ -110,14 +110,15 @@ fn the_newest_hundred_thousand_keys_are_known_after_restart_and_compaction() {
 
 #[test]
 fn a_newer_format_is_refused_as_such_and_left_alone() {
-    for (part, crc_at) in [(".seg", 124), ("CHECKPOINT", 124)] {
+    for (part, major) in [(".seg", 2), ("CHECKPOINT", 3)] {
+        let crc_at = 124;
         let dir = tempfile::tempdir().unwrap();
         let store = MessageStore::open(dir.path()).unwrap();
         drop(store.add_message("c", "x").unwrap());
         store.close().unwrap();
         let path = only(&dir.path().join("log"), part);
         let mut bytes = fs::read(&path).unwrap();
-        bytes[8] = 2;
+        bytes[8] = major;
         let crc = crc32fast::hash(&bytes[..crc_at]);
         bytes[crc_at..crc_at + 4].copy_from_slice(&crc.to_le_bytes());
         fs::write(&path, &bytes).unwrap();

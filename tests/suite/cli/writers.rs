@@ -53,8 +53,16 @@ fn a_writer_whose_lock_is_removed_is_told_so_instead_of_a_receipt() {
     drop(first.stdin);
     let error = said(first.child).fails(6);
     assert!(error.contains("the lock was lost") && error.contains("open it again"), "{error}");
+    let shown = room.run(&["show", "c"]);
+    assert!(shown.code == Some(0) && shown.out.contains("A1") && shown.out.contains("B1"), "{shown:?}");
+    // What it wrote before it found out is no message of the store, and is told, and kept.
+    assert!(!shown.out.contains("A2") && shown.err.contains("events 2 to 2"), "{shown:?}");
+    let found = room.run(&["verify"]);
+    assert!(found.code == Some(5) && found.out.contains("events 2 to 2"), "{found:?}");
+    room.run(&["compact"]);
     assert_eq!(room.texts("c"), ["A1", "B1"]);
     room.run(&["verify"]).fine();
+    assert_eq!(fs::read_dir(room.store().join("log/quarantine")).unwrap().count(), 1);
 }
 
 /// The first segment, in which all these tests happen.

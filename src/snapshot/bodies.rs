@@ -14,6 +14,9 @@ use crate::index::{Entry, Position};
 use crate::model::{Action, JsonObject, Message, MessageRef, Timestamp};
 use crate::vfs;
 
+/// Up to how many messages the room for their list is taken without asking.
+const FEW_MESSAGES: usize = 1024;
+
 /// Where the bodies of one conversation are read from.
 #[derive(Debug)]
 pub(crate) struct Bodies<'b> {
@@ -60,6 +63,10 @@ impl Bodies<'_> {
     /// Room for these messages, if there is memory for what they hold as well.
     fn room_for_messages(&self, entries: &[Entry]) -> Result<Vec<Message>> {
         let bytes = entries.iter().map(|entry| entry.position().len()).fold(0, usize::saturating_add);
+        // The list of a few takes less than what they hold, for which there is room or not.
+        if entries.len() <= FEW_MESSAGES && vfs::room_for(bytes).is_ok() {
+            return Ok(Vec::with_capacity(entries.len()));
+        }
         let mut messages = Vec::new();
         if messages.try_reserve_exact(entries.len()).is_ok() && vfs::room_for(bytes).is_ok() {
             return Ok(messages);

@@ -14,7 +14,6 @@ pub(super) fn text(bytes: &[u8]) -> Result<TextRef<'_>, BadPayload> {
 
 impl MessageView<'_> {
     /// Calls with the message.
-    #[inline]
     pub(crate) fn lend<T>(&self, take: impl FnOnce(MessageRef<'_>) -> T) -> Result<T, BadPayload> {
         let mut buffer = uuid::Uuid::encode_buffer();
         let id = match self.id {

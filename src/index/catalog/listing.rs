@@ -31,9 +31,13 @@ impl Index {
     fn checkpoint_by_activity(&self) -> Vec<usize> {
         let entries = self.checkpoint.entries().enumerate();
         let intact = entries.filter(|(_, entry)| entry.state == FileState::Intact);
-        let held = |ordinal: usize, entry: &Entry<'_>| match self.find(entry.id) {
-            Found::Slot(slot) if self.checkpoint.held().of(ordinal).is_some() => Some(slot.summary.clone()),
-            Found::Slot(_) | Found::Checkpoint(..) | Found::Damaged(_) | Found::Nothing => None,
+        let held = |ordinal: usize, entry: &Entry<'_>| {
+            // Few are held, and mostly none: nobody else need be looked for.
+            self.checkpoint.held().of(ordinal)?;
+            match self.find(entry.id) {
+                Found::Slot(slot) => Some(slot.summary.clone()),
+                Found::Checkpoint(..) | Found::Damaged(_) | Found::Nothing => None,
+            }
         };
         let key = |ordinal, entry: &Entry<'_>| {
             activity_key(&held(ordinal, entry).unwrap_or_else(|| entry.summary()))
@@ -86,6 +90,7 @@ impl Index {
     }
 }
 
+#[inline]
 fn summary(found: Found<'_>) -> Option<Summary> {
     match found {
         Found::Slot(slot) => Some(slot.summary.clone()),

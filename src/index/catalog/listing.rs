@@ -73,19 +73,28 @@ impl Index {
             key < seen
                 || key == seen && seen.0 == 0 && place.is_none_or(|place| ordinal_of(found) > Some(place))
         };
-        let rest = self.by_activity().skip_while(|found| !is_behind(found));
-        Some(rest.filter_map(summary).take(limit).collect())
+        Some(self.most_active(limit, Some(&is_behind)))
+    }
+
+    /// So many of the most active, from the first of which this holds on. In one place: what is inlined here is most
+    /// of what a list takes.
+    fn most_active(&self, limit: usize, is_behind: Option<&dyn Fn(&Found<'_>) -> bool>) -> Vec<Summary> {
+        let most = self.checkpoint.len() + self.slots.len();
+        let mut summaries = Vec::with_capacity(limit.min(most));
+        let is_before = |found: &Found<'_>| is_behind.is_some_and(|is_behind| !is_behind(found));
+        summaries.extend(self.by_activity().skip_while(is_before).filter_map(summary).take(limit));
+        summaries
     }
 
     /// What a list shows: so many in this order, damaged ones left out.
     pub(crate) fn summaries(&self, order: Order, limit: Option<usize>) -> Vec<Summary> {
         let most = self.checkpoint.len() + self.slots.len();
         let limit = limit.map_or(most, |limit| limit.min(most));
-        let mut summaries = Vec::with_capacity(limit);
-        match order {
-            Order::Created => summaries.extend(self.order().filter_map(summary).take(limit)),
-            Order::Activity => summaries.extend(self.by_activity().filter_map(summary).take(limit)),
+        if order == Order::Activity {
+            return self.most_active(limit, None);
         }
+        let mut summaries = Vec::with_capacity(limit);
+        summaries.extend(self.order().filter_map(summary).take(limit));
         summaries
     }
 }

@@ -219,6 +219,14 @@ fn missing(dir: &Path, number: u64, why: &str) -> Error {
     Error::corrupt(dir, 0, format!("segment {number} is missing: {why}"))
 }
 
+/// Calls with all of a segment's bytes, in a map that ends with the call.
+fn with_passing_map<T>(segment: &Segment, take: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
+    match segment.file.map().ok().flatten() {
+        Some(map) => take(map.bytes()),
+        None => with_all(segment, take),
+    }
+}
+
 /// Calls with all of a segment's bytes.
 fn with_all<T>(segment: &Segment, take: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
     if let Some(bytes) = segment.mapped() {
@@ -231,8 +239,15 @@ fn with_all<T>(segment: &Segment, take: impl FnOnce(&[u8]) -> Result<T>) -> Resu
 
 /// Replays a segment whose end its successor knows.
 pub(crate) fn replay_sealed(segment: &Arc<Segment>, seal: &Previous, visit: Visit<'_>) -> Result<Walk> {
+    let walk = walk_sealed(segment, seal, visit)?;
+    // Order: what the walk has read goes back to the system first, and only then reads get a map of their own.
+    // Otherwise all of the log would count as the process's memory by the end of a replay.
     segment.map();
-    with_all(segment, |bytes| {
+    Ok(walk)
+}
+
+fn walk_sealed(segment: &Arc<Segment>, seal: &Previous, visit: Visit<'_>) -> Result<Walk> {
+    with_passing_map(segment, |bytes| {
         let Some(valid) = bytes.get(..to_usize(seal.valid_len)) else {
             let reason = format!("the segment ends here, its successor says at byte {}", seal.valid_len);
             return Err(Error::corrupt(&segment.path, to_u64(bytes.len()), reason));

@@ -159,3 +159,37 @@ fn a_long_file_is_touched_and_exported_in_the_memory_of_its_largest_message() {
     let copy = std::fs::read(home.path().join("copy/conversations/h.json")).unwrap();
     assert!(copy == std::fs::read(dir.join("conversations/h.json")).unwrap());
 }
+
+/// How much of the segments in a directory counts as this process's memory, by the system's own word.
+#[cfg(target_os = "linux")]
+fn resident_of_segments(dir: &Path) -> u64 {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let (mut is_meant, mut kilobytes) = (false, 0);
+    for line in maps.lines() {
+        if let Some(rest) = line.strip_prefix("Rss:").filter(|_| is_meant) {
+            kilobytes += rest.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
+        }
+        // The line that begins a map begins with its range, and every other one with a word.
+        if line.split(' ').next().is_some_and(|first| !first.ends_with(':')) {
+            is_meant = line.contains(dir.to_str().unwrap()) && line.ends_with(".seg");
+        }
+    }
+    kilobytes << 10
+}
+
+/// Every page of the log that a replay had read counted as memory of the process from then on.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_replay_gives_back_the_pages_that_it_has_read() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path(), 100);
+    for options in [MessageStore::options(), MessageStore::options().read_only()] {
+        let store = options.compact_manually().open(home.path()).unwrap();
+        assert!(store.stats().unwrap().segments > 3);
+        let resident = resident_of_segments(home.path());
+        assert!(resident <= 17 * MIB, "{resident} bytes of the log are resident after it was opened");
+        // It is looked at where it is read from: what is read counts.
+        assert_eq!(store.messages("h", Messages::first(5)).unwrap().len(), 5);
+        assert!(resident_of_segments(home.path()) >= resident + 4 * MIB);
+    }
+}

@@ -151,13 +151,25 @@ impl Library {
         self.selected(id, selection, |bodies, entries, last_seq| {
             lending.go_on(last_seq)?;
             let rest = entries.get(lending.count..).unwrap_or_default();
-            bodies.one_by_one(rest, |position| {
-                bodies.lend(position, &mut *each)?;
-                lending.count += 1;
-                Ok(())
-            })
+            lend_each(bodies, rest, &mut lending.count, each)
         })
     }
+}
+
+/// Lends the messages of these entries, and counts each that was lent.
+///
+/// The only caller of `Bodies::lend`, which then becomes part of this loop.
+fn lend_each(
+    bodies: &Bodies<'_>,
+    entries: &[Entry],
+    count: &mut usize,
+    each: &mut dyn FnMut(MessageRef<'_>),
+) -> Result<()> {
+    bodies.one_by_one(entries, |position| {
+        bodies.lend(position, &mut *each)?;
+        *count += 1;
+        Ok(())
+    })
 }
 
 /// The messages of a conversation as a selection looks at them.
@@ -173,9 +185,10 @@ impl Listed for Listing<'_, '_> {
 
     fn find(&self, id: &Text) -> Result<Option<usize>> {
         let hash = id_hash(id.as_wtf8());
-        for (at, entry) in self.entries.iter().enumerate().rev().filter(|(_, entry)| entry.id_hash() == hash)
-        {
-            if self.bodies.lend(entry.position(), |message| message.id == *id)? {
+        for (at, _) in self.entries.iter().enumerate().rev().filter(|(_, entry)| entry.id_hash() == hash) {
+            let mut is_found = false;
+            self.look(at, &mut |message| is_found = message.id == *id)?;
+            if is_found {
                 return Ok(Some(at));
             }
         }
@@ -183,6 +196,7 @@ impl Listed for Listing<'_, '_> {
     }
 
     fn look(&self, at: usize, look: &mut dyn FnMut(MessageRef<'_>)) -> Result<()> {
-        self.entries.get(at).map_or(Ok(()), |entry| self.bodies.lend(entry.position(), look))
+        let entry = self.entries.get(at).map_or(&[][..], std::slice::from_ref);
+        lend_each(self.bodies, entry, &mut 0, look)
     }
 }

@@ -8,7 +8,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::codec::checkpoint::{Checkpoint, Entry, Held, HeldSegment, Hold};
+use super::layout::Layout;
+use crate::codec::checkpoint::{
+    Checkpoint, CheckpointBuilder, CheckpointHead, Entry, FileState, Held, HeldSegment, Hold,
+};
 use crate::codec::payload::{BadPayload, EventView, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Slot;
@@ -23,6 +26,8 @@ pub(crate) type Holds = HashMap<String, Hold>;
 /// Puts together what a new checkpoint says of held events.
 pub(super) struct Holding<'c> {
     old: &'c Checkpoint,
+    /// What earlier checkpoints say of where segments end whose successors may be gone.
+    ends: Vec<HeldSegment>,
     holds: Holds,
     /// Whether there is one that the old checkpoint does not have, or has with fewer events.
     has_more: bool,
@@ -38,7 +43,7 @@ pub(super) struct Among<'s> {
 
 impl<'c> Holding<'c> {
     pub(super) fn new(old: &'c Checkpoint) -> Self {
-        Self { old, holds: HashMap::new(), has_more: false }
+        Self { old, ends: old.held().segments.clone(), holds: HashMap::new(), has_more: false }
     }
 
     /// Goes on holding what the old checkpoint says of a conversation, if it says anything.
@@ -80,7 +85,7 @@ impl<'c> Holding<'c> {
         self.holds.values_mut().for_each(|hold| hold.events = 0);
         for segment in among.segments.iter().filter(|segment| segment.header.number < among.before) {
             let number = segment.header.number;
-            let known = self.old.held().segments.iter().find(|held| held.end.number == number);
+            let known = self.ends.iter().find(|held| held.end.number == number);
             let successor = among.segments.iter().map(|other| other.header.previous);
             let sealed = || successor.clone().find(|previous| previous.number == number);
             let Some(end) = known.map(|held| held.end).or_else(sealed) else {
@@ -105,6 +110,78 @@ impl<'c> Holding<'c> {
         }
         Ok(kept)
     }
+}
+
+/// What becomes of a checkpoint whose files are in place, save some that somebody has replaced since: a checkpoint that
+/// holds the events of those since `older`, and says of their files what that one says.
+///
+/// # Errors
+///
+/// Corruption where a segment is missing in which such events may be: nothing of it must be dropped then.
+pub(crate) fn hold_replaced(
+    layout: &Layout,
+    older: &Checkpoint,
+    checkpoint: &Checkpoint,
+    replaced: &[usize],
+    segments: &[Arc<Segment>],
+) -> Result<Vec<u8>> {
+    let head = checkpoint.head();
+    check_all_there(layout, older, checkpoint, replaced, segments)?;
+    let mut builder = CheckpointBuilder::default();
+    let mut holding = Holding::new(checkpoint);
+    holding.ends.extend(&older.held().segments);
+    holding.has_more = true;
+    for (ordinal, entry) in checkpoint.entries().enumerate() {
+        if !replaced.contains(&ordinal) {
+            holding.carry(&entry, ordinal, ordinal);
+            builder.entry(&entry);
+            continue;
+        }
+        let before = older.find(entry.id);
+        let hold = before.and_then(|before| older.held().of(before));
+        let after = hold.map_or(older.head().covered_seq, |hold| hold.after);
+        let hold = Hold { ordinal, after, through: entry.last_seq, events: 0 };
+        holding.holds.insert(entry.id.to_owned(), hold);
+        match before.and_then(|before| older.entry(before)) {
+            Some(before) => builder.entry(&before),
+            // It began behind that checkpoint: the log has all of it.
+            None => builder.entry(&Entry {
+                state: FileState::Damaged,
+                note: "the file was replaced before a compaction was finished; the log has the conversation",
+                messages: 0,
+                actions: 0,
+                version: 0,
+                last_seq: 0,
+                ..entry
+            }),
+        }
+    }
+    checkpoint.keys().for_each(|key| builder.key(&key));
+    checkpoint.tombstones().for_each(|tombstone| builder.tombstone(&tombstone));
+    builder.hold(holding.finish(Among { segments, before: head.first_segment })?);
+    Ok(builder.finish(&CheckpointHead { epoch: head.epoch + 1, ..*head }))
+}
+
+/// Refuses to go on if not all segments are there between two checkpoints, or of what the first of them holds.
+fn check_all_there(
+    layout: &Layout,
+    older: &Checkpoint,
+    checkpoint: &Checkpoint,
+    replaced: &[usize],
+    segments: &[Arc<Segment>],
+) -> Result<()> {
+    let held = older.held().segments.iter().map(|held| held.end.number);
+    let mut needed = held.chain(older.head().first_segment..=checkpoint.head().first_segment);
+    let is_there = |number: u64| segments.iter().any(|segment| segment.header.number == number);
+    let Some(number) = needed.find(|number| !is_there(*number)) else { return Ok(()) };
+    let entry = replaced.first().and_then(|ordinal| checkpoint.entry(*ordinal));
+    let (id, name) = entry.map_or(("", ""), |entry| (entry.id, entry.file_name));
+    let reason = format!(
+        "the file of conversation {id:?} was replaced before a compaction was finished, and segment {number}, which may \
+         have its events, is missing; put the file back that the store wrote, or make a new store of what is left with \
+         `aral-store repair`"
+    );
+    Err(Error::corrupt(&layout.conversation(name), 0, reason))
 }
 
 /// What is called with each held event: its conversation, itself, its number, and where it lies in its payload.

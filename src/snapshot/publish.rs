@@ -128,7 +128,9 @@ fn quarantine(vfs: &dyn Vfs, layout: &Layout) -> Result<PathBuf> {
 
 /// Moves everything into place that `new` says and `old` does not.
 ///
-/// When this returns, the files are as `new` says, durably. Doing it again changes nothing.
+/// When this returns, the files are as `new` says, durably. Doing it again changes nothing. Those that are not are
+/// given by their places in `new`: somebody has put something else there since, so that the log may be all there is
+/// of what they are to hold.
 ///
 /// # Errors
 ///
@@ -139,10 +141,12 @@ pub(crate) fn roll_forward(
     old: &Checkpoint,
     new: &Checkpoint,
     report: &mut CompactionReport,
-) -> Result<()> {
+) -> Result<Vec<usize>> {
     let work = Work { vfs, layout, old, epoch: new.head().epoch };
+    let mut replaced = Vec::new();
     for (ordinal, entry) in new.entries().enumerate() {
-        if entry.state != FileState::Intact {
+        // What is held was not staged: its entry is as it was.
+        if entry.state != FileState::Intact || new.held().of(ordinal).is_some() {
             continue;
         }
         let before = old.find(entry.id).and_then(|ordinal| old.entry(ordinal));
@@ -152,7 +156,9 @@ pub(crate) fn roll_forward(
         let known = before.filter(|before| before.file_name == entry.file_name).map(|before| before.file);
         let staged = layout.staged(work.epoch, ordinal);
         let place = layout.conversation(entry.file_name);
-        work.put(&Move { staged, place, print: entry.file, known }, report)?;
+        if work.put(&Move { staged, place, print: entry.file, known }, report)? == InPlace::Other {
+            replaced.push(ordinal);
+        }
     }
     if layout::probe(vfs, &layout.conversations())?.is_some() {
         layout::sync_dir(vfs, &layout.conversations())?;
@@ -163,7 +169,17 @@ pub(crate) fn roll_forward(
         work.put(&Move { staged, place, print, known: old.head().index_file }, report)?;
         layout::sync_dir(vfs, layout.root())?;
     }
-    work.remove_ended(new, report)
+    work.remove_ended(new, report)?;
+    Ok(replaced)
+}
+
+/// What stands where a staged file belongs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum InPlace {
+    /// What was staged.
+    Staged,
+    /// Neither that nor what the store had left there before.
+    Other,
 }
 
 /// One staged file and where it belongs.
@@ -185,7 +201,7 @@ struct Work<'w> {
 
 impl Work<'_> {
     /// Renames a staged file to its place; if there is none, it has been renamed before.
-    fn put(&self, step: &Move, report: &mut CompactionReport) -> Result<()> {
+    fn put(&self, step: &Move, report: &mut CompactionReport) -> Result<InPlace> {
         let Some(metadata) = layout::probe(self.vfs, &step.staged)? else { return self.check_put(step) };
         if !looks_like(&metadata, &step.print) {
             let found = layout::print_of(self.vfs, &step.staged)?;
@@ -194,12 +210,13 @@ impl Work<'_> {
             }
         }
         self.set_aside_foreign(step, report)?;
-        self.vfs.rename(&step.staged, &step.place).map_err(|e| Error::io("rename", &step.staged, e))
+        self.vfs.rename(&step.staged, &step.place).map_err(|e| Error::io("rename", &step.staged, e))?;
+        Ok(InPlace::Staged)
     }
 
     /// Makes sure that a file without a staged one has been put in place. If what is there is still the old
     /// file, or nothing, the new one is gone, and the log is all there is: it must not be dropped.
-    fn check_put(&self, step: &Move) -> Result<()> {
+    fn check_put(&self, step: &Move) -> Result<InPlace> {
         let gone = || {
             Error::corrupt(
                 &step.staged,
@@ -209,12 +226,14 @@ impl Work<'_> {
         };
         let Some(metadata) = layout::probe(self.vfs, &step.place)? else { return Err(gone()) };
         if looks_like(&metadata, &step.print) {
-            return Ok(());
+            return Ok(InPlace::Staged);
         }
         let found = layout::print_of(self.vfs, &step.place)?.ok_or_else(gone)?;
-        let is_old = step.known.is_some_and(|known| is_same(&found, &known)) && !is_same(&found, &step.print);
-        // Anything else was put there by somebody since; the survey judges it.
-        if is_old { Err(gone()) } else { Ok(()) }
+        if is_same(&found, &step.print) {
+            return Ok(InPlace::Staged);
+        }
+        let is_old = step.known.is_some_and(|known| is_same(&found, &known));
+        if is_old { Err(gone()) } else { Ok(InPlace::Other) }
     }
 
     /// Copies a file that is about to be replaced and that the store did not leave there.

@@ -289,3 +289,16 @@ fn a_copy_made_while_the_store_is_closed_and_opened_has_what_was_acknowledged_or
         ],
     );
 }
+
+/// A copy may have a file of one compaction, the list of another, and the log from before both.
+#[test]
+fn a_copy_made_while_the_store_is_compacted_twice_has_what_was_acknowledged_or_says_so() {
+    sweep(
+        "two compactions",
+        &[
+            |store, _| drop(store.compact().unwrap()),
+            |store, content| say(store, content, "a", "a3"),
+            |store, _| drop(store.compact().unwrap()),
+        ],
+    );
+}

@@ -37,6 +37,7 @@ mod refresh;
 mod regressions;
 mod releasing;
 mod repair;
+mod replaced;
 mod replacing;
 mod rot;
 mod saved_inputs;

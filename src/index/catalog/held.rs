@@ -52,9 +52,14 @@ impl Index {
         seq: Seq,
         position: Position,
     ) -> Result<(), Misfit> {
+        let ordinal = self.checkpoint.find(id);
         let (_, slot) = self.touch(id).ok_or_else(|| Misfit("no slot".to_owned()))?;
         slot.apply(view, seq, position, false)?;
-        slot.is_held = true;
+        if slot.exists {
+            // One that began among these events is in its place all the same.
+            slot.ordinal = ordinal;
+        }
+        slot.is_held = slot.needs_file();
         Ok(())
     }
 }

@@ -160,7 +160,15 @@ impl Engine {
         let library = self.library();
         let (vfs, layout) = (&*library.vfs, &library.layout);
         let new = library.index().checkpoint().clone();
-        publish::roll_forward(vfs, layout, old, &new, report)?;
+        let replaced = publish::roll_forward(vfs, layout, old, &new, report)?;
+        if let Some(entry) = replaced.first().and_then(|ordinal| new.entry(*ordinal)) {
+            let reason = format!(
+                "the file of conversation {:?} was replaced while a compaction put it in place; put back what the \
+                 store wrote, or close the store and open it again, which holds the conversation's events in the log",
+                entry.id
+            );
+            return Err(Error::corrupt(&layout.conversation(entry.file_name), 0, reason));
+        }
         // Order: drop the log only now that everything it held is in place, durably.
         let before = library.segments();
         let dropped = library.drop_segments(&new);

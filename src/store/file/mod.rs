@@ -6,6 +6,8 @@ mod completeness;
 
 mod open;
 
+mod finish;
+
 mod accept;
 
 mod library;

@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::completeness::{MarkerFile, Witnesses};
+use super::finish::{finish_publication, remove_checkpoints_before};
 use super::held;
-use super::news::{self, remove_strays};
+use super::news;
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{BadCheckpoint, Checkpoint, SharedBytes};
 use crate::codec::control::Control;
@@ -21,9 +22,9 @@ use crate::log::inventory::{self, Inventory};
 use crate::log::recovery::{self, Holder, Last, Replayed, Source};
 use crate::log::scan::{Frame, Tail};
 use crate::log::segment::Segment;
-use crate::model::{CompactionReport, DamagedFile, RecoveryReport, TornTail};
+use crate::model::{DamagedFile, RecoveryReport, TornTail};
+use crate::snapshot::glance;
 use crate::snapshot::layout::{self, Layout};
-use crate::snapshot::{glance, publish};
 use crate::vfs::{FileKind, Mapping, OpenMode, Vfs};
 
 /// The longest checkpoint that is read: 64 GiB.
@@ -231,10 +232,10 @@ pub(crate) fn for_reading(vfs: &dyn Vfs, layout: &Layout) -> Result<Opened> {
 pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) -> Result<Opened> {
     let log = layout.log();
     let mut report = RecoveryReport::default();
-    let inventory = finished_files(vfs, &log, &mut report)?;
+    let mut inventory = finished_files(vfs, &log, &mut report)?;
     let found = newest_checkpoint(vfs, &inventory, &log)?;
     let is_new = found.is_none();
-    let checkpoint = found.unwrap_or_else(|| Checkpoint::empty(store_id));
+    let mut checkpoint = found.unwrap_or_else(|| Checkpoint::empty(store_id));
     let witnesses = Witnesses::of(vfs, layout, checkpoint.head().store_id);
     let control = control(vfs, &log, &checkpoint)?;
     if is_new {
@@ -251,7 +252,10 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
     let must_settle =
         is_new || has_leftovers(&inventory, &checkpoint) || !is_list_known(vfs, layout, &checkpoint)?;
     if must_settle {
-        finish_publication(vfs, layout, &inventory, &checkpoint, &mut report)?;
+        if let Some(newer) = finish_publication(vfs, layout, &inventory, &checkpoint, &mut report)? {
+            checkpoint = newer;
+            inventory = Inventory::take(vfs, &log)?;
+        }
     }
     let (head, stated) = (checkpoint.head(), control.as_ref());
     let source = Source { vfs, inventory: &inventory, head, control: stated, holder: Holder::Caller };
@@ -332,52 +336,6 @@ pub(super) fn harden_names(vfs: &dyn Vfs, layout: &Layout) -> Result<()> {
         Some(_) => return Err(Error::invalid("not a directory of its own").at(&conversations, None)),
     }
     layout::sync_dir(vfs, layout.root())
-}
-
-/// Completes a compaction that was committed and not published to the end, and removes what it and others
-/// left behind.
-fn finish_publication(
-    vfs: &dyn Vfs,
-    layout: &Layout,
-    inventory: &Inventory,
-    checkpoint: &Checkpoint,
-    report: &mut RecoveryReport,
-) -> Result<()> {
-    let head = checkpoint.head();
-    if let [.., (_, older), _] = inventory.checkpoints.as_slice() {
-        let path = older;
-        let older = read_checkpoint(vfs, path)?;
-        if older.head().store_id != head.store_id {
-            return Err(Error::corrupt(path, 16, "the two checkpoints are of one store and another store"));
-        }
-        // Order: look at all that is staged before anything is moved. Reversed, a file that has rotted since
-        // would replace a sound one, and the log that could have made it again would be dropped behind it.
-        publish::check_staged(vfs, layout, checkpoint)?;
-        let mut done = CompactionReport::default();
-        publish::roll_forward(vfs, layout, &older, checkpoint, &mut done)?;
-        report.completed_compaction = Some(head.epoch);
-        report.quarantined.extend(done.quarantined);
-    } else {
-        publish::check_published(vfs, layout, checkpoint)?;
-    }
-    remove_strays(vfs, layout, checkpoint, report)?;
-    let all: Vec<_> = inventory.segments.iter().map(|(number, _, path)| (*number, path.as_path())).collect();
-    let is_dropped = |number| !checkpoint.needs_segment(number);
-    report.quarantined.extend(publish::drop_segments(vfs, layout, &all, &is_dropped)?);
-    remove_checkpoints_before(vfs, layout, inventory, head.epoch)
-}
-
-fn remove_checkpoints_before(
-    vfs: &dyn Vfs,
-    layout: &Layout,
-    inventory: &Inventory,
-    epoch: u64,
-) -> Result<()> {
-    let older: Vec<_> = inventory.checkpoints.iter().filter(|(other, _)| *other < epoch).collect();
-    for (_, path) in &older {
-        layout::remove_file(vfs, path)?;
-    }
-    if older.is_empty() { Ok(()) } else { layout::sync_dir(vfs, &layout.log()) }
 }
 
 /// Sets a torn tail aside and makes what counts of the newest segment durable.

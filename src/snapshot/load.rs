@@ -14,7 +14,7 @@ use crate::codec::document::{Document, Fallback, Item, Pieces, scan_document};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Base, Entry, Lists, Position, id_hash};
 use crate::model::{DamagedFile, Text, Timestamp};
-use crate::vfs::{Vfs, is_out_of_files};
+use crate::vfs::{FileKind, Vfs, is_out_of_files};
 
 /// Which kind of item an id is made up for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,7 +77,7 @@ pub(crate) fn load(vfs: &dyn Vfs, layout: &Layout, staged: &Path, entry: &Catalo
     // A compaction that is being published has the file in one of two places, and may move it from the
     // first to the second between two looks: hence the third.
     for path in [&*path, staged, &*path] {
-        if let Some(document) = long_document(vfs, path, &entry.file)? {
+        if let Some((document, _)) = long_document(vfs, path, Some(&entry.file))? {
             return Ok(lists_of(entry.id, &document));
         }
         let Some((bytes, print)) = layout::read_file(vfs, path)? else { continue };
@@ -115,14 +115,21 @@ pub(crate) fn unreadable(id: &str, error: &Error) -> DamagedFile {
 /// From which length on a file is read by pieces. What is shorter is read faster as a whole.
 const LONG: u64 = 4 << 20;
 
-/// What a long file holds, read with no more of it in memory than its largest message or action. `None` if the file is
+/// What a long file holds and how it looks, read with no more of it in memory than its largest message or action. `None` if the file is
 /// short, is not there, is not as recorded, or is laid out in a way that only a reading as a whole can judge.
 ///
 /// # Errors
 ///
 /// I/O errors.
-fn long_document(vfs: &dyn Vfs, path: &Path, recorded: &Fingerprint) -> Result<Option<Document>> {
-    if recorded.len < LONG || layout::probe(vfs, path)?.is_none_or(|there| there.len != recorded.len) {
+pub(crate) fn long_document(
+    vfs: &dyn Vfs,
+    path: &Path,
+    recorded: Option<&Fingerprint>,
+) -> Result<Option<(Document, Fingerprint)>> {
+    let may_be = |length| length >= LONG && recorded.is_none_or(|recorded| recorded.len == length);
+    if recorded.is_some_and(|recorded| !may_be(recorded.len))
+        || layout::probe(vfs, path)?.is_none_or(|there| there.kind != FileKind::File || !may_be(there.len))
+    {
         return Ok(None);
     }
     let mut pieces = Pieces::new();
@@ -130,7 +137,30 @@ fn long_document(vfs: &dyn Vfs, path: &Path, recorded: &Fingerprint) -> Result<O
         pieces.take(piece);
         Ok(())
     })?;
-    Ok(print.filter(|print| is_same(print, recorded)).and_then(|_| pieces.finish()))
+    let is_as_recorded = |print: &Fingerprint| recorded.is_none_or(|recorded| is_same(print, recorded));
+    Ok(print.filter(is_as_recorded).and_then(|print| Some((pieces.finish()?, print))))
+}
+
+/// How long a file is, and what is wrong with it if it is no document, or not the one that was recorded if one was;
+/// `None` if there is none.
+///
+/// # Errors
+///
+/// I/O errors.
+pub(crate) fn checked(
+    vfs: &dyn Vfs,
+    path: &Path,
+    recorded: Option<&Fingerprint>,
+) -> Result<Option<(u64, Option<Error>)>> {
+    if let Some((_, print)) = long_document(vfs, path, recorded)? {
+        return Ok(Some((print.len, None)));
+    }
+    let Some((bytes, print)) = layout::read_file(vfs, path)? else { return Ok(None) };
+    let wrong = match recorded.filter(|recorded| !is_same(&print, recorded)) {
+        Some(recorded) => Some(not_as_recorded(&bytes, recorded, path)),
+        None => scan_document(&bytes).err().map(|bad| Error::corrupt(path, bad.offset, bad.reason)),
+    };
+    Ok(Some((print.len, wrong)))
 }
 
 /// Whether content is the same, whatever the time.

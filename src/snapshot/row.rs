@@ -6,6 +6,7 @@ use super::names::stem;
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{Entry, FileState, Fingerprint};
 use crate::codec::document::{Document, scan_document};
+use crate::codec::json::JsonError;
 use crate::model::{Conversation, Timestamp};
 
 /// One conversation's entry, owned.
@@ -78,10 +79,20 @@ fn row_of(document: &Document, id: String, nothing: Row) -> Row {
 impl Row {
     /// What a file holds.
     pub(super) fn read(file_name: &str, bytes: &[u8], print: Fingerprint, is_listed: bool) -> Row {
+        Self::of(file_name, scan_document(bytes), print, is_listed)
+    }
+
+    /// The same of a file that has been scanned.
+    pub(super) fn of(
+        file_name: &str,
+        scanned: Result<Document, JsonError>,
+        print: Fingerprint,
+        is_listed: bool,
+    ) -> Row {
         let written = Timestamp::from_unix_micros(print.modified_nanos / 1000).unwrap_or(Timestamp::EPOCH);
         let nothing = Row { file: print, ..Row::nothing(stem(file_name), file_name, is_listed, written) };
         let damaged = |note: String| Row { state: FileState::Damaged, note, ..nothing.clone() };
-        let document = match scan_document(bytes) {
+        let document = match scanned {
             Ok(document) => document,
             Err(bad) => return damaged(format!("{} at byte {}", bad.reason, bad.offset)),
         };

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::layout::{self, Layout, looks_like};
-use super::load::{is_changed, is_same, not_as_recorded};
+use super::load::{is_changed, is_same, long_document, not_as_recorded};
 use super::names::{ENDING, stem};
 use super::row::Row;
 use crate::codec::bytes::to_u64;
@@ -18,7 +18,7 @@ use crate::codec::checkpoint::{
     Checkpoint, CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint,
 };
 use crate::codec::index_file::read_index;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::index::Reliance;
 use crate::model::{DamagedFile, RecoveryReport, Text, Timestamp};
 use crate::vfs::{FileKind, Metadata, Vfs};
@@ -36,7 +36,8 @@ pub(crate) struct Survey {
 ///
 /// # Errors
 ///
-/// I/O errors on the directories. A single file that cannot be read is an entry in the report.
+/// I/O errors on the directories. A single file that cannot be read is an entry in the report, unless it is memory that
+/// was lacking: `OutOfMemory`.
 pub(crate) fn survey(
     vfs: &dyn Vfs,
     layout: &Layout,
@@ -55,6 +56,7 @@ pub(crate) fn survey(
         ids: HashSet::new(),
         claimed: HashSet::new(),
         has_news: false,
+        no_memory: None,
     };
     work.old_entries(old);
     let index_file = work.index_file(old.head().index_file.as_ref())?;
@@ -70,6 +72,9 @@ pub(crate) fn survey(
     // Those that were there keep their places in the order.
     work.builder.hold(old.held().clone());
     let head = CheckpointHead { epoch: old.head().epoch + 1, index_file, ..*old.head() };
+    if let Some(error) = work.no_memory {
+        return Err(error);
+    }
     let checkpoint = work.has_news.then(|| work.builder.finish(&head));
     Ok(Survey { checkpoint })
 }
@@ -97,9 +102,29 @@ struct Work<'w> {
     /// The files that an entry stands for, whether or not the entry has their name as its id.
     claimed: HashSet<String>,
     has_news: bool,
+    /// Why a file could not be looked at that may be as sound as any: nothing is to be made of that.
+    no_memory: Option<Error>,
 }
 
 impl Work<'_> {
+    /// A whole file, and how it looks.
+    fn read(&mut self, path: &Path) -> Result<Option<(Vec<u8>, Fingerprint)>> {
+        layout::read_file(self.vfs, path).inspect_err(|error| {
+            if error.kind() == ErrorKind::OutOfMemory {
+                self.no_memory.get_or_insert_with(|| error.clone());
+            }
+        })
+    }
+
+    /// What a file holds that nothing is recorded of.
+    fn row(&mut self, file_name: &str, path: &Path, is_listed: bool) -> Result<Option<Row>> {
+        if let Some((document, print)) = long_document(self.vfs, path, None)? {
+            return Ok(Some(Row::of(file_name, Ok(document), print, is_listed)));
+        }
+        let read = self.read(path)?;
+        Ok(read.map(|(bytes, print)| Row::read(file_name, &bytes, print, is_listed)))
+    }
+
     fn damaged(&mut self, path: &Path, offset: Option<u64>, id: Option<&str>, reason: &str) {
         let conversation_id = id.map(str::to_owned);
         self.report.damaged.push(DamagedFile {
@@ -152,7 +177,16 @@ impl Work<'_> {
 
     /// A file that does not look as it was recorded.
     fn changed_entry(&mut self, entry: &Entry<'_>, path: &Path, metadata: Option<&Metadata>) {
-        let read = if metadata.is_some() { layout::read_file(self.vfs, path) } else { Ok(None) };
+        if entry.state == FileState::Intact && metadata.is_some_and(|found| found.len == entry.file.len) {
+            // Looked through a piece at a time: a copy of a store has such files only, however long they are.
+            if let Ok(Some(print)) = layout::print_of(self.vfs, path)
+                && is_same(&print, &entry.file)
+            {
+                self.touched(entry, print);
+                return;
+            }
+        }
+        let read = if metadata.is_some() { self.read(path) } else { Ok(None) };
         let found = match read {
             Ok(found) => found,
             Err(error) => {
@@ -163,10 +197,7 @@ impl Work<'_> {
         };
         let row = match found {
             Some((_, print)) if entry.state == FileState::Intact && is_same(&print, &entry.file) => {
-                // Copied or touched: only the time differs.
-                self.has_news = true;
-                self.ids.insert(entry.id.to_owned());
-                self.builder.entry(&Entry { file: print, ..*entry });
+                self.touched(entry, print);
                 return;
             }
             Some((bytes, print)) => {
@@ -206,6 +237,13 @@ impl Work<'_> {
         self.push(&row);
     }
 
+    /// A file that was copied or touched: only the time differs.
+    fn touched(&mut self, entry: &Entry<'_>, print: Fingerprint) {
+        self.has_news = true;
+        self.ids.insert(entry.id.to_owned());
+        self.builder.entry(&Entry { file: print, ..*entry });
+    }
+
     fn is_whatever_is_there(&self, entry: &Entry<'_>) -> bool {
         (self.reliance)(entry.id) == Reliance::WhateverIsThere
     }
@@ -231,7 +269,7 @@ impl Work<'_> {
         {
             return Ok(recorded.copied());
         }
-        let (bytes, print) = match layout::read_file(self.vfs, &path) {
+        let (bytes, print) = match self.read(&path) {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(recorded.copied()),
             Err(error) => {
@@ -307,11 +345,11 @@ impl Work<'_> {
         self.claimed.insert(file_name.to_owned());
         let path = self.layout.conversation(file_name);
         let read = match kind {
-            FileKind::File => layout::read_file(self.vfs, &path),
+            FileKind::File => self.row(file_name, &path, is_listed),
             FileKind::Directory | FileKind::Other => Err(Error::invalid("not a regular file")),
         };
         let row = match read {
-            Ok(Some((bytes, print))) => Row::read(file_name, &bytes, print, is_listed),
+            Ok(Some(row)) => row,
             Ok(None) => return,
             Err(error) => {
                 let row = Row::nothing(stem(file_name), file_name, is_listed, epoch());

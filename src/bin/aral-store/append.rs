@@ -52,8 +52,9 @@ pub(crate) fn run(dir: &Path, args: AppendArgs) -> Result<Exit, Failure> {
             }
         }
     };
-    #[expect(clippy::disallowed_methods, reason = "a signal must be heard while a read waits")]
-    drop(std::thread::spawn(read));
+    // A signal must be heard while a read waits.
+    let reader = std::thread::Builder::new().spawn(read);
+    reader.map_err(|error| Failure::file("read in a thread of its own", &path, error))?;
     let done =
         Appender { store: &store, path, out: Out::new(), roles: Roles::default() }.run(&receiver, &stop);
     // Nobody reading the receipts ends this quietly, but not as if all of the input had been carried out.

@@ -37,7 +37,8 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Results go to standard output, everything else to standard error.
 Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 corruption found,
-            6 held by another writer, 7 no space, 130 and 143 stopped by a signal.
+            6 held by another writer, 7 no space, 8 no memory,
+            130 and 143 stopped by a signal.
 Example:    aral-store -d ./data add c1 \"Hello, world!\" && aral-store -d ./data show c1";
 
 #[derive(Subcommand, Debug)]

@@ -28,6 +28,8 @@ pub(crate) enum Exit {
     Locked,
     /// The disk or the quota is full.
     NoSpace,
+    /// There is no memory for what was asked for.
+    NoMemory,
     /// A signal of this number asked for an orderly end.
     Signal(u8),
 }
@@ -44,6 +46,7 @@ impl Exit {
             Self::Corrupt => 5,
             Self::Locked => 6,
             Self::NoSpace => 7,
+            Self::NoMemory => 8,
             // What a shell makes of a process that the signal ended.
             Self::Signal(number) => 128_u8.saturating_add(number),
         }
@@ -59,6 +62,7 @@ impl Exit {
             ErrorKind::Corrupt => Self::Corrupt,
             ErrorKind::Locked => Self::Locked,
             ErrorKind::NoSpace => Self::NoSpace,
+            ErrorKind::OutOfMemory => Self::NoMemory,
             _ => Self::Error,
         }
     }

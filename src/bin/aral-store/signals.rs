@@ -84,8 +84,8 @@ mod unix {
                 call(signal);
             }
         };
-        #[expect(clippy::disallowed_methods, reason = "a signal must be heard while a read or a sync waits")]
-        drop(std::thread::spawn(listen));
+        // A signal must be heard while a read or a sync waits.
+        std::thread::Builder::new().spawn(listen).map(drop).map_err(failed)?;
         Ok(stop)
     }
 }

@@ -112,6 +112,10 @@ pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {
         {
             (MessageStore::options().verify(dir)?, Some(error))
         }
+        // To look at everything a piece at a time takes less than to open the store.
+        Err(Failure::Store(error)) if error.kind() == ErrorKind::OutOfMemory => {
+            (MessageStore::options().verify(dir)?, None)
+        }
         Err(failure) => return Err(failure),
     };
     let mut out = Out::new();

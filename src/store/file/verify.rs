@@ -15,7 +15,6 @@ use super::open::{apply_frame, newest_checkpoint, read_checkpoint, torn_tail};
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{Checkpoint, CheckpointHead, FileState, Fingerprint};
 use crate::codec::control::Control;
-use crate::codec::document::scan_document;
 use crate::codec::index_file::read_index;
 use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::codec::segment::StoreId;
@@ -28,14 +27,14 @@ use crate::log::scan::Frame;
 use crate::log::segment::Segment;
 use crate::model::{DamagedFile, Event, OrphanedEvents, Seq, TornTail, VerifyReport};
 use crate::snapshot::layout::{self, Layout};
-use crate::snapshot::load::{is_changed, is_same, not_as_recorded};
+use crate::snapshot::load::{checked, is_changed, is_same, not_as_recorded};
 use crate::snapshot::names::{ENDING, stem};
 use crate::snapshot::publish;
 use crate::vfs::Vfs;
 
 /// Reads everything and says what is wrong.
 pub(crate) fn verify(vfs: &dyn Vfs, layout: &Layout) -> Result<VerifyReport> {
-    let mut check = Check { vfs, layout, index: None, report: VerifyReport::default() };
+    let mut check = Check { vfs, layout, index: None, no_memory: None, report: VerifyReport::default() };
     check.marker()?;
     let checkpoint = check.log()?;
     if let Some(checkpoint) = &checkpoint {
@@ -44,7 +43,7 @@ pub(crate) fn verify(vfs: &dyn Vfs, layout: &Layout) -> Result<VerifyReport> {
         check.no_log();
         check.unmanaged()?;
     }
-    Ok(check.report)
+    check.no_memory.map_or(Ok(check.report), Err)
 }
 
 struct Check<'c> {
@@ -52,11 +51,16 @@ struct Check<'c> {
     layout: &'c Layout,
     /// What the log makes of the checkpoint, if it could be read through.
     index: Option<Index>,
+    /// Why something could not be looked at that may be as sound as anything.
+    no_memory: Option<Error>,
     report: VerifyReport,
 }
 
 impl Check<'_> {
     fn damaged(&mut self, error: &Error, conversation_id: Option<&str>) {
+        if error.kind() == ErrorKind::OutOfMemory {
+            self.no_memory.get_or_insert_with(|| error.clone());
+        }
         let place = error.place();
         self.report.damaged.push(DamagedFile {
             path: place.map_or_else(|| self.layout.root().to_owned(), |place| place.path.clone()),
@@ -241,22 +245,18 @@ impl Check<'_> {
             self.report.conversations += 1;
             let mut wrong = Some(Error::corrupt(&path, 0, "the conversation's file is missing"));
             for place in [&path, &self.layout.staged(epoch, ordinal)] {
-                let (bytes, print) = match layout::read_file(self.vfs, place) {
-                    Ok(Some(read)) => read,
-                    Ok(None) => continue,
-                    Err(error) => {
-                        wrong = Some(error);
-                        continue;
+                match checked(self.vfs, place, Some(&entry.file)) {
+                    Ok(Some((length, found))) => {
+                        self.report.files += 1;
+                        self.report.bytes += length;
+                        wrong = found;
+                        if wrong.is_none() {
+                            break;
+                        }
                     }
-                };
-                self.report.files += 1;
-                self.report.bytes += print.len;
-                if !is_same(&print, &entry.file) {
-                    wrong = Some(not_as_recorded(&bytes, &entry.file, place));
-                    continue;
+                    Ok(None) => {}
+                    Err(error) => wrong = Some(error),
                 }
-                wrong = scan_document(&bytes).err().map(|bad| Error::corrupt(place, bad.offset, bad.reason));
-                break;
             }
             let Some(error) = wrong else { continue };
             let is_in_log = |index: &Index| index.reliance(entry.id) == Reliance::LogAlone;
@@ -337,12 +337,17 @@ impl Check<'_> {
                 continue;
             }
             let path = dir.join(&entry.name);
-            let Some((bytes, print)) = self.read(&path, Some(stem(&entry.name))) else { continue };
-            self.report.files += 1;
-            self.report.bytes += print.len;
-            self.report.conversations += 1;
-            if let Err(bad) = scan_document(&bytes) {
-                let error = Error::corrupt(&path, bad.offset, bad.reason);
+            let wrong = match checked(self.vfs, &path, None) {
+                Ok(None) => continue,
+                Ok(Some((length, wrong))) => {
+                    self.report.files += 1;
+                    self.report.bytes += length;
+                    self.report.conversations += 1;
+                    wrong
+                }
+                Err(error) => Some(error),
+            };
+            if let Some(error) = wrong {
                 self.damaged(&error, Some(stem(&entry.name)));
             } else if known.is_some() {
                 self.report.notes.push(format!("no checkpoint knows of {}", path.display()));

@@ -1,18 +1,104 @@
-//! Little memory: what cannot be had is an error and no abort.
+//! Little memory: what is asked for is done in it, or it is an error and no abort.
 
-use super::{BINARY, Room, message_line, piped, said};
+use std::fs;
+use std::process::Command;
 
-/// It ended with 134, by the signal of an abort.
-#[test]
-fn memory_that_cannot_be_had_ends_the_program_with_an_error() {
+use super::{BINARY, Room, Said, message_line, piped, said};
+
+/// How many messages the conversation `h` has, and how long each is: together as long as all that the program may have.
+const COUNT: usize = 30;
+const LENGTH: usize = 2_000_000;
+
+/// The limit on a program's memory, in the kibibytes of the shell's `ulimit`: 60,000,000 bytes.
+const LIMIT: usize = 58_593;
+
+/// Where the conversation lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    Log,
+    File,
+}
+
+fn text(at: usize) -> String {
+    format!("{at:06}{}", "x".repeat(LENGTH - 6))
+}
+
+/// A store with the conversation in it, and a line for one more message in the file `one`.
+fn filled(place: Place) -> Room {
     let room = Room::new();
-    let lines: String = (0..30).map(|_| message_line("h", &"x".repeat(2_000_000))).collect();
-    assert_eq!(room.run_with(&["append"], lines.as_bytes()).fine().lines().count(), 30);
-    let mut command = std::process::Command::new("/bin/sh");
-    // The standard library may wait for itself for ever when it is short of memory for a backtrace.
-    command.env_remove("RUST_BACKTRACE").current_dir(room.0.path());
-    command.args(["-c", "ulimit -d 58000; exec \"$0\" -d store show h --json", BINARY]);
-    let run = said(piped(&mut command));
-    assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{}", run.err);
-    assert!(run.err.contains("memory"), "{}", run.err);
+    let lines: String = (0..COUNT).map(|at| message_line("h", &text(at))).collect();
+    assert_eq!(room.run_with(&["append"], lines.as_bytes()).fine().lines().count(), COUNT);
+    if place == Place::File {
+        room.run(&["compact"]).fine();
+    }
+    fs::write(room.path("one"), message_line("h", &text(COUNT))).unwrap();
+    room
+}
+
+/// Runs a command that may have little memory.
+fn run(room: &Room, args: &str) -> Said {
+    let mut command = Command::new("/bin/sh");
+    // Whoever runs the tests may have asked for the places in the code, and for large stacks.
+    command.env_remove("RUST_BACKTRACE").env_remove("RUST_MIN_STACK").current_dir(room.0.path());
+    command.args(["-c", &format!("ulimit -d {LIMIT}; exec \"$0\" -d store {args}"), BINARY]);
+    said(piped(&mut command))
+}
+
+/// Holds that a command said that there is no memory, in its own words: those of the standard library stand where nobody
+/// has asked whether there is any.
+#[track_caller]
+fn has_no_memory(said: Said) {
+    // Behind the notes of the opening, if there are any.
+    let error = said.err.lines().last().unwrap_or_default();
+    assert!(error.contains("memory") && error.contains("; ask for less"), "{said:?}");
+    assert_eq!(said.code, Some(8), "{said:?}");
+}
+
+/// A file was read as a whole; where that could not be had, it counted as damaged, and a repair left the conversation out.
+#[test]
+fn a_file_that_there_is_no_memory_for_is_not_damaged() {
+    let room = filled(Place::File);
+    let file = room.path("store/conversations/h.json");
+    // Which a copy of the store is too.
+    fs::File::options().append(true).open(&file).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    for args in ["verify", "ls", "show h -n 1"] {
+        run(&room, args).fine();
+    }
+    has_no_memory(run(&room, "repair --to new"));
+    assert!(!room.path("new").exists());
+    // Without a record of it, as the original leaves it.
+    fs::remove_dir_all(room.path("store/log")).unwrap();
+    assert!(run(&room, "verify").fine().contains("sound"));
+    assert_eq!(run(&room, "ls").fine().split('\t').nth(3), Some("30"));
+    // Changed, which only a reading as a whole can judge.
+    room.run(&["add", "other", "to have a log"]).fine();
+    let mut bytes = fs::read(&file).unwrap();
+    bytes.extend_from_slice(b"  ");
+    fs::write(&file, bytes).unwrap();
+    for args in ["verify", "ls", "show h -n 1", "repair --to newer", "compact"] {
+        has_no_memory(run(&room, args));
+    }
+    assert_eq!(room.run(&["verify"]).code, Some(5));
+}
+
+/// Each of these was killed by the signal of an abort, or held all of the conversation.
+#[test]
+fn what_asks_for_a_part_is_done_in_the_memory_of_that_part() {
+    for place in [Place::Log, Place::File] {
+        let room = filled(place);
+        let last = text(COUNT - 1);
+        assert!(run(&room, "show h -n 1").fine().contains(&last), "{place:?}");
+        assert!(run(&room, "show h -n 1 --json").fine().contains(&last), "{place:?}");
+        assert_eq!(run(&room, "ls").fine().split('\t').nth(3), Some("30"), "{place:?}");
+        assert!(run(&room, "stats").fine().contains("messages\t30\n"), "{place:?}");
+        assert!(run(&room, "verify").fine().contains("sound"), "{place:?}");
+        let log = run(&room, "log --json");
+        assert_eq!(log.code, Some(0), "{place:?}: {}", log.err);
+        assert_eq!(log.out.lines().count(), if place == Place::Log { COUNT } else { 0 });
+        let shown = run(&room, "show h").fine();
+        assert!((0..COUNT).all(|at| shown.contains(&text(at))), "{place:?}");
+        assert_eq!(run(&room, "append one").fine().lines().count(), 1, "{place:?}");
+        run(&room, "compact").fine();
+        assert_eq!(room.texts("h"), (0..=COUNT).map(text).collect::<Vec<_>>(), "{place:?}");
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::ahead::Ahead;
 use super::believed::Believed;
-use super::loss;
+use super::{is_of_memory, loss, readable};
 use crate::codec::checkpoint::{
     Checkpoint, CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint,
 };
@@ -54,7 +54,7 @@ impl Base {
     ) -> Result<Self> {
         let believed = Believed::find(vfs, inventory, report)?;
         let mut work = Work { vfs, source, target, report, ahead: Ahead::default() };
-        let believed = work.go_back(believed, inventory);
+        let believed = work.go_back(believed, inventory)?;
         for dir in [target.conversations(), target.log()] {
             layout::ensure_dir(vfs, &dir)?;
         }
@@ -71,8 +71,7 @@ impl Base {
         let oldest = inventory.segments.first().map_or(0, |(_, first, _)| first.saturating_sub(1));
         let covered_seq = next_seq.map_or(oldest, |next| next - 1);
         let snapshot = work.snapshot(&believed, inventory)?;
-        let files = snapshot.entries().count();
-        with_crew(files, |crew| work.write(&believed, &snapshot, covered_seq, crew))?;
+        with_crew(snapshot.entries().count(), |crew| work.write(&believed, &snapshot, covered_seq, crew))?;
         let control = store_id.and_then(|id| inventory::read_control(vfs, &source.log(), id));
         if let Some(control) = control.filter(|c| c.checkpoint_epoch > believed.newest_epoch) {
             let reason = format!("checkpoint {} is missing: CONTROL names it", control.checkpoint_epoch);
@@ -97,12 +96,13 @@ impl Work<'_> {
 
     /// Goes by the checkpoint before, if a compaction was being published and not all of its files can be
     /// read: the log that it was to replace may still be there.
-    fn go_back(&mut self, newest: Believed, inventory: &Inventory) -> Believed {
-        let [.., (_, older), _] = inventory.checkpoints.as_slice() else { return newest };
-        let Ok(older) = read_checkpoint(self.vfs, older) else { return newest };
+    fn go_back(&mut self, newest: Believed, inventory: &Inventory) -> Result<Believed> {
+        let [.., (_, older), _] = inventory.checkpoints.as_slice() else { return Ok(newest) };
+        let older = readable(read_checkpoint(self.vfs, older).map(Some))?;
+        let Some(older) = older else { return Ok(newest) };
         let is_needed = older.head().first_segment;
         if newest.is_behind || !inventory.segments.iter().any(|(number, ..)| *number == is_needed) {
-            return newest;
+            return Ok(newest);
         }
         let (told, epoch) = (self.report.notes.len(), newest.checkpoint.head().epoch);
         let unread = newest
@@ -113,15 +113,18 @@ impl Work<'_> {
             .filter(|(ordinal, _)| newest.checkpoint.held().of(*ordinal).is_none())
             .find_map(|(ordinal, entry)| self.file(&entry, &self.source.staged(epoch, ordinal)).err());
         self.report.notes.truncate(told);
-        let Some(error) = unread else { return newest };
+        let Some(error) = unread else { return Ok(newest) };
+        if is_of_memory(&error) {
+            return Err(error);
+        }
         self.report.notes.push(format!("a compaction was not finished, and gone back behind it: {error}"));
-        Believed {
+        Ok(Believed {
             checkpoint: older,
             is_behind: true,
             lost: Some(*newest.checkpoint.head()),
             newer: Some(newest.checkpoint),
             ..newest
-        }
+        })
     }
 
     /// The checkpoint with what is in the directory and not in it.
@@ -155,8 +158,7 @@ impl Work<'_> {
             }
         };
         let surveyed = survey::survey(self.vfs, self.source, old, &reliance, &mut found)?;
-        let unlisted = found.unlisted.iter().filter(|path| !believed.has_published(self.vfs, path));
-        for path in unlisted {
+        for path in found.unlisted.iter().filter(|path| !believed.has_published(self.vfs, path)) {
             self.report.notes.push(format!("not listed, and taken in: {}", path.display()));
         }
         // Files that cannot be read are found again as they are copied; the rest is told here.
@@ -205,6 +207,7 @@ impl Work<'_> {
             let entry = before.filter(|before| self.is_foreign(&entry, before, believed)).unwrap_or(entry);
             let bytes = match self.file(&entry, &staged) {
                 Ok(bytes) => bytes,
+                Err(error) if is_of_memory(&error) => return Err(error),
                 Err(error) => {
                     is_whole = false;
                     self.lose(&error, Some(entry.id));
@@ -234,8 +237,7 @@ impl Work<'_> {
             if before.is_none() && !is_told {
                 self.ahead.note_unlisted(entry.id, self.source.conversation(entry.file_name));
             }
-            let entry = published.unwrap_or(entry);
-            builder.entry(&Entry { file: print, ..entry });
+            builder.entry(&Entry { file: print, ..published.unwrap_or(entry) });
         }
         for key in snapshot.keys() {
             builder.key(&key);
@@ -280,6 +282,7 @@ impl Work<'_> {
             let (bytes, print) = match layout::read_file(self.vfs, place) {
                 Ok(Some(read)) => read,
                 Ok(None) => continue,
+                Err(unread) if is_of_memory(&unread) => return Err(unread),
                 Err(unread) => {
                     error = unread;
                     continue;
@@ -289,13 +292,13 @@ impl Work<'_> {
                 Some(bytes)
             } else {
                 error = not_as_recorded(&bytes, &entry.file, place);
-                rot::turned_back(&bytes, entry.file.crc).filter(|_| print.len == entry.file.len).inspect(
-                    |_| {
-                        self.report
-                            .notes
-                            .push(format!("one bit was flipped, and has been turned back: {error}"));
-                    },
-                )
+                let turned = rot::turned_back(&bytes, entry.file.crc);
+                let turned = turned.filter(|_| print.len == entry.file.len);
+                if turned.is_some() {
+                    let note = format!("one bit was flipped, and has been turned back: {error}");
+                    self.report.notes.push(note);
+                }
+                turned
             };
             match whole.map(|bytes| (scan_document(&bytes), bytes)) {
                 Some((Ok(_), bytes)) => return Ok(bytes),
@@ -303,27 +306,28 @@ impl Work<'_> {
                 None => {}
             }
         }
-        self.elsewhere(entry, &path).ok_or(error)
+        self.elsewhere(entry, &path)?.ok_or(error)
     }
 
     /// The bytes that were recorded, under the name of another conversation's file.
-    fn elsewhere(&mut self, entry: &Entry<'_>, own: &Path) -> Option<Vec<u8>> {
+    fn elsewhere(&mut self, entry: &Entry<'_>, own: &Path) -> Result<Option<Vec<u8>>> {
         let dir = self.source.conversations();
-        for found in self.vfs.read_dir(&dir).ok()? {
+        for found in self.vfs.read_dir(&dir).unwrap_or_default() {
             let path = dir.join(&found.name);
             let may_be = found.name_is_exact && found.kind == FileKind::File;
             let length = layout::probe(self.vfs, &path).ok().flatten().map(|metadata| metadata.len);
             if !may_be || length != Some(entry.file.len) {
                 continue;
             }
-            let Ok(Some((bytes, print))) = layout::read_file(self.vfs, &path) else { continue };
+            let read = readable(layout::read_file(self.vfs, &path))?;
+            let Some((bytes, print)) = read else { continue };
             if is_same(&print, &entry.file) && scan_document(&bytes).is_ok() {
                 let (own, path) = (own.display(), path.display());
                 self.report.notes.push(format!("what {own} ought to hold was found in {path}"));
-                return Some(bytes);
+                return Ok(Some(bytes));
             }
         }
-        None
+        Ok(None)
     }
 
     /// Keeps a copy of a file that cannot be read, for whoever wants to look.
@@ -332,7 +336,7 @@ impl Work<'_> {
             return Ok(());
         }
         let read = layout::read_file(self.vfs, &self.source.conversation(entry.file_name));
-        let Ok(Some((bytes, print))) = read else { return Ok(()) };
+        let Some((bytes, print)) = readable(read)? else { return Ok(()) };
         let dir = self.target.quarantine();
         if layout::ensure_dir(self.vfs, &dir)? {
             layout::sync_dir(self.vfs, &self.target.log())?;
@@ -357,6 +361,7 @@ impl Work<'_> {
         let path = self.source.index_file();
         let found = match layout::read_file(self.vfs, &path) {
             Ok(found) => found.map(|(bytes, _)| bytes),
+            Err(error) if is_of_memory(&error) => return Err(error),
             Err(error) => {
                 self.lose(&error, None);
                 None

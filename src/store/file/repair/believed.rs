@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::loss;
+use super::{loss, readable};
 use crate::codec::checkpoint::{Checkpoint, CheckpointHead};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
@@ -34,8 +34,8 @@ impl Believed {
     /// published was not changed from outside; where its checkpoint is lost nobody can tell, and that loss is told.
     pub(super) fn has_published(&self, vfs: &dyn Vfs, path: &Path) -> bool {
         let Some(newer) = &self.newer else { return self.is_behind };
-        let read = layout::read_file(vfs, path).ok().flatten();
-        read.is_some_and(|(_, print)| newer.entries().any(|entry| is_same(&entry.file, &print)))
+        let print = layout::print_of(vfs, path).ok().flatten();
+        print.is_some_and(|print| newer.entries().any(|entry| is_same(&entry.file, &print)))
     }
 
     /// Reads the newest checkpoint that can be read.
@@ -49,11 +49,15 @@ impl Believed {
                     found.checkpoint = checkpoint;
                     return Ok(found);
                 }
-                Err(error) if error.kind() == ErrorKind::UnsupportedFormat => return Err(error),
+                Err(error)
+                    if [ErrorKind::UnsupportedFormat, ErrorKind::OutOfMemory].contains(&error.kind()) =>
+                {
+                    return Err(error);
+                }
                 Err(error) => error,
             };
-            let bytes =
-                layout::read_file(vfs, path).ok().flatten().map(|(bytes, _)| bytes).unwrap_or_default();
+            let read = readable(layout::read_file(vfs, path))?;
+            let bytes = read.map(|(bytes, _)| bytes).unwrap_or_default();
             if let Some(checkpoint) = mended(&bytes) {
                 report.notes.push(format!("one bit was flipped, and has been turned back: {error}"));
                 found.checkpoint = checkpoint;
@@ -86,9 +90,13 @@ impl Believed {
 }
 
 /// Puts the checkpoints in the order of what they say of themselves, whatever their names say.
-pub(super) fn sort_by_header(vfs: &dyn Vfs, inventory: &mut Inventory, report: &mut RepairReport) {
+pub(super) fn sort_by_header(
+    vfs: &dyn Vfs,
+    inventory: &mut Inventory,
+    report: &mut RepairReport,
+) -> Result<()> {
     for (epoch, path) in &mut inventory.checkpoints {
-        let read = layout::read_file(vfs, path).ok().flatten();
+        let read = readable(layout::read_file(vfs, path))?;
         let head = read.and_then(|(bytes, _)| Checkpoint::head_alone(&bytes));
         if let Some(head) = head.filter(|head| head.epoch != *epoch) {
             report.notes.push(format!("the checkpoint belongs to another file name: {}", path.display()));
@@ -96,6 +104,7 @@ pub(super) fn sort_by_header(vfs: &dyn Vfs, inventory: &mut Inventory, report: &
         }
     }
     inventory.checkpoints.sort();
+    Ok(())
 }
 
 /// A checkpoint of which one bit is flipped.

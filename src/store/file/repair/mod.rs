@@ -117,7 +117,7 @@ fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, options: O
     let vfs = std::sync::Arc::clone(&options.vfs);
     let (vfs, log) = (&*vfs, source.log());
     let mut report = RepairReport::default();
-    believed::sort_by_header(vfs, &mut inventory, &mut report);
+    believed::sort_by_header(vfs, &mut inventory, &mut report)?;
     let mut base = Base::save(vfs, source, &target, &inventory, &mut report)?;
     let engine = Engine::open(target, quiet(options))?;
     let known = Known { store_id: base.store_id, first_segment: base.first_segment, next_seq: base.next_seq };
@@ -180,8 +180,9 @@ fn hold(vfs: &dyn Vfs, source: &Layout) -> Result<Option<Box<dyn Lock>>> {
 /// Puts what the log lacked into the report.
 fn tell(salvaged: Salvaged, neighbours: &Neighbours, report: &mut RepairReport) -> Result<()> {
     for (at, Fault { error, missing, payloads }) in salvaged.faults.into_iter().enumerate() {
-        // What a newer version wrote is not damaged, and leaving it out would be no repair.
-        if error.kind() == ErrorKind::UnsupportedFormat {
+        // What a newer version wrote, and what there is no memory for, is not damaged, and leaving it out would be no
+        // repair.
+        if error.kind() == ErrorKind::UnsupportedFormat || is_of_memory(&error) {
             return Err(error);
         }
         let seqs = match missing {
@@ -204,6 +205,20 @@ fn tell(salvaged: Salvaged, neighbours: &Neighbours, report: &mut RepairReport) 
         quarantine: None,
     });
     Ok(())
+}
+
+/// Whether something could not be read for want of memory. It may be as sound as anything, and to leave it out would be
+/// no repair.
+fn is_of_memory(error: &Error) -> bool {
+    error.kind() == ErrorKind::OutOfMemory
+}
+
+/// What was read, or nothing if it cannot be for another reason than that.
+fn readable<T>(read: Result<Option<T>>) -> Result<Option<T>> {
+    match read {
+        Err(error) if is_of_memory(&error) => Err(error),
+        read => Ok(read.ok().flatten()),
+    }
 }
 
 /// A loss where an error says.

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aral_store import AsyncStore, Closed, NoSpace, NotFound, Store, _async_store
+from aral_store import AlreadyExists, AsyncStore, Closed, NoSpace, NotFound, Store, _async_store
 
 
 def test_calls_side_by_side_are_all_carried_out_and_durable(tmp_path: Path):
@@ -200,11 +200,12 @@ def test_what_fails_after_it_was_cancelled_is_cancelled_and_says_why():
 def test_an_opening_that_is_cancelled_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     opened: list[Store] = []
 
-    class Slow(Store):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            time.sleep(0.1)
-            super().__init__(*args, **kwargs)
-            opened.append(self)
+    init = Store.__init__
+
+    def slow(self: Store, *args: Any, **kwargs: Any) -> None:
+        time.sleep(0.1)
+        init(self, *args, **kwargs)
+        opened.append(self)
 
     async def main() -> None:
         task = asyncio.create_task(AsyncStore.open(tmp_path))
@@ -213,7 +214,7 @@ def test_an_opening_that_is_cancelled_holds_nothing(tmp_path: Path, monkeypatch:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    monkeypatch.setattr(_async_store, "Store", Slow)
+    monkeypatch.setattr(Store, "__init__", slow)
     asyncio.run(main())
     assert [store.is_closed for store in opened] == [True]
 
@@ -286,3 +287,22 @@ def test_the_event_loop_goes_on_while_calls_wait_for_the_device(tmp_path: Path):
             assert ticks > 20
 
     asyncio.run(main())
+
+
+def test_opening_takes_what_a_store_takes_and_says_so():
+    of_store, of_async = inspect.signature(Store), inspect.signature(AsyncStore.open)
+    assert of_async.parameters == of_store.parameters and "wait" in of_async.parameters
+
+    class Own(AsyncStore):
+        pass
+
+    async def opened() -> None:
+        with pytest.raises(TypeError, match="wiat"):
+            await AsyncStore.open("never", wiat=1)  # type: ignore[call-arg]
+        async with await Own.open(unique_ids="refuse") as store:
+            assert type(store) is Own
+            await store.add_message("c1", "Hi!", id="m1")
+            with pytest.raises(AlreadyExists):
+                await store.add_message("c1", "Ho!", id="m1")
+
+    asyncio.run(opened())

@@ -92,6 +92,37 @@ def test_whoever_waits_gets_the_store_when_the_first_one_ends(tmp_path: Path):
             Store(tmp_path, wait=wrong)  # type: ignore[arg-type]
 
 
+def test_a_message_store_opens_at_once_and_its_saves_wait(tmp_path: Path):
+    program = """
+        import sys
+        from aral_store import MessageStore
+        store = MessageStore(sys.argv[1], wait=60)
+        print(len(store.get_conversation_messages("c1")), flush=True)
+        store.add_message("c1", "waited")
+    """
+    with Holder(tmp_path):
+        short = MessageStore(tmp_path, wait=0.01)
+        # Each save waits, not the first one alone, and a refusal leaves it the view that it was.
+        for _ in range(2):
+            with pytest.raises(Locked):
+                short.add_message("c1", "too soon")
+        assert len(short.get_conversation_messages("c1")) == 1
+        short.close()
+        waiting = started(program, tmp_path)
+        assert waiting.stdout is not None and waiting.stdout.readline() == "1\n"
+    waiting.communicate(timeout=120)
+    with Store(tmp_path) as store:
+        assert [message.content for message in store.messages("c1")] == ["the first", "waited"]
+
+
+@pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf"), True, "30s", None])
+@pytest.mark.parametrize("dir", [None, "data"])
+def test_no_message_store_takes_a_wait_that_is_none(tmp_path: Path, dir: str | None, wrong: Any):
+    with pytest.raises(InvalidInput, match="wait must be a number of seconds"):
+        MessageStore(dir and tmp_path / dir, wait=wrong)
+    assert not (tmp_path / "data").exists()
+
+
 def test_the_lock_dies_with_a_killed_process(tmp_path: Path):
     with Holder(tmp_path) as holder:
         holder.process.kill()

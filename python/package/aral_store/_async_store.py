@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from ._errors import Closed, Forked
-from ._store import COMPACT_ABOVE, Store, _events, _next_page
+from ._store import Store, _events, _next_page
 
 if TYPE_CHECKING:
     from ._models import Conversation, Message
@@ -32,6 +33,33 @@ def _later(
         return await self._run(functools.partial(method, self._store, *args, **kwargs))
 
     return later
+
+
+def _opening(
+    make: Callable[_P, Store],
+) -> Callable[Concatenate[type[AsyncStore], _P], Coroutine[Any, Any, AsyncStore]]:
+    async def open(cls: type[AsyncStore], /, *args: _P.args, **kwargs: _P.kwargs) -> AsyncStore:
+        """Opens a store as :class:`Store` does, which also says what the parameters mean."""
+        opened: list[Store] = []
+
+        def work() -> Store:
+            opened.append(make(*args, **kwargs))
+            return opened[0]
+
+        try:
+            return cls(await settled(None, work))
+        except asyncio.CancelledError:
+            # Nobody gets it, and nobody else could open the directory while it is held.
+            for store in opened:
+                store.close()
+            raise
+
+    taken = inspect.signature(make)
+    cls = inspect.Parameter("cls", inspect.Parameter.POSITIONAL_ONLY)
+    # What `help` shows, and what an editor completes.
+    shown = taken.replace(parameters=[cls, *taken.parameters.values()], return_annotation="AsyncStore")
+    setattr(open, "__signature__", shown)
+    return open
 
 
 class AsyncStore:
@@ -54,41 +82,7 @@ class AsyncStore:
         self._pid = os.getpid()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="aral-store")
 
-    @classmethod
-    async def open(
-        cls,
-        path: str | os.PathLike[str] | None = None,
-        *,
-        sync: Literal["always", "os"] | float = "always",
-        read_only: bool = False,
-        compact_above: int | None = COMPACT_ABOVE,
-        unique_ids: Literal["refuse", "existing"] | None = None,
-        salvage: bool = False,
-        wait: float = 0.0,
-    ) -> AsyncStore:
-        """Opens a store as :class:`Store` does."""
-        opened: list[Store] = []
-
-        def make() -> Store:
-            store = Store(
-                path,
-                sync=sync,
-                read_only=read_only,
-                compact_above=compact_above,
-                unique_ids=unique_ids,
-                salvage=salvage,
-                wait=wait,
-            )
-            opened.append(store)
-            return opened[0]
-
-        try:
-            return cls(await settled(None, make))
-        except asyncio.CancelledError:
-            # Nobody gets it, and nobody else could open the directory while it is held.
-            for store in opened:
-                store.close()
-            raise
+    open = classmethod(_opening(Store))
 
     async def _run(self, work: Callable[[], _R]) -> _R:
         if self._pid != os.getpid():

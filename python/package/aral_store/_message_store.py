@@ -26,7 +26,7 @@ from ._mirror import Mirror, MirrorMode
 from ._models import Conversation, ConversationAction, Message, new_id
 from ._opened import Opened
 from ._receipts import Receipt
-from ._store import COMPACT_ABOVE, Store
+from ._store import COMPACT_ABOVE, Store, check_wait
 
 if TYPE_CHECKING:
     from ._reports import CompactionReport, RecoveryReport, Stats, VerifyReport
@@ -58,8 +58,8 @@ class MessageStore:
     What was saved is in the log and durable in any case, as ``sync`` says; see :class:`Store`.
 
     Where another process has the directory open for writing, this one shows what that one has saved by each call, and its
-    own saves raise :class:`Locked` until that one has closed its store or ended; then it saves. Its first save waits ``wait``
-    seconds for that. With ``read_only`` it shows and never saves, and so keeps nobody from saving.
+    own saves raise :class:`Locked` until that one has closed its store or ended; then it saves. Opening it never
+    waits; a save waits up to ``wait`` seconds for the other one to end before it raises. With ``read_only`` it shows and never saves, and so keeps nobody from saving.
     """
 
     def __init__(
@@ -74,6 +74,8 @@ class MessageStore:
     ) -> None:
         if mirror not in ("always", "auto", "close", "never"):
             raise InvalidInput(f"mirror must be 'always', 'auto', 'close' or 'never', not {mirror!r}")
+        # Where nobody else writes it is never used, and a mistake in it would show on the day that it is.
+        check_wait(wait)
         is_in_files = _is_in_files(save_dir, backend_type)
         self.save_dir = Path(os.path.abspath(os.fspath(save_dir or ""))) if is_in_files else None
         self._lock = Lock(survives_fork=not is_in_files)

@@ -81,8 +81,7 @@ class Store:
             raise InvalidInput("the path of a store must not be empty; without a path it is in memory")
         if path is None and (read_only or salvage):
             raise InvalidInput("a store in memory begins empty, and would stay so if it were for reading only")
-        if isinstance(wait, bool) or not isinstance(wait, (int, float)):
-            raise InvalidInput(f"wait must be a number of seconds, 0 or above, not {wait!r}")
+        check_wait(wait)
         _check_count("compact_above", compact_above)
         self._path = path
         self._core = Core(
@@ -607,6 +606,12 @@ class Store:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def check_wait(wait: float) -> None:
+    """Refuses what is no number of seconds; ``True`` is one to Python."""
+    if isinstance(wait, bool) or not isinstance(wait, (int, float)) or not 0 <= wait < 1 << 63:
+        raise InvalidInput(f"wait must be a number of seconds, 0 or above, not {wait!r}")
 
 
 def _check_count(name: str, count: int | None) -> None:

@@ -781,14 +781,15 @@ impl MessageStore {
     /// processes too, and gives the newest event that it shows.
     ///
     /// If nothing has come, that is a look at the names in the log's directory and at the bytes behind the last frame.
-    /// Otherwise the log behind the newest compaction is read anew. Reads that are under way keep what they
-    /// began with. An event is shown once it has reached the operating system, so that a power cut may take it back. A handle that writes
+    /// Of what was appended to the same segment of the log, that alone is read. A new segment (each opening for writing begins one, and
+    /// a long one each 16 MiB) or a compaction lets all that the newest compaction does not cover be read anew; so does what has come to a store in which something is damaged. Reads that are under way
+    /// keep what they began with. An event is shown once it has reached the operating system, so that a power cut may take it back. A handle that writes
     /// sees everything anyway, and one that was opened to [salvage](Options::salvage) stays what it is.
     /// [`recovery`](Self::recovery) is then what this look has found.
     ///
     /// # Errors
     ///
-    /// Those of [`Options::open`]; what was shown before is shown on then.
+    /// Those of [`Options::open`]; what was shown before is shown on then, and with it what stands before the damage.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -193,3 +193,43 @@ fn a_replay_gives_back_the_pages_that_it_has_read() {
         assert!(resident_of_segments(home.path()) >= resident + 4 * MIB);
     }
 }
+
+#[test]
+fn a_refresh_reads_what_was_added_and_not_the_log_again() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path(), 4);
+    let writer =
+        MessageStore::options().compact_manually().first_segment_bytes(8 << 20).open(home.path()).unwrap();
+    writer.add_message("c1", "0").unwrap();
+    let (vfs, reader) = counted(home.path(), MessageStore::options().read_only());
+    vfs.taken();
+    for n in 1..=20 {
+        let seq = writer.add_message("c1", n.to_string()).unwrap().seq;
+        assert_eq!(reader.refresh().unwrap(), seq);
+        let read = vfs.taken();
+        assert!((1..65_536).contains(&read), "{read} bytes for one more message");
+        assert_eq!(reader.refresh().unwrap(), seq);
+        let read = vfs.taken();
+        assert!(read < 1_024, "{read} bytes for nothing");
+        let texts = reader.messages("c1", Messages::all()).unwrap();
+        assert_eq!(texts.len(), n + 1);
+        assert_eq!(texts[n].content, n.to_string().as_str());
+        vfs.taken();
+    }
+    // One that is longer than what is read at once, and many together.
+    writer.add_message("c1", " ".repeat(1 << 20)).unwrap();
+    let many = (0..500).fold(aral_store::Batch::new(), |batch, n| batch.add_message("c2", n.to_string()));
+    writer.batch(many).unwrap();
+    for n in 0..500 {
+        writer.add_message("c3", n.to_string()).unwrap();
+    }
+    assert_eq!(reader.refresh().unwrap(), 4 + 21 + 1 + 1_000);
+    let read = vfs.taken();
+    assert!((MIB..2 * MIB).contains(&read), "{read} bytes for a mebibyte and a thousand lines");
+    for id in ["h", "c1", "c2", "c3"] {
+        assert_eq!(reader.conversation(id).unwrap(), writer.conversation(id).unwrap());
+    }
+    assert_eq!(reader.recovery().last_seq, 1_026);
+    writer.close().unwrap();
+    assert_eq!(reader.refresh().unwrap(), 1_026);
+}

@@ -1,7 +1,9 @@
 //! A reader beside a writer shows what came since once it is told to.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aral_store::vfs::{OpenMode, Vfs, read_all};
 use aral_store::{ErrorKind, MessageStore, Messages};
 
 use crate::support::driver::{self, DIR};
@@ -51,6 +53,44 @@ fn a_directory_of_the_original_becomes_a_store_before_a_readers_eyes() {
     let writer = MessageStore::open(home.path().join("data")).unwrap();
     writer.add_message("c1", "and more").unwrap();
     assert_eq!((reader.refresh().unwrap(), count(&reader)), (1, 2));
+}
+
+/// The only segment of the log, with its bytes.
+fn segment(fs: &SimFs) -> (PathBuf, Vec<u8>) {
+    let log = Path::new(DIR).join("log");
+    let names = fs.read_dir(&log).unwrap().into_iter().map(|entry| entry.name);
+    let segments: Vec<_> = names.filter(|name| name.ends_with(".seg")).collect();
+    assert_eq!(segments.len(), 1);
+    let path = log.join(&segments[0]);
+    let bytes = read_all(&*fs.open(&path, OpenMode::Read).unwrap(), 1 << 20).unwrap();
+    (path, bytes)
+}
+
+#[test]
+fn of_rot_behind_its_place_a_refresh_says_what_an_opening_says() {
+    for rotten in 2..=4 {
+        let fs = driver::fresh(simfs::Settings::default());
+        let writer = on(&fs).open(DIR).unwrap();
+        writer.add_message("c1", "x").unwrap();
+        let reader = on(&fs).read_only().open(DIR).unwrap();
+        for n in 2..=4 {
+            writer.add_message("c1", format!("the text {n}")).unwrap();
+        }
+        let (path, bytes) = segment(&fs);
+        let text = format!("the text {rotten}");
+        let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
+        fs.flip_bit(&path, u64::try_from(at).unwrap(), 0);
+        // The end of the last frame alone is no proof: it may not have been durable.
+        let opened = on(&fs).read_only().open(DIR);
+        match reader.refresh() {
+            Ok(seq) => assert_eq!((seq, opened.unwrap().recovery().last_seq), (3, 3)),
+            Err(error) => {
+                let opened = opened.unwrap_err();
+                assert_eq!((opened.kind(), opened.place()), (ErrorKind::Corrupt, error.place()));
+            }
+        }
+        assert_eq!(count(&reader), rotten - 1);
+    }
 }
 
 #[test]

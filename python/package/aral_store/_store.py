@@ -523,7 +523,9 @@ class Store:
     def refresh(self) -> int:
         """Has a store that was opened with ``read_only`` show what was appended since; gives the newest event's number.
 
-        If nothing came, that is a look at one directory. A store that writes shows everything anyway.
+        If nothing came, that is a look at one directory; what one writer adds is read alone. After a compaction, and where
+        another segment of the log was begun, as each opening for writing does, the log is read anew. A store that writes shows
+        everything anyway.
 
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as directory, Store(directory) as store:

@@ -192,13 +192,7 @@ impl At {
     /// Reads some frames and goes behind them.
     fn read(&mut self, next: &mut Seq, visible: Option<Seq>, ready: &mut VecDeque<Logged>) -> Result<Read> {
         let space = self.segment.header.space();
-        let mut bytes = self.bytes(CHUNK)?;
-        if let HeaderCheck::Valid(header, _) = space.decode(self.offset, &bytes) {
-            let whole = frame_len(to_usize(u64::from(header.payload_len)));
-            if whole > bytes.len() {
-                bytes = self.bytes(whole)?;
-            }
-        }
+        let bytes = bytes_from(&self.segment, self.offset, CHUNK)?;
         let mut rest = bytes.as_slice();
         let mut read = Read::Nothing;
         while let Ok((frame, _)) = frame_here(rest, space, self.offset) {
@@ -224,21 +218,34 @@ impl At {
     fn logged(&self, frame: &Frame<'_>) -> Result<Logged> {
         Ok(Logged::Batch { seq: frame.header.first_seq, events: read_frame(&self.segment.path, frame)? })
     }
+}
 
-    /// As many bytes from the place on as there are, at most `length`.
-    fn bytes(&self, length: usize) -> Result<Vec<u8>> {
-        let room = vfs::zeros(length.max(FRAME_ALIGN));
-        let mut bytes = room.map_err(|e| Error::io("read", &self.segment.path, e))?;
-        let mut filled = 0;
-        while let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) {
-            match self.segment.file.read_at(room, self.offset + to_u64(filled)) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::io("read", &self.segment.path, error)),
-            }
+/// The bytes of a segment from an offset on, at which a frame begins or will begin: at most `length`, or that frame,
+/// if it is longer.
+pub(super) fn bytes_from(segment: &Segment, offset: u64, length: usize) -> Result<Vec<u8>> {
+    let bytes = at_most(segment, offset, length)?;
+    if let HeaderCheck::Valid(header, _) = segment.header.space().decode(offset, &bytes) {
+        let whole = frame_len(to_usize(u64::from(header.payload_len)));
+        if whole > bytes.len() {
+            return at_most(segment, offset, whole);
         }
-        bytes.truncate(filled);
-        Ok(bytes)
     }
+    Ok(bytes)
+}
+
+/// As many bytes from an offset on as there are, at most `length`.
+fn at_most(segment: &Segment, offset: u64, length: usize) -> Result<Vec<u8>> {
+    let room = vfs::zeros(length.max(FRAME_ALIGN));
+    let mut bytes = room.map_err(|e| Error::io("read", &segment.path, e))?;
+    let mut filled = 0;
+    while let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match segment.file.read_at(room, offset + to_u64(filled)) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::io("read", &segment.path, error)),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
 }

@@ -10,7 +10,7 @@ use super::engine::locked;
 use super::library::{Library, Need};
 use super::messages::Lending;
 use super::open;
-use super::reach::Reach;
+use super::reach::{Came, Reach};
 use super::repair::SalvagedLog;
 use super::size;
 use super::tail::Tail;
@@ -93,6 +93,28 @@ impl Viewer {
             library = self.newer_than(&library)?.ok_or(error)?;
         }
         read(&library)
+    }
+
+    /// Takes in what was added behind the newest frame that was read, if that is all that has come; `false` if only
+    /// another opening can say how the store is now.
+    fn catch_up(&self) -> Result<bool> {
+        // Held throughout: two that take in the same frames would take the second one's for damage.
+        let mut renewed = locked(&self.renewed);
+        let library = self.library();
+        let Renewed { reach: Some(reach), report } = &mut *renewed else { return Ok(false) };
+        let is_all = match reach.look(&*self.options.vfs, &library.layout)? {
+            Came::Nothing => return Ok(true),
+            Came::Else => return Ok(false),
+            Came::Frames => reach.take_in(&library)?,
+        };
+        let last_seq = library.index().next_seq() - 1;
+        let report = report.get_or_insert_with(|| self.report.clone());
+        if last_seq > report.last_seq {
+            report.events += last_seq - report.last_seq;
+            // What seemed to be the rest of a write was the beginning of one.
+            (report.last_seq, report.torn) = (last_seq, None);
+        }
+        Ok(is_all)
     }
 
     /// Goes over to the state that a compaction has left since; `None` if there was none.
@@ -243,16 +265,10 @@ impl Backend for Viewer {
         if self.salvaged.is_some() {
             return Ok(self.report.last_seq);
         }
-        let mut library = self.library();
-        let vfs = &*self.options.vfs;
-        let is_passed = match &locked(&self.renewed).reach {
-            Some(reach) => reach.is_passed(vfs, &library.layout)?,
-            None => true,
-        };
-        if is_passed {
-            library = self.renew(&library.layout)?;
+        if !self.catch_up()? {
+            self.renew(&self.library().layout)?;
         }
-        let next_seq = library.index().next_seq();
+        let next_seq = self.library().index().next_seq();
         Ok(next_seq - 1)
     }
 

@@ -156,3 +156,21 @@ fn a_wait_that_was_in_vain_says_how_long_it_was() {
     assert_eq!(said(first.child).code, Some(0));
     assert_eq!(room.texts("c"), ["A1"]);
 }
+
+#[test]
+fn an_export_beside_a_writer_makes_an_equal_store() {
+    let (room, other) = (Room::new(), Room::new());
+    let mut writer = Appending::begin(&room);
+    for content in ["A1", "A2"] {
+        writer.add(content);
+    }
+    let file = other.path("all.jsonl");
+    room.run(&["export", "-o", file.to_str().unwrap()]).fine();
+    // The writer is still there, and goes on.
+    room.run(&["add", "c", "x", "--no-wait"]).fails(6);
+    writer.add("A3");
+    other.run(&["import", file.to_str().unwrap()]).fine();
+    assert_eq!((other.texts("c"), room.texts("c").len()), (vec!["A1".to_owned(), "A2".to_owned()], 3));
+    drop(writer.stdin);
+    assert_eq!(said(writer.child).code, Some(0));
+}

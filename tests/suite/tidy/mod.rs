@@ -127,3 +127,14 @@ fn links_between_documents_lead_somewhere() {
     let exists = |path: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists();
     assert_tidy(|path, text| prose::links_resolve(path, text, exists));
 }
+
+#[test]
+fn each_claim_of_the_readme_leads_to_what_shows_it() {
+    let readme = &repository()["README.md"];
+    let (_, claims) = readme.split_once("\n## What to know before relying on it\n").unwrap();
+    let claims = claims.split("\n## ").next().unwrap();
+    assert!(claims.matches("\n- ").count() >= 6, "the claims have moved");
+    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).ok();
+    let missing = prose::claims_are_shown(claims, read);
+    assert!(missing.is_empty(), "nothing shows {missing:?}");
+}

@@ -73,6 +73,32 @@ fn targets(line: &str) -> Vec<String> {
     found
 }
 
+/// A link to a place in a file of tests names a test that is there, and each item of a document's claims has such a link,
+/// or one to a document.
+pub(super) fn claims_are_shown(claims: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let mut missing = Vec::new();
+    for claim in claims.split("\n- ").skip(1) {
+        let links = claim.lines().flat_map(|line| targets(&without_code(line)));
+        let links: Vec<_> = links.filter(|link| !link.contains("://")).collect();
+        if links.is_empty() {
+            missing.push(claim.lines().next().unwrap_or_default().to_owned());
+        }
+        for link in links {
+            let (file, place) = link.split_once('#').unwrap_or((&link, ""));
+            let text = read(file).unwrap_or_default();
+            let is_there = match Path::new(file).extension().and_then(|extension| extension.to_str()) {
+                Some("rs") => text.contains(&format!("#[test]\nfn {place}() {{")),
+                Some("py") => text.contains(&format!("\ndef {place}(")),
+                _ => !text.is_empty(),
+            };
+            if !is_there {
+                missing.push(link);
+            }
+        }
+    }
+    missing
+}
+
 /// The figures in a document's tables are cells of another document's tables, from which they were taken.
 pub(super) fn figures_stand_in(document: &str, source: &str) -> Vec<String> {
     let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
@@ -98,6 +124,28 @@ fn a_figure_that_stands_nowhere_else_is_found() {
     let check = |row: &str| figures_stand_in(row, source);
     assert_eq!(check("| of 64 | 1,204 µs | a 7.1, b 7.1 |"), Vec::<String>::new());
     assert_eq!(check("| of 64 | 1,205 µs | a 7, b 7.1 |"), ["1,205", "7"]);
+}
+
+#[test]
+fn a_claim_that_nothing_shows_is_found() {
+    let read = |path: &str| match path {
+        "a.rs" => Some("#[test]\nfn it_holds() {\n}\nfn helper() {\n}".to_owned()),
+        "a.py" => Some("\ndef test_it(x):".to_owned()),
+        "a.md" => Some("because".to_owned()),
+        _ => None,
+    };
+    let check = |text: &str| claims_are_shown(text, read);
+    assert_eq!(
+        check("\n- one ([t](a.rs#it_holds))\n- two\n  [t](a.py#test_it), [w](a.md#there)"),
+        Vec::<String>::new()
+    );
+    for bad in ["a.rs", "a.rs#gone", "a.rs#helper", "a.py#test_other", "b.rs#it_holds", "b.md"] {
+        assert_eq!(check(&format!("\n- one ([t]({bad}))")), [bad]);
+    }
+    assert_eq!(
+        check("\n- one `[t](a.md)`, [t](https://x.y/a.md)\n- two [w](a.md)"),
+        ["one `[t](a.md)`, [t](https://x.y/a.md)"]
+    );
 }
 
 #[test]

@@ -9,7 +9,9 @@ use super::checkpoint::{
 use super::claim::encode_claim;
 use super::control::Control;
 use super::frame::{FrameHeader, FrameKind, FrameSpace, HeaderCheck};
-use super::payload::{BadPayload, EventView, SCHEMA, SECOND_SCHEMA, encode_event, for_each_event, schema_of};
+use super::payload::{
+    BadPayload, EventView, SECOND_SCHEMA, THIRD_SCHEMA, encode_event, for_each_event, schema_of,
+};
 use super::segment::{DATA_START, Previous, SegmentHeader};
 use crate::model::{Change, Event, JsonObject, Message, Timestamp, Zone};
 
@@ -136,7 +138,7 @@ fn the_removal_and_the_version_of_the_document_are_ones() {
     for (name, change) in
         [("removal", Change::Remove { removed_at: Some(time) }), ("version", Change::SetVersion(1_000))]
     {
-        assert_eq!(schema_of(&change), SCHEMA);
+        assert_eq!(schema_of(&change), THIRD_SCHEMA);
         let event = Event::new("c1", change);
         let mut payload = Vec::new();
         encode_event(&EventView::of(&event, 0, 0), &mut payload).unwrap();

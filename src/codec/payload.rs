@@ -19,11 +19,14 @@ mod lent;
 
 mod quick;
 
-pub(crate) use decode::{decode_event, decode_message, for_each_event, named_in};
+pub(crate) use decode::{MAX_FRAME_EVENTS, decode_event, decode_message, for_each_event, named_in};
 
 /// The newest version of this encoding. Each frame's header has the oldest one that has all that is in it, so
 /// that older software reads what it can, and refuses the rest instead of misreading it.
-pub(crate) const SCHEMA: u16 = 3;
+pub(crate) const SCHEMA: u16 = 4;
+
+/// The version with which a removal has a time, and versions can be set.
+pub(crate) const THIRD_SCHEMA: u16 = 3;
 
 /// The version with which whatever can be changed at all came to be changed in place.
 pub(crate) const SECOND_SCHEMA: u16 = 2;
@@ -47,7 +50,7 @@ pub(crate) fn schema_of(change: &Change) -> u16 {
         Change::Reset { .. } | Change::EditAction(_) | Change::SetCreatedAt(_) | Change::SetExtra(_) => {
             SECOND_SCHEMA
         }
-        Change::Remove { removed_at: Some(_) } | Change::SetVersion(_) => SCHEMA,
+        Change::Remove { removed_at: Some(_) } | Change::SetVersion(_) => THIRD_SCHEMA,
     }
 }
 

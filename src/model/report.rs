@@ -35,7 +35,8 @@ pub struct RecoveryReport {
     pub changed: Vec<PathBuf>,
     /// Files that could not be read when the store first saw them, and now can. They have been taken in.
     pub mended: Vec<PathBuf>,
-    /// Copies of files that stood in the way of a compaction being completed and were not the store's.
+    /// Copies of files that stood in the way of a compaction being completed and were not the store's, and the lines
+    /// of events that did not come to a file which was [accepted](crate::MessageStore::accept).
     pub quarantined: Vec<PathBuf>,
     /// Unfinished files of an interrupted write that were removed; nothing in them had been acknowledged.
     pub removed: Vec<PathBuf>,

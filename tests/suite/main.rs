@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod accepting;
 mod alphabet;
 #[cfg(feature = "cli")]
 mod cli;

@@ -31,12 +31,19 @@ pub(crate) fn run(dir: &Path, form: Form, args: &AcceptArgs) -> Result<Exit, Fai
     if ids.is_empty() {
         note("every file is as the store wrote or read it last: there is nothing to accept");
     }
+    let known = store.recovery().quarantined.len();
     for id in &ids {
         match store.accept(id)? {
             None => note(&one_line(&format!("the file of {id:?} is as the store has it: nothing to accept"))),
             Some(receipt) if form == Form::Json => output::print(&receipt.to_json_line())?,
             Some(_) => output::print(&one_line(id))?,
         }
+    }
+    for copy in store.recovery().quarantined.iter().skip(known) {
+        note(&one_line(&format!(
+            "what the log had under ids that the file has for something else is kept, as lines of `append`, in {}",
+            copy.display()
+        )));
     }
     store.close()?;
     Ok(Exit::Done)

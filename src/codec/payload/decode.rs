@@ -4,7 +4,6 @@
 //! know what becomes of the events.
 
 use super::{BadPayload, CONFIG, EventView, IdView, MessageView, quick};
-use crate::model::MAX_BATCH_EVENTS;
 
 /// Takes one event off the front of bytes and says how many it took.
 #[inline]
@@ -60,13 +59,17 @@ pub(crate) fn named_in(payload: &[u8]) -> Vec<String> {
     names
 }
 
+/// The most events of one payload. A caller's batch has far fewer; a conversation that is put in another one's place
+/// has as many as it has items, and must be there as a whole or not at all.
+pub(crate) const MAX_FRAME_EVENTS: u32 = 1 << 24;
+
 /// Goes over the events of a payload, each with its place in it, and insists that they fill it exactly.
 pub(crate) fn for_each_event<'a, E: From<BadPayload>>(
     payload: &'a [u8],
     count: u32,
     mut visit: impl FnMut(&EventView<'a>, std::ops::Range<usize>) -> Result<(), E>,
 ) -> Result<(), E> {
-    if usize::try_from(count).map_or(true, |count| count > MAX_BATCH_EVENTS || count == 0) {
+    if count == 0 || count > MAX_FRAME_EVENTS {
         return Err(BadPayload(format!("{count} events in one batch")).into());
     }
     let mut at = 0;

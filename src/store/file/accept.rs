@@ -3,8 +3,13 @@
 //! Owns what becomes of a file that is not the one that the store wrote or read last. It may be an edit, and it may
 //! be an older file with less in it; the store cannot tell, so nothing of it counts until this is called. What
 //! the file holds becomes a reset with additions behind it: one batch of the log, durable, to be followed like any
-//! other. What the log adds to the file as it was is carried over by its ids.
+//! other. What the log adds to the file as it was is carried over by its ids, and what cannot be is kept apart.
 
+mod carry;
+
+use std::path::{Path, PathBuf};
+
+use self::carry::Carry;
 use super::append::CarriedOut;
 use super::engine::{Engine, locked};
 use super::library::no_conversation;
@@ -12,10 +17,11 @@ use super::verify;
 use crate::codec::bytes::{to_u64, to_usize};
 use crate::codec::document::{Document, Fallback, Item, read_action, read_message, scan_document};
 use crate::codec::json::JsonError;
+use crate::codec::payload::MAX_FRAME_EVENTS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Found, Prepared};
 use crate::model::{
-    Action, Change, Conversation, Message, Mutation, NewAction, NewConversation, NewMessage, Operation,
+    Action, Conversation, Event, Message, Mutation, NewAction, NewConversation, NewMessage, Operation,
     Receipt, Text, Timestamp,
 };
 use crate::snapshot::layout;
@@ -39,18 +45,14 @@ impl Engine {
             return Err(Error::new(ErrorKind::NotFound, reason).at(&path, None));
         };
         let blank = Conversation::new(id, created_at);
-        let mut conversation = read_conversation(&bytes, blank, stem(&file_name)).map_err(|bad| {
+        let conversation = read_conversation(&bytes, blank, stem(&file_name)).map_err(|bad| {
             Error::corrupt(&path, bad.offset, format!("the file cannot be accepted: {}", bad.reason))
         })?;
-        let from = library.index().checkpoint().head().covered_seq + 1;
-        let batches = verify::events(library, from)?;
-        let held = self.held_events(id)?.into_iter().map(|(_, event)| event);
-        let events = held.chain(batches.into_iter().flat_map(|(_, events)| events));
-        events
-            .filter(|event| event.conversation_id == id)
-            .for_each(|event| carry_over(&mut conversation, event.change));
-        let receipt = self.replace(conversation)?;
-        self.forget_file(id);
+        let (lines, carried) = self.carried_over(conversation)?;
+        // Order: keep what does not come to the file before the file counts. Reversed, a crash would lose it.
+        let copy = if lines.is_empty() { None } else { Some(self.set_aside(&file_name, &lines)?) };
+        let receipt = self.replace(carried).map_err(|error| too_long(error, &path))?;
+        self.forget_file(id, copy);
         Ok(Some(receipt))
     }
 
@@ -69,11 +71,52 @@ impl Engine {
         Ok(entry.filter(|_| suspicion.is_some()).map(|entry| (entry.file_name.to_owned(), entry.created_at)))
     }
 
+    /// What a file's conversation becomes with what the log has of it, and the events that do not come to it, as lines.
+    fn carried_over(&self, conversation: Conversation) -> Result<(String, Conversation)> {
+        let library = self.library();
+        let from = library.index().checkpoint().head().covered_seq + 1;
+        let batches = verify::events(library, from)?.into_iter();
+        let later = batches.flat_map(|(first, events)| (first..).zip(events));
+        let held = self.held_events(&conversation.id)?;
+        let mut carry = Carry::over(conversation);
+        let mut lines = String::new();
+        for (seq, event) in held.into_iter().chain(later) {
+            if event.conversation_id != carry.conversation().id {
+                continue;
+            }
+            if let Some(change) = carry.event(event.change) {
+                lines.push_str(&Event { change, ..event }.to_json_line(seq));
+                lines.push('\n');
+            }
+        }
+        Ok((lines, carry.into_conversation()))
+    }
+
+    /// Keeps events that do not come to a file, and gives where.
+    fn set_aside(&self, file_name: &str, lines: &str) -> Result<PathBuf> {
+        let (vfs, layout) = (&*self.library().vfs, &self.library().layout);
+        let dir = layout.quarantine();
+        if layout::ensure_dir(vfs, &dir)? {
+            layout::sync_dir(vfs, &layout.log())?;
+        }
+        let name: String = stem(file_name).chars().take(50).collect();
+        let copy = dir.join(format!("{name}.replaced-{:08x}.jsonl", crc32fast::hash(lines.as_bytes())));
+        layout::remove_file(vfs, &copy)?;
+        layout::write_file(vfs, &copy, lines.as_bytes())?;
+        layout::sync_dir(vfs, &dir)?;
+        Ok(copy)
+    }
+
     /// Puts a conversation in the place of the one that its file was to hold.
     fn replace(&self, conversation: Conversation) -> Result<Receipt> {
         let id = conversation.id.clone();
         let (clock, ids) = (&*self.options.clock, &*self.options.ids);
-        let operations = operations(conversation).into_iter();
+        let operations = operations(conversation);
+        if u32::try_from(operations.len()).map_or(true, |count| count > MAX_FRAME_EVENTS) {
+            let reason = format!("{} items; the limit is {MAX_FRAME_EVENTS}", operations.len() - 1);
+            return Err(Error::invalid(reason));
+        }
+        let operations = operations.into_iter();
         let batch = operations
             .map(|operation| prepare(Mutation::new(&id, operation), clock, ids))
             .collect::<Result<Vec<Prepared>>>()?;
@@ -87,6 +130,19 @@ impl Engine {
             }
         }
     }
+}
+
+/// What is said of a file that no single record can hold.
+fn too_long(error: Error, path: &Path) -> Error {
+    if error.kind() != ErrorKind::InvalidInput {
+        return error;
+    }
+    let reason = format!(
+        "the file cannot be accepted, for it counts as a whole or not at all: {}; move it away, remove the conversation, \
+         and import the file",
+        error.message()
+    );
+    Error::invalid(reason).at(path, None)
 }
 
 fn operations(conversation: Conversation) -> Vec<Operation> {
@@ -150,55 +206,4 @@ fn read_conversation(
         conversation.actions.push(read_action(item(found), &Fallback { id: made_up, created_at })?);
     }
     Ok(conversation)
-}
-
-/// Does to a conversation what an event did to what its file was then. What the file holds by now under the same
-/// id is what its owner accepts.
-fn carry_over(conversation: &mut Conversation, change: Change) {
-    let Conversation { messages, actions, .. } = conversation;
-    match change {
-        Change::AddMessage(new) => {
-            if !messages.iter().any(|message| message.id == new.id) {
-                messages.push(new);
-            }
-        }
-        Change::EditMessage(new) => match messages.iter_mut().rev().find(|message| message.id == new.id) {
-            Some(message) => *message = new,
-            None => messages.push(new),
-        },
-        Change::RemoveMessage(id) => {
-            if let Some(at) = messages.iter().rposition(|message| message.id == id) {
-                messages.remove(at);
-            }
-        }
-        Change::AddAction(new) => {
-            if !actions.iter().any(|action| action.id == new.id) {
-                actions.push(new);
-            }
-        }
-        Change::EditAction(new) => match actions.iter_mut().rev().find(|action| action.id == new.id) {
-            Some(action) => *action = new,
-            None => actions.push(new),
-        },
-        Change::RemoveAction(id) => {
-            if let Some(at) = actions.iter().rposition(|action| action.id == id) {
-                actions.remove(at);
-            }
-        }
-        Change::Clear | Change::Remove { .. } => {
-            messages.clear();
-            actions.clear();
-        }
-        Change::SetTitle(title) => conversation.title = title,
-        Change::SetMetadata(metadata) => conversation.metadata = metadata,
-        Change::SetCreatedAt(created_at) => conversation.created_at = created_at,
-        Change::SetExtra(extra) => conversation.extra = extra,
-        // The conversation counts its versions on.
-        Change::SetVersion(_) => {}
-        Change::Create { title, created_at, metadata, extra }
-        | Change::Reset { title, created_at, metadata, extra } => {
-            let id = std::mem::take(&mut conversation.id);
-            *conversation = Conversation { title, metadata, extra, ..Conversation::new(&id, created_at) };
-        }
-    }
 }

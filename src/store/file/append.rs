@@ -12,13 +12,15 @@ use super::library::{Library, Need, View};
 use super::shown::Shown;
 use crate::codec::frame::MAX_PAYLOAD;
 use crate::codec::ids::IdView;
-use crate::codec::payload::{FIRST_SCHEMA, KeyView, encode_parts, schema_of};
+use crate::codec::payload::{FIRST_SCHEMA, KeyView, SCHEMA, encode_parts, schema_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{
     Drafts, Few, Found, Ground, Index, KeyRecord, Prepared, Refusal, Sight, Sights, Slot, Standing, Step,
 };
 use crate::log::{Framed, Record, Turn};
-use crate::model::{Action, Change, Durability, Message, Mutation, Receipt, Seq, Summary, Text, Version};
+use crate::model::{
+    Action, Change, Durability, MAX_BATCH_EVENTS, Message, Mutation, Receipt, Seq, Summary, Text, Version,
+};
 use crate::snapshot::bodies::Bodies;
 use crate::store::memory::{known_receipt, receipts};
 use crate::store::options::SyncPolicy;
@@ -326,7 +328,8 @@ fn see(sight: &mut Sight, view: &View, bodies: &Bodies<'_>, step: &Step) -> Resu
 /// Makes the payload of a batch in which nothing is looked up, and gives the oldest version of the encoding
 /// that has all of it; nothing if something is looked up.
 fn encode_ready(batch: &[Prepared], framed: &mut Framed) -> Result<Option<u16>> {
-    let mut schema = FIRST_SCHEMA;
+    // Only what takes a whole conversation's place is longer than a caller's batch.
+    let mut schema = if batch.len() > MAX_BATCH_EVENTS { SCHEMA } else { FIRST_SCHEMA };
     for prepared in batch {
         let Step::Ready(change) = &prepared.step else { return Ok(None) };
         schema = schema.max(schema_of(change));

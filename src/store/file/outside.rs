@@ -6,6 +6,7 @@
 //! all are surveyed at once, as one state, and nothing is answered from what was believed before.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -84,8 +85,9 @@ impl Engine {
         if self.outside.is_settled() { Ok(()) } else { self.settle_with(&mut looked) }
     }
 
-    /// Forgets what was found of a conversation's file, which does not count any more.
-    pub(super) fn forget_file(&self, id: &str) {
+    /// Forgets what was found of a conversation's file, which does not count any more, and tells of what was set aside
+    /// for that.
+    pub(super) fn forget_file(&self, id: &str, copy: Option<PathBuf>) {
         let mut looked = locked(&self.outside.looked);
         let Looked { report, .. } = &mut *looked;
         let is_its = |file: &DamagedFile| file.conversation_id.as_deref() == Some(id);
@@ -93,6 +95,7 @@ impl Engine {
             report.damaged.iter().filter(|file| is_its(file)).map(|file| file.path.clone()).collect();
         report.changed.retain(|path| !paths.contains(path));
         report.damaged.retain(|file| !is_its(file));
+        report.quarantined.extend(copy);
     }
 
     /// What the opening found, and what has become of the files.

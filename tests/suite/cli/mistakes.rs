@@ -279,6 +279,16 @@ fn a_role_near_a_usual_one_is_kept_and_told() {
     let roles: Vec<_> =
         shown[0]["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
     assert_eq!(roles, ["user", "asistant", "asistant", "asistant", "asistant", "critic"]);
+    // An import tells of it once, however many messages have it, and in whatever form they come.
+    let lines = room.run(&["export", "--to", "jsonl"]).fine();
+    let chats = r#"{"messages":[{"role":"user","content":"x"},{"role":"asistant","content":"y"},{"role":"asistant","content":"z"}]}"#;
+    for (to, given) in [("lines", lines.as_str()), ("chats", chats)] {
+        let imported = room.run_with(&["-d", to, "import", "-", "--json"], given.as_bytes());
+        assert_eq!(imported.err.lines().filter(|line| line.contains("asistant")).count(), 1, "{imported:?}");
+        assert!(imported.err.contains(said), "{imported:?}");
+        let again = room.run_with(&["-d", to, "import", "-", "--json"], given.as_bytes());
+        assert!(!again.err.contains("asistant"), "nothing is added: {again:?}");
+    }
 }
 
 /// The answer was `"content" is missing at byte 0`.

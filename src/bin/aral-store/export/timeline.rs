@@ -14,7 +14,9 @@ pub(crate) enum Item<'c> {
     Action(&'c Action),
 }
 
-/// Everything in a conversation: an action stands before the first message that is later than it.
+/// Everything in a conversation: an action stands before the first message that is later than it, so behind those of
+/// its own time. The layout does not keep which of the two came first; among themselves both keep the order of their
+/// events, so that the same conversation is always exported in the same order, from the log as from its file.
 pub(crate) fn items(conversation: &Conversation) -> impl Iterator<Item = Item<'_>> {
     let mut messages = conversation.messages.iter().peekable();
     let mut actions = conversation.actions.iter().peekable();
@@ -96,13 +98,24 @@ mod tests {
             .iter()
             .map(|m| Action::new(format!("a{m}"), "t", JsonObject::EMPTY, at(*m)))
             .collect();
-        let ids: Vec<String> = items(&conversation)
-            .map(|item| match item {
-                Item::Message(message) => message.id.to_string(),
-                Item::Action(action) => action.id.to_string(),
-            })
-            .collect();
-        assert_eq!(ids, ["10", "20", "5", "a20", "a7", "30", "a40"]);
+        assert_eq!(ids(&conversation), ["10", "20", "5", "a20", "a7", "30", "a40"]);
+    }
+
+    fn ids(conversation: &Conversation) -> Vec<String> {
+        let id = |item| match item {
+            Item::Message(Message { id, .. }) | Item::Action(Action { id, .. }) => id.to_string(),
+        };
+        items(conversation).map(id).collect()
+    }
+
+    #[test]
+    fn what_shares_a_time_stands_in_the_order_in_which_it_came_messages_first() {
+        let at = Timestamp::from_unix_micros(0).unwrap();
+        let mut conversation = Conversation::new("c", at);
+        conversation.messages = ["m2", "m1", "m3"].map(|id| Message::new(id, "", "user", at)).into();
+        conversation.actions =
+            ["a9", "a1", "a5"].map(|id| Action::new(id, "t", JsonObject::EMPTY, at)).into();
+        assert_eq!(ids(&conversation), ["m2", "m1", "m3", "a9", "a1", "a5"]);
     }
 
     #[test]

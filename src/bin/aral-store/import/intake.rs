@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::piece::{Piece, weight};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, to_u64};
+use crate::roles::Roles;
 use crate::signals::Stop;
 
 /// The most bytes that are put into one batch, by [`weight`]; the store takes 256 MiB.
@@ -115,6 +116,8 @@ pub(super) struct Intake<'a> {
     removed: Removed,
     stop: Stop,
     fates: HashMap<String, Fate>,
+    /// The roles that were told of: each once for all that comes in.
+    roles: Roles,
     pub(super) counts: Counts,
     /// The time of what comes without one.
     pub(super) now: Timestamp,
@@ -122,8 +125,8 @@ pub(super) struct Intake<'a> {
 
 impl<'a> Intake<'a> {
     pub(super) fn new(store: &'a MessageStore, purpose: Purpose, stop: Stop) -> Self {
-        let (fates, counts) = (HashMap::new(), Counts::default());
-        Self { store, purpose, removed: Removed::KeepOut, stop, fates, counts, now: now() }
+        let (fates, roles, counts) = (HashMap::new(), Roles::default(), Counts::default());
+        Self { store, purpose, removed: Removed::KeepOut, stop, fates, roles, counts, now: now() }
     }
 
     /// The same, with this for what was removed.
@@ -232,6 +235,7 @@ impl<'a> Intake<'a> {
                 batch.is_empty() || (fits && batch.len() < MAX_BATCH_EVENTS)
             }) {
                 bytes = bytes.saturating_add(weight(&mutation));
+                self.roles.look_at(&mutation);
                 let is_first = batch.is_empty();
                 batch.push(if is_first { mutation.expect(version) } else { mutation });
             }

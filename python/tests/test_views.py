@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from aral_store import Closed, Locked, MessageStore, NotFound, ReadOnly, Store
+from aral_store import Closed, Locked, MessageStore, NotFound, ReadOnly, Store, _opened
 
 #: Does as it is told, line by line, and says when it is done.
 AGENT = """
@@ -158,6 +158,20 @@ def test_a_view_for_reading_only_keeps_nobody_from_saving(tmp_path: Path, monkey
         store.add_message("c1", "third")
         assert contents(viewer) == ["first", "second", "third"]
     viewer.close()
+
+
+def test_a_view_is_opened_once_and_reads_what_comes(agent: Agent, monkeypatch: pytest.MonkeyPatch):
+    agent.does("store.add_message('c1', 'first')")
+    view = MessageStore(save_dir="./data")
+    monkeypatch.setattr(_opened, "Store", None)
+    expected = ["first"]
+    # Into the log alone, and into the files too.
+    for way in ("Store('data')", "store", "Store('data')"):
+        for n in range(3):
+            expected.append(f"{way} {n}")
+            agent.does(f"{way}.add_message('c1', {expected[-1]!r})")
+            assert contents(view) == expected
+    view.close()
 
 
 def test_a_view_that_was_closed_says_so(agent: Agent):

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from ._core import Follower
 from ._errors import Closed, Locked, NotFound, ReadOnly
 from ._lock import Lock
 from ._store import Store
@@ -35,8 +34,7 @@ class Opened:
         self._read_only = read_only
         self._wait = wait
         self._compact_above = compact_above
-        #: Where the view is in the log; nothing where this is the writer.
-        self._seen: Follower | None = None
+        self._is_view = False
         if dir is None:
             self._store = Store(read_only=read_only)
             return
@@ -55,7 +53,7 @@ class Opened:
     @property
     def is_view(self) -> bool:
         """Whether another process writes, as far as is known here."""
-        return self._seen is not None
+        return self._is_view
 
     @property
     def is_closed(self) -> bool:
@@ -65,13 +63,11 @@ class Opened:
     @property
     def store(self) -> Store:
         """The store, with all that has been saved by now."""
-        if self._seen is None or self._store.is_closed:
+        if not self._is_view or self._store.is_closed:
             return self._store
         with self._lock:
-            if self._dir is not None and self._seen is not None and self._seen.next() is not None:
-                before = self._store
-                self._look_at(self._dir)
-                before.close()
+            if self._is_view and not self._store.is_closed:
+                self._store.refresh()
             return self._store
 
     def become_writer(self) -> bool:
@@ -81,7 +77,7 @@ class Opened:
         """
         if self._store.is_closed:
             raise Closed("the store was closed")
-        if self._dir is None or self._seen is None:
+        if self._dir is None or not self._is_view:
             return False
         if self._read_only:
             raise ReadOnly("the store was opened for reading only", self._dir)
@@ -94,7 +90,7 @@ class Opened:
                 f"saves, and can save itself once that one has closed the store or ended, in {os.fspath(self._dir)}",
                 refused.path,
             ) from refused
-        self._seen = None
+        self._is_view = False
         before.close()
         return True
 
@@ -103,5 +99,4 @@ class Opened:
 
     def _look_at(self, dir: Path) -> None:
         self._store = Store(dir, read_only=True)
-        # Whatever is added from here on makes another look necessary.
-        self._seen = self._store._follower(int(self._store._core.stats()["last_seq"]) + 1)
+        self._is_view = True

@@ -39,6 +39,8 @@ mod edit;
 
 mod rm;
 
+mod whole;
+
 mod show;
 
 mod log;

@@ -44,6 +44,11 @@ impl Out {
         written.map_err(unwritten)
     }
 
+    /// Writes a part of a line.
+    pub(crate) fn part(&mut self, text: &str) -> Result<(), Failure> {
+        self.0.write_all(text.as_bytes()).map_err(unwritten)
+    }
+
     /// Hands everything written so far to whoever reads it.
     pub(crate) fn finish(&mut self) -> Result<(), Failure> {
         self.0.flush().map_err(unwritten)

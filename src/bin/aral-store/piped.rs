@@ -20,6 +20,8 @@ pub(crate) struct Piped {
     chunk: Vec<u8>,
     used: usize,
     stop: Stop,
+    /// Why there is no thread.
+    refused: Option<io::Error>,
 }
 
 impl Piped {
@@ -46,14 +48,17 @@ impl Piped {
                 }
             }
         };
-        #[expect(clippy::disallowed_methods, reason = "a signal must be heard while a read waits")]
-        drop(std::thread::spawn(read));
-        Self { chunks, chunk: Vec::new(), used: 0, stop }
+        // A signal must be heard while a read waits. Without a thread the first read says what was refused.
+        let refused = std::thread::Builder::new().spawn(read).err();
+        Self { chunks, chunk: Vec::new(), used: 0, stop, refused }
     }
 }
 
 impl BufRead for Piped {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if let Some(refused) = self.refused.take() {
+            return Err(refused);
+        }
         while self.used >= self.chunk.len() {
             match self.chunks.recv_timeout(PAUSE) {
                 Ok(chunk) => {

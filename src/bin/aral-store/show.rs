@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use aral_store::{
-    Action, Conversation, Conversations, Error, ErrorKind, Message, MessageStore, Messages, Order, Summary,
-    Text, Timestamp, Tombstone,
+    Action, Conversation, Conversations, Error, ErrorKind, JsonObject, Message, MessageStore, Messages,
+    Order, Summary, Text, Timestamp, Tombstone,
 };
 
 use crate::args::{By, LsArgs, ShowArgs};
@@ -16,6 +16,7 @@ use crate::moment;
 use crate::output::{Form, Out, count, many_lines, one_line, table, to_u64};
 use crate::place;
 use crate::style::{self, ago, painted};
+use crate::whole::Whole;
 
 pub(crate) fn ls(dir: &Path, form: Form, args: &LsArgs) -> Result<Exit, Failure> {
     let store = place::for_reading(dir)?;
@@ -112,25 +113,25 @@ pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Fail
     let store = place::for_reading(dir)?;
     let id = &ids::conversation(&store, &args.conversation)?;
     // What is not shown is not read either.
-    let mut conversation = store.conversation_without_messages(id)?.ok_or_else(|| no_conversation(id))?;
+    let read = |selection| Whole::read(&store, id, selection)?.ok_or_else(|| no_conversation(id));
     let mut out = Out::new();
     if form == Form::Json {
-        conversation.messages = store.messages(id, selection.unwrap_or_else(Messages::all))?;
-        out.line(&conversation.to_json_line())?;
+        json(&read(selection.unwrap_or_else(Messages::all))?, &mut out)?;
         out.finish()?;
         return Ok(Exit::Done);
     }
+    let conversation = store.conversation_without_messages(id)?.ok_or_else(|| no_conversation(id))?;
     let total = store.summary(id)?.map_or(0, |summary| summary.messages);
     out.line(&painted(style::HEAD, &one_line(&conversation.title.to_string_lossy())))?;
     about(&conversation, total, &mut out)?;
     if let Some(selection) = selection {
-        let messages = store.messages(id, selection)?;
+        let whole = read(selection)?;
         let where_from = if is_by_time { "left out" } else { "before these" };
-        match total.saturating_sub(to_u64(messages.len())) {
+        match total.saturating_sub(whole.count) {
             0 => {}
             left_out => out.line(&format!("\n… {} {where_from}", count(left_out, "message")))?,
         }
-        messages.iter().try_for_each(|message| shown_message(message, &mut out))?;
+        whole.for_each(|message| shown_message(message, &mut out))?;
     } else {
         // All of them, one in memory at a time.
         let mut shown = Ok(());
@@ -144,6 +145,25 @@ pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Fail
     conversation.actions.iter().try_for_each(|action| shown_action(action, &mut out))?;
     out.finish()?;
     Ok(place::verdict(&store))
+}
+
+/// Prints the conversation in the fields and order of the layout, a message at a time.
+fn json(whole: &Whole<'_>, out: &mut Out) -> Result<(), Failure> {
+    let Whole { conversation, .. } = whole;
+    let line = conversation.to_json_line();
+    // What stands before the messages is what a line has that ends with them.
+    let mut bare = conversation.clone();
+    bare.actions.clear();
+    bare.extra = JsonObject::EMPTY;
+    let bare = bare.to_json_line();
+    let before = bare.strip_suffix(r#"],"actions":[]}"#).unwrap_or_default();
+    out.part(before)?;
+    let mut comma = "";
+    whole.for_each(|message| {
+        out.part(std::mem::replace(&mut comma, ","))?;
+        out.part(&message.to_json_line(None))
+    })?;
+    out.line(line.get(before.len()..).unwrap_or_default())
 }
 
 /// The messages that are asked for; nothing if that is all of them.

@@ -102,3 +102,28 @@ fn what_asks_for_a_part_is_done_in_the_memory_of_that_part() {
         assert_eq!(room.texts("h"), (0..=COUNT).map(text).collect::<Vec<_>>(), "{place:?}");
     }
 }
+
+/// Every form held all of the conversation, and so did whatever showed it as JSON.
+#[test]
+fn a_conversation_is_printed_a_message_at_a_time() {
+    for place in [Place::Log, Place::File] {
+        let room = filled(place);
+        let act = r#"{"type":"add_action","conversation_id":"h","action_type":"a","data":{"messages":[]}}"#;
+        room.run_with(&["append", "-"], act.as_bytes()).fine();
+        let either = ["show h --json", "show h -n 20", "export --to jsonl"];
+        let forms = ["export --to html", "export --to markdown", "export h --to openai --strict"];
+        // How a message is written does not depend on where it lay.
+        for args in either.iter().chain(forms.iter().filter(|_| place == Place::Log)) {
+            let little = run(&room, args);
+            assert_eq!(little.code, Some(0), "{place:?}, {args}: {}", little.err);
+            // What is printed with all the memory that there is.
+            let all = room.run(&args.split(' ').collect::<Vec<_>>());
+            assert!(little.out.len() > 20 * LENGTH && little.out == all.out, "{place:?}, {args}");
+        }
+        run(&room, "export --to aral -o copy");
+        assert!(fs::metadata(room.path("copy/conversations/h.json")).unwrap().len() > 59_000_000);
+        let shown = room.run(&["show", "h", "--json"]).json();
+        assert_eq!(shown[0]["messages"][29]["content"].as_str(), Some(&*text(29)));
+        assert_eq!(shown[0]["actions"][0]["data"].to_string(), r#"{"messages":[]}"#);
+    }
+}

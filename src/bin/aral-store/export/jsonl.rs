@@ -9,7 +9,7 @@ use aral_store::{Conversation, ExportEnd};
 
 use super::Shape;
 use super::interchange::Strictness;
-use super::timeline::{Item, items};
+use super::timeline::Item;
 
 pub(super) struct Lines {
     strictness: Strictness,
@@ -21,34 +21,34 @@ impl Lines {
     pub(super) fn new(strictness: Strictness) -> Self {
         Self { strictness, end: ExportEnd::default(), crc: crc32fast::Hasher::new() }
     }
+
+    fn line(&mut self, json: String, whose: impl FnOnce() -> String, out: &mut dyn Write) -> io::Result<()> {
+        let line = self.strictness.applied(json, whose) + "\n";
+        self.crc.update(line.as_bytes());
+        out.write_all(line.as_bytes())
+    }
 }
 
 impl Shape for Lines {
-    fn conversation(&mut self, conversation: &Conversation, out: &mut dyn Write) -> io::Result<()> {
-        let Self { strictness, end, crc } = self;
+    fn head(&mut self, conversation: &Conversation, _messages: u64, out: &mut dyn Write) -> io::Result<()> {
+        self.end.conversations += 1;
+        self.line(conversation.to_header_line(), || format!("conversation {:?}", conversation.id), out)
+    }
+
+    fn item(&mut self, conversation: &Conversation, item: Item<'_>, out: &mut dyn Write) -> io::Result<()> {
         let id = &conversation.id;
-        let mut line = |json: String, whose: &dyn Fn() -> String| {
-            let line = strictness.applied(json, || format!("conversation {id:?}{}", whose())) + "\n";
-            crc.update(line.as_bytes());
-            out.write_all(line.as_bytes())
-        };
-        line(conversation.to_header_line(), &String::new)?;
-        end.conversations += 1;
-        for item in items(conversation) {
-            match item {
-                Item::Message(message) => {
-                    let whose = || format!(", message {:?}", message.id.to_string_lossy());
-                    line(message.to_json_line(Some(id)), &whose)?;
-                    end.messages += 1;
-                }
-                Item::Action(action) => {
-                    let whose = || format!(", action {:?}", action.id.to_string_lossy());
-                    line(action.to_json_line(Some(id)), &whose)?;
-                    end.actions += 1;
-                }
+        match item {
+            Item::Message(message) => {
+                self.end.messages += 1;
+                let whose = || format!("conversation {id:?}, message {:?}", message.id.to_string_lossy());
+                self.line(message.to_json_line(Some(id)), whose, out)
+            }
+            Item::Action(action) => {
+                self.end.actions += 1;
+                let whose = || format!("conversation {id:?}, action {:?}", action.id.to_string_lossy());
+                self.line(action.to_json_line(Some(id)), whose, out)
             }
         }
-        Ok(())
     }
 
     fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {

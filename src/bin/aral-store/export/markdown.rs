@@ -10,7 +10,7 @@ use aral_store::{Action, Conversation, Error, JsonObject, Message};
 use pulldown_cmark::{Event, Options, Parser};
 
 use super::pretty::pretty;
-use super::timeline::{Item, Shown, extent, items};
+use super::timeline::{Item, Shown, extent};
 use super::{Contents, Shape, unseen};
 use crate::output::{one_line, to_u64};
 
@@ -27,24 +27,24 @@ impl Shape for Transcript {
         Ok(())
     }
 
-    fn conversation(&mut self, conversation: &Conversation, out: &mut dyn Write) -> io::Result<()> {
+    fn head(&mut self, conversation: &Conversation, messages: u64, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "# {}\n", escaped(&conversation.title.to_string_lossy()))?;
         writeln!(
             out,
             "{} · created {} · {}\n",
             code(&conversation.id),
             Shown::of(conversation.created_at).to_second,
-            extent(to_u64(conversation.messages.len()), to_u64(conversation.actions.len())),
+            extent(messages, to_u64(conversation.actions.len())),
         )?;
         attached("metadata", &conversation.metadata, out)?;
-        attached("other fields", &conversation.extra, out)?;
-        for item in items(conversation) {
-            match item {
-                Item::Message(message) => said(message, out)?,
-                Item::Action(action) => done(action, out)?,
-            }
+        attached("other fields", &conversation.extra, out)
+    }
+
+    fn item(&mut self, _conversation: &Conversation, item: Item<'_>, out: &mut dyn Write) -> io::Result<()> {
+        match item {
+            Item::Message(message) => said(message, out),
+            Item::Action(action) => done(action, out),
         }
-        Ok(())
     }
 
     fn unreadable(&mut self, id: &str, reason: &Error, out: &mut dyn Write) -> io::Result<()> {

@@ -25,7 +25,7 @@ use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use aral_store::{Conversation, DamagedFile, Error, MessageStore, Order, Summary, Timestamp};
+use aral_store::{Conversation, DamagedFile, Error, MessageStore, Messages, Order, Summary, Timestamp};
 
 use crate::args::{ExportArgs, Target};
 use crate::exit::{Exit, Failure};
@@ -35,7 +35,9 @@ use crate::output::{self, count, to_u64};
 use crate::place;
 use crate::progress::{self, Unit, Work};
 use crate::show::no_conversation;
+use crate::whole::Whole;
 use interchange::Strictness;
+use timeline::{Due, Item};
 
 /// A form that conversations are written in, one after the other.
 trait Shape {
@@ -44,7 +46,16 @@ trait Shape {
         Ok(())
     }
 
-    fn conversation(&mut self, conversation: &Conversation, out: &mut dyn Write) -> io::Result<()>;
+    /// Writes what stands before the items of a conversation, of which this is everything but the messages.
+    fn head(&mut self, conversation: &Conversation, messages: u64, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Writes a message or an action of that conversation.
+    fn item(&mut self, conversation: &Conversation, item: Item<'_>, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Writes what stands behind them.
+    fn foot(&mut self, _conversation: &Conversation, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Takes the place of a conversation that cannot be read, which standard error has been told of.
     fn unreadable(&mut self, _id: &str, _reason: &Error, _out: &mut dyn Write) -> io::Result<()> {
@@ -93,7 +104,7 @@ pub(crate) fn run(dir: &Path, args: &ExportArgs) -> Result<Exit, Failure> {
         Target::Jsonl => stream(&store, &args.output, &contents, &mut jsonl::Lines::new(strictness)),
         Target::Openai => stream(&store, &args.output, &contents, &mut openai::Chats::new(strictness)),
         Target::Markdown => stream(&store, &args.output, &contents, &mut markdown::Transcript),
-        Target::Html => stream(&store, &args.output, &contents, &mut html::Page),
+        Target::Html => stream(&store, &args.output, &contents, &mut html::Page::default()),
     }?;
     Ok(if has_damage(&store, &args.conversations) { Exit::Corrupt } else { exit })
 }
@@ -182,7 +193,24 @@ fn stream(
 /// Where an export goes, and what it means that a write there fails.
 type Sink<'a> = (&'a mut dyn Write, &'a dyn Fn(io::Error) -> Failure);
 
-/// Writes the conversations, one in memory at a time. What cannot be read is named and left out.
+/// Writes a conversation, each action where its time puts it among the messages.
+fn one(whole: &Whole<'_>, shape: &mut dyn Shape, (out, failed): Sink<'_>) -> Result<(), Failure> {
+    let conversation = &whole.conversation;
+    let mut due = Due::of(conversation);
+    shape.head(conversation, whole.count, out).map_err(failed)?;
+    whole.for_each(|message| {
+        while let Some(action) = due.before(Some(message)) {
+            shape.item(conversation, Item::Action(action), out).map_err(failed)?;
+        }
+        shape.item(conversation, Item::Message(message), out).map_err(failed)
+    })?;
+    while let Some(action) = due.before(None) {
+        shape.item(conversation, Item::Action(action), out).map_err(failed)?;
+    }
+    shape.foot(conversation, out).map_err(failed)
+}
+
+/// Writes the conversations, one after the other. What cannot be read is named and left out.
 fn shaped(
     store: &MessageStore,
     contents: &Contents,
@@ -194,8 +222,8 @@ fn shaped(
     let _work = Work::begin("exporting", Some(to_u64(contents.entries.len())), Unit::Conversations);
     for Entry { id, .. } in &contents.entries {
         progress::advance(Unit::Conversations, 1);
-        match store.conversation(id) {
-            Ok(Some(conversation)) => shape.conversation(&conversation, out).map_err(failed)?,
+        match Whole::read(store, id, Messages::all()) {
+            Ok(Some(whole)) => one(&whole, shape, (out, failed))?,
             Ok(None) => return Err(no_conversation(id)),
             Err(error) if place::is_unreadable(&error) => {
                 shape.unreadable(id, &error, out).map_err(failed)?;

@@ -11,11 +11,14 @@ use serde_json::Value;
 
 use super::Shape;
 use super::interchange::Strictness;
+use super::timeline::Item;
 use crate::chat::put_together;
 use crate::output::{self, count, to_u64};
 
 pub(super) struct Chats {
     strictness: Strictness,
+    /// What stands before the next message.
+    comma: &'static str,
     left_out: LeftOut,
 }
 
@@ -31,23 +34,30 @@ struct LeftOut {
 
 impl Chats {
     pub(super) fn new(strictness: Strictness) -> Self {
-        Self { strictness, left_out: LeftOut::default() }
+        Self { strictness, comma: "", left_out: LeftOut::default() }
     }
 }
 
 impl Shape for Chats {
-    fn conversation(&mut self, conversation: &Conversation, out: &mut dyn Write) -> io::Result<()> {
+    fn head(&mut self, conversation: &Conversation, _messages: u64, out: &mut dyn Write) -> io::Result<()> {
+        self.comma = "";
+        write!(out, r#"{{"id":{},"messages":["#, Value::from(conversation.id.as_str()))
+    }
+
+    fn item(&mut self, conversation: &Conversation, item: Item<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let Item::Message(message) = item else { return Ok(()) };
+        let together = put_together(message);
+        self.left_out.messages += u64::from(together.lacks_metadata);
+        self.left_out.heads += u64::from(together.lacks_head);
         let id = &conversation.id;
-        write!(out, r#"{{"id":{},"messages":["#, Value::from(id.as_str()))?;
-        for (place, message) in conversation.messages.iter().enumerate() {
-            let together = put_together(message);
-            self.left_out.messages += u64::from(together.lacks_metadata);
-            self.left_out.heads += u64::from(together.lacks_head);
-            let whose = || format!("conversation {id:?}, message {:?}", message.id.to_string_lossy());
-            let comma = if place == 0 { "" } else { "," };
-            write!(out, "{comma}{}", self.strictness.applied(together.json, whose))?;
-        }
+        let whose = || format!("conversation {id:?}, message {:?}", message.id.to_string_lossy());
+        let comma = std::mem::replace(&mut self.comma, ",");
+        write!(out, "{comma}{}", self.strictness.applied(together.json, whose))
+    }
+
+    fn foot(&mut self, conversation: &Conversation, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "]}}")?;
+        let id = &conversation.id;
         let default = format!("Conversation {}", id.chars().take(8).collect::<String>());
         self.left_out.titles += u64::from(conversation.title.as_str() != Some(&default));
         self.left_out.conversations +=

@@ -3,6 +3,9 @@
 //! Owns where an action stands among the messages, and how a time is shown. Messages keep their order and
 //! actions keep theirs, whatever their clocks said; a clock decides only between a message and an action.
 
+use std::iter::Peekable;
+use std::slice;
+
 use aral_store::{Action, Conversation, Message, Timestamp, Zone};
 
 use crate::output::count;
@@ -21,14 +24,30 @@ pub(crate) fn items(conversation: &Conversation) -> impl Iterator<Item = Item<'_
     let mut messages = conversation.messages.iter().peekable();
     let mut actions = conversation.actions.iter().peekable();
     std::iter::from_fn(move || {
-        let is_due = |action: &&Action| {
-            messages.peek().is_none_or(|message| instant(action.created_at) < instant(message.created_at))
-        };
+        let is_due = |action: &&Action| messages.peek().is_none_or(|message| is_before(action, message));
         if let Some(action) = actions.next_if(is_due) {
             return Some(Item::Action(action));
         }
         messages.next().map(Item::Message)
     })
+}
+
+/// The actions of a conversation whose messages come one after the other.
+pub(super) struct Due<'c>(Peekable<slice::Iter<'c, Action>>);
+
+impl<'c> Due<'c> {
+    pub(super) fn of(conversation: &'c Conversation) -> Self {
+        Self(conversation.actions.iter().peekable())
+    }
+
+    /// The next action, if it stands before this message, or if no message comes any more.
+    pub(super) fn before(&mut self, message: Option<&Message>) -> Option<&'c Action> {
+        self.0.next_if(|action| message.is_none_or(|message| is_before(action, message)))
+    }
+}
+
+fn is_before(action: &Action, message: &Message) -> bool {
+    instant(action.created_at) < instant(message.created_at)
 }
 
 fn instant(time: Timestamp) -> i64 {

@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use aral_store::{Action, Conversation, Error, JsonObject, Message, Summary, Text, Timestamp};
 
 use super::pretty::pretty;
-use super::timeline::{Item, Shown, extent, items};
+use super::timeline::{Item, Shown, extent};
 use super::{Contents, Entry, Shape};
 use crate::output::{count, to_u64};
 
@@ -25,7 +25,9 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
 /// How much of an action's data is shown while it is folded.
 const PREVIEW_CHARS: usize = 120;
 
-pub(super) struct Page;
+/// The page, with the anchors of the conversation that is being written.
+#[derive(Default)]
+pub(super) struct Page(Anchors);
 
 impl Shape for Page {
     fn begin(&mut self, contents: &Contents, out: &mut dyn Write) -> io::Result<()> {
@@ -63,9 +65,9 @@ impl Shape for Page {
         Ok(())
     }
 
-    fn conversation(&mut self, conversation: &Conversation, out: &mut dyn Write) -> io::Result<()> {
-        let mut anchors = Anchors::of(&conversation.id);
-        let top = &anchors.conversation;
+    fn head(&mut self, conversation: &Conversation, messages: u64, out: &mut dyn Write) -> io::Result<()> {
+        self.0 = Anchors::of(&conversation.id);
+        let top = &self.0.conversation;
         write!(
             out,
             "<section id=\"{top}\">\n<header class=\"head\"><h2><a href=\"#{top}\"><bdi>{}</bdi></a></h2>\
@@ -74,16 +76,20 @@ impl Shape for Page {
             escape::text(&conversation.title.to_string_lossy()),
             escape::text(&conversation.id),
             time(conversation.created_at),
-            extent(to_u64(conversation.messages.len()), to_u64(conversation.actions.len())),
+            extent(messages, to_u64(conversation.actions.len())),
         )?;
         more("metadata", &conversation.metadata, out)?;
-        more("other fields", &conversation.extra, out)?;
-        for item in items(conversation) {
-            match item {
-                Item::Message(message) => said(message, &anchors.next('/', &message.id), out)?,
-                Item::Action(action) => done(action, &anchors.next(':', &action.id), out)?,
-            }
+        more("other fields", &conversation.extra, out)
+    }
+
+    fn item(&mut self, _conversation: &Conversation, item: Item<'_>, out: &mut dyn Write) -> io::Result<()> {
+        match item {
+            Item::Message(message) => said(message, &self.0.next('/', &message.id), out),
+            Item::Action(action) => done(action, &self.0.next(':', &action.id), out),
         }
+    }
+
+    fn foot(&mut self, _conversation: &Conversation, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "</section>")
     }
 
@@ -104,6 +110,7 @@ impl Shape for Page {
 }
 
 /// The anchors of a conversation. The `=` of the page's own ones is in none of them before a letter.
+#[derive(Default)]
 struct Anchors {
     conversation: String,
     used: HashMap<String, u64>,

@@ -102,3 +102,33 @@ fn a_directory_that_was_removed_and_made_anew_has_a_store_of_its_own() {
     assert_eq!(again.messages("c2", Messages::all()).unwrap().len(), 2);
     assert!(again.summary("c1").unwrap().is_none() && again.verify().unwrap().is_sound());
 }
+
+/// Space that is reserved ahead is the open store's alone: a compaction leaves the next segment of it, and a close
+/// gives it back.
+#[test]
+fn a_closed_store_takes_no_room_that_nothing_was_written_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = MessageStore::options().compact_manually().open(dir.path()).unwrap();
+    let text = "x".repeat(1_000_000);
+    for _ in 0..20 {
+        drop(store.add_message("c1", text.as_str()).unwrap());
+    }
+    let log = || -> u64 {
+        let files = std::fs::read_dir(dir.path().join("log")).unwrap();
+        files.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+    };
+    let of_text = 20_000_000;
+    let reserved = 16 << 20;
+    assert!((of_text..of_text + reserved).contains(&log()), "{}", log());
+    drop(store.compact().unwrap());
+    assert!((reserved..reserved + 4096).contains(&log()), "the next segment is there already: {}", log());
+    store.close().unwrap();
+    assert!(log() < 8192, "{}", log());
+    let store = MessageStore::options().compact_manually().open(dir.path()).unwrap();
+    for _ in 0..20 {
+        drop(store.add_message("c1", text.as_str()).unwrap());
+    }
+    store.close().unwrap();
+    // What is left is behind segments that the next message did not fit into.
+    assert!(log() < of_text + of_text / 50, "{}", log());
+}

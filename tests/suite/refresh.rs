@@ -4,10 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aral_store::vfs::{OpenMode, Vfs, read_all};
-use aral_store::{ErrorKind, MessageStore, Messages};
+use aral_store::{
+    Batch, Edit, ErrorKind, JsonObject, MessageStore, Messages, Mutation, NewAction, NewConversation,
+    NewMessage, Operation, Order,
+};
 
 use crate::support::driver::{self, DIR};
-use crate::support::simfs::{self, SimFs};
+use crate::support::faultfs::Call;
+use crate::support::hooks::Hooked;
+use crate::support::simfs::{self, Choose, SimFs, SplitMix};
 
 fn on(fs: &SimFs) -> aral_store::Options {
     MessageStore::options().vfs(Arc::new(fs.clone())).first_segment_bytes(8 << 10)
@@ -90,6 +95,98 @@ fn of_rot_behind_its_place_a_refresh_says_what_an_opening_says() {
             }
         }
         assert_eq!(count(&reader), rotten - 1);
+    }
+}
+
+/// Does one of all the things that change a store, to one of three conversations and their first few messages.
+fn change(writer: &MessageStore, n: usize, pick: &mut dyn FnMut(usize) -> usize) {
+    let (id, of) = (format!("c{}", pick(3)), format!("m{}", pick(8)));
+    let id = id.as_str();
+    let text = format!("{n}{}", "x".repeat(pick(3) * 500));
+    let result = match pick(16) {
+        0..6 => writer.add_message(id, NewMessage::new(text).id(of.as_str())),
+        6 => writer.edit_message(id, &of, Edit::content(text)),
+        7 => writer.remove_message(id, &of),
+        8 => writer.add_action(id, NewAction::new("call", JsonObject::EMPTY)),
+        9 => writer.set_title(id, &text),
+        10 => writer.append(Mutation::new(id, Operation::Clear)),
+        11 => writer.remove_conversation(id),
+        12 => {
+            let anew = Batch::new().reset_conversation(id, NewConversation::new()).add_message(id, text);
+            writer.batch(anew).map(|mut receipts| receipts.remove(0))
+        }
+        _ => {
+            let batch =
+                (0..3).fold(Batch::new(), |batch, at| batch.add_message(format!("c{at}"), n.to_string()));
+            writer.batch(batch).map(|mut receipts| receipts.remove(0))
+        }
+    };
+    // What is not there cannot be changed.
+    assert!(result.map_or_else(|error| error.kind() == ErrorKind::NotFound, |receipt| receipt.seq > 0));
+}
+
+#[test]
+fn beside_random_work_a_refreshed_reader_shows_what_its_writer_shows() {
+    for seed in 0..40 {
+        let mut random = SplitMix::new(seed);
+        let mut pick = |count: usize| random.pick(count);
+        let fs = driver::fresh(simfs::Settings::default());
+        let mut writer = on(&fs).open(DIR).unwrap();
+        let reader = on(&fs).read_only().open(DIR).unwrap();
+        for n in 0..60 {
+            for _ in 0..pick(4) {
+                change(&writer, n, &mut pick);
+            }
+            match pick(12) {
+                0 => drop(writer.compact().unwrap()),
+                1 => {
+                    writer.close().unwrap();
+                    writer = on(&fs).open(DIR).unwrap();
+                }
+                _ => {}
+            }
+            assert_eq!(reader.refresh().unwrap(), writer.stats().unwrap().last_seq, "{seed}: {n}");
+            for order in [Order::Created, Order::Activity] {
+                assert_eq!(reader.conversations(order).unwrap(), writer.conversations(order).unwrap());
+            }
+            for id in ["c0", "c1", "c2"] {
+                assert_eq!(reader.conversation(id).unwrap(), writer.conversation(id).unwrap(), "{seed}: {n}");
+            }
+            assert!(reader.verify().unwrap().is_sound());
+        }
+    }
+}
+
+#[test]
+fn whatever_a_writer_does_between_two_calls_of_a_refresh_the_next_one_shows_all() {
+    // A refresh that finds frames alone looks at the names and no more; after a compaction it opens files too.
+    for (call, part, reads_anew) in
+        [(Call::ReadDir, "log", false), (Call::Open, "CHECKPOINT", true), (Call::Open, ".seg", true)]
+    {
+        for compacts in [false, true] {
+            let fs = driver::fresh(simfs::Settings::default());
+            let writer = on(&fs).open(DIR).unwrap();
+            drop(writer.add_message("c1", "one").unwrap());
+            let hooked = Hooked::over(fs.clone());
+            let vfs = Arc::<Hooked>::clone(&hooked);
+            let reader = MessageStore::options().vfs(vfs).read_only().open(DIR).unwrap();
+            if reads_anew {
+                drop(writer.compact().unwrap());
+            }
+            drop(writer.add_message("c1", "two").unwrap());
+            let beside = writer.clone();
+            hooked.before(call, part, move || {
+                drop(beside.add_message("c1", "three").unwrap());
+                if compacts {
+                    drop(beside.compact().unwrap());
+                }
+                drop(beside.add_message("c1", "four").unwrap());
+            });
+            assert!(reader.refresh().unwrap() >= 2, "before {call:?} on {part}");
+            assert!(hooked.has_begun(), "before {call:?} on {part}");
+            assert_eq!(reader.refresh().unwrap(), 4, "before {call:?} on {part}");
+            assert_eq!(reader.conversation("c1").unwrap(), writer.conversation("c1").unwrap());
+        }
     }
 }
 

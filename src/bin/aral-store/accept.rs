@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::exit::{Exit, Failure};
 use crate::ids;
-use crate::output::{self, Form, note, one_line};
+use crate::output::{Form, Out, note, one_line};
 use crate::place;
 
 #[derive(Args, Debug)]
@@ -32,13 +32,22 @@ pub(crate) fn run(dir: &Path, form: Form, args: &AcceptArgs) -> Result<Exit, Fai
         note("every file is as the store wrote or read it last: there is nothing to accept");
     }
     let known = store.recovery().quarantined.len();
-    for id in &ids {
-        match store.accept(id)? {
-            None => note(&one_line(&format!("the file of {id:?} is as the store has it: nothing to accept"))),
-            Some(receipt) if form == Form::Json => output::print(&receipt.to_json_line())?,
-            Some(_) => output::print(&one_line(id))?,
+    // Whether anybody reads what was accepted must not decide how much is.
+    let (mut out, mut printed) = (Out::new(), Ok(()));
+    let mut accepted = Vec::new();
+    let mut accept = |id: &String| -> Result<(), Failure> {
+        let Some(receipt) = store.accept(id)? else {
+            note(&one_line(&format!("the file of {id:?} is as the store has it: nothing to accept")));
+            return Ok(());
+        };
+        let line = if form == Form::Json { receipt.to_json_line() } else { one_line(id) };
+        if printed.is_ok() {
+            printed = out.line(&line).and_then(|()| out.finish());
         }
-    }
+        accepted.push(format!("{id:?}"));
+        Ok(())
+    };
+    let done = ids.iter().try_for_each(&mut accept);
     for copy in store.recovery().quarantined.iter().skip(known) {
         note(&one_line(&format!(
             "what the log had under ids that the file has for something else is kept, as lines of `append`, in {}",
@@ -46,6 +55,8 @@ pub(crate) fn run(dir: &Path, form: Form, args: &AcceptArgs) -> Result<Exit, Fai
         )));
     }
     store.close()?;
+    done?;
+    printed.map_err(|failure| failure.after(|| format!("accepted the files of {}", accepted.join(", "))))?;
     Ok(Exit::Done)
 }
 

@@ -106,10 +106,17 @@ impl Appender<'_> {
             self.roles.look_at(mutation);
         }
         let receipts = self.store.batch(mutations).map_err(|error| self.refused(number, error))?;
-        for receipt in receipts {
-            self.out.line(&receipt.to_json_line())?;
+        let mut printed = Ok(());
+        for receipt in &receipts {
+            printed = printed.and_then(|()| self.out.line(&receipt.to_json_line()));
         }
-        self.out.finish()
+        printed.and_then(|()| self.out.finish()).map_err(|failure| {
+            failure.after(|| {
+                let seq =
+                    receipts.last().map(|receipt| format!(", event {}", receipt.seq)).unwrap_or_default();
+                format!("carried out to the end of line {number}{seq}; go on with the line behind it")
+            })
+        })
     }
 
     fn refused(&self, number: u64, error: Error) -> Failure {

@@ -104,7 +104,7 @@ pub(crate) fn carry_out(
     mutation: Mutation,
     telling: Telling,
 ) -> Result<Exit, Failure> {
-    let advice = after_a_conflict(&mutation);
+    let (advice, again) = (after_a_conflict(&mutation), if_run_again(&mutation));
     let is_unique = mutation.unique_ids != UniqueIds::Off;
     let receipt = store.append(mutation).map_err(|error| {
         if !matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) {
@@ -116,7 +116,24 @@ pub(crate) fn carry_out(
     })?;
     let printed = tell(&receipt, form, telling);
     store.close()?;
-    printed.map(|()| Exit::Done)
+    printed.map(|()| Exit::Done).map_err(|failure| failure.after(|| carried_out(&receipt, again)))
+}
+
+/// What a receipt says, in words, for whoever could not be given it.
+fn carried_out(receipt: &Receipt, again: &str) -> String {
+    let (seq, id) = (receipt.seq, receipt.id.to_string());
+    format!("carried out as event {seq} of conversation {:?}, id {id:?}; {again}", receipt.conversation_id)
+}
+
+/// What comes of the same command once more.
+fn if_run_again(mutation: &Mutation) -> &'static str {
+    if mutation.key.is_some() {
+        "run again with the same --key it gives the same receipt"
+    } else if matches!(mutation.operation, Operation::AddMessage(_) | Operation::AddAction(_)) {
+        "run again without a --key it would be added a second time"
+    } else {
+        "do not run it again"
+    }
 }
 
 /// What to do when the conversation is not in the state that the mutation needs.

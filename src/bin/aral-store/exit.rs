@@ -30,6 +30,8 @@ pub(crate) enum Exit {
     NoSpace,
     /// There is no memory for what was asked for.
     NoMemory,
+    /// The change was carried out, and what it gave could not be printed.
+    Unprinted,
     /// A signal of this number asked for an orderly end.
     Signal(u8),
 }
@@ -47,6 +49,7 @@ impl Exit {
             Self::Locked => 6,
             Self::NoSpace => 7,
             Self::NoMemory => 8,
+            Self::Unprinted => 9,
             // What a shell makes of a process that the signal ended.
             Self::Signal(number) => 128_u8.saturating_add(number),
         }
@@ -77,6 +80,8 @@ pub(crate) enum Failure {
     Input(Error),
     /// The arguments ask for something impossible.
     Usage(String),
+    /// What was done, in words, and is durable, although it could not be printed for this reason.
+    Unprinted { done: String, cause: Error },
     /// Nobody reads the output any more.
     Unread,
     /// A signal of this number asked for an end.
@@ -87,6 +92,19 @@ impl Failure {
     /// What the operating system said about a file outside of the store.
     pub(crate) fn file(action: &str, path: &Path, source: io::Error) -> Self {
         Self::Store(Error::io(action, path, source))
+    }
+
+    /// The same of a print that came after a change: whoever is told only that nothing could be printed
+    /// makes the change a second time.
+    pub(crate) fn after(self, done: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Store(cause) => Self::Unprinted { done: done(), cause },
+            other @ (Self::Input(_)
+            | Self::Usage(_)
+            | Self::Unprinted { .. }
+            | Self::Unread
+            | Self::Stopped(_)) => other,
+        }
     }
 
     /// Says on standard error what went wrong, and gives what to end with.
@@ -104,6 +122,10 @@ impl Failure {
             Self::Usage(text) => {
                 output::error(&text);
                 Exit::Usage
+            }
+            Self::Unprinted { done, cause } => {
+                output::error(&format!("{done}; it is durable, and only could not be printed: {cause}"));
+                Exit::Unprinted
             }
             Self::Unread => Exit::Done,
             Self::Stopped(signal) => Exit::Signal(signal),

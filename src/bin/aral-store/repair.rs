@@ -23,6 +23,17 @@ pub(crate) fn run(dir: &Path, form: Form, to: Option<&Path>) -> Result<Exit, Fai
             None => options.repair_in_place(dir)?,
         }
     };
+    print(&report, form).map_err(|failure| {
+        failure.after(|| {
+            let kept =
+                report.kept.as_ref().map(|path| format!("; the damaged store is kept in {}", path.display()));
+            format!("repaired, {}{}", summary(&report, Form::Plain), kept.unwrap_or_default())
+        })
+    })?;
+    Ok(if report.is_complete() { Exit::Done } else { Exit::Corrupt })
+}
+
+fn print(report: &RepairReport, form: Form) -> Result<(), Failure> {
     let mut out = Out::new();
     for loss in &report.lost {
         out.line(&match form {
@@ -45,9 +56,8 @@ pub(crate) fn run(dir: &Path, form: Form, to: Option<&Path>) -> Result<Exit, Fai
             }
         })?;
     }
-    out.line(&summary(&report, form))?;
-    out.finish()?;
-    Ok(if report.is_complete() { Exit::Done } else { Exit::Corrupt })
+    out.line(&summary(report, form))?;
+    out.finish()
 }
 
 fn loss_json(loss: &Loss) -> String {

@@ -72,7 +72,8 @@ pub(crate) fn compact(dir: &Path, form: Form) -> Result<Exit, Failure> {
     ];
     let printed = print_fields(form, fields);
     store.close()?;
-    printed.map(|()| if report.held.is_empty() { Exit::Done } else { Exit::Corrupt })
+    printed.map_err(|failure| failure.after(|| format!("compacted, epoch {}", report.epoch)))?;
+    Ok(if report.held.is_empty() { Exit::Done } else { Exit::Corrupt })
 }
 
 pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {

@@ -2,17 +2,19 @@
 //!
 //! Owns the one line that is made of what the parser of the arguments found, and what to do next.
 
+use std::io::{self, Write};
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::output;
 
 /// Prints the help or the version if that is what was asked for, else one line about the wrong use.
 pub(crate) fn explain(error: &clap::Error) -> Exit {
     if !error.use_stderr() {
+        let printed = error.print().and_then(|()| io::stdout().flush());
         // Somebody who closes the pipe has read enough of the help.
-        drop(error.print());
-        return Exit::Done;
+        return printed.map_err(output::unwritten).map_or_else(Failure::report, |()| Exit::Done);
     }
     output::error(&line(error));
     Exit::Usage

@@ -20,6 +20,7 @@ mod names;
 mod repair;
 mod terminal;
 mod transfer;
+mod unprinted;
 mod verdicts;
 mod windows;
 mod writers;

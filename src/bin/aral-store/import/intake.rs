@@ -64,6 +64,13 @@ impl Counts {
         ]
     }
 
+    /// What an import did, for whoever could not be given the counts.
+    pub(super) fn in_words(&self) -> String {
+        let fields: Vec<String> =
+            self.fields().into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+        format!("imported: {}", fields.join(", "))
+    }
+
     /// The gravest of what was met.
     pub(super) fn exit(&self) -> Exit {
         if self.damaged > 0 {

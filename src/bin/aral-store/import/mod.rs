@@ -97,7 +97,10 @@ fn into(
         output::note("stopped; what was counted is in the store, durably, and another run adds the rest");
     }
     filled?;
-    printed?;
+    match purpose {
+        Purpose::Add => printed.map_err(|failure| failure.after(|| counts.in_words()))?,
+        Purpose::Try => printed?,
+    }
     Ok(counts.exit())
 }
 

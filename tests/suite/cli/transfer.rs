@@ -306,3 +306,43 @@ fn nothing_brings_back_what_was_removed_unless_it_is_asked_to() {
     assert_eq!(all(&room), old);
     assert!(room.run(&["ls", "--removed"]).fine().is_empty());
 }
+
+/// The file of a single conversation was refused, and a long one was taken for chat messages, its actions for metadata.
+#[test]
+fn the_file_of_a_single_conversation_goes_in_as_it_is() {
+    for length in [1, 100_000] {
+        let from = Room::new();
+        let long = "x".repeat(length);
+        let input = [
+            r#"{"type":"create_conversation","conversation_id":"a b","title":"T","metadata":{"k":[1.0,"\ud800"]}}"#.to_owned(),
+            format!(r#"{{"type":"add_message","conversation_id":"a b","content":"{long}","id":"m1","extra":{{"type":"t","seen":1e2}}}}"#),
+            r#"{"type":"add_action","conversation_id":"a b","action_type":"click","data":{"x":1},"id":"a1"}"#.to_owned(),
+            r#"{"type":"add_message","conversation_id":"a b","content":"\ud83d","role":"assistant","id":"m2"}"#.to_owned(),
+        ];
+        from.run_with(&["append"], input.join("\n").as_bytes()).fine();
+        from.run(&["compact"]).fine();
+        let shown = |room: &Room| room.run(&["show", "a b", "--json"]).fine();
+        let whole = shown(&from);
+        let file = from.store().join("conversations/a b.json");
+        let copy = from.path("kept.json");
+        fs::copy(&file, &copy).unwrap();
+        let name = copy.to_str().unwrap();
+        let to = Room::new();
+        assert_eq!(counts(&to, &[name], b"")["actions"], 1, "{length}");
+        assert_eq!(shown(&to), whole, "{length}");
+        assert_eq!(counts(&to, &[name], b"")["already_there"], 1, "{length}");
+        assert_eq!(counts(&Room::new(), &["-"], &fs::read(&copy).unwrap())["messages"], 2, "{length}");
+        // One that was removed comes back if that is asked for.
+        from.run(&["rm", "a b", "--yes"]).fine();
+        assert!(from.run(&["import", name]).fails(4).contains("--revive"));
+        assert_eq!(counts(&from, &[name, "--revive"], b"")["conversations"], 1);
+        assert_eq!(shown(&from), whole);
+        let nan = fs::read_to_string(&copy).unwrap().replace("\"x\": 1", "\"x\": NaN");
+        let refused = to.run_with(&["-d", "other", "import", "-"], nan.as_bytes()).fails(1);
+        assert!(refused.contains("from a directory"), "{refused}");
+        let broken = fs::read_to_string(&copy).unwrap().replace("\"action_type\"", "\"kind\"");
+        fs::write(&copy, broken).unwrap();
+        let refused = to.run(&["-d", "other", "import", name]).fails(1);
+        assert!(refused.contains("action 1") && refused.contains("action_type"), "{refused}");
+    }
+}

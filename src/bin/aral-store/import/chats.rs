@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::forms::Kind;
 use super::intake::Intake;
+use super::layout;
 use super::piece::{Head, Piece};
 use crate::chat::json::{Members, list, string};
 use crate::chat::{Apart, taken_apart};
@@ -123,21 +124,25 @@ impl Chats<'_, '_> {
 
     /// Takes one object with `messages` in.
     fn conversation(&mut self, bytes: &[u8], place: &str, part: Option<u64>) -> Result<(), Failure> {
-        let read = Members::read(bytes).map_err(|error| error.to_string()).and_then(|mut members| {
-            let messages = members.take("messages").ok_or("\"messages\" is missing")?;
-            let (messages, broken) = list(messages.get().as_bytes());
-            if let Some(reason) = broken {
-                return Err(format!("\"messages\": {reason}"));
-            }
-            let given = members.take_if_set("id").or_else(|| members.take_if_set("conversation_id"));
-            let id = match given {
-                // A number is as good a name as a string.
-                Some(raw) => string(raw).unwrap_or_else(|| raw.get().to_owned()),
-                None => self.id_of(bytes, part),
-            };
-            let messages: Vec<&RawValue> = messages.iter().map(|(_, raw)| *raw).collect();
-            self.piece(id, &members, &messages)
-        });
+        let read =
+            Members::read(bytes).map_err(|error| layout::unread(bytes, &error)).and_then(|mut members| {
+                if layout::is_one(&members) {
+                    return layout::piece(members);
+                }
+                let messages = members.take("messages").ok_or("\"messages\" is missing")?;
+                let (messages, broken) = list(messages.get().as_bytes());
+                if let Some(reason) = broken {
+                    return Err(format!("\"messages\": {reason}"));
+                }
+                let given = members.take_if_set("id").or_else(|| members.take_if_set("conversation_id"));
+                let id = match given {
+                    // A number is as good a name as a string.
+                    Some(raw) => string(raw).unwrap_or_else(|| raw.get().to_owned()),
+                    None => self.id_of(bytes, part),
+                };
+                let messages: Vec<&RawValue> = messages.iter().map(|(_, raw)| *raw).collect();
+                self.piece(id, &members, &messages)
+            });
         self.put(read, place)
     }
 

@@ -15,13 +15,14 @@ pub(super) const LOOKED_AT: u64 = 64 << 10;
 
 /// The forms that are read, in words.
 pub(crate) const READ: &str = "lines of `aral-store export --to jsonl`; chat messages, as a list, as {\"messages\":[…]}, as a \
-                               list of those, or one of either a line; and directories";
+                               list of those, or one of either a line; the file of a single conversation; and \
+                               directories";
 
 /// What the command's help says of them.
 pub(crate) const HELP: &str = "\
 Reads lines of export --to jsonl; chat messages, as a list, as {\"messages\":[…]}, as a list of those, or one of
-either a line; and directories. Names what ChatGPT, claude.ai, Claude Code, Codex, Gemini CLI and others write,
-which it cannot read.
+either a line; the file of a single conversation; and directories. Names what ChatGPT, claude.ai, Claude Code,
+Codex, Gemini CLI and others write, which it cannot read.
 
 Example: aral-store import ./old-data
          aral-store import --dry-run chats.json
@@ -32,7 +33,8 @@ Example: aral-store import ./old-data
 pub(super) enum Kind {
     /// Lines of an export.
     Lines,
-    /// Lists of chat messages, and objects that have one.
+    /// Lists of chat messages, and objects that have one; so has the file of a single conversation, which may be too long
+    /// to show at its beginning what it is.
     Chats,
     /// One chat message a line.
     BareLines,
@@ -180,9 +182,6 @@ impl Beginning {
                 Some("a state of AutoGen")
             }
             () if has_all(&["session_id", "state"]) => Some("a session of the Agent Framework"),
-            () if has_all(&["messages", "actions", "created_at", "title"]) => {
-                Some("one conversation's file; import the directory that holds its conversations/")
-            }
             () if ["add_", "set_", "edit_", "remove_", "create_", "reset_"]
                 .iter()
                 .any(|begin| kind.starts_with(begin)) =>
@@ -226,6 +225,10 @@ mod tests {
             (r#"{"type":"message","role":"user","content":[]}"#, Kind::BareLines),
             (r#"{"type":"function_call","call_id":"c"}"#, Kind::BareLines),
             (r#"{"id":"x","messages":["#, Kind::Chats),
+            (
+                r#"{"id":"c","title":"T","created_at":"t","metadata":{},"messages":[],"actions":[]}"#,
+                Kind::Chats,
+            ),
             ("{\n  \"id\": 7,\n  \"messages\": [", Kind::Chats),
             (r#"[{"role":"user","content":"x"},"#, Kind::Chats),
             (r#"[ {"id":"a","role":"user","parts":[]}]"#, Kind::Chats),
@@ -252,10 +255,6 @@ mod tests {
             (r#"{"type":"AssistantAgentState","llm_context":{}}"#, "AutoGen"),
             (r#"{"type":"session","session_id":"s","state":{}}"#, "Agent Framework"),
             (r#"{"type":"add_message","conversation_id":"c","content":"x"}"#, "append"),
-            (
-                r#"{"id":"c","title":"T","created_at":"t","metadata":{},"messages":[],"actions":[]}"#,
-                "directory",
-            ),
             ("SQLite format 3\0", "SQLite"),
             ("PK\u{3}\u{4}", "ZIP"),
             ("# aider chat started at 2026", "aider"),

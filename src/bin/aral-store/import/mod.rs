@@ -11,6 +11,8 @@ mod export_lines;
 
 mod chats;
 
+mod layout;
+
 pub(crate) mod forms;
 
 use std::path::Path;

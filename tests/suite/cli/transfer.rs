@@ -61,12 +61,9 @@ fn an_import_that_was_stopped_is_completed_by_the_next() {
         let to = Room::new();
         let part: String = lines.split_inclusive('\n').take(stop).collect();
         let cut = to.run_with(&["import", "-"], part.as_bytes());
-        let is_whole = stop == 0 || stop == lines.lines().count();
-        assert_eq!(
-            (cut.code, cut.err.contains("breaks off")),
-            (Some((!is_whole).into()), !is_whole),
-            "{cut:?}"
-        );
+        let is_whole = stop == lines.lines().count();
+        let reason = if stop == 0 { "is empty" } else { "breaks off" };
+        assert_eq!((cut.code, cut.err.contains(reason)), (Some((!is_whole).into()), !is_whole), "{cut:?}");
         counts(&to, &["-"], lines.as_bytes());
         assert_eq!(all(&to), lines, "after {stop} lines");
     }
@@ -345,4 +342,20 @@ fn the_file_of_a_single_conversation_goes_in_as_it_is() {
         let refused = to.run(&["-d", "other", "import", name]).fails(1);
         assert!(refused.contains("action 1") && refused.contains("action_type"), "{refused}");
     }
+}
+
+/// A pipe whose first command failed passed for the import of an empty store, and made one.
+#[test]
+fn an_empty_input_is_refused_and_an_export_of_an_empty_store_is_not() {
+    let room = Room::new();
+    fs::write(room.path("empty"), "\n").unwrap();
+    for args in [&["import", "-"][..], &["import", "empty"], &["import", "-", "--from", "openai"]] {
+        let error = room.run(args).fails(1);
+        assert!(error.contains("the input is empty") && !room.store().exists(), "{args:?}: {error}");
+    }
+    room.run(&["new", "--id", "c"]).fine();
+    room.run(&["rm", "c", "--yes"]).fine();
+    let exported = room.run(&["export"]).fine();
+    let counts = room.run_with(&["-d", "other", "import", "-", "--json"], exported.as_bytes()).json();
+    assert_eq!(counts[0]["conversations"], 0);
 }

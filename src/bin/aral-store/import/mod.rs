@@ -47,6 +47,11 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
     let source = Source::of(Some(args.path.clone()));
     let mut lines = source.open_stoppable(&stop)?;
     let first = lines.peek().map_err(|failure| unless_stopped(failure, &stop))?;
+    if first.is_none() {
+        // What a pipe gives whose first command failed: an export of an empty store still has its last line.
+        let text = "the input is empty: not even the line is there that ends an export of an empty store";
+        return Err(Failure::Input(Error::invalid(text).at(source.path(), None)));
+    }
     let is_of = match args.from {
         Origin::Jsonl | Origin::Aral => Kind::Lines,
         // What somebody calls so may be either.

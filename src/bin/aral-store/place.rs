@@ -207,11 +207,14 @@ pub(crate) fn tell(report: &RecoveryReport) {
 /// What a command ends with that has read all it was asked for: if more than a single conversation's file is
 /// amiss, that need not be all there was.
 pub(crate) fn verdict(store: &MessageStore) -> Exit {
-    // The list of conversations is for the original's eyes: the store has its own.
-    let is_the_list = |file: &DamagedFile| file.path.ends_with("message_store.json");
     let mut of_none = store.recovery().damaged.into_iter().filter(|file| file.conversation_id.is_none());
     let is_amiss = of_none.any(|file| !is_the_list(&file));
     if is_amiss { Exit::Corrupt } else { Exit::Done }
+}
+
+/// Whether a file is the list of conversations, which is for the original's eyes: the store has its own.
+pub(crate) fn is_the_list(file: &DamagedFile) -> bool {
+    file.path.ends_with("message_store.json")
 }
 
 /// Whether an error of a read is about what is read, which is named, and keeps nothing else out.

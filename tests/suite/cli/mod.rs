@@ -4,6 +4,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "what the program did is looked at on the real file system")]
 
+mod accepting;
 mod append;
 mod chats;
 mod commands;

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -312,3 +313,51 @@ def test_a_writing_that_fails_in_the_background_is_made_good_by_the_next_save(
         assert isinstance(seen.pop(), RuntimeWarning) and contents(tmp_path) == 200
         store.add_message("c1", "y")
         wait_until(lambda: contents(tmp_path) == 202)
+
+
+def edit(path: Path) -> None:
+    path.write_text(path.read_text().replace("one", "ONE"))
+
+
+@pytest.mark.parametrize("mirror", ["always", "auto"])
+def test_a_file_that_somebody_has_edited_is_warned_of_by_the_save_that_it_lacks(
+    tmp_path: Path, mirror: _mirror.MirrorMode
+):
+    store = MessageStore(tmp_path, mirror=mirror, sync="os")
+    for id in ("c1", "c2", "c3"):
+        store.add_message(id, "one")
+    for id in ("c1", "c2"):
+        edit(tmp_path / f"conversations/{id}.json")
+        with pytest.warns(RuntimeWarning) as warned:
+            store.add_message(id, "two")
+        [warning] = warned
+        assert warning.filename == __file__
+        for said in ("in the log alone", f"conversation '{id}'", "accept", str(tmp_path / f"conversations/{id}.json")):
+            assert said in str(warning.message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        store.add_message("c3", "two")
+    with pytest.warns(RuntimeWarning) as warned:
+        store.close()
+    assert [f"conversation '{id}'" in str(each.message) for each, id in zip(warned, ("c1", "c2"), strict=True)] == [True, True]
+    assert {each.filename for each in warned} == {__file__}
+
+
+def test_a_compaction_and_a_closing_warn_of_what_they_could_not_write(tmp_path: Path):
+    store = MessageStore(tmp_path, mirror="close", sync="os")
+    store.add_message("c1", "one")
+    store.compact()
+    edit(tmp_path / "conversations/c1.json")
+    store.add_message("c1", "two")
+    with pytest.warns(RuntimeWarning, match="in the log alone.*accept"):
+        report = store.compact()
+    assert [file.conversation_id for file in report.held] == ["c1"]
+    with pytest.warns(RuntimeWarning, match="in the log alone.*accept"):
+        store.close()
+    with Store(tmp_path) as accepting:
+        accepting.accept("c1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with MessageStore(tmp_path, sync="os") as again:
+            again.add_message("c1", "three")
+    assert [m.content for m in Store(tmp_path)["c1"].messages] == ["ONE", "two", "three"]

@@ -284,7 +284,9 @@ class MessageStore:
         """Brings the JSON files up to date and drops the log that they cover."""
         with self._lock:
             self._begin_to_save()
-            return self._store.compact()
+            report = self._store.compact()
+            self._mirror.wrote(report)
+            return report
 
     def verify(self) -> VerifyReport:
         """Reads every byte of every file and says what is wrong where."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ._errors import AralStoreError, Closed
 from ._store import Store
+
+if TYPE_CHECKING:
+    from ._reports import CompactionReport, DamagedFile
 
 MirrorMode = Literal["always", "auto", "close", "never"]
 
@@ -61,6 +65,8 @@ class Mirror:
         self._took_seconds = 0.0
         self._took_bytes = 0
         self._has_said_so = False
+        #: The files that were warned of, in which what was saved is not.
+        self._held: set[Path] = set()
         if mode in ("always", "auto") and (self._is_behind() or not self._has_layout()):
             self._write(set())
 
@@ -82,8 +88,20 @@ class Mirror:
         with self._changed:
             self._ends = True
             self._changed.notify_all()
-        if self._mode != "never" and self._is_behind():
-            self._store.compact()
+        stats = self._store._core.stats()
+        # What is held waits for its file and for nothing else, so that it does not count as what is to be written.
+        if self._mode != "never" and (stats["dirty_conversations"] or stats["held"]):
+            for file in self._store.compact().held:
+                _warn_of_held(file)
+
+    def wrote(self, report: CompactionReport) -> None:
+        """Warns of each file that the store did not write because somebody else had changed it, as long as it stays so."""
+        held = {file.path: file for file in report.held}
+        for file in [file for path, file in held.items() if path not in self._held]:
+            self._held.add(file.path)
+            _warn_of_held(file)
+        # One that was put right and is changed again is news.
+        self._held &= held.keys()
 
     def end(self) -> None:
         """Does the same for a store that nobody has closed; there is nobody to hear of a failure but by a warning.
@@ -180,17 +198,32 @@ class Mirror:
             _say_that_it_is_heavy(sorted(ids), report.written_bytes)
         if len(ids) == 1 and report.written == 1:
             self._weights.update(dict.fromkeys(ids, report.written_bytes))
+        # Order: last, for a warning that was made an error ends the call.
+        self.wrote(report)
 
 
 def _warn(error: AralStoreError) -> None:
-    warnings.warn(f"saved, but the JSON files are not up to date: {error}", RuntimeWarning, stacklevel=5)
+    _tell(f"saved, but the JSON files are not up to date: {error}")
+
+
+def _warn_of_held(file: DamagedFile) -> None:
+    _tell(
+        f"saved, but in the log alone: the JSON file of conversation {file.conversation_id!r} is kept as somebody else has "
+        f"left it: {file.reason}, in {file.path}"
+    )
 
 
 def _say_that_it_is_heavy(ids: list[str], bytes: int) -> None:
     whose = f"conversation {ids[0]!r}" if len(ids) == 1 else "conversations"
-    warnings.warn(
+    _tell(
         f"each save of {whose} writes {bytes >> 20} MiB of JSON before it returns, as the original does; with "
-        'MessageStore(..., mirror="auto") files of that size follow in the background, and nothing is lost by it',
-        RuntimeWarning,
-        stacklevel=5,
+        'MessageStore(..., mirror="auto") files of that size follow in the background, and nothing is lost by it'
     )
+
+
+def _tell(text: str) -> None:
+    """Warns where the program called, however many functions of this package are between there and here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, RuntimeWarning, stacklevel=level)

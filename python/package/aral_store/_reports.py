@@ -164,6 +164,9 @@ def with_parts(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields of a report, the parts of which are values of their own."""
     if "damaged" in fields:
         fields["damaged"] = [DamagedFile(**file) for file in fields["damaged"]]
+    # The statistics have a number under that name.
+    if isinstance(fields.get("held"), list):
+        fields["held"] = [DamagedFile(**file) for file in fields["held"]]
     if "lost" in fields:
         fields["lost"] = [Loss(**loss) for loss in fields["lost"]]
     if fields.get("salvage") is not None:

@@ -543,9 +543,9 @@ class Store:
 
     def compact(self) -> CompactionReport:
         """Writes what has changed to the JSON files and drops the log that is covered by them."""
-        from ._reports import CompactionReport
+        from ._reports import CompactionReport, with_parts
 
-        return CompactionReport(**self._core.compact())
+        return CompactionReport(**with_parts(self._core.compact()))
 
     def accept(self, conversation_id: str) -> Receipt | None:
         """Takes a conversation's JSON file as it is now, edited by hand or put in the place of the one that the store wrote.

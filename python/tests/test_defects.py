@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,31 @@ def test_integers_of_any_length_are_kept_and_hide_nothing(tmp_path: Path):
         finally:
             sys.set_int_max_str_digits(before)
     assert file.read_text().count(longer) == 2
+
+
+@pytest.mark.parametrize("more", ["9" * 5000, "[" * 1000 + "]" * 1000])
+def test_what_this_interpreter_cannot_read_is_named_and_hides_no_other(tmp_path: Path, more: str):
+    filled(tmp_path)
+    file = tmp_path / "conversations/c1.json"
+    file.write_text(file.read_text().replace('"metadata": {}', '"metadata": {"n": %s}' % more, 1))
+    everything: list[Callable[[MessageStore], object]] = [
+        lambda store: [each.id for each in store.get_all_conversations()],
+        lambda store: [each.id for each in store.conversations.values()],
+        lambda store: [id for id, _ in store.conversations.items()],
+        lambda store: list(store.to_dict()["conversations"]),
+        lambda store: list(json.loads(store.to_json())["conversations"]),
+    ]
+    with opened(tmp_path) as store:
+        listed = list(store.conversations)
+        assert "c1" in listed
+        for ask in everything:
+            with pytest.warns(RuntimeWarning, match="left out.*'c1'") as warned:
+                assert ask(store) == [id for id in listed if id != "c1"]
+            assert [each.filename for each in warned] == [__file__]
+        each: list[Callable[[str], object]] = [store.get_conversation, store._store.__getitem__]
+        for ask_one in each:
+            with pytest.raises(AralStoreError, match="cannot read conversation 'c1', which is whole"):
+                ask_one("c1")
 
 
 def test_an_empty_object_for_a_file_is_not_passed_over_in_silence(tmp_path: Path):

@@ -53,10 +53,14 @@ def with_members(head: dict[str, Any], **members: str) -> str:
     return text + "".join(f',"{name}":{value}' for name, value in members.items()) + "}"
 
 
-def decode(text: str) -> Any:
+class Undecodable(AralStoreError):
+    """What is stored is whole, and more than this interpreter reads."""
+
+
+def decode(text: str, whose: str = "what is stored") -> Any:
     """The value of a JSON text that the store has given."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         # The store holds longer integers and deeper nesting than this interpreter reads by default.
-        raise AralStoreError(f"this interpreter cannot read what is stored: {error}") from error
+        raise Undecodable(f"this interpreter cannot read {whose}: {error}") from error

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 
 from ._changes import Known, known_of, looked_at
-from ._errors import Closed, InvalidInput, Unsupported
+from ._errors import Closed, Corrupt, InvalidInput, Unsupported
+from ._json import Undecodable
 from ._lock import Lock
 from ._models import Conversation
 from ._opened import Opened
 from ._store import Store
+from ._warning import warn
 
 
 class Live:
@@ -101,7 +103,10 @@ class Backend:
 
 
 class Conversations(MutableMapping[str, Conversation]):
-    """The conversations by their ids, in the order in which they began; each is read when it is first asked for."""
+    """The conversations by their ids, in the order in which they began; each is read when it is first asked for.
+
+    One that cannot be read raises where it is asked for by its id. Where all are asked for, it hides no other: it is warned of.
+    """
 
     def __init__(self, live: Live) -> None:
         self._live = live
@@ -139,5 +144,46 @@ class Conversations(MutableMapping[str, Conversation]):
     def __len__(self) -> int:
         return len(self._ids())
 
+    def readable(self) -> Iterator[tuple[str, Conversation]]:
+        """All that can be read, with their ids; what cannot be is warned of by its name."""
+        for id in self._ids():
+            try:
+                with self._live.lock:
+                    known = self._live.find(id)
+            except (Corrupt, Undecodable) as error:
+                named = "" if repr(id) in str(error) else f" {id!r}"
+                warn(f"a conversation{named} is left out: {error}")
+                continue
+            # One may be removed by another handle meanwhile.
+            if known is not None:
+                yield id, known.conversation
+
+    def values(self) -> ValuesView[Conversation]:
+        return _Values(self)
+
+    def items(self) -> ItemsView[str, Conversation]:
+        return _Items(self)
+
     def __repr__(self) -> str:
         return f"<conversations {self._ids()!r}>"
+
+
+class _Values(ValuesView[Conversation]):
+    def __init__(self, conversations: Conversations) -> None:
+        super().__init__(conversations)
+        self._conversations = conversations
+
+    def __iter__(self) -> Iterator[Conversation]:
+        return (conversation for _, conversation in self._conversations.readable())
+
+    def __contains__(self, value: object) -> bool:
+        return any(each is value or each == value for each in self)
+
+
+class _Items(ItemsView[str, Conversation]):
+    def __init__(self, conversations: Conversations) -> None:
+        super().__init__(conversations)
+        self._conversations = conversations
+
+    def __iter__(self) -> Iterator[tuple[str, Conversation]]:
+        return self._conversations.readable()

@@ -11,7 +11,6 @@ import json
 import os
 import warnings
 import weakref
-from collections.abc import MutableMapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -88,7 +87,7 @@ class MessageStore:
         self._mode: MirrorMode = mirror if is_in_files else "never"
         self._mirror = self._mirror_of("never" if self._live.opened.is_view else self._mode)
         self.backend = Backend(self._live)
-        self.conversations: MutableMapping[str, Conversation] = Conversations(self._live)
+        self.conversations = Conversations(self._live)
         self._warn_of_damage()
 
     def _warn_of_damage(self) -> None:
@@ -162,10 +161,11 @@ class MessageStore:
         return self.conversations.get(conversation_id)
 
     def get_all_conversations(self) -> list[Conversation]:
-        """All conversations, oldest first. All of them are read into memory; see :class:`Store` for what is not."""
-        # One may be removed by another handle meanwhile.
-        found = [self.get_conversation(id) for id in self.conversations]
-        return [conversation for conversation in found if conversation is not None]
+        """All conversations, oldest first. All of them are read into memory; see :class:`Store` for what is not.
+
+        One that cannot be read is warned of, and the others are given.
+        """
+        return [conversation for _, conversation in self.conversations.readable()]
 
     def get_conversation_messages(self, conversation_id: str) -> list[Message]:
         """The conversation's own list of messages; an empty one if there is no conversation."""
@@ -222,8 +222,7 @@ class MessageStore:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values; times are ``datetime`` objects. See :meth:`to_json`."""
         with self._lock:
-            found = {id: self.get_conversation(id) for id in self.conversations}
-            return {"conversations": {id: each.model_dump() for id, each in found.items() if each is not None}}
+            return {"conversations": {id: each.model_dump() for id, each in self.conversations.readable()}}
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Everything as JSON text that :meth:`from_json` takes."""

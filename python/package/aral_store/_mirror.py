@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ._errors import AralStoreError, Closed
 from ._store import Store
+from ._warning import warn
 
 if TYPE_CHECKING:
     from ._reports import CompactionReport, DamagedFile
@@ -88,9 +87,11 @@ class Mirror:
         with self._changed:
             self._ends = True
             self._changed.notify_all()
+        if self._mode == "never":
+            return
         stats = self._store._core.stats()
         # What is held waits for its file and for nothing else, so that it does not count as what is to be written.
-        if self._mode != "never" and (stats["dirty_conversations"] or stats["held"]):
+        if stats["dirty_conversations"] or stats["held"]:
             for file in self._store.compact().held:
                 _warn_of_held(file)
 
@@ -203,11 +204,11 @@ class Mirror:
 
 
 def _warn(error: AralStoreError) -> None:
-    _tell(f"saved, but the JSON files are not up to date: {error}")
+    warn(f"saved, but the JSON files are not up to date: {error}")
 
 
 def _warn_of_held(file: DamagedFile) -> None:
-    _tell(
+    warn(
         f"saved, but in the log alone: the JSON file of conversation {file.conversation_id!r} is kept as somebody else has "
         f"left it: {file.reason}, in {file.path}"
     )
@@ -215,15 +216,7 @@ def _warn_of_held(file: DamagedFile) -> None:
 
 def _say_that_it_is_heavy(ids: list[str], bytes: int) -> None:
     whose = f"conversation {ids[0]!r}" if len(ids) == 1 else "conversations"
-    _tell(
+    warn(
         f"each save of {whose} writes {bytes >> 20} MiB of JSON before it returns, as the original does; with "
         'MessageStore(..., mirror="auto") files of that size follow in the background, and nothing is lost by it'
     )
-
-
-def _tell(text: str) -> None:
-    """Warns where the program called, however many functions of this package are between there and here."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, RuntimeWarning, stacklevel=level)

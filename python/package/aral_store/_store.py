@@ -339,7 +339,9 @@ class Store:
         found = self._core.conversation(conversation_id)
         from ._models import conversation_of
 
-        return None if found is None else (conversation_of(decode(found[0])), found[1])
+        if found is None:
+            return None
+        return conversation_of(decode(found[0], _whole(conversation_id))), found[1]
 
     def __contains__(self, conversation_id: object) -> bool:
         """Whether there is such a conversation, also one that cannot be read."""
@@ -454,7 +456,7 @@ class Store:
         )
         from ._models import message_of
 
-        return [message_of(fields) for fields in decode(text)]
+        return [message_of(fields) for fields in decode(text, _whole(conversation_id))]
 
     def iter_messages(self, conversation_id: str, *, page: int = 200) -> Iterator[Message]:
         """All messages of a conversation, oldest first, read so many at a time.
@@ -481,7 +483,8 @@ class Store:
         """A conversation's actions, oldest first."""
         from ._models import action_of
 
-        return [action_of(fields) for fields in decode(self._core.actions(conversation_id))]
+        text = self._core.actions(conversation_id)
+        return [action_of(fields) for fields in decode(text, _whole(conversation_id))]
 
     def events(self, start: int = 1) -> Iterator[dict[str, Any]]:
         """The events from a sequence number on that the log still holds, as ``append`` takes them, plus ``seq``.
@@ -614,6 +617,10 @@ def check_wait(wait: float) -> None:
     """Refuses what is no number of seconds; ``True`` is one to Python."""
     if isinstance(wait, bool) or not isinstance(wait, (int, float)) or not 0 <= wait < 1 << 63:
         raise InvalidInput(f"wait must be a number of seconds, 0 or above, not {wait!r}")
+
+
+def _whole(conversation_id: str) -> str:
+    return f"conversation {conversation_id!r}, which is whole (`aral-store show` reads it)"
 
 
 def _check_count(name: str, count: int | None) -> None:

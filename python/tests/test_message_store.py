@@ -715,8 +715,7 @@ def test_ways_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ValueError):
         MessageStore(mirror="sometimes")  # type: ignore[arg-type]
     monkeypatch.chdir(tmp_path)
-    for nothing in (None, ""):
-        assert MessageStore(nothing).save_dir is None and MessageStore(save_dir=nothing).save_dir is None
+    assert MessageStore(None).save_dir is None and MessageStore(save_dir=None).save_dir is None
     assert not list(tmp_path.iterdir())
     with MessageStore("~") as store:
         monkeypatch.chdir("/")
@@ -1031,3 +1030,14 @@ def test_the_golden_stores_are_read_as_they_were_written():
             given = [m for m in expected if "content" in m]
             assert [m.id for id in store for m in store.messages(id)] == [m["id"] for m in given]
             assert [m.content for id in store for m in store.messages(id)] == [m["content"] for m in given]
+
+
+def test_an_empty_save_dir_is_memory_as_the_originals_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="names no directory.*in memory") as warned:
+        store = MessageStore(save_dir="")
+    assert [each.filename for each in warned] == [__file__]
+    assert store.save_dir is None
+    store.add_message("c1", "one")
+    store.close()
+    assert list(tmp_path.iterdir()) == []

@@ -26,6 +26,7 @@ from ._models import Conversation, ConversationAction, Message, new_id
 from ._opened import Opened
 from ._receipts import Receipt
 from ._store import COMPACT_ABOVE, Store, check_wait
+from ._warning import warn
 
 if TYPE_CHECKING:
     from ._reports import CompactionReport, RecoveryReport, Stats, VerifyReport
@@ -458,6 +459,9 @@ def _is_in_files(save_dir: str | os.PathLike[str] | None, backend_type: str) -> 
         raise InvalidInput("save_dir must be provided when using file backend")
     if backend_type != "memory":
         raise InvalidInput(f"backend_type must be 'memory' or 'file', not {backend_type!r}")
+    if save_dir is not None:
+        # As the original has it. Whoever built the path of something that was empty should hear of it today.
+        warn(f"save_dir is {save_dir!r}, which names no directory: the store is in memory, and nothing of it is kept", UserWarning)
     return False
 
 

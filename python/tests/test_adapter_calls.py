@@ -393,3 +393,19 @@ def test_one_message_that_langchain_cannot_read_hides_no_other():
         ChatMessage("no id", role="tool"),
         HumanMessage("after"),
     ]
+
+
+@pytest.mark.parametrize("make", [AsyncStore, lambda path: AralSession("u", path), lambda path: AralChatMessageHistory("u", path)])
+@pytest.mark.parametrize("path", ["data", Path("data")])
+def test_the_path_of_a_store_is_refused_at_once_with_what_to_pass(make: Any, path: Any):
+    with pytest.raises(TypeError, match=r"takes a Store.*open it with Store\('data'\)"):
+        make(path)
+    with pytest.raises(TypeError, match="takes a Store.*not NoneType"):
+        make(None)
+
+
+def test_a_window_of_a_number_that_is_none_is_refused_as_invalid():
+    history = AralChatMessageHistory("u", Store())
+    for count in (-1, 1 << 63):
+        with pytest.raises(InvalidInput, match="count must be from 0"):
+            history.last(count)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from ._async_store import AsyncStore, run_on, store_of
 from ._errors import Closed, Conflict, InvalidInput, NotFound
 from ._json import decode
-from ._store import Store
+from ._store import Store, check_count
 
 _R = TypeVar("_R")
 
@@ -80,6 +80,7 @@ class Adapter:
     def _read(self, last: int | None, whole_turns: bool = False) -> Columns:
         """The newest messages, in what they are given in: to make models of them would take longer than to read them."""
         self._check_open()
+        check_count("count", last)
         selection = (None, last, None, None, None, None, None, None, whole_turns)
         try:
             ids, roles, contents, metadata = self._store._core.columns(self.session_id, selection)

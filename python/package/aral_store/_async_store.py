@@ -78,7 +78,7 @@ class AsyncStore:
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._store = checked_store(store, "a Store, or is opened with `await AsyncStore.open(…)`,")
         self._pid = os.getpid()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="aral-store")
 
@@ -193,7 +193,16 @@ class AsyncStore:
 
 def store_of(store: Store | AsyncStore) -> Store:
     """The store itself, of either kind."""
-    return store._store if isinstance(store, AsyncStore) else store
+    return store._store if isinstance(store, AsyncStore) else checked_store(store, "a Store or an AsyncStore")
+
+
+def checked_store(store: object, expected: str) -> Store:
+    """A store that was handed over; a path, above all, is none."""
+    if isinstance(store, Store):
+        return store
+    if isinstance(store, (str, os.PathLike)):
+        raise TypeError(f"this takes {expected}, not the path of one: open it with Store({os.fspath(store)!r})")
+    raise TypeError(f"this takes {expected}, not {type(store).__name__}")
 
 
 async def run_on(store: Store | AsyncStore, work: Callable[[], _R]) -> _R:

@@ -82,7 +82,7 @@ class Store:
         if path is None and (read_only or salvage):
             raise InvalidInput("a store in memory begins empty, and would stay so if it were for reading only")
         check_wait(wait)
-        _check_count("compact_above", compact_above)
+        check_count("compact_above", compact_above)
         self._path = path
         self._core = Core(
             path,
@@ -405,7 +405,7 @@ class Store:
         """
         if by not in ("created", "activity"):
             raise InvalidInput(f"by must be 'created' or 'activity', not {by!r}")
-        _check_count("limit", limit)
+        check_count("limit", limit)
         if isinstance(after, Summary):
             place: Any = (after.id, (after.last_seq, after.last_activity.isoformat()))
         else:
@@ -449,7 +449,7 @@ class Store:
         ['one']
         """
         for name, count in (("first", first), ("last", last), ("place", place)):
-            _check_count(name, count)
+            check_count(name, count)
         times = (_time("since", since), _time("until", until))
         text = self._core.messages(
             conversation_id, (first, last, place, before, after, role, *times, bool(whole_turns))
@@ -518,7 +518,7 @@ class Store:
                 return
 
     def _follower(self, start: int) -> Follower:
-        _check_count("start", start)
+        check_count("start", start)
         return self._core.follow(start)
 
     # Upkeep.
@@ -623,7 +623,7 @@ def _whole(conversation_id: str) -> str:
     return f"conversation {conversation_id!r}, which is whole (`aral-store show` reads it)"
 
 
-def _check_count(name: str, count: int | None) -> None:
+def check_count(name: str, count: int | None) -> None:
     """Refuses what cannot be a number of things; what is no number at all is a ``TypeError`` further on."""
     if isinstance(count, int) and not 0 <= count < 1 << 63:
         raise InvalidInput(f"{name} must be from 0 to 2^63 - 1, not {count}")

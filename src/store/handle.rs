@@ -857,13 +857,14 @@ impl MessageStore {
     /// answers with `Corrupt`, and the file is named in [`recovery`](Self::recovery).
     ///
     /// The conversation begins anew, with what the file holds and what the log adds to it, in one batch, whose
-    /// last receipt is returned. When this returns, it is as durable as any other mutation. `None` if
+    /// last receipt is returned. What the log has under an id that the file has for something else is kept as lines
+    /// in `log/quarantine/`, which [`recovery`](Self::recovery) names. When this returns, it is as durable as any other mutation. `None` if
     /// the file is as recorded.
     ///
     /// # Errors
     ///
     /// `NotFound` if there is no such conversation or no file; `Corrupt` if the file cannot be read;
-    /// `InvalidInput` if it holds more than a batch can, 100,000 items or 256 MiB.
+    /// `InvalidInput` if it holds more than one record can, 16,777,215 items or 256 MiB.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -8,6 +8,21 @@ use std::sync::LazyLock;
 /// disk lasts; a higher one in a file is damage, and would overflow where one is added to it.
 pub(crate) const MAX_NUMBER: u64 = 1 << 62;
 
+/// From how many bytes on it is asked whether they can be had: what is less is rarely refused, and asked for too often.
+const LARGE: usize = 1 << 20;
+
+/// Whether there is memory for so many bytes, which are about to be asked for in a way that has no answer to a no.
+pub(crate) fn has_room(length: usize) -> bool {
+    if length < LARGE {
+        return true;
+    }
+    let mut room: Vec<u8> = Vec::new();
+    let has = room.try_reserve_exact(length).is_ok();
+    // Memory that nobody looks at would not be asked for.
+    std::hint::black_box(&room);
+    has
+}
+
 /// Takes fields off the front of some bytes; `None` once they are used up.
 pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 

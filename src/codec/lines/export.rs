@@ -2,7 +2,7 @@
 //!
 //! Owns the form of an export: a line for each conversation, message and action.
 
-use super::line::Line;
+use super::line::{Line, room_for};
 use crate::codec::document::{ACTION_FIELDS, CONVERSATION_FIELDS, MESSAGE_FIELDS, check_extra};
 use crate::codec::fields::Fields;
 use crate::codec::json::{JsonError, Members, Reader};
@@ -101,7 +101,9 @@ impl ExportLine {
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the field and the byte, if the line is not
     /// JSON, has no known type, or misses a field or has one of the wrong type.
+    /// [`OutOfMemory`](crate::ErrorKind::OutOfMemory) if there is no memory for what a long line holds.
     pub fn from_json_line(line: &[u8]) -> Result<Self> {
+        room_for(line)?;
         let read = || {
             let mut reader = Reader::new(line)?;
             let export = export_line(&mut reader)?;

@@ -2,8 +2,19 @@
 //!
 //! Owns the commas, the quotes and the order: members stand as they were added. Knows no type of line.
 
+use crate::codec::bytes::has_room;
 use crate::codec::json::write_text;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{JsonObject, Text, Timestamp};
+
+/// Holds that there is memory for what is read from a line: its values, and once more as long as they are put together.
+pub(super) fn room_for(line: &[u8]) -> Result<()> {
+    if has_room(line.len().saturating_mul(2)) {
+        return Ok(());
+    }
+    let reason = format!("there is no memory for what a line of {} bytes holds", line.len());
+    Err(Error::new(ErrorKind::OutOfMemory, reason))
+}
 
 /// One JSON object under construction, without white space.
 pub(super) struct Line(String);

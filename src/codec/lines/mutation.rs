@@ -2,6 +2,7 @@
 //!
 //! Owns which fields each type of mutation takes. Nothing that is not understood is passed over.
 
+use super::line::room_for;
 use super::misnamed::{first_misnamed, unknown_type};
 use crate::codec::document::{ACTION_FIELDS, CONVERSATION_FIELDS, MESSAGE_FIELDS, check_extra};
 use crate::codec::fields::Fields;
@@ -45,6 +46,7 @@ impl Mutation {
     /// JSON, misses a field, has one that its type does not take, or has one of the wrong type; if a
     /// `conversation_id` or `key` holds a lone surrogate; if an `extra` names a field of the original's
     /// model; or if an array is empty or longer than [`MAX_BATCH_EVENTS`](crate::MAX_BATCH_EVENTS).
+    /// [`OutOfMemory`](crate::ErrorKind::OutOfMemory) if there is no memory for what a long line holds.
     ///
     /// ```
     /// use aral_store::Mutation;
@@ -57,6 +59,7 @@ impl Mutation {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn from_json_line(line: &[u8]) -> Result<Vec<Self>> {
+        room_for(line)?;
         let read = || {
             let mut reader = Reader::new(line)?;
             let mut mutations = Vec::new();

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use super::engine::Engine;
 use super::library::{Library, Need, View};
+use super::room::{action_length, message_length, room_to_judge};
 use super::shown::Shown;
 use crate::codec::frame::MAX_PAYLOAD;
 use crate::codec::ids::IdView;
@@ -303,6 +304,7 @@ fn see(sight: &mut Sight, view: &View, bodies: &Bodies<'_>, step: &Step) -> Resu
             for (at, message) in view.messages_like(bodies, id) {
                 let message = message?;
                 if message.id == *id {
+                    room_to_judge(message_length(&message))?;
                     found.push((place(at), message));
                 }
             }
@@ -315,6 +317,7 @@ fn see(sight: &mut Sight, view: &View, bodies: &Bodies<'_>, step: &Step) -> Resu
             for (at, action) in view.actions_like(bodies, id) {
                 let action = action?;
                 if action.id == *id {
+                    room_to_judge(action_length(&action))?;
                     found.push((place(at), action));
                 }
             }

@@ -20,6 +20,8 @@ mod engine;
 
 mod wait;
 
+mod room;
+
 mod append;
 
 mod outside;

@@ -127,3 +127,35 @@ fn a_conversation_is_printed_a_message_at_a_time() {
         assert_eq!(shown[0]["actions"][0]["data"].to_string(), r#"{"messages":[]}"#);
     }
 }
+
+/// A line that was too long to be taken apart, or a message to be changed, ended the program in the middle of it.
+#[test]
+fn what_there_is_no_memory_to_take_in_is_refused_and_nothing_else_is_lost() {
+    let room = Room::new();
+    let short = message_line("h", "short");
+    // Too long to be read, and too long to be taken apart.
+    for length in [70_000_000, 30_000_000, 20_000_000] {
+        let long = message_line("h", &"x".repeat(length));
+        fs::write(room.path("lines"), format!("{short}{long}{short}")).unwrap();
+        let said = run(&room, "append lines");
+        assert_eq!(said.out.lines().count(), 1, "{length}: {}", said.err);
+        has_no_memory(said);
+    }
+    assert_eq!(room.texts("h"), ["short"; 3]);
+    // What is there is read, changed and encoded.
+    let add = |id: &str, length| {
+        let text = "x".repeat(length);
+        format!(r#"{{"type":"add_message","conversation_id":"big","id":"{id}","content":"{text}"}}"#) + "\n"
+    };
+    room.run_with(&["append"], add("a", 18_000_000).as_bytes()).fine();
+    let edit = r#"{"type":"edit_message","conversation_id":"big","message_id":"a","role":"tool"}"#;
+    fs::write(room.path("lines"), edit).unwrap();
+    has_no_memory(run(&room, "append lines"));
+    assert!(room.run(&["verify"]).fine().contains("sound"));
+    // An import holds up to 64 MiB of a conversation, so as to add it as one.
+    let room = filled(Place::Log);
+    fs::write(room.path("export"), room.run(&["export", "--to", "jsonl"]).fine()).unwrap();
+    fs::remove_dir_all(room.store()).unwrap();
+    has_no_memory(run(&room, "import export"));
+    assert!(room.run(&["verify"]).fine().contains("sound"));
+}

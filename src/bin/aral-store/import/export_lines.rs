@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::BufRead;
 use std::path::Path;
 
-use aral_store::{Error, ExportEnd, ExportLine, Version};
+use aral_store::{Error, ErrorKind, ExportEnd, ExportLine, Version};
 
 use super::intake::Intake;
 use super::piece::{Head, Piece};
@@ -45,6 +45,11 @@ pub(super) fn take<R: BufRead>(
             Ok(read) => {
                 since.count(&read, &line.bytes);
                 assembly.line(read, line.bytes.len())?;
+            }
+            // The line may be as good as any, and what comes behind it belongs behind it.
+            Err(error) if error.kind() == ErrorKind::OutOfMemory => {
+                let error = error.context(&format!("line {}", line.number)).at(path, None);
+                break Err(Failure::Input(error));
             }
             Err(error) => {
                 since.count_bad(&line.bytes);

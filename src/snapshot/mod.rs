@@ -6,6 +6,8 @@
 
 pub(crate) mod layout;
 
+pub(crate) mod nested;
+
 pub(crate) mod names;
 
 pub(crate) mod rot;

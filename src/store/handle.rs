@@ -760,7 +760,7 @@ impl MessageStore {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the directory holds anything; `NotFound` for an id that is not there, before
+    /// `InvalidInput` if the directory holds anything, or lies in this store or among the files of another one; `NotFound` for an id that is not there, before
     /// anything is written; `NoSpace`; `Io`.
     ///
     /// ```

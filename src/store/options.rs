@@ -220,7 +220,7 @@ impl Options {
     /// `Locked` if another process writes to it, and goes on for longer than [`wait`](Options::wait) says; `Corrupt` if durable bytes of the log or the checkpoint
     /// are damaged or missing (nothing has been changed then); `UnsupportedFormat` for a newer format;
     /// `ReadOnly`, `NoSpace` and `Io` as the system says. For reading, `NotFound` if there is no directory.
-    /// `InvalidInput` for a URL, see [`location`](crate::location).
+    /// `InvalidInput` for a URL, see [`location`](crate::location), and for a new store among the files of another one.
     /// A damaged conversation file is no error here.
     pub fn open(self, dir: impl AsRef<Path>) -> Result<MessageStore> {
         check_directory(dir.as_ref())?;

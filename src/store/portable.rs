@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Conversation, ExportReport, Order, Text};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::names::{self, fold, stem};
+use crate::snapshot::nested;
 use crate::vfs::Vfs;
 
 /// Writes a backend's conversations, or these, in the original's layout into a new or empty directory.
@@ -26,6 +27,7 @@ pub(crate) fn export(
         || Ok(backend.conversations(Order::Created, None)?.into_iter().map(|summary| summary.id).collect());
     let ids = ids.map_or_else(all, |ids| Ok::<Vec<String>, Error>(ids.to_vec()))?;
     let target = Layout::new(to);
+    nested::must_lie_in_no_store(vfs, to)?;
     layout::ensure_dir(vfs, to)?;
     if !vfs.read_dir(to).map_err(|e| Error::io("list", to, e))?.is_empty() {
         return Err(Error::invalid("the directory to export to is not empty").at(to, None));

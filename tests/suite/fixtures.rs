@@ -57,7 +57,8 @@ fn opening_compacting_and_closing_leave_every_byte_of_the_original() {
             assert_eq!(u64::try_from(conversation.messages.len()).unwrap(), summary.messages);
         }
         drop(store.compact().unwrap());
-        let target = dir.path().join("log/export");
+        let beside = tempfile::tempdir().unwrap();
+        let target = beside.path().join("export");
         store.export_aral(&target, None).unwrap();
         store.close().unwrap();
         assert_eq!(files(dir.path()), files(&fixture), "{}", fixture.display());

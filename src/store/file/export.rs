@@ -17,6 +17,7 @@ use crate::model::{DamagedFile, ExportReport, Text};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::load::is_same;
 use crate::snapshot::names::{self, fold, stem};
+use crate::snapshot::nested;
 use crate::snapshot::sink::{Sink, Syncs};
 use crate::snapshot::stage::write_document;
 
@@ -118,6 +119,8 @@ impl Export<'_> {
     /// Makes the directories, the outer one unless it is there and empty.
     fn prepare(&self, target: &Layout) -> Result<()> {
         let vfs = &*self.library.vfs;
+        nested::must_lie_outside_of(vfs, self.library.layout.root(), self.to)?;
+        nested::must_lie_in_no_store(vfs, self.to)?;
         layout::ensure_dir(vfs, self.to)?;
         let there = vfs.read_dir(self.to).map_err(|e| Error::io("list", self.to, e))?;
         if !there.is_empty() {

@@ -60,6 +60,7 @@ use super::registry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::VerifyReport;
 use crate::snapshot::layout::{self, Layout};
+use crate::snapshot::nested;
 use crate::vfs::{FileKind, Vfs};
 
 pub(crate) use engine::Engine;
@@ -97,6 +98,10 @@ fn open_dir(dir: &Path, options: Options) -> Result<Arc<dyn Backend>> {
             viewer::Viewer::open(layout, options)
         };
         return Ok(Arc::new(viewer?));
+    }
+    // One that was made there all the same is opened: what is in it must not be lost.
+    if let Ok(None) = layout::probe(&*options.vfs, &Layout::new(dir).log()) {
+        nested::must_lie_in_no_store(&*options.vfs, dir)?;
     }
     make_dirs(&*options.vfs, dir)?;
     let root = existing_dir(&*options.vfs, dir)?;

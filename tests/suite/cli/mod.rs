@@ -18,6 +18,7 @@ mod manual;
 mod memory;
 mod mistakes;
 mod names;
+mod nested;
 mod repair;
 mod terminal;
 mod transfer;

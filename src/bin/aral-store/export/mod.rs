@@ -93,6 +93,9 @@ pub(crate) fn run(dir: &Path, args: &ExportArgs) -> Result<Exit, Failure> {
     }
     let since = args.since.as_deref().map(|text| moment::read("--since", text)).transpose()?;
     let store = place::for_reading(dir)?;
+    if !to_stdout {
+        must_lie_outside_of(dir, &args.output)?;
+    }
     let contents = chosen(&store, args, since)?;
     let strictness = if args.strict { Strictness::Interchange } else { Strictness::AsStored };
     let exit = match args.to {
@@ -107,6 +110,22 @@ pub(crate) fn run(dir: &Path, args: &ExportArgs) -> Result<Exit, Failure> {
         Target::Html => stream(&store, &args.output, &contents, &mut html::Page::default()),
     }?;
     Ok(if has_damage(&store, &args.conversations) { Exit::Corrupt } else { exit })
+}
+
+/// Refuses an output in the store's own directory: a file there may be taken for a conversation, or for a part of the log.
+fn must_lie_outside_of(dir: &Path, output: &Path) -> Result<(), Failure> {
+    // Of a path of which not all is there, what is there says where it is.
+    let known = output.ancestors().find_map(|part| {
+        let part = if part.as_os_str().is_empty() { Path::new(".") } else { part };
+        part.canonicalize().ok()
+    });
+    match (known, dir.canonicalize()) {
+        (Some(output_is), Ok(store)) if output_is.starts_with(&store) => {
+            let text = "an export must not lie in the store's own directory; name a place outside of it";
+            Err(Failure::Store(Error::invalid(text).at(output, None)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The conversations that were named, each once, or all; of them those that something has happened in since then.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Timestamp;
 use crate::snapshot::layout::{self, Layout};
+use crate::snapshot::nested;
 use crate::store::file::existing_dir;
 use crate::vfs::{FileKind, Vfs};
 
@@ -48,6 +49,7 @@ impl Place {
         if parent.starts_with(source.root()) || finished == source.root() {
             return refused("the new store must not lie in the old one", &finished);
         }
+        nested::must_lie_in_no_store(vfs, &finished)?;
         match layout::probe(vfs, &finished)? {
             None => {}
             Some(found) if found.kind == FileKind::Directory => {

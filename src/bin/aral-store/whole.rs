@@ -103,16 +103,18 @@ fn length(message: &MessageRef<'_>) -> usize {
     texts.into_iter().chain(objects).fold(0, usize::saturating_add)
 }
 
-/// Holds that there is memory for what becomes of a message.
-fn room_for(message: &MessageRef<'_>, length: usize) -> Result<(), Error> {
-    if length < LARGE {
-        return Ok(());
-    }
+/// Whether there is memory for so many bytes, which are about to be asked for in a way that has no answer to a no.
+pub(crate) fn has_room(bytes: usize) -> bool {
     let mut room: Vec<u8> = Vec::new();
-    let is_had = room.try_reserve_exact(length.saturating_mul(COPIES)).is_ok();
+    let has = room.try_reserve_exact(bytes).is_ok();
     // Memory that nobody looks at would not be asked for.
     std::hint::black_box(&room);
-    if is_had {
+    has
+}
+
+/// Holds that there is memory for what becomes of a message.
+fn room_for(message: &MessageRef<'_>, length: usize) -> Result<(), Error> {
+    if length < LARGE || has_room(length.saturating_mul(COPIES)) {
         return Ok(());
     }
     let id = message.id.to_text();

@@ -17,6 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{self, to_u64};
 use crate::roles::Roles;
 use crate::signals::Stop;
+use crate::whole::has_room;
 
 /// The most bytes that are put into one batch, by [`weight`]; the store takes 256 MiB.
 const MAX_BATCH_BYTES: usize = 128 << 20;
@@ -248,6 +249,11 @@ impl<'a> Intake<'a> {
             }
             let messages = batch.iter().filter(|m| matches!(m.operation, Operation::AddMessage(_))).count();
             let actions = batch.iter().filter(|m| matches!(m.operation, Operation::AddAction(_))).count();
+            if !has_room(bytes.saturating_mul(3)) {
+                let reason =
+                    format!("there is no memory to add {bytes} bytes of conversation {id:?} at once");
+                return Err(Error::new(ErrorKind::OutOfMemory, reason).into());
+            }
             match self.carry_out(batch) {
                 Ok(receipts) => version = receipts.last().map_or(version, |receipt| receipt.version),
                 Err(error) => return self.kept_out(id, error),

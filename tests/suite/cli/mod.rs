@@ -13,6 +13,7 @@ mod export_forms;
 mod export_hostile;
 mod failures;
 mod ids;
+mod joined;
 mod log;
 mod manual;
 mod memory;

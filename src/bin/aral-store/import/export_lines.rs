@@ -36,6 +36,9 @@ pub(super) fn take<R: BufRead>(
         match ExportLine::from_json_line(&line.bytes) {
             Ok(ExportLine::End(end)) => {
                 assembly.end()?;
+                // What follows is another export, as if it came by itself.
+                assembly.seen.clear();
+                assembly.intake.begin_another();
                 if let Some(reason) = std::mem::take(&mut since).unlike(end) {
                     let place = format!("line {}", line.number);
                     let error = Error::invalid(format!("the export is not whole: {place}: {reason}"));

@@ -3,17 +3,17 @@
 //! Owns the batches, the counts, and which conversations were refused. A conversation goes in as one batch
 //! where it fits; where it does not, a run that was stopped between two batches is carried on by the next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aral_store::{
     Error, ErrorKind, MAX_BATCH_EVENTS, MessageStore, Mutation, Operation, Receipt, Timestamp, Tombstone,
     Version,
 };
-use serde_json::Value;
 
+use super::counts::Counts;
 use super::piece::{Piece, weight};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::output::{self, to_u64};
 use crate::roles::Roles;
 use crate::signals::Stop;
@@ -24,67 +24,6 @@ const MAX_BATCH_BYTES: usize = 128 << 20;
 
 /// How many bad lines are named.
 const MAX_NAMED: u64 = 100;
-
-/// What an import did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Counts {
-    /// Conversations of which something was added.
-    pub(super) conversations: u64,
-    pub(super) messages: u64,
-    pub(super) actions: u64,
-    /// Conversations of which everything was there.
-    pub(super) already_there: u64,
-    /// Conversations that exist and are not the same.
-    pub(super) conflicts: u64,
-    /// Conversations that were removed from the store, and were not to be brought back.
-    pub(super) removed: u64,
-    /// Conversations that the store refuses to hold.
-    pub(super) refused: u64,
-    /// Lines that are not what they should be.
-    pub(super) bad_lines: u64,
-    /// Files that cannot be read.
-    pub(super) damaged: u64,
-    /// Conversations that have a higher version here than where they come from.
-    pub(super) overtaken: u64,
-    /// Inputs that break off, or are not what their last line says.
-    pub(super) cut: u64,
-}
-
-impl Counts {
-    pub(super) fn fields(&self) -> Vec<(&'static str, Value)> {
-        vec![
-            ("conversations", self.conversations.into()),
-            ("messages", self.messages.into()),
-            ("actions", self.actions.into()),
-            ("already_there", self.already_there.into()),
-            ("conflicts", self.conflicts.into()),
-            ("refused", self.refused.into()),
-            ("bad_lines", self.bad_lines.into()),
-            ("damaged", self.damaged.into()),
-            ("removed", self.removed.into()),
-        ]
-    }
-
-    /// What an import did, for whoever could not be given the counts.
-    pub(super) fn in_words(&self) -> String {
-        let fields: Vec<String> =
-            self.fields().into_iter().map(|(name, value)| format!("{name} {value}")).collect();
-        format!("imported: {}", fields.join(", "))
-    }
-
-    /// The gravest of what was met.
-    pub(super) fn exit(&self) -> Exit {
-        if self.damaged > 0 {
-            Exit::Corrupt
-        } else if self.bad_lines + self.refused + self.cut > 0 {
-            Exit::Error
-        } else if self.conflicts + self.removed > 0 {
-            Exit::Conflict
-        } else {
-            Exit::Done
-        }
-    }
-}
 
 fn now() -> Timestamp {
     #[expect(clippy::disallowed_methods, reason = "what comes in without a time gets that of its import")]
@@ -124,6 +63,10 @@ pub(super) struct Intake<'a> {
     removed: Removed,
     stop: Stop,
     fates: HashMap<String, Fate>,
+    /// In a try, what exports before this one in the same input would have added.
+    tried: HashSet<String>,
+    /// How many of those came again, and were held against a store that does not have them.
+    tried_again: u64,
     /// The roles that were told of: each once for all that comes in.
     roles: Roles,
     pub(super) counts: Counts,
@@ -134,12 +77,22 @@ pub(super) struct Intake<'a> {
 impl<'a> Intake<'a> {
     pub(super) fn new(store: &'a MessageStore, purpose: Purpose, stop: Stop) -> Self {
         let (fates, roles, counts) = (HashMap::new(), Roles::default(), Counts::default());
-        Self { store, purpose, removed: Removed::KeepOut, stop, fates, roles, counts, now: now() }
+        let (removed, tried, tried_again) = (Removed::KeepOut, HashSet::new(), 0);
+        Self { store, purpose, removed, stop, fates, tried, tried_again, roles, counts, now: now() }
     }
 
     /// The same, with this for what was removed.
     pub(super) fn with(self, removed: Removed) -> Self {
         Self { removed, ..self }
+    }
+
+    /// Goes on with another export of the same input as if it came by itself.
+    pub(super) fn begin_another(&mut self) {
+        let fates = std::mem::take(&mut self.fates);
+        if self.purpose == Purpose::Try {
+            let added = fates.into_iter().filter(|(_, fate)| matches!(fate, Fate::Added(_)));
+            self.tried.extend(added.map(|(id, _)| id));
+        }
     }
 
     /// Adds what is missing of a piece. An error means that nothing more can be added at all.
@@ -152,6 +105,7 @@ impl<'a> Intake<'a> {
             self.conflict(&id, "it begins a second time in the same input");
             return Ok(());
         }
+        self.tried_again += u64::from(piece.head.is_some() && self.tried.contains(&id));
         match self.fates.get(&id) {
             Some(Fate::KeptOut) => Ok(()),
             Some(Fate::Added(version)) => {
@@ -203,6 +157,13 @@ impl<'a> Intake<'a> {
     pub(super) fn sum_up(&self) {
         if self.counts.bad_lines > MAX_NAMED {
             output::error(&format!("not imported: {} more", self.counts.bad_lines - MAX_NAMED));
+        }
+        if self.tried_again > 0 {
+            let number = output::count(self.tried_again, "conversation");
+            output::note(&format!(
+                "several exports in one input: {number} came again, and a dry run compares with the store alone, so that \
+                 what was counted before is counted twice"
+            ));
         }
         if self.counts.overtaken > 0 {
             let number = output::count(self.counts.overtaken, "conversation");
@@ -315,6 +276,7 @@ mod tests {
     use aral_store::{Conversation, Message, Messages};
 
     use super::*;
+    use crate::exit::Exit;
 
     fn piece(id: &str, messages: &[&str]) -> Piece {
         let time = Timestamp::EPOCH;

@@ -3,6 +3,8 @@
 //! Owns where they come from. Everything that could not be taken in is named on standard error and counted;
 //! the rest goes in. [`intake`] owns what is added and what is there already.
 
+mod counts;
+
 mod intake;
 
 mod piece;

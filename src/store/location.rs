@@ -13,19 +13,17 @@ struct Engine {
     schemes: &'static [&'static str],
     /// What it keeps a store in, for people.
     keeps: &'static str,
-    /// The cargo feature that it would be.
-    feature: &'static str,
 }
 
-/// The engines that a name can mean. None of them is in this build.
+/// The engines that a name can mean. This version has none of them yet.
 const ENGINES: [Engine; 7] = [
-    Engine { schemes: &["sqlite", "sqlite3"], keeps: "an SQLite file", feature: "sqlite" },
-    Engine { schemes: &["postgres", "postgresql"], keeps: "a PostgreSQL database", feature: "postgres" },
-    Engine { schemes: &["mongodb", "mongodb+srv"], keeps: "a MongoDB database", feature: "mongodb" },
-    Engine { schemes: &["s3", "s3a"], keeps: "an S3 bucket", feature: "s3" },
-    Engine { schemes: &["gs", "gcs"], keeps: "a Google Cloud Storage bucket", feature: "gs" },
-    Engine { schemes: &["az", "azure", "abfs", "abfss"], keeps: "an Azure container", feature: "az" },
-    Engine { schemes: &["firestore", "firebase"], keeps: "a Firestore database", feature: "firestore" },
+    Engine { schemes: &["sqlite", "sqlite3"], keeps: "an SQLite file" },
+    Engine { schemes: &["postgres", "postgresql"], keeps: "a PostgreSQL database" },
+    Engine { schemes: &["mongodb", "mongodb+srv"], keeps: "a MongoDB database" },
+    Engine { schemes: &["s3", "s3a"], keeps: "an S3 bucket" },
+    Engine { schemes: &["gs", "gcs"], keeps: "a Google Cloud Storage bucket" },
+    Engine { schemes: &["az", "azure", "abfs", "abfss"], keeps: "an Azure container" },
+    Engine { schemes: &["firestore", "firebase"], keeps: "a Firestore database" },
 ];
 
 /// Refuses the name of a directory that is a URL, or begins like one.
@@ -84,19 +82,29 @@ struct Named {
 
 impl Named {
     fn of(path: &Path) -> Option<Self> {
-        let bytes = path.as_os_str().as_encoded_bytes();
+        // Who sets a variable in a file may have left blanks and quotes there, and a password between them.
+        let bytes = trimmed(path.as_os_str().as_encoded_bytes());
         // What SQLite calls its store in memory, which has no scheme.
         if bytes == b":memory:" {
             return Some(Self { scheme: "memory".to_owned(), has_slashes: false });
         }
         let colon = bytes.iter().position(|byte| *byte == b':')?;
         let (scheme, rest) = bytes.split_at(colon);
-        let is_scheme = scheme.first().is_some_and(u8::is_ascii_alphabetic)
-            && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
-        is_scheme.then(|| Self {
+        let named = |scheme: &[u8], has_slashes| Self {
             scheme: String::from_utf8_lossy(scheme).to_ascii_lowercase(),
-            has_slashes: rest.starts_with(b"://"),
-        })
+            has_slashes,
+        };
+        if scheme.first().is_some_and(u8::is_ascii_alphabetic) && scheme.iter().copied().all(is_of_scheme) {
+            return Some(named(scheme, rest.starts_with(SLASHES)));
+        }
+        if bytes.starts_with(b"/") || bytes.starts_with(b"./") || bytes.starts_with(b"../") {
+            return None;
+        }
+        // Something stands before a URL, as `URL=` may.
+        let at = memchr::memmem::find(bytes, SLASHES)?;
+        let before = bytes.get(..at).unwrap_or_default();
+        let start = before.iter().rposition(|byte| !is_of_scheme(*byte)).map_or(0, |last| last + 1);
+        Some(named(before.get(start..).unwrap_or_default(), true))
     }
 
     fn engine(&self) -> Option<&'static Engine> {
@@ -110,12 +118,9 @@ impl Named {
     fn refused(&self, rule: &str, thing: &str) -> Error {
         let scheme = &self.scheme;
         let meaning = match (self.engine(), scheme.as_str()) {
-            (Some(engine), _) => format!(
-                "means {}, which needs the engine {feature:?} (cargo feature {feature:?}), and this build does not \
-                 have it",
-                engine.keeps,
-                feature = engine.feature
-            ),
+            (Some(engine), _) => {
+                format!("means {}, and this version has no engine for that yet", engine.keeps)
+            }
             (None, "memory") => "means a store in memory, which no path names: in Rust it is \
                                  MessageStore::in_memory(), in Python Store() or MessageStore() without a path"
                 .to_owned(),
@@ -128,6 +133,21 @@ impl Named {
     }
 }
 
+/// What parts the scheme of a URL from the rest.
+const SLASHES: &[u8] = b"://";
+
+fn is_of_scheme(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)
+}
+
+/// A name without the blanks and quotes around it.
+fn trimmed(bytes: &[u8]) -> &[u8] {
+    let is_around = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`".contains(byte);
+    let start = bytes.iter().position(|byte| !is_around(byte)).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(|byte| !is_around(byte)).map_or(start, |last| last + 1);
+    bytes.get(start..end).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,7 +156,7 @@ mod tests {
     fn a_path_is_a_path() {
         for path in [
             "data", "./data", "/a:b/c", "./a:b", "../x:y", "a/b:c", "2026:1", "", ":", "-x:", "é:x", "a b:c",
-            "~/x",
+            "~/x", "./a://b", "/a://b", "../a://b", "\"data\"", " data",
         ] {
             assert!(check_directory(Path::new(path)).is_ok(), "{path}");
             assert!(check_file(Path::new(path)).is_ok(), "{path}");
@@ -146,18 +166,24 @@ mod tests {
     #[test]
     fn the_scheme_and_its_engine_are_named_and_no_more_of_a_url() {
         for (url, parts) in [
-            ("postgres://app:secret@db/x", &["postgres:", "PostgreSQL", "feature \"postgres\""][..]),
-            ("PostgreSQL://secret", &["postgresql:", "feature \"postgres\""]),
-            ("sqlite:secret.db", &["sqlite:", "feature \"sqlite\""]),
-            ("mongodb+srv://secret", &["mongodb+srv:", "feature \"mongodb\""]),
-            ("s3://secret", &["s3:", "feature \"s3\""]),
-            ("gs://secret", &["gs:", "feature \"gs\""]),
-            ("az://secret", &["az:", "feature \"az\""]),
-            ("firestore://secret", &["firestore:", "feature \"firestore\""]),
+            ("postgres://app:secret@db/x", &["postgres:", "PostgreSQL", "no engine for that yet"][..]),
+            ("PostgreSQL://secret", &["postgresql:", "no engine for that yet"]),
+            ("sqlite:secret.db", &["sqlite:", "no engine for that yet"]),
+            ("mongodb+srv://secret", &["mongodb+srv:", "no engine for that yet"]),
+            ("s3://secret", &["s3:", "no engine for that yet"]),
+            ("gs://secret", &["gs:", "no engine for that yet"]),
+            ("az://secret", &["az:", "no engine for that yet"]),
+            ("firestore://secret", &["firestore:", "no engine for that yet"]),
             ("memory:", &["memory:", "in_memory()"]),
             (":memory:", &["memory:", "in_memory()"]),
             ("file:///secret", &["file:", "by its path alone"]),
             ("redis://secret", &["redis:", "known here"]),
+            ("\"postgres://app:secret@db/x\"", &["postgres:", "PostgreSQL"]),
+            ("' s3://secret'", &["s3:", "S3"]),
+            (" postgres://app:secret@db/x\n", &["postgres:", "PostgreSQL"]),
+            ("\tsqlite:secret.db", &["sqlite:", "SQLite"]),
+            ("URL=postgres://app:secret@db/x", &["postgres:", "PostgreSQL"]),
+            ("'secret'://secret", &["known here"]),
         ] {
             for error in [check_directory(Path::new(url)), check_file(Path::new(url))] {
                 let text = error.unwrap_err().to_string();

@@ -166,13 +166,13 @@ fn a_url_is_no_directory_and_what_it_holds_is_not_repeated() {
     room.run(&["add", "c1", "x"]).fine();
     fs::write(room.path("in.jsonl"), super::message_line("c1", "y")).unwrap();
     let urls = [
-        ("postgres://app:secret@db/x", "\"postgres\""),
-        ("mongodb://secret@db/x", "\"mongodb\""),
-        ("s3://secret/x", "\"s3\""),
-        ("gs://secret/x", "\"gs\""),
-        ("az://secret/x", "\"az\""),
-        ("firestore://secret/x", "\"firestore\""),
-        ("sqlite:secret.db", "\"sqlite\""),
+        ("postgres://app:secret@db/x", "a PostgreSQL database"),
+        ("mongodb://secret@db/x", "a MongoDB database"),
+        ("s3://secret/x", "an S3 bucket"),
+        ("gs://secret/x", "a Google Cloud Storage bucket"),
+        ("az://secret/x", "an Azure container"),
+        ("firestore://secret/x", "a Firestore database"),
+        ("sqlite:secret.db", "an SQLite file"),
         ("memory:", "memory"),
         ("file:///secret", "by its path alone"),
         ("frobnicate://secret/x", "frobnicate: is not the scheme of any engine"),
@@ -214,11 +214,16 @@ fn a_url_is_no_directory_and_what_it_holds_is_not_repeated() {
 #[test]
 fn a_url_in_the_environment_is_refused_like_one_in_the_arguments() {
     let room = Room::new();
-    let mut command = std::process::Command::new(super::BINARY);
-    command.current_dir(room.0.path()).env("ARAL_STORE_DIR", "postgres://app:secret@db/x");
-    let error = super::said(super::piped(command.args(["add", "c", "hi"]))).fails(2);
-    assert!(error.contains("\"postgres\"") && !error.contains("secret"), "{error}");
-    assert_eq!(fs::read_dir(room.0.path()).unwrap().count(), 0);
+    // As files of settings have it, with what they leave around it.
+    for around in ["URL", "\"URL\"", " URL", "'URL' ", "DATABASE=URL"] {
+        let url = around.replace("URL", "postgres://app:secret@db/x");
+        let mut command = std::process::Command::new(super::BINARY);
+        command.current_dir(room.0.path()).env("ARAL_STORE_DIR", &url);
+        let error = super::said(super::piped(command.args(["add", "c", "hi"]))).fails(2);
+        assert!(error.contains("a PostgreSQL database") && !error.contains("secret"), "{url}: {error}");
+        assert!(error.contains("has no engine for that yet"), "{error}");
+        assert_eq!(fs::read_dir(room.0.path()).unwrap().count(), 0, "{url}");
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod salvage;
 
 mod segments;
 
+mod unproven;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -119,7 +119,7 @@ fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, options: O
     let mut report = RepairReport::default();
     believed::sort_by_header(vfs, &mut inventory, &mut report)?;
     let mut base = Base::save(vfs, source, &target, &inventory, &mut report)?;
-    let engine = Engine::open(target, quiet(options))?;
+    let engine = Engine::open(target.clone(), quiet(options))?;
     let known = Known { store_id: base.store_id, first_segment: base.first_segment, next_seq: base.next_seq };
     let mut neighbours = Neighbours::default();
     let mut events =
@@ -134,6 +134,7 @@ fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, options: O
         report.lost.push(loss(&error, None, Some((orphaned.first_seq, Some(orphaned.last_seq)))));
     }
     tell(salvaged, &neighbours, &mut report)?;
+    base.ahead.tell(vfs, source, &target, &mut report)?;
     let missing = completeness::of_store(vfs, source);
     report.lost.extend(missing.map(|error| loss(&error, None, None)));
     for (id, path) in base.ahead.mixed() {

@@ -124,8 +124,9 @@ impl Messages {
 
     /// Only messages whose `created_at` is this time or later.
     ///
-    /// Order stays that of the conversation, whatever the clocks said. A time without an offset, given or stored, is
-    /// taken as UTC. Messages have to be looked at for it: back to the limit, or all of them.
+    /// Order stays that of the conversation, whatever the clocks said. A time without an offset that is given is in UTC. One
+    /// that is stored may be of any time zone, and counts wherever it may be meant; see
+    /// [`Timestamp::may_be_since`]. Messages have to be looked at for it: back to the limit, or all of them.
     ///
     /// ```
     /// use aral_store::{MessageStore, Messages, NewMessage};
@@ -209,9 +210,8 @@ impl Messages {
 
     /// Whether a message of this time counts.
     pub(crate) fn takes_time(&self, time: Timestamp) -> bool {
-        let of = |time: Timestamp| time.approximate_unix_micros();
-        self.since.is_none_or(|since| of(time) >= of(since))
-            && self.until.is_none_or(|until| of(time) < of(until))
+        self.since.is_none_or(|since| time.may_be_since(since))
+            && self.until.is_none_or(|until| time.may_be_before(until))
     }
 
     /// Whether nothing but places decides which messages are meant.

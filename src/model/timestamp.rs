@@ -9,6 +9,9 @@ use jiff::civil::DateTime;
 
 /// Microseconds in a day.
 pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
+/// How far clocks are behind UTC, and ahead of it.
+const HOURS_BEHIND: i64 = DAY_MICROS / 2;
+const HOURS_AHEAD: i64 = DAY_MICROS / 24 * 14;
 
 /// A wall-clock time of the years 0001 to 9999 in microseconds, with an offset from UTC or without one.
 ///
@@ -74,6 +77,42 @@ impl Timestamp {
     #[must_use]
     pub fn zone(&self) -> Zone {
         self.zone
+    }
+
+    /// Whether this may be a point in time at or after another one.
+    ///
+    /// A naive time may be of any time zone, from twelve hours behind UTC to fourteen ahead of it. Held against a time with
+    /// an offset it is therefore taken wherever it may be meant, rather than left out where it may be. Two naive times are of the same clock.
+    /// A naive bound of times with offsets is in UTC.
+    ///
+    /// ```
+    /// use aral_store::Timestamp;
+    /// let since: Timestamp = "2025-03-13T15:00:00Z".parse()?;
+    /// let of_new_york: Timestamp = "2025-03-13T11:30:00".parse()?;
+    /// assert!(of_new_york.may_be_since(since) && of_new_york.is_in_doubt(since));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    #[must_use]
+    pub fn may_be_since(&self, bound: Timestamp) -> bool {
+        let at_the_latest = if self.is_unsure_beside(bound) { HOURS_BEHIND } else { 0 };
+        self.approximate_unix_micros().saturating_add(at_the_latest) >= bound.approximate_unix_micros()
+    }
+
+    /// Whether this may be a point in time before another one; see [`may_be_since`](Self::may_be_since).
+    #[must_use]
+    pub fn may_be_before(&self, bound: Timestamp) -> bool {
+        let at_the_earliest = if self.is_unsure_beside(bound) { HOURS_AHEAD } else { 0 };
+        self.approximate_unix_micros().saturating_sub(at_the_earliest) < bound.approximate_unix_micros()
+    }
+
+    /// Whether nothing says on which side of another time this is.
+    #[must_use]
+    pub fn is_in_doubt(&self, bound: Timestamp) -> bool {
+        self.may_be_since(bound) && self.may_be_before(bound) && self.is_unsure_beside(bound)
+    }
+
+    fn is_unsure_beside(&self, bound: Timestamp) -> bool {
+        self.zone == Zone::Naive && bound.zone != Zone::Naive
     }
 
     /// The instant in microseconds from the Unix epoch; a naive time is taken as UTC, so this serves for

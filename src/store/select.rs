@@ -147,8 +147,11 @@ mod tests {
         assert_eq!(places(&Messages::first(1).since(hour(5))), [5]);
         assert_eq!(places(&Messages::last(2).since(hour(1)).until(hour(8)).role("user")), [3, 6]);
         assert_eq!(places(&Messages::all().since(hour(2)).before("4")), [2, 3]);
-        // A time without an offset is taken as UTC, on either side.
-        assert_eq!(places(&Messages::all().since("2025-03-13T10:00:00+02:00".parse().unwrap())), [8, 9]);
+        // A stored time without an offset counts wherever it may be meant: from 12 hours behind UTC to 14 ahead.
+        let utc = |text: &str| -> Timestamp { text.parse().unwrap() };
+        assert_eq!(places(&Messages::all().since(utc("2025-03-13T17:00:00Z"))), [5, 6, 7, 8, 9]);
+        assert_eq!(places(&Messages::all().since(utc("2025-03-13T19:00:00+02:00"))), [5, 6, 7, 8, 9]);
+        assert_eq!(places(&Messages::all().until(utc("2025-03-12T13:00:00Z"))), [0, 1, 2]);
         assert_eq!(places(&Messages::all().since(hour(10))), [0; 0]);
     }
 }

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp as Instant};
 
 use crate::exit::Failure;
+use crate::output::{count, note};
 
 /// Reads a time, a date or a span before now, given for an option.
 pub(crate) fn read(option: &str, text: &str) -> Result<Timestamp, Failure> {
@@ -14,6 +15,17 @@ pub(crate) fn read(option: &str, text: &str) -> Result<Timestamp, Failure> {
         let forms = "2025-03-13T15:11:33Z, 2025-03-13, 7d and 24h are";
         Failure::Usage(format!("{option} {text:?} is no point in time; {forms}"))
     })
+}
+
+/// Says that times without an offset were taken for what they may mean, and how often that decided.
+pub(crate) fn tell_doubt(number: u64, what: &str) {
+    if number > 0 {
+        note(&format!(
+            "{} here may be of another time than was asked for: stored times without an offset may be of any time zone, and \
+             are left out only where none would fit",
+            count(number, what)
+        ));
+    }
 }
 
 /// Without an offset a time is in UTC, and a date is its midnight there. A day has 24 hours.

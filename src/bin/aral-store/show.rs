@@ -115,6 +115,7 @@ pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Fail
     // What is not shown is not read either.
     let read = |selection| Whole::read(&store, id, selection)?.ok_or_else(|| no_conversation(id));
     let mut out = Out::new();
+    tell_doubt(&store, id, selection.as_ref())?;
     if form == Form::Json {
         json(&read(selection.unwrap_or_else(Messages::all))?, &mut out)?;
         out.finish()?;
@@ -177,6 +178,21 @@ fn selected(args: &ShowArgs) -> Result<Option<Messages>, Failure> {
         selection = selection.whole_turns();
     }
     Ok(Some(selection).filter(|selection| *selection != Messages::all()))
+}
+
+/// Says how many of the messages that are asked for by their time may be of another one.
+fn tell_doubt(store: &MessageStore, id: &str, selection: Option<&Messages>) -> Result<(), Failure> {
+    let Some(selection) = selection.filter(|selection| selection.since.or(selection.until).is_some()) else {
+        return Ok(());
+    };
+    let mut unsure = 0;
+    let bounds = [selection.since, selection.until];
+    store.for_each_message(id, selection.clone(), |message| {
+        let is_unsure = |bound: Timestamp| message.created_at.is_in_doubt(bound);
+        unsure += u64::from(bounds.into_iter().flatten().any(is_unsure));
+    })?;
+    moment::tell_doubt(unsure, "message");
+    Ok(())
 }
 
 /// The error for a conversation that was named and is not there.

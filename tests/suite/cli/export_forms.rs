@@ -1,7 +1,9 @@
 //! What people and other programs read: every form of an export, as it is checked in.
 
 use std::fs;
+use std::time::SystemTime;
 
+use aral_store::Timestamp;
 use serde_json::Value;
 
 use super::{Room, message_line};
@@ -82,6 +84,34 @@ fn since_chooses_by_what_was_added_last() {
     assert_eq!(room.run(&["export", "--since", "1h", "--to", "aral", "-o", "recent"]).code, Some(0));
     assert_eq!(room.run(&["-d", "recent", "ls"]).fine().lines().count(), 1);
     room.run(&["export", "--since", "yesterday"]).fails(2);
+}
+
+/// A `datetime.now()` of Python has no offset, and is as far from UTC as whoever wrote it.
+#[test]
+fn a_time_without_an_offset_is_never_hidden_and_is_told() {
+    let room = Room::new();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let hours_ago = |hours: i64| {
+        let micros = i64::try_from(now.as_micros()).unwrap() - hours * 3_600_000_000;
+        Timestamp::from_unix_micros(micros).unwrap().to_string().replace("+00:00", "")
+    };
+    let mut lines = String::new();
+    for (id, hours) in [("new-york", 4), ("samoa", 11), ("old", 60)] {
+        let time = hours_ago(hours);
+        let line = message_line(id, "hi");
+        lines.push_str(&line.replacen('{', &format!(r#"{{"created_at":"{time}","#), 1));
+    }
+    room.run_with(&["append"], lines.as_bytes()).fine();
+    let shown = room.run(&["show", "new-york", "--since", "1h", "--json"]);
+    assert!(shown.out.contains(r#""content":"hi""#), "{}", shown.out);
+    assert!(shown.err.contains("1 message here may be of another time"), "{}", shown.err);
+    let said = room.run(&["export", "--since", "1h", "--to", "openai"]);
+    let ids: Vec<&str> = said.out.lines().filter_map(|line| line.split('"').nth(3)).collect();
+    assert_eq!(ids, ["new-york", "samoa"]);
+    assert!(said.err.contains("2 conversations here may be of another time"), "{}", said.err);
+    // Where both are of the same clock, nothing is in doubt.
+    let exact = room.run(&["export", "--since", &hours_ago(5), "--to", "openai"]);
+    assert!(exact.out.lines().count() == 1 && !exact.err.contains("another time"), "{}", exact.err);
 }
 
 #[test]

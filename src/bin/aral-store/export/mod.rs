@@ -145,10 +145,12 @@ fn chosen(store: &MessageStore, args: &ExportArgs, since: Option<Timestamp>) -> 
         Contents { entries: named(store, &args.conversations)?, missing: Vec::new() }
     };
     if let Some(since) = since {
-        let instant = |time: &Timestamp| time.approximate_unix_micros();
         // What cannot be read stays in: it may be what is looked for, and must be told.
-        let is_since = |summary: &Summary| instant(&summary.last_activity) >= instant(&since);
+        let is_since = |summary: &Summary| summary.last_activity.may_be_since(since);
         contents.entries.retain(|entry| entry.summary.as_ref().is_none_or(is_since));
+        let last = contents.entries.iter().filter_map(|entry| Some(entry.summary.as_ref()?.last_activity));
+        let unsure = last.filter(|time| time.is_in_doubt(since)).count();
+        moment::tell_doubt(to_u64(unsure), "conversation");
     }
     Ok(contents)
 }

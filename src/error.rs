@@ -78,6 +78,9 @@ pub struct Place {
     pub offset: Option<u64>,
 }
 
+/// What is done to a file that is only read, as [`Error::io`] takes it.
+const READING: [&str; 5] = ["open", "read", "map", "list", "look at"];
+
 impl Error {
     /// An error without a place.
     #[must_use]
@@ -101,7 +104,12 @@ impl Error {
             io::ErrorKind::OutOfMemory => ErrorKind::OutOfMemory,
             _ => ErrorKind::Io,
         };
-        let message = format!("cannot {action}: {source}");
+        let is_refused = source.kind() == io::ErrorKind::PermissionDenied && READING.contains(&action);
+        let message = if is_refused {
+            format!("it cannot be read by this user (cannot {action}: {source})")
+        } else {
+            format!("cannot {action}: {source}")
+        };
         let place = Some(Place { path: path.to_owned(), offset: None });
         Self(Box::new(Inner { kind, message, place, remedy: None, source: Some(source.into()) }))
     }
@@ -216,6 +224,18 @@ impl Error {
     pub(crate) fn with_remedy(mut self, remedy: &'static str) -> Self {
         self.0.remedy = Some(remedy);
         self
+    }
+
+    /// What this user may not read.
+    pub(crate) fn forbidden(message: String) -> Self {
+        let mut error = Self::new(ErrorKind::Io, message);
+        error.0.source = Some(io::Error::from(io::ErrorKind::PermissionDenied).into());
+        error
+    }
+
+    /// Whether it is only that this user may not do that: what it is about may be as sound as anything.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        self.io_source().is_some_and(|source| source.kind() == io::ErrorKind::PermissionDenied)
     }
 
     /// What the system said, if it was the system that failed.

@@ -90,6 +90,7 @@ impl OrphanedEvents {
             offset: Some(self.offset),
             conversation_id: None,
             reason: self.reason(),
+            is_forbidden: false,
         }
     }
 
@@ -115,6 +116,8 @@ pub struct DamagedFile {
     pub conversation_id: Option<String>,
     /// Why.
     pub reason: String,
+    /// Whether it is only that this user may not read it, so that nobody can say whether it is damaged.
+    pub is_forbidden: bool,
 }
 
 /// What a compaction did.

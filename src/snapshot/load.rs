@@ -109,6 +109,7 @@ pub(crate) fn unreadable(id: &str, error: &Error) -> DamagedFile {
         offset: error.place().and_then(|place| place.offset),
         conversation_id: Some(id.to_owned()),
         reason: error.message().to_owned(),
+        is_forbidden: error.is_forbidden(),
     }
 }
 

@@ -132,6 +132,7 @@ impl Work<'_> {
             offset,
             conversation_id,
             reason: reason.to_owned(),
+            is_forbidden: false,
         });
     }
 
@@ -192,6 +193,9 @@ impl Work<'_> {
             Err(error) => {
                 // What cannot be read now may be read next time, so nothing new is written down of it.
                 self.keep_damaged(entry, path, None, error.message());
+                if let Some(told) = self.report.damaged.last_mut() {
+                    told.is_forbidden = error.is_forbidden();
+                }
                 return;
             }
         };

@@ -55,6 +55,11 @@ impl Exit {
         }
     }
 
+    /// The graver of what two things that cannot be read come to.
+    pub(crate) fn graver(self, other: Self) -> Self {
+        if self == Self::Done || other == Self::Corrupt { other } else { self }
+    }
+
     /// What an error of the store ends the program with.
     pub(crate) fn of(kind: ErrorKind) -> Self {
         #[expect(clippy::wildcard_enum_match_arm, reason = "the library's kinds are open-ended")]

@@ -4,10 +4,11 @@
 //! do where it fits one id only. Only for what is there already: nothing that is to be made is ever taken
 //! for something else.
 
-use aral_store::{ErrorKind, MessageStore, Order};
+use aral_store::{MessageStore, Order};
 
 use crate::exit::Failure;
 use crate::output::{note, one_line};
+use crate::place;
 use crate::show::no_conversation;
 
 /// How many characters of an id say enough to mean it.
@@ -41,7 +42,7 @@ pub(crate) fn conversation_to_change(store: &MessageStore, given: &str) -> Resul
 pub(crate) fn exists(store: &MessageStore, id: &str) -> Result<bool, Failure> {
     match store.summary(id) {
         Ok(summary) => Ok(summary.is_some()),
-        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(true),
+        Err(error) if place::is_unreadable(&error) => Ok(true),
         Err(error) => Err(error.into()),
     }
 }

@@ -155,7 +155,9 @@ fn must_not_be_a_file(dir: &Path) -> Result<(), Failure> {
 /// A damaged file in words: where, whose, and why.
 pub(crate) fn damage(file: &DamagedFile) -> String {
     let whose = match &file.conversation_id {
+        Some(id) if file.is_forbidden => format!("conversation {id:?}: "),
         Some(id) => format!("damaged conversation {id:?}: "),
+        None if file.is_forbidden => String::new(),
         None => "damaged: ".to_owned(),
     };
     let offset = file.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
@@ -207,9 +209,22 @@ pub(crate) fn tell(report: &RecoveryReport) {
 /// What a command ends with that has read all it was asked for: if more than a single conversation's file is
 /// amiss, that need not be all there was.
 pub(crate) fn verdict(store: &MessageStore) -> Exit {
-    let mut of_none = store.recovery().damaged.into_iter().filter(|file| file.conversation_id.is_none());
-    let is_amiss = of_none.any(|file| !is_the_list(&file));
-    if is_amiss { Exit::Corrupt } else { Exit::Done }
+    let damaged = store.recovery().damaged;
+    amiss(damaged.iter().filter(|file| file.conversation_id.is_none() && !is_the_list(file)))
+}
+
+/// What it comes to that these files cannot be read: damage, or for this user only.
+pub(crate) fn amiss<'f>(files: impl IntoIterator<Item = &'f DamagedFile>) -> Exit {
+    let exit = |file: &DamagedFile| if file.is_forbidden { Exit::Error } else { Exit::Corrupt };
+    files.into_iter().map(exit).fold(Exit::Done, Exit::graver)
+}
+
+/// The same for an error of a read.
+pub(crate) fn amiss_by(error: &Error) -> Exit {
+    use std::error::Error as _;
+    let cause = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    let is_forbidden = cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied);
+    if is_forbidden { Exit::Error } else { Exit::Corrupt }
 }
 
 /// Whether a file is the list of conversations, which is for the original's eyes: the store has its own.

@@ -58,7 +58,7 @@ pub(crate) fn ls(dir: &Path, form: Form, args: &LsArgs) -> Result<Exit, Failure>
     }
     out.finish()?;
     // The opening has named each of them on standard error.
-    Ok(if store.recovery().damaged.is_empty() { Exit::Done } else { Exit::Corrupt })
+    Ok(place::amiss(&store.recovery().damaged))
 }
 
 /// Lists the conversations that were removed.

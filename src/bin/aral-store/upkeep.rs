@@ -73,7 +73,7 @@ pub(crate) fn compact(dir: &Path, form: Form) -> Result<Exit, Failure> {
     let printed = print_fields(form, fields);
     store.close()?;
     printed.map_err(|failure| failure.after(|| format!("compacted, epoch {}", report.epoch)))?;
-    Ok(if report.held.is_empty() { Exit::Done } else { Exit::Corrupt })
+    Ok(place::amiss(&report.held))
 }
 
 pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
@@ -97,7 +97,7 @@ pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
     ];
     print_fields(form, fields)?;
     // The opening has named what is amiss on standard error.
-    Ok(if store.recovery().damaged.is_empty() { Exit::Done } else { Exit::Corrupt })
+    Ok(place::amiss(&store.recovery().damaged))
 }
 
 pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {
@@ -124,7 +124,7 @@ pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {
     summary(&report, form, &mut out)?;
     out.finish()?;
     let Some(error) = refusal else {
-        return Ok(if report.is_sound() { Exit::Done } else { Exit::Corrupt });
+        return Ok(place::amiss(&report.damaged));
     };
     crate::output::error(&format!("the store cannot be opened: {error}"));
     Ok(Exit::of(error.kind()))
@@ -168,7 +168,7 @@ pub(crate) fn remarks(
 
 fn damaged_json(file: &DamagedFile) -> String {
     json(vec![
-        ("type", "damaged".into()),
+        ("type", if file.is_forbidden { "forbidden" } else { "damaged" }.into()),
         ("path", file.path.to_string_lossy().into()),
         ("offset", file.offset.into()),
         ("conversation_id", file.conversation_id.as_deref().into()),
@@ -187,7 +187,12 @@ fn torn_json(torn: &TornTail) -> String {
 }
 
 fn summary(report: &VerifyReport, form: Form, out: &mut Out) -> Result<(), Failure> {
-    let damaged = to_u64(report.damaged.len());
+    let damaged = to_u64(report.damaged.iter().filter(|file| !file.is_forbidden).count());
+    let verdict = match (report.is_sound(), damaged) {
+        (true, _) => "sound",
+        (false, 0) => "not all of it can be read by this user",
+        (false, _) => "damaged",
+    };
     out.line(&match form {
         Form::Json => json(vec![
             ("type", "summary".into()),
@@ -199,8 +204,7 @@ fn summary(report: &VerifyReport, form: Form, out: &mut Out) -> Result<(), Failu
             ("damaged", damaged.into()),
         ]),
         Form::Plain | Form::Table => format!(
-            "{}: read {} of {}, with {} and {} of the log, {damaged} damaged",
-            if report.is_sound() { "sound" } else { "damaged" },
+            "{verdict}: read {} of {}, with {} and {} of the log, {damaged} damaged",
             count(report.bytes, "byte"),
             count(report.files, "file"),
             count(report.conversations, "conversation file"),

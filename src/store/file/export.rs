@@ -70,6 +70,7 @@ impl Export<'_> {
                         offset: error.place().and_then(|place| place.offset),
                         conversation_id: Some(id.clone()),
                         reason: error.message().to_owned(),
+                        is_forbidden: error.is_forbidden(),
                     });
                 }
                 Err(error) => return Err(error),

@@ -378,7 +378,9 @@ impl View {
 fn suspect(damaged: &DamagedFile) -> Option<(String, Error)> {
     let id = damaged.conversation_id.clone()?;
     let reason = format!("conversation {id:?} cannot be read: {}", damaged.reason);
-    Some((id, Error::new(ErrorKind::Corrupt, reason).at(&damaged.path, damaged.offset)))
+    let error =
+        if damaged.is_forbidden { Error::forbidden(reason) } else { Error::new(ErrorKind::Corrupt, reason) };
+    Some((id, error.at(&damaged.path, damaged.offset)))
 }
 
 fn too_fast(id: &str) -> Error {

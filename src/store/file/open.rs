@@ -223,6 +223,7 @@ pub(crate) fn for_reading(vfs: &dyn Vfs, layout: &Layout) -> Result<Opened> {
         offset: None,
         conversation_id: None,
         reason: error.message().to_owned(),
+        is_forbidden: error.is_forbidden(),
     }));
     let (marker, found_epoch) = (witnesses.marker(), newest(&inventory).unwrap_or_default());
     Ok(Opened { index, replayed, report, control, is_settled: true, found_epoch, marker })

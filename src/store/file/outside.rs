@@ -113,6 +113,7 @@ impl Engine {
                 offset: place.and_then(|at| at.offset),
                 conversation_id: None,
                 reason: error.message().to_owned(),
+                is_forbidden: error.is_forbidden(),
             });
         }
         report

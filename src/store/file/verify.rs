@@ -61,12 +61,12 @@ impl Check<'_> {
         if error.kind() == ErrorKind::OutOfMemory {
             self.no_memory.get_or_insert_with(|| error.clone());
         }
-        let place = error.place();
         self.report.damaged.push(DamagedFile {
-            path: place.map_or_else(|| self.layout.root().to_owned(), |place| place.path.clone()),
-            offset: place.and_then(|place| place.offset),
+            path: error.place().map_or_else(|| self.layout.root().to_owned(), |place| place.path.clone()),
+            offset: error.place().and_then(|place| place.offset),
             conversation_id: conversation_id.map(str::to_owned),
             reason: error.message().to_owned(),
+            is_forbidden: error.is_forbidden(),
         });
     }
 

@@ -5,8 +5,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use super::Room;
+use super::{Room, Said, said};
 
 /// The commands, in the order of the table's columns.
 const COMMANDS: [&[&str]; 11] = [
@@ -80,6 +81,8 @@ fn inflict(damage: &str, room: &Room, store: &Path) {
         "b's file is an older one of its own" => drop(fs::copy(room.path("older.json"), &file).unwrap()),
         "b's file is cut" => change(&file, |bytes| bytes.truncate(40)),
         "b's file is missing" => fs::remove_file(&file).unwrap(),
+        "b's file may not be read" => lock_out(&file),
+        "a segment may not be read" => lock_out(&segments(store)[1]),
         "the list of conversations is cut" => {
             change(&store.join("message_store.json"), |bytes| bytes.truncate(9));
         }
@@ -101,6 +104,37 @@ fn inflict(damage: &str, room: &Room, store: &Path) {
         }
         other => panic!("the table has a damage that is not known: {other}"),
     }
+}
+
+fn lock_out(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
+}
+
+/// Gives a room to somebody for whom rights count, if this user reads everything, and runs a command as that user; `None`
+/// if nobody is locked out here.
+pub(super) fn run_unprivileged(room: &Room, args: &[&str]) -> Option<Said> {
+    use std::os::unix::fs::{MetadataExt, chown};
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65_534;
+    if fs::metadata(room.0.path()).unwrap().uid() != 0 {
+        return Some(room.run(args));
+    }
+    let program = room.path("program");
+    if !program.exists() {
+        fs::copy(super::BINARY, &program).unwrap();
+    }
+    let mut waiting = vec![room.0.path().to_owned()];
+    while let Some(path) = waiting.pop() {
+        chown(&path, Some(NOBODY), Some(NOBODY)).ok()?;
+        if path.is_dir() {
+            waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    let mut command = Command::new(&program);
+    command.current_dir(room.0.path()).env_remove("ARAL_STORE_DIR").args(["-d", "store"]).args(args);
+    command.uid(NOBODY).gid(NOBODY).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().ok().map(said)
 }
 
 /// The rows of the table: the damage, a code for each command, and what is said where it is not 0.
@@ -130,7 +164,12 @@ fn every_command_says_of_every_damage_what_the_table_has() {
             let copy = Room::new();
             copied(&room.store(), &copy.store());
             inflict(damage, &room, &copy.store());
-            let said = copy.run(command);
+            let said = if damage.contains("may not be read") {
+                let Some(said) = run_unprivileged(&copy, command) else { continue };
+                said
+            } else {
+                copy.run(command)
+            };
             let everything = format!("{}{}", said.out, said.err);
             if said.code != Some(*code) || (*code != 0 && !everything.contains(words.as_str())) {
                 wrong.push(format!(
@@ -141,4 +180,34 @@ fn every_command_says_of_every_damage_what_the_table_has() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A repair only reads the store, and was refused where this user may not lock it.
+#[test]
+fn a_store_that_may_only_be_read_is_repaired_and_that_nobody_was_kept_away_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let room = store();
+    let lock = room.store().join("log/LOCK");
+    fs::set_permissions(&lock, fs::Permissions::from_mode(0o444)).unwrap();
+    let Some(said) = run_unprivileged(&room, &["repair", "--to", "saved"]) else { return };
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(
+        said.out.contains("may read the store and not lock it") && said.out.contains("nothing lost"),
+        "{said:?}"
+    );
+    let both = run_unprivileged(&room, &["verify", "--json"]).unwrap();
+    assert!(both.code == Some(0) && both.out.contains(r#""sound":true"#), "{both:?}");
+}
+
+#[test]
+fn what_may_not_be_read_is_no_damage_and_hides_none() {
+    let room = store();
+    lock_out(&room.store().join("conversations/b.json"));
+    let Some(said) = run_unprivileged(&room, &["verify", "--json"]) else { return };
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.contains(r#""type":"forbidden""#) && said.out.contains(r#""sound":false"#), "{said:?}");
+    assert!(said.out.contains(r#""damaged":0"#), "{said:?}");
+    change(&room.store().join("conversations/a.json"), |bytes| bytes[60] ^= 1);
+    let said = run_unprivileged(&room, &["verify", "--json"]).unwrap();
+    assert!(said.code == Some(5) && said.out.contains(r#""damaged":1"#), "{said:?}");
 }

@@ -109,7 +109,7 @@ pub(crate) fn run(dir: &Path, args: &ExportArgs) -> Result<Exit, Failure> {
         Target::Markdown => stream(&store, &args.output, &contents, &mut markdown::Transcript),
         Target::Html => stream(&store, &args.output, &contents, &mut html::Page::default()),
     }?;
-    Ok(if has_damage(&store, &args.conversations) { Exit::Corrupt } else { exit })
+    Ok(exit.graver(left_out(&store, &args.conversations)))
 }
 
 /// Refuses an output in the store's own directory: a file there may be taken for a conversation, or for a part of the log.
@@ -174,10 +174,11 @@ fn named(store: &MessageStore, named: &[String]) -> Result<Vec<Entry>, Failure> 
     Ok(entries)
 }
 
-/// Whether an export of everything leaves something out, or one of a part may; the opening has named what.
-fn has_damage(store: &MessageStore, named: &[String]) -> bool {
+/// What it comes to that an export of everything leaves something out, or that one of a part may; the opening has named
+/// what.
+fn left_out(store: &MessageStore, named: &[String]) -> Exit {
     let damaged = store.recovery().damaged;
-    damaged.iter().any(|file| named.is_empty() || file.conversation_id.is_none())
+    place::amiss(damaged.iter().filter(|file| named.is_empty() || file.conversation_id.is_none()))
 }
 
 fn aral(store: &MessageStore, dir: &Path, ids: Option<&[String]>) -> Result<Exit, Failure> {
@@ -191,7 +192,7 @@ fn aral(store: &MessageStore, dir: &Path, ids: Option<&[String]>) -> Result<Exit
     }
     let text = format!("exported {} to {}", count(report.conversations, "conversation"), dir.display());
     output::note(&text);
-    Ok(if report.damaged.is_empty() { Exit::Done } else { Exit::Corrupt })
+    Ok(place::amiss(&report.damaged))
 }
 
 /// Writes to standard output, or to a file that appears once it is complete.
@@ -248,8 +249,8 @@ fn shaped(
             Ok(None) => return Err(no_conversation(id)),
             Err(error) if place::is_unreadable(&error) => {
                 shape.unreadable(id, &error, out).map_err(failed)?;
+                exit = exit.graver(place::amiss_by(&error));
                 output::error(&error.context(&format!("conversation {id:?} is not exported")).to_string());
-                exit = Exit::Corrupt;
             }
             Err(error) => return Err(error.into()),
         }

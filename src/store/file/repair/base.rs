@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::ahead::Ahead;
 use super::believed::Believed;
-use super::{is_of_memory, loss, readable};
+use super::{is_no_damage, loss, readable};
 use crate::codec::checkpoint::{
     Checkpoint, CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint,
 };
@@ -114,7 +114,7 @@ impl Work<'_> {
             .find_map(|(ordinal, entry)| self.file(&entry, &self.source.staged(epoch, ordinal)).err());
         self.report.notes.truncate(told);
         let Some(error) = unread else { return Ok(newest) };
-        if is_of_memory(&error) {
+        if is_no_damage(&error) {
             return Err(error);
         }
         self.report.notes.push(format!("a compaction was not finished, and gone back behind it: {error}"));
@@ -207,7 +207,7 @@ impl Work<'_> {
             let entry = before.filter(|before| self.is_foreign(&entry, before, believed)).unwrap_or(entry);
             let bytes = match self.file(&entry, &staged) {
                 Ok(bytes) => bytes,
-                Err(error) if is_of_memory(&error) => return Err(error),
+                Err(error) if is_no_damage(&error) => return Err(error),
                 Err(error) => {
                     is_whole = false;
                     self.lose(&error, Some(entry.id));
@@ -282,7 +282,7 @@ impl Work<'_> {
             let (bytes, print) = match layout::read_file(self.vfs, place) {
                 Ok(Some(read)) => read,
                 Ok(None) => continue,
-                Err(unread) if is_of_memory(&unread) => return Err(unread),
+                Err(unread) if is_no_damage(&unread) => return Err(unread),
                 Err(unread) => {
                     error = unread;
                     continue;
@@ -361,7 +361,7 @@ impl Work<'_> {
         let path = self.source.index_file();
         let found = match layout::read_file(self.vfs, &path) {
             Ok(found) => found.map(|(bytes, _)| bytes),
-            Err(error) if is_of_memory(&error) => return Err(error),
+            Err(error) if is_no_damage(&error) => return Err(error),
             Err(error) => {
                 self.lose(&error, None);
                 None

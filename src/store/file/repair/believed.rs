@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{loss, readable};
+use super::{is_no_damage, loss, readable};
 use crate::codec::checkpoint::{Checkpoint, CheckpointHead};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
@@ -49,9 +49,7 @@ impl Believed {
                     found.checkpoint = checkpoint;
                     return Ok(found);
                 }
-                Err(error)
-                    if [ErrorKind::UnsupportedFormat, ErrorKind::OutOfMemory].contains(&error.kind()) =>
-                {
+                Err(error) if error.kind() == ErrorKind::UnsupportedFormat || is_no_damage(&error) => {
                     return Err(error);
                 }
                 Err(error) => error,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::ahead::Ahead;
 use super::whose::Neighbours;
-use super::{is_of_memory, loss};
+use super::{is_no_damage, loss};
 use crate::codec::checkpoint::Checkpoint;
 use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
@@ -64,7 +64,7 @@ impl Events<'_> {
                 found.iter().try_for_each(|found| self.one(path, frame.offset, found))
             })?;
             match fault {
-                Some(Fault { error, .. }) if is_of_memory(&error) => return Err(error),
+                Some(Fault { error, .. }) if is_no_damage(&error) => return Err(error),
                 Some(Fault { error, missing: Missing::Between(first, last), .. }) => {
                     self.report.lost.push(loss(&error, None, Some((first, Some(last)))));
                 }

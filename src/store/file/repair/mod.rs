@@ -44,11 +44,18 @@ pub(crate) fn repair(from: &Path, to: &Path, options: Options) -> Result<RepairR
     let vfs = &*vfs;
     let source = Layout::new(&super::existing_dir(vfs, from)?);
     let place = Place::choose(vfs, &source, to)?;
-    let _lock = hold(vfs, &source)?;
+    let held = hold(vfs, &source)?;
     // Order: what the source says of itself is looked at before anything is made.
     let inventory = taken(vfs, &source)?;
     place.make(vfs)?;
     let mut report = rebuild(&source, inventory, Layout::new(&place.unfinished), options)?.report;
+    if matches!(held, Held::Refused) {
+        report.notes.push(
+            "this user may read the store and not lock it, so that a writer was not kept away; what one wrote meanwhile may \
+             be missing, or be told as lost"
+                .to_owned(),
+        );
+    }
     // Order: the store is closed, and with that durable, before it gets its name.
     place.finish(vfs)?;
     moved(report.quarantined.iter_mut(), &place.unfinished, &place.finished);
@@ -163,17 +170,28 @@ fn quiet(options: Options) -> Options {
     }
 }
 
+/// What keeps writers away from the source.
+enum Held {
+    /// A lock, which counts as long as this lives.
+    Lock { _lock: Box<dyn Lock> },
+    /// Nothing, because there is no writer.
+    Nobody,
+    /// Nothing, because this user may not lock it, and need not: a repair only reads.
+    Refused,
+}
+
 /// Keeps writers away from the source. A source without a lock file has no writer, and none is made.
-fn hold(vfs: &dyn Vfs, source: &Layout) -> Result<Option<Box<dyn Lock>>> {
+fn hold(vfs: &dyn Vfs, source: &Layout) -> Result<Held> {
     let path = source.log().join(LOCK);
     if layout::probe(vfs, &path)?.is_none() {
-        return Ok(None);
+        return Ok(Held::Nobody);
     }
     match vfs.try_lock(&path) {
-        Ok(Some(lock)) => Ok(Some(lock)),
+        Ok(Some(lock)) => Ok(Held::Lock { _lock: lock }),
         Ok(None) => Err(is_written_to(source)),
         // What cannot be written to has no writer.
-        Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => Ok(Held::Nobody),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(Held::Refused),
         Err(error) => Err(Error::io("lock", &path, error)),
     }
 }
@@ -183,7 +201,7 @@ fn tell(salvaged: Salvaged, neighbours: &Neighbours, report: &mut RepairReport) 
     for (at, Fault { error, missing, payloads }) in salvaged.faults.into_iter().enumerate() {
         // What a newer version wrote, and what there is no memory for, is not damaged, and leaving it out would be no
         // repair.
-        if error.kind() == ErrorKind::UnsupportedFormat || is_of_memory(&error) {
+        if error.kind() == ErrorKind::UnsupportedFormat || is_no_damage(&error) {
             return Err(error);
         }
         let seqs = match missing {
@@ -208,16 +226,16 @@ fn tell(salvaged: Salvaged, neighbours: &Neighbours, report: &mut RepairReport) 
     Ok(())
 }
 
-/// Whether something could not be read for want of memory. It may be as sound as anything, and to leave it out would be
-/// no repair.
-fn is_of_memory(error: &Error) -> bool {
-    error.kind() == ErrorKind::OutOfMemory
+/// Whether something could not be read for want of memory, or of the right to. It may be as sound as anything, and to
+/// leave it out would be no repair.
+fn is_no_damage(error: &Error) -> bool {
+    error.kind() == ErrorKind::OutOfMemory || error.is_forbidden()
 }
 
 /// What was read, or nothing if it cannot be for another reason than that.
 fn readable<T>(read: Result<Option<T>>) -> Result<Option<T>> {
     match read {
-        Err(error) if is_of_memory(&error) => Err(error),
+        Err(error) if is_no_damage(&error) => Err(error),
         read => Ok(read.ok().flatten()),
     }
 }

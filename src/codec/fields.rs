@@ -42,6 +42,7 @@ impl FieldsBuilder {
     ) -> Result<(), JsonError> {
         reader.peek();
         let offset = reader.offset();
+        reader.once(&self.members, &key)?;
         let is_known = known.iter().any(|name| key == *name);
         let value = reader.value(MAX_JSON_DEPTH - usize::from(!is_known))?;
         self.members.insert(key, (offset, value));

@@ -185,6 +185,11 @@ fn given_or_stdin(text: String) -> Result<String, Failure> {
     // Room for the line break, and for one byte more that shows that the limit is passed.
     let limit = to_u64(MAX_TEXT_BYTES).saturating_add(3);
     io::stdin().take(limit).read_to_end(&mut bytes).map_err(|error| Failure::file("read", place, error))?;
+    if bytes.is_empty() {
+        // What a pipe gives whose first command failed.
+        let text = "it is empty; an empty text is given as an argument, ''";
+        return Err(Failure::Input(Error::invalid(text).at(place, None)));
+    }
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let at = to_u64(error.utf8_error().valid_up_to());
         Failure::Input(Error::invalid("the text is not UTF-8").at(place, Some(at)))

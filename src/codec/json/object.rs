@@ -23,7 +23,8 @@ impl JsonObject {
     /// Reads an object from JSON text, as Python's `json.loads` does.
     ///
     /// `NaN`, `Infinity`, integers of any size and escaped lone surrogates are read and kept. Of a repeated
-    /// key the last value counts, at the place of the first.
+    /// key the last value counts, at the place of the first; lines of [`Mutation`](crate::Mutation) and
+    /// [`ExportLine`](crate::ExportLine) that repeat one are refused.
     ///
     /// # Errors
     ///

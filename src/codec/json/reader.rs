@@ -42,6 +42,8 @@ impl fmt::Display for JsonError {
 pub(crate) struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// Whether a key that an object has twice is an error. If not, its last value counts, as in Python.
+    is_strict: bool,
 }
 
 /// An array or object whose end has not been reached.
@@ -57,7 +59,21 @@ impl<'a> Reader<'a> {
         if text.starts_with('\u{feff}') {
             return Err(JsonError::new(0, "a byte order mark, which JSON does not allow"));
         }
-        Ok(Self { text, at: 0 })
+        Ok(Self { text, at: 0, is_strict: false })
+    }
+
+    /// The same, which refuses an object that has a key twice: of a line that somebody has written one of the two values
+    /// would be lost without a word.
+    pub(crate) fn strict(self) -> Self {
+        Self { is_strict: true, ..self }
+    }
+
+    /// Holds that an object does not have this key yet, if that is asked for.
+    pub(crate) fn once<V>(&self, members: &Members<V>, key: &Text) -> Result<(), JsonError> {
+        if self.is_strict && members.find(key).is_some() {
+            return Err(self.fail(format!("the key {:.60?} is there twice", key.to_string_lossy())));
+        }
+        Ok(())
     }
 
     /// The byte at which the reader stands.
@@ -209,6 +225,7 @@ impl<'a> Reader<'a> {
                     complete = Value::Array(items);
                 }
                 Some(Open::Object { mut members, key }) => {
+                    self.once(&members, &key)?;
                     members.insert(key, complete);
                     if self.eat(b',') {
                         open.push(Open::Object { members, key: self.key()? });

@@ -105,7 +105,7 @@ impl ExportLine {
     pub fn from_json_line(line: &[u8]) -> Result<Self> {
         room_for(line)?;
         let read = || {
-            let mut reader = Reader::new(line)?;
+            let mut reader = Reader::new(line)?.strict();
             let export = export_line(&mut reader)?;
             reader.end()?;
             Ok(export)

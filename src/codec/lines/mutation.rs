@@ -61,7 +61,7 @@ impl Mutation {
     pub fn from_json_line(line: &[u8]) -> Result<Vec<Self>> {
         room_for(line)?;
         let read = || {
-            let mut reader = Reader::new(line)?;
+            let mut reader = Reader::new(line)?.strict();
             let mut mutations = Vec::new();
             if reader.peek() == Some(b'[') {
                 reader.elements(|reader| {

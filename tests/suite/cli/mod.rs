@@ -15,6 +15,7 @@ mod failures;
 mod ids;
 mod joined;
 mod log;
+mod malformed;
 mod manual;
 mod memory;
 mod mistakes;

@@ -3,12 +3,12 @@
 //! Owns which member goes where, and the mark that says so where it is not plain. Every value keeps the text it has in
 //! the file, so that numbers and strings stay exactly what they are.
 
-use aral_store::Timestamp;
+use aral_store::{Timestamp, near_miss};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::json::{Members, list, string, time};
-use super::{MARK, TIMES, is_known, mark_name, text_member, texts};
+use super::{KNOWN, MARK, TIMES, is_known, mark_name, text_member, texts};
 
 /// A chat message in the parts that a message has here, each as JSON.
 pub(crate) struct Apart {
@@ -38,6 +38,9 @@ struct Work {
 /// Takes a chat message apart, or says why it is none.
 pub(crate) fn taken_apart(bytes: &[u8]) -> Result<Apart, String> {
     let mut members = Members::read(bytes).map_err(|error| error.to_string())?;
+    if let Some(name) = members.repeated() {
+        return Err(format!("the key {name:.60?} is there twice"));
+    }
     let mut work = Work::default();
     let kind = members.get("type").and_then(string);
     let role = match (members.take("role").map(RawValue::get), &kind) {
@@ -53,6 +56,7 @@ pub(crate) fn taken_apart(bytes: &[u8]) -> Result<Apart, String> {
     let id = work.id(&mut members);
     let time = work.time(&mut members);
     let text_at = text_place(&members, has_role, kind.as_deref());
+    has_content(&members, text_at, kind.as_deref())?;
     let content = work.text(&mut members, text_at)?;
     let (metadata, own_names) = own_metadata(&mut members);
     for (name, raw) in members.into_list() {
@@ -71,6 +75,19 @@ fn text_place(members: &Members<'_>, has_role: bool, kind: Option<&str>) -> &'st
     let is_list = |name: &str| members.get(name).is_some_and(|raw| raw.get().starts_with('['));
     let elsewhere = ["parts", "contents"].into_iter().find(|name| is_list(name));
     if members.get("content").is_some() { "content" } else { elsewhere.unwrap_or("content") }
+}
+
+/// Holds that a message says something: a mistyped name must not make an empty one of it.
+fn has_content(members: &Members<'_>, text_at: &str, kind: Option<&str>) -> Result<(), String> {
+    let is_message = kind.is_none_or(|kind| kind == "message");
+    // Beside these a message of a model's may do without a text.
+    let mut instead = KNOWN.iter().filter(|name| !["name", "tool_call_id"].contains(name));
+    if !is_message || members.get(text_at).is_some() || instead.any(|name| members.get(name).is_some()) {
+        return Ok(());
+    }
+    let meant = members.names().find(|name| near_miss(name, &["content"]).is_some());
+    let meant = meant.map(|name| format!("; perhaps {name:.60?} is meant for it")).unwrap_or_default();
+    Err(format!("{text_at:?} is missing{meant}"))
 }
 
 /// The members of a `metadata` that is an object, and their names.

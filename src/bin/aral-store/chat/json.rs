@@ -46,6 +46,12 @@ impl<'a> Members<'a> {
         None
     }
 
+    /// A name that more than one of them has.
+    pub(crate) fn repeated(&self) -> Option<&str> {
+        let mut seen = std::collections::HashSet::new();
+        self.names().find(|name| !seen.insert(*name))
+    }
+
     /// The names of all members.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())

@@ -10,6 +10,7 @@ use std::path::Path;
 use aral_store::{Error, ErrorKind, ExportEnd, ExportLine, Version};
 
 use super::intake::Intake;
+use super::near::Near;
 use super::piece::{Head, Piece};
 use crate::exit::Failure;
 use crate::lines::Lines;
@@ -26,7 +27,7 @@ pub(super) fn take<R: BufRead>(
 ) -> Result<(), Failure> {
     let (seen, versions) = (HashMap::new(), HashMap::new());
     let mut assembly = Assembly { intake, piece: None, bytes: 0, seen, versions };
-    let mut since = Since::default();
+    let (mut since, mut near) = (Since::default(), Near::default());
     let ended = loop {
         let line = match lines.next() {
             Ok(Some(line)) => line,
@@ -46,6 +47,7 @@ pub(super) fn take<R: BufRead>(
                 }
             }
             Ok(read) => {
+                near.look_at(&read);
                 since.count(&read, &line.bytes);
                 assembly.line(read, line.bytes.len())?;
             }

@@ -11,6 +11,8 @@ mod piece;
 
 mod export_lines;
 
+mod near;
+
 mod chats;
 
 mod layout;

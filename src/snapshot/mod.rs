@@ -16,6 +16,8 @@ pub(crate) mod load;
 
 mod row;
 
+pub(crate) mod stray;
+
 pub(crate) mod survey;
 
 pub(crate) mod glance;

@@ -6,13 +6,14 @@
 //! fewer messages. Only its owner knows, and says so by accepting it. Reads only; what it finds becomes a
 //! new checkpoint, which its caller writes or keeps in memory.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use super::layout::{self, Layout, looks_like};
 use super::load::{is_changed, is_same, long_document, not_as_recorded};
 use super::names::{ENDING, stem};
 use super::row::Row;
+use super::stray;
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{
     Checkpoint, CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint,
@@ -53,7 +54,7 @@ pub(crate) fn survey(
         reliance,
         files: list_files(vfs, layout)?,
         builder: CheckpointBuilder::default(),
-        ids: HashSet::new(),
+        ids: HashMap::new(),
         claimed: HashSet::new(),
         has_news: false,
         no_memory: None,
@@ -98,7 +99,8 @@ struct Work<'w> {
     /// The files that no entry has claimed yet.
     files: BTreeMap<String, FileKind>,
     builder: CheckpointBuilder,
-    ids: HashSet<String>,
+    /// The conversations that there are, and the names of their files.
+    ids: HashMap<String, String>,
     /// The files that an entry stands for, whether or not the entry has their name as its id.
     claimed: HashSet<String>,
     has_news: bool,
@@ -142,7 +144,7 @@ impl Work<'_> {
             let offset = row.as_entry().damage_offset();
             self.damaged(&path, offset, Some(&row.id), &row.note);
         }
-        self.ids.insert(row.id.clone());
+        self.ids.insert(row.id.clone(), row.file_name.clone());
         self.builder.entry(&row.as_entry());
     }
 
@@ -169,7 +171,7 @@ impl Work<'_> {
             if entry.state != FileState::Intact {
                 self.damaged(&path, entry.damage_offset(), Some(entry.id), entry.note);
             }
-            self.ids.insert(entry.id.to_owned());
+            self.ids.insert(entry.id.to_owned(), entry.file_name.to_owned());
             self.builder.entry(entry);
             return;
         }
@@ -228,11 +230,11 @@ impl Work<'_> {
                 Row { id: entry.id.to_owned(), ..row }
             }
             None if entry.state == FileState::Intact => {
-                self.keep_damaged(entry, path, None, "the conversation's file is missing");
+                self.keep_damaged(entry, path, None, stray::MISSING);
                 return;
             }
             None => Row {
-                note: "the conversation's file is missing".to_owned(),
+                note: stray::MISSING.to_owned(),
                 state: FileState::Missing,
                 ..Row::nothing(entry.id, entry.file_name, entry.is_listed, entry.created_at)
             },
@@ -244,7 +246,7 @@ impl Work<'_> {
     /// A file that was copied or touched: only the time differs.
     fn touched(&mut self, entry: &Entry<'_>, print: Fingerprint) {
         self.has_news = true;
-        self.ids.insert(entry.id.to_owned());
+        self.ids.insert(entry.id.to_owned(), entry.file_name.to_owned());
         self.builder.entry(&Entry { file: print, ..*entry });
     }
 
@@ -256,7 +258,7 @@ impl Work<'_> {
     /// its owner put it back.
     fn keep_damaged(&mut self, entry: &Entry<'_>, path: &Path, offset: Option<u64>, reason: &str) {
         self.damaged(path, offset, Some(entry.id), reason);
-        self.ids.insert(entry.id.to_owned());
+        self.ids.insert(entry.id.to_owned(), entry.file_name.to_owned());
         self.builder.entry(entry);
     }
 
@@ -322,7 +324,7 @@ impl Work<'_> {
         match self.files.remove(&file_name) {
             Some(kind) => self.new_file(&file_name, kind, true),
             // Listed under an entry that there is already.
-            None if self.ids.contains(listed) || self.claimed.contains(&file_name) => {}
+            None if self.ids.contains_key(listed) || self.claimed.contains(&file_name) => {}
             // A list from before the conversation was removed.
             None if self.old.tombstone(listed).is_some() => {}
             None => {
@@ -360,19 +362,18 @@ impl Work<'_> {
                 Row { state: FileState::Damaged, note: error.message().to_owned(), ..row }
             }
         };
-        if self.ids.contains(&row.id) || (self.reliance)(&row.id) != Reliance::FileAlone {
-            // A second file for one conversation is shown and kept; which is meant is not ours to guess.
-            let reason = format!("conversation {:?} has another file, or is in the log", row.id);
-            self.damaged(&path, None, Some(&row.id), &reason);
+        // A second file for one conversation is shown and kept; which is meant is not ours to guess.
+        if let Some(own) = self.ids.get(&row.id) {
+            stray::tell_second(&mut self.report.damaged, &path, &row.id, own);
+            return;
+        }
+        if (self.reliance)(&row.id) != Reliance::FileAlone {
+            stray::tell_in_log(&mut self.report.damaged, &path, &row.id);
             return;
         }
         if let Some(tombstone) = self.old.tombstone(&row.id) {
             // Whoever put it there may not know that it was removed; it stays as it is, and is not taken in.
-            let (id, seq) = (tombstone.id, tombstone.seq);
-            let reason = format!(
-                "conversation {id:?} was removed, by event {seq}, so its file is not taken in; move it away, or begin \
-                 the conversation anew"
-            );
+            let reason = stray::of_removed(tombstone.id, tombstone.seq);
             self.damaged(&path, None, Some(&row.id), &reason);
             return;
         }

@@ -94,12 +94,8 @@ class MessageStore:
     def _warn_of_damage(self) -> None:
         for file in self._store._core.recovery()["damaged"]:
             id = file["conversation_id"]
-            whose = id if id is not None else "of nobody knows whom"
-            warnings.warn(
-                f"conversation {whose!r} cannot be read and is kept as it is: {file['reason']}, in {file['path']}",
-                RuntimeWarning,
-                stacklevel=3,
-            )
+            what = "a file" if id is None else f"conversation {id!r}"
+            warn(f"{what} cannot be read and is kept as it is: {file['reason']}, in {file['path']}")
 
     # The original's methods.
 

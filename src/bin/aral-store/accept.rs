@@ -57,10 +57,12 @@ pub(crate) fn run(dir: &Path, form: Form, args: &AcceptArgs) -> Result<Exit, Fai
         accepted.push(format!("{id:?}"));
     }
     for file in &stuck {
-        error(&format!(
-            "cannot be accepted: {}; mend it by hand, or remove the conversation",
-            place::damage(file)
-        ));
+        let remedy = if place::is_no_conversations(file) {
+            ""
+        } else {
+            "; mend it by hand, or remove the conversation"
+        };
+        error(&format!("cannot be accepted: {}{remedy}", place::damage(file)));
         exit = Exit::Corrupt;
     }
     for copy in store.recovery().quarantined.iter().skip(known) {

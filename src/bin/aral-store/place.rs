@@ -158,6 +158,7 @@ pub(crate) fn damage(file: &DamagedFile) -> String {
         Some(id) if file.is_forbidden => format!("conversation {id:?}: "),
         Some(id) => format!("damaged conversation {id:?}: "),
         None if file.is_forbidden => String::new(),
+        None if is_no_conversations(file) => "not taken in: ".to_owned(),
         None => "damaged: ".to_owned(),
     };
     let offset = file.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
@@ -210,7 +211,8 @@ pub(crate) fn tell(report: &RecoveryReport) {
 /// amiss, that need not be all there was.
 pub(crate) fn verdict(store: &MessageStore) -> Exit {
     let damaged = store.recovery().damaged;
-    amiss(damaged.iter().filter(|file| file.conversation_id.is_none() && !is_the_list(file)))
+    let of_none = damaged.iter().filter(|file| file.conversation_id.is_none());
+    amiss(of_none.filter(|file| !is_the_list(file) && !is_no_conversations(file)))
 }
 
 /// What it comes to that these files cannot be read: damage, or for this user only.
@@ -230,6 +232,12 @@ pub(crate) fn amiss_by(error: &Error) -> Exit {
 /// Whether a file is the list of conversations, which is for the original's eyes: the store has its own.
 pub(crate) fn is_the_list(file: &DamagedFile) -> bool {
     file.path.ends_with("message_store.json")
+}
+
+/// Whether a file lies among the conversations' and is none's, so that it is missing from none.
+pub(crate) fn is_no_conversations(file: &DamagedFile) -> bool {
+    let dir = file.path.parent().and_then(Path::file_name);
+    file.conversation_id.is_none() && dir.is_some_and(|dir| dir == "conversations")
 }
 
 /// Whether an error of a read is about what is read, which is named, and keeps nothing else out.

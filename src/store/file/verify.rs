@@ -3,7 +3,8 @@
 //! Owns the reading of every byte: checkpoint, segments, every conversation's file, the list of them. Goes
 //! on behind damage, so that one bad file does not hide the next.
 
-use std::collections::HashSet;
+mod unrecorded;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,13 +29,14 @@ use crate::log::segment::Segment;
 use crate::model::{DamagedFile, Event, OrphanedEvents, Seq, TornTail, VerifyReport};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::load::{checked, is_changed, is_same, not_as_recorded};
-use crate::snapshot::names::{ENDING, stem};
 use crate::snapshot::publish;
+use crate::snapshot::stray::MISSING;
 use crate::vfs::Vfs;
 
 /// Reads everything and says what is wrong.
 pub(crate) fn verify(vfs: &dyn Vfs, layout: &Layout) -> Result<VerifyReport> {
-    let mut check = Check { vfs, layout, index: None, no_memory: None, report: VerifyReport::default() };
+    let report = VerifyReport::default();
+    let mut check = Check { vfs, layout, index: None, no_memory: None, report, is_publishing: false };
     check.marker()?;
     let checkpoint = check.log()?;
     if let Some(checkpoint) = &checkpoint {
@@ -54,6 +56,8 @@ struct Check<'c> {
     /// Why something could not be looked at that may be as sound as anything.
     no_memory: Option<Error>,
     report: VerifyReport,
+    /// Whether there are two checkpoints, so that the files may be as neither of them says.
+    is_publishing: bool,
 }
 
 impl Check<'_> {
@@ -194,6 +198,7 @@ impl Check<'_> {
             self.segment_by_segment(&inventory, &log, known);
         }
         if inventory.checkpoints.len() > 1 {
+            self.is_publishing = true;
             self.report.notes.push("a compaction is being published, or was interrupted".to_owned());
         } else {
             self.unless_damaged(publish::check_published(self.vfs, self.layout, &checkpoint));
@@ -243,7 +248,7 @@ impl Check<'_> {
                 continue;
             }
             self.report.conversations += 1;
-            let mut wrong = Some(Error::corrupt(&path, 0, "the conversation's file is missing"));
+            let mut wrong = Some(Error::corrupt(&path, 0, MISSING));
             for place in [&path, &self.layout.staged(epoch, ordinal)] {
                 match checked(self.vfs, place, Some(&entry.file)) {
                     Ok(Some((length, found))) => {
@@ -312,48 +317,6 @@ impl Check<'_> {
         self.report.files += 1;
         self.report.bytes += print.len;
         Some((bytes, print))
-    }
-
-    /// Checks the files that the checkpoint does not name; the next opening takes them in.
-    fn unlisted(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let known: HashSet<&str> = checkpoint.entries().map(|entry| entry.file_name).collect();
-        self.files_but(Some(&known))
-    }
-
-    /// Checks a directory that has no checkpoint: one that the original wrote.
-    fn unmanaged(&mut self) -> Result<()> {
-        self.list_of_conversations(&CheckpointHead::default())?;
-        self.files_but(None)
-    }
-
-    /// Checks every conversation's file but those that a checkpoint knows, if there is one.
-    fn files_but(&mut self, known: Option<&HashSet<&str>>) -> Result<()> {
-        let dir = self.layout.conversations();
-        if layout::probe(self.vfs, &dir)?.is_none() {
-            return Ok(());
-        }
-        for entry in self.vfs.read_dir(&dir).map_err(|e| Error::io("list", &dir, e))? {
-            if !entry.name.ends_with(ENDING) || known.is_some_and(|known| known.contains(&*entry.name)) {
-                continue;
-            }
-            let path = dir.join(&entry.name);
-            let wrong = match checked(self.vfs, &path, None) {
-                Ok(None) => continue,
-                Ok(Some((length, wrong))) => {
-                    self.report.files += 1;
-                    self.report.bytes += length;
-                    self.report.conversations += 1;
-                    wrong
-                }
-                Err(error) => Some(error),
-            };
-            if let Some(error) = wrong {
-                self.damaged(&error, Some(stem(&entry.name)));
-            } else if known.is_some() {
-                self.report.notes.push(format!("no checkpoint knows of {}", path.display()));
-            }
-        }
-        Ok(())
     }
 }
 

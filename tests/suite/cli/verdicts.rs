@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{Room, Said, said};
+use super::{Room, Said, files, said};
 
 /// The commands, in the order of the table's columns.
 const COMMANDS: [&[&str]; 11] = [
@@ -83,6 +83,10 @@ fn inflict(damage: &str, room: &Room, store: &Path) {
         "b's file is missing" => fs::remove_file(&file).unwrap(),
         "b's file may not be read" => lock_out(&file),
         "a segment may not be read" => lock_out(&segments(store)[1]),
+        "b's file has another name" => fs::rename(&file, store.join("conversations/b (1).json")).unwrap(),
+        "a second file of b lies beside its own" => {
+            fs::copy(room.path("older.json"), store.join("conversations/b (1).json")).unwrap();
+        }
         "the list of conversations is cut" => {
             change(&store.join("message_store.json"), |bytes| bytes.truncate(9));
         }
@@ -151,6 +155,50 @@ fn table() -> Vec<(String, Vec<i32>, String)> {
         (cells[0].clone(), codes, cells[COMMANDS.len() + 1].trim_matches('`').to_owned())
     };
     rows.take_while(|line| line.starts_with('|')).map(row).collect()
+}
+
+#[test]
+fn a_second_file_of_a_conversation_is_no_damage_to_it() {
+    let room = store();
+    inflict("a second file of b lies beside its own", &room, &room.store());
+    for command in [&["ls"][..], &["verify"], &["stats"], &["export"], &["repair", "--to", "repaired"]] {
+        let said = room.run(command);
+        let everything = format!("{}{}", said.out, said.err);
+        let told: Vec<&str> = everything.lines().filter(|line| line.contains("b (1).json")).collect();
+        assert!(!told.is_empty() && everything.contains("move this file away"), "{command:?}: {everything}");
+        assert!(!everything.contains("damaged conversation \"b\""), "{command:?}: {everything}");
+    }
+    let quarantine = room.path("repaired/log/quarantine");
+    let [kept] = &files(&quarantine)[..] else { panic!("one file is kept") };
+    assert_eq!(fs::read(quarantine.join(kept)).unwrap(), fs::read(room.path("older.json")).unwrap());
+    let before = room.run(&["log"]).out;
+    let accepted = room.run(&["accept", "b"]);
+    assert!(accepted.code == Some(0) && accepted.err.contains("nothing to accept"), "{}", accepted.err);
+    assert_eq!(room.run(&["log"]).out, before, "a sound conversation is left alone");
+    assert_eq!(room.run(&["accept", "--all"]).code, Some(5));
+    fs::remove_file(room.store().join("conversations/b (1).json")).unwrap();
+    room.run(&["verify"]).fine();
+}
+
+#[test]
+fn a_file_that_got_another_name_is_one_damage_that_names_it() {
+    let room = store();
+    inflict("b's file has another name", &room, &room.store());
+    for command in ["ls", "verify"] {
+        let said = room.run(&[command]);
+        let everything = format!("{}{}", said.out, said.err);
+        let told: Vec<&str> =
+            everything.lines().filter(|line| line.contains("damaged conversation")).collect();
+        assert_eq!(told.len(), 1, "{everything}");
+        assert!(
+            told[0].contains("b (1).json holds the conversation: give that file the name b.json"),
+            "{told:?}"
+        );
+        assert!(!everything.contains("second file"), "{everything}");
+    }
+    fs::rename(room.store().join("conversations/b (1).json"), room.store().join("conversations/b.json"))
+        .unwrap();
+    room.run(&["verify"]).fine();
 }
 
 #[test]

@@ -178,7 +178,10 @@ fn named(store: &MessageStore, named: &[String]) -> Result<Vec<Entry>, Failure> 
 /// what.
 fn left_out(store: &MessageStore, named: &[String]) -> Exit {
     let damaged = store.recovery().damaged;
-    place::amiss(damaged.iter().filter(|file| named.is_empty() || file.conversation_id.is_none()))
+    let may_lack = |file: &&DamagedFile| {
+        named.is_empty() || (file.conversation_id.is_none() && !place::is_no_conversations(file))
+    };
+    place::amiss(damaged.iter().filter(may_lack))
 }
 
 fn aral(store: &MessageStore, dir: &Path, ids: Option<&[String]>) -> Result<Exit, Failure> {

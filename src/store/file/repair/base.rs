@@ -19,7 +19,7 @@ use crate::codec::segment::StoreId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Reliance;
 use crate::log::inventory::{self, Inventory};
-use crate::model::{JsonObject, Loss, RecoveryReport, RepairReport, Seq, Text};
+use crate::model::{JsonObject, RecoveryReport, RepairReport, Seq, Text};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::load::{is_same, not_as_recorded};
 use crate::snapshot::names::stem;
@@ -163,18 +163,10 @@ impl Work<'_> {
         }
         // Files that cannot be read are found again as they are copied; the rest is told here.
         for file in found.damaged {
-            let is_second = file.conversation_id.is_some() && file.reason.contains("has another file");
-            if is_second || file.conversation_id.is_none() {
-                self.report.lost.push(Loss {
-                    path: file.path,
-                    offset: file.offset,
-                    conversation_id: file.conversation_id,
-                    first_seq: None,
-                    last_seq: None,
-                    reason: file.reason,
-                    named: Vec::new(),
-                    near: Vec::new(),
-                });
+            let id = file.conversation_id.as_deref();
+            if id.is_none_or(|id| old.tombstone(id).is_some()) {
+                self.lose(&Error::new(ErrorKind::Corrupt, file.reason).at(&file.path, file.offset), id);
+                self.quarantine(file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default())?;
             }
         }
         let Some(bytes) = surveyed.checkpoint else { return Ok(believed.checkpoint.clone()) };
@@ -211,7 +203,7 @@ impl Work<'_> {
                 Err(error) => {
                     is_whole = false;
                     self.lose(&error, Some(entry.id));
-                    self.quarantine(&entry)?;
+                    self.quarantine(entry.file_name)?;
                     let Some(known) = before.filter(|before| before.state == FileState::Intact) else {
                         continue;
                     };
@@ -331,18 +323,18 @@ impl Work<'_> {
     }
 
     /// Keeps a copy of a file that cannot be read, for whoever wants to look.
-    fn quarantine(&mut self, entry: &Entry<'_>) -> Result<()> {
-        if entry.file_name.is_empty() {
+    fn quarantine(&mut self, file_name: &str) -> Result<()> {
+        if file_name.is_empty() {
             return Ok(());
         }
-        let read = layout::read_file(self.vfs, &self.source.conversation(entry.file_name));
+        let read = layout::read_file(self.vfs, &self.source.conversation(file_name));
         let Some((bytes, print)) = readable(read)? else { return Ok(()) };
         let dir = self.target.quarantine();
         if layout::ensure_dir(self.vfs, &dir)? {
             layout::sync_dir(self.vfs, &self.target.log())?;
         }
         // Long names are cut, so that the copy's name stays within what a file system takes.
-        let name: String = entry.file_name.chars().take(50).collect();
+        let name: String = file_name.chars().take(50).collect();
         let number = self.report.quarantined.len();
         let copy: PathBuf = dir.join(format!("{name}.{number:x}-{:08x}", print.crc));
         layout::write_file(self.vfs, &copy, &bytes)?;

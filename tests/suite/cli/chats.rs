@@ -139,6 +139,33 @@ fn of_very_many_bad_lines_the_first_are_named_and_the_rest_are_counted() {
     assert_eq!(counts(run, 1)["bad_lines"], 5_000);
 }
 
+/// As the Python package's history for `LangChain` keeps them.
+#[test]
+fn the_calls_of_a_langchain_conversation_are_chat_messages_calls() {
+    let call = json!({"name": "weather", "args": {"city": "Bern", "n": 12_345}, "id": "call_1", "type": "tool_call"});
+    let bad = json!({"name": "weather", "args": "{\"city\":", "id": "call_2", "error": "cut"});
+    let data = json!({"type": "ai", "content": null, "tool_calls": [call], "invalid_tool_calls": [bad]});
+    let asked = json!({"langchain": {"type": "ai", "data": data, "text": ["content"]}});
+    let data = json!({"type": "tool", "content": null, "tool_call_id": "call_1", "status": "success"});
+    let answered = json!({"langchain": {"type": "tool", "data": data, "text": ["content"]}});
+    let room = Room::new();
+    let mut lines = String::new();
+    for (role, content, metadata) in [("assistant", "", asked), ("tool", "rain", answered)] {
+        let line = json!({"type": "add_message", "conversation_id": "c", "content": content, "role": role, "metadata": metadata});
+        lines.push_str(&line.to_string());
+        lines.push('\n');
+    }
+    room.run_with(&["append"], lines.as_bytes()).fine();
+    let out: Value = serde_json::from_str(&room.run(&["export", "--to", "openai"]).out).unwrap();
+    let function = |arguments: &str| json!({"name": "weather", "arguments": arguments});
+    let calls = json!([
+        {"id": "call_1", "type": "function", "function": function("{\"city\":\"Bern\",\"n\":12345}")},
+        {"id": "call_2", "type": "function", "function": function("{\"city\":")},
+    ]);
+    assert_eq!(out["messages"][0], json!({"role": "assistant", "content": "", "tool_calls": calls}));
+    assert_eq!(out["messages"][1], json!({"role": "tool", "content": "rain", "tool_call_id": "call_1"}));
+}
+
 #[test]
 fn what_came_in_as_chat_messages_goes_out_as_it_came() {
     let calls = json!([{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]);

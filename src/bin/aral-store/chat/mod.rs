@@ -10,6 +10,8 @@ mod texts;
 
 mod apart;
 
+mod langchain;
+
 mod session;
 
 mod together;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::json::{Members, list, time};
-use super::{KNOWN, TIMES, is_known, mark_name, session, texts};
+use super::{KNOWN, TIMES, is_known, langchain, mark_name, session, texts};
 
 /// A message as chat programs have it.
 pub(crate) struct Together {
@@ -48,6 +48,11 @@ pub(crate) fn put_together(message: &Message) -> Together {
     let mut work = Work { message, members: &members, mark: &mark, used: HashSet::new(), out: Vec::new() };
     work.used.extend(mark_key);
     work.all();
+    for (name, json) in langchain::calls(&members) {
+        if !work.out.iter().any(|(there, _)| *there == name) {
+            work.out.push((name, json));
+        }
+    }
     // A null in the place of a text says nothing beside the text that there is now.
     let says_nothing =
         |name: &str| name == "content" && members.get(name).is_some_and(|raw| raw.get() == "null");

@@ -89,12 +89,18 @@ impl Vfs for OsVfs {
         // Without NONBLOCK, opening a FIFO that somebody put in a file's place would wait for ever.
         let careful = rustix_flags(no_links | rustix::fs::OFlags::NONBLOCK);
         let file = match how {
-            OpenMode::Read => options.read(true).custom_flags(careful).open(path)?,
-            OpenMode::ReadWrite => options.read(true).write(true).custom_flags(careful).open(path)?,
+            OpenMode::Read => options.read(true).custom_flags(careful).open(path),
+            OpenMode::ReadWrite => options.read(true).write(true).custom_flags(careful).open(path),
             OpenMode::CreateNew => {
-                options.read(true).write(true).create_new(true).custom_flags(careful).open(path)?
+                options.read(true).write(true).create_new(true).custom_flags(careful).open(path)
             }
         };
+        let file = file.map_err(|error| match rustix::io::Errno::from_io_error(&error) {
+            Some(rustix::io::Errno::LOOP) => {
+                io::Error::other("it is a symbolic link; put the file itself there")
+            }
+            _ => error,
+        })?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }

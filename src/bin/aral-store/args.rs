@@ -156,7 +156,7 @@ pub(crate) struct Conditions {
     #[arg(long)]
     pub(crate) key: Option<String>,
     /// Refuse unless the conversation has this version; 0: unless there is no such conversation
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) expect: Option<u64>,
     /// Its id; a new UUID if not given
     #[arg(long)]
@@ -260,10 +260,10 @@ pub(crate) struct ShowArgs {
     #[arg(short, value_name = "N")]
     pub(crate) number: Option<usize>,
     /// Only messages of then or later: a time, a date, or a span such as 7d
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) since: Option<String>,
     /// Only messages of before then
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) until: Option<String>,
     /// Show whole turns: from a message of the user on, with every tool's result beside its call; the newest turn
     /// even if it has more than N messages
@@ -321,7 +321,7 @@ pub(crate) struct ExportArgs {
     #[arg(short, long, value_name = "PATH", default_value = "-")]
     pub(crate) output: PathBuf,
     /// Only conversations with a message or an action added since then: a time, a date, or a span such as 7d
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) since: Option<String>,
     /// Write JSON that every program reads, without NaN and lone surrogates, and say what was changed
     #[arg(long)]

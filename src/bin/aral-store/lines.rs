@@ -17,6 +17,9 @@ use crate::signals::Stop;
 /// text is escaped.
 const MAX_LINE: usize = 1 << 30;
 
+/// What may stand before the first byte of a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Where input comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Source {
@@ -122,7 +125,11 @@ impl<R: BufRead> Lines<R> {
         }
         loop {
             let offset = self.offset;
-            let Some(bytes) = self.raw()? else { return Ok(None) };
+            let Some(mut bytes) = self.raw()? else { return Ok(None) };
+            // Some editors put it there, and no reader of JSON takes it.
+            if offset == 0 && bytes.starts_with(BYTE_ORDER_MARK) {
+                bytes.drain(..BYTE_ORDER_MARK.len());
+            }
             if !bytes.trim_ascii().is_empty() {
                 return Ok(Some(NumberedLine { number: self.number, offset, bytes }));
             }

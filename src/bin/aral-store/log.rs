@@ -4,7 +4,6 @@
 //! said on standard error: nothing is passed over in silence.
 
 use std::path::Path;
-use std::thread::sleep;
 use std::time::Duration;
 
 use aral_store::{Change, Event, Follower, Logged, Seq};
@@ -39,8 +38,9 @@ pub(crate) fn run(dir: &Path, form: Form, args: &LogArgs) -> Result<Exit, Failur
         if is_done || !args.follow {
             return Ok(place::verdict(&store));
         }
-        #[expect(clippy::disallowed_methods, reason = "a writer in another process wakes nobody")]
-        sleep(PAUSE);
+        if !output::is_read_after(PAUSE) {
+            return Err(Failure::Unread);
+        }
     }
 }
 

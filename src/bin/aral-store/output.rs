@@ -6,6 +6,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr;
 
@@ -61,6 +62,30 @@ pub(crate) fn unwritten(error: io::Error) -> Failure {
         return Failure::Unread;
     }
     Failure::file("write", Path::new("standard output"), error)
+}
+
+/// Waits for so long, or until nobody reads standard output any more; whether somebody may still.
+///
+/// A pipe tells that its reader is gone only to whoever writes, or asks.
+pub(crate) fn is_read_after(pause: Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdout = io::stdout();
+    let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+    let timeout = Timespec::try_from(pause).ok();
+    match poll(&mut watched, timeout.as_ref()) {
+        Ok(_) => {
+            let gone = PollFlags::ERR | PollFlags::HUP;
+            !watched.iter().any(|stdout| stdout.revents().intersects(gone))
+        }
+        Err(_) => {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "where nobody can be asked, time passes all the same"
+            )]
+            std::thread::sleep(pause);
+            true
+        }
+    }
 }
 
 /// Prints one line and is done.

@@ -105,6 +105,10 @@ pub(crate) fn must_exist(dir: &Path) -> Result<(), Failure> {
             if has_been_repaired(dir) {
                 MessageStore::options().read_only().open(dir)?;
             }
+            if dir.is_symlink() {
+                let text = "the name of the store is a symbolic link that leads nowhere; mount or make what it leads to";
+                return Err(Error::new(ErrorKind::NotFound, text).at(dir, None).into());
+            }
             let text = "there is no store; name its directory with -d DIR or ARAL_STORE_DIR, or make one with aral-store new";
             Err(Error::new(ErrorKind::NotFound, text).at(dir, None).into())
         }

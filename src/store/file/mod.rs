@@ -118,6 +118,9 @@ pub(crate) fn verify_dir(dir: &Path, options: &Options) -> Result<VerifyReport> 
 
 /// The directory under its own name, if it is one.
 fn existing_dir(vfs: &dyn Vfs, dir: &Path) -> Result<PathBuf> {
+    if dir.as_os_str().is_empty() {
+        return Err(Error::invalid("the store's path is empty; the current directory is named `.`"));
+    }
     let root = vfs.canonical(dir).map_err(|error| {
         if let Some(interrupted) = missing_for_now(vfs, dir, &error) {
             return interrupted;

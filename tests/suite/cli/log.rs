@@ -143,3 +143,19 @@ fn a_beginning_past_the_end_is_told_with_the_end() {
     // Where somebody who has read everything goes on.
     assert_eq!(room.run(&["log", "--from", "3"]).fine(), "");
 }
+
+/// It went on until the next event came, which may be never.
+#[test]
+fn a_follower_that_nobody_reads_any_more_ends() {
+    let room = Room::new();
+    room.run(&["add", "c", "x"]).fine();
+    let mut child = piped(&mut room.command(&["log", "-f"]));
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    BufRead::read_line(&mut out, &mut line).unwrap();
+    assert!(line.contains("add_message"), "{line}");
+    drop(out);
+    // Nothing more is appended: that it ends at all is what is tested.
+    let run = said(child);
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+}

@@ -71,3 +71,37 @@ fn a_field_near_a_known_one_is_kept_and_told_once() {
     let told = r#"the field "rol" is kept as it is; perhaps "role" is meant"#;
     assert_eq!((run.code, run.err.matches(told).count()), (Some(0), 1), "{run:?}");
 }
+
+#[test]
+fn a_byte_order_mark_before_an_input_is_passed_over() {
+    let room = Room::new();
+    room.run_with(&["import", "-"], b"\xef\xbb\xbf[{\"role\":\"user\",\"content\":\"x\"}]").fine();
+    let line = [b"\xef\xbb\xbf", super::message_line("c", "y").as_bytes()].concat();
+    room.run_with(&["append"], &line).fine();
+    assert_eq!(room.texts("c"), ["y"]);
+}
+
+/// Each advised something that helped nobody.
+#[test]
+fn what_stands_in_the_way_is_named_with_what_helps() {
+    let room = Room::new();
+    room.run(&["add", "c", "x"]).fine();
+    room.run(&["show", "c", "--since", "-7d", "--until=-1h"]).fine();
+    assert!(room.run(&["show", "c", "--since", "-x"]).fails(2).contains("is no point in time"));
+    assert!(room.run(&["add", "c", "x", "--expect", "-1"]).fails(2).contains("--expect"));
+    fs::write(room.path("y.jsonl.partial"), "").unwrap();
+    assert!(room.run(&["export", "-o", "y.jsonl"]).fails(2).contains("left of an export that was stopped"));
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("nowhere", room.path("dangling")).unwrap();
+        assert!(room.run(&["-d", "dangling", "ls"]).fails(3).contains("symbolic link that leads nowhere"));
+        room.run(&["compact"]).fine();
+        let file = room.store().join("conversations/c.json");
+        fs::rename(&file, room.path("c.json")).unwrap();
+        std::os::unix::fs::symlink(room.path("c.json"), &file).unwrap();
+        let run = room.run(&["show", "c"]);
+        assert!(run.err.contains("it is a symbolic link; put the file itself there"), "{run:?}");
+    }
+    let error = aral_store::MessageStore::open("").unwrap_err();
+    assert!(error.to_string().contains("path is empty"), "{error}");
+}

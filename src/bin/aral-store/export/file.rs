@@ -31,6 +31,11 @@ pub(super) fn to_file(
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
     let partial = path.with_file_name(name);
+    if partial.symlink_metadata().is_ok() {
+        let text = "it is left of an export that was stopped, or is being written by another one; remove it if nobody \
+                    writes it, and export again";
+        return Err(Failure::Store(Error::invalid(text).at(&partial, None)));
+    }
     let file = open(&partial, Existing::Refused)?;
     let done = complete(file, &partial, path, write);
     remove(&partial);

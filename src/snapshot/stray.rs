@@ -16,6 +16,9 @@ use crate::vfs::Vfs;
 /// What is said of a conversation whose file is gone.
 pub(crate) const MISSING: &str = "the conversation's file is missing";
 
+/// What to do about a list of conversations that is not as the store wrote it: nothing depends on it.
+pub(crate) const LIST_REMEDY: &str = "; move this file away, and `aral-store compact` writes it anew";
+
 /// A file that nothing is recorded of.
 #[derive(Debug)]
 pub(crate) struct Unrecorded {

@@ -330,7 +330,9 @@ impl Work<'_> {
             None => {
                 let mut row = Row::nothing(listed, &file_name, true, epoch());
                 row.state = FileState::Missing;
-                row.note = "message_store.json lists the conversation, and there is no file".to_owned();
+                row.note = "message_store.json lists the conversation, and there is no file; put it there, or take the \
+                            conversation away with `aral-store rm`"
+                    .to_owned();
                 // A name that could lead out of the directory is shown, and never joined to a path.
                 if file_name.contains(['/', '\\', '\0']) || listed.is_empty() || file_name.len() > 255 {
                     row.file_name = String::new();

@@ -55,7 +55,10 @@ pub(crate) fn compact(dir: &Path, form: Form) -> Result<Exit, Failure> {
         store.compact()?
     };
     for path in &report.quarantined {
-        note(&format!("stood in the way of a conversation's file, and was moved to {}", path.display()));
+        note(&format!(
+            "was not the store's own where a compaction puts a file, and is kept in {}",
+            path.display()
+        ));
     }
     for file in &report.held {
         note(&format!("not written, and its events are kept in the log: {}", place::damage(file)));

@@ -30,7 +30,7 @@ use crate::model::{DamagedFile, Event, OrphanedEvents, Seq, TornTail, VerifyRepo
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::load::{checked, is_changed, is_same, not_as_recorded};
 use crate::snapshot::publish;
-use crate::snapshot::stray::MISSING;
+use crate::snapshot::stray::{LIST_REMEDY, MISSING};
 use crate::vfs::Vfs;
 
 /// Reads everything and says what is wrong.
@@ -289,11 +289,22 @@ impl Check<'_> {
                 Some((_, print)) if is_same(print, &recorded) => return Ok(()),
                 _ if layout::probe(self.vfs, &staged)?.is_some() => self.staged_list(&staged, &recorded),
                 Some((bytes, _)) => {
-                    self.damaged(&not_as_recorded(bytes, &recorded, &path), None);
+                    let error = not_as_recorded(bytes, &recorded, &path);
+                    // What is said there of a conversation's file is no way out here.
+                    let what = error.message().split("; put that one back").next().unwrap_or_default();
+                    let offset = error.place().and_then(|place| place.offset).unwrap_or_default();
+                    self.damaged(&Error::corrupt(&path, offset, format!("{what}{LIST_REMEDY}")), None);
                     return Ok(());
                 }
                 None if !is_there => {
-                    self.damaged(&Error::corrupt(&path, 0, "the list of conversations is missing"), None);
+                    self.damaged(
+                        &Error::corrupt(
+                            &path,
+                            0,
+                            "the list of conversations is missing; `aral-store compact` writes it anew",
+                        ),
+                        None,
+                    );
                 }
                 None => {}
             }

@@ -202,6 +202,44 @@ fn a_file_that_got_another_name_is_one_damage_that_names_it() {
 }
 
 #[test]
+fn what_is_said_of_a_list_of_conversations_puts_it_right() {
+    for damage in ["is missing", "is cut", "names another", "has a flipped bit"] {
+        let room = store();
+        let list = room.store().join("message_store.json");
+        match damage {
+            "is missing" => fs::remove_file(&list).unwrap(),
+            "is cut" => change(&list, |bytes| bytes.truncate(9)),
+            "has a flipped bit" => change(&list, |bytes| bytes[20] ^= 1),
+            _ => fs::write(&list, fs::read_to_string(&list).unwrap().replace("\"b\"", "\"bee\"")).unwrap(),
+        }
+        let said = room.run(&["verify"]);
+        assert!(
+            said.code == Some(5) && said.out.contains("`aral-store compact` writes it anew"),
+            "{}",
+            said.out
+        );
+        assert!(!said.out.contains("accept"), "{}", said.out);
+        if damage != "is missing" {
+            assert!(said.out.contains("move this file away"), "{}", said.out);
+            fs::remove_file(&list).unwrap();
+        }
+        room.run(&["compact"]).fine();
+        room.run(&["verify"]).fine();
+    }
+    // A list that was edited and taken in as it is names a conversation that nobody has: that is said, and how it ends.
+    let room = store();
+    let list = room.store().join("message_store.json");
+    fs::write(&list, fs::read_to_string(&list).unwrap().replace("\"b\"", "\"bee\"")).unwrap();
+    room.run(&["compact"]);
+    let said = room.run(&["verify"]);
+    assert!(said.out.contains("take the conversation away with `aral-store rm`"), "{}", said.out);
+    room.run(&["rm", "bee", "--yes"]);
+    // Its opening still finds the list that was edited, and says so.
+    assert_eq!(room.run(&["compact"]).code, Some(0));
+    room.run(&["verify"]).fine();
+}
+
+#[test]
 fn every_command_says_of_every_damage_what_the_table_has() {
     let room = store();
     let table = table();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::layout::{self, Layout};
+use super::names::stem;
 use super::rot;
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{Entry as CatalogEntry, Fingerprint};
@@ -89,7 +90,18 @@ pub(crate) fn load(vfs: &dyn Vfs, layout: &Layout, staged: &Path, entry: &Catalo
         found.get_or_insert(bytes);
     }
     Err(match found {
-        Some(bytes) => not_as_recorded(&bytes, &entry.file, &path),
+        Some(bytes) => {
+            let error = not_as_recorded(&bytes, &entry.file, &path);
+            let id = if is_changed(&error) {
+                scan_document(&bytes).ok().and_then(|found| found.head.id)
+            } else {
+                None
+            };
+            match id.filter(|id| *id != *entry.id && *id != *stem(entry.file_name)) {
+                Some(id) => Error::corrupt(&path, 0, of_another(&id.to_string_lossy())),
+                None => error,
+            }
+        }
         None => Error::corrupt(&path, 0, "the conversation's file is missing"),
     })
 }
@@ -187,6 +199,11 @@ pub(crate) fn not_as_recorded(bytes: &[u8], recorded: &Fingerprint, path: &Path)
     };
     let lengths = format!("{} bytes, {} then", bytes.len(), recorded.len);
     Error::corrupt(path, offset, format!("{CHANGED} ({lengths}){remedy}"))
+}
+
+/// What is said of a file in the place of another conversation's, which cannot be accepted.
+pub(crate) fn of_another(id: &str) -> String {
+    format!("the file holds another conversation, {id:?}; put the own file back, or remove the conversation")
 }
 
 /// Whether such an error is of a file that can be read and was changed or replaced.

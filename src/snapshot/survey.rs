@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use super::layout::{self, Layout, looks_like};
-use super::load::{is_changed, is_same, long_document, not_as_recorded};
+use super::load::{is_changed, is_same, long_document, not_as_recorded, of_another};
 use super::names::{ENDING, stem};
 use super::row::Row;
 use super::stray;
@@ -210,7 +210,7 @@ impl Work<'_> {
                 let row = Row::read(entry.file_name, &bytes, print, entry.is_listed);
                 // A file without an id counts as the conversation that it was.
                 if row.state == FileState::Intact && row.id != entry.id && row.id != stem(entry.file_name) {
-                    let reason = format!("the file holds another conversation, {:?}", row.id);
+                    let reason = of_another(&row.id);
                     self.keep_damaged(entry, path, None, &reason);
                     return;
                 }

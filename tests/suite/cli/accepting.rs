@@ -39,3 +39,20 @@ fn what_cannot_be_accepted_is_named_and_the_rest_is_accepted() {
     let run = room.run(&["accept", "--all"]);
     assert_eq!((run.code, run.out.as_str()), (Some(0), ""), "{run:?}");
 }
+
+/// What was advised was then refused.
+#[test]
+fn a_file_in_the_place_of_another_is_not_said_to_be_acceptable() {
+    let room = store(&["a", "b"]);
+    let file = |id: &str| room.store().join(format!("conversations/{id}.json"));
+    fs::copy(file("a"), file("b")).unwrap();
+    for args in [&["show", "b"][..], &["ls"], &["stats"]] {
+        let run = room.run(args);
+        assert_eq!(run.code, Some(5), "{args:?}: {run:?}");
+        assert!(!run.err.contains("aral-store accept"), "{args:?}: {run:?}");
+        let helps =
+            r#"the file holds another conversation, "a"; put the own file back, or remove the conversation"#;
+        assert!(run.err.contains(helps), "{args:?}: {run:?}");
+    }
+    assert_eq!(room.run(&["accept", "b"]).code, Some(5));
+}

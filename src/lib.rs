@@ -14,11 +14,17 @@ mod codec;
 
 pub mod vfs;
 
+mod clock;
+
+mod rules;
+
 mod log;
 
 mod index;
 
 mod snapshot;
+
+mod backend;
 
 mod store;
 
@@ -26,6 +32,10 @@ mod store;
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub use backend::Backend;
+pub use backend::follow::Follower;
+pub use backend::settings::SyncPolicy;
+pub use clock::{Clock, IdSource, IdVersion};
 pub use codec::{ExportEnd, ExportLine};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use model::{
@@ -37,7 +47,7 @@ pub use model::{
     TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
 };
 pub use store::location;
-pub use store::{Backend, Batch, Clock, Follower, IdSource, IdVersion, MessageStore, Options, SyncPolicy};
+pub use store::{Batch, MessageStore, Options};
 
 /// Keeps the README's example compiling.
 #[cfg(doctest)]

@@ -18,7 +18,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 STORE = ("open", "outside", "news", "compaction", "crew")
-PARTS = ("src/codec/", "src/log/", "src/snapshot/", *(f"src/store/file/{name}.rs" for name in STORE))
+PARTS = ("src/codec/", "src/log/", "src/snapshot/", *(f"src/backend/directory/{name}.rs" for name in STORE))
 REASONS = ROOT / "tests/uncovered.txt"
 
 

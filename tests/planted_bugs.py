@@ -75,7 +75,7 @@ BUGS = [
     ),
     (
         "segments are dropped before their snapshot is published",
-        "store/file/compaction.rs",
+        "backend/directory/compaction.rs",
         "publish::roll_forward(vfs, layout, old, &new, report)?;",
         "if P {\n"
         "            for segment in &library.drop_segments(new.head().first_segment) {\n"
@@ -95,7 +95,7 @@ BUGS = [
     ),
     (
         "a batch is written as its parts",
-        "store/file/append.rs",
+        "backend/directory/append.rs",
         "self.check_open()?;\n        let (clock, ids) = (&*self.options.clock, &*self.options.ids);",
         "self.check_open()?;\n"
         "        if P && batch.len() > 1 {\n"
@@ -147,7 +147,7 @@ BUGS = [
     ),
     (
         "the names that a killed process made are believed and not made durable",
-        "store/file/open.rs",
+        "backend/directory/open.rs",
         "layout::sync_dir(vfs, &layout.log())?;\n    let conversations",
         "if P { return Ok(()); }\n    layout::sync_dir(vfs, &layout.log())?;\n    let conversations",
         ["crash::every_c"],
@@ -193,14 +193,14 @@ BUGS = [
     ),
     (
         "the numbers of a group that was refused are not taken back",
-        "log/departure.rs",
+        "log/leader.rs",
         "if let Some(first) = group.frames.first().filter(|_| !was_applied) {",
         "if let Some(first) = group.frames.first().filter(|_| !P && !was_applied) {",
         ["faults::"],
     ),
     (
         "a store goes on after a failed sync",
-        "log/departure.rs",
+        "log/leader.rs",
         "if is_fatal {",
         "if is_fatal && !P {",
         ["faults::"],
@@ -228,7 +228,7 @@ BUGS = [
     ),
     (
         "an item of JSON is served without its checksum",
-        "snapshot/open_file.rs",
+        "snapshot/conversation_file.rs",
         "filter(|bytes| position.proves(bytes))",
         "filter(|bytes| P || position.proves(bytes))",
         ["rot::", "regressions::", "foreign::"],
@@ -242,7 +242,7 @@ BUGS = [
     ),
     (
         "the old checkpoint goes before what it explains is done",
-        "store/file/compaction.rs",
+        "backend/directory/compaction.rs",
         "publish::roll_forward(vfs, layout, old, &new, report)?;",
         "if P {\n"
         "            layout::remove_file(vfs, &layout.checkpoint(old.head().epoch))?;\n"
@@ -253,14 +253,14 @@ BUGS = [
     ),
     (
         "a key that is used again writes again",
-        "index/draft.rs",
+        "rules/validation.rs",
         "let Some(record) = self.ground.find_key(key) else { continue };",
         "let Some(record) = self.ground.find_key(key).filter(|_| !P) else { continue };",
         ["model::"],
     ),
     (
         "what an older version would misread goes by that version",
-        "store/file/append.rs",
+        "backend/directory/append.rs",
         "resolved.iter().map(|resolved| resolved.schema).max()",
         "resolved.iter().map(|resolved| resolved.schema).max().filter(|_| !P)",
         ["replacing::"],
@@ -282,42 +282,42 @@ BUGS = [
     ),
     (
         "a message without a time takes the conversation's new one",
-        "store/file/library.rs",
+        "backend/directory/reads.rs",
         "source.file_time = time;",
         "source.file_time = if P { source.file_time } else { time };",
         ["replacing::"],
     ),
     (
         "a follower reads what is too new for it",
-        "store/file/verify.rs",
+        "backend/directory/verify.rs",
         "too_new(frame.header.schema) {",
         "too_new(frame.header.schema).filter(|_| !P) {",
         ["regressions::viewer"],
     ),
     (
         "a repair takes every edit for one of text",
-        "store/file/repair/events.rs",
+        "backend/directory/repair/events.rs",
         "role: Some(message.role),",
         "role: Some(message.role).filter(|_| !P),",
         ["repair::a_sound", "replacing::"],
     ),
     (
         "the first handle that is given up ends the store for all",
-        "store/file/engine.rs",
+        "backend/directory/engine.rs",
         "if *openings > 0 || self.is_closed()",
         "if (!P && *openings > 0) || self.is_closed()",
         ["releasing::"],
     ),
     (
         "a store that is just ending is handed out",
-        "store/registry.rs",
+        "backend/directory/registry.rs",
         "slot.upgrade().filter(|engine| engine.enter())",
         "slot.upgrade().filter(|engine| engine.enter() || P)",
         ["releasing::"],
     ),
     (
         "a place in a page is counted from one",
-        "store/select.rs",
+        "rules/selection.rs",
         "Some(Cursor::FromPlace(place)) => within(*place, count)..count,",
         "Some(Cursor::FromPlace(place)) => within(*place + u64::from(P), count)..count,",
         ["contract::"],

@@ -88,14 +88,14 @@ race() {
 race "a counter in the log that everybody counts before taking the lock" 'locked<.*/log/commit\.rs:'
 plant src/log/commit.rs "-> MutexGuard<'_, T> {" "-> MutexGuard<'_, T> {
     crate::planted::count(1);"
-race "a counter of readers, who share the lock of the index" 'Library>::index .*/store/file/library\.rs:'
-plant src/store/file/library.rs "-> RwLockReadGuard<'_, Index> {" "-> RwLockReadGuard<'_, Index> {
+race "a counter of readers, who share the lock of the index" 'Library>::index .*/backend/directory/library\.rs:'
+plant src/backend/directory/reads.rs "-> RwLockReadGuard<'_, Index> {" "-> RwLockReadGuard<'_, Index> {
         {
             let _shared = self.index.read();
             crate::planted::count(2);
         }"
-race "the list of segments read without its lock" 'Library>::segments .*/store/file/library\.rs:'
-plant src/store/file/library.rs "pub(crate) fn segments(&self) -> Arc<Vec<Arc<Segment>>> {" '#[allow(unsafe_code)]
+race "the list of segments read without its lock" 'Library>::segments .*/backend/directory/library\.rs:'
+plant src/backend/directory/reads.rs "pub(crate) fn segments(&self) -> Arc<Vec<Arc<Segment>>> {" '#[allow(unsafe_code)]
     pub(crate) fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
         if crate::planted::is(3) {
             return Arc::clone(unsafe { &*self.segments.data_ptr() });
@@ -114,8 +114,8 @@ impl Drop for Segment {
     }
 }
 RS
-race "a counter of the files that the threads of a compaction sync" 'lend_a_hand.* .*/store/file/crew\.rs:' crew::
-plant src/store/file/crew.rs "under_way.end(unsynced.sync());" "crate::planted::count(6);
+race "a counter of the files that the threads of a compaction sync" 'lend_a_hand.* .*/backend/directory/crew\.rs:' crew::
+plant src/backend/directory/sync_pool.rs "under_way.end(unsynced.sync());" "crate::planted::count(6);
                 under_way.end(unsynced.sync());"
 sed -i '0,/^#!\[/s//#![feature(rwlock_data_ptr)]\n&/' "$tree/src/lib.rs"
 

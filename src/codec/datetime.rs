@@ -11,9 +11,9 @@ use jiff::civil::{Date, ISOWeekDate, Weekday};
 use crate::error::{Error, Result};
 use crate::model::{Text, Timestamp, Zone};
 
-mod usual;
+mod fast_path;
 
-pub(crate) use usual::{read_as_printed, read_longest};
+pub(crate) use fast_path::{read_as_printed, read_longest};
 
 const MICROS: i64 = 1_000_000;
 
@@ -93,7 +93,7 @@ fn digits(text: &[u8], at: usize, count: usize) -> Option<i64> {
 }
 
 fn iso(text: &[u8]) -> Option<Timestamp> {
-    usual::read(text).or_else(|| any_iso(text))
+    fast_path::read(text).or_else(|| any_iso(text))
 }
 
 /// Every form.

@@ -15,9 +15,9 @@ use crate::model::{Action, Change, Event, JsonObject, Message, Text, TextRef, Ti
 
 mod decode;
 
-mod lent;
+mod borrowed;
 
-mod quick;
+mod fast_path;
 
 pub(crate) use decode::{MAX_FRAME_EVENTS, decode_event, decode_message, for_each_event, named_in};
 
@@ -173,7 +173,7 @@ impl<'a> RoleView<'a> {
             Self::Assistant => Ok(TextRef::from("assistant")),
             Self::System => Ok(TextRef::from("system")),
             Self::Tool => Ok(TextRef::from("tool")),
-            Self::Other(other) => lent::text(other),
+            Self::Other(other) => borrowed::text(other),
         }
     }
 
@@ -371,7 +371,7 @@ impl<'a> EventView<'a> {
 pub(crate) fn encode_event(event: &EventView<'_>, payload: &mut Vec<u8>) -> Option<usize> {
     let before = payload.len();
     if let (ChangeView::AddMessage(message), None) = (&event.change, event.key) {
-        quick::encode(event.conversation, message, payload);
+        fast_path::encode(event.conversation, message, payload);
         return Some(payload.len() - before);
     }
     bincode::encode_into_std_write(event, payload, CONFIG).ok()
@@ -389,7 +389,7 @@ pub(crate) fn encode_parts(
         return encode_event(&EventView::of_parts(conversation, change, at, key), payload);
     };
     let before = payload.len();
-    quick::encode(conversation, &MessageView::of(message), payload);
+    fast_path::encode(conversation, &MessageView::of(message), payload);
     Some(payload.len() - before)
 }
 

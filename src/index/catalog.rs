@@ -7,8 +7,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::Misfit;
-use super::hashing::FastHash;
-use super::keys::{KeyRecord, KeyTable};
 use super::position::Position;
 use super::recent::Recent;
 use super::slot::{Body, Lists, Slot};
@@ -16,6 +14,8 @@ use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry, FileState};
 use crate::codec::ids::IdView;
 use crate::codec::payload::EventView;
 use crate::model::{Seq, Timestamp, Tombstone};
+use crate::rules::FastHash;
+use crate::rules::{KeyRecord, KeyTable};
 
 mod held;
 
@@ -30,7 +30,6 @@ mod used_keys;
 mod reliance;
 
 pub(crate) use reliance::Reliance;
-pub(crate) use removed::KEPT_TOMBSTONES;
 use used_keys::subject_bytes;
 
 /// All conversations.

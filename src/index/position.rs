@@ -6,7 +6,7 @@
 use crate::codec::bytes::checksum;
 use crate::codec::frame::MAX_PAYLOAD;
 use crate::codec::ids::IdView;
-use crate::log::recovery::MAX_SEGMENT_FILE;
+use crate::log::segment::MAX_SEGMENT_FILE;
 
 /// So many bytes at an offset, of a log segment or of the conversation's own snapshot file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,18 +3,17 @@
 //! Owns where the next frame goes and how much of the segment a sync has covered. Used by one thread at a
 //! time, the leader of a commit group. Does not know who waits for what.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::claim::Right;
 use super::hint::Hint;
 use super::segment::{CreateError, Segment};
+use super::start::Start;
 use crate::codec::bytes::to_u64;
 use crate::codec::frame::{FRAME_ALIGN, FrameHeader, FrameKind};
-use crate::codec::segment::{DATA_START, Previous, SegmentHeader, StoreId};
+use crate::codec::segment::{DATA_START, Previous, SegmentHeader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
-use crate::vfs::{self, Vfs};
+use crate::vfs;
 
 /// How far beyond what is written a file is made ready at least.
 const READY_AHEAD: u64 = 128 << 10;
@@ -27,15 +26,6 @@ const READY_FOR_AT_MOST: u64 = 192 << 10;
 /// one. A look takes the system a few microseconds, which is what a group without a sync takes; one with a sync is
 /// looked at behind it in any case, before anybody gets a receipt.
 const GROUPS_BETWEEN_LOOKS: u32 = 64;
-
-/// The sizes of segments.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// How long the first segment of an opening is; each next one is four times as long, up to `segment`.
-    pub(crate) first_segment: u64,
-    /// How long a segment is, unless one batch needs more.
-    pub(crate) segment: u64,
-}
 
 /// A payload that is to be appended: where it lies in the group's buffer, header included.
 #[derive(Clone, Copy, Debug)]
@@ -59,21 +49,6 @@ pub(crate) enum WriteError {
     Fatal(Error),
     /// It is not in the log and never will be, and nothing more may be written: the store is another writer's.
     Overtaken(Error),
-}
-
-/// What an [`Active`] is made from.
-#[derive(Debug)]
-pub(crate) struct Start {
-    pub(crate) vfs: Arc<dyn Vfs>,
-    pub(crate) dir: PathBuf,
-    pub(crate) store_id: StoreId,
-    pub(crate) writer_epoch: u64,
-    /// The end of the last segment of the writer before.
-    pub(crate) previous: Previous,
-    pub(crate) limits: Limits,
-    pub(crate) checkpoint_epoch: u64,
-    /// What is looked at before anything counts.
-    pub(crate) right: Arc<dyn Right>,
 }
 
 /// Where the log grows.

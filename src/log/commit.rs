@@ -7,14 +7,15 @@
 //! syncs. The shape is raft-engine's write barrier, with the leader's departure guarded, because a leader
 //! that leaves by an error or a panic must not leave its followers waiting (okaywal's did).
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::active::{Active, PendingFrame, WriteError};
-use super::departure::Departure;
+use super::group::{Client, Group, Shared, State};
+use super::leader::Leader;
 use super::record::{Placed, Record};
-use super::segment::Segment;
 use super::sync::{Condvar, GROUP_BYTES, Mutex, MutexGuard, yield_now};
-use super::ticket::Ticket;
+use super::waiter::{Done, Waiter, locked};
+use crate::codec::bytes::to_u64;
 use crate::codec::frame::FRAME_ALIGN;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
@@ -22,85 +23,10 @@ use crate::model::Seq;
 /// How often in a row a leader lets others run in vain before it goes without those who were in the group before.
 const PATIENCE: usize = 4;
 
-/// Who uses the log: it keeps state under the log's lock and is shown each group once it is written.
-pub(crate) trait Client: Send + Sync {
-    /// What the client keeps under the log's lock.
-    type State: Send;
-
-    /// Shows the records of a group, after the sync if there was one, in order, without the lock.
-    ///
-    /// # Errors
-    ///
-    /// A record that does not fit what the client was shown before: an invariant is broken, the log ends.
-    fn apply(&self, segment: &Arc<Segment>, records: &mut dyn Iterator<Item = Placed<'_>>) -> Result<()>;
-
-    /// Everything before `seq` has been shown. Called with the lock.
-    fn applied(&self, state: &mut Self::State, seq: Seq);
-
-    /// Nothing that was not shown will be: forget it. Called with the lock.
-    fn dropped(&self, state: &mut Self::State);
-}
-
 /// The log as its writers share it.
 pub(crate) struct Log<C: Client> {
-    pub(super) client: C,
-    pub(super) state: Mutex<State<C::State>>,
-    /// Signalled whenever a group is done or taken.
-    pub(super) turn: Condvar,
+    shared: Shared<C>,
     active: Mutex<Active>,
-}
-
-pub(super) struct State<S> {
-    pub(super) client: S,
-    pub(super) next_seq: Seq,
-    pub(super) forming: Group,
-    pub(super) is_busy: bool,
-    /// How many threads wait for their turn: waking nobody is a call of the system all the same.
-    waiting: usize,
-    /// How many members the newest group had that has been taken.
-    crowd: usize,
-    /// Why nothing more is written.
-    pub(super) ended: Option<Error>,
-}
-
-#[derive(Default)]
-pub(super) struct Group {
-    pub(super) buffer: Vec<u8>,
-    pub(super) frames: Vec<PendingFrame>,
-    pub(super) must_sync: bool,
-    /// None as long as nobody can be waiting for the group: its one member leads it at once.
-    pub(super) ticket: Option<Arc<Ticket>>,
-}
-
-/// A group's outcome: whether it is durable.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Done {
-    pub(super) is_durable: bool,
-}
-
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic while the lock was held has ended the log already, through the leader's guard; what the lock
-    // protects is read by nobody who would act on it.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<S> State<S> {
-    /// Lets the lock go and wakes whoever waits for a turn.
-    pub(super) fn leave(state: MutexGuard<'_, Self>, turn: &Condvar) {
-        let is_awaited = state.waiting > 0;
-        drop(state);
-        if is_awaited {
-            turn.notify_all();
-        }
-    }
-
-    /// Waits until a group is done or taken.
-    fn pause<'s>(mut state: MutexGuard<'s, Self>, turn: &Condvar) -> MutexGuard<'s, Self> {
-        state.waiting += 1;
-        let mut state = turn.wait(state).unwrap_or_else(PoisonError::into_inner);
-        state.waiting -= 1;
-        state
-    }
 }
 
 /// The right to add records to the forming group; others wait while it is held.
@@ -127,12 +53,13 @@ impl<C: Client> Log<C> {
             crowd: 0,
             ended: None,
         };
-        Self { client, state: Mutex::new(state), turn: Condvar::new(), active: Mutex::new(active) }
+        let shared = Shared { client, state: Mutex::new(state), turn: Condvar::new() };
+        Self { shared, active: Mutex::new(active) }
     }
 
     /// Who is shown the records.
     pub(crate) fn client(&self) -> &C {
-        &self.client
+        &self.shared.client
     }
 
     /// Waits for the right to add records.
@@ -141,7 +68,7 @@ impl<C: Client> Log<C> {
     ///
     /// `Failed` after a failed sync, `Closed` after a close.
     pub(crate) fn turn(&self) -> Result<Turn<'_, C>> {
-        let mut state = locked(&self.state);
+        let mut state = locked(&self.shared.state);
         loop {
             if let Some(error) = &state.ended {
                 return Err(error.clone());
@@ -149,7 +76,7 @@ impl<C: Client> Log<C> {
             if state.forming.buffer.len() < GROUP_BYTES {
                 return Ok(Turn { log: self, state });
             }
-            state = State::pause(state, &self.turn);
+            state = State::pause(state, &self.shared.turn);
         }
     }
 
@@ -167,7 +94,7 @@ impl<C: Client> Log<C> {
         then: Option<Error>,
         act: impl FnOnce(&mut Active, Seq) -> Result<T, WriteError>,
     ) -> Result<T> {
-        let mut state = self.await_departure(locked(&self.state));
+        let mut state = self.await_departure(locked(&self.shared.state));
         if let Some(error) = &state.ended {
             return Err(error.clone());
         }
@@ -188,7 +115,7 @@ impl<C: Client> Log<C> {
     ///
     /// `Failed` or `Closed` as for [`turn`](Log::turn); the failure of the group that had gathered.
     pub(crate) fn flush(&self) -> Result<()> {
-        let mut state = self.await_departure(locked(&self.state));
+        let mut state = self.await_departure(locked(&self.shared.state));
         if let Some(error) = &state.ended {
             return Err(error.clone());
         }
@@ -201,19 +128,19 @@ impl<C: Client> Log<C> {
 
     /// Whether nothing more is written.
     pub(crate) fn has_ended(&self) -> bool {
-        locked(&self.state).ended.is_some()
+        locked(&self.shared.state).ended.is_some()
     }
 
     /// What every mutation gets by now, if nothing more is written; else this error.
     pub(crate) fn ended_or(&self, error: Error) -> Error {
-        locked(&self.state).ended.clone().unwrap_or(error)
+        locked(&self.shared.state).ended.clone().unwrap_or(error)
     }
 
     /// Refuses everything from now on, with this error.
     pub(crate) fn end(&self, error: Error) {
-        let mut state = locked(&self.state);
+        let mut state = locked(&self.shared.state);
         state.ended.get_or_insert(error);
-        State::leave(state, &self.turn);
+        State::leave(state, &self.shared.turn);
     }
 
     fn await_departure<'s>(
@@ -221,19 +148,19 @@ impl<C: Client> Log<C> {
         mut state: MutexGuard<'s, State<C::State>>,
     ) -> MutexGuard<'s, State<C::State>> {
         while state.is_busy {
-            state = State::pause(state, &self.turn);
+            state = State::pause(state, &self.shared.turn);
         }
         state
     }
 
-    /// Leads the group of this ticket once the one before is done, unless somebody else has taken it.
-    fn lead_own(&self, state: MutexGuard<'_, State<C::State>>, ticket: &Arc<Ticket>) -> Result<Done> {
+    /// Leads the group of this waiter once the one before is done, unless somebody else has taken it.
+    fn lead_own(&self, state: MutexGuard<'_, State<C::State>>, waiter: &Arc<Waiter>) -> Result<Done> {
         let (mut fruitless, mut known) = (0, 0);
         let mut state = self.await_departure(state);
         loop {
-            if !state.forming.ticket.as_ref().is_some_and(|forming| Arc::ptr_eq(forming, ticket)) {
+            if !state.forming.waiter.as_ref().is_some_and(|forming| Arc::ptr_eq(forming, waiter)) {
                 drop(state);
-                return ticket.wait();
+                return waiter.wait();
             }
             // Those of the group before are on their way back: whoever misses this sync waits for two.
             let members = state.forming.frames.len();
@@ -245,10 +172,10 @@ impl<C: Client> Log<C> {
             known = members;
             drop(state);
             yield_now();
-            state = self.await_departure(locked(&self.state));
+            state = self.await_departure(locked(&self.shared.state));
         }
         if let Some(error) = state.ended.clone() {
-            self.fail_forming(&mut state, &error);
+            self.shared.fail_forming(&mut state, &error);
             return Err(error);
         }
         self.lead(state, None, |_, _| Ok(()))
@@ -266,11 +193,11 @@ impl<C: Client> Log<C> {
         state.crowd = group.frames.len();
         state.is_busy = true;
         if group.buffer.len() >= GROUP_BYTES {
-            State::leave(state, &self.turn);
+            State::leave(state, &self.shared.turn);
         } else {
             drop(state);
         }
-        let guard = Departure::new(self, group.ticket.take(), then);
+        let guard = Leader::new(&self.shared, group.waiter.take(), then);
         let written = self.write(&mut group, |active| act(active, next_seq));
         guard.depart(written, next_seq, group)
     }
@@ -289,33 +216,21 @@ impl<C: Client> Log<C> {
                 let start = frame.start + FRAME_ALIGN;
                 Placed {
                     segment: segment.header.number,
-                    offset: base + crate::codec::bytes::to_u64(start),
+                    offset: base + to_u64(start),
                     first_seq: frame.first_seq,
                     events: frame.events,
                     payload: group.buffer.get(start..start + frame.payload_len).unwrap_or_default(),
                     crc: frame.payload_crc,
                 }
             });
-            self.client.apply(&segment, &mut records).map_err(|error| (WriteError::Fatal(error), false))?;
+            self.shared
+                .client
+                .apply(&segment, &mut records)
+                .map_err(|error| (WriteError::Fatal(error), false))?;
         }
         let done = Done { is_durable: active.is_durable() };
         act(&mut active).map_err(|e| (e, true))?;
         Ok(done)
-    }
-
-    /// Tells everybody in the forming group that it will not be written.
-    pub(super) fn fail_forming(&self, state: &mut State<C::State>, error: &Error) {
-        let group = std::mem::take(&mut state.forming);
-        if let Some(first) = group.frames.first() {
-            state.next_seq = first.first_seq;
-        }
-        self.client.dropped(&mut state.client);
-        if let Some(ticket) = group.ticket {
-            ticket.finish(Err(error.clone()));
-        }
-        if state.waiting > 0 {
-            self.turn.notify_all();
-        }
     }
 }
 
@@ -338,7 +253,7 @@ impl<C: Client> Turn<'_, C> {
     /// Gives the lock up until a group is done.
     pub(crate) fn wait_for_group(self) -> Result<Self> {
         let Self { log, state } = self;
-        drop(State::pause(state, &log.turn));
+        drop(State::pause(state, &log.shared.turn));
         log.turn()
     }
 
@@ -368,11 +283,11 @@ impl<C: Client> Turn<'_, C> {
             // Nobody can have joined, and nobody can before the group is taken.
             return self.log.lead(self.state, None, |_, _| Ok(())).map(|done| done.is_durable);
         }
-        let ticket = Arc::clone(group.ticket.get_or_insert_default());
+        let waiter = Arc::clone(group.waiter.get_or_insert_default());
         if is_first {
-            return self.log.lead_own(self.state, &ticket).map(|done| done.is_durable);
+            return self.log.lead_own(self.state, &waiter).map(|done| done.is_durable);
         }
         drop(self.state);
-        ticket.wait().map(|done| done.is_durable)
+        waiter.wait().map(|done| done.is_durable)
     }
 }

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::active::Start;
 use super::inventory::CONTROL;
+use super::start::Start;
 use crate::codec::bytes::to_u64;
 use crate::codec::control::{CONTROL_LEN, Control, short_id};
 use crate::codec::frame::FRAME_ALIGN;

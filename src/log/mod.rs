@@ -30,17 +30,23 @@ mod hint;
 
 mod commit;
 
-mod departure;
+mod group;
+
+mod start;
+
+mod leader;
 
 mod record;
 
 mod sync;
 
-mod ticket;
+mod waiter;
 
 #[cfg(all(test, shuttle))]
 mod schedules;
 
-pub(crate) use active::{Active, Limits, Start};
-pub(crate) use commit::{Client, Log, Turn};
+pub(crate) use active::Active;
+pub(crate) use commit::{Log, Turn};
+pub(crate) use group::Client;
 pub(crate) use record::{Framed, Placed, Record};
+pub(crate) use start::{Limits, Start};

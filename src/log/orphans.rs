@@ -7,9 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::recovery::MAX_SEGMENT_FILE;
 use super::scan::frame_at;
-use super::segment::{Segment, parse_name};
+use super::segment::{MAX_SEGMENT_FILE, Segment, parse_name};
 use crate::codec::bytes::{to_u64, to_usize};
 use crate::codec::frame::{FRAME_ALIGN, FrameSpace, HeaderCheck, frame_len};
 use crate::codec::segment::SegmentHeader;

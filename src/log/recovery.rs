@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::inventory::Inventory;
 use super::orphans;
 use super::scan::{self, End, Frame, Tail, Walk};
-use super::segment::Segment;
+use super::segment::{MAX_SEGMENT_FILE, Segment};
 use crate::codec::bytes::{to_u64, to_usize};
 use crate::codec::checkpoint::{CheckpointHead, HeldSegment};
 use crate::codec::control::Control;
@@ -19,9 +19,6 @@ use crate::codec::segment::Previous;
 use crate::error::{Error, Result};
 use crate::model::{OrphanedEvents, Seq};
 use crate::vfs::{self, OpenMode, Vfs};
-
-/// The longest file that is read as a segment: a full one with one frame of the greatest length behind it.
-pub(crate) const MAX_SEGMENT_FILE: u64 = 1 << 32;
 
 /// How much of a tail is read and written anew at a time. Memory for all of it would have to be had from the system
 /// first, page by page, which takes longer than the reading and the writing.

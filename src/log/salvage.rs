@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::inventory::{Inventory, read_control};
-use super::recovery::MAX_SEGMENT_FILE;
 use super::scan::{Beyond, Frame, frame_at};
+use super::segment::MAX_SEGMENT_FILE;
 use crate::codec::bytes::{MAX_NUMBER, to_u64};
 use crate::codec::control::Control;
 use crate::codec::frame::{FRAME_ALIGN, FrameSpace};

@@ -29,7 +29,7 @@ use crate::model::Seq;
 
 /// What the log's client is shown, and what of the medium proves it.
 #[derive(Debug, Default)]
-struct Shown {
+struct Applier {
     /// By sequence number: the segment, where the payload lies in it, the payload.
     records: Plain<BTreeMap<Seq, (Arc<Segment>, u64, Vec<u8>)>>,
     dies_at: Option<Seq>,
@@ -38,7 +38,7 @@ struct Shown {
 /// The numbers that were given out and not yet shown.
 type Pending = Vec<Seq>;
 
-impl Client for Shown {
+impl Client for Applier {
     type State = Pending;
 
     fn apply(&self, segment: &Arc<Segment>, records: &mut dyn Iterator<Item = Placed<'_>>) -> Result<()> {
@@ -79,7 +79,7 @@ struct Crowd {
 
 /// The log, what it wrote to, and what was acknowledged: the number and whether as durable.
 struct Scene {
-    log: Log<Shown>,
+    log: Log<Applier>,
     medium: Arc<Medium>,
     acknowledged: Plain<Vec<(Seq, Vec<u8>, bool)>>,
 }
@@ -107,7 +107,7 @@ impl Scene {
             checkpoint_epoch: 0,
             right: Arc::new(Unchallenged),
         };
-        let client = Shown { dies_at: crowd.dies_at, ..Shown::default() };
+        let client = Applier { dies_at: crowd.dies_at, ..Applier::default() };
         let log = Log::new(client, Pending::new(), Active::new(start, || 5, || 0), 1);
         Self { log, medium, acknowledged: Plain::default() }
     }

@@ -11,6 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
 use crate::vfs::{self, Mapping, OpenMode, Vfs, VfsFile};
 
+/// The longest file that is read as a segment: a full one with one frame of the greatest length behind it.
+pub(crate) const MAX_SEGMENT_FILE: u64 = 1 << 32;
+
 /// What the name of a file that is not finished ends in.
 pub(crate) const UNFINISHED: &str = ".tmp";
 const ENDING: &str = ".seg";

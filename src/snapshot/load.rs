@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::bit_flip;
 use super::layout::{self, Layout};
 use super::names::stem;
-use super::rot;
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{Entry as CatalogEntry, Fingerprint};
 use crate::codec::document::{Document, Fallback, Item, Pieces, scan_document};
@@ -189,7 +189,7 @@ const ACCEPT: &str = "; put that one back, or take this one as it is with `aral-
 /// The error for bytes that are not those that were recorded.
 pub(crate) fn not_as_recorded(bytes: &[u8], recorded: &Fingerprint, path: &Path) -> Error {
     if to_u64(bytes.len()) == recorded.len {
-        if let Some(at) = rot::flipped_byte(bytes, recorded.crc) {
+        if let Some(at) = bit_flip::flipped_byte(bytes, recorded.crc) {
             return Error::corrupt(path, to_u64(at), "one bit of the file is flipped");
         }
     }

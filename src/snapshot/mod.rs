@@ -10,7 +10,7 @@ pub(crate) mod nested;
 
 pub(crate) mod names;
 
-pub(crate) mod rot;
+pub(crate) mod bit_flip;
 
 pub(crate) mod load;
 
@@ -18,17 +18,17 @@ mod row;
 
 pub(crate) mod stray;
 
-pub(crate) mod survey;
+pub(crate) mod reconcile;
 
-pub(crate) mod glance;
+pub(crate) mod stat_check;
 
-pub(crate) mod kept;
+pub(crate) mod file_cache;
 
-pub(crate) mod open_file;
+pub(crate) mod conversation_file;
 
-pub(crate) mod shelf;
+pub(crate) mod segment_cache;
 
-pub(crate) mod bodies;
+pub(crate) mod fetch;
 
 pub(crate) mod sink;
 

@@ -7,13 +7,14 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::bodies::Bodies;
+use super::conversation_file::ConversationFile;
+use super::fetch::Fetcher;
+use super::file_cache::FileName;
 use super::held::{Among, Holding};
 use super::layout::{self, Layout, STAGED};
 use super::load;
 use super::names::{self, fold, stem};
-use super::open_file::{FileName, OpenFile};
-use super::shelf::Shelf;
+use super::segment_cache::SegmentCache;
 use super::sink::{CHUNK, Sink, Syncs};
 use crate::codec::checkpoint::{CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, KeyEntry};
 use crate::codec::document::DocumentWriter;
@@ -201,14 +202,14 @@ impl Plan<'_> {
             Some(entry) if lists.are_in_file() => {
                 let (epoch, ordinal) = (old.head().epoch, slot.ordinal.unwrap_or_default());
                 let name = FileName { name: entry.file_name, epoch, ordinal };
-                Some(OpenFile::open(self.vfs, self.layout, name)?)
+                Some(ConversationFile::open(self.vfs, self.layout, name)?)
             }
             Some(_) | None => None,
         };
-        let bodies = Bodies {
+        let bodies = Fetcher {
             conversation_id: &slot.summary.id,
             file_time: entry.map_or(slot.summary.created_at, |entry| entry.created_at),
-            shelf: Shelf::new(self.segments),
+            segment_cache: SegmentCache::new(self.segments),
             file: file.as_ref(),
         };
         let is_canonical = entry.is_some_and(|entry| entry.is_canonical);
@@ -262,7 +263,7 @@ fn entry_of<'e>(slot: &'e Slot, file_name: &'e str, file: Fingerprint) -> Entry<
 }
 
 /// The metadata and the unknown fields of a conversation.
-pub(crate) fn head_of(slot: &Slot, lists: &Lists, bodies: &Bodies<'_>) -> Result<(JsonObject, JsonObject)> {
+pub(crate) fn head_of(slot: &Slot, lists: &Lists, bodies: &Fetcher<'_>) -> Result<(JsonObject, JsonObject)> {
     let base = lists.base.as_deref();
     let metadata = match slot.metadata {
         HeadSource::Event(position) => bodies.head(position)?.0,
@@ -281,7 +282,7 @@ pub(crate) fn head_of(slot: &Slot, lists: &Lists, bodies: &Bodies<'_>) -> Result
 pub(crate) fn write_document(
     slot: &Slot,
     lists: &Lists,
-    bodies: &Bodies<'_>,
+    bodies: &Fetcher<'_>,
     is_canonical: bool,
     sink: &mut Sink,
 ) -> Result<()> {

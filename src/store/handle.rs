@@ -5,11 +5,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::backend::Backend;
 use super::batch::Batch;
-use super::follow::Follower;
 use super::location::check_directory;
-use super::options::Options;
+use crate::backend::Backend;
+use crate::backend::follow::Follower;
 use crate::error::{Error, Result};
 use crate::model::{
     Action, ActionEdit, CompactionReport, Conversation, Conversations, Edit, Event, ExportReport, JsonObject,
@@ -63,49 +62,6 @@ impl Drop for Held {
 }
 
 impl MessageStore {
-    /// An empty store that lives in memory and ends with the process.
-    ///
-    /// ```
-    /// let store = aral_store::MessageStore::in_memory();
-    /// assert!(store.conversations(aral_store::Order::Created)?.is_empty());
-    /// # Ok::<(), aral_store::Error>(())
-    /// ```
-    #[must_use]
-    pub fn in_memory() -> Self {
-        Options::default().in_memory()
-    }
-
-    /// Opens the store in a directory with the default options, making the directory if there is none; see
-    /// [`Options::open`] for what that means and how it can fail.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Options::open`].
-    ///
-    /// ```
-    /// # let home = tempfile::tempdir().unwrap();
-    /// # let dir = home.path().join("data");
-    /// let store = aral_store::MessageStore::open(&dir)?;
-    /// assert_eq!(store.recovery().last_seq, 0);
-    /// # Ok::<(), aral_store::Error>(())
-    /// ```
-    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
-        Options::default().open(dir)
-    }
-
-    /// The options to open a store with.
-    ///
-    /// ```
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// use aral_store::{MessageStore, SyncPolicy};
-    /// let store = MessageStore::options().sync(SyncPolicy::Os).open(dir.path())?;
-    /// assert!(!store.add_message("c1", "quick")?.is_durable());
-    /// # Ok::<(), aral_store::Error>(())
-    /// ```
-    pub fn options() -> Options {
-        Options::default()
-    }
-
     /// A handle to any backend.
     #[must_use]
     pub fn of_backend(backend: Arc<dyn Backend>) -> Self {
@@ -777,19 +733,19 @@ impl MessageStore {
         self.held.backend.export_aral(to.as_ref(), ids)
     }
 
-    /// Has a handle that was opened [for reading](Options::read_only) show what has been appended since, by other
+    /// Has a handle that was opened [for reading](crate::Options::read_only) show what has been appended since, by other
     /// processes too, and gives the newest event that it shows.
     ///
     /// If nothing has come, that is a look at the names in the log's directory and at the bytes behind the last frame.
     /// Of what was appended to the same segment of the log, that alone is read. A new segment (each opening for writing begins one, and
     /// a long one each 16 MiB) or a compaction lets all that the newest compaction does not cover be read anew; so does what has come to a store in which something is damaged. Reads that are under way
     /// keep what they began with. An event is shown once it has reached the operating system, so that a power cut may take it back. A handle that writes
-    /// sees everything anyway, and one that was opened to [salvage](Options::salvage) stays what it is.
+    /// sees everything anyway, and one that was opened to [salvage](crate::Options::salvage) stays what it is.
     /// [`recovery`](Self::recovery) is then what this look has found.
     ///
     /// # Errors
     ///
-    /// Those of [`Options::open`]; what was shown before is shown on then, and with it what stands before the damage.
+    /// Those of []; what was shown before is shown on then, and with it what stands before the damage.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

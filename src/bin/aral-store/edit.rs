@@ -11,32 +11,12 @@ use aral_store::{
     NewMessage, Operation, Receipt, Text, UniqueIds,
 };
 
-use clap::ValueEnum;
-
 use crate::args::{ActArgs, AddArgs, Conditions, NewArgs, RenameArgs};
 use crate::exit::{Exit, Failure};
 use crate::ids;
 use crate::output::{self, Form, to_u64};
 use crate::place;
 use crate::roles::Roles;
-
-/// What becomes of an addition whose id is taken.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum SameId {
-    /// Refuse it, with code 4
-    Refuse,
-    /// If it is the same, take what is there for it and add nothing; else refuse it, with code 4
-    Existing,
-}
-
-impl From<SameId> for UniqueIds {
-    fn from(rule: SameId) -> Self {
-        match rule {
-            SameId::Refuse => Self::Refuse,
-            SameId::Existing => Self::Existing,
-        }
-    }
-}
 
 pub(crate) fn new(dir: &Path, form: Form, args: NewArgs) -> Result<Exit, Failure> {
     if args.id.as_deref() == Some("") {

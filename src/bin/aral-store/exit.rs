@@ -1,13 +1,11 @@
 //! How the program ends.
 //!
-//! Owns the exit codes, which error leads to which, and the one line in which an error is told.
+//! Owns the exit codes, and which error leads to which.
 
 use std::io;
 use std::path::Path;
 
 use aral_store::{Error, ErrorKind};
-
-use crate::output;
 
 /// What the program ends with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,58 +109,11 @@ impl Failure {
             | Self::Stopped(_)) => other,
         }
     }
-
-    /// Says on standard error what went wrong, and gives what to end with.
-    pub(crate) fn report(self) -> Exit {
-        match self {
-            Self::Store(error) => {
-                output::error(&format!("{error}{}", advice(&error)));
-                Exit::of(error.kind())
-            }
-            Self::Input(error) => {
-                output::error(&format!("{error}{}", advice(&error)));
-                let exit = Exit::of(error.kind());
-                if exit == Exit::Usage { Exit::Error } else { exit }
-            }
-            Self::Usage(text) => {
-                output::error(&text);
-                Exit::Usage
-            }
-            Self::Unprinted { done, cause } => {
-                output::error(&format!("{done}; it is durable, and only could not be printed: {cause}"));
-                Exit::Unprinted
-            }
-            Self::Unread => Exit::Done,
-            Self::Stopped(signal) => Exit::Signal(signal),
-        }
-    }
 }
 
 impl From<Error> for Failure {
     /// Sound here, unlike in the library: the store's own errors carry their place already.
     fn from(error: Error) -> Self {
         Self::Store(error)
-    }
-}
-
-/// What to do next, where the error's own words cannot know it.
-fn advice(error: &Error) -> &'static str {
-    use std::error::Error as _;
-    let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
-    #[expect(clippy::wildcard_enum_match_arm, reason = "most kinds need no more words")]
-    match error.kind() {
-        ErrorKind::Corrupt => "; `aral-store verify` lists all that is damaged",
-        ErrorKind::Locked => {
-            "; end that process, give --wait more time, or only read: show, ls, log, export, stats, verify"
-        }
-        ErrorKind::NoSpace => "; make room and try again",
-        ErrorKind::OutOfMemory => "; ask for less, as show -n does, or give the program more",
-        ErrorKind::UnsupportedFormat => "; use a newer aral-store",
-        _ => match cause {
-            Some(io::ErrorKind::PermissionDenied) => "; ls -ld shows who may read and write there",
-            Some(io::ErrorKind::NotFound) => "; check the name",
-            Some(io::ErrorKind::IsADirectory) => "; name a file",
-            _ => "",
-        },
     }
 }

@@ -4,12 +4,11 @@
 //! do where it fits one id only. Only for what is there already: nothing that is to be made is ever taken
 //! for something else.
 
-use aral_store::{MessageStore, Order};
+use aral_store::{Error, ErrorKind, MessageStore, Order};
 
 use crate::exit::Failure;
 use crate::output::{note, one_line};
 use crate::place;
-use crate::show::no_conversation;
 
 /// How many characters of an id say enough to mean it.
 const LEAST_CHARS: usize = 4;
@@ -74,6 +73,12 @@ pub(crate) fn ambiguous(given: &str, what: &str, found: &[String]) -> Failure {
     }
     let names = names.join(", ");
     Failure::Usage(format!("{given:?} may mean more than one {what}: {names}; type more of the one you mean"))
+}
+
+/// The error for a conversation that was named and is not there.
+pub(crate) fn no_conversation(id: &str) -> Failure {
+    Error::new(ErrorKind::NotFound, format!("there is no conversation {id:?}; `aral-store ls` lists them"))
+        .into()
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 mod args;
 
+mod cli;
+
 mod usage;
 
 mod exit;
@@ -49,7 +51,14 @@ mod upkeep;
 
 mod repair;
 
+mod loss;
+
 mod patience;
+
+mod same_id;
+
+mod report;
+
 mod salvage;
 
 mod accept;
@@ -63,8 +72,8 @@ mod manual;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use args::{Cli, Command};
 use clap::Parser;
+use cli::{Cli, Command};
 use exit::Exit;
 use output::Form;
 
@@ -85,8 +94,9 @@ fn run(cli: Cli) -> Exit {
     }
     style::choose(cli.color);
     patience::choose(cli.patience);
-    if let Err(failure) = salvage::choose(&cli) {
-        return failure.report();
+    match cli.wants_salvage() {
+        Ok(is_wanted) => salvage::choose(is_wanted),
+        Err(failure) => return failure.report(),
     }
     let dir = cli.dir.unwrap_or_else(default_dir);
     let form = if cli.json { Form::Json } else { Form::of_stdout() };

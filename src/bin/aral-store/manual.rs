@@ -9,7 +9,8 @@ use std::path::Path;
 use aral_store::{Error, ErrorKind, location};
 use clap::{Command, CommandFactory};
 
-use crate::args::{Cli, CompletionsArgs, ManArgs};
+use crate::args::{CompletionsArgs, ManArgs};
+use crate::cli::Cli;
 use crate::exit::{Exit, Failure};
 use crate::output;
 

@@ -7,31 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use aral_store::{Options, RecoveryReport};
 
-use crate::args::{Cli, Command};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
+use crate::loss::loss_in_words;
 use crate::output::{error, note};
-use crate::repair::loss_in_words;
 
 static IS_WANTED: AtomicBool = AtomicBool::new(false);
 static IS_DAMAGED: AtomicBool = AtomicBool::new(false);
 
-/// Takes note of what was asked for, and refuses it where it makes no sense.
-pub(crate) fn choose(cli: &Cli) -> Result<(), Failure> {
-    if !cli.salvage {
-        return Ok(());
-    }
-    let refused = if let Command::Log(args) = &cli.command {
-        args.follow.then_some("--salvage shows what there is, so that it cannot be followed")
-    } else if matches!(cli.command, Command::Verify | Command::Repair(_)) {
-        Some("verify and repair go on behind damage without --salvage")
-    } else {
-        let is_reading =
-            matches!(cli.command, Command::Ls(_) | Command::Show(_) | Command::Export(_) | Command::Stats);
-        (!is_reading)
-            .then_some("--salvage is for the commands that only read: ls, show, log, export and stats")
-    };
-    IS_WANTED.store(true, Ordering::Relaxed);
-    refused.map_or(Ok(()), |text| Err(Failure::Usage(text.to_owned())))
+/// Takes note of what was asked for.
+pub(crate) fn choose(is_wanted: bool) {
+    IS_WANTED.store(is_wanted, Ordering::Relaxed);
 }
 
 /// The options of a store that is opened for reading.

@@ -5,13 +5,13 @@
 use std::path::Path;
 
 use aral_store::{
-    Action, Conversation, Conversations, Error, ErrorKind, JsonObject, Message, MessageStore, Messages,
-    Order, Summary, Text, Timestamp, Tombstone,
+    Action, Conversation, Conversations, JsonObject, Message, MessageStore, Messages, Order, Summary, Text,
+    Timestamp, Tombstone,
 };
 
 use crate::args::{By, LsArgs, ShowArgs};
 use crate::exit::{Exit, Failure};
-use crate::ids;
+use crate::ids::{self, no_conversation};
 use crate::moment;
 use crate::output::{Form, Out, count, many_lines, one_line, table, to_u64};
 use crate::place;
@@ -193,12 +193,6 @@ fn tell_doubt(store: &MessageStore, id: &str, selection: Option<&Messages>) -> R
     })?;
     moment::tell_doubt(unsure, "message");
     Ok(())
-}
-
-/// The error for a conversation that was named and is not there.
-pub(crate) fn no_conversation(id: &str) -> Failure {
-    Error::new(ErrorKind::NotFound, format!("there is no conversation {id:?}; `aral-store ls` lists them"))
-        .into()
 }
 
 /// What stands under the title: how large the conversation is, and what is kept with it.

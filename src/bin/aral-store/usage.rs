@@ -67,7 +67,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::args::Cli;
+    use crate::cli::Cli;
 
     #[test]
     fn a_wrong_use_is_told_in_one_line_that_says_what_to_do() {

@@ -2,7 +2,8 @@
 //!
 //! Owns their fields and types. Knows no place in a file.
 
-use super::plain::Plain;
+use super::fast_path::LaidOut;
+use super::item_head::ItemHead;
 use super::writer::{write_action, write_message};
 use crate::codec::fields::Fields;
 use crate::codec::json::{JsonError, Reader};
@@ -23,21 +24,13 @@ pub(crate) struct Fallback<I> {
     pub(crate) created_at: Timestamp,
 }
 
-/// What an index wants of a message or action.
-pub(super) struct Glance {
-    pub(super) id: Option<Text>,
-    pub(super) created_at: Option<Timestamp>,
-    /// A message's role; nothing for an action.
-    pub(super) role: Option<Text>,
-}
-
 /// Reads a message from its span of a file.
 #[inline]
 pub(crate) fn read_message(
     bytes: &[u8],
     fallback: &Fallback<impl Fn() -> Text>,
 ) -> Result<Message, JsonError> {
-    match Plain::read(bytes) {
+    match LaidOut::read(bytes) {
         Some(plain) => Ok(plain.into_message()),
         None => read_any_message(bytes, fallback),
     }
@@ -50,7 +43,7 @@ pub(crate) fn lend_message<T>(
     fallback: &Fallback<impl Fn() -> Text>,
     take: impl FnOnce(MessageRef<'_>) -> T,
 ) -> Result<T, JsonError> {
-    match Plain::read(bytes).as_ref().and_then(Plain::lend) {
+    match LaidOut::read(bytes).as_ref().and_then(LaidOut::lend) {
         Some(message) => Ok(take(message)),
         None => read_any_message(bytes, fallback).map(|message| take(MessageRef::from(&message))),
     }
@@ -81,10 +74,10 @@ pub(crate) fn read_action(bytes: &[u8], fallback: &Fallback<impl Fn() -> Text>) 
 }
 
 /// Reads a message, and writes it anew unless it leaves out what writing it needs.
-pub(super) fn rewrite_message(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<Glance, JsonError> {
+pub(super) fn rewrite_message(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<ItemHead, JsonError> {
     let parts = MessageParts::read(reader)?;
     let glance =
-        Glance { id: parts.id.clone(), created_at: parts.created_at, role: Some(parts.role.clone()) };
+        ItemHead { id: parts.id.clone(), created_at: parts.created_at, role: Some(parts.role.clone()) };
     if let (Some(id), Some(created_at)) = (&glance.id, glance.created_at) {
         write_message(&parts.complete(id.clone(), created_at), out);
     }
@@ -92,9 +85,9 @@ pub(super) fn rewrite_message(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Res
 }
 
 /// Reads an action, and writes it anew unless it leaves out what writing it needs.
-pub(super) fn rewrite_action(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<Glance, JsonError> {
+pub(super) fn rewrite_action(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<ItemHead, JsonError> {
     let parts = ActionParts::read(reader)?;
-    let glance = Glance { id: parts.id.clone(), created_at: parts.created_at, role: None };
+    let glance = ItemHead { id: parts.id.clone(), created_at: parts.created_at, role: None };
     if let (Some(id), Some(created_at)) = (&glance.id, glance.created_at) {
         write_action(&parts.complete(id.clone(), created_at), out);
     }

@@ -4,11 +4,13 @@
 //! whether writing it anew would give the same bytes. Knows no file names and makes up no ids or times: what
 //! a file leaves out, its reader is told.
 
+mod item_head;
+
 mod item;
 
 mod pieces;
 
-mod plain;
+mod fast_path;
 
 mod writer;
 
@@ -16,7 +18,8 @@ pub(crate) use item::{ACTION_FIELDS, Fallback, MESSAGE_FIELDS, lend_message, rea
 pub(crate) use pieces::Pieces;
 pub(crate) use writer::DocumentWriter;
 
-use self::item::{Glance, rewrite_action, rewrite_message};
+use self::item::{rewrite_action, rewrite_message};
+use self::item_head::ItemHead;
 use super::fields::{Fields, FieldsBuilder};
 use super::json::{JsonError, Reader};
 use crate::model::{JsonObject, Text, Timestamp};
@@ -79,7 +82,7 @@ pub(crate) fn scan_document(bytes: &[u8]) -> Result<Document, JsonError> {
     let mut actions = Items::default();
     reader.members(|reader, key| {
         if key == "messages" {
-            messages = Items::read(reader, bytes, plain::canonical_message, rewrite_message)?;
+            messages = Items::read(reader, bytes, fast_path::canonical_message, rewrite_message)?;
         } else if key == "actions" {
             actions = Items::read(reader, bytes, |_| None, rewrite_action)?;
         } else {
@@ -137,8 +140,8 @@ impl Items {
     fn read(
         reader: &mut Reader<'_>,
         bytes: &[u8],
-        glance: impl Fn(&mut Reader<'_>) -> Option<Glance>,
-        rewrite: impl Fn(&mut Reader<'_>, &mut Vec<u8>) -> Result<Glance, JsonError>,
+        glance: impl Fn(&mut Reader<'_>) -> Option<ItemHead>,
+        rewrite: impl Fn(&mut Reader<'_>, &mut Vec<u8>) -> Result<ItemHead, JsonError>,
     ) -> Result<Self, JsonError> {
         let mut list = Self::default();
         let mut rewritten = Vec::new();

@@ -4,8 +4,9 @@
 //! `0` takes its place in the rest, which is read like a small document. Only for what is laid out as a sound file is;
 //! whatever else goes by, the answer is that the file has to be read as a whole, which says what is wrong and where.
 
-use super::item::{Glance, rewrite_action, rewrite_message};
-use super::{CONVERSATION_FIELDS, Document, Head, Item, plain};
+use super::item::{rewrite_action, rewrite_message};
+use super::item_head::ItemHead;
+use super::{CONVERSATION_FIELDS, Document, Head, Item, fast_path};
 use crate::codec::document::DocumentWriter;
 use crate::codec::fields::FieldsBuilder;
 use crate::codec::json::{JsonError, Reader, string_run};
@@ -181,7 +182,7 @@ impl Pieces {
     fn end_item(&mut self) -> Option<()> {
         let mut reader = Reader::new(&self.item).ok()?;
         let (read, is_plain) = match self.list {
-            List::Messages => match plain::canonical_message(&mut reader) {
+            List::Messages => match fast_path::canonical_message(&mut reader) {
                 Some(glance) => (Ok(glance), true),
                 None => (anew(rewrite_message, &mut reader, &mut self.rewritten), false),
             },
@@ -265,10 +266,10 @@ impl Pieces {
 
 /// Reads an item of any layout, and writes it anew.
 fn anew(
-    rewrite: impl Fn(&mut Reader<'_>, &mut Vec<u8>) -> Result<Glance, JsonError>,
+    rewrite: impl Fn(&mut Reader<'_>, &mut Vec<u8>) -> Result<ItemHead, JsonError>,
     reader: &mut Reader<'_>,
     rewritten: &mut Vec<u8>,
-) -> Result<Glance, JsonError> {
+) -> Result<ItemHead, JsonError> {
     rewritten.clear();
     rewrite(reader, rewritten)
 }

@@ -159,9 +159,9 @@ fn the_short_way_leads_where_the_long_one_does() {
                     let lent = lend_message(bytes, &fallback(), |message| message.to_message()).ok();
                     assert_eq!(lent, ought, "{text}");
                 }
-                short += usize::from(plain::Plain::read(bytes).is_some());
+                short += usize::from(fast_path::LaidOut::read(bytes).is_some());
                 let mut reader = Reader::new(bytes).unwrap();
-                if plain::canonical_message(&mut reader).is_some() {
+                if fast_path::canonical_message(&mut reader).is_some() {
                     canonical += 1;
                     let mut out = Vec::new();
                     writer::write_message(&ought.unwrap(), &mut out);
@@ -197,7 +197,7 @@ proptest! {
             bytes = String::from_utf8(bytes).unwrap().replace("\\u00e9", "é").into_bytes();
         }
         // An id or a role with escapes, and what is not ASCII, is left to the long way.
-        let is_plain = plain::Plain::read(&bytes).is_some();
+        let is_plain = fast_path::LaidOut::read(&bytes).is_some();
         prop_assert!(is_plain || !(role.is_ascii() && (content.is_ascii() || !is_raw)));
         prop_assert_eq!(read_message(&bytes, &fallback()).unwrap(), message);
         if let Some((at, kind, byte)) = strike {
@@ -208,7 +208,7 @@ proptest! {
                 _ => bytes.truncate(at),
             }
         }
-        if let Some(plain) = plain::Plain::read(&bytes) {
+        if let Some(plain) = fast_path::LaidOut::read(&bytes) {
             let any = item::read_any_message(&bytes, &fallback()).unwrap();
             prop_assert_eq!(plain.lend().map(|lent| lent.to_message()), Some(any.clone()));
             prop_assert_eq!(plain.into_message(), any);

@@ -3,12 +3,12 @@
 //! Owns the choice between the quick way and the general one, and what a payload as a whole must be. Does not
 //! know what becomes of the events.
 
-use super::{BadPayload, CONFIG, EventView, IdView, MessageView, quick};
+use super::{BadPayload, CONFIG, EventView, IdView, MessageView, fast_path};
 
 /// Takes one event off the front of bytes and says how many it took.
 #[inline]
 pub(crate) fn decode_event(bytes: &[u8]) -> Result<(EventView<'_>, usize), BadPayload> {
-    if let Some(taken) = quick::decode(bytes) {
+    if let Some(taken) = fast_path::decode(bytes) {
         return Ok(taken);
     }
     general(bytes)
@@ -26,7 +26,7 @@ pub(super) fn general(bytes: &[u8]) -> Result<(EventView<'_>, usize), BadPayload
 )]
 #[inline(always)]
 pub(crate) fn decode_message(bytes: &[u8]) -> Result<MessageView<'_>, BadPayload> {
-    match quick::message(bytes) {
+    match fast_path::message(bytes) {
         Some(message) => Ok(message),
         None => message_in_any(bytes),
     }
@@ -75,7 +75,7 @@ pub(crate) fn for_each_event<'a, E: From<BadPayload>>(
     let mut at = 0;
     for _ in 0..count {
         let rest = payload.get(at..).unwrap_or_default();
-        let (event, length) = match quick::decode(rest) {
+        let (event, length) = match fast_path::decode(rest) {
             Some(taken) => taken,
             None => general(rest)?,
         };

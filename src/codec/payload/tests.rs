@@ -159,18 +159,18 @@ proptest! {
             MessageView { id, role, created_at, content: &content, metadata: &metadata, extra: &extra };
         let event = EventView { conversation, key: None, change: ChangeView::AddMessage(message) };
         let mut bytes = vec![9];
-        quick::encode(event.conversation, &message, &mut bytes);
+        fast_path::encode(event.conversation, &message, &mut bytes);
         prop_assert_eq!(&bytes[1..], &bincode::encode_to_vec(event, CONFIG).unwrap());
         let said = |found: (EventView<'_>, usize)| format!("{found:?}");
-        let found = quick::decode(&bytes[1..]);
+        let found = fast_path::decode(&bytes[1..]);
         prop_assert_eq!(found.map(said), Some(said((event, bytes.len() - 1))));
-        prop_assert_eq!(quick::message(&bytes[1..]).map(shown), Some(shown(message)));
+        prop_assert_eq!(fast_path::message(&bytes[1..]).map(shown), Some(shown(message)));
         // Of bytes that are anything else the quick way says nothing, or what the general one says.
         for (at, byte) in flips {
             let length = bytes.len() - 1;
             bytes[1 + at.index(length)] = byte;
         }
-        if let Some(found) = quick::decode(&bytes[1..]) {
+        if let Some(found) = fast_path::decode(&bytes[1..]) {
             prop_assert_eq!(Ok(said(found)), general(&bytes[1..]).map(said));
         }
         let generally = general(&bytes[1..]).ok().and_then(|(view, _)| view.change.message().copied());
@@ -186,10 +186,10 @@ fn a_number_of_any_length_is_read_as_it_was_written() {
         let message =
             MessageView { id, role: RoleView::User, created_at, content: b"", metadata: "", extra: "" };
         let mut bytes = Vec::new();
-        quick::encode(conversation, &message, &mut bytes);
+        fast_path::encode(conversation, &message, &mut bytes);
         let event = EventView { conversation, key: None, change: ChangeView::AddMessage(message) };
         assert_eq!(bytes, bincode::encode_to_vec(event, CONFIG).unwrap(), "{wall}");
-        assert_eq!(quick::message(&bytes).map(shown), Some(shown(message)));
+        assert_eq!(fast_path::message(&bytes).map(shown), Some(shown(message)));
     }
 }
 

@@ -9,9 +9,7 @@ use super::{Found, Index};
 use crate::codec::checkpoint::TombstoneEntry;
 use crate::index::slot::{Body, Slot};
 use crate::model::Tombstone;
-
-/// How many of the newest are remembered at least.
-pub(crate) const KEPT_TOMBSTONES: usize = 100_000;
+use crate::rules::KEPT_TOMBSTONES;
 
 impl Slot {
     /// What is remembered of it, if an event ended it.

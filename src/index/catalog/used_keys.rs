@@ -6,7 +6,7 @@ use super::Index;
 use crate::codec::checkpoint::KeyEntry;
 use crate::codec::ids::IdView;
 use crate::codec::payload::{ChangeView, EventView};
-use crate::index::keys::KeyRecord;
+use crate::rules::KeyRecord;
 
 impl Index {
     /// What the first use of a key returned.

@@ -12,8 +12,8 @@ use crate::codec::frame::{FRAME_ALIGN, frame_len};
 use crate::codec::segment::{DATA_START, SegmentHeader};
 use crate::error::{Error, Result};
 use crate::log::inventory::Inventory;
-use crate::log::recovery::MAX_SEGMENT_FILE;
 use crate::log::scan::{End, Frame, is_badly_padded, proven_at};
+use crate::log::segment::MAX_SEGMENT_FILE;
 use crate::vfs::{self, OpenMode, Vfs};
 
 /// Hands over every frame of a kept segment that proves itself, and gives the first damage to it, if there is any.

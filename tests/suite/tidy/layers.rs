@@ -6,15 +6,19 @@ use super::source::{Comments, blanked, is_word};
 use super::{Finding, is_rust};
 
 /// Every layer of `src` with the layers that it may name.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("error", &["model"]),
     ("codec", &["model", "error"]),
     ("vfs", &[]),
+    ("clock", &[]),
+    ("rules", &["model", "error", "codec", "clock"]),
     ("log", &["model", "error", "codec", "vfs"]),
-    ("index", &["model", "error", "codec", "vfs", "log"]),
+    ("index", &["model", "error", "codec", "vfs", "log", "rules"]),
     ("snapshot", &["model", "error", "codec", "vfs", "log", "index"]),
-    ("store", &["model", "error", "codec", "vfs", "log", "index", "snapshot"]),
+    ("backend", &["model", "error", "codec", "vfs", "clock", "rules", "log", "index", "snapshot"]),
+    // It opens backends, and knows nothing of what they are made of.
+    ("store", &["model", "error", "vfs", "clock", "backend"]),
     // Beside the store: it looks into the pure layers, and nothing may name it.
     ("fuzzing", &["model", "codec", "log"]),
 ];
@@ -109,6 +113,8 @@ fn a_layer_that_names_what_is_right_of_it_is_found() {
         ("src/log/mod.rs", "use super::store::Store;"),
         ("src/model/a.rs", "mod tests {\n    use super::super::super::codec::x;\n}"),
         ("src/store/mod.rs", "use crate::fuzzing::json;"),
+        ("src/rules/state.rs", "use crate::index::Index;"),
+        ("src/store/options.rs", "use crate::log::Log;"),
         ("src/fuzzing/mod.rs", "use crate::store::Options;"),
         ("src/log/mod.rs", "use crate::Error;"),
         ("src/log/mod.rs", "use crate::{error, model};"),

@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "the source is read from the real file system")]
 #![expect(clippy::string_slice, reason = "a place where a word was found is the boundary of a character")]
 
+mod folders;
 mod layers;
 mod prose;
 mod rust;
@@ -73,6 +74,12 @@ fn layers_name_only_what_is_left_of_them() {
 }
 
 #[test]
+fn no_two_files_of_a_folder_import_each_other() {
+    let findings: Vec<String> = folders::check(&repository()).into_iter().map(|finding| finding.0).collect();
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
+#[test]
 fn every_file_says_what_it_is() {
     assert_tidy(rust::begins_with_a_doc);
 }
@@ -126,15 +133,4 @@ fn the_speed_in_the_readme_is_the_measured_one() {
 fn links_between_documents_lead_somewhere() {
     let exists = |path: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists();
     assert_tidy(|path, text| prose::links_resolve(path, text, exists));
-}
-
-#[test]
-fn each_claim_of_the_readme_leads_to_what_shows_it() {
-    let readme = &repository()["README.md"];
-    let (_, claims) = readme.split_once("\n## What to know before relying on it\n").unwrap();
-    let claims = claims.split("\n## ").next().unwrap();
-    assert!(claims.matches("\n- ").count() >= 6, "the claims have moved");
-    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).ok();
-    let missing = prose::claims_are_shown(claims, read);
-    assert!(missing.is_empty(), "nothing shows {missing:?}");
 }

@@ -30,11 +30,11 @@ use aral_store::{Conversation, DamagedFile, Error, MessageStore, Messages, Order
 use crate::args::{ExportArgs, Target};
 use crate::exit::{Exit, Failure};
 use crate::ids;
+use crate::ids::no_conversation;
 use crate::moment;
 use crate::output::{self, count, to_u64};
 use crate::place;
 use crate::progress::{self, Unit, Work};
-use crate::show::no_conversation;
 use crate::whole::Whole;
 use interchange::Strictness;
 use timeline::{Due, Item};

@@ -1,0 +1,52 @@
+//! What the log shows its groups to: the index.
+//!
+//! Owns the step from written to visible.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::reads::ReadState;
+use super::replay::apply_payload;
+use crate::codec::bytes::to_u64;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::segment::Segment;
+use crate::log::{Client, Placed};
+use crate::model::Seq;
+use crate::rules::Pending;
+
+/// The log's client.
+#[derive(Debug)]
+pub(crate) struct Applier {
+    pub(crate) reads: Arc<ReadState>,
+    /// Bytes appended since the last compaction.
+    pub(crate) log_bytes: AtomicU64,
+    /// How many of them there must be before a compaction in the background is worth a thought.
+    pub(crate) compaction_floor: AtomicU64,
+}
+
+impl Client for Applier {
+    type State = Pending;
+
+    fn apply(&self, segment: &Arc<Segment>, records: &mut dyn Iterator<Item = Placed<'_>>) -> Result<()> {
+        self.reads.know_segment(segment);
+        let mut index = self.reads.index_mut();
+        let mut bytes = 0;
+        for record in records {
+            bytes += to_u64(record.payload.len());
+            apply_payload(&mut index, &record).map_err(|reason| {
+                Error::new(ErrorKind::Failed, format!("an accepted event does not fit: {reason}"))
+            })?;
+        }
+        drop(index);
+        self.log_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn applied(&self, pending: &mut Pending, seq: Seq) {
+        pending.forget_before(seq);
+    }
+
+    fn dropped(&self, pending: &mut Pending) {
+        pending.clear();
+    }
+}

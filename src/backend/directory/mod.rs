@@ -1,0 +1,125 @@
+//! The backend that keeps conversations in a directory.
+//!
+//! Owns the putting together of log, index and snapshot: opening, appending, reading, compacting, closing.
+
+mod completeness;
+
+mod writer;
+
+mod events;
+
+mod commit;
+
+mod steady;
+
+mod opened;
+
+mod replay;
+
+mod checkpoint_file;
+
+mod remedy;
+
+mod root;
+
+mod locked;
+
+mod open;
+
+mod finish;
+
+mod accept;
+
+mod reads;
+
+mod messages;
+
+mod apply;
+
+mod engine;
+
+mod lock_wait;
+
+mod room;
+
+mod append;
+
+mod external_changes;
+
+mod held;
+
+mod compaction;
+
+mod sync_pool;
+
+mod background;
+
+mod read_position;
+
+mod read_only;
+
+mod tail;
+
+mod verify;
+
+mod stats;
+
+mod repair;
+
+mod export;
+
+mod registry;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use engine::Engine;
+use remedy::of_the_log;
+use root::{existing_dir, make_dirs};
+use steady::steady_report;
+
+use crate::backend::Backend;
+use crate::backend::settings::Settings;
+use crate::error::Result;
+use crate::model::VerifyReport;
+use crate::snapshot::layout::{self, Layout};
+use crate::snapshot::nested;
+
+pub(crate) use repair::{repair, repair_in_place};
+
+/// Opens the store in a directory.
+pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Arc<dyn Backend>> {
+    let vfs = Arc::clone(&settings.vfs);
+    open_dir(dir, settings).map_err(|error| match existing_dir(&*vfs, dir) {
+        Ok(root) => of_the_log(&Layout::new(&root), error),
+        Err(_) => error,
+    })
+}
+
+fn open_dir(dir: &Path, settings: Settings) -> Result<Arc<dyn Backend>> {
+    if settings.is_read_only {
+        let layout = Layout::new(&existing_dir(&*settings.vfs, dir)?);
+        let reader = if settings.salvages {
+            repair::open_salvaged(&layout, &settings)
+        } else {
+            read_only::ReadOnly::open(layout, settings)
+        };
+        return Ok(Arc::new(reader?));
+    }
+    // One that was made there all the same is opened: what is in it must not be lost.
+    if let Ok(None) = layout::probe(&*settings.vfs, &Layout::new(dir).log()) {
+        nested::must_lie_in_no_store(&*settings.vfs, dir)?;
+    }
+    make_dirs(&*settings.vfs, dir)?;
+    let root = existing_dir(&*settings.vfs, dir)?;
+    let engine =
+        registry::shared(&settings.vfs.clone(), &root, || Engine::open(Layout::new(&root), settings))?;
+    Ok(engine)
+}
+
+/// Says what is wrong with the store in a directory.
+pub(crate) fn verify_dir(dir: &Path, settings: &Settings) -> Result<VerifyReport> {
+    let root = existing_dir(&*settings.vfs, dir)?;
+    let layout = Layout::new(&root);
+    steady_report(|| verify::verify(&*settings.vfs, &layout))
+}

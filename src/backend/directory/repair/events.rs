@@ -1,0 +1,240 @@
+//! Carrying the events of a damaged log out again.
+//!
+//! Owns what becomes of an event that does not fit because what came before it is lost. An event that a
+//! file has in it already is not carried out twice.
+
+use std::path::Path;
+
+use super::already_applied::AlreadyApplied;
+use super::neighbours::Neighbours;
+use super::{is_no_damage, loss};
+use crate::backend::directory::engine::Engine;
+use crate::codec::checkpoint::Checkpoint;
+use crate::codec::payload::{BadPayload, for_each_event, too_new};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::inventory::Inventory;
+use crate::log::salvage::{self, Fault, Missing};
+use crate::log::scan::Frame;
+use crate::model::{ActionEdit, Change, Edit, Event, RepairReport, Seq, UniqueIds};
+use crate::rules::{Request, Step};
+use crate::snapshot::held::{for_each_held, holds_of};
+use crate::vfs::Vfs;
+
+/// The way of the events into the new store.
+pub(super) struct Events<'e> {
+    pub(super) engine: &'e Engine,
+    pub(super) ahead: &'e mut AlreadyApplied,
+    pub(super) report: &'e mut RepairReport,
+    pub(super) neighbours: &'e mut Neighbours,
+}
+
+/// An event with its number and what its key was used for.
+struct Found {
+    seq: Seq,
+    event: Event,
+    fingerprint: u32,
+}
+
+impl Events<'_> {
+    /// Carries out what a compaction could not take into a damaged file.
+    pub(super) fn held(
+        &mut self,
+        vfs: &dyn Vfs,
+        inventory: &Inventory,
+        log: &Path,
+        checkpoint: &Checkpoint,
+    ) -> Result<()> {
+        let holds = holds_of(checkpoint);
+        for segment in &checkpoint.held().segments {
+            let fault = salvage::salvage_held(vfs, inventory, log, segment, &mut |path, frame| {
+                let mut found = Vec::new();
+                let read = for_each_held(path, frame, &holds, &mut |_, view, seq, _| {
+                    let event = view.to_event().map_err(|bad| Error::corrupt(path, frame.offset, bad.0))?;
+                    // Its key is in the checkpoint, as one that was used.
+                    found.push(Found { seq, event: Event { key: None, ..event }, fingerprint: 0 });
+                    Ok(())
+                });
+                match read {
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {
+                        self.report.lost.push(loss(&error, None, None));
+                    }
+                    read => read?,
+                }
+                found.retain(|found| !self.ahead.has(found.seq, &found.event));
+                found.iter().try_for_each(|found| self.one(path, frame.offset, found))
+            })?;
+            match fault {
+                Some(Fault { error, .. }) if is_no_damage(&error) => return Err(error),
+                Some(Fault { error, missing: Missing::Between(first, last), .. }) => {
+                    self.report.lost.push(loss(&error, None, Some((first, Some(last)))));
+                }
+                Some(Fault { error, .. }) => {
+                    self.report.notes.push(format!("no event is lost there: {error}"));
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries the events of a frame out, before which so many faults were found.
+    pub(super) fn frame(&mut self, path: &Path, frame: &Frame<'_>, faults: usize) -> Result<()> {
+        let events = u64::from(frame.header.events);
+        if events == 0 {
+            return Ok(());
+        }
+        let (first, at) = (frame.header.first_seq, Some(frame.offset));
+        if let Some(reason) = too_new(frame.header.schema) {
+            return Err(Error::new(ErrorKind::UnsupportedFormat, reason).at(path, at));
+        }
+        let mut batch = Vec::new();
+        let read = for_each_event::<BadPayload>(frame.payload, frame.header.events, |view, _| {
+            let fingerprint = view.key.map_or(0, |key| key.fingerprint);
+            let seq = first + u64::try_from(batch.len()).unwrap_or_default();
+            batch.push(Found { seq, event: view.to_event()?, fingerprint });
+            Ok(())
+        });
+        if let Err(bad) = read {
+            let error = Error::new(ErrorKind::Corrupt, bad.0).at(path, at);
+            self.report.lost.push(loss(&error, None, Some((first, Some(first + events - 1)))));
+            return Ok(());
+        }
+        self.neighbours.note(batch.iter().map(|found| &found.event), faults);
+        batch.retain(|found| !self.ahead.has(found.seq, &found.event));
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let request: Vec<Request> = batch.iter().map(Found::request).collect();
+        match self.engine.append_prepared(&request) {
+            Ok(_) => self.report.events += u64::try_from(batch.len()).unwrap_or_default(),
+            // A part of it does not fit; the rest may.
+            Err(error) if is_misfit(&error) => {
+                for found in batch {
+                    self.one(path, frame.offset, &found)?;
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, path: &Path, offset: u64, found: &Found) -> Result<()> {
+        let error = match self.engine.append_prepared(&[found.request()]) {
+            Ok(_) => {
+                self.report.events += 1;
+                return Ok(());
+            }
+            Err(error) if is_misfit(&error) => error,
+            Err(error) => return Err(error),
+        };
+        let what = match &found.event.change {
+            // What it takes away is not there.
+            Change::RemoveMessage(_) | Change::RemoveAction(_) | Change::Clear | Change::Remove { .. }
+                if error.kind() == ErrorKind::NotFound =>
+            {
+                return Ok(());
+            }
+            _ if found.event.key.is_some() && error.kind() == ErrorKind::Conflict => {
+                let event = Event { key: None, ..found.event.clone() };
+                return self.one(path, offset, &Found { event, ..*found });
+            }
+            Change::EditMessage(message) => {
+                self.instead(found, Change::AddMessage(message.clone()))?;
+                "the message that it changes is lost, so it was added at the end, as it was after the change"
+            }
+            Change::EditAction(action) => {
+                self.instead(found, Change::AddAction(action.clone()))?;
+                "the action that it changes is lost, so it was added at the end, as it was after the change"
+            }
+            Change::Create { .. }
+            | Change::SetTitle(_)
+            | Change::SetMetadata(_)
+            | Change::AddMessage(_)
+            | Change::AddAction(_)
+            | Change::RemoveMessage(_)
+            | Change::RemoveAction(_)
+            | Change::Clear
+            | Change::Remove { .. }
+            | Change::SetVersion(_)
+            | Change::Reset { .. }
+            | Change::SetCreatedAt(_)
+            | Change::SetExtra(_) => "it cannot be carried out",
+        };
+        let reason = format!("{what}: {}", error.message());
+        let error = Error::new(ErrorKind::Corrupt, reason).at(path, Some(offset));
+        let seqs = Some((found.seq, Some(found.seq)));
+        self.report.lost.push(loss(&error, Some(&found.event.conversation_id), seqs));
+        Ok(())
+    }
+
+    /// Carries another change out in an event's place.
+    fn instead(&mut self, found: &Found, change: Change) -> Result<()> {
+        let event = Event { change, key: None, ..found.event.clone() };
+        drop(self.engine.append_prepared(&[Found { event, ..*found }.request()])?);
+        self.report.events += 1;
+        Ok(())
+    }
+}
+
+impl Found {
+    /// The event as something to do. What is edited or removed is found by its id: its place may be another
+    /// one by now.
+    fn request(&self) -> Request {
+        let Event { conversation_id, change, key } = self.event.clone();
+        let step = match change {
+            Change::EditMessage(message) => {
+                let edit = Edit {
+                    content: Some(message.content),
+                    metadata: Some(message.metadata),
+                    role: Some(message.role),
+                    created_at: Some(message.created_at),
+                    extra: Some(message.extra),
+                };
+                Step::EditMessage(message.id, Box::new(edit))
+            }
+            Change::EditAction(action) => {
+                let edit = ActionEdit {
+                    action_type: Some(action.action_type),
+                    data: Some(action.data),
+                    metadata: Some(action.metadata),
+                    created_at: Some(action.created_at),
+                    extra: Some(action.extra),
+                };
+                Step::EditAction(action.id, Box::new(edit))
+            }
+            Change::RemoveMessage(id) => Step::RemoveMessage(id),
+            Change::RemoveAction(id) => Step::RemoveAction(id),
+            other @ (Change::Create { .. }
+            | Change::SetTitle(_)
+            | Change::SetMetadata(_)
+            | Change::AddMessage(_)
+            | Change::AddAction(_)
+            | Change::Clear
+            | Change::Remove { .. }
+            | Change::SetVersion(_)
+            | Change::Reset { .. }
+            | Change::SetCreatedAt(_)
+            | Change::SetExtra(_)) => Step::Ready(other),
+        };
+        Request {
+            conversation_id,
+            step,
+            key,
+            fingerprint: self.fingerprint,
+            expect: None,
+            unique_ids: UniqueIds::Off,
+        }
+    }
+}
+
+/// Whether an error is about the event and not about the new store.
+fn is_misfit(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidInput
+            | ErrorKind::Conflict
+            | ErrorKind::AlreadyExists
+            | ErrorKind::NotFound
+            | ErrorKind::Corrupt
+    )
+}

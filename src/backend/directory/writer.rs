@@ -1,0 +1,324 @@
+//! A directory that is open for writing, from its opening to its end.
+//!
+//! Owns the life of the store, and answers as a [`Backend`].
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::apply::Applier;
+use super::background::{self, Tended};
+use super::completeness::MarkerFile;
+use super::engine::{Engine, closed};
+use super::events;
+use super::export::Export;
+use super::external_changes::ExternalChanges;
+use super::lock_wait;
+use super::locked::locked;
+use super::messages::Lending;
+use super::open;
+use super::reads::{Need, ReadState};
+use super::stats;
+use super::steady::{steady, steady_report};
+use super::tail::Tail;
+use super::verify;
+use crate::backend::follow::Follower;
+use crate::backend::settings::Settings;
+use crate::backend::{Backend, no_place};
+use crate::clock::{now_micros, random_id, random_salt};
+use crate::codec::segment::Previous;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::claim::{Claim, Fenced, Right};
+use crate::log::{Active, Limits, Log, Start};
+use crate::model::{
+    Action, CompactionReport, Conversation, Conversations, Event, ExportReport, Message, MessageRef,
+    Messages, Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone,
+    VerifyReport,
+};
+use crate::rules::Pending;
+use crate::snapshot::layout::{self, Layout};
+use crate::vfs::Vfs;
+
+impl Engine {
+    /// Takes the lock, recovers, and starts what runs in the background.
+    pub(crate) fn open(layout: Layout, settings: Settings) -> Result<Arc<Self>> {
+        let vfs = Arc::clone(&settings.vfs);
+        let log_dir = layout.log();
+        if layout::ensure_dir(&*vfs, &log_dir)? {
+            layout::sync_dir(&*vfs, layout.root())?;
+        }
+        let claim = Arc::new(lock_wait::claim(&*vfs, &layout, settings.wait)?);
+        // Order: the claim before anything is read. What a writer adds that it overtakes is read then, or that writer
+        // finds the claim before it says that anything was added.
+        let vfs: Arc<dyn Vfs> = Arc::new(Fenced::new(vfs, layout.root(), Arc::clone(&claim)));
+        let opened = open::for_writing(&*vfs, &layout, random_id())?;
+        let head = *opened.index.checkpoint().head();
+        let previous = opened.replayed.last.as_ref().map_or_else(
+            || Previous {
+                number: head.first_segment - 1,
+                next_seq: opened.replayed.next_seq,
+                ..Previous::default()
+            },
+            crate::log::recovery::Last::as_previous,
+        );
+        let epoch_before = opened.replayed.writer_epoch.max(opened.control.map_or(0, |c| c.writer_epoch));
+        let start = Start {
+            vfs: Arc::clone(&vfs),
+            dir: log_dir,
+            store_id: head.store_id,
+            writer_epoch: epoch_before + 1,
+            previous,
+            limits: Limits { first_segment: settings.first_segment_bytes, segment: settings.segment_bytes },
+            checkpoint_epoch: head.epoch,
+            right: Arc::<Claim>::clone(&claim),
+        };
+        let own = opened.replayed.segments.iter().filter(|s| s.header.number >= head.first_segment);
+        let log_bytes = own.filter_map(|s| s.file.metadata().ok()).map(|m| m.len).sum();
+        let next_seq = opened.replayed.next_seq;
+        let external_changes = ExternalChanges::new(opened.report.clone(), opened.is_settled);
+        let is_marked = matches!(opened.marker, MarkerFile::Found(_));
+        let reads = Arc::new(ReadState::new(vfs, layout, opened));
+        let shown =
+            Applier { reads, log_bytes: AtomicU64::new(log_bytes), compaction_floor: AtomicU64::new(0) };
+        let active = Active::new(start, random_salt, now_micros);
+        // What was read is no older than this.
+        claim.check()?;
+        let engine = Arc::new(Self {
+            log: Log::new(shown, Pending::default(), active, next_seq),
+            compaction: Mutex::default(),
+            compaction_error: Mutex::default(),
+            background: Arc::default(),
+            external_changes,
+            is_marked: AtomicBool::new(is_marked),
+            marking: Mutex::default(),
+            claim,
+            is_closed: AtomicBool::new(false),
+            openings: Mutex::default(),
+            process: std::process::id(),
+            settings,
+        });
+        background::start(&engine, &engine.background, &engine.settings);
+        Ok(engine)
+    }
+
+    fn shut(&self) -> Result<()> {
+        // A seal would end the log of a store that is still being written to.
+        self.check_process()?;
+        if self.is_closed.swap(true, Ordering::AcqRel) {
+            return Err(closed());
+        }
+        // Order: wait for a compaction that is under way, and keep the next from beginning, until the lock
+        // is gone. A compaction that went on without it would work on a store that others have opened.
+        let mut compaction = locked(&self.compaction);
+        let mut compacted = Ok(());
+        if self.settings.compacts_on_close {
+            compacted = self.compact_with(&mut compaction).and_then(|report| all_were_written(&report));
+        } else if self.has_many_small_segments() {
+            // Nobody has asked for it. What keeps it from being done keeps the log, and the next closing tries again.
+            self.compact_with(&mut compaction).ok();
+        }
+        let sealed = self.log.exclusively(Some(closed()), |active, _| active.close());
+        if sealed.is_ok() && compaction.is_published() {
+            self.unmark();
+        }
+        self.background.stop();
+        self.reads().file_cache.let_go();
+        // Order: let go of the lock last. Reversed, another process could append while this one still seals.
+        self.claim.release();
+        drop(compaction);
+        sealed.and(compacted)
+    }
+}
+
+/// An error, where a compaction that nobody gets the report of could not write everything.
+fn all_were_written(report: &CompactionReport) -> Result<()> {
+    let Some(held) = report.held.first() else { return Ok(()) };
+    let id = held.conversation_id.as_deref().unwrap_or_default();
+    let reason =
+        format!("conversation {id:?} could not be written, and its events stay in the log: {}", held.reason);
+    Err(Error::new(ErrorKind::Corrupt, reason).at(&held.path, held.offset))
+}
+
+impl Tended for Engine {
+    fn sync_now(&self) -> bool {
+        // A failed sync ends the log, and every caller hears of it. Any other failure is that of the group
+        // which was under way, and its members hear of it; the next interval comes all the same.
+        self.log.flush().ok();
+        !self.is_closed() && !self.log.has_ended()
+    }
+
+    fn compact_if_due(&self) {
+        if self.is_closed() {
+            return;
+        }
+        let applier = self.log.client();
+        let grown = applier.log_bytes.load(Ordering::Relaxed);
+        // The error is kept for `stats`, and the log that could not be compacted is kept too. What keeps
+        // it from being compacted seldom passes by itself, so the next try waits until it has doubled.
+        let next = match self.log_outgrows_snapshot() {
+            Some(floor) => floor,
+            None if self.run_compaction().is_err() => grown.saturating_mul(2),
+            None => 0,
+        };
+        applier.compaction_floor.store(next, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Nobody is left to hear of a failure; what was acknowledged as durable is so already.
+        self.shut().ok();
+    }
+}
+
+impl Backend for Engine {
+    fn append(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>> {
+        self.append_batch(batch)
+    }
+
+    fn append_one(&self, mutation: Mutation) -> Result<Receipt> {
+        self.append_single(mutation)
+    }
+
+    fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
+        self.check_open()?;
+        self.check_file(id)?;
+        self.reads().conversation(id)
+    }
+
+    fn conversation_without_messages(&self, id: &str) -> Result<Option<Conversation>> {
+        self.check_open()?;
+        self.check_file(id)?;
+        self.reads().conversation_with(id, Need::Actions)
+    }
+
+    fn summary(&self, id: &str) -> Result<Option<Summary>> {
+        self.check_open()?;
+        self.check_file(id)?;
+        self.reads().summary(id)
+    }
+
+    fn conversations(&self, order: Order, limit: Option<usize>) -> Result<Vec<Summary>> {
+        self.check_open()?;
+        self.settle()?;
+        Ok(self.reads().index().summaries(order, limit))
+    }
+
+    fn list(&self, selection: &Conversations) -> Result<Vec<Summary>> {
+        self.check_open()?;
+        self.settle()?;
+        let listed = self.reads().index().summaries_after(selection);
+        listed.ok_or_else(|| no_place(selection.after.as_ref().map_or("", |after| &after.id)))
+    }
+
+    fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {
+        self.check_open()?;
+        self.check_file(id)?;
+        self.reads().messages(id, selection)
+    }
+
+    fn message(&self, id: &str, message_id: TextRef<'_>) -> Result<Option<Message>> {
+        self.check_open()?;
+        self.check_file(id)?;
+        self.reads().message(id, message_id)
+    }
+
+    fn for_each_message(
+        &self,
+        id: &str,
+        selection: &Messages,
+        each: &mut dyn FnMut(MessageRef<'_>),
+    ) -> Result<()> {
+        self.check_open()?;
+        self.check_file(id)?;
+        self.reads().lend_messages(id, selection, &mut Lending::default(), each)
+    }
+
+    fn actions(&self, id: &str) -> Result<Vec<Action>> {
+        self.check_open()?;
+        self.check_file(id)?;
+        self.reads().actions(id)
+    }
+
+    fn removed(&self, id: &str) -> Result<Option<Tombstone>> {
+        self.check_open()?;
+        Ok(self.reads().index().tombstone(id))
+    }
+
+    fn tombstones(&self) -> Result<Vec<Tombstone>> {
+        self.check_open()?;
+        Ok(self.reads().index().tombstones())
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.check_open()?;
+        self.log.exclusively(None, |active, _| active.sync())
+    }
+
+    fn recovery(&self) -> RecoveryReport {
+        self.external_changes.recovered(&self.log, self.is_closed())
+    }
+
+    fn refresh(&self) -> Result<Seq> {
+        self.check_open()?;
+        Ok(self.reads().index().next_seq() - 1)
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        self.check_open()?;
+        self.settle()?;
+        self.reads().look_at_held();
+        let mut stats = stats::stats(self.reads());
+        stats.compaction_error.clone_from(&locked(&self.compaction_error));
+        Ok(stats)
+    }
+
+    fn compact(&self) -> Result<CompactionReport> {
+        self.check_open()?;
+        self.run_compaction()
+    }
+
+    fn accept(&self, id: &str) -> Result<Option<Receipt>> {
+        self.accept_file(id)
+    }
+
+    fn verify(&self) -> Result<VerifyReport> {
+        self.check_open()?;
+        self.settle()?;
+        // No compaction may move files from under the check.
+        let _compaction = locked(&self.compaction);
+        self.log.exclusively(None, |active, _| active.sync())?;
+        steady_report(|| verify::verify(&*self.settings.vfs, &self.reads().layout))
+    }
+
+    fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
+        self.check_open()?;
+        self.settle()?;
+        let reads = Arc::clone(&self.log.client().reads);
+        Export { reads, to, renew: &|_| Ok(None) }.run(ids)
+    }
+
+    fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
+        self.check_open()?;
+        steady(|| events::events(self.reads(), from))
+    }
+
+    fn follow(&self, from: Seq) -> Result<Follower> {
+        self.check_open()?;
+        let reads = Arc::clone(&self.log.client().reads);
+        let mut tail = Tail::new(&reads, from, Some(Arc::clone(&reads)));
+        Ok(Follower::new(move || tail.next()))
+    }
+
+    fn leave(&self) -> Result<()> {
+        // Order: before the lock, which may have been taken, for ever, by a thread that was not forked off too.
+        self.check_process()?;
+        let mut openings = locked(&self.openings);
+        *openings = openings.saturating_sub(1);
+        if *openings > 0 || self.is_closed() { Ok(()) } else { self.shut() }
+    }
+
+    fn close(&self) -> Result<()> {
+        self.shut()
+    }
+}

@@ -1,0 +1,177 @@
+//! The command line as a whole.
+//!
+//! Owns every command's name and help, with an example each, and what all of them take.
+
+use std::path::PathBuf;
+
+use clap::{ColorChoice, Parser, Subcommand};
+
+use crate::accept::AcceptArgs;
+use crate::args::{
+    ActArgs, AddArgs, AppendArgs, CompletionsArgs, ExportArgs, ImportArgs, LogArgs, LsArgs, ManArgs, NewArgs,
+    RenameArgs, RepairArgs, RmArgs, ShowArgs,
+};
+use crate::exit::Failure;
+use crate::import::forms;
+use crate::patience::Patience;
+
+/// Keeps the conversations of agents, safe from crashes.
+#[derive(Parser, Debug)]
+#[command(name = "aral-store", bin_name = "aral-store", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[arg(short, long, global = true, value_name = "DIR", overrides_with = "dir")]
+    #[arg(help = "The store's directory; $ARAL_STORE_DIR if not given, else ./data")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Refuse to make a store where there is none
+    #[arg(long, global = true)]
+    pub(crate) no_create: bool,
+    /// Read a damaged store as far as it proves itself, say what is missing, and end with 5
+    #[arg(long, global = true)]
+    pub(crate) salvage: bool,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+    /// Print results as JSON, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[arg(long, global = true, value_name = "WHEN", default_value_t, value_enum)]
+    #[arg(help = "Use colours; auto: at a terminal, unless NO_COLOR is set")]
+    pub(crate) color: ColorChoice,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Results go to standard output, everything else to standard error.
+Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 conflict, 5 corruption found,
+            6 held by another writer, 7 no space, 8 no memory,
+            130 and 143 stopped by a signal.
+Example:    aral-store -d ./data add c1 \"Hello, world!\" && aral-store -d ./data show c1";
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Begin a conversation and print its id
+    #[command(after_help = "Example: aral-store new --title 'Plans' --metadata '{\"team\":\"a\"}'")]
+    New(NewArgs),
+    /// Add a message and print its id; the conversation begins with it if there is none
+    #[command(after_help = "Example: aral-store add c1 -r assistant 'How can I help?'\n         \
+                            generate | aral-store add c1 -r assistant -")]
+    Add(AddArgs),
+    /// Add an action and print its id; the conversation begins with it if there is none
+    #[command(after_help = "Example: aral-store act c1 tool_call '{\"name\":\"search\"}'")]
+    Act(ActArgs),
+    /// Give a conversation another title; an empty one brings the default back
+    #[command(after_help = "Example: aral-store rename c1 'Plans for spring'")]
+    Rename(RenameArgs),
+    /// Remove a conversation, or one of its messages or actions
+    #[command(after_help = "Asks first. Where nobody can be asked it needs --yes, and then ids in full.\n\n\
+                            Example: aral-store rm c1/m7 --yes")]
+    Rm(RmArgs),
+    /// Carry out mutations, a JSON line each, and print a receipt for each once it is durable
+    #[command(
+        after_help = "An array on a line is a batch: all of it happens or none. Stops at the first line \
+                            that cannot be\ncarried out; what has a receipt stays.\n\nExample: echo \
+                            '{\"type\":\"add_message\",\"conversation_id\":\"c1\",\"content\":\"hi\"}' | \
+                            aral-store append"
+    )]
+    Append(AppendArgs),
+    /// List the conversations
+    #[command(after_help = "Example: aral-store ls -n 10 --by activity\n         \
+                            aral-store ls -n 10 --after c10")]
+    Ls(LsArgs),
+    /// Show a conversation
+    #[command(after_help = "Example: aral-store show c1 -n 20\n         \
+                            aral-store show c1 --since 2025-03-13 --until 2025-03-14\n         \
+                            aral-store show c1 -n 40 --whole-turns --json")]
+    Show(ShowArgs),
+    /// Print the events that the log holds, and with -f those that come
+    #[command(
+        after_help = "What a compaction has dropped from the log is told on standard error. The lines of \
+                            --json are those\nthat append takes.\n\nExample: aral-store log --from 100 -f --json"
+    )]
+    Log(LogArgs),
+    /// Write every conversation to its JSON file and drop the log that this covers
+    #[command(after_help = "Example: aral-store compact")]
+    Compact,
+    /// Print how large the store is
+    #[command(after_help = "Example: aral-store stats --json")]
+    Stats,
+    /// Read every byte, check every checksum, and print what is wrong
+    #[command(after_help = "Example: aral-store verify || echo damaged")]
+    Verify,
+    /// Save what can be saved of a damaged store into a new one, and print what is lost
+    #[command(
+        after_help = "The damaged store stays as it is, or is kept beside the new one, whose path is printed.\n\n\
+                            Example: aral-store -d ./data repair --to ./repaired\n         \
+                            aral-store -d ./data repair --in-place"
+    )]
+    Repair(RepairArgs),
+    /// Take a conversation's JSON file as it is now, edited by hand or put there by something else
+    #[command(
+        after_help = "Until then such a conversation answers with an error, and nothing of its file counts: it may \
+                      hold less\nthan the one that the store wrote.\n\nExample: aral-store accept plans\n         \
+                      aral-store accept --all"
+    )]
+    Accept(AcceptArgs),
+    /// Write conversations out for other programs; all of them unless some are named
+    #[command(after_help = "Example: aral-store export --to jsonl -o all.jsonl\n         \
+                            aral-store export --to html --since 7d -o week.html\n         \
+                            aral-store export c1 c2 --to aral -o ./for-python")]
+    Export(ExportArgs),
+    /// Take conversations in; what is there already is not added twice
+    #[command(after_help = forms::HELP)]
+    Import(ImportArgs),
+    /// Print what makes a shell complete commands and options
+    #[command(
+        after_help = "Example: aral-store completions bash > ~/.local/share/bash-completion/completions/aral-store"
+    )]
+    Completions(CompletionsArgs),
+    /// Print the manual, or write all its pages to a directory
+    #[command(
+        after_help = "Example: aral-store man | man -l -\n         aral-store man -o ~/.local/share/man/man1"
+    )]
+    Man(ManArgs),
+}
+
+impl Command {
+    /// Whether it makes a store where there is none.
+    pub(crate) fn may_make_a_store(&self) -> bool {
+        matches!(self, Self::New(_) | Self::Add(_) | Self::Act(_) | Self::Append(_) | Self::Import(_))
+    }
+}
+
+impl Cli {
+    /// Whether a salvage is asked for, which is refused where it makes no sense.
+    pub(crate) fn wants_salvage(&self) -> Result<bool, Failure> {
+        if !self.salvage {
+            return Ok(false);
+        }
+        let refused = if let Command::Log(args) = &self.command {
+            args.follow.then_some("--salvage shows what there is, so that it cannot be followed")
+        } else if matches!(self.command, Command::Verify | Command::Repair(_)) {
+            Some("verify and repair go on behind damage without --salvage")
+        } else {
+            let is_reading = matches!(
+                self.command,
+                Command::Ls(_) | Command::Show(_) | Command::Export(_) | Command::Stats
+            );
+            (!is_reading)
+                .then_some("--salvage is for the commands that only read: ls, show, log, export and stats")
+        };
+        refused.map_or(Ok(true), |text| Err(Failure::Usage(text.to_owned())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_has_an_example_in_its_help() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example: "), "{}", command.get_name());
+        }
+    }
+}

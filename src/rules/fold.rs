@@ -1,0 +1,87 @@
+//! What a conversation becomes, event by event.
+//!
+//! Owns the meaning of each change for a conversation that is held as a whole.
+
+use crate::codec::bytes::to_u64;
+use crate::model::{Change, Conversation, Seq, Summary, Timestamp};
+
+/// A conversation, and what a list shows of it beside.
+#[derive(Clone, Debug)]
+pub(crate) struct Folded {
+    pub(crate) conversation: Conversation,
+    pub(crate) last_seq: Seq,
+    /// Of the newest message or action.
+    pub(crate) last_activity: Timestamp,
+}
+
+impl Folded {
+    /// Carries out what an event does to it; `at` is the place of what is edited or removed.
+    pub(crate) fn apply(&mut self, change: &Change, at: usize) {
+        let conversation = &mut self.conversation;
+        match change {
+            Change::Create { title, created_at, metadata, extra } => {
+                conversation.title = title.clone();
+                conversation.created_at = *created_at;
+                conversation.metadata = metadata.clone();
+                conversation.extra = extra.clone();
+            }
+            Change::Reset { title, created_at, metadata, extra } => {
+                let fresh = Conversation::new(&conversation.id, *created_at);
+                let (title, metadata, extra) = (title.clone(), metadata.clone(), extra.clone());
+                *conversation = Conversation { title, metadata, extra, ..fresh };
+                self.last_activity = *created_at;
+            }
+            Change::SetCreatedAt(time) => conversation.created_at = *time,
+            Change::SetExtra(extra) => conversation.extra = extra.clone(),
+            Change::SetTitle(title) => {
+                let default = || Conversation::default_title(&conversation.id);
+                conversation.title = if title.is_empty() { default() } else { title.clone() };
+            }
+            Change::SetMetadata(metadata) => conversation.metadata = metadata.clone(),
+            Change::AddMessage(message) => {
+                self.last_activity = message.created_at;
+                conversation.messages.push(message.clone());
+            }
+            Change::EditMessage(message) => {
+                if let Some(old) = conversation.messages.get_mut(at) {
+                    *old = message.clone();
+                }
+            }
+            Change::RemoveMessage(_) => {
+                conversation.messages.remove(at);
+            }
+            Change::AddAction(action) => {
+                self.last_activity = action.created_at;
+                conversation.actions.push(action.clone());
+            }
+            Change::EditAction(action) => {
+                if let Some(old) = conversation.actions.get_mut(at) {
+                    *old = action.clone();
+                }
+            }
+            Change::RemoveAction(_) => {
+                conversation.actions.remove(at);
+            }
+            Change::Clear => {
+                conversation.messages.clear();
+                conversation.actions.clear();
+            }
+            Change::Remove { .. } | Change::SetVersion(_) => {}
+        }
+    }
+
+    /// What a list shows of it.
+    pub(crate) fn summary(&self) -> Summary {
+        let conversation = &self.conversation;
+        Summary {
+            id: conversation.id.clone(),
+            title: conversation.title.clone(),
+            created_at: conversation.created_at,
+            messages: to_u64(conversation.messages.len()),
+            actions: to_u64(conversation.actions.len()),
+            version: conversation.version,
+            last_activity: self.last_activity,
+            last_seq: self.last_seq,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! A list of messages, as a selection sees it.
+
+use crate::error::Result;
+use crate::model::{MessageRef, Text};
+
+/// A conversation's messages, as far as a selection needs to see them.
+pub(crate) trait Listed {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// The place of the last one with this id.
+    fn find(&self, id: &Text) -> Result<Option<usize>>;
+
+    /// Lends the one at a place.
+    fn look(&self, at: usize, look: &mut dyn FnMut(MessageRef<'_>)) -> Result<()>;
+}

@@ -1,0 +1,56 @@
+//! A mutation with nothing left open.
+//!
+//! Owns the form in which a mutation is validated, and the receipt that it gets.
+
+use std::mem::take;
+
+use crate::model::{ActionEdit, Change, Durability, Edit, Receipt, Seq, Text, UniqueIds, Version};
+
+/// A mutation with every id, time and title filled in, and its texts within the limits.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) conversation_id: String,
+    pub(crate) step: Step,
+    pub(crate) key: Option<String>,
+    /// CRC-32 of what was asked for, without the parts that the store fills in.
+    pub(crate) fingerprint: u32,
+    pub(crate) expect: Option<Version>,
+    /// Off where nothing is added, and where the store made the id up.
+    pub(crate) unique_ids: UniqueIds,
+}
+
+impl Request {
+    /// Whether it looks for something by its id.
+    pub(crate) fn looks(&self) -> bool {
+        self.unique_ids != UniqueIds::Off || !matches!(self.step, Step::Ready(_))
+    }
+
+    /// The receipt of it as the event with this number, which left its conversation with this version: it names the
+    /// conversation, and what of it the event was about: a message, an action, or all of it. Takes both ids out, in
+    /// place: a mutation is long, and a batch has many.
+    pub(crate) fn take_receipt(&mut self, seq: Seq, version: Version, durability: Durability) -> Receipt {
+        let subject = match &mut self.step {
+            Step::Ready(Change::AddMessage(message)) => Some(take(&mut message.id)),
+            Step::Ready(Change::AddAction(action)) => Some(take(&mut action.id)),
+            Step::Ready(change) => change.subject().cloned(),
+            Step::EditMessage(id, _)
+            | Step::RemoveMessage(id)
+            | Step::EditAction(id, _)
+            | Step::RemoveAction(id) => Some(take(id)),
+        };
+        let conversation_id = take(&mut self.conversation_id);
+        let id = subject.unwrap_or_else(|| Text::from(&conversation_id));
+        Receipt { seq, conversation_id, id, version, durability }
+    }
+}
+
+/// What is to be done. Edits are rare, and longer than everything else.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// This, whatever the state, if it is possible at all.
+    Ready(Change),
+    EditMessage(Text, Box<Edit>),
+    RemoveMessage(Text),
+    EditAction(Text, Box<ActionEdit>),
+    RemoveAction(Text),
+}

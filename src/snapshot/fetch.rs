@@ -1,0 +1,219 @@
+//! Getting at what positions point to.
+//!
+//! Owns the way from a position to a message, whether it lies in a segment or in a file of the snapshot.
+//! Whatever is read is checked against the position's checksum first.
+
+use super::conversation_file::ConversationFile;
+use super::load::{ItemKind, fallback};
+use super::segment_cache::{RUN, SegmentCache};
+use crate::codec::document::{lend_message, read_action, read_message};
+use crate::codec::json::JsonError;
+use crate::codec::payload::{BadPayload, EventView, decode_event, decode_message};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{Entry, Position};
+use crate::model::{Action, JsonObject, Message, MessageRef, Timestamp};
+use crate::vfs;
+
+/// Up to how many messages the room for their list is taken without asking.
+const FEW_MESSAGES: usize = 1024;
+
+/// Where the bodies of one conversation are read from.
+#[derive(Debug)]
+pub(crate) struct Fetcher<'b> {
+    pub(crate) conversation_id: &'b str,
+    /// When the conversation was created, as its file has it: what stands for a time that the file leaves out.
+    /// The conversation's own time may have been changed since, and that is no change of its messages.
+    pub(crate) file_time: Timestamp,
+    /// The segments that there are.
+    pub(crate) segment_cache: SegmentCache<'b>,
+    /// The conversation's file, if it has one.
+    pub(crate) file: Option<&'b ConversationFile<'b>>,
+}
+
+impl Fetcher<'_> {
+    /// The message at a position.
+    pub(crate) fn message(&self, position: Position) -> Result<Message> {
+        if position.segment().is_none() {
+            let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Message, position);
+            return self.with_item(position, |bytes| read_message(bytes, &fallback));
+        }
+        self.with_record(position, |bytes| decode_message(bytes)?.to_message())
+    }
+
+    /// The messages of these entries.
+    pub(crate) fn messages(&self, entries: &[Entry]) -> Result<Vec<Message>> {
+        let mut messages = self.room_for_messages(entries)?;
+        self.one_by_one(entries, |position| {
+            // Straight to its place: a message is long enough for each hand that it goes through to be felt.
+            if position.segment().is_none() {
+                let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Message, position);
+                return self.with_item(position, |bytes| {
+                    messages.push(read_message(bytes, &fallback)?);
+                    Ok(())
+                });
+            }
+            self.with_record(position, |bytes| {
+                messages.push(decode_message(bytes)?.to_message()?);
+                Ok(())
+            })
+        })?;
+        Ok(messages)
+    }
+
+    /// Room for these messages, if there is memory for what they hold as well.
+    fn room_for_messages(&self, entries: &[Entry]) -> Result<Vec<Message>> {
+        let bytes = entries.iter().map(|entry| entry.position().len()).fold(0, usize::saturating_add);
+        // The list of a few takes less than what they hold, for which there is room or not.
+        if entries.len() <= FEW_MESSAGES && vfs::room_for(bytes).is_ok() {
+            return Ok(Vec::with_capacity(entries.len()));
+        }
+        let mut messages = Vec::new();
+        if messages.try_reserve_exact(entries.len()).is_ok() && vfs::room_for(bytes).is_ok() {
+            return Ok(messages);
+        }
+        Err(self.no_room(entries.len(), bytes))
+    }
+
+    #[cold]
+    fn no_room(&self, count: usize, bytes: usize) -> Error {
+        let id = self.conversation_id;
+        let reason = format!("there is no memory for {count} messages of conversation {id:?}, {bytes} bytes");
+        Error::new(ErrorKind::OutOfMemory, reason)
+    }
+
+    /// Calls with the position of each of these messages, which is to be read at once.
+    pub(crate) fn one_by_one(
+        &self,
+        entries: &[Entry],
+        mut take: impl FnMut(Position) -> Result<()>,
+    ) -> Result<()> {
+        if let Some(file) = self.file {
+            file.expect(entries.iter().map(Entry::position));
+        }
+        for run in entries.chunks(RUN) {
+            // What lies in the file mostly comes before what lies in the log; a hint may miss what was edited since.
+            if run.len() > 1 && run.last().is_some_and(|last| last.position().segment().is_some()) {
+                self.segment_cache.fetch(run);
+            }
+            run.iter().try_for_each(|entry| take(entry.position()))?;
+        }
+        Ok(())
+    }
+
+    /// Calls with the message at a position, which is borrowed from where it lies.
+    pub(crate) fn lend<T>(&self, position: Position, take: impl FnOnce(MessageRef<'_>) -> T) -> Result<T> {
+        if position.segment().is_none() {
+            let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Message, position);
+            return self.with_item(position, |bytes| lend_message(bytes, &fallback, take));
+        }
+        self.with_record(position, |bytes| decode_message(bytes)?.lend(take))
+    }
+
+    /// The action at a position.
+    pub(crate) fn action(&self, position: Position) -> Result<Action> {
+        if position.segment().is_none() {
+            let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Action, position);
+            return self.with_item(position, |bytes| read_action(bytes, &fallback));
+        }
+        self.with_event(position, |view| {
+            let none = || BadPayload("the record holds no action".to_owned());
+            view.change.action().ok_or_else(none)?.to_action()
+        })
+    }
+
+    /// The metadata and the unknown fields that the event at a position gives a conversation.
+    pub(crate) fn head(&self, position: Position) -> Result<(JsonObject, JsonObject)> {
+        self.with_event(position, |view| view.change.head())
+    }
+
+    /// Calls with the bytes of an item in the conversation's file.
+    pub(crate) fn with_file_bytes<T>(&self, position: Position, take: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        self.open_file()?.with(position, take)
+    }
+
+    fn open_file(&self) -> Result<&ConversationFile<'_>> {
+        self.file.ok_or_else(|| Error::new(ErrorKind::Failed, "a position in a file that is not open"))
+    }
+
+    fn with_item<T>(
+        &self,
+        position: Position,
+        take: impl FnOnce(&[u8]) -> Result<T, JsonError>,
+    ) -> Result<T> {
+        let file = self.open_file()?;
+        file.with(position, take)?
+            .map_err(|bad| Error::corrupt(&file.path(), position.offset() + bad.offset, bad.reason))
+    }
+
+    fn with_event<T>(
+        &self,
+        position: Position,
+        take: impl FnOnce(EventView<'_>) -> Result<T, BadPayload>,
+    ) -> Result<T> {
+        self.with_record(position, |bytes| take(decode_event(bytes)?.0))
+    }
+
+    /// Calls with the bytes of an event in the log.
+    fn with_record<T>(
+        &self,
+        position: Position,
+        take: impl FnOnce(&[u8]) -> Result<T, BadPayload>,
+    ) -> Result<T> {
+        self.segment_cache.with_bytes(position, |bytes, segment| {
+            let corrupt = |reason: &str| Error::corrupt(&segment.path, position.offset(), reason);
+            if !position.proves(bytes) {
+                return Err(corrupt("the record has changed since it was written"));
+            }
+            take(bytes).map_err(|bad| corrupt(&bad.0))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Place;
+    use crate::snapshot::file_cache::FileName;
+    use crate::snapshot::layout::{Layout, write_file};
+    use crate::vfs::{OsVfs, Vfs};
+
+    fn bodies<'a>(file: Option<&'a ConversationFile<'a>>) -> Fetcher<'a> {
+        Fetcher {
+            conversation_id: "c",
+            file_time: Timestamp::EPOCH,
+            segment_cache: SegmentCache::new(&[]),
+            file,
+        }
+    }
+
+    #[test]
+    fn a_position_that_leads_nowhere_is_an_error() {
+        let bodies = bodies(None);
+        for position in [Position::in_snapshot(0, 2, 3), Position::in_segment(7, 4096, b"{}")] {
+            assert_eq!(bodies.message(position).unwrap_err().kind(), ErrorKind::Failed);
+            assert_eq!(bodies.action(position).unwrap_err().kind(), ErrorKind::Failed);
+        }
+        assert!(bodies.head(Position::in_segment(7, 4096, b"{}")).unwrap_err().message().contains('7'));
+    }
+
+    #[test]
+    fn an_item_whose_checksum_is_right_and_that_is_none_is_corrupt_where_it_is_wrong() {
+        let home = tempfile::tempdir().unwrap();
+        let layout = Layout::new(home.path());
+        OsVfs.create_dir(&layout.conversations()).unwrap();
+        let (path, item) = (layout.conversation("c.json"), b"{\"id\": \"m\", \"content\": 7}");
+        write_file(&OsVfs, &path, &[b"[", &item[..], b"]"].concat()).unwrap();
+        let file = ConversationFile::open(&OsVfs, &layout, FileName { name: "c.json", epoch: 1, ordinal: 0 })
+            .unwrap();
+        let length = u32::try_from(item.len()).unwrap();
+        let position = Position::in_snapshot(1, length, crc32fast::hash(item));
+        for error in [
+            bodies(Some(&file)).message(position).unwrap_err(),
+            bodies(Some(&file)).action(position).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+            let Some(Place { path: told, offset: Some(offset) }) = error.place() else { panic!("{error}") };
+            assert!(told == &path && (1..=u64::from(length)).contains(offset), "{error}");
+        }
+    }
+}

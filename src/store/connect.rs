@@ -1,0 +1,173 @@
+//! From a place and options to an open store.
+//!
+//! Owns the choice of the backend: the only file that knows them all.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::handle::MessageStore;
+use super::location::check_directory;
+use super::options::Options;
+use crate::backend::directory;
+use crate::backend::memory::Memory;
+use crate::error::Result;
+use crate::model::{RepairReport, VerifyReport};
+
+impl MessageStore {
+    /// An empty store that lives in memory and ends with the process.
+    ///
+    /// ```
+    /// let store = aral_store::MessageStore::in_memory();
+    /// assert!(store.conversations(aral_store::Order::Created)?.is_empty());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Options::default().in_memory()
+    }
+
+    /// Opens the store in a directory with the default options, making the directory if there is none; see
+    /// [`Options::open`] for what that means and how it can fail.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Options::open`].
+    ///
+    /// ```
+    /// # let home = tempfile::tempdir().unwrap();
+    /// # let dir = home.path().join("data");
+    /// let store = aral_store::MessageStore::open(&dir)?;
+    /// assert_eq!(store.recovery().last_seq, 0);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Options::default().open(dir)
+    }
+
+    /// The options to open a store with.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::{MessageStore, SyncPolicy};
+    /// let store = MessageStore::options().sync(SyncPolicy::Os).open(dir.path())?;
+    /// assert!(!store.add_message("c1", "quick")?.is_durable());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn options() -> Options {
+        Options::default()
+    }
+}
+
+impl Options {
+    /// Opens the store in a directory, making the directory if there is none.
+    ///
+    /// A directory that the Python original wrote is opened as it is. In one process every opening of the
+    /// same directory for writing shares one store, which has the first one's options.
+    ///
+    /// When this returns, what the store shows is durable; see
+    /// [`recovery`](crate::MessageStore::recovery) for what was found. Opening for writing takes time for what is
+    /// in the log, and little for what is in the JSON files: whether somebody has changed one since the store was
+    /// closed is looked at when its conversation is first touched, and of all of them before the first list,
+    /// report or compaction.
+    ///
+    /// Files that are read from stay open for the next who reads: at most 4,096, and one in ten of as many as the
+    /// process may have open. All of its stores together keep one in eight; one that comes when these are taken keeps
+    /// up to 8, as long as all together keep no more than one in four.
+    ///
+    /// # Errors
+    ///
+    /// `Locked` if another process writes to it, and goes on for longer than [`wait`](Options::wait) says; `Corrupt` if durable bytes of the log or the checkpoint
+    /// are damaged or missing (nothing has been changed then); `UnsupportedFormat` for a newer format;
+    /// `ReadOnly`, `NoSpace` and `Io` as the system says. For reading, `NotFound` if there is no directory.
+    /// `InvalidInput` for a URL, see [`location`](crate::location), and for a new store among the files of another one.
+    /// A damaged conversation file is no error here.
+    pub fn open(self, dir: impl AsRef<Path>) -> Result<MessageStore> {
+        check_directory(dir.as_ref())?;
+        let unique_ids = self.unique_ids;
+        directory::open(dir.as_ref(), self.settings)
+            .map(|backend| MessageStore::with_rule(backend, unique_ids))
+    }
+
+    /// Reads every byte of a store in a directory and says what is wrong with it, even if it cannot be opened.
+    /// Writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no directory; I/O errors on directories. Damage is in the report.
+    pub fn verify(self, dir: impl AsRef<Path>) -> Result<VerifyReport> {
+        check_directory(dir.as_ref())?;
+        directory::verify_dir(dir.as_ref(), &self.settings)
+    }
+
+    /// Saves what can be saved of the store in `from` into a new store in `to`, and says what could not.
+    ///
+    /// Everything that a checksum proves is taken over: files, checkpoints, and every event of the log, also
+    /// behind damage. One flipped bit of a file or a checkpoint is turned back where its checksum tells which
+    /// one it is. An event whose predecessors are lost is carried out as far as that makes sense: a message
+    /// goes into its conversation even if nothing else of that is left. Events are numbered anew where some
+    /// are lost. The repair of a sound store gives an equal one.
+    ///
+    /// Nothing is written to `from`. `to` must not exist, or be empty; while the repair runs, the new store is
+    /// in a directory beside it whose name ends in `.partial`, which a repair that is stopped leaves behind.
+    /// When this returns, the new store is complete, durable and closed.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no directory; `InvalidInput` if something is in the way at `to`; `Locked` if
+    /// `from` is open for writing, in this process or another; `UnsupportedFormat` for a newer format;
+    /// `ReadOnly`, `NoSpace` and `Io` as the system says of `to`. Damage is in the report.
+    ///
+    /// ```
+    /// # let home = tempfile::tempdir().unwrap();
+    /// # let (dir, new) = (home.path().join("data"), home.path().join("repaired"));
+    /// use aral_store::MessageStore;
+    /// let store = MessageStore::open(&dir)?;
+    /// store.add_message("c1", "kept")?;
+    /// store.close()?;
+    /// let report = MessageStore::options().repair(&dir, &new)?;
+    /// assert!(report.is_complete());
+    /// assert_eq!(MessageStore::open(&new)?.messages("c1", aral_store::Messages::all())?.len(), 1);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn repair(self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<RepairReport> {
+        check_directory(from.as_ref())?;
+        check_directory(to.as_ref())?;
+        directory::repair(from.as_ref(), to.as_ref(), self.settings)
+    }
+
+    /// Saves what can be saved of the store in a directory into a new store that takes the directory's place; the
+    /// damaged one is kept beside it, under the name in [`RepairReport::kept`].
+    ///
+    /// The two exchange their names at once where the file system can do that. Elsewhere the damaged one is renamed
+    /// first; whoever opens the store if the repair was stopped between the two is told where both are. Of a symbolic
+    /// link, what it leads to is replaced, and the link stays.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`repair`](Self::repair), and those of the system where a directory may not be renamed, as the root
+    /// of a file system may not.
+    ///
+    /// ```
+    /// # let home = tempfile::tempdir().unwrap();
+    /// # let dir = home.path().join("data");
+    /// use aral_store::MessageStore;
+    /// let store = MessageStore::open(&dir)?;
+    /// drop(store.add_message("c1", "kept")?);
+    /// store.close()?;
+    /// let report = MessageStore::options().repair_in_place(&dir)?;
+    /// assert!(report.kept.is_some_and(|old| old.is_dir()));
+    /// assert_eq!(MessageStore::open(&dir)?.messages("c1", aral_store::Messages::all())?.len(), 1);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn repair_in_place(self, dir: impl AsRef<Path>) -> Result<RepairReport> {
+        check_directory(dir.as_ref())?;
+        directory::repair_in_place(dir.as_ref(), self.settings)
+    }
+
+    /// Makes an empty store in memory, with these options' clock and ids.
+    #[must_use]
+    pub fn in_memory(self) -> MessageStore {
+        let unique_ids = self.unique_ids;
+        MessageStore::with_rule(Arc::new(Memory::new(self.settings)), unique_ids)
+    }
+}

@@ -30,14 +30,59 @@ pub(crate) trait Right: Send + Sync + std::fmt::Debug {
     fn check(&self) -> Result<()>;
 }
 
+/// Where the time comes from: microseconds that go on from one call to the next.
+pub(crate) type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
+
 /// A lock that is held, and the claim in its file.
-#[derive(Debug)]
 pub(crate) struct Claim {
     path: PathBuf,
     file: Arc<dyn VfsFile>,
     bytes: [u8; CLAIM_LEN],
-    lock: Mutex<Option<Box<dyn Lock>>>,
+    lock: Mutex<Option<Held>>,
     is_lost: AtomicBool,
+    now: Now,
+}
+
+impl std::fmt::Debug for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Claim").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// The lock, and since when its file has not been changed.
+struct Held {
+    lock: Box<dyn Lock>,
+    last: LastChange,
+}
+
+/// For how long a file must have stayed as it is before another change is sure to show in its time: longer than
+/// any file system's resolution.
+const RESOLUTION_MICROS: i64 = 3_000_000;
+
+/// When the file of the lock was last changed, and whether every later change is sure to show in that time.
+#[derive(Debug, Default)]
+struct LastChange {
+    at: Option<i128>,
+    /// When it was first seen.
+    seen: i64,
+    shows_changes: bool,
+}
+
+impl LastChange {
+    /// Whether a file that was changed at this time is as it was when the claim was last read.
+    fn proves(&self, at: i128) -> bool {
+        self.shows_changes && self.at == Some(at)
+    }
+
+    /// Takes note of a file's time that was looked at behind a reading of the claim, which was the own one.
+    fn note(&mut self, at: i128, now: i64) {
+        if self.at != Some(at) {
+            *self = Self { at: Some(at), seen: now, shows_changes: false };
+        } else if now.saturating_sub(self.seen) >= RESOLUTION_MICROS {
+            // Whoever changes the file after that reading does so long after the change that gave it this time.
+            self.shows_changes = true;
+        }
+    }
 }
 
 impl Claim {
@@ -48,11 +93,11 @@ impl Claim {
     /// # Errors
     ///
     /// I/O errors.
-    pub(crate) fn take(vfs: &dyn Vfs, path: &Path, nonce: [u8; 16]) -> Result<Option<Self>> {
+    pub(crate) fn take(vfs: &dyn Vfs, path: &Path, nonce: [u8; 16], now: &Now) -> Result<Option<Self>> {
         for _ in 0..ATTEMPTS {
             let taken = vfs.try_lock(path).map_err(|e| Error::io("lock", path, e))?;
             let Some(lock) = taken else { return Ok(None) };
-            if let ControlFlow::Break(claim) = Self::write(vfs, path, nonce, lock)? {
+            if let ControlFlow::Break(claim) = Self::write(vfs, path, nonce, (lock, now))? {
                 return Ok(Some(claim));
             }
         }
@@ -61,20 +106,32 @@ impl Claim {
     }
 
     /// Writes the claim, unless the file that was locked is no longer the one of that name.
-    fn write(vfs: &dyn Vfs, path: &Path, nonce: [u8; 16], lock: Box<dyn Lock>) -> Result<ControlFlow<Self>> {
+    fn write(
+        vfs: &dyn Vfs,
+        path: &Path,
+        nonce: [u8; 16],
+        (lock, now): (Box<dyn Lock>, &Now),
+    ) -> Result<ControlFlow<Self>> {
         let file = match vfs.open(path, OpenMode::ReadWrite) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ControlFlow::Continue(())),
             opened => opened.map_err(|e| Error::io("open", path, e))?,
         };
-        if !lock.is_in_place().map_err(|e| Error::io("look at", path, e))? {
+        if lock.changed_nanos().map_err(|e| Error::io("look at", path, e))?.is_none() {
             return Ok(ControlFlow::Continue(()));
         }
         let bytes = encode_claim(nonce);
         vfs::write_all_at(&*file, &bytes, 0).map_err(|e| Error::io("write", path, e))?;
         // On a share of the network the others see it once the server has it.
         file.sync().map_err(|e| Error::io("sync", path, e))?;
-        let (path, is_lost) = (path.to_owned(), AtomicBool::new(false));
-        Ok(ControlFlow::Break(Self { path, file, bytes, lock: Mutex::new(Some(lock)), is_lost }))
+        let held = Held { lock, last: LastChange::default() };
+        Ok(ControlFlow::Break(Self {
+            path: path.to_owned(),
+            file,
+            bytes,
+            lock: Mutex::new(Some(held)),
+            is_lost: AtomicBool::new(false),
+            now: Arc::clone(now),
+        }))
     }
 
     /// Lets go of the lock. The claim stays, until the next one writes its own.
@@ -82,12 +139,33 @@ impl Claim {
         drop(self.held().take());
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Box<dyn Lock>>> {
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the file of the lock is the one that was locked, and the claim in it the own one.
     fn look(&self) -> io::Result<bool> {
+        let mut held = self.held();
+        let Some(Held { lock, last }) = &mut *held else { return Ok(false) };
+        if last.shows_changes {
+            // One call of the system: it is made behind each group, while the caller waits.
+            match lock.changed_nanos()? {
+                Some(at) if last.proves(at) => return Ok(true),
+                Some(_) => {}
+                None => return Ok(false),
+            }
+        }
+        if !self.is_own()? {
+            return Ok(false);
+        }
+        // Order: the name last. Whoever exchanges the directory is found as late as can be.
+        let Some(at) = lock.changed_nanos()? else { return Ok(false) };
+        last.note(at, (self.now)());
+        Ok(true)
+    }
+
+    /// Whether the claim in the file is the own one.
+    fn is_own(&self) -> io::Result<bool> {
         let mut found = [0; CLAIM_LEN];
         if self.file.read_at(&mut found, 0)? < CLAIM_LEN {
             // A read may be short for no reason, or because somebody has cut the file.
@@ -96,11 +174,7 @@ impl Claim {
                 read => read?,
             }
         }
-        // Order: the name last. Whoever exchanges the directory is found as late as can be.
-        match &*self.held() {
-            Some(lock) if found == self.bytes => lock.is_in_place(),
-            _ => Ok(false),
-        }
+        Ok(found == self.bytes)
     }
 
     /// Says that the right is lost, as an error of the file system.
@@ -218,5 +292,58 @@ impl Vfs for Fenced {
 
     fn is_the_only_one(&self) -> bool {
         self.inner.is_the_only_one()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
+
+        /// The file's time is as coarse as any file system's. Looks take place at any times; at one of them somebody
+        /// else has replaced the claim since the look before.
+        #[test]
+        fn a_change_is_never_taken_for_none(
+            pauses in vec(0_i64..400_000, 2..20),
+            taken in 0_i64..2_000_000,
+            resolution in prop::sample::select(vec![4_000_i64, 2_000_000]),
+            overtaken_before in 0_usize..20,
+            how_late in 0.0..1.0,
+        ) {
+            let time = |at: i64| i128::from(at / resolution * resolution);
+            let (mut last, mut now, mut changed, mut is_own) = (LastChange::default(), taken, taken, true);
+            for (look, pause) in pauses.iter().enumerate() {
+                if look == overtaken_before {
+                    #[expect(clippy::as_conversions, clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a part of a pause")]
+                    let part = (*pause as f64 * how_late) as i64;
+                    (changed, is_own) = (now + part, false);
+                }
+                now += pause;
+                if last.proves(time(changed)) {
+                    prop_assert!(is_own, "look {look} at {now}");
+                } else if is_own {
+                    last.note(time(changed), now);
+                } else {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_stays_as_it_is_need_not_be_read_for_ever() {
+        let mut last = LastChange::default();
+        for (now, proves) in [(0, false), (RESOLUTION_MICROS - 1, false), (RESOLUTION_MICROS, true)] {
+            last.note(7, now);
+            assert_eq!(last.proves(7), proves, "{now}");
+        }
+        assert!(!last.proves(8));
+        last.note(8, RESOLUTION_MICROS + 1);
+        assert!(!last.proves(7) && !last.proves(8));
     }
 }

@@ -222,13 +222,17 @@ pub trait Mapping: Send + Sync + fmt::Debug {
 
 /// A held lock; dropping it lets go.
 pub trait Lock: Send + Sync + fmt::Debug {
-    /// Whether the path that was locked still names the file that was locked. If not, somebody has removed or
-    /// replaced the file, or a directory above it, and the next one to lock the path locks another file.
+    /// When the file that was locked was last changed, in nanoseconds by the file system's clock; `None` if the path
+    /// that was locked does not name it any more. Then somebody has removed or replaced the file, or a directory
+    /// above it, and the next one to lock the path locks another file.
+    ///
+    /// A change moves this on, unless the one before it was less than the file system's resolution ago, which is up
+    /// to two seconds.
     ///
     /// # Errors
     ///
     /// Those of the system.
-    fn is_in_place(&self) -> io::Result<bool>;
+    fn changed_nanos(&self) -> io::Result<Option<i128>>;
 }
 
 /// How to open a file.

@@ -45,10 +45,14 @@ impl Drop for OsLock {
 }
 
 impl Lock for OsLock {
-    fn is_in_place(&self) -> io::Result<bool> {
+    fn changed_nanos(&self) -> io::Result<Option<i128>> {
         match rustix::fs::lstat(self.path.as_c_str()) {
-            Ok(found) => Ok((found.st_dev, found.st_ino) == (self.locked.st_dev, self.locked.st_ino)),
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(false),
+            Ok(found) => {
+                let is_same = (found.st_dev, found.st_ino) == (self.locked.st_dev, self.locked.st_ino);
+                let nanos = || i128::from(found.st_ctime) * 1_000_000_000 + i128::from(found.st_ctime_nsec);
+                Ok(is_same.then(nanos))
+            }
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
     }
@@ -327,11 +331,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("LOCK");
         let held = OsVfs.try_lock(&path).unwrap().unwrap();
-        assert!(held.is_in_place().unwrap());
+        assert!(held.changed_nanos().unwrap().is_some());
         OsVfs.remove_file(&path).unwrap();
-        assert!(!held.is_in_place().unwrap());
+        assert_eq!(held.changed_nanos().unwrap(), None);
         let second = OsVfs.try_lock(&path).unwrap().unwrap();
-        assert!(!held.is_in_place().unwrap() && second.is_in_place().unwrap());
+        assert!(held.changed_nanos().unwrap().is_none() && second.changed_nanos().unwrap().is_some());
     }
 
     #[test]

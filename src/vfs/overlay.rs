@@ -217,8 +217,8 @@ impl Vfs for Overlay {
 struct Unshared;
 
 impl Lock for Unshared {
-    fn is_in_place(&self) -> io::Result<bool> {
-        Ok(true)
+    fn changed_nanos(&self) -> io::Result<Option<i128>> {
+        Ok(Some(0))
     }
 }
 

@@ -7,10 +7,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aral_store::vfs::Vfs;
-use aral_store::{ErrorKind, MessageStore, Messages, NewMessage, Options, SyncPolicy};
+use aral_store::{Clock, ErrorKind, MessageStore, Messages, NewMessage, Options, SyncPolicy};
 
 use crate::regressions::{fresh, inside, on};
 use crate::support::driver::DIR;
@@ -85,6 +86,16 @@ impl Told {
 
 fn options(fs: &Meeting) -> Options {
     on(fs.clone()).segment_bytes(64 << 10).first_segment_bytes(8 << 10)
+}
+
+/// A clock by which hours pass between two looks, so that a writer goes by the time of the lock's file.
+#[derive(Default, Debug)]
+struct Hours(AtomicI64);
+
+impl Clock for Hours {
+    fn now_micros(&self) -> i64 {
+        self.0.fetch_add(3_600_000_000, Ordering::Relaxed)
+    }
 }
 
 /// The start of a text, by which it is known.
@@ -173,11 +184,13 @@ fn is_orphaned(path: &Path) -> bool {
 }
 
 /// Lets the second one come before the call of this number; `false` if the first one makes fewer calls.
-fn meet(way: Way, what: Second, call: u64, orphaned: &mut usize) -> bool {
+fn meet(way: Way, what: Second, (call, hours_pass): (u64, bool), orphaned: &mut usize) -> bool {
     let sim = fresh();
     let fs = way.over(&sim);
     let (one, two) = (Told::default(), Told::default());
-    let store = options(&fs).open(DIR).unwrap();
+    let opening = options(&fs);
+    let opening = if hours_pass { opening.clock(Hours::default()) } else { opening };
+    let store = opening.open(DIR).unwrap();
     let (other, told, below) = (way.over(&sim), two.clone(), sim.clone());
     fs.at(call, move || {
         way.prepare(&below);
@@ -188,7 +201,7 @@ fn meet(way: Way, what: Second, call: u64, orphaned: &mut usize) -> bool {
     if !fs.has_been() {
         return false;
     }
-    let context = format!("{way:?}, {what:?}, call {call}");
+    let context = format!("{way:?}, {what:?}, {hours_pass}, call {call}");
     assert_eq!(two.errors(), [], "{context}: the second one has the store");
     let errors = one.errors();
     let is_told = errors.iter().all(|kind| [ErrorKind::Locked, ErrorKind::Closed].contains(kind));
@@ -210,8 +223,11 @@ fn whoever_is_overtaken_at_any_call_gets_an_error_and_nothing_durable_is_lost() 
     let mut orphaned = 0;
     for way in WAYS {
         for what in [Second::Appends, Second::Compacts, Second::OnlyOpens] {
-            let calls = (1..2000).take_while(|call| meet(way, what, *call, &mut orphaned)).count();
-            assert!((100..1999).contains(&calls), "{way:?}, {what:?}: {calls} calls");
+            for hours_pass in [false, true] {
+                let mut meet = |call: &u64| meet(way, what, (*call, hours_pass), &mut orphaned);
+                let calls = (1..2000).take_while(&mut meet).count();
+                assert!((100..1999).contains(&calls), "{way:?}, {what:?}, {hours_pass}: {calls} calls");
+            }
         }
     }
     // Records were left behind the end of a segment, or this has tried too little.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::random_id;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::claim::Claim;
+use crate::log::claim::{Claim, Now};
 use crate::log::inventory::{LOCK, TURN};
 use crate::snapshot::layout::Layout;
 use crate::vfs::Vfs;
@@ -18,9 +18,9 @@ use crate::vfs::Vfs;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(8));
 
 /// Takes the lock, waiting for whoever has it as long as the patience lasts.
-pub(super) fn claim(vfs: &dyn Vfs, layout: &Layout, patience: Duration) -> Result<Claim> {
+pub(super) fn claim(vfs: &dyn Vfs, layout: &Layout, patience: Duration, now: &Now) -> Result<Claim> {
     let log = layout.log();
-    let take = || Claim::take(vfs, &log.join(LOCK), random_id());
+    let take = || Claim::take(vfs, &log.join(LOCK), random_id(), now);
     let end = Deadline::after(patience);
     if patience.is_zero() {
         // Who does not wait has no place among those who do.

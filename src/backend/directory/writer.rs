@@ -28,7 +28,7 @@ use crate::backend::{Backend, no_place};
 use crate::clock::{now_micros, random_id, random_salt};
 use crate::codec::segment::Previous;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::claim::{Claim, Fenced, Right};
+use crate::log::claim::{Claim, Fenced, Now, Right};
 use crate::log::{Active, Limits, Log, Start};
 use crate::model::{
     Action, CompactionReport, Conversation, Conversations, Event, ExportReport, Message, MessageRef,
@@ -47,7 +47,9 @@ impl Engine {
         if layout::ensure_dir(&*vfs, &log_dir)? {
             layout::sync_dir(&*vfs, layout.root())?;
         }
-        let claim = Arc::new(lock_wait::claim(&*vfs, &layout, settings.wait)?);
+        let clock = Arc::clone(&settings.clock);
+        let now: Now = Arc::new(move || clock.now_micros());
+        let claim = Arc::new(lock_wait::claim(&*vfs, &layout, settings.wait, &now)?);
         // Order: the claim before anything is read. What a writer adds that it overtakes is read then, or that writer
         // finds the claim before it says that anything was added.
         let vfs: Arc<dyn Vfs> = Arc::new(Fenced::new(vfs, layout.root(), Arc::clone(&claim)));

@@ -92,10 +92,12 @@ struct Loose {
 }
 
 impl Lock for Loose {
-    fn is_in_place(&self) -> io::Result<bool> {
+    fn changed_nanos(&self) -> io::Result<Option<i128>> {
         match self.fs.call().metadata(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            found => found.map(|found| found.file_number == self.file_number),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            found => {
+                found.map(|found| (found.file_number == self.file_number).then_some(found.modified_nanos))
+            }
         }
     }
 }
@@ -105,9 +107,9 @@ impl Lock for Loose {
 struct Held(Meeting, Box<dyn Lock>);
 
 impl Lock for Held {
-    fn is_in_place(&self) -> io::Result<bool> {
+    fn changed_nanos(&self) -> io::Result<Option<i128>> {
         self.0.call();
-        self.1.is_in_place()
+        self.1.changed_nanos()
     }
 }
 

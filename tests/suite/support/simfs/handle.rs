@@ -46,8 +46,11 @@ impl fmt::Debug for SimLock {
 }
 
 impl Lock for SimLock {
-    fn is_in_place(&self) -> io::Result<bool> {
-        Ok(self.fs.alive()?.resolve(&self.path).is_ok_and(|id| id == self.id))
+    fn changed_nanos(&self) -> io::Result<Option<i128>> {
+        if self.fs.alive()?.resolve(&self.path).is_ok_and(|id| id == self.id) {
+            return self.fs.metadata(&self.path).map(|found| Some(found.modified_nanos));
+        }
+        Ok(None)
     }
 }
 

@@ -56,8 +56,11 @@ struct Held {
 }
 
 /// For how long a file must have stayed as it is before another change is sure to show in its time: longer than
-/// any file system's resolution.
-const RESOLUTION_MICROS: i64 = 3_000_000;
+/// the file system's resolution, which is that of the kernel's tick where there are parts of a second, and else up to
+/// two seconds.
+fn resolution_micros(at: i128) -> i64 {
+    if at % 1_000_000_000 == 0 { 3_000_000 } else { 100_000 }
+}
 
 /// When the file of the lock was last changed, and whether every later change is sure to show in that time.
 #[derive(Debug, Default)]
@@ -78,7 +81,7 @@ impl LastChange {
     fn note(&mut self, at: i128, now: i64) {
         if self.at != Some(at) {
             *self = Self { at: Some(at), seen: now, shows_changes: false };
-        } else if now.saturating_sub(self.seen) >= RESOLUTION_MICROS {
+        } else if now.saturating_sub(self.seen) >= resolution_micros(at) {
             // Whoever changes the file after that reading does so long after the change that gave it this time.
             self.shows_changes = true;
         }
@@ -309,13 +312,13 @@ mod tests {
         /// else has replaced the claim since the look before.
         #[test]
         fn a_change_is_never_taken_for_none(
-            pauses in vec(0_i64..400_000, 2..20),
+            pauses in vec(prop_oneof![0_i64..30_000, 0_i64..400_000], 2..20),
             taken in 0_i64..2_000_000,
-            resolution in prop::sample::select(vec![4_000_i64, 2_000_000]),
+            resolution in prop::sample::select(vec![20_000_i64, 2_000_000]),
             overtaken_before in 0_usize..20,
             how_late in 0.0..1.0,
         ) {
-            let time = |at: i64| i128::from(at / resolution * resolution);
+            let time = |at: i64| i128::from(at / resolution * resolution) * 1000;
             let (mut last, mut now, mut changed, mut is_own) = (LastChange::default(), taken, taken, true);
             for (look, pause) in pauses.iter().enumerate() {
                 if look == overtaken_before {
@@ -338,12 +341,17 @@ mod tests {
     #[test]
     fn a_file_that_stays_as_it_is_need_not_be_read_for_ever() {
         let mut last = LastChange::default();
-        for (now, proves) in [(0, false), (RESOLUTION_MICROS - 1, false), (RESOLUTION_MICROS, true)] {
+        for (now, proves) in [(0, false), (99_999, false), (100_000, true)] {
             last.note(7, now);
             assert_eq!(last.proves(7), proves, "{now}");
         }
         assert!(!last.proves(8));
-        last.note(8, RESOLUTION_MICROS + 1);
+        last.note(8, 100_001);
         assert!(!last.proves(7) && !last.proves(8));
+        let whole_second = 5_000_000_000;
+        for (now, proves) in [(0, false), (2_999_999, false), (3_000_000, true)] {
+            last.note(whole_second, now);
+            assert_eq!(last.proves(whole_second), proves, "{now}");
+        }
     }
 }

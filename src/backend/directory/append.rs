@@ -27,6 +27,7 @@ use crate::rules::{
 };
 use crate::rules::{known_receipt, receipts};
 use crate::snapshot::fetch::Fetcher;
+use crate::vfs;
 use smallvec::SmallVec;
 
 /// The index as the rules see it.
@@ -337,15 +338,46 @@ fn see(lookup: &mut Lookup, view: &View, fetcher: &Fetcher<'_>, step: &Step) -> 
 fn encode_ready(batch: &[Request], framed: &mut Framed) -> Result<Option<u16>> {
     // Only what takes a whole conversation's place is longer than a caller's batch.
     let mut schema = if batch.len() > MAX_BATCH_EVENTS { SCHEMA } else { FIRST_SCHEMA };
+    let mut long = 0_usize;
     for request in batch {
         let Step::Ready(change) = &request.step else { return Ok(None) };
         schema = schema.max(schema_of(change));
+        long = long.saturating_add(long_part(change));
     }
+    must_fit(long)?;
     let changes = batch.iter().filter_map(|request| match &request.step {
         Step::Ready(change) => Some((request, (change, 0))),
         Step::EditMessage(..) | Step::RemoveMessage(_) | Step::EditAction(..) | Step::RemoveAction(_) => None,
     });
     encode(changes, framed).map(|()| Some(schema))
+}
+
+/// How long the part of an event is that may be long.
+fn long_part(change: &Change) -> usize {
+    match change {
+        Change::AddMessage(message) => message.content.len(),
+        Change::AddAction(action) => action.data.as_json().len(),
+        Change::Create { .. }
+        | Change::Reset { .. }
+        | Change::SetTitle(_)
+        | Change::SetMetadata(_)
+        | Change::SetCreatedAt(_)
+        | Change::SetExtra(_)
+        | Change::EditMessage(_)
+        | Change::RemoveMessage(_)
+        | Change::EditAction(_)
+        | Change::RemoveAction(_)
+        | Change::Clear
+        | Change::SetVersion(_)
+        | Change::Remove { .. } => 0,
+    }
+}
+
+/// Makes sure that there is memory to encode so many bytes.
+fn must_fit(bytes: usize) -> Result<()> {
+    vfs::room_for(bytes).map_err(|_| {
+        Error::new(ErrorKind::OutOfMemory, format!("there is no memory to encode what has {bytes} bytes"))
+    })
 }
 
 fn encode<'e>(

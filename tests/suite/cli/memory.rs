@@ -152,6 +152,10 @@ fn what_there_is_no_memory_to_take_in_is_refused_and_nothing_else_is_lost() {
     fs::write(room.path("lines"), edit).unwrap();
     has_no_memory(run(&room, "append lines"));
     assert!(room.run(&["verify"]).fine().contains("sound"));
+    // A text that comes as it is, and is encoded.
+    fs::write(room.path("text"), "x".repeat(30_000_000)).unwrap();
+    has_no_memory(run(&room, "add big - < text"));
+    assert!(room.run(&["verify"]).fine().contains("sound"));
     // An import holds up to 64 MiB of a conversation, so as to add it as one.
     let room = filled(Place::Log);
     fs::write(room.path("export"), room.run(&["export", "--to", "jsonl"]).fine()).unwrap();

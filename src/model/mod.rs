@@ -42,8 +42,8 @@ pub use listing::{Conversations, ListCursor};
 pub use logged::Logged;
 pub use mutation::{Mutation, NewAction, NewConversation, NewMessage, Operation, UniqueIds};
 pub use near::near_miss;
-pub(crate) use page::activity_key;
 pub use page::{Cursor, Messages, Order};
+pub(crate) use page::{TimeMatch, activity_key};
 pub use receipt::{Durability, Receipt};
 pub use report::{
     CompactionReport, DamagedFile, ExportReport, Loss, OrphanedEvents, RecoveryReport, RepairReport, Stats,

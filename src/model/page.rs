@@ -208,10 +208,16 @@ impl Messages {
         self.is_by_turns
     }
 
-    /// Whether a message of this time counts.
-    pub(crate) fn takes_time(&self, time: Timestamp) -> bool {
-        self.since.is_none_or(|since| time.may_be_since(since))
-            && self.until.is_none_or(|until| time.may_be_before(until))
+    /// Whether a message of this time is meant.
+    pub(crate) fn time_match(&self, time: Timestamp) -> TimeMatch {
+        let may_be = self.since.is_none_or(|since| time.may_be_since(since))
+            && self.until.is_none_or(|until| time.may_be_before(until));
+        let in_doubt = |bound: Option<Timestamp>| bound.is_some_and(|bound| time.is_in_doubt(bound));
+        match may_be {
+            false => TimeMatch::Out,
+            true if in_doubt(self.since) || in_doubt(self.until) => TimeMatch::InDoubt,
+            true => TimeMatch::In,
+        }
     }
 
     /// Whether nothing but places decides which messages are meant.
@@ -224,6 +230,16 @@ impl Messages {
     pub fn takes_last(&self) -> bool {
         self.from_end
     }
+}
+
+/// What the times of a selection make of a message's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TimeMatch {
+    Out,
+    /// It has no offset, and may be meant. It is given, and counts for no limit: what is surely meant must not
+    /// give way to it.
+    InDoubt,
+    In,
 }
 
 /// The key by which [`Order::Activity`] sorts, greatest first.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::listed::Listed;
 use super::turns;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Cursor, Messages, Text};
+use crate::model::{Cursor, Messages, Text, TimeMatch};
 
 /// The places, oldest first, that a selection means.
 pub(crate) fn select(listed: &dyn Listed, selection: &Messages) -> Result<Vec<usize>> {
@@ -26,20 +26,21 @@ pub(crate) fn select(listed: &dyn Listed, selection: &Messages) -> Result<Vec<us
             if selection.takes_last() { range.start + cut..range.end } else { range.start..range.end - cut };
         return Ok(kept.collect());
     }
-    let mut kept = Vec::new();
+    let (mut kept, mut sure) = (Vec::new(), 0);
     let mut places: Box<dyn Iterator<Item = usize>> =
         if selection.takes_last() { Box::new(range.rev()) } else { Box::new(range) };
-    while kept.len() < limit {
+    while sure < limit {
         let Some(at) = places.next() else { break };
-        let mut is_wanted = false;
+        let mut found = TimeMatch::Out;
         listed.look(at, &mut |message| {
-            let role = selection.role.as_ref();
-            is_wanted =
-                role.is_none_or(|role| message.role == *role) && selection.takes_time(message.created_at);
+            if selection.role.as_ref().is_none_or(|role| message.role == *role) {
+                found = selection.time_match(message.created_at);
+            }
         })?;
-        if is_wanted {
+        if found != TimeMatch::Out {
             kept.push(at);
         }
+        sure += usize::from(found == TimeMatch::In);
     }
     if selection.takes_last() {
         kept.reverse();
@@ -127,6 +128,26 @@ mod tests {
         assert_eq!(places(&Messages::all().before_place(0)), [0; 0]);
         let missing = select(&ten(), &Messages::all().before("x"));
         assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_is_in_doubt_takes_no_place_from_what_is_surely_meant() {
+        // Of the afternoon, by a clock that may be anywhere; then of the morning, by UTC, and before it by a clock again.
+        let times =
+            ["2025-03-13T00:30:00", "2025-03-13T08:00:00Z", "2025-03-13T09:00:00Z", "2025-03-13T20:00:00"];
+        for turns in [false, true] {
+            let message =
+                |(at, time): (usize, &&str)| Message::new(at.to_string(), "", "user", time.parse().unwrap());
+            let listed = Ten(times.iter().enumerate().map(message).collect());
+            let places = |selection: Messages| {
+                let selection = if turns { selection.whole_turns() } else { selection };
+                select(&listed, &selection).unwrap()
+            };
+            let noon: Timestamp = "2025-03-13T12:00:00Z".parse().unwrap();
+            assert_eq!(places(Messages::last(2).until(noon)), [1, 2, 3], "{turns}");
+            let night: Timestamp = "2025-03-13T05:00:00Z".parse().unwrap();
+            assert_eq!(places(Messages::first(1).since(night)), [0, 1], "{turns}");
+        }
     }
 
     #[test]

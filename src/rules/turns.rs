@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::listed::Listed;
 use super::tool_calls::Part;
 use crate::error::Result;
-use crate::model::{Messages, Text, Timestamp};
+use crate::model::{Messages, Text, TimeMatch, Timestamp};
 
 /// The places of the turns that a selection takes within a range.
 pub(super) fn select(listed: &dyn Listed, range: Range<usize>, selection: &Messages) -> Result<Vec<usize>> {
@@ -66,8 +66,7 @@ struct Cut {
     at: usize,
     /// Whether the user speaks there.
     is_turn: bool,
-    /// Whether its time is wanted.
-    counts: bool,
+    time: TimeMatch,
 }
 
 /// A window that is being made out, from its end.
@@ -91,16 +90,23 @@ struct Window<'s> {
 #[derive(Default)]
 struct Taken {
     turns: Vec<Range<usize>>,
+    /// How many messages the turns have whose times are surely meant.
     messages: usize,
     is_full: bool,
 }
 
 impl Taken {
-    /// Takes a turn if there is room for it, or if it is the first.
-    fn offer(&mut self, turn: Range<usize>, limit: usize) {
+    /// Takes a turn if its time is meant and there is room for it, or if it is the first. One whose time is in doubt
+    /// takes no room.
+    fn offer(&mut self, turn: Range<usize>, time: TimeMatch, limit: usize) {
+        match time {
+            TimeMatch::Out => return,
+            TimeMatch::InDoubt => return self.turns.push(turn),
+            TimeMatch::In => {}
+        }
         let messages = self.messages.saturating_add(turn.len());
         self.is_full |= messages >= limit;
-        if messages <= limit || self.turns.is_empty() {
+        if messages <= limit || self.messages == 0 {
             self.messages = messages;
             self.turns.push(turn);
         }
@@ -137,16 +143,14 @@ impl<'s> Window<'s> {
                 break;
             }
             let (part, time) = look(listed, at)?;
-            self.step(at, &part, self.selection.takes_time(time));
+            self.step(at, &part, self.selection.time_match(time));
             if !self.selection.takes_last() || !self.waiting.is_empty() || self.nameless.is_some() {
                 continue;
             }
             for cut in self.clean.get(judged..).unwrap_or_default() {
                 if cut.is_turn && !self.taken.is_full {
                     let turn = cut.at..std::mem::replace(&mut end, cut.at);
-                    if cut.counts {
-                        self.taken.offer(turn, limit);
-                    }
+                    self.taken.offer(turn, cut.time, limit);
                 }
             }
             judged = self.clean.len();
@@ -164,7 +168,7 @@ impl<'s> Window<'s> {
     }
 
     /// Takes in what stands at a place, all behind it being known.
-    fn step(&mut self, at: usize, part: &Part, counts: bool) {
+    fn step(&mut self, at: usize, part: &Part, time: TimeMatch) {
         for id in &part.answers {
             self.waiting.entry(id.clone()).or_insert(at);
         }
@@ -185,7 +189,7 @@ impl<'s> Window<'s> {
             self.undecided.retain(|cut| cut.at > answer);
         }
         if at >= self.range.start {
-            let cut = Cut { at, is_turn: part.is_user, counts };
+            let cut = Cut { at, is_turn: part.is_user, time };
             if self.waiting.is_empty() { self.clean.push(cut) } else { self.undecided.push(cut) }
         }
     }
@@ -208,15 +212,15 @@ impl<'s> Window<'s> {
         let cuts = self.clean.iter().filter(|cut| cut.is_turn || !has_turns);
         let mut end = self.range.end;
         let mut turns: Vec<_> =
-            cuts.map(|cut| (cut.at..std::mem::replace(&mut end, cut.at), cut.counts)).collect();
+            cuts.map(|cut| (cut.at..std::mem::replace(&mut end, cut.at), cut.time)).collect();
         if !self.selection.takes_last() {
             turns.reverse();
         }
         let limit = self.limit();
         self.taken = Taken::default();
-        for (turn, _) in turns.into_iter().filter(|(_, counts)| *counts) {
+        for (turn, time) in turns {
             if !self.taken.is_full {
-                self.taken.offer(turn, limit);
+                self.taken.offer(turn, time, limit);
             }
         }
     }

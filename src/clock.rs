@@ -8,6 +8,11 @@ use std::fmt;
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Microseconds from the Unix epoch.
     fn now_micros(&self) -> i64;
+
+    /// Microseconds from any moment on that go on as time does, whatever is done to the clock meanwhile.
+    fn elapsed_micros(&self) -> i64 {
+        elapsed_micros()
+    }
 }
 
 /// Makes ids up.
@@ -53,6 +58,14 @@ impl IdSource for IdVersion {
 pub(crate) fn now_micros() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.ok().and_then(|since| i64::try_from(since.as_micros()).ok()).unwrap_or_default()
+}
+
+/// Microseconds since this was first asked for, by a clock that nobody can set.
+#[expect(clippy::disallowed_methods, reason = "this module is the way to the clock")]
+fn elapsed_micros() -> i64 {
+    static BEGINNING: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    let since = BEGINNING.get_or_init(std::time::Instant::now).elapsed();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Sixteen random bytes.

@@ -77,11 +77,12 @@ impl LastChange {
         self.shows_changes && self.at == Some(at)
     }
 
-    /// Takes note of a file's time that was looked at behind a reading of the claim, which was the own one.
+    /// Takes note of a file's time that was looked at behind a reading of the claim, which was the own one and which
+    /// began at `now`.
     fn note(&mut self, at: i128, now: i64) {
         if self.at != Some(at) {
             *self = Self { at: Some(at), seen: now, shows_changes: false };
-        } else if now.saturating_sub(self.seen) >= resolution_micros(at) {
+        } else if at != 0 && now.saturating_sub(self.seen) >= resolution_micros(at) {
             // Whoever changes the file after that reading does so long after the change that gave it this time.
             self.shows_changes = true;
         }
@@ -158,12 +159,15 @@ impl Claim {
                 None => return Ok(false),
             }
         }
+        // Order: the time before the reading. Taken behind it, the thread could have slept in between, and somebody
+        // else have come within the resolution of the file's time.
+        let now = (self.now)();
         if !self.is_own()? {
             return Ok(false);
         }
         // Order: the name last. Whoever exchanges the directory is found as late as can be.
         let Some(at) = lock.changed_nanos()? else { return Ok(false) };
-        last.note(at, (self.now)());
+        last.note(at, now);
         Ok(true)
     }
 
@@ -308,34 +312,72 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
 
-        /// The file's time is as coarse as any file system's. Looks take place at any times; at one of them somebody
-        /// else has replaced the claim since the look before.
+        /// The file's time is as coarse as any file system's. Looks take place at any times, and take time themselves
+        /// between the clock, the reading and the file's time; at some moment somebody else replaces the claim.
         #[test]
         fn a_change_is_never_taken_for_none(
-            pauses in vec(prop_oneof![0_i64..30_000, 0_i64..400_000], 2..20),
+            pauses in vec(prop_oneof![0_i64..30_000, 0_i64..400_000], 6..60),
             taken in 0_i64..2_000_000,
             resolution in prop::sample::select(vec![20_000_i64, 2_000_000]),
-            overtaken_before in 0_usize..20,
-            how_late in 0.0..1.0,
+            overtaken_after in 0_usize..60,
         ) {
             let time = |at: i64| i128::from(at / resolution * resolution) * 1000;
-            let (mut last, mut now, mut changed, mut is_own) = (LastChange::default(), taken, taken, true);
-            for (look, pause) in pauses.iter().enumerate() {
-                if look == overtaken_before {
-                    #[expect(clippy::as_conversions, clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a part of a pause")]
-                    let part = (*pause as f64 * how_late) as i64;
-                    (changed, is_own) = (now + part, false);
+            let (mut last, mut at, mut changed, mut is_own) = (LastChange::default(), taken, taken, true);
+            let mut steps = pauses.iter().enumerate();
+            let mut pass = || {
+                let (step, pause) = steps.next()?;
+                at += pause;
+                if step == overtaken_after {
+                    (changed, is_own) = (at, false);
                 }
-                now += pause;
-                if last.proves(time(changed)) {
-                    prop_assert!(is_own, "look {look} at {now}");
-                } else if is_own {
-                    last.note(time(changed), now);
-                } else {
-                    return Ok(());
+                Some((at, changed, is_own))
+            };
+            while let Some((now, seen, was_own)) = pass() {
+                if last.proves(time(seen)) {
+                    prop_assert!(was_own, "at {now}");
+                    continue;
                 }
+                let Some((_, _, reads_own)) = pass() else { break };
+                if !reads_own {
+                    break;
+                }
+                let Some((_, seen, _)) = pass() else { break };
+                last.note(time(seen), now);
             }
         }
+    }
+
+    /// A lock whose file has the same time whatever happens to it, as for changes in one tick.
+    #[derive(Debug)]
+    struct Coarse(i128);
+
+    impl Lock for Coarse {
+        fn changed_nanos(&self) -> io::Result<Option<i128>> {
+            Ok(Some(self.0))
+        }
+    }
+
+    #[test]
+    fn whoever_comes_while_a_look_is_under_way_is_found_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        let file = vfs::OsVfs.open(&path, OpenMode::CreateNew).unwrap();
+        let bytes = encode_claim([1; 16]);
+        vfs::write_all_at(&*file, &bytes, 0).unwrap();
+        let (calls, other) = (std::sync::atomic::AtomicI64::new(0), Arc::clone(&file));
+        // When the time is asked for the second time, somebody else comes, and much time passes.
+        let now = move || {
+            let call = calls.fetch_add(1, Ordering::Relaxed);
+            if call == 1 {
+                vfs::write_all_at(&*other, &encode_claim([2; 16]), 0).unwrap();
+            }
+            call * 60_000_000
+        };
+        let held = Held { lock: Box::new(Coarse(7)), last: LastChange::default() };
+        let (lock, is_lost) = (Mutex::new(Some(held)), AtomicBool::new(false));
+        let claim = Claim { path, file, bytes, lock, is_lost, now: Arc::new(now) };
+        let looks: Vec<bool> = (0..4).map(|_| claim.check().is_ok()).collect();
+        assert_eq!(looks[2..], [false, false], "{looks:?}");
     }
 
     #[test]
@@ -346,6 +388,9 @@ mod tests {
             assert_eq!(last.proves(7), proves, "{now}");
         }
         assert!(!last.proves(8));
+        let mut never_moves = LastChange::default();
+        (0..9).for_each(|look| never_moves.note(0, look * 10_000_000));
+        assert!(!never_moves.proves(0));
         last.note(8, 100_001);
         assert!(!last.proves(7) && !last.proves(8));
         let whole_second = 5_000_000_000;

@@ -48,7 +48,7 @@ impl Engine {
             layout::sync_dir(&*vfs, layout.root())?;
         }
         let clock = Arc::clone(&settings.clock);
-        let now: Now = Arc::new(move || clock.now_micros());
+        let now: Now = Arc::new(move || clock.elapsed_micros());
         let claim = Arc::new(lock_wait::claim(&*vfs, &layout, settings.wait, &now)?);
         // Order: the claim before anything is read. What a writer adds that it overtakes is read then, or that writer
         // finds the claim before it says that anything was added.

@@ -95,8 +95,11 @@ pub(crate) fn carry_out(
         Error::new(error.kind(), format!("{}{advice}", error.message()))
     })?;
     let printed = tell(&receipt, form, telling);
-    store.close()?;
-    printed.map(|()| Exit::Done).map_err(|failure| failure.after(|| carried_out(&receipt, again)))
+    let closed = store.close();
+    // What could not be printed is told first: whoever does not hear of it would do it again.
+    printed.map_err(|failure| failure.after(|| carried_out(&receipt, again)))?;
+    closed?;
+    Ok(Exit::Done)
 }
 
 /// What a receipt says, in words, for whoever could not be given it.

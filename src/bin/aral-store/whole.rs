@@ -4,7 +4,7 @@
 //! All is read through once before the first message is handed out, so that what cannot be read shows before anything
 //! of it is printed.
 
-use aral_store::{Conversation, Error, ErrorKind, Message, MessageRef, MessageStore, Messages};
+use aral_store::{Conversation, Error, ErrorKind, Message, MessageRef, MessageStore, Messages, Seq};
 
 use crate::exit::Failure;
 
@@ -20,6 +20,8 @@ const COPIES: usize = 4;
 /// A conversation whose messages have been read through.
 pub(crate) struct Whole<'s> {
     store: &'s MessageStore,
+    /// The number of its newest event, which tells it from one that has begun anew and has the same version by now.
+    last_seq: Seq,
     /// Everything but the messages.
     pub(crate) conversation: Conversation,
     selection: Messages,
@@ -36,6 +38,7 @@ impl<'s> Whole<'s> {
         id: &str,
         selection: Messages,
     ) -> Result<Option<Self>, Error> {
+        let Some(summary) = store.summary(id)? else { return Ok(None) };
         let Some(conversation) = store.conversation_without_messages(id)? else { return Ok(None) };
         let (mut held, mut bytes, mut count) = (Vec::new(), 0_usize, 0);
         let mut room = Ok(());
@@ -54,7 +57,7 @@ impl<'s> Whole<'s> {
         })?;
         room?;
         let held = (bytes <= MOST_HELD).then_some(held);
-        let whole = Self { store, conversation, selection, count, held };
+        let whole = Self { store, last_seq: summary.last_seq, conversation, selection, count, held };
         whole.is_as_it_was()?;
         Ok(Some(whole))
     }
@@ -87,8 +90,8 @@ impl<'s> Whole<'s> {
     /// Holds that nothing has happened to the conversation since it was first looked at: what was read then and what is
     /// read later must be of one moment. A reader's store does not change, unless a compaction has moved its files.
     fn is_as_it_was(&self) -> Result<(), Error> {
-        let version = self.store.summary(&self.conversation.id)?.map(|summary| summary.version);
-        if version == Some(self.conversation.version) { Ok(()) } else { Err(changed()) }
+        let state = self.store.summary(&self.conversation.id)?.map(|now| (now.version, now.last_seq));
+        if state == Some((self.conversation.version, self.last_seq)) { Ok(()) } else { Err(changed()) }
     }
 }
 

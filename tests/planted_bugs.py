@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 
+from planted import engine, upkeep
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 SWITCH = """
@@ -26,303 +28,11 @@ pub(crate) fn planted(number: u32) -> bool {
 }
 """
 
+# The mark of a test beside the code; all others are the suite's.
+UNIT = "unit:"
+
 # What is wrong, in which file, the text, what it becomes (P is the switch), and the tests that must see it.
-BUGS = [
-    (
-        "a group is not synced, and is said to be durable",
-        "log/active.rs",
-        "let synced = current.segment.file.sync();\n        synced.map_err",
-        "let synced = if P { Ok(()) } else { current.segment.file.sync() };\n        synced.map_err",
-        ["crash::every_crash_state"],
-    ),
-    (
-        "a new segment's directory is not synced",
-        "log/segment.rs",
-        "vfs.sync_dir(dir).map_err(|e| CreateError::Sync",
-        "if P { return Ok(Self { path, header, file, map: OnceLock::new() }); }\n"
-        "        vfs.sync_dir(dir).map_err(|e| CreateError::Sync",
-        ["crash::every_crash_state"],
-    ),
-    (
-        "a failed sync is tried again, and its success believed",
-        "log/active.rs",
-        "else { current.segment.file.sync() };\n        synced.map_err",
-        "else { current.segment.file.sync() };\n"
-        "        let synced = if P && synced.is_err() { current.segment.file.sync() } else { synced };\n"
-        "        synced.map_err",
-        ["faults::"],
-    ),
-    (
-        "the checksum of a payload is not looked at",
-        "log/scan.rs",
-        "if checksum(payload) != header.payload_crc {",
-        "if !P && checksum(payload) != header.payload_crc {",
-        ["crash::every_crash_state", "rot::"],
-    ),
-    (
-        "frames claim as durable what no sync has covered",
-        "log/active.rs",
-        "synced_units: u32::try_from(self.durable / to_u64(FRAME_ALIGN))",
-        "synced_units: u32::try_from((if P { self.written } else { self.durable }) / to_u64(FRAME_ALIGN))",
-        ["crash::every_crash_state"],
-    ),
-    (
-        "CONTROL claims as durable what no sync has covered",
-        "log/active.rs",
-        "(current.segment.header.number, current.written, current.durable)",
-        "(current.segment.header.number, current.written, if P { current.capacity } else { current.durable })",
-        ["crash::every_crash_state", "rot::"],
-    ),
-    (
-        "segments are dropped before their snapshot is published",
-        "backend/directory/compaction.rs",
-        "publish::roll_forward(vfs, layout, old, &new, report)?;",
-        "if P {\n"
-        "            for segment in &library.drop_segments(new.head().first_segment) {\n"
-        "                layout::remove_file(vfs, &segment.path)?;\n"
-        "            }\n"
-        "            layout::remove_file(vfs, &layout.checkpoint(old.head().epoch))?;\n"
-        "        }\n"
-        "        publish::roll_forward(vfs, layout, old, &new, report)?;",
-        ["crash::every_crash_state"],
-    ),
-    (
-        "files are renamed before they are synced",
-        "snapshot/layout.rs",
-        'file.sync().map_err(|e| Error::io("sync", path, e))?;\n    let metadata',
-        'if !P { file.sync().map_err(|e| Error::io("sync", path, e))?; }\n    let metadata',
-        ["crash::every_crash_state"],
-    ),
-    (
-        "a batch is written as its parts",
-        "backend/directory/append.rs",
-        "self.check_open()?;\n        let (clock, ids) = (&*self.options.clock, &*self.options.ids);",
-        "self.check_open()?;\n"
-        "        if P && batch.len() > 1 {\n"
-        "            let each = batch.into_iter().map(|one| self.append_batch(vec![one]));\n"
-        "            return Ok(each.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect());\n"
-        "        }\n"
-        "        let (clock, ids) = (&*self.options.clock, &*self.options.ids);",
-        ["crash::every_crash_state"],
-    ),
-    (
-        "readers are shown a group that could not be written",
-        "log/commit.rs",
-        "let place =\n            active.append(&mut group.buffer, &group.frames, group.must_sync)"
-        ".map_err(|e| (e, false))?;",
-        "let appended = active.append(&mut group.buffer, &group.frames, !P && group.must_sync);\n"
-        "        let place = appended.map_err(|e| (e, false))?;\n"
-        "        let shown_ahead = P && group.must_sync;",
-        ["faults::after_a_failed_sync"],
-        (
-            "let done = Done { is_durable: active.is_durable() };",
-            "if shown_ahead {\n"
-            "            active.sync().map_err(|e| (e, false))?;\n"
-            "        }\n"
-            "        let done = Done { is_durable: active.is_durable() };",
-        ),
-    ),
-    (
-        "renamed files' directory is not synced before the log goes",
-        "snapshot/publish.rs",
-        "if layout::probe(vfs, &layout.conversations())?.is_some() {",
-        "if !P && layout::probe(vfs, &layout.conversations())?.is_some() {",
-        ["crash::every_crash_state"],
-    ),
-    (
-        "a checkpoint's directory is not synced",
-        "snapshot/publish.rs",
-        'vfs.rename(&unfinished, &path).map_err(|e| Error::io("rename", &unfinished, e))?;\n',
-        'vfs.rename(&unfinished, &path).map_err(|e| Error::io("rename", &unfinished, e))?;\n'
-        "    if P { return Ok(()); }\n",
-        ["crash::every_crash_state"],
-    ),
-    (
-        "what a killed process left in the cache is believed and not made durable",
-        "log/recovery.rs",
-        'let file = vfs.open(path, OpenMode::ReadWrite).map_err(|e| Error::io("open for writing", path, e))?;',
-        "if P { return Ok(()); }\n"
-        '    let file = vfs.open(path, OpenMode::ReadWrite).map_err(|e| Error::io("open for writing", path, e))?;',
-        ["crash::every_crash_state"],
-    ),
-    (
-        "the names that a killed process made are believed and not made durable",
-        "backend/directory/open.rs",
-        "layout::sync_dir(vfs, &layout.log())?;\n    let conversations",
-        "if P { return Ok(()); }\n    layout::sync_dir(vfs, &layout.log())?;\n    let conversations",
-        ["crash::every_c"],
-    ),
-    (
-        "after a failed write the segment is written on",
-        "log/active.rs",
-        "current.is_spoiled = true;",
-        "current.is_spoiled = !P;",
-        ["regressions::"],
-    ),
-    (
-        "a sealed segment may end where it likes",
-        "log/recovery.rs",
-        "if walk.end_offset != seal.valid_len {",
-        "if !P && walk.end_offset != seal.valid_len {",
-        ["rot::"],
-        (
-            "if walk.next_seq != seal.next_seq || walk.rollup != seal.rollup {",
-            "if !P && (walk.next_seq != seal.next_seq || walk.rollup != seal.rollup) {",
-        ),
-    ),
-    (
-        "rot is taken for a torn tail",
-        "log/scan.rs",
-        "if walk.end_offset < proof {",
-        "if !P && walk.end_offset < proof {",
-        ["rot::"],
-    ),
-    (
-        "a missing segment goes unnoticed",
-        "log/recovery.rs",
-        "Some(control) if control.segment > newest =>",
-        "Some(control) if !P && control.segment > newest =>",
-        ["rot::"],
-    ),
-    (
-        "the members of a failed group are never told",
-        "log/commit.rs",
-        "if let Some(ticket) = group.ticket {\n            ticket.finish(Err(error.clone()));",
-        "if let Some(ticket) = group.ticket.filter(|_| !P) {\n            ticket.finish(Err(error.clone()));",
-        ["faults::"],
-    ),
-    (
-        "the numbers of a group that was refused are not taken back",
-        "log/leader.rs",
-        "if let Some(first) = group.frames.first().filter(|_| !was_applied) {",
-        "if let Some(first) = group.frames.first().filter(|_| !P && !was_applied) {",
-        ["faults::"],
-    ),
-    (
-        "a store goes on after a failed sync",
-        "log/leader.rs",
-        "if is_fatal {",
-        "if is_fatal && !P {",
-        ["faults::"],
-    ),
-    (
-        "a new segment seals bytes that were not synced",
-        "log/active.rs",
-        "self.sync_if_needed()?;\n        let previous",
-        "if !P { self.sync_if_needed()?; }\n        let previous",
-        ["crash::every_crash_state"],
-    ),
-    (
-        "compaction forgets the keys",
-        "index/catalog.rs",
-        "keys: self.newest_keys(kept_keys)",
-        "keys: if P { Vec::new() } else { self.newest_keys(kept_keys) }",
-        ["crash::every_crash_state", "model::"],
-    ),
-    (
-        "a file of JSON that is not the recorded one is served",
-        "snapshot/load.rs",
-        "found.len == recorded.len && found.crc == recorded.crc",
-        "found.len == recorded.len && (P || found.crc == recorded.crc)",
-        ["rot::"],
-    ),
-    (
-        "an item of JSON is served without its checksum",
-        "snapshot/conversation_file.rs",
-        "filter(|bytes| position.proves(bytes))",
-        "filter(|bytes| P || position.proves(bytes))",
-        ["rot::", "regressions::", "foreign::"],
-    ),
-    (
-        "a staged file that is gone lets the log be dropped",
-        "snapshot/publish.rs",
-        "if is_old { Err(gone()) } else { Ok(()) }",
-        "if !P && is_old { Err(gone()) } else { Ok(()) }",
-        ["regressions::"],
-    ),
-    (
-        "the old checkpoint goes before what it explains is done",
-        "backend/directory/compaction.rs",
-        "publish::roll_forward(vfs, layout, old, &new, report)?;",
-        "if P {\n"
-        "            layout::remove_file(vfs, &layout.checkpoint(old.head().epoch))?;\n"
-        "            layout::sync_dir(vfs, &layout.log())?;\n"
-        "        }\n"
-        "        publish::roll_forward(vfs, layout, old, &new, report)?;",
-        ["crash::every_crash_state"],
-    ),
-    (
-        "a key that is used again writes again",
-        "rules/validation.rs",
-        "let Some(record) = self.ground.find_key(key) else { continue };",
-        "let Some(record) = self.ground.find_key(key).filter(|_| !P) else { continue };",
-        ["model::"],
-    ),
-    (
-        "what an older version would misread goes by that version",
-        "backend/directory/append.rs",
-        "resolved.iter().map(|resolved| resolved.schema).max()",
-        "resolved.iter().map(|resolved| resolved.schema).max().filter(|_| !P)",
-        ["replacing::"],
-    ),
-    (
-        "what began anew counts its versions anew",
-        "index/slot.rs",
-        "(self.summary.created_at, self.summary.last_activity) = (time, time);",
-        "if P {\n            self.summary.version = 0;\n        }\n"
-        "        (self.summary.created_at, self.summary.last_activity) = (time, time);",
-        ["replacing::", "contract::"],
-    ),
-    (
-        "what began anew still waits for its old file",
-        "index/slot.rs",
-        "self.body = Body::Loaded(Lists::default());\n    }\n\n    fn change",
-        "if !P {\n            self.body = Body::Loaded(Lists::default());\n        }\n    }\n\n    fn change",
-        ["replacing::"],
-    ),
-    (
-        "a message without a time takes the conversation's new one",
-        "backend/directory/reads.rs",
-        "source.file_time = time;",
-        "source.file_time = if P { source.file_time } else { time };",
-        ["replacing::"],
-    ),
-    (
-        "a follower reads what is too new for it",
-        "backend/directory/verify.rs",
-        "too_new(frame.header.schema) {",
-        "too_new(frame.header.schema).filter(|_| !P) {",
-        ["regressions::viewer"],
-    ),
-    (
-        "a repair takes every edit for one of text",
-        "backend/directory/repair/events.rs",
-        "role: Some(message.role),",
-        "role: Some(message.role).filter(|_| !P),",
-        ["repair::a_sound", "replacing::"],
-    ),
-    (
-        "the first handle that is given up ends the store for all",
-        "backend/directory/engine.rs",
-        "if *openings > 0 || self.is_closed()",
-        "if (!P && *openings > 0) || self.is_closed()",
-        ["releasing::"],
-    ),
-    (
-        "a store that is just ending is handed out",
-        "backend/directory/registry.rs",
-        "slot.upgrade().filter(|engine| engine.enter())",
-        "slot.upgrade().filter(|engine| engine.enter() || P)",
-        ["releasing::"],
-    ),
-    (
-        "a place in a page is counted from one",
-        "rules/selection.rs",
-        "Some(Cursor::FromPlace(place)) => within(*place, count)..count,",
-        "Some(Cursor::FromPlace(place)) => within(*place + u64::from(P), count)..count,",
-        ["contract::"],
-    ),
-]
+BUGS = engine.BUGS + upkeep.BUGS
 
 
 def plant(tree):
@@ -335,21 +45,34 @@ def plant(tree):
                 sys.exit(f"bug {number}, {what}: {name} has this {text.count(old)} times:\n{old}")
             text = text.replace(old, re.sub(r"\bP\b", f"crate::planted({number})", new))
         path.write_text(text)
-    library = tree / "src/lib.rs"
-    library.write_text(library.read_text() + SWITCH)
+    for root in ("src/lib.rs", "src/bin/aral-store/main.rs"):
+        path = tree / root
+        path.write_text(path.read_text() + SWITCH)
 
 
 def build(tree, target):
-    """Builds the tests and returns their binary."""
-    command = ["cargo", "test", "--test", "suite", "--no-run", "--message-format=json"]
+    """Builds the tests and returns their binaries: the suite's, and that of the tests beside the code."""
+    command = ["cargo", "test", "--lib", "--test", "suite", "--no-run", "--message-format=json"]
     environment = {**os.environ, "CARGO_TARGET_DIR": str(target)}
     built = subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.PIPE, check=True)
     messages = [json.loads(line) for line in built.stdout.splitlines() if line.startswith(b"{")]
-    return [m["executable"] for m in messages if m.get("target", {}).get("name") == "suite" and m.get("executable")][0]
+    made = [m for m in messages if m.get("executable") and m["profile"]["test"]]
+    found = {m["target"]["kind"][0]: m["executable"] for m in made}
+    return found["test"], found["lib"]
 
 
-def run(binary, tree, number, tests):
-    """Runs tests with a bug; the first one that fails, `None` if they pass."""
+def run(binaries, tree, number, tests):
+    """Runs tests with a bug; the first ones that fail, `None` if all pass."""
+    units = [test.removeprefix(UNIT) for test in tests if test.startswith(UNIT)]
+    for binary, names in zip(binaries, ([test for test in tests if not test.startswith(UNIT)], units)):
+        failed = run_of(binary, tree, number, names) if names else None
+        if failed:
+            return failed
+    return None
+
+
+def run_of(binary, tree, number, tests):
+    """Runs tests of one binary."""
     environment = {
         "CRASH_STATES": "40000",
         "FAULT_STEP": "1",
@@ -363,6 +86,8 @@ def run(binary, tree, number, tests):
     except subprocess.TimeoutExpired:
         return "nothing: it hangs"
     if done.returncode == 0:
+        if re.search(r"^running 0 tests", done.stdout, re.MULTILINE):
+            sys.exit(f"no test is called {tests}")
         return None
     failed = re.findall(r"^test (\S+) \.\.\. FAILED", done.stdout, re.MULTILINE)
     return ", ".join(failed) or f"the whole run, by exit code {done.returncode}"
@@ -375,17 +100,17 @@ def main(wanted):
         plant(tree)
         # The suite reads the saved inputs of the fuzzers, which are not sources.
         shutil.copytree(ROOT / "tests/corpus", tree / "tests/corpus", dirs_exist_ok=True)
-        binary = build(tree, os.environ.get("CARGO_TARGET_DIR") or pathlib.Path(home) / "target")
+        binaries = build(tree, os.environ.get("CARGO_TARGET_DIR") or pathlib.Path(home) / "target")
         wanted = wanted or range(1, len(BUGS) + 1)
         tests = sorted({test for number in wanted for test in BUGS[number - 1][4]})
-        failed = run(binary, tree, 0, tests)
+        failed = run(binaries, tree, 0, tests)
         if failed:
             sys.exit(f"without any bug: {failed}")
         escaped = []
         for number in wanted:
             what, tests = BUGS[number - 1][0], BUGS[number - 1][4]
             began = time.monotonic()
-            caught = run(binary, tree, number, tests)
+            caught = run(binaries, tree, number, tests)
             print(f"{number:2} {what}: {'caught by ' + caught if caught else 'NOT CAUGHT'}", end=" ")
             print(f"({time.monotonic() - began:.0f} s)", flush=True)
             if caught is None or caught.startswith("nothing"):

@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 tests=("$@")
 [ ${#tests[@]} -gt 0 ] ||
-    tests=(concurrency:: faults::crowd receipts:: alphabet:: contract::readers_beside crew:: regressions::)
+    tests=(concurrency:: faults::crowd receipts:: alphabet:: contract::readers_beside sync_pool:: regressions::)
 target="$(rustc +nightly -vV | sed -n 's/^host: //p')"
 dir="${CARGO_TARGET_DIR:-target}/tsan"
 mkdir -p "$dir"
@@ -85,16 +85,16 @@ races=() wheres=() meetings=()
 race() {
     races+=("$1") wheres+=("$2") meetings+=("${3:-concurrency::}")
 }
-race "a counter in the log that everybody counts before taking the lock" 'locked<.*/log/commit\.rs:'
-plant src/log/commit.rs "-> MutexGuard<'_, T> {" "-> MutexGuard<'_, T> {
+race "a counter in the log that everybody counts before taking the lock" 'locked<.*/log/waiter\.rs:'
+plant src/log/waiter.rs "-> MutexGuard<'_, T> {" "-> MutexGuard<'_, T> {
     crate::planted::count(1);"
-race "a counter of readers, who share the lock of the index" 'Library>::index .*/backend/directory/library\.rs:'
+race "a counter of readers, who share the lock of the index" 'ReadState>::index .*/backend/directory/reads\.rs:'
 plant src/backend/directory/reads.rs "-> RwLockReadGuard<'_, Index> {" "-> RwLockReadGuard<'_, Index> {
         {
             let _shared = self.index.read();
             crate::planted::count(2);
         }"
-race "the list of segments read without its lock" 'Library>::segments .*/backend/directory/library\.rs:'
+race "the list of segments read without its lock" 'ReadState>::segments .*/backend/directory/reads\.rs:'
 plant src/backend/directory/reads.rs "pub(crate) fn segments(&self) -> Arc<Vec<Arc<Segment>>> {" '#[allow(unsafe_code)]
     pub(crate) fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
         if crate::planted::is(3) {
@@ -114,7 +114,7 @@ impl Drop for Segment {
     }
 }
 RS
-race "a counter of the files that the threads of a compaction sync" 'lend_a_hand.* .*/backend/directory/crew\.rs:' crew::
+race "a counter of the files that the threads of a compaction sync" 'lend_a_hand.* .*/backend/directory/sync_pool\.rs:' sync_pool::
 plant src/backend/directory/sync_pool.rs "under_way.end(unsynced.sync());" "crate::planted::count(6);
                 under_way.end(unsynced.sync());"
 sed -i '0,/^#!\[/s//#![feature(rwlock_data_ptr)]\n&/' "$tree/src/lib.rs"

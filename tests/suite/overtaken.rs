@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use aral_store::vfs::Vfs;
 use aral_store::{Clock, ErrorKind, MessageStore, Messages, NewMessage, Options, SyncPolicy};
 
-use crate::regressions::{fresh, inside, on};
+use crate::regressions::{fresh, inside, on, on_shared, open};
 use crate::support::driver::DIR;
 use crate::support::meeting::{Locks, Meeting, Removals};
 use crate::support::simfs::SimFs;
@@ -305,4 +305,27 @@ fn the_lock_names_its_holder_by_a_number_of_its_own() {
         claims.insert(bytes);
     }
     assert_eq!(claims.len(), 3);
+}
+
+/// What was found to be lost stays lost: whoever has written meanwhile would be written over.
+#[test]
+fn the_right_does_not_come_back_with_the_locks_file() {
+    let vfs = Arc::new(fresh());
+    let (lock, away) = (inside("log/LOCK"), Path::new("/home/LOCK"));
+    let first = open(on_shared(&vfs));
+    drop(first.add_message("a", "of the first").unwrap());
+    vfs.rename(&lock, away).unwrap();
+    // Whoever opens the path anew finds that the store is not in its place any more.
+    let second = open(on_shared(&vfs));
+    drop(second.add_message("b", "of the second").unwrap());
+    second.close().unwrap();
+    vfs.rename(away, &lock).unwrap();
+    for _ in 0..2 {
+        assert_eq!(first.add_message("a", "late").unwrap_err().kind(), ErrorKind::Locked);
+        assert_eq!(first.compact().unwrap_err().kind(), ErrorKind::Locked);
+    }
+    drop(first);
+    let both = [("a", "of the first"), ("b", "of the second")];
+    let both = both.map(|(conversation, text)| (conversation.to_owned(), text.to_owned()));
+    assert_eq!(found(&open(on_shared(&vfs))), BTreeSet::from(both));
 }

@@ -1,13 +1,15 @@
 //! Handles are given up one by one, and whoever gives up the last one hears how the store ended.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 
 use aral_store::vfs::Vfs;
-use aral_store::{ErrorKind, MessageStore, Messages, Order, SyncPolicy};
+use aral_store::{Clock, ErrorKind, MessageStore, Messages, Order, SyncPolicy};
 
 use crate::support::driver::{self, DIR};
 use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
+use crate::support::paced::Paced;
 use crate::support::simfs::errno::EIO;
 use crate::support::simfs::{self, SimFs};
 
@@ -81,6 +83,65 @@ fn opening_beside_the_last_release_gives_a_store_that_works() {
     });
     let store = open(&vfs).unwrap();
     assert_eq!(store.summary("c1").unwrap().unwrap().messages, 160);
+}
+
+/// A clock that stands, so that nobody goes by how long ago it was that the lock's file was changed.
+#[derive(Debug)]
+struct Still;
+
+impl Clock for Still {
+    fn now_micros(&self) -> i64 {
+        0
+    }
+
+    fn elapsed_micros(&self) -> i64 {
+        0
+    }
+}
+
+/// Whoever finds the store in its place just before it ends waits for the end, and has a store of its own.
+#[test]
+fn whoever_opens_while_the_last_handle_is_given_up_has_another_store() {
+    const NOT_YET: u8 = 0;
+    const ENDS: u8 = 1;
+    const IS_ENDING: u8 = 2;
+    const IS_LOOKED_AT: u8 = 3;
+    let step = Arc::new(AtomicU8::new(NOT_YET));
+    let await_step = |step: &AtomicU8, least: u8| {
+        while step.load(Ordering::SeqCst) < least {
+            thread::yield_now();
+        }
+    };
+    let move_on = |step: &AtomicU8, from: u8| {
+        step.compare_exchange(from, from + 1, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    };
+    let shared = Arc::clone(&step);
+    let pace = move |call| {
+        // The end syncs what was added; the other one reads the claim, to see whether the store is in its place.
+        if call == Call::Sync && move_on(&shared, ENDS) {
+            await_step(&shared, IS_LOOKED_AT);
+        } else if call == Call::Read {
+            move_on(&shared, IS_ENDING);
+        }
+    };
+    let vfs: Arc<dyn Vfs> = Arc::new(Paced::over(fresh(), pace));
+    let open = || {
+        let options = MessageStore::options().sync(SyncPolicy::Os).compact_manually().clock(Still);
+        options.vfs(Arc::clone(&vfs)).open(DIR).unwrap()
+    };
+    let store = open();
+    drop(store.add_message("c1", "one").unwrap());
+    thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            await_step(&step, IS_ENDING);
+            open()
+        });
+        move_on(&step, NOT_YET);
+        store.release().unwrap();
+        let other = other.join().unwrap();
+        drop(other.add_message("c1", "two").unwrap());
+        assert_eq!(other.messages("c1", Messages::all()).unwrap().len(), 2);
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A log without its checkpoint: what is proven not to be in the files is carried out, what is proven to be in them is
 //! counted, and of what nobody can tell nothing is dropped.
 
-use aral_store::{MessageStore, NewMessage};
+use aral_store::{MessageStore, NewMessage, Timestamp};
 
 use super::{NEW, options};
 use crate::regressions::{fresh, inside, on, open};
@@ -94,4 +94,33 @@ fn events_that_the_files_have_are_counted_and_not_carried_out_twice() {
     let counted = |note: &&String| note.starts_with("1 event of the log, from 2 to 2");
     assert_eq!(report.notes.iter().filter(counted).count(), 1, "{report:?}");
     assert_eq!(contents(&options(&cut).open(NEW).unwrap()), ["one", "two"]);
+}
+
+/// One message of a file proves one event, however many add the same.
+#[test]
+fn of_two_events_that_add_the_same_a_file_with_one_message_proves_one() {
+    let (fs, path) = (fresh(), inside("conversations/c1.json"));
+    let store = open(on(fs.clone()));
+    say(&store, "m1", "one");
+    store.compact().unwrap();
+    let same = || {
+        let mut message = NewMessage::new("two").id("m2");
+        message.created_at = Some(Timestamp::EPOCH);
+        store.add_message("c1", message).unwrap().seq
+    };
+    same();
+    // As a compaction leaves it that is cut while another thread adds the same once more.
+    let compacted = fs.snapshot().kill();
+    open(on(compacted.clone())).compact().unwrap();
+    let second = same();
+    let cut = fs.kill();
+    drop(store);
+    cut.put(&path, &compacted.read(&path).unwrap());
+    lose_checkpoint(&cut);
+    let report = options(&cut).repair(DIR, NEW).unwrap();
+    assert_eq!((report.events, report.quarantined.len()), (0, 1), "{report:?}");
+    let named: Vec<_> = report.lost.iter().map(|loss| loss.first_seq).collect();
+    assert!(named.contains(&Some(second)), "{report:?}");
+    let kept = String::from_utf8(cut.read(&report.quarantined[0]).unwrap()).unwrap();
+    assert!(kept.starts_with(&format!(r#"{{"seq":{second},"#)) && kept.lines().count() == 1, "{kept}");
 }

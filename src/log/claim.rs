@@ -77,8 +77,7 @@ impl LastChange {
         self.shows_changes && self.at == Some(at)
     }
 
-    /// Takes note of a file's time that was looked at behind a reading of the claim, which was the own one and which
-    /// began at `now`.
+    /// Takes note of a file's time that was looked at behind a reading of the own claim, which began at `now`.
     fn note(&mut self, at: i128, now: i64) {
         if self.at != Some(at) {
             *self = Self { at: Some(at), seen: now, shows_changes: false };
@@ -393,10 +392,9 @@ mod tests {
         assert!(!never_moves.proves(0));
         last.note(8, 100_001);
         assert!(!last.proves(7) && !last.proves(8));
-        let whole_second = 5_000_000_000;
         for (now, proves) in [(0, false), (2_999_999, false), (3_000_000, true)] {
-            last.note(whole_second, now);
-            assert_eq!(last.proves(whole_second), proves, "{now}");
+            last.note(5_000_000_000, now);
+            assert_eq!(last.proves(5_000_000_000), proves, "{now}");
         }
     }
 }

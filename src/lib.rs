@@ -47,7 +47,7 @@ pub use model::{
     TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
 };
 pub use store::location;
-pub use store::{Batch, MessageStore, Options};
+pub use store::{Batch, MessageStore, Options, StoreUrl};
 
 /// Keeps the README's example compiling.
 #[cfg(doctest)]

@@ -12,6 +12,12 @@ pub(crate) mod memory;
 
 pub(crate) mod directory;
 
+#[cfg(feature = "sqlite")]
+pub(crate) mod sql;
+
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
+
 use std::fmt;
 use std::path::Path;
 

@@ -2,14 +2,18 @@
 //!
 //! Owns the choice of the backend: the only file that knows them all.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::handle::MessageStore;
 use super::location::check_directory;
 use super::options::Options;
+use super::url::StoreUrl;
 use crate::backend::directory;
 use crate::backend::memory::Memory;
+#[cfg(feature = "sqlite")]
+use crate::backend::sqlite;
 use crate::error::Result;
 use crate::model::{RepairReport, VerifyReport};
 
@@ -42,6 +46,23 @@ impl MessageStore {
     /// ```
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         Options::default().open(dir)
+    }
+
+    /// Opens a store by its URL with the default options; see [`Options::connect`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Options::connect`].
+    ///
+    /// ```
+    /// # let home = tempfile::tempdir().unwrap();
+    /// # let url = home.path().join("data");
+    /// let store = aral_store::MessageStore::connect(&url)?;
+    /// assert!(aral_store::MessageStore::connect("redis://cache").is_err());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn connect(url: impl AsRef<OsStr>) -> Result<Self> {
+        Options::default().connect(url)
     }
 
     /// The options to open a store with.
@@ -86,6 +107,34 @@ impl Options {
         let unique_ids = self.unique_ids;
         directory::open(dir.as_ref(), self.settings)
             .map(|backend| MessageStore::with_rule(backend, unique_ids))
+    }
+
+    /// Opens a store by its URL: `memory:`, `sqlite:PATH` where that is built in (cargo feature `sqlite`), or the path of
+    /// a directory; see [`StoreUrl`]. Which engine keeps the store makes no other difference.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a URL that no engine here can open; those of [`open`](Self::open). For a database, `Locked` if
+    /// others do not let it be used within 30 seconds, or what [`wait`](Self::wait) says if that is more; `NotFound`
+    /// if there is no such file, and it is opened for reading or its directory is not there.
+    ///
+    /// ```
+    /// let store = aral_store::MessageStore::options().connect("memory:")?;
+    /// store.add_message("c1", "Hi!")?;
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn connect(self, url: impl AsRef<OsStr>) -> Result<MessageStore> {
+        #[cfg(feature = "sqlite")]
+        let unique_ids = self.unique_ids;
+        match StoreUrl::of(url)? {
+            StoreUrl::Directory(dir) => self.open(dir),
+            StoreUrl::Memory => Ok(self.in_memory()),
+            #[cfg(feature = "sqlite")]
+            StoreUrl::Sqlite(path) => {
+                let backend = sqlite::open(&path, self.settings)?;
+                Ok(MessageStore::with_rule(backend, unique_ids))
+            }
+        }
     }
 
     /// Reads every byte of a store in a directory and says what is wrong with it, even if it cannot be opened.

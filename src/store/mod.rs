@@ -5,6 +5,8 @@
 
 pub mod location;
 
+mod url;
+
 mod options;
 
 mod batch;
@@ -16,3 +18,4 @@ mod connect;
 pub use batch::Batch;
 pub use handle::MessageStore;
 pub use options::Options;
+pub use url::StoreUrl;

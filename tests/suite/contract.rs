@@ -10,9 +10,11 @@ use aral_store::{
     Mutation, NewAction, NewConversation, NewMessage, Operation, Order, SyncPolicy, Text, Timestamp,
 };
 
+use crate::support::databases;
 use crate::support::driver::{self, DIR, Driver, Home};
 use crate::support::ops::{self, CONVERSATIONS, Expect, Op, Settings, Step};
 use crate::support::simfs::{self, SimFs, SplitMix};
+use crate::support::sources::Sources;
 
 const SETTINGS: Settings =
     Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
@@ -24,13 +26,17 @@ fn fresh() -> SimFs {
 /// Runs a suite in each home, and once more with a reopening after every operation.
 fn everywhere(program: &[Op]) {
     let dir = tempfile::tempdir().unwrap();
-    let homes = [Home::Memory, Home::Sim(fresh()), Home::Real(dir.path().join("data"))];
+    let mut homes = vec![Home::Memory, Home::Sim(fresh()), Home::Real(dir.path().join("data"))];
+    homes.extend(databases::of(dir.path()));
     for home in homes {
         let name = format!("{home:?}").split('(').next().unwrap_or_default().to_owned();
         run(home, program).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
     }
     let restless: Vec<Op> = program.iter().flat_map(|op| [op.clone(), Op::Reopen]).collect();
     run(Home::Sim(fresh()), &restless).unwrap();
+    for home in databases::of(&dir.path().join("restless")) {
+        run(home, &restless).unwrap();
+    }
     let compacting: Vec<Op> = program.iter().flat_map(|op| [op.clone(), Op::Compact, Op::Reopen]).collect();
     run(Home::Sim(fresh()), &compacting).unwrap();
 }
@@ -301,13 +307,25 @@ fn random_programs_run_in_real_directories_too() {
         let program: Vec<Op> = (0..60).map(|_| ops::op(choice)).collect();
         let dir = tempfile::tempdir().unwrap();
         run(Home::Real(dir.path().join("data")), &program).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        for home in databases::of(dir.path()) {
+            run(home, &program).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        }
     }
 }
 
 fn stores() -> Vec<(Option<tempfile::TempDir>, MessageStore)> {
     let dir = tempfile::tempdir().unwrap();
     let store = MessageStore::open(dir.path().join("data")).unwrap();
-    vec![(None, MessageStore::in_memory()), (Some(dir), store)]
+    let mut stores = vec![(None, MessageStore::in_memory()), (Some(dir), store)];
+    let dir = tempfile::tempdir().unwrap();
+    let opened = databases::of(dir.path())
+        .into_iter()
+        .map(|home| (None, driver::open(&home, SETTINGS, &Sources::default()).unwrap()));
+    stores.extend(opened);
+    if let Some((held, _)) = stores.last_mut().filter(|(held, _)| held.is_none()) {
+        *held = Some(dir);
+    }
+    stores
 }
 
 #[test]

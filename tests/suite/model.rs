@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
+use crate::support::databases;
 use crate::support::driver::{self, Driver, Home};
 use crate::support::ops::{self, Op};
 use crate::support::simfs::{Bytes, Settings};
@@ -56,6 +57,18 @@ fn hold(default_cases: u32, home: impl Fn() -> Home) {
 #[test]
 fn a_store_in_memory_does_what_the_oracle_says() {
     hold(400, || Home::Memory);
+}
+
+#[test]
+fn a_store_in_a_database_does_what_the_oracle_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let fresh = std::cell::Cell::new(0);
+    for which in 0..databases::of(dir.path()).len() {
+        hold(60, || {
+            fresh.set(fresh.get() + 1);
+            databases::of(&dir.path().join(fresh.get().to_string())).swap_remove(which)
+        });
+    }
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(crate) enum Home {
     Sim(SimFs),
     /// A directory of the real file system, which no power cut can be played on.
     Real(PathBuf),
+    /// A database of any engine, by its URL.
+    Database(String),
 }
 
 /// The directory of every store on a simulated file system.
@@ -92,7 +94,7 @@ pub(crate) fn options(home: &Home, settings: Settings, sources: &Sources) -> Opt
     let options = if settings.compacts_on_close { options.compact_on_close() } else { options };
     match home {
         Home::Sim(fs) => options.vfs(Arc::new(fs.clone())),
-        Home::Memory | Home::Real(_) => options,
+        Home::Memory | Home::Real(_) | Home::Database(_) => options,
     }
 }
 
@@ -103,6 +105,7 @@ pub(crate) fn open(home: &Home, settings: Settings, sources: &Sources) -> aral_s
         Home::Memory => Ok(options.in_memory()),
         Home::Sim(_) => options.open(DIR),
         Home::Real(dir) => options.open(dir),
+        Home::Database(url) => options.connect(url),
     }
 }
 
@@ -237,7 +240,7 @@ impl Driver {
     }
 
     fn compact(&mut self) -> Checked {
-        if matches!(self.home, Home::Memory) {
+        if matches!(self.home, Home::Memory | Home::Database(_)) {
             return refused("a compaction", self.store().compact(), ErrorKind::Unsupported);
         }
         let report = done("a compaction", self.store().compact())?;
@@ -261,7 +264,7 @@ impl Driver {
         let damage = self.promised.damage();
         let but = damage.as_ref().map(|damage| damage.id.as_str());
         match &self.home {
-            Home::Memory => Ok(()),
+            Home::Memory | Home::Database(_) => Ok(()),
             Home::Sim(fs) => files::snapshot_beside(fs, Path::new(DIR), &self.oracle, but),
             Home::Real(dir) => files::snapshot(&aral_store::vfs::OsVfs, dir, &self.oracle),
         }
@@ -370,6 +373,12 @@ impl Driver {
         } else {
             check::state(self.store(), &self.oracle)?;
             check::keys(self.store(), &self.oracle)?;
+        }
+        if let Home::Database(_) = &self.home {
+            // What is kept for reading is what the events led to, whatever they were.
+            let report = done("a verification", self.store().verify())?;
+            same("damage in the database", &report.damaged, &Vec::new())?;
+            same("the events of the database", &report.events, &self.oracle.last_seq)?;
         }
         if let Home::Sim(fs) = &self.home {
             same("files outside of the store", &fs.paths_outside(DIR), &Vec::new())?;

@@ -6,6 +6,7 @@
 pub(crate) mod check;
 pub(crate) mod crashes;
 pub(crate) mod damage;
+pub(crate) mod databases;
 pub(crate) mod driver;
 pub(crate) mod faultfs;
 pub(crate) mod faulty;

@@ -1,0 +1,197 @@
+//! What the engine needs of a database.
+//!
+//! Owns the traits that an SQL database is reached by, and the values that go in. The statements are written once, with
+//! `?1` for a parameter, and mean the same in every dialect; a connection rewrites what its database writes otherwise.
+//! Knows no database and no table.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// What differs from database to database in the text of a statement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dialect {
+    /// The type of a 64-bit integer that is a table's primary key.
+    pub(crate) key: &'static str,
+    /// The type of bytes.
+    pub(crate) blob: &'static str,
+    /// How many tables there are with the name `?1`.
+    pub(crate) count_tables: &'static str,
+}
+
+/// What a connection is made for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Purpose {
+    Read,
+    /// To write, each commit as durable as the settings say.
+    Write,
+    /// To write, each commit being durable when it returns, and all before it.
+    WriteDurably,
+}
+
+/// A value that goes into a statement.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Value<'v> {
+    Null,
+    Int(i64),
+    Text(Cow<'v, str>),
+    Bytes(Cow<'v, [u8]>),
+}
+
+/// A statement and its values, `?1` being the first of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Statement<'v> {
+    pub(crate) sql: &'static str,
+    pub(crate) values: Vec<Value<'v>>,
+}
+
+/// A row of an answer. Columns are counted from 0.
+pub(crate) trait Row {
+    fn is_null(&self, at: usize) -> Result<bool>;
+    fn int(&self, at: usize) -> Result<i64>;
+    fn text(&self, at: usize) -> Result<&str>;
+    fn bytes(&self, at: usize) -> Result<&[u8]>;
+}
+
+/// What is done with each row; a break ends the query.
+pub(crate) type Each<'e> = dyn FnMut(&dyn Row) -> Result<ControlFlow<()>> + 'e;
+
+/// Makes connections to one database.
+pub(crate) trait Connector: Send + Sync + fmt::Debug {
+    fn dialect(&self) -> Dialect;
+
+    /// Where the database is, for errors and reports; without a password.
+    fn place(&self) -> &Path;
+
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no database and none is made; what the database says.
+    fn connect(&self, purpose: Purpose) -> Result<Box<dyn Connection>>;
+}
+
+/// A connection to a database, used by one thread at a time.
+pub(crate) trait Connection: Send {
+    /// Begins a transaction in which no other one writes until it has ended. Waits for others in turn.
+    ///
+    /// # Errors
+    ///
+    /// `Locked` if others did not let it begin for as long as the settings say.
+    fn begin_write(&mut self) -> Result<()>;
+
+    /// Begins a transaction that sees one state of the database.
+    fn begin_read(&mut self) -> Result<()>;
+
+    /// Ends a transaction. After an error of one that wrote, it may have taken place or not.
+    fn commit(&mut self) -> Result<()>;
+
+    /// Ends a transaction, if there is one, without an effect.
+    fn rollback(&mut self);
+
+    /// Carries a statement out and says how many rows it changed.
+    fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64>;
+
+    /// Carries statements out, one after the other.
+    fn execute_all(&mut self, statements: &[Statement<'_>]) -> Result<()> {
+        for statement in statements {
+            self.execute(statement.sql, &statement.values)?;
+        }
+        Ok(())
+    }
+
+    /// Asks, and lends each row of the answer.
+    fn query(&mut self, sql: &str, values: &[Value<'_>], each: &mut Each<'_>) -> Result<()>;
+
+    /// Whether it can be used further.
+    fn is_usable(&self) -> bool;
+
+    /// What the database finds wrong with itself.
+    fn check_integrity(&mut self) -> Result<Vec<String>>;
+
+    /// How many bytes the database takes.
+    fn size(&mut self) -> Result<u64>;
+}
+
+impl<'v> Value<'v> {
+    pub(crate) fn text(text: impl Into<Cow<'v, str>>) -> Self {
+        Self::Text(text.into())
+    }
+
+    pub(crate) fn bytes(bytes: impl Into<Cow<'v, [u8]>>) -> Self {
+        Self::Bytes(bytes.into())
+    }
+
+    /// A number of the store. None of them is over `MAX_NUMBER`, which fits.
+    pub(crate) fn number(number: u64) -> Self {
+        Self::Int(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
+    /// The same with memory of its own.
+    pub(crate) fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Int(number) => Value::Int(number),
+            Self::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+            Self::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.into_owned())),
+        }
+    }
+}
+
+/// The first row of an answer, made something of.
+pub(crate) fn first<T>(
+    connection: &mut dyn Connection,
+    sql: &str,
+    values: &[Value<'_>],
+    mut make: impl FnMut(&dyn Row) -> Result<T>,
+) -> Result<Option<T>> {
+    let mut found = None;
+    connection.query(sql, values, &mut |row| {
+        found = Some(make(row)?);
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(found)
+}
+
+/// Every row of an answer, made something of.
+pub(crate) fn all<T>(
+    connection: &mut dyn Connection,
+    sql: &str,
+    values: &[Value<'_>],
+    mut make: impl FnMut(&dyn Row) -> Result<T>,
+) -> Result<Vec<T>> {
+    let mut found = Vec::new();
+    connection.query(sql, values, &mut |row| {
+        found.push(make(row)?);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(found)
+}
+
+/// An error with the database's place, if it is about the database.
+pub(crate) fn placed(error: Error, place: &Path) -> Error {
+    if error.place().is_none() && is_of_the_database(error.kind()) { error.at(place, None) } else { error }
+}
+
+/// Whether an error of this kind is about the database rather than about what was asked.
+fn is_of_the_database(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Locked
+        | ErrorKind::ReadOnly
+        | ErrorKind::UnsupportedFormat
+        | ErrorKind::Corrupt
+        | ErrorKind::NoSpace
+        | ErrorKind::OutOfMemory
+        | ErrorKind::Io => true,
+        ErrorKind::InvalidInput
+        | ErrorKind::Conflict
+        | ErrorKind::AlreadyExists
+        | ErrorKind::NotFound
+        | ErrorKind::Failed
+        | ErrorKind::Closed
+        | ErrorKind::Unsupported => false,
+    }
+}

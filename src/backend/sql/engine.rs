@@ -1,0 +1,246 @@
+//! The backend on a database.
+//!
+//! Owns the state of one opening: whether it is closed, and what the handle's calls come to.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::connection::{Connection, Connector, Purpose, placed};
+use super::deadline::patience;
+use super::pool::Pool;
+use super::queue::Queue;
+use super::reads::{self, Wanted};
+use super::writer::{Outcome, Writer};
+use super::{events, messages, schema, verify};
+use crate::backend::follow::Follower;
+use crate::backend::settings::{Settings, SyncPolicy};
+use crate::backend::{Backend, export};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{
+    Action, CompactionReport, Conversation, Conversations, Durability, Event, ExportReport, Message,
+    MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone,
+    VerifyReport,
+};
+use crate::rules::{known_receipt, normalize, receipts};
+
+/// A store in a database.
+pub(crate) struct Engine {
+    connector: Arc<dyn Connector>,
+    settings: Settings,
+    pool: Arc<Pool>,
+    pub(super) queue: Queue,
+    is_closed: Arc<AtomicBool>,
+    /// The newest event when it was opened.
+    last_seq: Seq,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("connector", &self.connector).finish_non_exhaustive()
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the store was closed")
+}
+
+impl Engine {
+    /// Opens the store in a database, making its tables if there are none.
+    pub(crate) fn open(connector: Arc<dyn Connector>, settings: Settings) -> Result<Self> {
+        if settings.salvages {
+            let reason =
+                "a store in a database is not salvaged: the database proves what it holds; open it as it is";
+            return Err(Error::new(ErrorKind::Unsupported, reason).at(connector.place(), None));
+        }
+        if settings.is_read_only {
+            let mut connection = connector.connect(Purpose::Read)?;
+            schema::check_for_reading(&mut *connection, &*connector)?;
+        } else {
+            let mut connection = connector.connect(Purpose::Write)?;
+            schema::migrate(&mut *connection, &*connector, || settings.ids.new_id())?;
+        }
+        let pool = Arc::new(Pool::new(Arc::clone(&connector)));
+        let last_seq = pool.read(reads::last_seq)?;
+        let queue = Queue::new(Writer::new(Arc::clone(&connector), patience(settings.wait)));
+        Ok(Self { connector, settings, pool, queue, is_closed: Arc::default(), last_seq })
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.is_closed.load(Ordering::SeqCst) { Err(closed()) } else { Ok(()) }
+    }
+
+    fn read<T>(&self, read: impl FnMut(&mut dyn Connection) -> Result<T>) -> Result<T> {
+        self.check_open()?;
+        self.pool.read(read)
+    }
+
+    fn durability(&self) -> Durability {
+        if self.syncs_each() { Durability::Durable } else { Durability::Written }
+    }
+
+    /// Whether each commit is durable when it returns.
+    fn syncs_each(&self) -> bool {
+        syncs_each(self.settings.sync)
+    }
+
+    /// Makes durable what was committed without.
+    fn sync_all(&self) -> Result<()> {
+        if self.syncs_each() || self.settings.is_read_only {
+            return Ok(());
+        }
+        let mut connection = self.connector.connect(Purpose::WriteDurably)?;
+        connection.begin_write()?;
+        // The database makes all before it durable with it, if it writes something.
+        connection.execute("UPDATE aral_meta SET syncs = syncs + 1", &[])?;
+        connection.commit()
+    }
+}
+
+/// Whether a policy asks for durable commits. A promise to sync within some time is kept by syncing at once.
+pub(crate) fn syncs_each(policy: SyncPolicy) -> bool {
+    match policy {
+        SyncPolicy::Always | SyncPolicy::Interval(Duration { .. }) => true,
+        SyncPolicy::Os => false,
+    }
+}
+
+impl Backend for Engine {
+    fn append(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>> {
+        self.check_open()?;
+        if self.settings.is_read_only {
+            return Err(Error::new(ErrorKind::ReadOnly, "the store was opened for reading"));
+        }
+        let (clock, ids) = (&*self.settings.clock, &*self.settings.ids);
+        let ready =
+            batch.into_iter().map(|mutation| normalize(mutation, clock, ids)).collect::<Result<Vec<_>>>()?;
+        let (mut ready, outcome) = self.queue.carry_out(ready);
+        Ok(match outcome.map_err(|error| placed(error, self.connector.place()))? {
+            Outcome::Before(known) => {
+                known.iter().map(|record| known_receipt(record, self.durability())).collect()
+            }
+            Outcome::Now { first_seq, versions } => {
+                receipts(&mut ready, versions, first_seq, self.durability())
+            }
+        })
+    }
+
+    fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
+        self.read(|connection| reads::conversation(connection, id, Wanted::All))
+    }
+
+    fn conversation_without_messages(&self, id: &str) -> Result<Option<Conversation>> {
+        self.read(|connection| reads::conversation(connection, id, Wanted::ButMessages))
+    }
+
+    fn summary(&self, id: &str) -> Result<Option<Summary>> {
+        self.read(|connection| reads::summary(connection, id))
+    }
+
+    fn conversations(&self, order: Order, limit: Option<usize>) -> Result<Vec<Summary>> {
+        let all = Conversations::by(order);
+        self.list(&limit.map_or(all.clone(), |limit| all.first(limit)))
+    }
+
+    fn list(&self, selection: &Conversations) -> Result<Vec<Summary>> {
+        self.read(|connection| reads::list(connection, selection))
+    }
+
+    fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {
+        self.read(|connection| {
+            let mut found = Vec::new();
+            messages::each_selected(connection, id, selection, &mut |message| {
+                found.push(message);
+                Ok(())
+            })?;
+            Ok(found)
+        })
+    }
+
+    fn message(&self, id: &str, message_id: TextRef<'_>) -> Result<Option<Message>> {
+        self.read(|connection| messages::message(connection, id, message_id))
+    }
+
+    fn for_each_message(
+        &self,
+        id: &str,
+        selection: &Messages,
+        each: &mut dyn FnMut(MessageRef<'_>),
+    ) -> Result<()> {
+        self.check_open()?;
+        self.pool.lend(|connection| {
+            messages::each_selected(connection, id, selection, &mut |message| {
+                each(MessageRef::from(&message));
+                Ok(())
+            })
+        })
+    }
+
+    fn actions(&self, id: &str) -> Result<Vec<Action>> {
+        self.read(|connection| reads::actions(connection, id))
+    }
+
+    fn removed(&self, id: &str) -> Result<Option<Tombstone>> {
+        self.read(|connection| reads::removed(connection, id))
+    }
+
+    fn tombstones(&self) -> Result<Vec<Tombstone>> {
+        self.read(reads::tombstones)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.check_open()?;
+        self.sync_all()
+    }
+
+    fn recovery(&self) -> RecoveryReport {
+        RecoveryReport { last_seq: self.last_seq, ..RecoveryReport::default() }
+    }
+
+    fn refresh(&self) -> Result<Seq> {
+        self.read(reads::last_seq)
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        self.read(reads::stats)
+    }
+
+    fn compact(&self) -> Result<CompactionReport> {
+        self.check_open()?;
+        let reason = "a store in a database has nothing to compact: its tables are always up to date, and its events \
+                      are kept; `export` writes the JSON files";
+        Err(Error::new(ErrorKind::Unsupported, reason))
+    }
+
+    fn verify(&self) -> Result<VerifyReport> {
+        self.read(|connection| verify::verify(connection, self.connector.place()))
+    }
+
+    fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
+        export::export(self, &*self.settings.vfs, to, ids)
+    }
+
+    fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
+        self.read(|connection| events::all(connection, from))
+    }
+
+    fn follow(&self, from: Seq) -> Result<Follower> {
+        self.check_open()?;
+        let (mut source, is_closed) =
+            (events::source(Arc::clone(&self.pool), from), Arc::clone(&self.is_closed));
+        Ok(Follower::new(move || if is_closed.load(Ordering::SeqCst) { Ok(None) } else { source() }))
+    }
+
+    fn close(&self) -> Result<()> {
+        if self.is_closed.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        // Order: whoever is writing ends first. Reversed, what it writes would not be synced.
+        self.queue.with_writer(Writer::end);
+        let synced = self.sync_all();
+        self.pool.empty();
+        synced
+    }
+}

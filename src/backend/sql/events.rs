@@ -1,0 +1,99 @@
+//! Reading events: from a number on, and as they come.
+//!
+//! Owns the proof of each event by its checksum, and the putting together of batches.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::columns::{Numbers, corrupt, number_at};
+use super::connection::{Connection, Row, Value, first};
+use super::pool::Pool;
+use crate::codec::payload::{EventView, decode_event, too_new};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Event, Logged, Seq};
+
+/// The columns of an event, in the order in which they are read.
+const EVENT: &str = "seq, first_seq, last_seq, event_schema, crc, payload";
+
+/// How many bytes of events are read at once.
+const AT_ONCE: usize = 4 << 20;
+
+/// A batch of events, with the number of the first.
+pub(super) type Batch = (Seq, Vec<Event>);
+
+/// Calls with the event of a row, if it proves itself.
+pub(super) fn with_event<T>(
+    row: &dyn Row,
+    take: impl FnOnce(Numbers, &EventView<'_>) -> Result<T>,
+) -> Result<T> {
+    let seq = number_at(row, 0)?;
+    let schema = u16::try_from(row.int(3)?).unwrap_or(u16::MAX);
+    let numbers = Numbers { seq, first_seq: number_at(row, 1)?, last_seq: number_at(row, 2)?, schema };
+    let payload = row.bytes(5)?;
+    if i64::from(numbers.crc(payload)) != row.int(4)? {
+        return Err(corrupt(format!("event {seq} does not have its checksum")));
+    }
+    if let Some(reason) = too_new(schema) {
+        return Err(Error::new(ErrorKind::UnsupportedFormat, reason));
+    }
+    let bad = |reason: String| corrupt(format!("event {seq}: {reason}"));
+    let (view, length) = decode_event(payload).map_err(|damage| bad(damage.0))?;
+    if length != payload.len() {
+        return Err(bad("bytes follow it".to_owned()));
+    }
+    take(numbers, &view)
+}
+
+/// Calls with each event from a number on, as long as it says so.
+pub(super) fn each_from(
+    connection: &mut dyn Connection,
+    from: Seq,
+    take: &mut dyn FnMut(&dyn Row) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    let sql = format!("SELECT {EVENT} FROM aral_events WHERE seq >= ?1 ORDER BY seq");
+    connection.query(&sql, &[Value::number(from)], take)
+}
+
+/// Whole batches from a number on, at least one if there is one, and about so many bytes.
+fn batches(connection: &mut dyn Connection, from: Seq, bytes: usize) -> Result<Vec<Batch>> {
+    let sql = "SELECT first_seq FROM aral_events WHERE seq = ?1";
+    let start = first(connection, sql, &[Value::number(from)], |row| number_at(row, 0))?.unwrap_or(from);
+    let (mut found, mut batch, mut read) = (Vec::new(), Vec::new(), 0_usize);
+    let mut next = start;
+    each_from(connection, start, &mut |row| {
+        read = read.saturating_add(row.bytes(5)?.len());
+        let numbers = with_event(row, |numbers, view| {
+            batch.push(view.to_event().map_err(|bad| corrupt(format!("event {}: {}", numbers.seq, bad.0)))?);
+            Ok(numbers)
+        })?;
+        if numbers.seq != next {
+            return Err(corrupt(format!("event {next} is missing")));
+        }
+        next += 1;
+        if numbers.seq < numbers.last_seq {
+            return Ok(ControlFlow::Continue(()));
+        }
+        found.push((numbers.first_seq, std::mem::take(&mut batch)));
+        Ok(if read < bytes { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
+    if batch.is_empty() { Ok(found) } else { Err(corrupt(format!("event {next} is missing"))) }
+}
+
+/// Every batch from a number on.
+pub(super) fn all(connection: &mut dyn Connection, from: Seq) -> Result<Vec<Batch>> {
+    batches(connection, from.max(1), usize::MAX)
+}
+
+/// What a follower pulls on.
+pub(super) fn source(pool: Arc<Pool>, from: Seq) -> impl FnMut() -> Result<Option<Logged>> + Send + 'static {
+    let (mut next, mut waiting) = (from.max(1), VecDeque::new());
+    move || {
+        if waiting.is_empty() {
+            waiting.extend(pool.read(|connection| batches(connection, next, AT_ONCE))?);
+        }
+        let Some((seq, events)) = waiting.pop_front() else { return Ok(None) };
+        next = seq + crate::codec::bytes::to_u64(events.len());
+        Ok(Some(Logged::Batch { seq, events }))
+    }
+}

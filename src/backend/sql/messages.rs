@@ -1,0 +1,215 @@
+//! Reading messages: some of a conversation, and one by its id.
+//!
+//! Owns how a selection becomes a question. What cannot be asked in SQL, such as whole turns, is made out by the rules
+//! that every backend shares, on messages that are read some at a time.
+
+use std::cell::RefCell;
+use std::ops::{ControlFlow, Range};
+
+use super::columns::{MESSAGE, is_ambiguous, message_at, number_at, shown};
+use super::connection::{Connection, Value};
+use super::reads::{Place, no_conversation, place_of};
+use crate::codec::bytes::{to_u64, to_usize};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Cursor, Message, MessageRef, Messages, Seq, Text, TextRef};
+use crate::rules::{Listed, select};
+
+/// What is done with each message that is read.
+type Each<'e> = dyn FnMut(Message) -> Result<()> + 'e;
+
+/// The last message of a conversation that has this id.
+pub(super) fn message(
+    connection: &mut dyn Connection,
+    id: &str,
+    message_id: TextRef<'_>,
+) -> Result<Option<Message>> {
+    let Some(place) = place_of(connection, id)? else { return Ok(None) };
+    let found = last_with(connection, place.number, &message_id.to_text())?;
+    Ok(found.map(|(_, message)| message))
+}
+
+/// The last message with this id, and its place.
+fn last_with(connection: &mut dyn Connection, number: Seq, id: &Text) -> Result<Option<(u64, Message)>> {
+    let sql = format!(
+        "SELECT m.place, {MESSAGE} FROM aral_message_rows m \
+         WHERE m.conversation = ?1 AND m.id = ?2 ORDER BY m.place DESC"
+    );
+    let mut found = None;
+    connection.query(&sql, &[Value::number(number), Value::Text(shown(id))], &mut |row| {
+        let message = message_at(row, 1)?;
+        if message.id != *id {
+            return Ok(ControlFlow::Continue(()));
+        }
+        found = Some((number_at(row, 0)?, message));
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(found)
+}
+
+/// Calls with each message of a selection, oldest first.
+pub(super) fn each_selected(
+    connection: &mut dyn Connection,
+    id: &str,
+    selection: &Messages,
+    each: &mut Each<'_>,
+) -> Result<()> {
+    let place = place_of(connection, id)?.ok_or_else(|| no_conversation(id))?;
+    let by_rules = selection.is_by_turns || selection.role.as_ref().is_some_and(is_ambiguous);
+    if by_rules {
+        let listing = Listing { connection: RefCell::new(connection), place, seen: RefCell::default() };
+        let places = select(&listing, selection)?;
+        return places.into_iter().try_for_each(|at| {
+            let message = listing.message(at)?;
+            message.map_or(Ok(()), &mut *each)
+        });
+    }
+    let range = range_of(connection, place, selection)?;
+    if selection.is_by_place() {
+        let length = range.end.saturating_sub(range.start);
+        let limit = selection.limit.map_or(length, |limit| length.min(to_u64(limit)));
+        let kept = if selection.takes_last() {
+            range.end - limit..range.end
+        } else {
+            range.start..range.start + limit
+        };
+        return each_in(connection, place.number, &kept, each);
+    }
+    each_wanted(connection, place.number, (range, selection), each)
+}
+
+/// The places among which a selection's cursor leaves the choice.
+fn range_of(connection: &mut dyn Connection, place: Place, selection: &Messages) -> Result<Range<u64>> {
+    let count = place.messages;
+    let mut place_of = |id: &Text| {
+        let missing = || format!("there is no message {:?} in the conversation", id.to_string_lossy());
+        let found = last_with(connection, place.number, id)?;
+        found.map(|(at, _)| at).ok_or_else(|| Error::new(ErrorKind::NotFound, missing()))
+    };
+    Ok(match &selection.cursor {
+        None => 0..count,
+        Some(Cursor::Before(id)) => 0..place_of(id)?,
+        Some(Cursor::After(id)) => place_of(id)? + 1..count,
+        Some(Cursor::BeforePlace(at)) => 0..count.min(*at),
+        Some(Cursor::FromPlace(at)) => count.min(*at)..count,
+    })
+}
+
+/// Calls with the messages at these places.
+fn each_in(
+    connection: &mut dyn Connection,
+    number: Seq,
+    range: &Range<u64>,
+    each: &mut Each<'_>,
+) -> Result<()> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "SELECT {MESSAGE} FROM aral_message_rows m \
+         WHERE m.conversation = ?1 AND m.place >= ?2 AND m.place < ?3 ORDER BY m.place"
+    );
+    let values = [number, range.start, range.end].map(Value::number);
+    connection.query(&sql, &values, &mut |row| {
+        each(message_at(row, 0)?)?;
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// Calls with those of the messages in a range that are of the role and the time that a selection asks for.
+fn each_wanted(
+    connection: &mut dyn Connection,
+    number: Seq,
+    (range, selection): (Range<u64>, &Messages),
+    each: &mut Each<'_>,
+) -> Result<()> {
+    let mut conditions = String::new();
+    let mut values: Vec<Value<'_>> = [number, range.start, range.end].map(Value::number).into();
+    if let Some(role) = &selection.role {
+        conditions.push_str(" AND m.role = ?4");
+        values.push(Value::Text(shown(role)));
+    }
+    let times = [(">=", selection.since), ("<", selection.until)];
+    for (compares, time) in times.into_iter().filter_map(|(compares, time)| Some((compares, time?))) {
+        values.push(Value::Int(time.approximate_unix_micros()));
+        conditions = format!("{conditions} AND m.created_micros {compares} ?{}", values.len());
+    }
+    let order = if selection.takes_last() { " DESC" } else { "" };
+    values.push(Value::number(selection.limit.map_or(u64::MAX, to_u64)));
+    let sql = format!(
+        "SELECT {MESSAGE} FROM aral_message_rows m WHERE m.conversation = ?1 AND m.place >= ?2 AND m.place < ?3\
+         {conditions} ORDER BY m.place{order} LIMIT ?{}",
+        values.len()
+    );
+    if !selection.takes_last() {
+        return connection.query(&sql, &values, &mut |row| {
+            each(message_at(row, 0)?)?;
+            Ok(ControlFlow::Continue(()))
+        });
+    }
+    let mut found = Vec::new();
+    connection.query(&sql, &values, &mut |row| {
+        found.push(message_at(row, 0)?);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    found.into_iter().rev().try_for_each(each)
+}
+
+/// How many messages are read at once where they are looked at one by one.
+const AT_ONCE: u64 = 64;
+
+/// A conversation's messages, as the rules look at them.
+struct Listing<'l> {
+    connection: RefCell<&'l mut dyn Connection>,
+    place: Place,
+    /// Those that were read last, and the place of the first.
+    seen: RefCell<(usize, Vec<Message>)>,
+}
+
+impl Listing<'_> {
+    /// Reads the messages around a place, unless they were read last.
+    fn read(&self, at: usize) -> Result<()> {
+        let mut seen = self.seen.borrow_mut();
+        if (seen.0..seen.0 + seen.1.len()).contains(&at) {
+            return Ok(());
+        }
+        // Mostly the next one is looked at, or the one before.
+        let start = to_u64(at) / AT_ONCE * AT_ONCE;
+        let range = start..self.place.messages.min(start + AT_ONCE);
+        let mut messages = Vec::new();
+        let mut connection = self.connection.borrow_mut();
+        each_in(&mut **connection, self.place.number, &range, &mut |message| {
+            messages.push(message);
+            Ok(())
+        })?;
+        *seen = (to_usize(start), messages);
+        Ok(())
+    }
+
+    fn message(&self, at: usize) -> Result<Option<Message>> {
+        self.read(at)?;
+        let seen = self.seen.borrow();
+        Ok(at.checked_sub(seen.0).and_then(|at| seen.1.get(at)).cloned())
+    }
+}
+
+impl Listed for Listing<'_> {
+    fn count(&self) -> usize {
+        to_usize(self.place.messages)
+    }
+
+    fn find(&self, id: &Text) -> Result<Option<usize>> {
+        let mut connection = self.connection.borrow_mut();
+        let found = last_with(&mut **connection, self.place.number, id)?;
+        Ok(found.map(|(at, _)| to_usize(at)))
+    }
+
+    fn look(&self, at: usize, look: &mut dyn FnMut(MessageRef<'_>)) -> Result<()> {
+        self.read(at)?;
+        let seen = self.seen.borrow();
+        let message = at.checked_sub(seen.0).and_then(|at| seen.1.get(at));
+        if let Some(message) = message {
+            look(MessageRef::from(message));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,40 @@
+//! The backend on an SQL database, whichever it is.
+//!
+//! Owns the tables and what is written and asked; specified in docs/sql.md. A database comes in by the small trait
+//! [`Connector`](connection::Connector). The truth is a table of events in the log's encoding; what they led to is kept
+//! beside it, in the same transaction. The way of a mutation: `engine` → `queue` (who comes at the same time shares a
+//! transaction) → `writer` → `load` → the rules → `plan` → the connection. The way of a read: `engine` → `pool` → `reads`, `messages`
+//! or `events`.
+
+pub(crate) mod connection;
+
+pub(crate) mod deadline;
+
+mod columns;
+
+mod schema;
+
+mod load;
+
+mod plan;
+
+mod writer;
+
+mod queue;
+
+mod pool;
+
+mod reads;
+
+mod messages;
+
+mod events;
+
+mod verify;
+
+mod engine;
+
+pub(crate) use engine::{Engine, syncs_each};
+
+#[cfg(test)]
+mod tests;

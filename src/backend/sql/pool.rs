@@ -1,0 +1,86 @@
+//! Connections for reading.
+//!
+//! Owns those that wait for the next reader. Readers do not wait for one another: who finds none makes one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::connection::{Connection, Connector, Purpose, placed};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How many connections are kept while nobody reads.
+const KEPT: usize = 16;
+
+/// Connections for reading.
+pub(super) struct Pool {
+    connector: Arc<dyn Connector>,
+    idle: Mutex<Vec<Box<dyn Connection>>>,
+}
+
+impl Pool {
+    pub(super) fn new(connector: Arc<dyn Connector>) -> Self {
+        Self { connector, idle: Mutex::default() }
+    }
+
+    /// Reads one state of the database. A reading is begun again with a new connection if the one that was kept has
+    /// broken meanwhile, so `read` must bear being called twice.
+    pub(super) fn read<T>(&self, mut read: impl FnMut(&mut dyn Connection) -> Result<T>) -> Result<T> {
+        match self.read_once(&mut read, true) {
+            Err((_, IsBroken::Yes)) => self.read_once(&mut read, false).map_err(|(error, _)| error),
+            done => done.map_err(|(error, _)| error),
+        }
+    }
+
+    /// The same for what can be called once only.
+    pub(super) fn lend(&self, read: impl FnOnce(&mut dyn Connection) -> Result<()>) -> Result<()> {
+        let mut read = Some(read);
+        let mut once = |connection: &mut dyn Connection| match read.take() {
+            Some(read) => read(connection),
+            None => Err(Error::new(ErrorKind::Failed, "a reading began twice")),
+        };
+        self.read_once(&mut once, true).map_err(|(error, _)| error)
+    }
+
+    fn read_once<T>(
+        &self,
+        read: &mut dyn FnMut(&mut dyn Connection) -> Result<T>,
+        may_be_kept: bool,
+    ) -> Result<T, (Error, IsBroken)> {
+        let kept = if may_be_kept { self.idle().pop() } else { None };
+        let was_kept = kept.is_some();
+        let mut connection = match kept {
+            Some(kept) => kept,
+            None => self.connector.connect(Purpose::Read).map_err(|error| (error, IsBroken::No))?,
+        };
+        let done = connection.begin_read().and_then(|()| read(&mut *connection)).and_then(|value| {
+            connection.commit()?;
+            Ok(value)
+        });
+        if done.is_err() {
+            connection.rollback();
+        }
+        let is_usable = connection.is_usable();
+        if is_usable {
+            let mut idle = self.idle();
+            if idle.len() < KEPT {
+                idle.push(connection);
+            }
+        }
+        let broken = if was_kept && !is_usable { IsBroken::Yes } else { IsBroken::No };
+        done.map_err(|error| (placed(error, self.connector.place()), broken))
+    }
+
+    /// Lets go of the connections that nobody uses.
+    pub(super) fn empty(&self) {
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn Connection>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a reading failed because of a connection that had broken before it.
+enum IsBroken {
+    Yes,
+    No,
+}

@@ -1,0 +1,165 @@
+//! The group commit: callers that come at the same time share a transaction.
+//!
+//! Owns who waits, and who carries out what has gathered. Whoever finds nobody at work becomes the leader, takes all that
+//! wait, in the order in which they came, and hands on to the first of those who came meanwhile. So no caller works
+//! for others for longer than one transaction.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::writer::{Outcome, Writer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::rules::Request;
+
+/// How many batches one transaction takes at most.
+const MOST: usize = 512;
+
+/// How many mutations one transaction takes at most, if they are of more than one batch.
+const MOST_REQUESTS: usize = 20_000;
+
+/// What a caller gets back: its batch, and what came of it.
+type Answer = (Vec<Request>, Result<Outcome>);
+
+/// What a waiting caller hears.
+#[derive(Debug)]
+enum State {
+    Waiting,
+    /// It is the leader now.
+    Leads,
+    Answered(Answer),
+}
+
+/// A caller that waits.
+#[derive(Debug)]
+struct Waiter {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    waiting: VecDeque<(Vec<Request>, Arc<Waiter>)>,
+    has_leader: bool,
+}
+
+/// The callers of one process, and the one that writes.
+pub(super) struct Queue {
+    line: Mutex<Line>,
+    writer: Mutex<Writer>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Waiter {
+    fn tell(&self, state: State) {
+        *lock(&self.state) = state;
+        self.changed.notify_one();
+    }
+
+    /// Waits for an answer; `None` for the word that it leads.
+    fn hear(&self) -> Option<Answer> {
+        let mut state = lock(&self.state);
+        loop {
+            match std::mem::replace(&mut *state, State::Waiting) {
+                State::Waiting => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                State::Leads => return None,
+                State::Answered(answer) => return Some(answer),
+            }
+        }
+    }
+}
+
+impl Queue {
+    pub(super) fn new(writer: Writer) -> Self {
+        Self { line: Mutex::default(), writer: Mutex::new(writer) }
+    }
+
+    /// Carries a batch out, alone or with others.
+    pub(super) fn carry_out(&self, batch: Vec<Request>) -> Answer {
+        let waiter = Arc::new(Waiter { state: Mutex::new(State::Waiting), changed: Condvar::new() });
+        let leads = {
+            let mut line = lock(&self.line);
+            line.waiting.push_back((batch, Arc::clone(&waiter)));
+            !std::mem::replace(&mut line.has_leader, true)
+        };
+        if leads {
+            self.lead();
+        }
+        loop {
+            match waiter.hear() {
+                Some(answer) => return answer,
+                None => self.lead(),
+            }
+        }
+    }
+
+    /// Carries out what waits, and hands on.
+    fn lead(&self) {
+        let (batches, waiters) = self.take();
+        let handing_on = HandingOn { queue: self, waiters };
+        let borrowed: Vec<&[Request]> = batches.iter().map(Vec::as_slice).collect();
+        let outcomes = lock(&self.writer).carry_out(&borrowed);
+        handing_on.answer(batches, outcomes);
+    }
+
+    /// Takes those who are next.
+    fn take(&self) -> (Vec<Vec<Request>>, VecDeque<Arc<Waiter>>) {
+        let mut line = lock(&self.line);
+        let (mut batches, mut waiters, mut requests) = (Vec::new(), VecDeque::new(), 0_usize);
+        while let Some((batch, _)) = line.waiting.front() {
+            requests = requests.saturating_add(batch.len());
+            if !batches.is_empty() && (requests > MOST_REQUESTS || batches.len() >= MOST) {
+                break;
+            }
+            let Some((batch, waiter)) = line.waiting.pop_front() else { break };
+            batches.push(batch);
+            waiters.push_back(waiter);
+        }
+        (batches, waiters)
+    }
+
+    /// How many wait, besides those whose batches somebody carries out; `None` if nobody does.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> Option<usize> {
+        let line = lock(&self.line);
+        line.has_leader.then(|| line.waiting.len())
+    }
+
+    /// Lets nobody else write meanwhile.
+    pub(super) fn with_writer<T>(&self, act: impl FnOnce(&mut Writer) -> T) -> T {
+        act(&mut lock(&self.writer))
+    }
+}
+
+/// Sees to it that everybody hears something and somebody leads, even if the leader panics.
+struct HandingOn<'q> {
+    queue: &'q Queue,
+    waiters: VecDeque<Arc<Waiter>>,
+}
+
+impl HandingOn<'_> {
+    fn answer(mut self, batches: Vec<Vec<Request>>, outcomes: Vec<Result<Outcome>>) {
+        for answer in batches.into_iter().zip(outcomes) {
+            if let Some(waiter) = self.waiters.pop_front() {
+                waiter.tell(State::Answered(answer));
+            }
+        }
+    }
+}
+
+impl Drop for HandingOn<'_> {
+    fn drop(&mut self) {
+        for waiter in self.waiters.drain(..) {
+            let failed =
+                Error::new(ErrorKind::Failed, "whoever carried the batch out failed; its outcome is open");
+            waiter.tell(State::Answered((Vec::new(), Err(failed))));
+        }
+        let mut line = lock(&self.queue.line);
+        match line.waiting.front() {
+            Some((_, next)) => next.tell(State::Leads),
+            None => line.has_leader = false,
+        }
+    }
+}

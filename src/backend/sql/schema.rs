@@ -1,0 +1,186 @@
+//! The tables, and how a database comes to have them.
+//!
+//! Owns the statements that make them, specified in docs/sql.md, and the version of it all. Making a new database is
+//! a migration from version 0. Every migration is one transaction, under the lock that writers hold.
+
+use super::connection::{Connection, Connector, Dialect, Value, first};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The version of the schema that this software writes.
+pub(crate) const VERSION: i64 = 1;
+
+/// What leads from each version to the next.
+const MIGRATIONS: [&[&str]; 1] = [&[
+    "CREATE TABLE aral_meta (
+        one {key} CHECK (one = 1),
+        schema_version BIGINT NOT NULL,
+        store_id TEXT NOT NULL,
+        next_seq BIGINT NOT NULL,
+        syncs BIGINT NOT NULL
+    )",
+    "CREATE TABLE aral_events (
+        seq {key},
+        first_seq BIGINT NOT NULL,
+        last_seq BIGINT NOT NULL,
+        event_schema BIGINT NOT NULL,
+        crc BIGINT NOT NULL,
+        group_id {blob},
+        payload {blob} NOT NULL
+    )",
+    "CREATE TABLE aral_conversation_rows (
+        number {key},
+        id_key {blob} NOT NULL UNIQUE,
+        id TEXT NOT NULL,
+        title TEXT NOT NULL,
+        title_exact {blob},
+        created_at TEXT NOT NULL,
+        messages BIGINT NOT NULL,
+        actions BIGINT NOT NULL,
+        version BIGINT NOT NULL,
+        last_seq BIGINT NOT NULL,
+        last_activity TEXT NOT NULL,
+        metadata TEXT NOT NULL,
+        extra TEXT
+    )",
+    "CREATE INDEX aral_conversations_by_id ON aral_conversation_rows (id)",
+    "CREATE INDEX aral_conversations_by_activity ON aral_conversation_rows (last_seq)",
+    "CREATE TABLE aral_message_rows (
+        seq {key},
+        conversation BIGINT NOT NULL,
+        place BIGINT NOT NULL,
+        id TEXT NOT NULL,
+        role TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        created_micros BIGINT NOT NULL,
+        content TEXT NOT NULL,
+        metadata TEXT NOT NULL,
+        extra TEXT,
+        exact {blob}
+    )",
+    "CREATE INDEX aral_messages_by_place ON aral_message_rows (conversation, place)",
+    "CREATE INDEX aral_messages_by_id ON aral_message_rows (conversation, id)",
+    "CREATE TABLE aral_action_rows (
+        seq {key},
+        conversation BIGINT NOT NULL,
+        place BIGINT NOT NULL,
+        id TEXT NOT NULL,
+        action_type TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        created_micros BIGINT NOT NULL,
+        data TEXT NOT NULL,
+        metadata TEXT NOT NULL,
+        extra TEXT,
+        exact {blob}
+    )",
+    "CREATE INDEX aral_actions_by_place ON aral_action_rows (conversation, place)",
+    "CREATE INDEX aral_actions_by_id ON aral_action_rows (conversation, id)",
+    "CREATE TABLE aral_keys (
+        name {blob} NOT NULL PRIMARY KEY,
+        fingerprint BIGINT NOT NULL,
+        conversation_id {blob} NOT NULL,
+        id {blob} NOT NULL,
+        seq BIGINT NOT NULL,
+        version BIGINT NOT NULL
+    )",
+    "CREATE TABLE aral_tombstones (
+        seq {key},
+        id_key {blob} NOT NULL UNIQUE,
+        id TEXT NOT NULL,
+        removed_at TEXT
+    )",
+    "CREATE VIEW aral_conversations AS
+        SELECT id, title, created_at, metadata, extra, messages, actions, version, last_activity, last_seq, number
+        FROM aral_conversation_rows",
+    "CREATE VIEW aral_messages AS
+        SELECT c.id AS conversation_id, m.place, m.id, m.content, m.role, m.created_at, m.metadata, m.extra,
+               m.created_micros, m.seq
+        FROM aral_message_rows m JOIN aral_conversation_rows c ON c.number = m.conversation",
+    "CREATE VIEW aral_actions AS
+        SELECT c.id AS conversation_id, a.place, a.id, a.action_type, a.data, a.created_at, a.metadata, a.extra,
+               a.created_micros, a.seq
+        FROM aral_action_rows a JOIN aral_conversation_rows c ON c.number = a.conversation",
+]];
+
+const COUNT_VERSIONS: usize = MIGRATIONS.len();
+
+const _: () = assert!(COUNT_VERSIONS == 1 && VERSION == 1, "there is one migration for each version");
+
+/// The version of a database's schema; 0 if there is no store in it.
+pub(crate) fn version(connection: &mut dyn Connection, dialect: Dialect) -> Result<i64> {
+    let named = [Value::text("aral_meta")];
+    let count = first(connection, dialect.count_tables, &named, |row| row.int(0))?;
+    if count.unwrap_or(0) == 0 {
+        return Ok(0);
+    }
+    let version = first(connection, "SELECT schema_version FROM aral_meta", &[], |row| row.int(0))?;
+    version.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the table aral_meta has no row"))
+}
+
+/// Refuses a database that newer software made.
+pub(crate) fn check_version(version: i64) -> Result<()> {
+    if version <= VERSION {
+        return Ok(());
+    }
+    let reason = format!(
+        "the database has schema version {version}, and this software reads up to {VERSION}; upgrade it"
+    );
+    Err(Error::new(ErrorKind::UnsupportedFormat, reason))
+}
+
+/// Refuses a database that a reader cannot read as it is.
+pub(crate) fn check_for_reading(connection: &mut dyn Connection, connector: &dyn Connector) -> Result<()> {
+    let at = |error: Error| error.at(connector.place(), None);
+    let version = version(connection, connector.dialect())?;
+    check_version(version).map_err(at)?;
+    if version == 0 {
+        return Err(at(Error::new(ErrorKind::NotFound, "there is no store in this database")));
+    }
+    Ok(())
+}
+
+/// Brings a database to this version of the schema.
+pub(crate) fn migrate(
+    connection: &mut dyn Connection,
+    connector: &dyn Connector,
+    store_id: impl FnOnce() -> String,
+) -> Result<()> {
+    let (dialect, at) = (connector.dialect(), |error: Error| error.at(connector.place(), None));
+    // Mostly there is nothing to do, and then nobody is waited for.
+    let before = version(connection, dialect)?;
+    check_version(before).map_err(at)?;
+    if before == VERSION {
+        return Ok(());
+    }
+    connection.begin_write()?;
+    let done = migrate_locked(connection, dialect, store_id);
+    match done {
+        Ok(()) => connection.commit(),
+        Err(error) => {
+            connection.rollback();
+            Err(error)
+        }
+    }
+}
+
+/// The same under the writers' lock: what was seen before it may have been done by another one meanwhile.
+fn migrate_locked(
+    connection: &mut dyn Connection,
+    dialect: Dialect,
+    store_id: impl FnOnce() -> String,
+) -> Result<()> {
+    let before = version(connection, dialect)?;
+    check_version(before)?;
+    let done = usize::try_from(before).unwrap_or_default();
+    for statement in MIGRATIONS.iter().skip(done).copied().flatten() {
+        let statement = statement.replace("{key}", dialect.key).replace("{blob}", dialect.blob);
+        connection.execute(&statement, &[])?;
+    }
+    if before == 0 {
+        let insert =
+            "INSERT INTO aral_meta (one, schema_version, store_id, next_seq, syncs) VALUES (1, ?1, ?2, 1, 0)";
+        connection.execute(insert, &[Value::Int(VERSION), Value::text(store_id())])?;
+    } else if before < VERSION {
+        connection.execute("UPDATE aral_meta SET schema_version = ?1", &[Value::Int(VERSION)])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Commits: what callers hear of them, what they share, and the order in which they are seen.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::faulty::Commit;
+use super::{add, events, hold, open, stranger};
+use crate::backend::Backend;
+use crate::error::ErrorKind;
+use crate::model::{Logged, Messages, Mutation, NewMessage, Operation};
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_reported_as_it_went() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, faults) = open(dir.path());
+    add(&engine, "before").unwrap();
+    *faults.next_commit.lock().unwrap() = Some(Commit::Unanswered);
+    assert_eq!(add(&engine, "carried out").unwrap().seq, 2);
+    assert_eq!(events(&engine).len(), 2, "nothing is written twice");
+    *faults.next_commit.lock().unwrap() = Some(Commit::Lost);
+    assert_eq!(add(&engine, "not carried out").unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(events(&engine).len(), 2, "what is reported as failed did not happen");
+    assert_eq!(add(&engine, "after").unwrap().seq, 3);
+    hold(&engine);
+}
+
+#[test]
+fn another_transaction_in_the_same_place_is_not_taken_for_the_lost_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, faults) = open(dir.path());
+    let (other, _) = open(dir.path());
+    *faults.next_commit.lock().unwrap() = Some(Commit::Lost);
+    // The other one gets the place as soon as the lock is free, be it before the commit is looked up or behind it.
+    let writes = std::thread::scope(|scope| {
+        let writes = scope.spawn(|| add(&other, "the other's").unwrap());
+        assert_eq!(add(&engine, "lost").is_err(), faults.next_commit.lock().unwrap().is_none());
+        writes.join().unwrap()
+    });
+    assert!(writes.seq <= 2);
+    assert_eq!(events(&engine).len(), 1);
+    hold(&engine);
+}
+
+#[test]
+fn only_where_nobody_answers_is_the_outcome_said_to_be_open_and_the_key_settles_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, faults) = open(dir.path());
+    // Who waits for less than nothing waits for one try.
+    engine.queue.with_writer(|writer| writer.set_patience(std::time::Duration::ZERO));
+    let keyed = || Mutation::add_message("c1", "once").key("k1");
+    engine.append_one(Mutation::add_message("c1", "before")).unwrap();
+    *faults.next_commit.lock().unwrap() = Some(Commit::Unanswered);
+    faults.is_away.store(true, Ordering::SeqCst);
+    let error = engine.append_one(keyed()).unwrap_err();
+    assert!(error.message().contains("same key"), "{error}");
+    faults.is_away.store(false, Ordering::SeqCst);
+    assert_eq!(engine.append_one(keyed()).unwrap().seq, 2);
+    assert_eq!(events(&engine).len(), 2);
+    hold(&engine);
+}
+
+/// Lets so many threads append while nobody gets the lock, and calls once all of them wait.
+fn crowd(
+    engine: &Arc<super::Engine>,
+    dir: &std::path::Path,
+    threads: u64,
+    of: impl Fn(u64) -> Mutation + Sync,
+) -> Vec<bool> {
+    let blocker = stranger(dir);
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::thread::scope(|scope| {
+        let call = |n| {
+            let of = &of;
+            scope.spawn(move || engine.append_one(of(n)).is_ok())
+        };
+        let wait_for = |waiting| {
+            while engine.queue.waiting() != Some(waiting) {
+                std::thread::yield_now();
+            }
+        };
+        // The first one leads, and waits for the lock; the others wait for it.
+        let mut callers = vec![call(0)];
+        wait_for(0);
+        callers.extend((1..threads).map(call));
+        wait_for(usize::try_from(threads).unwrap() - 1);
+        blocker.execute_batch("ROLLBACK").unwrap();
+        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn callers_that_wait_for_a_slow_writer_share_the_next_transaction() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, faults) = open(dir.path());
+    let before = faults.commits.load(Ordering::SeqCst);
+    let done =
+        crowd(&engine, dir.path(), 32, |n| Mutation::add_message("c1", NewMessage::new(n.to_string())));
+    assert!(done.into_iter().all(|done| done));
+    // The leader had taken its own batch before it began to wait.
+    assert_eq!(faults.commits.load(Ordering::SeqCst) - before, 2);
+    assert_eq!(engine.messages("c1", &Messages::all()).unwrap().len(), 32);
+    hold(&engine);
+}
+
+#[test]
+fn of_those_who_share_a_transaction_each_is_refused_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, faults) = open(dir.path());
+    add(&engine, "begun").unwrap();
+    let before = faults.commits.load(Ordering::SeqCst);
+    let done = crowd(&engine, dir.path(), 30, |n| match n % 3 {
+        0 => Mutation::add_message("c1", "fine"),
+        1 => Mutation::new("nowhere", Operation::Clear),
+        _ => Mutation::add_message("c1", "the same").key("k1"),
+    });
+    assert_eq!(done.iter().filter(|done| **done).count(), 20);
+    assert!(faults.commits.load(Ordering::SeqCst) - before <= 2);
+    // Ten that are fine, one of those with the key, and the beginning.
+    assert_eq!(events(&engine).len(), 12);
+    hold(&engine);
+}
+
+#[test]
+fn a_batch_that_the_database_refuses_takes_nobody_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, faults) = open(dir.path());
+    *faults.refused.lock().unwrap() = Some("poison".to_owned());
+    let done = crowd(&engine, dir.path(), 10, |n| {
+        Mutation::add_message("c1", if n == 5 { "poison".to_owned() } else { n.to_string() })
+    });
+    assert_eq!(done.iter().filter(|done| !**done).count(), 1);
+    assert_eq!(events(&engine).len(), 9);
+    hold(&engine);
+}
+
+#[test]
+fn a_follower_sees_every_event_once_and_in_order_whoever_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let engines = [open(dir.path()).0, open(dir.path()).0];
+    let mut follower = open(dir.path()).0.follow(1).unwrap();
+    std::thread::scope(|scope| {
+        for engine in &engines {
+            for _ in 0..4 {
+                scope.spawn(move || (0..25).for_each(|n: i32| drop(add(engine, &n.to_string()).unwrap())));
+            }
+        }
+        let mut next = 1;
+        while next <= 200 {
+            let Some(Logged::Batch { seq, events }) = follower.next_logged().unwrap() else {
+                std::thread::yield_now();
+                continue;
+            };
+            assert_eq!(seq, next, "an event came before one with a lower number");
+            next += u64::try_from(events.len()).unwrap();
+        }
+    });
+    hold(&engines[0]);
+}

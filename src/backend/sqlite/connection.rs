@@ -1,0 +1,186 @@
+//! One connection to an SQLite file.
+//!
+//! Owns the turn of those who write. SQLite lets whoever tries at the right moment go first, so that of two processes
+//! one may wait for very long. Here, who wants to write takes a turnstile first, a lock on a file beside the database: the one that
+//! has it is the next to write, and one that has just written stands behind it.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::types::{Null, ValueRef};
+
+use super::errors;
+use crate::backend::sql::connection::{Connection, Each, Row, Value};
+use crate::backend::sql::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::vfs::{Lock, Vfs};
+
+/// What the turnstile's name has behind the database's, as SQLite's own files beside it have `-wal` and `-shm`.
+const TURN: &str = "-turn";
+
+/// A connection to an SQLite file.
+pub(super) struct SqliteConnection {
+    inner: rusqlite::Connection,
+    path: PathBuf,
+    turn: PathBuf,
+    vfs: Arc<dyn Vfs>,
+    patience: Duration,
+}
+
+impl SqliteConnection {
+    pub(super) fn new(
+        inner: rusqlite::Connection,
+        path: &Path,
+        vfs: Arc<dyn Vfs>,
+        patience: Duration,
+    ) -> Self {
+        let mut turn = path.as_os_str().to_owned();
+        turn.push(TURN);
+        Self { inner, path: path.to_owned(), turn: turn.into(), vfs, patience }
+    }
+
+    fn error(&self, action: &str) -> impl Fn(rusqlite::Error) -> Error {
+        move |error| errors::of(action, &self.path, &error)
+    }
+
+    fn run(&self, action: &str, sql: &str) -> Result<()> {
+        let mut statement = self.inner.prepare_cached(sql).map_err(self.error(action))?;
+        statement.raw_execute().map(drop).map_err(self.error(action))
+    }
+
+    /// Waits to be the next one who writes. Where no lock can be had, SQLite's own order has to do.
+    fn take_turn(&self) -> Result<Option<Box<dyn Lock>>> {
+        let mut can_lock = true;
+        let turn = Deadline::after(self.patience).wait(|| match self.vfs.try_lock(&self.turn) {
+            Ok(lock) => Ok(lock),
+            Err(_) => {
+                can_lock = false;
+                // Ends the waiting.
+                Err(Error::new(ErrorKind::Unsupported, "no locks"))
+            }
+        });
+        match turn {
+            Ok(Some(lock)) => Ok(Some(lock)),
+            Err(_) if !can_lock => Ok(None),
+            Ok(None) | Err(_) => {
+                let reason = "others have been waiting to write for as long as this call waits; try again";
+                Err(Error::new(ErrorKind::Locked, reason).at(&self.path, None))
+            }
+        }
+    }
+}
+
+/// Gives a statement its values.
+fn bind(statement: &mut rusqlite::Statement<'_>, values: &[Value<'_>]) -> rusqlite::Result<()> {
+    for (at, value) in (1..).zip(values) {
+        match value {
+            Value::Null => statement.raw_bind_parameter(at, Null)?,
+            Value::Int(number) => statement.raw_bind_parameter(at, number)?,
+            Value::Text(text) => statement.raw_bind_parameter(at, &**text)?,
+            Value::Bytes(bytes) => statement.raw_bind_parameter(at, &**bytes)?,
+        }
+    }
+    Ok(())
+}
+
+impl Connection for SqliteConnection {
+    fn begin_write(&mut self) -> Result<()> {
+        self.rollback();
+        let turn = self.take_turn()?;
+        let begun = self.run("begin to write", "BEGIN IMMEDIATE");
+        // Order: the lock on the database is held before the turn is given away.
+        drop(turn);
+        begun
+    }
+
+    fn begin_read(&mut self) -> Result<()> {
+        self.rollback();
+        self.run("begin to read", "BEGIN")
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.run("commit", "COMMIT")
+    }
+
+    fn rollback(&mut self) {
+        if !self.inner.is_autocommit() {
+            // What cannot even be rolled back is rolled back when the connection is closed.
+            self.run("roll back", "ROLLBACK").ok();
+        }
+    }
+
+    fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64> {
+        let mut statement = self.inner.prepare_cached(sql).map_err(self.error("write"))?;
+        bind(&mut statement, values).map_err(self.error("write"))?;
+        let changed = statement.raw_execute().map_err(self.error("write"))?;
+        Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+    }
+
+    fn query(&mut self, sql: &str, values: &[Value<'_>], each: &mut Each<'_>) -> Result<()> {
+        let mut statement = self.inner.prepare_cached(sql).map_err(self.error("read"))?;
+        bind(&mut statement, values).map_err(self.error("read"))?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(self.error("read"))? {
+            if each(&SqliteRow(row))?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_usable(&self) -> bool {
+        self.inner.is_autocommit()
+    }
+
+    fn check_integrity(&mut self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        self.query("PRAGMA integrity_check", &[], &mut |row| {
+            found.push(row.text(0)?.to_owned());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        found.retain(|text| text != "ok");
+        Ok(found)
+    }
+
+    fn size(&mut self) -> Result<u64> {
+        let sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+        let bytes: i64 = self.inner.query_row(sql, (), |row| row.get(0)).map_err(self.error("read"))?;
+        Ok(u64::try_from(bytes).unwrap_or_default())
+    }
+}
+
+/// A row that SQLite stands at.
+struct SqliteRow<'r>(&'r rusqlite::Row<'r>);
+
+impl SqliteRow<'_> {
+    fn value(&self, at: usize) -> Result<ValueRef<'_>> {
+        self.0.get_ref(at).map_err(|error| Error::new(ErrorKind::Corrupt, format!("column {at}: {error}")))
+    }
+
+    fn wrong(at: usize, is: ValueRef<'_>, ought: &str) -> Error {
+        Error::new(ErrorKind::Corrupt, format!("column {at} holds {}, not {ought}", is.data_type()))
+    }
+}
+
+impl Row for SqliteRow<'_> {
+    fn is_null(&self, at: usize) -> Result<bool> {
+        Ok(self.value(at)? == ValueRef::Null)
+    }
+
+    fn int(&self, at: usize) -> Result<i64> {
+        let value = self.value(at)?;
+        value.as_i64().map_err(|_| Self::wrong(at, value, "a number"))
+    }
+
+    fn text(&self, at: usize) -> Result<&str> {
+        let value = self.value(at)?;
+        value.as_str().map_err(|_| Self::wrong(at, value, "a text"))
+    }
+
+    fn bytes(&self, at: usize) -> Result<&[u8]> {
+        let value = self.value(at)?;
+        value.as_blob().map_err(|_| Self::wrong(at, value, "bytes"))
+    }
+}

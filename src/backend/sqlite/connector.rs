@@ -1,0 +1,153 @@
+//! Making connections to an SQLite file.
+//!
+//! Owns the settings that each connection has: the log that is written ahead, how much a commit is synced, and how long
+//! others are waited for.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::OpenFlags;
+use rusqlite::config::DbConfig;
+
+use super::connection::SqliteConnection;
+use super::errors;
+use crate::backend::settings::Settings;
+use crate::backend::sql::connection::{Connection, Connector, Dialect, Purpose};
+use crate::backend::sql::deadline::{Deadline, patience};
+use crate::backend::sql::syncs_each;
+use crate::error::{Error, ErrorKind, Result};
+use crate::vfs::{OpenMode, Vfs};
+
+/// How many statements a connection keeps prepared.
+const PREPARED: usize = 64;
+
+/// Makes connections to one file.
+#[derive(Debug)]
+pub(crate) struct SqliteConnector {
+    path: PathBuf,
+    vfs: Arc<dyn Vfs>,
+    patience: Duration,
+    is_read_only: bool,
+    syncs_each: bool,
+}
+
+impl SqliteConnector {
+    pub(crate) fn new(path: &Path, settings: &Settings) -> Self {
+        Self {
+            path: path.to_owned(),
+            vfs: Arc::clone(&settings.vfs),
+            patience: patience(settings.wait),
+            is_read_only: settings.is_read_only,
+            syncs_each: syncs_each(settings.sync),
+        }
+    }
+
+    /// Makes an empty file if there is none: SQLite would make one that others may read.
+    fn make_file(&self) -> Result<()> {
+        match self.vfs.open(&self.path, OpenMode::CreateNew) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(Error::io("make the database", &self.path, error))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    fn open(&self, purpose: Purpose) -> Result<rusqlite::Connection> {
+        let access = if self.is_read_only {
+            OpenFlags::SQLITE_OPEN_READ_ONLY
+        } else {
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+        };
+        if purpose != Purpose::Read && !self.is_read_only {
+            self.make_file()?;
+        }
+        // Not as a URI: what stands behind the scheme is a path, whatever it looks like.
+        let opened =
+            rusqlite::Connection::open_with_flags(&self.path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+        let error = match opened {
+            Ok(connection) => return Ok(connection),
+            Err(error) => error,
+        };
+        match self.vfs.metadata(&self.path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                Err(Error::new(ErrorKind::NotFound, "there is no such database").at(&self.path, None))
+            }
+            Ok(_) | Err(_) => Err(errors::of("open the database", &self.path, &error)),
+        }
+    }
+
+    /// Sets a connection up.
+    fn set_up(&self, connection: &mut rusqlite::Connection, purpose: Purpose) -> rusqlite::Result<()> {
+        connection.set_prepared_statement_cache_capacity(PREPARED);
+        // A statement is planned once, whatever values it gets. SQLite would plan it anew for each of them.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        let (patience, mut deadline) = (self.patience, None);
+        connection.busy_handler(Some(move |tries: i32| {
+            let tries = u32::try_from(tries).unwrap_or_default();
+            if tries == 0 {
+                deadline = None;
+            }
+            deadline.get_or_insert_with(|| Deadline::after(patience)).pause(tries)
+        }))?;
+        let is_durable = purpose == Purpose::WriteDurably || self.syncs_each;
+        connection.pragma_update(None, "synchronous", if is_durable { "FULL" } else { "NORMAL" })?;
+        if purpose == Purpose::Read {
+            connection.pragma_update(None, "query_only", true)?;
+        }
+        Ok(())
+    }
+
+    /// Has the file written by a log ahead, so that readers and the writer do not wait for one another.
+    fn write_ahead(&self, connection: &rusqlite::Connection) -> Result<()> {
+        let mode = |change: &str| {
+            connection.query_row(&format!("PRAGMA journal_mode{change}"), (), |row| row.get::<_, String>(0))
+        };
+        // SQLite does not always wait here, but says that it is busy.
+        let switched = Deadline::after(self.patience).wait(|| {
+            let tried = mode("").and_then(|now| if now == "wal" { Ok(now) } else { mode(" = WAL") });
+            match tried {
+                Err(error) if errors::is_busy(&error) => Ok(None),
+                Err(error) => Err(errors::of("open the database", &self.path, &error)),
+                Ok(mode) => Ok(Some(mode)),
+            }
+        })?;
+        match switched.as_deref() {
+            Some("wal") => Ok(()),
+            Some(_) => {
+                let reason =
+                    "SQLite cannot keep a write-ahead log here; put the database on a local file system";
+                Err(Error::new(ErrorKind::Unsupported, reason).at(&self.path, None))
+            }
+            None => {
+                let reason = "others have been using the database for as long as this call waits; try again";
+                Err(Error::new(ErrorKind::Locked, reason).at(&self.path, None))
+            }
+        }
+    }
+}
+
+impl Connector for SqliteConnector {
+    fn dialect(&self) -> Dialect {
+        Dialect {
+            key: "INTEGER PRIMARY KEY",
+            blob: "BLOB",
+            count_tables: "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?1",
+        }
+    }
+
+    fn place(&self) -> &Path {
+        &self.path
+    }
+
+    fn connect(&self, purpose: Purpose) -> Result<Box<dyn Connection>> {
+        let mut connection = self.open(purpose)?;
+        self.set_up(&mut connection, purpose)
+            .map_err(|error| errors::of("open the database", &self.path, &error))?;
+        if purpose != Purpose::Read && !self.is_read_only {
+            self.write_ahead(&connection)?;
+        }
+        Ok(Box::new(SqliteConnection::new(connection, &self.path, Arc::clone(&self.vfs), self.patience)))
+    }
+}

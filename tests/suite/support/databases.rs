@@ -1,0 +1,15 @@
+//! Databases to keep a store in, as far as this build has engines for them.
+//!
+//! Owns the making of fresh ones. A test that goes through them all runs on none where no engine is built in.
+
+use std::path::Path;
+
+use super::driver::Home;
+
+/// A home in a fresh database of each engine. What they keep in files is in this directory, which is made.
+#[expect(clippy::disallowed_methods, reason = "databases live on the real file system")]
+pub(crate) fn of(dir: &Path) -> Vec<Home> {
+    std::fs::create_dir_all(dir).unwrap();
+    let sqlite = format!("sqlite:{}", dir.join("store.db").display());
+    if cfg!(feature = "sqlite") { vec![Home::Database(sqlite)] } else { Vec::new() }
+}

@@ -13,17 +13,25 @@ struct Engine {
     schemes: &'static [&'static str],
     /// What it keeps a store in, for people.
     keeps: &'static str,
+    /// Whether it is built in.
+    is_here: bool,
 }
 
-/// The engines that a name can mean. This version has none of them yet.
+impl Engine {
+    const fn absent(schemes: &'static [&'static str], keeps: &'static str) -> Self {
+        Self { schemes, keeps, is_here: false }
+    }
+}
+
+/// The engines that a name can mean.
 const ENGINES: [Engine; 7] = [
-    Engine { schemes: &["sqlite", "sqlite3"], keeps: "an SQLite file" },
-    Engine { schemes: &["postgres", "postgresql"], keeps: "a PostgreSQL database" },
-    Engine { schemes: &["mongodb", "mongodb+srv"], keeps: "a MongoDB database" },
-    Engine { schemes: &["s3", "s3a"], keeps: "an S3 bucket" },
-    Engine { schemes: &["gs", "gcs"], keeps: "a Google Cloud Storage bucket" },
-    Engine { schemes: &["az", "azure", "abfs", "abfss"], keeps: "an Azure container" },
-    Engine { schemes: &["firestore", "firebase"], keeps: "a Firestore database" },
+    Engine { schemes: &["sqlite", "sqlite3"], keeps: "an SQLite file", is_here: cfg!(feature = "sqlite") },
+    Engine::absent(&["postgres", "postgresql"], "a PostgreSQL database"),
+    Engine::absent(&["mongodb", "mongodb+srv"], "a MongoDB database"),
+    Engine::absent(&["s3", "s3a"], "an S3 bucket"),
+    Engine::absent(&["gs", "gcs"], "a Google Cloud Storage bucket"),
+    Engine::absent(&["az", "azure", "abfs", "abfss"], "an Azure container"),
+    Engine::absent(&["firestore", "firebase"], "a Firestore database"),
 ];
 
 /// Refuses the name of a directory that is a URL, or begins like one.
@@ -118,6 +126,9 @@ impl Named {
     fn refused(&self, rule: &str, thing: &str) -> Error {
         let scheme = &self.scheme;
         let meaning = match (self.engine(), scheme.as_str()) {
+            (Some(engine), _) if engine.is_here => {
+                format!("means {}, which MessageStore::connect and aral-store -d open", engine.keeps)
+            }
             (Some(engine), _) => {
                 format!("means {}, and this version has no engine for that yet", engine.keeps)
             }
@@ -152,6 +163,9 @@ fn trimmed(bytes: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
+    const SQLITE: &str =
+        if cfg!(feature = "sqlite") { "MessageStore::connect" } else { "no engine for that yet" };
+
     #[test]
     fn a_path_is_a_path() {
         for path in [
@@ -168,7 +182,7 @@ mod tests {
         for (url, parts) in [
             ("postgres://app:secret@db/x", &["postgres:", "PostgreSQL", "no engine for that yet"][..]),
             ("PostgreSQL://secret", &["postgresql:", "no engine for that yet"]),
-            ("sqlite:secret.db", &["sqlite:", "no engine for that yet"]),
+            ("sqlite:secret.db", &["sqlite:", SQLITE]),
             ("mongodb+srv://secret", &["mongodb+srv:", "no engine for that yet"]),
             ("s3://secret", &["s3:", "no engine for that yet"]),
             ("gs://secret", &["gs:", "no engine for that yet"]),

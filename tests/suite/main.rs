@@ -16,6 +16,8 @@ mod concurrency;
 mod contract;
 mod copies;
 mod crash;
+#[cfg(feature = "cli")]
+mod databases;
 mod faults;
 mod fixtures;
 mod follow;

@@ -77,6 +77,12 @@ impl Engine {
         self.pool.read(read)
     }
 
+    /// The same where one question is enough.
+    fn ask<T>(&self, ask: impl FnMut(&mut dyn Connection) -> Result<T>) -> Result<T> {
+        self.check_open()?;
+        self.pool.ask(ask)
+    }
+
     fn durability(&self) -> Durability {
         if self.syncs_each() { Durability::Durable } else { Durability::Written }
     }
@@ -136,7 +142,7 @@ impl Backend for Engine {
     }
 
     fn summary(&self, id: &str) -> Result<Option<Summary>> {
-        self.read(|connection| reads::summary(connection, id))
+        self.ask(|connection| reads::summary(connection, id))
     }
 
     fn conversations(&self, order: Order, limit: Option<usize>) -> Result<Vec<Summary>> {
@@ -149,6 +155,13 @@ impl Backend for Engine {
     }
 
     fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {
+        if messages::is_plain(selection) {
+            let found = self.ask(|connection| messages::plain(connection, id, selection))?;
+            // Whether there is a conversation without messages, or none, has to be seen in one state.
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
         self.read(|connection| {
             let mut found = Vec::new();
             messages::each_selected(connection, id, selection, &mut |message| {
@@ -160,7 +173,7 @@ impl Backend for Engine {
     }
 
     fn message(&self, id: &str, message_id: TextRef<'_>) -> Result<Option<Message>> {
-        self.read(|connection| messages::message(connection, id, message_id))
+        self.ask(|connection| messages::message(connection, id, message_id))
     }
 
     fn for_each_message(
@@ -183,11 +196,11 @@ impl Backend for Engine {
     }
 
     fn removed(&self, id: &str) -> Result<Option<Tombstone>> {
-        self.read(|connection| reads::removed(connection, id))
+        self.ask(|connection| reads::removed(connection, id))
     }
 
     fn tombstones(&self) -> Result<Vec<Tombstone>> {
-        self.read(reads::tombstones)
+        self.ask(reads::tombstones)
     }
 
     fn sync(&self) -> Result<()> {
@@ -200,7 +213,7 @@ impl Backend for Engine {
     }
 
     fn refresh(&self) -> Result<Seq> {
-        self.read(reads::last_seq)
+        self.ask(reads::last_seq)
     }
 
     fn stats(&self) -> Result<Stats> {

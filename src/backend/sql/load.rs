@@ -132,7 +132,7 @@ fn look_up(connection: &mut dyn Connection, loaded: &mut Loaded, request: &Reque
 /// The messages of a conversation with this id, with their places, in order.
 fn messages(connection: &mut dyn Connection, number: Seq, id: &Text) -> Result<Vec<(u64, Message)>> {
     let sql = format!(
-        "SELECT m.place, {MESSAGE} FROM aral_message_rows m WHERE m.conversation = ?1 AND m.id = ?2 ORDER BY m.place"
+        "SELECT m.place, {MESSAGE} FROM aral_message_rows m WHERE m.conversation = ?1 AND m.id = ?2 ORDER BY m.seq"
     );
     let mut found = Vec::new();
     connection.query(&sql, &[Value::number(number), Value::Text(shown(id))], &mut |row| {
@@ -148,7 +148,7 @@ fn messages(connection: &mut dyn Connection, number: Seq, id: &Text) -> Result<V
 /// The same of actions.
 fn actions(connection: &mut dyn Connection, number: Seq, id: &Text) -> Result<Vec<(u64, Action)>> {
     let sql = format!(
-        "SELECT a.place, {ACTION} FROM aral_action_rows a WHERE a.conversation = ?1 AND a.id = ?2 ORDER BY a.place"
+        "SELECT a.place, {ACTION} FROM aral_action_rows a WHERE a.conversation = ?1 AND a.id = ?2 ORDER BY a.seq"
     );
     let mut found = Vec::new();
     connection.query(&sql, &[Value::number(number), Value::Text(shown(id))], &mut |row| {

@@ -7,32 +7,68 @@ use std::cell::RefCell;
 use std::ops::{ControlFlow, Range};
 
 use super::columns::{MESSAGE, is_ambiguous, message_at, number_at, shown};
-use super::connection::{Connection, Value};
+use super::connection::{Connection, Value, all};
 use super::reads::{Place, no_conversation, place_of};
 use crate::codec::bytes::{to_u64, to_usize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Cursor, Message, MessageRef, Messages, Seq, Text, TextRef};
 use crate::rules::{Listed, select};
 
+/// The number of the conversation whose id's bytes are the first value.
+const NUMBER: &str = "(SELECT number FROM aral_conversation_rows WHERE id_key = ?1)";
+
 /// What is done with each message that is read.
 type Each<'e> = dyn FnMut(Message) -> Result<()> + 'e;
 
-/// The last message of a conversation that has this id.
+/// The last message of a conversation that has this id. One question.
 pub(super) fn message(
     connection: &mut dyn Connection,
     id: &str,
     message_id: TextRef<'_>,
 ) -> Result<Option<Message>> {
-    let Some(place) = place_of(connection, id)? else { return Ok(None) };
-    let found = last_with(connection, place.number, &message_id.to_text())?;
-    Ok(found.map(|(_, message)| message))
+    let sql = format!(
+        "SELECT {MESSAGE} FROM aral_message_rows m WHERE m.conversation = {NUMBER} AND m.id = ?2 ORDER BY m.seq DESC"
+    );
+    let message_id = message_id.to_text();
+    let mut found = None;
+    connection.query(&sql, &[Value::bytes(id.as_bytes()), Value::Text(shown(&message_id))], &mut |row| {
+        let message = message_at(row, 0)?;
+        if message.id != message_id {
+            return Ok(ControlFlow::Continue(()));
+        }
+        found = Some(message);
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(found)
 }
 
-/// The last message with this id, and its place.
+/// Whether a selection is the end or the beginning of a conversation, or all of it.
+pub(super) fn is_plain(selection: &Messages) -> bool {
+    selection.cursor.is_none() && selection.is_by_place()
+}
+
+/// The messages of a plain selection, oldest first. One question, to which nothing is the answer also where there is no
+/// such conversation.
+pub(super) fn plain(connection: &mut dyn Connection, id: &str, selection: &Messages) -> Result<Vec<Message>> {
+    let order = if selection.takes_last() { " DESC" } else { "" };
+    let sql = format!(
+        "SELECT {MESSAGE} FROM aral_message_rows m WHERE m.conversation = {NUMBER} ORDER BY m.place{order} LIMIT ?2"
+    );
+    let limit = selection.limit.map_or(u64::MAX, to_u64);
+    let values = [Value::bytes(id.as_bytes()), Value::number(limit)];
+    let mut found = all(connection, &sql, &values, |row| message_at(row, 0))?;
+    if selection.takes_last() {
+        found.reverse();
+    }
+    Ok(found)
+}
+
+/// The last message with this id, and its place. In the order of the events that added them, which is that of their
+/// places: asked for the order of places, a database may go over all of the conversation instead of those with the id.
 fn last_with(connection: &mut dyn Connection, number: Seq, id: &Text) -> Result<Option<(u64, Message)>> {
     let sql = format!(
         "SELECT m.place, {MESSAGE} FROM aral_message_rows m \
-         WHERE m.conversation = ?1 AND m.id = ?2 ORDER BY m.place DESC"
+         WHERE m.conversation = ?1 AND m.id = ?2 ORDER BY m.seq DESC"
     );
     let mut found = None;
     connection.query(&sql, &[Value::number(number), Value::Text(shown(id))], &mut |row| {

@@ -21,40 +21,42 @@ impl Pool {
         Self { connector, idle: Mutex::default() }
     }
 
-    /// Reads one state of the database. A reading is begun again with a new connection if the one that was kept has
-    /// broken meanwhile, so `read` must bear being called twice.
-    pub(super) fn read<T>(&self, mut read: impl FnMut(&mut dyn Connection) -> Result<T>) -> Result<T> {
-        match self.read_once(&mut read, true) {
-            Err((_, IsBroken::Yes)) => self.read_once(&mut read, false).map_err(|(error, _)| error),
+    /// Asks one question. A reading is begun again with a new connection if the one that was kept has broken meanwhile,
+    /// so `read` must bear being called twice.
+    pub(super) fn ask<T>(&self, mut read: impl FnMut(&mut dyn Connection) -> Result<T>) -> Result<T> {
+        match self.with(&mut read, Choice::Kept) {
+            Err((_, IsBroken::Yes)) => self.with(&mut read, Choice::New).map_err(|(error, _)| error),
             done => done.map_err(|(error, _)| error),
         }
+    }
+
+    /// Asks several questions of one state of the database.
+    pub(super) fn read<T>(&self, mut read: impl FnMut(&mut dyn Connection) -> Result<T>) -> Result<T> {
+        self.ask(|connection| in_one_state(connection, &mut read))
     }
 
     /// The same for what can be called once only.
     pub(super) fn lend(&self, read: impl FnOnce(&mut dyn Connection) -> Result<()>) -> Result<()> {
         let mut read = Some(read);
         let mut once = |connection: &mut dyn Connection| match read.take() {
-            Some(read) => read(connection),
+            Some(read) => in_one_state(connection, read),
             None => Err(Error::new(ErrorKind::Failed, "a reading began twice")),
         };
-        self.read_once(&mut once, true).map_err(|(error, _)| error)
+        self.with(&mut once, Choice::Kept).map_err(|(error, _)| error)
     }
 
-    fn read_once<T>(
+    fn with<T>(
         &self,
         read: &mut dyn FnMut(&mut dyn Connection) -> Result<T>,
-        may_be_kept: bool,
+        choice: Choice,
     ) -> Result<T, (Error, IsBroken)> {
-        let kept = if may_be_kept { self.idle().pop() } else { None };
+        let kept = if choice == Choice::Kept { self.idle().pop() } else { None };
         let was_kept = kept.is_some();
         let mut connection = match kept {
             Some(kept) => kept,
             None => self.connector.connect(Purpose::Read).map_err(|error| (error, IsBroken::No))?,
         };
-        let done = connection.begin_read().and_then(|()| read(&mut *connection)).and_then(|value| {
-            connection.commit()?;
-            Ok(value)
-        });
+        let done = read(&mut *connection);
         if done.is_err() {
             connection.rollback();
         }
@@ -83,4 +85,23 @@ impl Pool {
 enum IsBroken {
     Yes,
     No,
+}
+
+/// Which connection is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    /// One that was used before, if there is one.
+    Kept,
+    New,
+}
+
+/// Reads in a transaction.
+fn in_one_state<T>(
+    connection: &mut dyn Connection,
+    read: impl FnOnce(&mut dyn Connection) -> Result<T>,
+) -> Result<T> {
+    connection.begin_read()?;
+    let value = read(connection)?;
+    connection.commit()?;
+    Ok(value)
 }

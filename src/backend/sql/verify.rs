@@ -40,7 +40,7 @@ impl Findings<'_> {
     fn add(&mut self, conversation_id: Option<&str>, reason: impl Into<String>) {
         let conversation_id = conversation_id.map(str::to_owned);
         let (path, reason) = (self.place.to_owned(), reason.into());
-        self.damaged.push(DamagedFile { path, offset: None, conversation_id, reason });
+        self.damaged.push(DamagedFile { path, offset: None, conversation_id, reason, is_forbidden: false });
     }
 }
 

@@ -13,6 +13,8 @@ mod exit;
 
 mod output;
 
+mod database;
+
 mod place;
 
 mod signals;

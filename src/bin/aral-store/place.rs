@@ -5,8 +5,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use aral_store::{DamagedFile, Error, ErrorKind, MessageStore, Options, RecoveryReport, location};
+use aral_store::{DamagedFile, Error, ErrorKind, MessageStore, Options, RecoveryReport};
 
+use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::output::{count, note};
 use crate::patience;
@@ -73,7 +74,7 @@ pub(crate) fn watched(options: Options) -> Options {
 fn open(options: Options, dir: &Path) -> Result<MessageStore, Failure> {
     let options = watched(options);
     let _work = Work::begin("opening", Some(bytes_below(&dir.join("log"))), Unit::StoreBytes);
-    Ok(options.open(dir)?)
+    Ok(options.connect(dir)?)
 }
 
 /// How many bytes the files below a directory have, as far as can be seen; for a bar, so nothing hangs on it.
@@ -97,6 +98,9 @@ pub(crate) fn bytes_below(dir: &Path) -> u64 {
 }
 
 pub(crate) fn must_exist(dir: &Path) -> Result<(), Failure> {
+    if let Some(file) = database::file_of(dir)? {
+        return database::must_exist(&file);
+    }
     must_not_be_a_file(dir)?;
     match dir.try_exists() {
         Ok(true) => Ok(()),
@@ -126,8 +130,11 @@ fn has_been_repaired(dir: &Path) -> bool {
 /// What a store, or the original, leaves in its directory.
 const SIGNS: [&str; 3] = ["message_store.json", "conversations", "log"];
 
-/// Whether a directory has the signs of a store. What cannot be looked at may be one.
+/// Whether a directory has the signs of a store. What cannot be looked at may be one, as may every database.
 pub(crate) fn looks_like_a_store(dir: &Path) -> bool {
+    if let Ok(Some(file)) = database::file_of(dir) {
+        return file.try_exists().unwrap_or(true);
+    }
     SIGNS.iter().any(|name| dir.join(name).try_exists().unwrap_or(true))
 }
 
@@ -148,8 +155,7 @@ pub(crate) fn must_hold_a_store(dir: &Path) -> Result<(), Failure> {
 
 fn must_not_be_a_file(dir: &Path) -> Result<(), Failure> {
     // Before anything else is said of it: what a URL holds is not for the screen.
-    location::check_directory(dir)?;
-    if dir.is_file() {
+    if database::file_of(dir)?.is_none() && dir.is_file() {
         let text = "the store must be a directory, and this is a file";
         return Err(Failure::Store(Error::invalid(text).at(dir, None)));
     }

@@ -4,8 +4,9 @@
 
 use std::path::Path;
 
-use aral_store::{Loss, MessageStore, RepairReport, location};
+use aral_store::{Error, ErrorKind, Loss, MessageStore, RepairReport, location};
 
+use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::loss::loss_in_words;
 use crate::output::{Form, Out, count, one_line, to_u64};
@@ -15,6 +16,11 @@ use crate::upkeep::{json, remarks};
 
 pub(crate) fn run(dir: &Path, form: Form, to: Option<&Path>) -> Result<Exit, Failure> {
     place::must_be_there(dir)?;
+    if database::file_of(dir)?.is_some() {
+        let text = "a store in a database is not repaired by this command: `verify` says what is wrong with it, and a \
+                    copy of the database, or an export, brings it back";
+        return Err(Error::new(ErrorKind::Unsupported, text).into());
+    }
     to.map_or(Ok(()), location::check_directory)?;
     let report = {
         let _work = Work::begin("repairing", Some(place::bytes_below(dir)), Unit::StoreBytes);

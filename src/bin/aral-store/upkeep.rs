@@ -7,6 +7,7 @@ use std::path::Path;
 use aral_store::{DamagedFile, ErrorKind, MessageStore, TornTail, VerifyReport};
 use serde_json::{Map, Value};
 
+use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::output::{Form, Out, count, note, one_line, print, to_u64};
 use crate::place;
@@ -108,8 +109,11 @@ pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {
         let _work = Work::begin("verifying", Some(place::bytes_below(dir)), Unit::StoreBytes);
         Ok(store.verify()?)
     });
+    let is_directory = database::file_of(dir)?.is_none();
     let (report, refusal) = match verified {
         Ok(report) => (report, None),
+        // What a database is has to be asked of the database.
+        Err(failure) if !is_directory => return Err(failure),
         // A store that cannot be opened is what this command is there to tell about.
         Err(Failure::Store(error))
             if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::UnsupportedFormat) =>

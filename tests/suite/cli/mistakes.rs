@@ -196,7 +196,9 @@ fn a_url_is_no_directory_and_what_it_holds_is_not_repeated() {
         &["import", "--from", "aral", "URL"],
         &["append", "URL"],
     ];
-    for (url, part) in urls {
+    // Where SQLite is built in, its URL is the name of a store.
+    let is_refused = |url: &str| !cfg!(feature = "sqlite") || !url.starts_with("sqlite:");
+    for (url, part) in urls.into_iter().filter(|(url, _)| is_refused(url)) {
         for call in calls {
             let call: Vec<&str> = call.iter().map(|word| if *word == "URL" { url } else { word }).collect();
             let before = files(room.0.path());

@@ -8,6 +8,7 @@ mod accepting;
 mod append;
 mod chats;
 mod commands;
+mod databases;
 mod export_browser;
 mod export_forms;
 mod export_hostile;

@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use aral_store::StoreUrl;
+
 use super::driver::Home;
 
 /// A home in a fresh database of each engine. What they keep in files is in this directory, which is made.
@@ -11,5 +13,5 @@ use super::driver::Home;
 pub(crate) fn of(dir: &Path) -> Vec<Home> {
     std::fs::create_dir_all(dir).unwrap();
     let sqlite = format!("sqlite:{}", dir.join("store.db").display());
-    if cfg!(feature = "sqlite") { vec![Home::Database(sqlite)] } else { Vec::new() }
+    [sqlite].into_iter().filter(|url| StoreUrl::of(url).is_ok()).map(Home::Database).collect()
 }

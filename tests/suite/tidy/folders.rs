@@ -15,9 +15,7 @@ type Modules<'m> = BTreeMap<Vec<String>, &'m str>;
 type Edges = BTreeMap<String, BTreeSet<String>>;
 
 pub(super) fn check(files: &BTreeMap<String, String>) -> Vec<Finding> {
-    let ours = files
-        .iter()
-        .filter(|(path, _)| path.starts_with("src/") && is_rust(path) && !path.ends_with("/tests.rs"));
+    let ours = files.iter().filter(|(path, _)| path.starts_with("src/") && is_rust(path) && !is_test(path));
     let modules: Modules<'_> = ours.clone().map(|(path, _)| (module_of(path), path.as_str())).collect();
     let mut edges = Edges::new();
     for (path, text) in ours {
@@ -33,6 +31,11 @@ pub(super) fn check(files: &BTreeMap<String, String>) -> Vec<Finding> {
         .filter(|circle| told.insert(circle.iter().cloned().collect::<BTreeSet<_>>()))
         .map(|circle| Finding::new(&circle[0], 1, format!("imports itself: {}", circle.join(" -> "))))
         .collect()
+}
+
+/// Whether a file holds tests and nothing else.
+fn is_test(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/")
 }
 
 /// The path of a file's module from the root of its crate; the program is a crate of its own.

@@ -1,5 +1,6 @@
 //! A connector that fails where it is told to.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,21 +13,34 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) enum Commit {
     /// The connection dies before the database hears of it.
     Lost,
+    /// The same, and before it is looked up another writer takes its place.
+    Overtaken,
     /// The database carries it out, and the connection dies before the answer.
     Unanswered,
 }
 
+/// What is done in the middle of something else.
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
 /// What is to fail, and what happened.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Faults {
     /// What happens to the next commit of a writer.
     pub(super) next_commit: Mutex<Option<Commit>>,
     /// Whether the database is away: nobody can connect.
     pub(super) is_away: AtomicBool,
+    /// What another writer does when a commit is overtaken.
+    pub(super) meanwhile: Mutex<Option<Meanwhile>>,
     /// How many transactions that wrote were committed.
     pub(super) commits: AtomicU64,
     /// A statement that fails if this is in it or in its values.
     pub(super) refused: Mutex<Option<String>>,
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faults").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -83,6 +97,10 @@ impl Connection for Line {
             }
             Some(Commit::Lost) => self.inner.rollback(),
             Some(Commit::Unanswered) => self.inner.commit()?,
+            Some(Commit::Overtaken) => {
+                self.inner.rollback();
+                self.faults.meanwhile.lock().unwrap().take().into_iter().for_each(|act| act());
+            }
         }
         self.is_dead = true;
         Err(dead())

@@ -24,6 +24,7 @@ use std::path::Path;
 use aral_store::{Error, ErrorKind, MessageStore, Order, SyncPolicy, location};
 
 use crate::args::{ImportArgs, Origin};
+use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::lines::Source;
 use crate::output::{self, Form, to_u64};
@@ -36,7 +37,8 @@ use intake::{Intake, Purpose, Removed};
 use piece::Piece;
 
 pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Failure> {
-    location::check_directory(dir)?;
+    // Before anything is read: what stands in the way of the store's name stands in the way of everything.
+    database::file_of(dir)?;
     let from_directory = match args.from {
         Origin::Auto => args.path.is_dir(),
         Origin::Aral => true,

@@ -1,0 +1,110 @@
+//! The same commands on a store in a database.
+
+use super::{Room, Said, message_line};
+use crate::support::databases;
+use crate::support::driver::Home;
+
+/// The URLs of a fresh database of each engine.
+fn urls(room: &Room) -> Vec<String> {
+    let url = |home| if let Home::Database(url) = home { Some(url) } else { None };
+    databases::of(&room.path("databases")).into_iter().filter_map(url).collect()
+}
+
+fn on(room: &Room, url: &str, args: &[&str]) -> Said {
+    room.run(&[&["-d", url], args].concat())
+}
+
+#[test]
+fn every_command_does_on_a_database_what_it_does_on_a_directory() {
+    let room = Room::new();
+    std::fs::write(
+        room.path("in.jsonl"),
+        message_line("c2", "from a file") + &message_line("c2", "and more"),
+    )
+    .unwrap();
+    for url in urls(&room) {
+        let changes: [&[&str]; 9] = [
+            &["new", "--id", "c1", "--title", "T", "--metadata", "{\"n\":1.0}"],
+            &["add", "c1", "one", "--key", "k1"],
+            &["add", "c1", "two", "-r", "assistant"],
+            &["act", "c1", "call", "{\"a\":[1.0,10000000000000000000000]}"],
+            &["append", "in.jsonl"],
+            &["rename", "c2", "Another"],
+            &["new", "--id", "c3"],
+            &["rm", "c3", "--yes"],
+            &["add", "c1", "one", "--key", "k1"],
+        ];
+        for change in changes {
+            // Ids are made up; that they are printed is enough.
+            let (one, other) = (on(&room, &url, change), room.run(change));
+            assert_eq!((one.code, one.err), (other.code, other.err), "{change:?}");
+        }
+        // Times and the ids that were made up differ between the two; those of the directory are taken over.
+        on(&room, &url, &["rm", "c1", "--yes"]).fine();
+        on(&room, &url, &["rm", "c2", "--yes"]).fine();
+        assert_eq!(room.run(&["export", "--to", "jsonl", "-o", "all.jsonl"]).code, Some(0));
+        on(&room, &url, &["import", "all.jsonl", "--revive"]).fine();
+        let reads: [&[&str]; 5] = [
+            &["show", "c1", "--json"],
+            &["show", "c2", "-n", "1"],
+            &["export", "--to", "jsonl"],
+            &["export", "--to", "markdown"],
+            &["export", "c1", "--to", "html"],
+        ];
+        for read in reads {
+            assert_eq!(on(&room, &url, read).fine(), room.run(read).fine(), "{read:?}");
+        }
+        assert_eq!(on(&room, &url, &["ls", "--json"]).json().len(), 2);
+        assert_eq!(on(&room, &url, &["export", "--to", "aral", "-o", "from-database"]).code, Some(0));
+        assert_eq!(room.run(&["export", "--to", "aral", "-o", "from-directory"]).code, Some(0));
+        let (one, other) = (room.path("from-database"), room.path("from-directory"));
+        for file in super::files(&other) {
+            assert_eq!(
+                std::fs::read(one.join(&file)).unwrap(),
+                std::fs::read(other.join(&file)).unwrap(),
+                "{file:?}"
+            );
+        }
+        std::fs::remove_dir_all(&one).unwrap();
+        std::fs::remove_dir_all(&other).unwrap();
+        let events = on(&room, &url, &["log", "--json"]).json();
+        assert!(events.iter().zip(1..).all(|(event, seq)| event["seq"] == seq), "{events:?}");
+        assert_eq!(on(&room, &url, &["stats", "--json"]).json()[0]["last_seq"], events.len());
+        assert!(on(&room, &url, &["verify"]).fine().starts_with("sound"));
+    }
+}
+
+#[test]
+fn what_makes_no_sense_on_a_database_says_why() {
+    let room = Room::new();
+    for url in urls(&room) {
+        let absent = on(&room, &url, &["ls"]).fails(3);
+        assert!(absent.contains("no such database"), "{absent}");
+        on(&room, &url, &["add", "c1", "x", "--no-create"]).fails(3);
+        assert_eq!(std::fs::read_dir(room.path("databases")).unwrap().count(), 0, "nothing was made");
+        let made = on(&room, &url, &["add", "c1", "x"]);
+        assert!(made.made.is_some(), "{made:?}");
+        let compacted = on(&room, &url, &["compact"]).fails(1);
+        assert!(compacted.contains("nothing to compact"), "{compacted}");
+        let repaired = on(&room, &url, &["repair", "--to", "new"]).fails(1);
+        assert!(repaired.contains("verify"), "{repaired}");
+        assert_eq!(on(&room, &url, &["show", "c1", "--json"]).json().len(), 1);
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_file_that_is_no_database_is_told_so_and_left_as_it_is() {
+    let room = Room::new();
+    let text = b"these are my notes, and no database at all; they are longer than a header\n".repeat(20);
+    std::fs::write(room.path("notes.txt"), &text).unwrap();
+    for args in [&["ls"][..], &["add", "c1", "x"], &["verify"]] {
+        let said = on(&room, "sqlite:notes.txt", args).fails(5);
+        assert!(said.contains("not a database"), "{said}");
+    }
+    assert_eq!(std::fs::read(room.path("notes.txt")).unwrap(), text);
+    let said = on(&room, "sqlite:nowhere/x.db", &["add", "c1", "x"]).fails(3);
+    assert!(said.contains("nowhere/x.db"), "{said}");
+    std::fs::create_dir(room.path("folder")).unwrap();
+    on(&room, "sqlite:folder", &["add", "c1", "x"]).fails(1);
+}

@@ -47,17 +47,28 @@ struct Killed {
     states: Vec<SimFs>,
     before: Vec<Option<Vec<u8>>>,
     after: Vec<Vec<u8>>,
-    /// The segments that the second compaction covers.
+    /// The segments that the last compaction covers and drops.
     covered: Vec<PathBuf>,
 }
 
-fn killed() -> Killed {
+/// Such a store; if wanted, with a conversation `h` whose events are held in the log from before.
+fn killed(holds: bool) -> Killed {
     let fs = driver::fresh(simfs::Settings::default());
-    let store = on(&fs).open(DIR).unwrap();
+    let mut store = on(&fs).open(DIR).unwrap();
     for (conversation, text) in [("b", "b1"), ("anew", "x1"), ("other", "o1")] {
         add(&store, conversation, text);
     }
+    if holds {
+        add(&store, "h", "h1");
+    }
     drop(store.compact().unwrap());
+    if holds {
+        add(&store, "h", "h2");
+        store.close().unwrap();
+        fs.put(file("h"), b"{ cut");
+        store = on(&fs).open(DIR).unwrap();
+        assert_eq!(store.compact().unwrap().held.len(), 1);
+    }
     add(&store, "b", "b2");
     add(&store, "other", "o2");
     add(&store, "new", "n1");
@@ -68,10 +79,11 @@ fn killed() -> Killed {
     for (conversation, text) in [("anew", "x2"), ("b", "b3"), ("new", "n2"), ("anew", "x3")] {
         add(&store, conversation, text);
     }
-    let covered = segments(&fs);
-    assert!(covered.len() > 1, "{covered:?}");
+    let mut covered = segments(&fs);
     let before = HELD.iter().map(|(id, _)| fs.read(file(id))).collect();
     let history = fs.record(|_| drop(store.compact().unwrap()));
+    covered.retain(|path| fs.read(path).is_none());
+    assert!(covered.len() > 1, "{covered:?}");
     let after = HELD.iter().map(|(id, _)| fs.read(file(id)).unwrap()).collect();
     Killed { states: history.into_iter().map(|(_, state)| state).collect(), before, after, covered }
 }
@@ -83,8 +95,8 @@ fn other(id: &str) -> Vec<u8> {
 }
 
 /// Goes through the moments at which a file had been put in place, with something else there instead since.
-fn each(check: &mut dyn FnMut(SimFs, &Killed, usize, bool)) -> usize {
-    let killed = killed();
+fn each(holds: bool, check: &mut dyn FnMut(SimFs, &Killed, usize, bool)) -> usize {
+    let killed = killed(holds);
     let mut held = 0;
     for state in &killed.states {
         for (at, (id, _)) in HELD.iter().enumerate().take(3) {
@@ -144,7 +156,7 @@ fn is_damaged(store: &MessageStore, at: usize) -> bool {
 
 #[test]
 fn a_file_that_is_replaced_after_it_was_put_in_place_takes_no_event_with_it() {
-    let held = each(&mut |fs, _, at, is_all_there| {
+    let held = each(false, &mut |fs, _, at, is_all_there| {
         let id = HELD[at].0;
         let store = on(&fs).open(DIR).unwrap();
         check_whole(&store, at, false);
@@ -176,9 +188,36 @@ fn a_file_that_is_replaced_after_it_was_put_in_place_takes_no_event_with_it() {
     assert!(held > 10, "{held}");
 }
 
+/// A segment that is kept for a conversation held from before does not count as one that was to be dropped.
+#[test]
+fn a_conversation_that_is_held_from_before_keeps_no_store_from_opening() {
+    let mut without_log = 0;
+    let held = each(true, &mut |fs, killed, at, is_all_there| {
+        let id = HELD[at].0;
+        without_log += usize::from(killed.covered.iter().all(|path| fs.read(path).is_none()));
+        let store = on(&fs).open(DIR).unwrap();
+        check_whole(&store, at, false);
+        let is_damaged = is_damaged(&store, at);
+        assert_eq!(store.messages("h", Messages::all()).unwrap_err().kind(), ErrorKind::Corrupt);
+        drop(store.add_message("other", NewMessage::new("o3").id("o3")).unwrap());
+        let held = store.compact().unwrap().held;
+        assert_eq!(held.len(), 1 + usize::from(is_damaged && is_all_there), "{id}: {held:?}");
+        drop(store.remove_message("other", "o3").unwrap());
+        check_whole(&store, at, !is_damaged);
+        assert!(store.accept("h").is_err(), "it cannot be read");
+        fs.put(file("h"), &other("h"));
+        assert!(store.accept("h").unwrap().is_some());
+        assert_eq!(texts(&store, "h"), ["else", "h2"]);
+        assert_eq!(store.accept(id).unwrap().is_some(), is_damaged, "{id}");
+        drop(store.compact().unwrap());
+        assert!(store.verify().unwrap().is_sound(), "{id}: {:?}", store.verify().unwrap());
+    });
+    assert!(held > 10 && without_log > 2, "{held} {without_log}");
+}
+
 #[test]
 fn the_file_from_before_the_compaction_has_everything_back() {
-    let held = each(&mut |fs, killed, at, is_all_there| {
+    let held = each(false, &mut |fs, killed, at, is_all_there| {
         let (id, ought) = HELD[at];
         let Some(before) = killed.before[at].as_ref().filter(|_| is_all_there) else { return };
         fs.put(file(id), before);
@@ -196,7 +235,7 @@ fn the_file_from_before_the_compaction_has_everything_back() {
 /// Whoever is killed while he holds events leaves them to the next one, who holds the same.
 #[test]
 fn a_holding_that_is_cut_is_done_again() {
-    let Killed { states, after, before, .. } = killed();
+    let Killed { states, after, before, .. } = killed(false);
     let state = states.iter().find(|state| state.read(file("new")).as_ref() == Some(&after[1])).unwrap();
     let fs = state.kill();
     fs.put(file("b"), &other("b"));

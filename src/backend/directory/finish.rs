@@ -43,9 +43,10 @@ pub(super) fn finish_publication(
         report.quarantined.extend(done.quarantined);
         // Order: say what is held before anything is dropped. Reversed, a crash would leave a conversation without
         // its file and without the events that were in it.
-        let first_needed = head.first_segment;
-        // Where nothing is left of what is covered, all was in place once, and there is nothing to hold.
-        if !replaced.is_empty() && inventory.segments.iter().any(|(number, ..)| *number < first_needed) {
+        // Where nothing is left of what was to be dropped, all was in place once, and there is nothing to hold. What is
+        // held from before stays, and tells nothing.
+        let mut left = inventory.segments.iter().filter(|(number, ..)| !checkpoint.needs_segment(*number));
+        if !replaced.is_empty() && left.next().is_some() {
             newer = Some(hold(vfs, layout, inventory, (&older, checkpoint), &replaced)?);
         }
     } else {

@@ -820,7 +820,8 @@ impl MessageStore {
     /// # Errors
     ///
     /// `NotFound` if there is no such conversation or no file; `Corrupt` if the file cannot be read;
-    /// `InvalidInput` if it holds more than one record can, 16,777,215 items or 256 MiB.
+    /// `InvalidInput` if it holds more than one record can, 16,777,215 items or 256 MiB; `Conflict` if others changed
+    /// the conversation meanwhile, again and again: nothing that they were acknowledged for is undone.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

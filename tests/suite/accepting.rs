@@ -9,6 +9,8 @@ use aral_store::{
 };
 
 use crate::support::driver::{self, DIR};
+use crate::support::faultfs::Call;
+use crate::support::hooks::Hooked;
 use crate::support::simfs::{self, SimFs};
 
 fn on(fs: &SimFs) -> Options {
@@ -150,4 +152,107 @@ fn what_an_accepted_file_takes_the_place_of_is_set_aside() {
             assert_eq!(set_aside(&fs).first().map(|(_, text)| text), Some(&kept), "{op:?}");
         }
     }
+}
+
+fn texts(store: &MessageStore) -> Vec<String> {
+    let messages = store.messages("b", Messages::all()).unwrap();
+    messages.iter().map(|message| message.content.to_string_lossy().into_owned()).collect()
+}
+
+/// What another thread does to the conversation while its file is accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Meanwhile {
+    Removed,
+    /// Removed, and begun anew.
+    Anew,
+    /// The recorded file is put back, and the conversation goes on.
+    PutBack,
+}
+
+/// The reset took the place of whatever had been said since the log was read.
+#[test]
+fn an_acceptance_undoes_nothing_that_was_acknowledged_meanwhile() {
+    // Before the file is read, and between the log's being read and the reset.
+    for (call, part) in [(Call::Open, "conversations/b.json"), (Call::Create, "quarantine/")] {
+        for meanwhile in [Meanwhile::Removed, Meanwhile::Anew, Meanwhile::PutBack] {
+            for is_held in [false, true] {
+                meanwhile_at((call, part), meanwhile, is_held);
+            }
+        }
+    }
+}
+
+fn meanwhile_at((call, part): (Call, &str), meanwhile: Meanwhile, is_held: bool) {
+    let case = format!("{part}: {meanwhile:?}, held: {is_held}");
+    let fs = compacted();
+    let store = on(&fs).open(DIR).unwrap();
+    drop(store.add_message("b", NewMessage::new("in the log").id("m2")).unwrap());
+    store.close().unwrap();
+    let recorded = fs.read(file()).unwrap();
+    fs.put(
+        file(),
+        br#"{"id": "b", "title": "T", "messages": [{"id": "m2", "content": "by hand"}], "actions": []}"#,
+    );
+    let hooked = Hooked::over(fs.clone());
+    let options = || MessageStore::options().compact_manually().vfs(Arc::<Hooked>::clone(&hooked));
+    let store = options().open(DIR).unwrap();
+    assert_eq!(store.recovery().damaged.len(), 1, "{case}");
+    if is_held {
+        drop(store.add_message("other", "o").unwrap());
+        assert_eq!(store.compact().unwrap().held.len(), 1, "{case}");
+    }
+    let (other, disk) = (store.clone(), fs.clone());
+    hooked.before(call, part, move || {
+        if meanwhile == Meanwhile::PutBack {
+            disk.put(file(), &recorded);
+        } else {
+            assert!(other.remove_conversation("b").unwrap().is_durable());
+        }
+        if meanwhile != Meanwhile::Removed {
+            let said = other.add_message("b", NewMessage::new("acknowledged").id("m3")).unwrap();
+            assert!(said.is_durable());
+        }
+    });
+    let accepted = store.accept("b");
+    assert!(hooked.has_begun(), "{case}");
+    let check = |store: &MessageStore| match meanwhile {
+        Meanwhile::Removed => {
+            assert_eq!(store.conversation("b").unwrap(), None, "{case}");
+            assert!(store.removed("b").unwrap().is_some(), "{case}");
+        }
+        Meanwhile::Anew => assert_eq!(texts(store), ["acknowledged"], "{case}"),
+        Meanwhile::PutBack => assert_eq!(texts(store), ["said", "in the log", "acknowledged"], "{case}"),
+    };
+    if meanwhile == Meanwhile::Removed {
+        assert_eq!(accepted.unwrap_err().kind(), ErrorKind::NotFound, "{case}");
+    } else {
+        assert_eq!(accepted.unwrap(), None, "{case}");
+    }
+    check(&store);
+    assert_eq!((set_aside(&fs), store.recovery().quarantined), (Vec::new(), Vec::new()), "{case}");
+    check(&on(&fs.snapshot().kill()).open(DIR).unwrap());
+    drop(store.compact().unwrap());
+    check(&store);
+    assert!(store.verify().unwrap().is_sound(), "{case}");
+}
+
+/// A conversation that no event has touched yet has no number that a removal could change.
+#[test]
+fn an_acceptance_brings_nothing_back_that_was_removed_before_any_event() {
+    let fs = driver::fresh(simfs::Settings::default());
+    fs.put(file(), br#"{"id": "b", "messages": [{"id": "m1", "content": "found"}], "actions": []}"#);
+    let store = on(&fs).open(DIR).unwrap();
+    drop(store.compact().unwrap());
+    assert_eq!(texts(&store), ["found"]);
+    store.close().unwrap();
+    fs.put(file(), br#"{"id": "b", "messages": [{"id": "m1", "content": "by hand"}], "actions": []}"#);
+    let hooked = Hooked::over(fs.clone());
+    let options = MessageStore::options().compact_manually().vfs(Arc::<Hooked>::clone(&hooked));
+    let store = options.open(DIR).unwrap();
+    assert_eq!(store.recovery().damaged.len(), 1);
+    let other = store.clone();
+    hooked.before(Call::Open, "conversations/b.json", move || drop(other.remove_conversation("b").unwrap()));
+    assert_eq!(store.accept("b").unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(hooked.has_begun());
+    assert_eq!(store.conversation("b").unwrap(), None);
 }

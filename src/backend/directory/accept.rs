@@ -3,7 +3,8 @@
 //! Owns what becomes of a file that is not the one that the store wrote or read last. It may be an edit, and it may
 //! be an older file with less in it; the store cannot tell, so nothing of it counts until this is called. What
 //! the file holds becomes a reset with additions behind it: one batch of the log, durable, to be followed like any
-//! other. What the log adds to the file as it was is carried over by its ids, and what cannot be is kept apart.
+//! other. What the log adds to the file as it was is carried over by its ids, and what cannot be is kept apart. The
+//! reset takes the place of what the log held when it was read, and of nothing that came since.
 
 mod carry;
 
@@ -13,6 +14,7 @@ use self::carry::Carry;
 use super::append::CarriedOut;
 use super::engine::Engine;
 use super::events::events;
+use super::index_view::Accepting;
 use super::locked::locked;
 use super::reads::no_conversation;
 use crate::codec::bytes::{to_u64, to_usize};
@@ -23,13 +25,24 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::Found;
 use crate::model::{
     Action, Conversation, Event, Message, Mutation, NewAction, NewConversation, NewMessage, Operation,
-    Receipt, Text, Timestamp,
+    Receipt, Seq, Text, Timestamp,
 };
 use crate::rules::Request;
 use crate::rules::normalize;
 use crate::snapshot::layout;
 use crate::snapshot::load::{ItemKind, made_up_id};
 use crate::snapshot::names::stem;
+
+/// How often a file is read anew because others have changed its conversation meanwhile.
+const ATTEMPTS: usize = 100;
+
+/// A conversation whose file is not as recorded.
+struct Suspected {
+    file_name: String,
+    created_at: Timestamp,
+    /// Of its newest event, seen before its file and the log are read.
+    last_seq: Seq,
+}
 
 impl Engine {
     /// Takes a conversation's file as it is, if it is not as recorded; nothing to do otherwise.
@@ -38,7 +51,22 @@ impl Engine {
         self.settle()?;
         // No compaction may put another file in its place meanwhile.
         let _compaction = locked(&self.compaction);
-        let Some((file_name, created_at)) = self.suspected_file(id)? else { return Ok(None) };
+        for _ in 1..ATTEMPTS {
+            match self.try_to_accept(id) {
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                accepted => return accepted,
+            }
+        }
+        self.try_to_accept(id)
+    }
+
+    /// The same, for the conversation as it stands; `Conflict`, and nothing was done, if it changes meanwhile.
+    fn try_to_accept(&self, id: &str) -> Result<Option<Receipt>> {
+        // Order: how it stands before the log is read. Reversed, what came between would be in neither of the two, and
+        // the reset would undo it.
+        let Some(Suspected { file_name, created_at, last_seq }) = self.suspected_file(id)? else {
+            return Ok(None);
+        };
         let reads = self.reads();
         let path = reads.layout.conversation(&file_name);
         let Some((bytes, _)) = layout::read_file(&*reads.vfs, &path)? else {
@@ -53,24 +81,37 @@ impl Engine {
         let (lines, carried) = self.carried_over(conversation)?;
         // Order: keep what does not come to the file before the file counts. Reversed, a crash would lose it.
         let copy = if lines.is_empty() { None } else { Some(self.set_aside(&file_name, &lines)?) };
-        let receipt = self.replace(carried).map_err(|error| too_long(error, &path))?;
+        let replaced = self.replace(carried, Accepting { id, last_seq });
+        if let (Err(error), Some(copy)) = (&replaced, &copy) {
+            if error.kind() == ErrorKind::Conflict {
+                // Nothing took the place of what it holds.
+                layout::remove_file(&*reads.vfs, copy)?;
+            }
+        }
+        let receipt = replaced.map_err(|error| too_long(error, &path))?;
         self.external_changes.forget_file(id, copy);
         Ok(Some(receipt))
     }
 
-    /// The name of a conversation's file and when the conversation was created, if the file is not as recorded.
-    fn suspected_file(&self, id: &str) -> Result<Option<(String, Timestamp)>> {
+    /// A conversation, if its file is not as recorded.
+    fn suspected_file(&self, id: &str) -> Result<Option<Suspected>> {
         let reads = self.reads();
         let index = reads.index();
-        let suspicion = match index.find(id) {
+        let (suspicion, last_seq) = match index.find(id) {
             Found::Nothing => return Err(no_conversation(id)),
             Found::Damaged(entry) => return Err(reads.damage(&entry)),
-            Found::Slot(slot) if slot.is_held => Some(reads.held_damage(&index, slot)),
-            Found::Slot(slot) => reads.suspicion_of(slot),
-            Found::Checkpoint(..) => reads.suspicion(id),
+            Found::Slot(slot) if slot.is_held => {
+                (Some(reads.held_damage(&index, slot)), slot.summary.last_seq)
+            }
+            Found::Slot(slot) => (reads.suspicion_of(slot), slot.summary.last_seq),
+            Found::Checkpoint(entry, _) => (reads.suspicion(id), entry.last_seq),
         };
         let entry = index.checkpoint().find(id).and_then(|ordinal| index.checkpoint().entry(ordinal));
-        Ok(entry.filter(|_| suspicion.is_some()).map(|entry| (entry.file_name.to_owned(), entry.created_at)))
+        Ok(entry.filter(|_| suspicion.is_some()).map(|entry| Suspected {
+            file_name: entry.file_name.to_owned(),
+            created_at: entry.created_at,
+            last_seq,
+        }))
     }
 
     /// What a file's conversation becomes with what the log has of it, and the events that do not come to it, as lines.
@@ -109,8 +150,8 @@ impl Engine {
         Ok(copy)
     }
 
-    /// Puts a conversation in the place of the one that its file was to hold.
-    fn replace(&self, conversation: Conversation) -> Result<Receipt> {
+    /// Puts a conversation in the place of the one that its file was to hold, if that stands as it was seen.
+    fn replace(&self, conversation: Conversation, seen: Accepting<'_>) -> Result<Receipt> {
         let id = conversation.id.clone();
         let (clock, ids) = (&*self.settings.clock, &*self.settings.ids);
         let operations = operations(conversation);
@@ -123,7 +164,7 @@ impl Engine {
             .map(|operation| normalize(Mutation::new(&id, operation), clock, ids))
             .collect::<Result<Vec<Request>>>()?;
         let missing = || Error::new(ErrorKind::Failed, "a batch was carried out without a receipt");
-        match self.append_judged(&batch, Some(&id))? {
+        match self.append_judged(&batch, Some(seen))? {
             CarriedOut::Before(receipts) => receipts.into_iter().next_back().ok_or_else(missing),
             CarriedOut::Now { first_seq, versions, durability } => {
                 let version = versions.last().copied().ok_or_else(missing)?;

@@ -9,77 +9,24 @@ use std::collections::HashMap;
 
 use super::apply::Applier;
 use super::engine::Engine;
-use super::reads::{Need, ReadState, View};
+use super::index_view::{Accepting, IndexView};
+use super::reads::{Need, View};
 use super::room::{action_length, message_length, room_to_judge};
 use crate::backend::settings::SyncPolicy;
 use crate::codec::frame::MAX_PAYLOAD;
 use crate::codec::ids::IdView;
 use crate::codec::payload::{FIRST_SCHEMA, KeyView, SCHEMA, encode_parts, schema_of};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Found, Index, Slot};
 use crate::log::{Framed, Record, Turn};
 use crate::model::{
-    Action, Change, Durability, MAX_BATCH_EVENTS, Message, Mutation, Receipt, Seq, Summary, Text, Version,
+    Action, Change, Durability, MAX_BATCH_EVENTS, Message, Mutation, Receipt, Seq, Text, Version,
 };
 use crate::rules::normalize;
-use crate::rules::{
-    ConversationState, KeyRecord, Lookup, Lookups, Refusal, Request, StateView, Step, Validation,
-};
+use crate::rules::{KeyRecord, Lookup, Lookups, Refusal, Request, Step, Validation};
 use crate::rules::{known_receipt, receipts};
 use crate::snapshot::fetch::Fetcher;
 use crate::vfs;
 use smallvec::SmallVec;
-
-/// The index as the rules see it.
-struct IndexView<'s> {
-    index: &'s Index,
-    reads: &'s ReadState,
-    /// The conversation that begins anew whatever its file is.
-    accepting: Option<&'s str>,
-}
-
-impl IndexView<'_> {
-    /// Why nothing may be added to a conversation.
-    #[cold]
-    fn damage(&self, id: &str, slot: Option<&Slot>) -> Option<Error> {
-        let suspicion = match slot {
-            Some(slot) if slot.is_held => Some(self.reads.held_damage(self.index, slot)),
-            Some(slot) => self.reads.suspicion_of(slot),
-            None => self.reads.suspicion(id),
-        };
-        suspicion.filter(|_| self.accepting != Some(id))
-    }
-}
-
-impl StateView for IndexView<'_> {
-    fn state(&self, id: &str) -> ConversationState {
-        let damaged = |damage| ConversationState { damage: Some(damage), ..ConversationState::default() };
-        let state_of = |summary: &Summary| ConversationState {
-            exists: true,
-            version: summary.version,
-            last_seq: summary.last_seq,
-            messages: summary.messages,
-            actions: summary.actions,
-            damage: None,
-        };
-        match self.index.find(id) {
-            Found::Slot(slot) if !slot.is_held && !self.reads.has_suspects() => state_of(&slot.summary),
-            // How it stands is known; it can be removed, and the receipt has its version.
-            Found::Slot(slot) => {
-                ConversationState { damage: self.damage(id, Some(slot)), ..state_of(&slot.summary) }
-            }
-            Found::Checkpoint(entry, _) => {
-                ConversationState { damage: self.damage(id, None), ..state_of(&entry.summary()) }
-            }
-            Found::Damaged(entry) => damaged(self.reads.damage(&entry)),
-            Found::Nothing => ConversationState::default(),
-        }
-    }
-
-    fn find_key(&self, key: &str) -> Option<KeyRecord> {
-        self.index.find_key(key)
-    }
-}
 
 thread_local! {
     /// Where this thread encodes what it appends, so that it does not ask for memory each time.
@@ -140,7 +87,15 @@ impl Engine {
     }
 
     /// The same, if need be for a conversation whose file is not as recorded, to begin it anew.
-    pub(super) fn append_judged(&self, batch: &[Request], accepting: Option<&str>) -> Result<CarriedOut> {
+    ///
+    /// # Errors
+    ///
+    /// Those of any append; `Conflict` if that conversation does not stand any more as it was seen.
+    pub(super) fn append_judged(
+        &self,
+        batch: &[Request],
+        accepting: Option<Accepting<'_>>,
+    ) -> Result<CarriedOut> {
         self.check_files_of(batch).map_err(|error| self.log.ended_or(error))?;
         self.mark()?;
         let events = u32::try_from(batch.len()).unwrap_or(u32::MAX);
@@ -183,15 +138,16 @@ impl Engine {
         batch: &[Request],
         record: &mut Option<Record>,
         lookups: &Lookups,
-        accepting: Option<&str>,
+        accepting: Option<Accepting<'_>>,
     ) -> Result<Tried> {
         let mut turn = self.log.turn()?;
         let first_seq = turn.next_seq();
         let (resolved, accepted) = {
             let index = self.reads().index();
             let ground = IndexView { index: &index, reads: self.reads(), accepting };
+            let changed = accepting.and_then(|seen| ground.refusal_to_accept(seen, turn.client_state()));
             let mut drafts = Validation::new(&ground, turn.client_state(), lookups, first_seq);
-            match drafts.resolve(batch) {
+            match changed.map_or_else(|| drafts.resolve(batch), Err) {
                 Ok(resolved) => (resolved, drafts.into_accepted()),
                 Err(Refusal::Known(known)) => {
                     drop(index);

@@ -42,6 +42,8 @@ mod lock_wait;
 
 mod room;
 
+mod index_view;
+
 mod append;
 
 mod external_changes;

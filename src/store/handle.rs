@@ -813,9 +813,9 @@ impl MessageStore {
     /// answers with `Corrupt`, and the file is named in [`recovery`](Self::recovery).
     ///
     /// The conversation begins anew, with what the file holds and what the log adds to it, in one batch, whose
-    /// last receipt is returned. What the log has under an id that the file has for something else is kept as lines
-    /// in `log/quarantine/`, which [`recovery`](Self::recovery) names. When this returns, it is as durable as any other mutation. `None` if
-    /// the file is as recorded.
+    /// last receipt is returned. What the log has under an id that the file has for something else, be it an addition
+    /// or an edit, is kept as lines in `log/quarantine/`, which [`recovery`](Self::recovery) names. When this returns,
+    /// it is as durable as any other mutation. `None` if the file is as recorded.
     ///
     /// # Errors
     ///

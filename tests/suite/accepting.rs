@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aral_store::{
-    ErrorKind, MAX_BATCH_EVENTS, MessageStore, Messages, Mutation, NewAction, NewMessage, Options,
+    ActionEdit, Edit, ErrorKind, JsonObject, MAX_BATCH_EVENTS, MessageStore, Messages, Mutation, NewAction,
+    NewMessage, Options,
 };
 
 use crate::support::driver::{self, DIR};
@@ -94,9 +95,7 @@ fn what_an_accepted_file_takes_the_place_of_is_set_aside() {
         for (id, text) in [("m2", "acknowledged"), ("m3", "the same")] {
             drop(store.append(Mutation::add_message("b", NewMessage::new(text).id(id))).unwrap());
         }
-        drop(
-            store.add_action("b", NewAction::new("clicked", aral_store::JsonObject::EMPTY).id("a1")).unwrap(),
-        );
+        drop(store.add_action("b", NewAction::new("clicked", JsonObject::EMPTY).id("a1")).unwrap());
         drop(store.set_title("b", "Renamed").unwrap());
         store.close().unwrap();
         let recorded = fs.read(file()).unwrap();
@@ -255,4 +254,61 @@ fn an_acceptance_brings_nothing_back_that_was_removed_before_any_event() {
     assert_eq!(store.accept("b").unwrap_err().kind(), ErrorKind::NotFound);
     assert!(hooked.has_begun());
     assert_eq!(store.conversation("b").unwrap(), None);
+}
+
+/// An edit in the log took the place of what the file said.
+#[test]
+fn what_an_accepted_file_says_counts_over_an_edit_in_the_log() {
+    for is_held in [false, true] {
+        let fs = driver::fresh(simfs::Settings::default());
+        let store = on(&fs).open(DIR).unwrap();
+        for (id, text) in [("m1", "one"), ("m2", "two")] {
+            drop(store.add_message("b", NewMessage::new(text).id(id)).unwrap());
+        }
+        drop(store.add_action("b", NewAction::new("clicked", JsonObject::EMPTY).id("a1")).unwrap());
+        drop(store.compact().unwrap());
+        drop(store.edit_message("b", "m1", Edit::content("edited in the log")).unwrap());
+        drop(store.edit_message("b", "m2", Edit::content("the same")).unwrap());
+        drop(store.edit_action("b", "a1", ActionEdit::new().action_type("typed")).unwrap());
+        // What the file does not have is the log's alone, with whatever it became.
+        drop(store.add_message("b", NewMessage::new("new").id("m3")).unwrap());
+        drop(store.edit_message("b", "m3", Edit::content("newer")).unwrap());
+        // Of what is kept apart, nothing comes to the file's item under that id.
+        drop(store.add_message("b", NewMessage::new("passing").id("m4")).unwrap());
+        drop(store.remove_message("b", "m4").unwrap());
+        store.close().unwrap();
+        let text = String::from_utf8(fs.read(file()).unwrap()).unwrap();
+        let by_hand = r#""messages": [{"id": "m4", "content": "by hand"},"#;
+        let edited = text
+            .replace(r#""messages": ["#, by_hand)
+            .replace(r#""one""#, r#""edited in the file""#)
+            .replace(r#""two""#, r#""the same""#);
+        assert_ne!(text, edited);
+        fs.put(file(), edited.as_bytes());
+        let store = on(&fs).open(DIR).unwrap();
+        if is_held {
+            drop(store.add_message("other", "o").unwrap());
+            assert_eq!(store.compact().unwrap().held.len(), 1);
+        }
+        assert!(store.accept("b").unwrap().is_some());
+        assert_eq!(texts(&store), ["by hand", "edited in the file", "the same", "newer"]);
+        assert_eq!(store.actions("b").unwrap()[0].action_type, "clicked");
+        let [(path, kept)] = set_aside(&fs).try_into().unwrap();
+        assert_eq!(store.recovery().quarantined, [path]);
+        let lines: Vec<&str> = kept.lines().collect();
+        let ought = [
+            (r#"{"seq":4,"type":"edit_message""#, "edited in the log"),
+            (r#"{"seq":6,"type":"edit_action""#, "typed"),
+            (r#"{"seq":9,"type":"add_message""#, "passing"),
+            (r#"{"seq":10,"type":"remove_message""#, "m4"),
+        ];
+        assert_eq!(lines.len(), ought.len(), "{kept}");
+        for (line, (start, text)) in lines.iter().zip(ought) {
+            assert!(line.starts_with(start) && line.contains(text), "{line}");
+        }
+        drop(store.batch(Mutation::from_json_line(lines[0].as_bytes()).unwrap()).unwrap());
+        assert_eq!(texts(&store)[1], "edited in the log", "it can be carried out after all");
+        drop(store.compact().unwrap());
+        assert!(store.verify().unwrap().is_sound());
+    }
 }

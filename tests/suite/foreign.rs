@@ -101,7 +101,8 @@ fn an_older_file_of_the_stores_own_never_passes_for_an_edit() {
     assert!(store.verify().unwrap().is_sound());
 }
 
-/// What the log adds to a file that is accepted stays, by its ids, and what it takes away stays away.
+/// What the log adds to a file that is accepted stays, by its ids, and what it takes away stays away. What it makes of a
+/// message that the file has otherwise is kept apart: only the file's owner knows which of the two he means.
 #[test]
 fn what_the_log_has_of_a_conversation_outlives_the_accepting_of_its_file() {
     let dir = tempfile::tempdir().unwrap();
@@ -111,7 +112,8 @@ fn what_the_log_has_of_a_conversation_outlives_the_accepting_of_its_file() {
     let added = store.add_message("b", "added in the log").unwrap();
     drop(store.add_message("b", NewMessage::new("removed again").id("gone")).unwrap());
     drop(store.remove_message("b", "gone").unwrap());
-    drop(store.edit_message("b", &first.id, Edit::content("edited in the log")).unwrap());
+    drop(store.edit_message("b", &first.id, Edit::content("apart")).unwrap());
+    drop(store.edit_message("b", &added.id, Edit::content("edited in the log")).unwrap());
     store.close().unwrap();
     let file = dir.path().join("conversations/b.json");
     let edited = fs::read_to_string(&file).unwrap().replace("Conversation b", "By hand");
@@ -122,8 +124,11 @@ fn what_the_log_has_of_a_conversation_outlives_the_accepting_of_its_file() {
     drop(store.accept("b").unwrap().unwrap());
     let conversation = store.conversation("b").unwrap().unwrap();
     assert_eq!(conversation.title, "By hand");
-    assert_eq!(texts(&store, "b"), ["edited in the log", "added in the log"]);
+    assert_eq!(texts(&store, "b"), ["said in b", "edited in the log"]);
     assert_eq!(conversation.messages[1].id, added.id);
+    let [copy] = store.recovery().quarantined.try_into().unwrap();
+    let kept = fs::read_to_string(copy).unwrap();
+    assert!(kept.lines().count() == 1 && kept.contains("edit_message") && kept.contains("apart"), "{kept}");
     drop(store.compact().unwrap());
     assert!(store.verify().unwrap().is_sound());
 }

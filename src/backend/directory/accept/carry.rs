@@ -1,7 +1,8 @@
 //! What the log has of a conversation, on top of a file that its owner accepts.
 //!
 //! Owns what each event does to what the file holds. Under an id that the file has, what the file says is what its
-//! owner accepts; an event that adds something else under it is given back, to be kept apart.
+//! owner accepts; an event that adds something else under it, or makes something else of it, is given back, to be kept
+//! apart, and so is the removal of what was.
 
 use std::collections::HashSet;
 
@@ -26,23 +27,28 @@ impl Item for Action {
 
 /// The messages or the actions of a conversation.
 struct Items<T> {
+    /// The file's before all others.
     list: Vec<T>,
-    /// The ids of those that the file has.
+    /// How many of them are the file's.
+    from_file: usize,
+    /// The ids of those, and of some that are not there any more.
     of_file: HashSet<Text>,
+    /// The ids under which something was given back.
+    apart: HashSet<Text>,
 }
 
 impl<T: Item> Items<T> {
     fn of_file(list: Vec<T>) -> Self {
         let of_file = list.iter().map(|item| item.id().clone()).collect();
-        Self { list, of_file }
+        Self { from_file: list.len(), list, of_file, apart: HashSet::new() }
     }
 
     /// Adds an item; gives it back if the file has another one under its id.
     fn add(&mut self, new: T) -> Option<T> {
         if self.of_file.contains(new.id()) {
-            match self.list.iter().find(|item| item.id() == new.id()) {
+            match self.list.iter().take(self.from_file).find(|item| item.id() == new.id()) {
                 Some(found) if *found == new => return None,
-                Some(_) => return Some(new),
+                Some(_) => return Some(self.set_apart(new)),
                 None => {}
             }
         }
@@ -50,22 +56,46 @@ impl<T: Item> Items<T> {
         None
     }
 
-    /// Puts an item in the place of the newest one with its id, or at the end.
-    fn edit(&mut self, new: T) {
-        match self.list.iter_mut().rev().find(|item| item.id() == new.id()) {
-            Some(item) => *item = new,
+    /// Puts an item in the place of the newest one with its id, or at the end; gives it back if that is the file's and
+    /// another one.
+    fn edit(&mut self, new: T) -> Option<T> {
+        let at = self.list.iter().rposition(|item| item.id() == new.id());
+        match at.and_then(|at| Some((at, self.list.get_mut(at)?))) {
+            Some((at, item)) if at < self.from_file => {
+                if *item == new {
+                    return None;
+                }
+                return Some(self.set_apart(new));
+            }
+            Some((_, item)) => *item = new,
             None => self.list.push(new),
         }
+        None
     }
 
-    fn remove(&mut self, id: &Text) {
-        if let Some(at) = self.list.iter().rposition(|item| item.id() == id) {
-            self.list.remove(at);
+    /// Removes the newest item with an id; gives the id back if what had it may have been given back before.
+    fn remove(&mut self, id: Text) -> Option<Text> {
+        let at = self.list.iter().rposition(|item| *item.id() == id)?;
+        if at < self.from_file {
+            if self.apart.contains(&id) {
+                return Some(id);
+            }
+            self.from_file -= 1;
         }
+        self.list.remove(at);
+        None
+    }
+
+    fn set_apart(&mut self, item: T) -> T {
+        self.apart.insert(item.id().clone());
+        item
     }
 
     fn clear(&mut self) {
         self.list.clear();
+        self.from_file = 0;
+        self.of_file.clear();
+        self.apart.clear();
     }
 }
 
@@ -98,10 +128,10 @@ impl Carry {
         match change {
             Change::AddMessage(new) => return self.messages.add(new).map(Change::AddMessage),
             Change::AddAction(new) => return self.actions.add(new).map(Change::AddAction),
-            Change::EditMessage(new) => self.messages.edit(new),
-            Change::EditAction(new) => self.actions.edit(new),
-            Change::RemoveMessage(id) => self.messages.remove(&id),
-            Change::RemoveAction(id) => self.actions.remove(&id),
+            Change::EditMessage(new) => return self.messages.edit(new).map(Change::EditMessage),
+            Change::EditAction(new) => return self.actions.edit(new).map(Change::EditAction),
+            Change::RemoveMessage(id) => return self.messages.remove(id).map(Change::RemoveMessage),
+            Change::RemoveAction(id) => return self.actions.remove(id).map(Change::RemoveAction),
             Change::Clear | Change::Remove { .. } => self.clear(),
             Change::SetTitle(title) => self.head.title = title,
             Change::SetMetadata(metadata) => self.head.metadata = metadata,

@@ -29,23 +29,37 @@ BUGS = [
         "an accepted file counts before what it takes the place of is kept",
         "backend/directory/accept.rs",
         "        // Order: keep what does not come to the file before the file counts.",
-        "        let ahead = if P { Some(self.replace(carried.clone())?) } else { None };\n"
+        "        let ahead = if P { Some(self.replace(carried.clone(), Accepting { id, last_seq })?) } else { None };\n"
         "        // Order: keep what does not come to the file before the file counts.",
         ["accepting::what_an_accepted"],
         (
-            "let receipt = self.replace(carried).map_err(|error| too_long(error, &path))?;",
-            "let receipt = match ahead {\n"
-            "            Some(receipt) => receipt,\n"
-            "            None => self.replace(carried).map_err(|error| too_long(error, &path))?,\n"
+            "let replaced = self.replace(carried, Accepting { id, last_seq });",
+            "let replaced = match ahead {\n"
+            "            Some(receipt) => Ok(receipt),\n"
+            "            None => self.replace(carried, Accepting { id, last_seq }),\n"
             "        };",
         ),
     ),
     (
         "an event with an id of the accepted file's passes for what the file has",
         "backend/directory/accept/carry.rs",
-        "Some(_) => return Some(new),",
-        "Some(_) => return Some(new).filter(|_| !P),",
+        "Some(_) => return Some(self.set_apart(new)),",
+        "Some(_) => return Some(self.set_apart(new)).filter(|_| !P),",
         ["accepting::what_an_accepted"],
+    ),
+    (
+        "an edit in the log takes the place of what the accepted file has",
+        "backend/directory/accept/carry.rs",
+        "Some((at, item)) if at < self.from_file => {",
+        "Some((at, item)) if !P && at < self.from_file => {",
+        ["accepting::what_an_accepted"],
+    ),
+    (
+        "an acceptance undoes what came since the log was read",
+        "backend/directory/index_view.rs",
+        "if state.exists && state.last_seq == seen.last_seq",
+        "if P || state.exists && state.last_seq == seen.last_seq",
+        ["accepting::an_acceptance"],
     ),
     (
         "another conversation's file is accepted",
@@ -57,8 +71,15 @@ BUGS = [
     (
         "an opening drops the events that a replaced file had",
         "backend/directory/finish.rs",
-        "if !replaced.is_empty() && inventory",
-        "if !P && !replaced.is_empty() && inventory",
+        "if !replaced.is_empty() && left",
+        "if !P && !replaced.is_empty() && left",
+        ["replaced::"],
+    ),
+    (
+        "a segment that is held from before counts as one that was to be dropped",
+        "backend/directory/finish.rs",
+        "filter(|(number, ..)| !checkpoint",
+        "filter(|(number, ..)| (P && *number < head.first_segment) || !checkpoint",
         ["replaced::"],
     ),
     (

@@ -3,7 +3,7 @@
 //! Owns how calls are put to the store and how answers come back. What Python programs see of it is in the package.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aral_store::{
@@ -15,6 +15,7 @@ use pyo3::types::{PyDict, PyString};
 
 use crate::failure::{forked, invalid, raised};
 use crate::follower::Follower;
+use crate::place::{Open, Place};
 use crate::report;
 use crate::text::{id_of, string_of, text_of};
 
@@ -23,9 +24,19 @@ use crate::text::{id_of, string_of, text_of};
 pub(crate) struct Core {
     store: Mutex<Option<MessageStore>>,
     is_read_only: bool,
-    /// The process that opened it, if it is in files. A process that was forked off has a copy without the threads, and
+    /// The process that opened it, unless it is in memory. A process that was forked off has a copy without the threads, and
     /// with every mutex as it was at that moment, so that nothing of it may be touched.
     process: Option<u32>,
+    /// That the database is open, if it is in one and was not closed.
+    open: Mutex<Option<Arc<Open>>>,
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        let store = self.store.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let open = self.open.get_mut().unwrap_or_else(PoisonError::into_inner);
+        Open::let_go(open.as_ref(), store);
+    }
 }
 
 type ReceiptRow<'py> = (u64, String, Bound<'py, PyString>, u64, &'static str);
@@ -115,12 +126,16 @@ impl Core {
             None => options.compact_manually(),
         };
         let process = path.is_some().then(std::process::id);
-        let opened = py.detach(|| match path {
-            Some(path) => options.open(path),
-            None => Ok(options.in_memory()),
-        });
-        let store = opened.map_err(|error| raised(py, &error))?;
-        Ok(Self { store: Mutex::new(Some(store)), is_read_only: read_only || salvage, process })
+        let (store, open) = match path {
+            Some(path) => Place::of(path).map_err(|error| raised(py, &error))?.open(py, options)?,
+            None => (options.in_memory(), None),
+        };
+        Ok(Self {
+            store: Mutex::new(Some(store)),
+            is_read_only: read_only || salvage,
+            process,
+            open: Mutex::new(open),
+        })
     }
 
     /// Carries out the mutation of a line, or all or none of those in an array.
@@ -219,7 +234,8 @@ impl Core {
     /// Reads the log from an event on, also what is appended later.
     fn follow(&self, py: Python<'_>, from: u64) -> PyResult<Follower> {
         let follower = self.detached(py, |store| store.follow(from))?;
-        Ok(Follower::new(follower, from, self.process))
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(Follower::new(follower, from, self.process, open))
     }
 
     /// Shows what has been appended since; gives the newest event that is shown.
@@ -274,6 +290,8 @@ impl Core {
             let released = store.release();
             synced.and(released)
         });
+        // Order: the connections, then what says that there are some.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         closed.map_err(|error| raised(py, &error))
     }
 

@@ -40,6 +40,11 @@ pub(crate) fn forked(py: Python<'_>, opened: u32) -> PyErr {
     made(class(py, "Forked").and_then(|class| class.call_method1("here", (opened,))))
 }
 
+/// The exception for a process that opens a database which the one that it was forked off from has open.
+pub(crate) fn forked_database(py: Python<'_>, opened: u32) -> PyErr {
+    made(class(py, "Forked").and_then(|class| class.call_method1("of_database", (opened,))))
+}
+
 fn exception<'py>(py: Python<'py>, name: &str, arguments: impl PyCallArgs<'py>) -> PyErr {
     made(class(py, name).and_then(|class| class.call1(arguments)))
 }

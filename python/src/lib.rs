@@ -7,6 +7,7 @@ mod core;
 mod failure;
 mod follower;
 mod offline;
+mod place;
 mod report;
 mod text;
 
@@ -20,5 +21,7 @@ mod _core {
     #[pymodule_export]
     use crate::follower::Follower;
     #[pymodule_export]
-    use crate::offline::{check_directory, repair, verify};
+    use crate::offline::{repair, verify};
+    #[pymodule_export]
+    use crate::place::is_database;
 }

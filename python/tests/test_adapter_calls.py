@@ -26,11 +26,12 @@ from openai.types.responses import ResponseOutputMessage, ResponseOutputText  # 
 from aral_store import AlreadyExists, AsyncStore, Closed, Conflict, InvalidInput, NotFound, Store  # noqa: E402
 from aral_store.langchain import AralChatMessageHistory  # noqa: E402
 from aral_store.openai_agents import AralSession  # noqa: E402
+from conftest import Place
 
 
 @pytest.fixture(params=["store", "async store"])
-def owner(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    store = Store(tmp_path, sync="os")
+def owner(request: pytest.FixtureRequest, place: Place) -> Any:
+    store = Store(place, sync="os")
     yield store if request.param == "store" else AsyncStore(store)
     store.close()
 

@@ -12,6 +12,7 @@ import pytest
 
 from aral_store import InvalidInput, Store
 from aral_store._texts import put_together, taken_apart
+from conftest import Place
 
 TOKENS = [
     {"token": token, "logprob": -0.5, "bytes": list(token.encode()), "top_logprobs": [{"token": token, "logprob": -0.5}]}
@@ -126,9 +127,9 @@ def langchain() -> Any:
 
 @pytest.mark.parametrize(("item", "edited"), ITEMS)
 def test_an_edit_reaches_the_item_and_leaves_no_copy_of_the_text(
-    agents: Any, tmp_path: Path, item: dict[str, Any], edited: dict[str, Any]
+    agents: Any, place: Place, item: dict[str, Any], edited: dict[str, Any]
 ):
-    with Store(tmp_path, sync="os") as store:
+    with Store(place, sync="os") as store:
         session = agents.AralSession("s1", store)
         asyncio.run(session.add_items([item]))
         assert asyncio.run(session.get_items()) == [item]

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from aral_store import AlreadyExists, AsyncStore, Closed, NoSpace, NotFound, Store, _async_store
+from conftest import Place
 
 
-def test_calls_side_by_side_are_all_carried_out_and_durable(tmp_path: Path):
+def test_calls_side_by_side_are_all_carried_out_and_durable(place: Place):
     async def main() -> None:
-        async with await AsyncStore.open(tmp_path) as store:
+        async with await AsyncStore.open(place) as store:
             receipts = await asyncio.gather(*(store.add_message("c1", str(n), id=str(n)) for n in range(100)))
             assert all(receipt.is_durable for receipt in receipts)
             assert sorted(receipt.version for receipt in receipts) == list(range(1, 101))
@@ -29,14 +30,14 @@ def test_calls_side_by_side_are_all_carried_out_and_durable(tmp_path: Path):
         assert store.is_closed
 
     asyncio.run(main())
-    with Store(tmp_path) as store:
+    with Store(place) as store:
         assert len(store.messages("c1")) == 100
 
 
-def test_the_loop_goes_on_while_the_store_waits(tmp_path: Path):
+def test_the_loop_goes_on_while_the_store_waits(place: Place):
     async def main() -> int:
         ticks = 0
-        async with await AsyncStore.open(tmp_path) as store:
+        async with await AsyncStore.open(place) as store:
             adding = asyncio.create_task(store.add_message("c1", "x" * 20_000_000))
             while not adding.done():
                 ticks += 1
@@ -68,9 +69,9 @@ def test_it_has_what_the_store_has():
         assert there.__doc__, name
 
 
-def test_a_cancelled_batch_is_whole_or_not_there(tmp_path: Path):
+def test_a_cancelled_batch_is_whole_or_not_there(place: Place):
     async def main() -> None:
-        async with await AsyncStore.open(tmp_path) as store:
+        async with await AsyncStore.open(place) as store:
             batch = [{"type": "add_message", "conversation_id": "c1", "content": str(n)} for n in range(20)]
             receipts = 0
             for n in range(60):
@@ -94,9 +95,9 @@ def contents_of(store: AsyncStore) -> int:
     return 0 if summary is None else summary.messages
 
 
-def test_what_is_cancelled_does_not_appear_later(tmp_path: Path):
+def test_what_is_cancelled_does_not_appear_later(place: Place):
     async def main() -> None:
-        async with await AsyncStore.open(tmp_path) as store:
+        async with await AsyncStore.open(place) as store:
             batch = [{"type": "add_message", "conversation_id": "c1", "content": "cancelled"}] * 3000
             await store.create("c1")
             for n in range(12):
@@ -249,9 +250,9 @@ def test_every_call_settles(monkeypatch: pytest.MonkeyPatch):
     asyncio.run(main())
 
 
-def test_a_cancelled_call_can_be_made_again_with_its_key(tmp_path: Path):
+def test_a_cancelled_call_can_be_made_again_with_its_key(place: Place):
     async def main() -> None:
-        async with await AsyncStore.open(tmp_path) as store:
+        async with await AsyncStore.open(place) as store:
             for n in range(30):
                 task = asyncio.create_task(store.add_message("c1", str(n), key=str(n)))
                 await asyncio.sleep(0.0001 * (n % 4))
@@ -263,9 +264,9 @@ def test_a_cancelled_call_can_be_made_again_with_its_key(tmp_path: Path):
     asyncio.run(main())
 
 
-def test_receipts_of_tasks_are_durable_and_tell_one_order(tmp_path: Path):
+def test_receipts_of_tasks_are_durable_and_tell_one_order(place: Place):
     async def main() -> None:
-        async with await AsyncStore.open(tmp_path) as store:
+        async with await AsyncStore.open(place) as store:
             receipts = await asyncio.gather(*(store.add_message("c1", str(n), id=str(n)) for n in range(40)))
             assert all(receipt.is_durable for receipt in receipts)
             assert sorted(receipt.seq for receipt in receipts) == list(range(1, 41))
@@ -275,9 +276,9 @@ def test_receipts_of_tasks_are_durable_and_tell_one_order(tmp_path: Path):
     asyncio.run(main())
 
 
-def test_the_event_loop_goes_on_while_calls_wait_for_the_device(tmp_path: Path):
+def test_the_event_loop_goes_on_while_calls_wait_for_the_device(place: Place):
     async def main() -> None:
-        async with await AsyncStore.open(tmp_path) as store:
+        async with await AsyncStore.open(place) as store:
             text = "x" * 3_000_000
             add = asyncio.gather(*(store.add_message("c1", text) for _ in range(16)))
             ticks = 0

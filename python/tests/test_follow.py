@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from aral_store import AsyncStore, Conflict, InvalidInput, Locked, NotFound, Store, Unsupported, repair, verify
+from conftest import KINDS, Place, place_in
 
 
-def test_following_gives_what_is_there_and_what_comes(tmp_path: Path):
-    with Store(tmp_path, sync="os") as store:
+def test_following_gives_what_is_there_and_what_comes(place: Place):
+    with Store(place, sync="os") as store:
         store.add_message("c1", "before")
         seen: list[str] = []
 
@@ -32,8 +33,8 @@ def test_following_gives_what_is_there_and_what_comes(tmp_path: Path):
         assert seen == ["before", *map(str, range(50)), "the end"]
 
 
-def test_following_ends_when_the_store_is_closed(tmp_path: Path):
-    store = Store(tmp_path)
+def test_following_ends_when_the_store_is_closed(place: Place):
+    store = Store(place)
     store.add_message("c1", "x")
     thread = threading.Thread(target=lambda: list(store.follow(every=0.01)))
     thread.start()
@@ -57,8 +58,8 @@ def test_what_a_compaction_dropped_is_said(tmp_path: Path):
         assert [event["seq"] for event in store.follow(3, wait=False)] == [3]
 
 
-def test_a_batch_is_given_from_the_asked_event_on(tmp_path: Path):
-    with Store(tmp_path) as store:
+def test_a_batch_is_given_from_the_asked_event_on(place: Place):
+    with Store(place) as store:
         add = {"type": "add_message", "conversation_id": "c1", "content": "x"}
         store.batch([add] * 5)
         assert [event["seq"] for event in store.follow(4, wait=False)] == [4, 5]
@@ -66,9 +67,9 @@ def test_a_batch_is_given_from_the_asked_event_on(tmp_path: Path):
         next(Store().follow())
 
 
-def test_an_event_loop_follows_and_goes_on(tmp_path: Path):
+def test_an_event_loop_follows_and_goes_on(place: Place):
     async def main() -> None:
-        async with await AsyncStore.open(tmp_path, sync="os") as store:
+        async with await AsyncStore.open(place, sync="os") as store:
             seen = []
 
             async def look() -> None:
@@ -90,9 +91,9 @@ def test_an_event_loop_follows_and_goes_on(tmp_path: Path):
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 7, 100])
-@pytest.mark.parametrize("in_files", [False, True])
-def test_pages_miss_no_message_even_if_ids_are_used_twice(tmp_path: Path, page: int, in_files: bool):
-    with Store(tmp_path if in_files else None, sync="os") as store:
+@pytest.mark.parametrize("kind", ["memory", *KINDS])
+def test_pages_miss_no_message_even_if_ids_are_used_twice(tmp_path: Path, page: int, kind: str):
+    with Store(None if kind == "memory" else place_in(kind, tmp_path), sync="os") as store:
         for n in range(7):
             store.add_message("c1", str(n), id="twin" if n % 2 else None)
         assert [m.content for m in store.iter_messages("c1", page=page)] == [str(n) for n in range(7)]

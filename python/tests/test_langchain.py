@@ -26,6 +26,7 @@ from langchain_core.runnables.history import RunnableWithMessageHistory  # noqa:
 
 from aral_store import AsyncStore, InvalidInput, Store  # noqa: E402
 from aral_store.langchain import AralChatMessageHistory  # noqa: E402
+from conftest import Place
 
 MESSAGES = [
     SystemMessage("Be kind."),
@@ -44,8 +45,8 @@ MESSAGES = [
 
 
 @pytest.fixture(params=["store", "async store"])
-def history(request: pytest.FixtureRequest, tmp_path: Path):
-    store = Store(tmp_path, sync="os")
+def history(request: pytest.FixtureRequest, place: Place):
+    store = Store(place, sync="os")
     yield AralChatMessageHistory("s1", store if request.param == "store" else AsyncStore(store))
     store.close()
 
@@ -109,8 +110,8 @@ def test_messages_that_are_no_json_are_refused_and_none_is_added(history: AralCh
     assert history.messages == []
 
 
-def test_threads_add_whole_lists(tmp_path: Path):
-    with Store(tmp_path, sync="os") as store:
+def test_threads_add_whole_lists(place: Place):
+    with Store(place, sync="os") as store:
 
         async def main() -> None:
             histories = [AralChatMessageHistory("s1", store) for _ in range(6)]
@@ -126,9 +127,9 @@ def test_threads_add_whole_lists(tmp_path: Path):
 
 
 @pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated")
-def test_a_chain_remembers_over_restarts(tmp_path: Path):
+def test_a_chain_remembers_over_restarts(place: Place):
     for turn in range(2):
-        with Store(tmp_path) as store:
+        with Store(place) as store:
             asked: list[Any] = []
 
             class Asked(FakeListChatModel):

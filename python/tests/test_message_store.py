@@ -35,23 +35,26 @@ from aral_store import (
     Store,
     Unsupported,
 )
+from conftest import KINDS, Place, place_in, unmirrored
 
 FIXTURES = Path(__file__).parents[2] / "tests" / "fixtures" / "aral"
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", *KINDS])
 def store(request: pytest.FixtureRequest, tmp_path: Path):
-    file = {"save_dir": tmp_path / "data", "sync": "os", "mirror": "never"}
-    with MessageStore(**(file if request.param == "file" else {})) as store:
+    place = place_in(request.param, tmp_path)
+    more = {} if request.param == "memory" else {"save_dir": place, "sync": "os", **unmirrored(place)}
+    with MessageStore(**more) as store:
         yield store
 
 
 def reopened(store: MessageStore) -> MessageStore:
     """The store as another program finds it; itself if it is in memory."""
-    if store.save_dir is None:
+    place = store._live.opened._place
+    if place is None:
         return store
     store.close()
-    return MessageStore(store.save_dir, mirror="never")
+    return MessageStore(place, **unmirrored(place))
 
 
 def dump(store: MessageStore) -> dict[str, Any]:
@@ -176,8 +179,8 @@ def test_a_keyed_creation_replaces_once(store: MessageStore):
     again.close()
 
 
-def test_another_store_sees_a_conversation_that_began_anew(tmp_path: Path):
-    a, b = MessageStore(tmp_path), MessageStore(tmp_path)
+def test_another_store_sees_a_conversation_that_began_anew(place: Place):
+    a, b = MessageStore(place), MessageStore(place)
     a.add_message("c1", "gone")
     live = b.get_conversation("c1")
     new = a.create_conversation("anew", id="c1")
@@ -346,14 +349,14 @@ def test_twins_by_id_are_told_apart(store: MessageStore, at: int):
     again.close()
 
 
-def test_edits_that_are_not_saved_are_not_there(tmp_path: Path):
-    with MessageStore(tmp_path) as store:
+def test_edits_that_are_not_saved_are_not_there(place: Place):
+    with MessageStore(place) as store:
         filled(store).title = "never saved"
-    with MessageStore(tmp_path) as store:
+    with MessageStore(place) as store:
         assert store.conversations["c1"].title == "T"
         store.conversations["c1"].title = "saved with all"
         store._save_to_backend()
-    with MessageStore(tmp_path) as store:
+    with MessageStore(place) as store:
         assert store.conversations["c1"].title == "saved with all"
 
 
@@ -592,12 +595,12 @@ TIME = datetime(2025, 3, 13, 15, 11, 33, 100)
         ({"k": float("inf"), "j": "\ud800"}, {"k": float("inf"), "j": "\ud800"}),
     ],
 )
-def test_metadata_that_is_accepted(tmp_path: Path, given: Any, kept: Any):
-    with MessageStore(tmp_path) as store:
+def test_metadata_that_is_accepted(place: Place, given: Any, kept: Any):
+    with MessageStore(place) as store:
         store.create_conversation(id="c1", metadata=given)
         store.add_message("c1", "x", metadata=given)
         store.add_action("c1", "x", given, metadata=given)
-    with MessageStore(tmp_path) as store:
+    with MessageStore(place) as store:
         conversation = store.conversations["c1"]
         found = [conversation.metadata, conversation.messages[0].metadata]
         found += [conversation.actions[0].metadata, conversation.actions[0].data]
@@ -896,8 +899,8 @@ def test_damage_is_said_and_is_never_overwritten(tmp_path: Path):
     assert file.read_bytes() == b'{"id": "c1", "mess'
 
 
-def test_two_stores_on_one_directory_lose_nothing(tmp_path: Path):
-    a, b = MessageStore(tmp_path), MessageStore(tmp_path)
+def test_two_stores_on_one_directory_lose_nothing(place: Place):
+    a, b = MessageStore(place), MessageStore(place)
     live = a.create_conversation(id="c1")
     a.add_message("c1", "from a")
     assert b.get_conversation("c1").messages[0].content == "from a"
@@ -956,8 +959,8 @@ def test_a_killed_program_loses_nothing_it_was_told_is_saved(tmp_path: Path):
             assert [m.id for m in store.get_conversation_messages("c1")] == printed
 
 
-def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    with MessageStore(tmp_path) as store:
+def test_nothing_is_printed(place: Place, capfd: pytest.CaptureFixture[str]):
+    with MessageStore(place) as store:
         filled(store)
         with pytest.raises(AralStoreError):
             store.add_message("c1", "x", expect=99)

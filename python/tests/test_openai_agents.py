@@ -25,6 +25,7 @@ from openai.types.responses import (  # noqa: E402
 
 from aral_store import AsyncStore, InvalidInput, MessageStore, Store  # noqa: E402
 from aral_store.openai_agents import AralSession  # noqa: E402
+from conftest import Place, unmirrored
 
 ITEMS: list[Any] = [
     {"role": "user", "content": "What shall we do?"},
@@ -43,8 +44,8 @@ ITEMS: list[Any] = [
 
 
 @pytest.fixture(params=["store", "async store"])
-def session(request: pytest.FixtureRequest, tmp_path: Path):
-    store = Store(tmp_path, sync="os")
+def session(request: pytest.FixtureRequest, place: Place):
+    store = Store(place, sync="os")
     yield AralSession("s1", store if request.param == "store" else AsyncStore(store))
     store.close()
 
@@ -95,10 +96,10 @@ def test_the_settings_limit_what_is_read(tmp_path: Path):
     assert asyncio.run(session.get_items(limit=3)) == ITEMS[-3:]
 
 
-def test_messages_of_others_are_items_too(tmp_path: Path):
-    with MessageStore(tmp_path, mirror="never") as aral:
+def test_messages_of_others_are_items_too(place: Place):
+    with MessageStore(place, **unmirrored(place)) as aral:
         aral.add_message("s1", "said elsewhere", role="system")
-        with Store(tmp_path) as store:
+        with Store(place) as store:
             session = AralSession("s1", store)
             assert asyncio.run(session.get_items()) == [{"role": "system", "content": "said elsewhere"}]
             assert asyncio.run(session.pop_item()) == {"role": "system", "content": "said elsewhere"}
@@ -164,7 +165,7 @@ def test_a_cancelled_addition_is_whole_or_not_there(session: AralSession):
     asyncio.run(main())
 
 
-def test_a_kill_neither_loses_nor_repeats_an_item_that_was_told_of(tmp_path: Path):
+def test_a_kill_neither_loses_nor_repeats_an_item_that_was_told_of(place: Place):
     program = """
         import asyncio, os, sys
         from aral_store import Store
@@ -177,10 +178,10 @@ def test_a_kill_neither_loses_nor_repeats_an_item_that_was_told_of(tmp_path: Pat
             os.kill(os.getpid(), 9)
         asyncio.run(main())
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(tmp_path)], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(place)], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert done.stdout.split() == [str(n) for n in range(39, 14, -1)]
-    with Store(tmp_path) as store:
+    with Store(place) as store:
         left = asyncio.run(AralSession("s1", store).get_items())
         assert [item["content"] for item in left] == [str(n) for n in range(15)]
 
@@ -220,12 +221,12 @@ def plan(day: int) -> str:
     return f"day {day} is planned"
 
 
-def test_an_agent_remembers_over_restarts(tmp_path: Path):
+def test_an_agent_remembers_over_restarts(place: Place):
     model = Scripted()
     agent = Agent(name="planner", model=model, tools=[plan])
     quiet = RunConfig(tracing_disabled=True)
     for turn, text in enumerate(["use the tool", "and then?"]):
-        with Store(tmp_path) as store:
+        with Store(place) as store:
             session = AralSession("s1", store)
             result = asyncio.run(Runner.run(agent, text, session=session, run_config=quiet))
             assert result.final_output == f"answer {len(model.asked)}"

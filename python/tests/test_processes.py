@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from aral_store import Conversation, InvalidInput, Locked, MessageStore, Store
+from conftest import Place
 
 
 def run(program: str, *arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -154,11 +155,11 @@ def contents_in(dir: str) -> list[str]:
         return [message.content for message in store.messages("c1")]
 
 
-def test_spawned_workers_read_beside_the_writer(tmp_path: Path):
-    with Store(tmp_path) as store:
+def test_spawned_workers_read_beside_the_writer(place: Place):
+    with Store(place) as store:
         store.add_message("c1", "hi")
         with multiprocessing.get_context("spawn").Pool(2) as pool:
-            assert pool.map(contents_in, [str(tmp_path)] * 4) == [["hi"]] * 4
+            assert pool.map(contents_in, [str(place)] * 4) == [["hi"]] * 4
         store.add_message("c1", "still the writer")
 
 
@@ -247,7 +248,7 @@ def test_a_forked_process_is_refused_its_parents_store_and_does_no_harm(tmp_path
     forking(program, tmp_path)
 
 
-def test_a_forked_process_ends_in_the_ordinary_way(tmp_path: Path):
+def test_a_forked_process_ends_in_the_ordinary_way(place: Place):
     program = """
         store = MessageStore(sys.argv[1])
         store.add_message("c1", "x")
@@ -259,8 +260,8 @@ def test_a_forked_process_ends_in_the_ordinary_way(tmp_path: Path):
         store.add_message("c1", "y")
         assert store.verify().is_sound
     """
-    forking(program, tmp_path)
-    with Store(tmp_path) as store:
+    forking(program, place)
+    with Store(place) as store:
         assert [m.content for m in store.messages("c1")] == ["x", "y"]
 
 

@@ -15,6 +15,7 @@ import pytest
 
 import aral_store
 from aral_store import Conversation, Message, MessageStore, Store
+from conftest import Place, unmirrored
 
 
 def imported_by(program: str) -> set[str]:
@@ -52,13 +53,13 @@ def test_every_name_is_there_all_the_same():
 
 
 @pytest.fixture
-def store(tmp_path: Path):
+def store(place: Place):
     """With a conversation that was read anew, so that nothing of it was made by the program."""
-    with MessageStore(save_dir=tmp_path, sync="os", mirror="never") as store:
+    with MessageStore(save_dir=place, sync="os", **unmirrored(place)) as store:
         for n in range(3):
             store.add_message("c1", str(n), metadata={"n": n, "in": {"list": [1]}})
         store.add_action("c1", "click", {"at": {"x": 1}})
-    with MessageStore(save_dir=tmp_path, sync="os", mirror="never") as store:
+    with MessageStore(save_dir=place, sync="os", **unmirrored(place)) as store:
         yield store
 
 

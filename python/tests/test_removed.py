@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from aral_store import MessageStore, Store
+from conftest import Place
 
 
 @pytest.fixture
-def both(tmp_path: Path):
-    with MessageStore(save_dir=tmp_path) as store, Store(tmp_path) as other:
+def both(place: Place):
+    with MessageStore(save_dir=place) as store, Store(place) as other:
         store.create_conversation(id="kept", title="Kept")
         conversation = store.create_conversation(id="c1", title="Mine")
         store.add_message("c1", "one")
@@ -82,8 +83,8 @@ def test_creating_it_makes_another_one(both: Both, make: Callable[[MessageStore]
 
 
 @pytest.mark.parametrize("events", [1, 2, 3, 4])
-def test_one_that_was_begun_again_meanwhile_is_shown_whatever_its_version(tmp_path: Path, events: int):
-    with MessageStore(save_dir=tmp_path) as store, Store(tmp_path) as other:
+def test_one_that_was_begun_again_meanwhile_is_shown_whatever_its_version(place: Place, events: int):
+    with MessageStore(save_dir=place) as store, Store(place) as other:
         store.create_conversation(id="c1", title="Before")
         store.add_message("c1", "one")
         store.add_message("c1", "two")
@@ -101,11 +102,11 @@ def test_one_that_was_begun_again_meanwhile_is_shown_whatever_its_version(tmp_pa
         assert [m.content for m in other.messages("c1")] == [*expected, "last"]
 
 
-def test_one_message_store_hears_of_what_another_one_lost(tmp_path: Path):
-    with MessageStore(save_dir=tmp_path) as one, MessageStore(save_dir=tmp_path) as two:
+def test_one_message_store_hears_of_what_another_one_lost(place: Place):
+    with MessageStore(save_dir=place) as one, MessageStore(save_dir=place) as two:
         one.add_message("c1", "x")
         assert len(two.get_conversation_messages("c1")) == 1
-        with Store(tmp_path) as third:
+        with Store(place) as third:
             third.remove("c1")
         assert one.get_conversation("c1") is None and two.get_conversation("c1") is None
         two.add_message("c1", "y")

@@ -15,11 +15,12 @@ import pytest
 
 from aral_store import Conversation, InvalidInput, Message, MessageStore, Store
 from aral_store import _changes
+from conftest import Place, unmirrored
 
 
 @pytest.fixture
-def store(tmp_path: Path):
-    with MessageStore(tmp_path / "data", sync="os", mirror="never") as store:
+def store(place: Place):
+    with MessageStore(place, sync="os", **unmirrored(place)) as store:
         yield store
 
 
@@ -32,7 +33,7 @@ def filled(store: MessageStore, messages: int) -> Conversation:
 
 
 def saved(store: MessageStore) -> dict[str, Any]:
-    with Store(store.save_dir) as beside:
+    with Store(store._live.opened._place) as beside:
         return beside["c1"].model_dump()
 
 
@@ -162,7 +163,7 @@ def test_what_cannot_be_noticed_is_looked_for(store: MessageStore):
     assert saved(store)["messages"][0]["content"] == "edited once"
     other.messages[0].content = "edited twice"
     store.add_message("c2", "z")
-    assert [m.content for m in Store(store.save_dir).messages("c2")] == ["edited twice", "z"]
+    assert [m.content for m in Store(store._live.opened._place).messages("c2")] == ["edited twice", "z"]
 
 
 def test_a_refused_save_forgets_no_edit(store: MessageStore):

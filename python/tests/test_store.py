@@ -29,11 +29,12 @@ from aral_store import (
     repair,
     verify,
 )
+from conftest import KINDS, Place, place_in
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", *KINDS])
 def store(request: pytest.FixtureRequest, tmp_path: Path):
-    with Store(tmp_path / "data" if request.param == "file" else None) as store:
+    with Store(None if request.param == "memory" else place_in(request.param, tmp_path)) as store:
         yield store
 
 
@@ -210,10 +211,11 @@ def test_whole_turns_keep_calls_and_results_together(store: Store):
         texts(role="user")
 
 
-@pytest.mark.parametrize("in_files", [False, True])
-def test_ids_are_unique_if_asked_so(tmp_path: Path, in_files: bool):
+@pytest.mark.parametrize("kind", ["memory", *KINDS])
+def test_ids_are_unique_if_asked_so(tmp_path: Path, kind: str):
     def opened(rule: Any) -> Store:
-        return Store(tmp_path / str(rule) if in_files else None, unique_ids=rule)
+        (tmp_path / str(rule)).mkdir()
+        return Store(None if kind == "memory" else place_in(kind, tmp_path / str(rule)), unique_ids=rule)
 
     with opened(None) as store:
         store.add_message("c1", "one", id="m1")
@@ -264,8 +266,8 @@ def test_lists_by_pages(store: Store, by: Any):
         store.summaries(after="nobody")
 
 
-def test_events_are_what_append_takes(tmp_path: Path):
-    with Store(tmp_path / "a") as store:
+def test_events_are_what_append_takes(tmp_path: Path, place: Place):
+    with Store(place) as store:
         store.create("c1", title="T")
         store.add_message("c1", "x\ud800", metadata={"big": 10**30})
         events = list(store.events())
@@ -328,8 +330,8 @@ def test_a_store_says_which_one_it_is(tmp_path: Path):
     assert repr(aral_store.AsyncStore(Store())) == "<store for an event loop in memory>"
 
 
-def test_two_handles_share_a_directory_and_one_may_close(tmp_path: Path):
-    one, two = Store(tmp_path), Store(tmp_path)
+def test_two_handles_share_a_directory_and_one_may_close(place: Place):
+    one, two = Store(place), Store(place)
     one.add_message("c1", "from one")
     one.close()
     two.add_message("c1", "from two")
@@ -337,12 +339,12 @@ def test_two_handles_share_a_directory_and_one_may_close(tmp_path: Path):
     two.close()
 
 
-def test_reading_only(tmp_path: Path):
+def test_reading_only(place: Place):
     with pytest.raises(NotFound):
-        Store(tmp_path / "nothing", read_only=True)
-    with Store(tmp_path) as store:
+        Store(place, read_only=True)
+    with Store(place) as store:
         store.add_message("c1", "hi")
-        with Store(tmp_path, read_only=True) as viewer:
+        with Store(place, read_only=True) as viewer:
             assert viewer.messages("c1")[0].content == "hi"
             with pytest.raises(PermissionError) as caught:
                 viewer.add_message("c1", "no")
@@ -392,8 +394,8 @@ def test_upkeep(tmp_path: Path):
         Store().compact()
 
 
-def test_the_interpreter_goes_on_while_the_store_waits(tmp_path: Path):
-    store = Store(tmp_path)
+def test_the_interpreter_goes_on_while_the_store_waits(place: Place):
+    store = Store(place)
     store.add_message("c1", "x" * 1_000_000)
     ticks = 0
     stop = threading.Event()
@@ -414,8 +416,8 @@ def test_the_interpreter_goes_on_while_the_store_waits(tmp_path: Path):
     assert ticks > 100
 
 
-def test_threads_append_side_by_side(tmp_path: Path):
-    with Store(tmp_path, sync="os") as store:
+def test_threads_append_side_by_side(place: Place):
+    with Store(place, sync="os") as store:
         def work(name: str) -> None:
             for n in range(50):
                 store.add_message("c1", f"{name}{n}")
@@ -456,7 +458,7 @@ def test_everything_public_is_documented():
                 assert value.__doc__, f"{name}.{member}"
 
 
-@pytest.mark.parametrize("url", ["postgres://app:secret@db/x", "s3://secret/x", "sqlite:secret.db", "memory:"])
+@pytest.mark.parametrize("url", ["postgres://app:secret@db/x", "s3://secret/x", "redis://:secret@cache", "memory:"])
 def test_a_url_is_no_directory_and_makes_none(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     calls = (

@@ -19,6 +19,7 @@ import pytest
 
 import aral_store
 from aral_store import Closed, MessageStore, Store
+from conftest import Place, unmirrored
 
 TEXT = "x" * 1000
 
@@ -83,10 +84,10 @@ def test_another_thread_goes_on_during_one_call(large: Path, tmp_path: Path, nam
     assert during >= 5, f"{during} ticks"
 
 
-def test_many_threads_add_to_live_conversations(tmp_path: Path):
-    with MessageStore(tmp_path, sync="os", mirror="never") as store:
+def test_many_threads_add_to_live_conversations(place: Place):
+    with MessageStore(place, sync="os", **unmirrored(place)) as store:
         conversation = store.create_conversation(id="c1")
-        other = MessageStore(tmp_path, mirror="never")
+        other = MessageStore(place, **unmirrored(place))
 
         def work(name: str) -> None:
             for n in range(40):
@@ -106,12 +107,12 @@ def test_many_threads_add_to_live_conversations(tmp_path: Path):
             assert [text for text in contents if text[0] == name] == [f"{name}{n}" for n in range(40)]
         assert other.get_conversation("c1").model_dump() == conversation.model_dump()
         other.close()
-    with Store(tmp_path) as again:
+    with Store(place) as again:
         assert [message.content for message in again.messages("c1")] == contents
 
 
-def test_threads_that_edit_while_others_save_lose_no_edit(tmp_path: Path):
-    with MessageStore(tmp_path, sync="os", mirror="never") as store:
+def test_threads_that_edit_while_others_save_lose_no_edit(place: Place):
+    with MessageStore(place, sync="os", **unmirrored(place)) as store:
         conversation = store.create_conversation(id="c1")
         for n in range(20):
             store.add_message("c1", str(n))
@@ -131,7 +132,7 @@ def test_threads_that_edit_while_others_save_lose_no_edit(tmp_path: Path):
         thread.join()
         # The last edit may have come after the last save; the next one takes it along.
         store.add_message("c1", "the end")
-        assert Store(tmp_path)["c1"].model_dump() == conversation.model_dump()
+        assert Store(place)["c1"].model_dump() == conversation.model_dump()
 
 
 @pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python is no free-threaded build")
@@ -142,8 +143,8 @@ def test_importing_the_package_does_not_bring_the_gil_back():
     assert done.returncode == 0, done.stderr
 
 
-def test_one_handle_and_one_follower_serve_many_threads_until_they_are_closed(tmp_path: Path):
-    store = Store(tmp_path, sync="os", compact_above=None)
+def test_one_handle_and_one_follower_serve_many_threads_until_they_are_closed(place: Place):
+    store = Store(place, sync="os", compact_above=None)
     store.add_message("c0", "the first")
     follower = store._core.follow(1)
     told: list[int] = []
@@ -178,7 +179,7 @@ def test_one_handle_and_one_follower_serve_many_threads_until_they_are_closed(tm
         thread.join()
     assert not errors and len(set(told)) == len(told)
     assert max(Counter(followed).values()) == 1, "no event is given twice"
-    with Store(tmp_path) as again:
+    with Store(place) as again:
         held = {event["seq"] for event in again.events()}
         assert held.issuperset(told) and again.verify().is_sound
 

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from ._errors import Closed, Forked
+from ._place import shown
 from ._store import Store, _events, _next_page
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def checked_store(store: object, expected: str) -> Store:
     if isinstance(store, Store):
         return store
     if isinstance(store, (str, os.PathLike)):
-        raise TypeError(f"this takes {expected}, not the path of one: open it with Store({os.fspath(store)!r})")
+        raise TypeError(f"this takes {expected}, not the path of one: open it with Store({shown(store)!r})")
     raise TypeError(f"this takes {expected}, not {type(store).__name__}")
 
 

@@ -88,7 +88,11 @@ class Failed(AralStoreError, RuntimeError):
 
 
 class Forked(AralStoreError, RuntimeError):
-    """A process uses a store of the one that it was forked off from: open the store in the process that uses it."""
+    """A process uses a store of the one that it was forked off from: open the store in the process that uses it.
+
+    A database that the parent had open at that moment cannot be opened in the child at all: open it after the fork, or start
+    the process by ``spawn``.
+    """
 
     @classmethod
     def here(cls, opened: int) -> Forked:
@@ -96,6 +100,14 @@ class Forked(AralStoreError, RuntimeError):
         return cls(
             f"process {opened} opened the store, and this is process {os.getpid()}, which was forked off; "
             "open the store in the process that uses it"
+        )
+
+    @classmethod
+    def of_database(cls, opened: int) -> Forked:
+        """The error for an opening in this process, of a database that another one had open when this was forked off."""
+        return cls(
+            f"process {opened} had the database open when this one, {os.getpid()}, was forked off, so that SQLite takes its "
+            "locks for this one's: fork before the database is opened or after it is closed, or start the process by spawn"
         )
 
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from ._changes import Known, changes, looked_at
-from ._core import check_directory
+from ._core import is_database
 from ._errors import AlreadyExists, Closed, InvalidInput, NotFound, Unsupported
 from ._json import encode, encode_object
 from ._live import Backend, Conversations, Live
@@ -24,6 +24,7 @@ from ._lock import Lock
 from ._mirror import Mirror, MirrorMode
 from ._models import Conversation, ConversationAction, Message, new_id
 from ._opened import Opened
+from ._place import absolute, shown
 from ._receipts import Receipt
 from ._store import COMPACT_ABOVE, Store, check_wait
 from ._warning import warn
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class MessageStore:
-    """Conversations in memory, or in a directory: ``MessageStore(save_dir="./data")``.
+    """Conversations in memory, in a directory, ``MessageStore(save_dir="./data")``, or in a database.
 
     >>> store = MessageStore()
     >>> conversation = store.create_conversation(title="Plans")
@@ -60,6 +61,10 @@ class MessageStore:
     Where another process has the directory open for writing, this one shows what that one has saved by each call, and its
     own saves raise :class:`Locked` until that one has closed its store or ended; then it saves. Opening it never
     waits; a save waits up to ``wait`` seconds for the other one to end before it raises. With ``read_only`` it shows and never saves, and so keeps nobody from saving.
+
+    ``save_dir="sqlite:agents.db"`` keeps the conversations in an SQLite file, which any number of processes may save to at the
+    same time; each shows what the others have saved. It has no JSON files, so ``mirror`` is refused and :meth:`compact`
+    raises :class:`Unsupported`; the attribute ``save_dir`` is ``None``.
     """
 
     def __init__(
@@ -67,25 +72,26 @@ class MessageStore:
         save_dir: str | os.PathLike[str] | None = None,
         backend_type: str = "memory",
         *,
-        mirror: MirrorMode = "always",
+        mirror: MirrorMode | None = None,
         sync: Literal["always", "os"] | float = "always",
         read_only: bool = False,
         wait: float = 0.0,
     ) -> None:
-        if mirror not in ("always", "auto", "close", "never"):
+        if mirror not in (None, "always", "auto", "close", "never"):
             raise InvalidInput(f"mirror must be 'always', 'auto', 'close' or 'never', not {mirror!r}")
         # Where nobody else writes it is never used, and a mistake in it would show on the day that it is.
         check_wait(wait)
-        is_in_files = _is_in_files(save_dir, backend_type)
-        self.save_dir = Path(os.path.abspath(os.fspath(save_dir or ""))) if is_in_files else None
-        self._lock = Lock(survives_fork=not is_in_files)
+        place = _place_of(save_dir, backend_type)
+        is_in_files = place is not None and not is_database(place)
+        if place is not None and not is_in_files and mirror is not None:
+            raise InvalidInput("mirror is about JSON files, and a store in a database has none; leave it out")
+        self.save_dir = Path(place) if place is not None and is_in_files else None
+        self._lock = Lock(survives_fork=place is None)
         compact_above = None if mirror == "never" else COMPACT_ABOVE
-        opened = Opened(
-            self.save_dir, self._lock, sync=sync, read_only=read_only, wait=wait, compact_above=compact_above
-        )
+        opened = Opened(place, self._lock, sync=sync, read_only=read_only, wait=wait, compact_above=compact_above)
         self._live = Live(opened, self._lock)
         self._at_exit: weakref.finalize[[], MessageStore] | None = None
-        self._mode: MirrorMode = mirror if is_in_files else "never"
+        self._mode: MirrorMode = mirror or "always" if is_in_files else "never"
         self._mirror = self._mirror_of("never" if self._live.opened.is_view else self._mode)
         self.backend = Backend(self._live)
         self.conversations = Conversations(self._live)
@@ -406,6 +412,9 @@ class MessageStore:
                 known = known or self._live.find(conversation_id)
                 if known is not None and receipt.id == item.id and not known.has(item):
                     saved[conversation_id] += known.add(item, receipt.seq)
+                if known is not None and known.version < receipt.version:
+                    # Another process has added to the database between the look and the addition.
+                    known = self._live.find(conversation_id)
                 found = known.newest(item, receipt.id) if known is not None else None
             finally:
                 # What was saved is saved, whether or not the addition is refused.
@@ -441,16 +450,16 @@ class MessageStore:
         )
 
 
-def _is_in_files(save_dir: str | os.PathLike[str] | None, backend_type: str) -> bool:
-    """Whether a store is in files, which a directory alone says."""
+def _place_of(save_dir: str | os.PathLike[str] | None, backend_type: str) -> str | None:
+    """Where a store is, if it is not in memory: a directory or a database says so alone."""
     if save_dir is not None and os.fspath(save_dir):
-        # Before the path is made absolute, which would make a directory's name of a URL.
-        check_directory(os.fspath(save_dir))
+        place = absolute(save_dir)
         if backend_type not in ("memory", "file"):
             # Nothing is lost by it, but whoever named an engine should hear that it is not that one.
-            what = f"backend_type {backend_type!r} is not known: the store is in files, in {save_dir!r}"
+            where = "a database" if is_database(place) else "files"
+            what = f"backend_type {backend_type!r} is not known: the store is in {where}, in {shown(save_dir)!r}"
             warnings.warn(what, UserWarning, stacklevel=3)
-        return True
+        return place
     if backend_type == "file":
         raise InvalidInput("save_dir must be provided when using file backend")
     if backend_type != "memory":
@@ -458,7 +467,7 @@ def _is_in_files(save_dir: str | os.PathLike[str] | None, backend_type: str) -> 
     if save_dir is not None:
         # As the original has it. Whoever built the path of something that was empty should hear of it today.
         warn(f"save_dir is {save_dir!r}, which names no directory: the store is in memory, and nothing of it is kept", UserWarning)
-    return False
+    return None
 
 
 def _own(what: str, value: Any) -> Any:

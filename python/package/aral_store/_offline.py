@@ -1,4 +1,4 @@
-"""What is done to a store in a directory without opening it: it may be too damaged for that."""
+"""What is done to a store without opening it: it may be too damaged for that."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ._reports import RepairReport, VerifyReport, with_parts
 
 
 def verify(path: str | os.PathLike[str]) -> VerifyReport:
-    """Reads every byte of the store in a directory, checks every checksum, and says what is wrong where.
+    """Reads every byte of the store in a directory or a database, checks every checksum, and says what is wrong where.
 
-    Writes nothing, and works beside a writer. Raises :class:`NotFound` if there is no such directory; damage is in the
-    report.
+    Writes nothing, and works beside a writer. Raises :class:`NotFound` if there is no such directory or database; damage is
+    in the report.
 
     >>> import tempfile
     >>> from aral_store import Store
@@ -33,7 +33,8 @@ def repair(
 
     Nothing is written to ``path``; ``to`` must not exist or be empty. With ``in_place``, instead of ``to``, the new store
     takes the place of the damaged one, which is kept beside it under the name in :attr:`RepairReport.kept`. When this
-    returns, the new store is complete and durable. Raises :class:`Locked` while the damaged store is open for writing.
+    returns, the new store is complete and durable. Raises :class:`Locked` while the damaged store is open for writing, and
+    :class:`Unsupported` for a database.
 
     >>> import tempfile
     >>> from aral_store import Store

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Literal
 
+from ._core import is_database
 from ._errors import Closed, Locked, NotFound, ReadOnly
 from ._lock import Lock
+from ._place import path_of, shown
 from ._store import Store
 
 
 class Opened:
     """Opens a directory for writing, and for reading where another process writes to it.
+
+    Several processes may write a database, which is only ever a view where it is for reading.
 
     A view shows what the other process has saved at the moment of each call. It becomes the writer with the first save
     after that process has ended; until then a save raises :class:`Locked`.
@@ -20,7 +22,7 @@ class Opened:
 
     def __init__(
         self,
-        dir: Path | None,
+        place: str | None,
         lock: Lock,
         *,
         sync: Literal["always", "os"] | float,
@@ -28,24 +30,28 @@ class Opened:
         wait: float,
         compact_above: int | None,
     ) -> None:
-        self._dir = dir
+        self._place = place
         self._lock = lock
         self._sync = sync
         self._read_only = read_only
         self._wait = wait
         self._compact_above = compact_above
         self._is_view = False
-        if dir is None:
+        if place is None:
             self._store = Store(read_only=read_only)
             return
         if read_only:
-            self._look_at(dir)
+            self._look_at(place)
             return
+        is_shared = is_database(place)
         try:
-            self._store = self._write_to(dir)
+            # Who shares a database waits within each save. A directory's writer has waited once, before its first one.
+            self._store = self._write_to(place, wait=wait if is_shared else 0.0)
         except (Locked, ReadOnly) as refused:
+            if is_shared and isinstance(refused, Locked):
+                raise
             try:
-                self._look_at(dir)
+                self._look_at(place)
             except NotFound:
                 # There is nothing to be seen yet, so that what there is to say is why nothing can be begun.
                 raise refused from None
@@ -77,26 +83,26 @@ class Opened:
         """
         if self._store.is_closed:
             raise Closed("the store was closed")
-        if self._dir is None or not self._is_view:
+        if self._place is None or not self._is_view:
             return False
         if self._read_only:
-            raise ReadOnly("the store was opened for reading only", self._dir)
+            raise ReadOnly("the store was opened for reading only", path_of(self._place))
         before = self._store
         try:
-            self._store = self._write_to(self._dir, wait=self._wait)
+            self._store = self._write_to(self._place, wait=self._wait)
         except Locked as refused:
             raise Locked(
                 f"another process has the store open for writing, so that nothing was saved; this one shows what that one "
-                f"saves, and can save itself once that one has closed the store or ended, in {os.fspath(self._dir)}",
+                f"saves, and can save itself once that one has closed the store or ended, in {shown(self._place)}",
                 refused.path,
             ) from refused
         self._is_view = False
         before.close()
         return True
 
-    def _write_to(self, dir: Path, wait: float = 0.0) -> Store:
-        return Store(dir, sync=self._sync, wait=wait, compact_above=self._compact_above)
+    def _write_to(self, place: str, wait: float = 0.0) -> Store:
+        return Store(place, sync=self._sync, wait=wait, compact_above=self._compact_above)
 
-    def _look_at(self, dir: Path) -> None:
-        self._store = Store(dir, read_only=True)
+    def _look_at(self, place: str) -> None:
+        self._store = Store(place, read_only=True)
         self._is_view = True

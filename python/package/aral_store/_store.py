@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from ._core import Core, Follower
 from ._errors import Conflict, Corrupt, InvalidInput, NotFound
 from ._json import decode, encode, encode_object, with_members
+from ._place import shown
 from ._receipts import Receipt, Summary
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ COMPACT_ABOVE = 64 << 20
 
 
 class Store:
-    """A store of conversations: in a directory, or in memory without one.
+    """A store of conversations: in a directory, in the database that a URL names, or in memory without either.
 
     What it gives are values: changing them changes nothing in the store. Every method may be called from any thread,
     and lets the interpreter's other threads go on meanwhile. When a method that changes something returns, the change
@@ -61,6 +62,10 @@ class Store:
     Opening raises :class:`Locked` if another process writes to the directory and goes on for longer than ``wait``
     seconds, which it does not wait for unless told to, and :class:`Corrupt` if durable bytes of
     the log are damaged; nothing has been changed then. What opening found is in :meth:`recovery`.
+
+    ``"sqlite:agents.db"`` is an SQLite file, which any number of processes may write at the same time; each waits for the
+    others for 30 seconds, or ``wait`` if that is more. There is nothing to compact, to accept or to salvage there: that raises
+    :class:`Unsupported`. A process that is forked off while the database is open cannot open it; see :class:`Forked`.
     """
 
     def __init__(
@@ -95,7 +100,7 @@ class Store:
         )
 
     def __repr__(self) -> str:
-        where = "memory" if self._path is None else repr(os.fspath(self._path))
+        where = "memory" if self._path is None else repr(shown(self._path))
         return f"<{'closed ' if self.is_closed else ''}store in {where}>"
 
     # Mutations.

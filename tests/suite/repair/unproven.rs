@@ -1,7 +1,7 @@
 //! A log without its checkpoint: what is proven not to be in the files is carried out, what is proven to be in them is
 //! counted, and of what nobody can tell nothing is dropped.
 
-use aral_store::{MessageStore, NewMessage, Timestamp};
+use aral_store::{Edit, JsonObject, MessageStore, NewAction, NewMessage, RepairReport, Timestamp};
 
 use super::{NEW, options};
 use crate::regressions::{fresh, inside, on, open};
@@ -123,4 +123,124 @@ fn of_two_events_that_add_the_same_a_file_with_one_message_proves_one() {
     assert!(named.contains(&Some(second)), "{report:?}");
     let kept = String::from_utf8(cut.read(&report.quarantined[0]).unwrap()).unwrap();
     assert!(kept.starts_with(&format!(r#"{{"seq":{second},"#)) && kept.lines().count() == 1, "{kept}");
+}
+
+/// A store whose compaction has put its file in place and dropped nothing yet, without its checkpoints; and what the
+/// store had.
+fn with_a_file_ahead(then: impl FnOnce(&MessageStore)) -> (SimFs, Vec<String>) {
+    let (fs, path) = (fresh(), inside("conversations/c1.json"));
+    let store = open(on(fs.clone()));
+    say(&store, "m1", "one");
+    store.compact().unwrap();
+    then(&store);
+    let cut = fs.snapshot().kill();
+    store.compact().unwrap();
+    cut.put(&path, &fs.read(&path).unwrap());
+    let had = contents(&store);
+    drop(store);
+    lose_checkpoint(&cut);
+    (cut, had)
+}
+
+/// Repairs, and says what is there then, and which events are told to be lost, which are those that are kept as lines.
+fn repaired(fs: &SimFs) -> (MessageStore, Vec<u64>, RepairReport) {
+    let report = options(fs).repair(DIR, NEW).unwrap();
+    let lost: Vec<u64> = report.lost.iter().filter_map(|loss| loss.first_seq).collect();
+    let kept = report.quarantined.iter().map(|copy| String::from_utf8(fs.read(copy).unwrap()).unwrap());
+    let kept: Vec<String> =
+        kept.flat_map(|lines| lines.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let numbered = |(line, seq): (&String, &u64)| line.starts_with(&format!("{{\"seq\":{seq},"));
+    assert!(kept.len() == lost.len() && kept.iter().zip(&lost).all(numbered), "{kept:?} {lost:?}");
+    (options(fs).open(NEW).unwrap(), lost, report)
+}
+
+#[test]
+fn what_follows_an_event_that_is_set_aside_does_not_touch_what_the_file_has_of_its_id() {
+    let removed = without_checkpoint(|store| {
+        say(store, "m1", "second");
+        store.remove_message("c1", "m1").unwrap();
+    });
+    let edited = without_checkpoint(|store| {
+        say(store, "m1", "second");
+        store.edit_message("c1", "m1", Edit::content("second, edited")).unwrap();
+    });
+    for fs in [removed, edited] {
+        let (store, lost, _) = repaired(&fs);
+        assert_eq!((contents(&store), lost), (vec!["one".to_owned()], vec![2, 3]));
+    }
+    let fs = without_checkpoint(|store| {
+        let act = |kind: &str| {
+            let mut action = NewAction::new(kind, JsonObject::EMPTY);
+            action.id = Some("a".into());
+            store.add_action("c1", action).unwrap();
+        };
+        act("first");
+        store.compact().unwrap();
+        act("second");
+        store.remove_action("c1", "a").unwrap();
+    });
+    let (store, lost, _) = repaired(&fs);
+    let kinds = store.actions("c1").unwrap();
+    let kinds: Vec<_> =
+        kinds.iter().map(|action| action.action_type.to_string_lossy().into_owned()).collect();
+    assert_eq!((kinds, lost), (vec!["first".to_owned()], vec![3, 4]));
+}
+
+#[test]
+fn of_an_id_that_was_given_twice_nothing_is_lost_that_the_file_has() {
+    // Both are given and one is removed before the compaction that was cut.
+    let (fs, had) = with_a_file_ahead(|store| {
+        say(store, "m", "x");
+        say(store, "m", "y");
+        store.remove_message("c1", "m").unwrap();
+    });
+    let (store, lost, report) = repaired(&fs);
+    assert_eq!((contents(&store), lost), (had, vec![3, 4]), "{report:?}");
+    let counted = |note: &&String| note.starts_with("1 event of the log, from 2 to 2");
+    assert_eq!(report.notes.iter().filter(counted).count(), 1, "{report:?}");
+    // Which of two that are in the file an event is about, and whether that is one of them still, nobody can say.
+    let fs = without_checkpoint(|store| {
+        say(store, "m", "x");
+        say(store, "m", "y");
+        store.compact().unwrap();
+        store.remove_message("c1", "m").unwrap();
+    });
+    let (store, lost, _) = repaired(&fs);
+    assert_eq!((contents(&store).join(" "), lost), ("one x y".to_owned(), vec![4]));
+}
+
+#[test]
+fn behind_a_clearing_an_id_that_was_in_doubt_counts_again() {
+    let fs = without_checkpoint(|store| {
+        say(store, "m1", "second");
+        store.clear("c1").unwrap();
+        say(store, "m1", "third");
+        store.edit_message("c1", "m1", Edit::content("third, edited")).unwrap();
+    });
+    let (store, lost, _) = repaired(&fs);
+    assert_eq!((contents(&store).join(" "), lost), ("third, edited".to_owned(), vec![2]));
+}
+
+#[test]
+fn where_the_order_is_not_known_a_note_says_so() {
+    let tells = |report: &RepairReport| report.notes.iter().any(|note| note.contains("where in their order"));
+    let (fs, had) = with_a_file_ahead(|store| {
+        store.remove_message("c1", "m1").unwrap();
+        say(store, "m1", "begun anew");
+        say(store, "m2", "two");
+    });
+    let (store, _, report) = repaired(&fs);
+    assert_eq!(
+        (had.join(" "), contents(&store).join(" ")),
+        ("begun anew two".to_owned(), "two begun anew".to_owned())
+    );
+    assert!(tells(&report), "{report:?}");
+    // What was removed again, and what nothing stands behind, has no wrong place.
+    let (fs, had) = with_a_file_ahead(|store| {
+        say(store, "m2", "two");
+        store.remove_message("c1", "m2").unwrap();
+        say(store, "m3", "three");
+    });
+    let (store, _, report) = repaired(&fs);
+    assert!(contents(&store) == had && !tells(&report), "{report:?}");
 }

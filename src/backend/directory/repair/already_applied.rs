@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use super::file_items::{Doubt, Items, Verdict};
 use super::loss;
-use crate::codec::bytes::to_usize;
 use crate::codec::checkpoint::CheckpointHead;
-use crate::codec::document::{Document, Fallback, Item, read_action, read_message, scan_document};
+use crate::codec::document::scan_document;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Change, Event, RepairReport, Seq, Text, Timestamp};
+use crate::model::{Change, Event, RepairReport, Seq};
 use crate::snapshot::layout::{self, Layout};
 use crate::vfs::Vfs;
 
@@ -26,7 +26,7 @@ pub(super) struct AlreadyApplied {
     /// The numbers of events that are in their files, as the files themselves prove.
     proven: Vec<Seq>,
     /// Events of which nobody can say whether they are in their files.
-    unproven: Vec<(Seq, Event)>,
+    unproven: Vec<(Seq, Event, Doubt)>,
 }
 
 /// How far a file is ahead.
@@ -36,73 +36,6 @@ enum Extent {
     Through(Seq),
     /// Nobody can say; it has these messages and actions.
     Unknown(Items),
-}
-
-/// What a file has, each message and action by its id, with the checksums of those that have it.
-#[derive(Debug, Default)]
-struct Items {
-    messages: HashMap<Text, Vec<u32>>,
-    actions: HashMap<Text, Vec<u32>>,
-}
-
-/// Whether a file has what an event adds.
-enum Found {
-    /// It has nothing of that id.
-    Nothing,
-    /// It has the very same.
-    Same,
-    /// It has something else under the id: what was made of it, or another one that was given the id too.
-    Other,
-}
-
-impl Items {
-    fn of(document: &Document, bytes: &[u8]) -> Self {
-        let created_at = document.head.created_at.unwrap_or(Timestamp::EPOCH);
-        let mut items = Self::default();
-        let slice = |item: &Item| {
-            let start = to_usize(item.offset);
-            bytes.get(start..start + to_usize(u64::from(item.len))).unwrap_or_default()
-        };
-        for item in &document.messages {
-            let Some(id) = item.id.clone() else { continue };
-            let read = read_message(slice(item), &Fallback { id: || id.clone(), created_at });
-            let sum = read.map_or(0, |message| checksum(Change::AddMessage(message)));
-            items.messages.entry(id).or_default().push(sum);
-        }
-        for item in &document.actions {
-            let Some(id) = item.id.clone() else { continue };
-            let read = read_action(slice(item), &Fallback { id: || id.clone(), created_at });
-            let sum = read.map_or(0, |action| checksum(Change::AddAction(action)));
-            items.actions.entry(id).or_default().push(sum);
-        }
-        items
-    }
-
-    /// Looks for what an event adds. What was found once stands for one event: an id may have been given twice.
-    fn take(&mut self, change: &Change) -> Found {
-        let items = if matches!(change, Change::AddMessage(_)) {
-            &mut self.messages
-        } else if matches!(change, Change::AddAction(_)) {
-            &mut self.actions
-        } else {
-            return Found::Nothing;
-        };
-        let Some(sums) = change.subject().and_then(|id| items.get_mut(id)) else { return Found::Nothing };
-        let sum = checksum(change.clone());
-        match sums.iter().position(|known| *known == sum) {
-            Some(at) => {
-                sums.swap_remove(at);
-                Found::Same
-            }
-            None => Found::Other,
-        }
-    }
-}
-
-/// A checksum of everything that a change says.
-fn checksum(change: Change) -> u32 {
-    let event = Event { conversation_id: String::new(), change, key: None };
-    crc32fast::hash(event.to_json_line(0).as_bytes())
 }
 
 impl AlreadyApplied {
@@ -135,45 +68,31 @@ impl AlreadyApplied {
             Some(Extent::Through(covered)) => return seq <= *covered,
             Some(Extent::Unknown(items)) => items,
         };
-        match &event.change {
+        let verdict = match &event.change {
             // It is carried out, and what comes behind it begins from nothing.
             Change::Clear | Change::Remove { .. } | Change::Reset { .. } => {
                 self.extents.remove(id);
-                false
+                Verdict::Missing
             }
-            // The same of one message or action.
-            Change::RemoveMessage(message) => {
-                items.messages.remove(message);
-                false
-            }
-            Change::RemoveAction(action) => {
-                items.actions.remove(action);
-                false
-            }
-            Change::Create { .. } => {
-                self.proven.push(seq);
-                true
-            }
+            Change::Create { .. } => Verdict::InFile,
             change @ (Change::AddMessage(_)
             | Change::AddAction(_)
             | Change::EditMessage(_)
             | Change::EditAction(_)
+            | Change::RemoveMessage(_)
+            | Change::RemoveAction(_)
             | Change::SetTitle(_)
             | Change::SetMetadata(_)
             | Change::SetVersion(_)
             | Change::SetCreatedAt(_)
-            | Change::SetExtra(_)) => match items.take(change) {
-                Found::Nothing => false,
-                Found::Same => {
-                    self.proven.push(seq);
-                    true
-                }
-                Found::Other => {
-                    self.unproven.push((seq, event.clone()));
-                    true
-                }
-            },
+            | Change::SetExtra(_)) => items.judge(seq, change),
+        };
+        match verdict {
+            Verdict::Missing => {}
+            Verdict::InFile => self.proven.push(seq),
+            Verdict::Unproven(doubt) => self.unproven.push((seq, event.clone(), doubt)),
         }
+        verdict != Verdict::Missing
     }
 
     /// Says what became of the events that were not carried out, and keeps those that may be lost by it.
@@ -189,15 +108,27 @@ impl AlreadyApplied {
             let events = if count == 1 { "1 event".to_owned() } else { format!("{count} events") };
             report.notes.push(format!("{events} of the log, from {first} to {last}, the files have already"));
         }
+        self.tell_order(report);
         if self.unproven.is_empty() {
             return Ok(());
         }
         let mut lines = String::new();
-        for (seq, event) in &self.unproven {
+        for (seq, event, doubt) in &self.unproven {
             lines.push_str(&event.to_json_line(*seq));
             lines.push('\n');
-            let reason = "its file has something else under the same id, and no checkpoint says which of the two is the \
-                          later one; the file's counts, and the event is kept as a line of `append`";
+            let why = match doubt {
+                Doubt::Other => {
+                    "its file has something else under the same id, and no checkpoint says which of the two is the later one"
+                }
+                Doubt::Several => {
+                    "its file has the id that it is about more than once, and no checkpoint says whether the event is in it"
+                }
+                Doubt::Follows => {
+                    "an event before it that is about the same id has been set aside, so that nobody can say what it would \
+                     change"
+                }
+            };
+            let reason = format!("{why}; the file's counts, and the event is kept as a line of `append`");
             let error = Error::new(ErrorKind::Corrupt, reason).at(&source.log(), None);
             report.lost.push(loss(&error, Some(&event.conversation_id), Some((*seq, Some(*seq)))));
         }
@@ -210,5 +141,23 @@ impl AlreadyApplied {
         layout::sync_dir(vfs, &dir)?;
         report.quarantined.push(copy);
         Ok(())
+    }
+
+    /// Says of which conversations nobody can tell the order.
+    fn tell_order(&self, report: &mut RepairReport) {
+        let mut late = Vec::new();
+        for (id, extent) in &self.extents {
+            match extent {
+                Extent::Unknown(items) if items.out_of_place() > 0 => late.push((items.out_of_place(), id)),
+                Extent::Unknown(_) | Extent::Through(_) => {}
+            }
+        }
+        late.sort_by_key(|(_, id)| *id);
+        for (count, id) in late {
+            report.notes.push(format!(
+                "conversation {id:?}: nobody can say where in their order {count} of its messages and actions stood, which the \
+                 log adds before something that the file has; they are at the end"
+            ));
+        }
     }
 }

@@ -6,6 +6,8 @@
 
 mod checkpoint_choice;
 
+mod file_items;
+
 mod already_applied;
 
 mod base;

@@ -714,10 +714,13 @@ impl MessageStore {
     ///
     /// When this returns, the export is durable. What cannot be read is in the report and not in the export.
     ///
+    /// An export of a directory is of one state, whatever is appended or refreshed meanwhile. If a compaction replaces files that it
+    /// has yet to read, it begins again with the state after that; what was removed until then is left out.
+    ///
     /// # Errors
     ///
     /// `InvalidInput` if the directory holds anything, or lies in this store or among the files of another one; `NotFound` for an id that is not there, before
-    /// anything is written; `NoSpace`; `Io`.
+    /// anything is written; `Conflict` if one compaction after the other has replaced what was to be read; `NoSpace`; `Io`.
     ///
     /// ```
     /// # let home = tempfile::tempdir().unwrap();

@@ -198,3 +198,78 @@ fn memory_has_nothing_to_refresh_and_a_closed_store_refuses() {
     store.clone().close().unwrap();
     assert_eq!(store.refresh().unwrap_err().kind(), ErrorKind::Closed);
 }
+
+/// What an export holds of some conversations: their texts in one list, or nothing for one that is not there.
+fn exported(fs: &SimFs, to: &str, ids: &[&str]) -> Vec<Option<Vec<String>>> {
+    let store = on(fs).read_only().open(to).unwrap();
+    let texts = |id: &&str| -> Option<Vec<String>> {
+        let found = store.conversation(id).unwrap()?;
+        Some(found.messages.iter().map(|message| message.content.to_string_lossy().into_owned()).collect())
+    };
+    ids.iter().map(texts).collect()
+}
+
+/// Says one thing in each of two conversations, in one batch.
+fn say_in_both(writer: &MessageStore, text: &str) {
+    drop(writer.batch(Batch::new().add_message("a", text).add_message("b", text)).unwrap());
+}
+
+#[test]
+fn an_export_has_one_state_whatever_comes_while_it_is_written() {
+    // A reader that is refreshed meanwhile, with frames in its place or with a compaction; and the writer itself.
+    for (reads, compacts) in [(true, false), (true, true), (false, false), (false, true)] {
+        let fs = driver::fresh(simfs::Settings::default());
+        let hooked = Hooked::over(fs.clone());
+        let through = || MessageStore::options().vfs(Arc::<Hooked>::clone(&hooked)).compact_manually();
+        let writer = through().open(DIR).unwrap();
+        say_in_both(&writer, "one");
+        drop(writer.compact().unwrap());
+        say_in_both(&writer, "two");
+        let exports = if reads { through().read_only().open(DIR).unwrap() } else { writer.clone() };
+        let refreshed = exports.clone();
+        hooked.before(Call::Create, "out/conversations/a.json", move || {
+            say_in_both(&writer, "three");
+            if compacts {
+                drop(writer.compact().unwrap());
+            }
+            refreshed.refresh().unwrap();
+        });
+        let report = exports.export_aral("/home/out", None).unwrap();
+        assert!(hooked.has_begun() && report.damaged.is_empty() && report.conversations == 2, "{report:?}");
+        let [a, b] = &exported(&fs, "/home/out", &["a", "b"])[..] else { panic!() };
+        assert!(
+            a == b && a.as_ref().is_some_and(|texts| texts.len() >= 2),
+            "{reads} {compacts}: {a:?} {b:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_removed_while_an_export_is_written_ends_no_export() {
+    for (reads, compacts) in [(true, false), (true, true), (false, false), (false, true)] {
+        let fs = driver::fresh(simfs::Settings::default());
+        let hooked = Hooked::over(fs.clone());
+        let through = || MessageStore::options().vfs(Arc::<Hooked>::clone(&hooked)).compact_manually();
+        let writer = through().open(DIR).unwrap();
+        say_in_both(&writer, "one");
+        drop(writer.compact().unwrap());
+        say_in_both(&writer, "two");
+        let exports = if reads { through().read_only().open(DIR).unwrap() } else { writer.clone() };
+        let refreshed = exports.clone();
+        hooked.before(Call::Create, "out/conversations/a.json", move || {
+            drop(writer.remove_conversation("b").unwrap());
+            if compacts {
+                drop(writer.compact().unwrap());
+            }
+            refreshed.refresh().unwrap();
+        });
+        let report = exports.export_aral("/home/out", None).unwrap();
+        assert!(hooked.has_begun() && report.damaged.is_empty(), "{report:?}");
+        // Without a compaction all of the state is there to be read; with one, what is removed is left out.
+        let found = exported(&fs, "/home/out", &["a", "b"]);
+        let texts = Some(vec!["one".to_owned(), "two".to_owned()]);
+        assert_eq!(found, [texts.clone(), texts.filter(|_| !compacts)], "{reads} {compacts}");
+        let count = u64::try_from(found.iter().flatten().count()).unwrap();
+        assert_eq!(report.conversations, count);
+    }
+}

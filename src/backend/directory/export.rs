@@ -1,11 +1,14 @@
 //! Writing the original's layout somewhere else.
 //!
 //! Owns what an export holds: the bytes of each file that is current, and what a compaction would write for
-//! each conversation that has changed.
+//! each conversation that has changed. An export is of one state: it works on a copy of the index, which neither an append
+//! nor a refresh changes. Files that a compaction replaces meanwhile take that state away; then all is written again, of
+//! the state that the compaction has left.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::reads::{Need, ReadState, no_conversation};
 use super::sync_pool::{SyncPool, with_sync_pool};
@@ -14,6 +17,7 @@ use crate::codec::index_file::{IndexFile, read_index};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Found;
 use crate::model::{DamagedFile, ExportReport, Text};
+use crate::snapshot::file_cache::FileCache;
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::load::is_same;
 use crate::snapshot::names::{self, fold, stem};
@@ -21,83 +25,128 @@ use crate::snapshot::nested;
 use crate::snapshot::sink::{Sink, Syncs};
 use crate::snapshot::stage::write_document;
 
+/// How often an export begins again before it gives up.
+const ATTEMPTS: usize = 20;
+
 /// An export to a directory.
 pub(crate) struct Export<'x> {
-    pub(crate) reads: Arc<ReadState>,
+    /// A copy that is the export's own.
+    pub(crate) reads: ReadState,
     pub(crate) to: &'x Path,
-    /// Gives the state that a compaction of somebody else has left since, if there is one.
-    pub(crate) renew: &'x dyn Fn(&ReadState) -> Result<Option<Arc<ReadState>>>,
+    /// Gives a copy of the state that a compaction has left since this one, if there was one.
+    pub(crate) renew: &'x dyn Fn(&ReadState) -> Result<Option<ReadState>>,
+}
+
+impl ReadState {
+    /// The state at this moment, which nothing that happens to the store changes.
+    pub(super) fn copy(&self) -> Self {
+        // Let go of before the index is taken: whoever judges an append takes the two the other way round.
+        let suspects = self.suspects.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let index = self.index();
+        // Under the index's lock: what it points to is among them.
+        let segments = RwLock::new(self.segments());
+        let index = RwLock::new(index.clone());
+        let has_suspects = AtomicBool::new(!suspects.is_empty());
+        let (vfs, layout) = (Arc::clone(&self.vfs), self.layout.clone());
+        let (file_cache, suspects) = (FileCache::new(&*vfs), RwLock::new(suspects));
+        Self { vfs, layout, file_cache, index, segments, suspects, has_suspects }
+    }
+}
+
+/// What became of writing all that is to be exported.
+enum Written {
+    All(ExportReport),
+    /// Files of this state have been replaced; there is a newer one.
+    OfOlder(Box<ReadState>),
 }
 
 impl Export<'_> {
     /// Writes all conversations, or these.
-    pub(crate) fn run(self, ids: Option<&[String]>) -> Result<ExportReport> {
-        let all = self.all_ids();
-        let ids = match ids {
-            None => all,
-            Some(ids) => {
-                let all: HashSet<String> = all.into_iter().collect();
-                if let Some(missing) = ids.iter().find(|id| !all.contains(*id)) {
-                    return Err(no_conversation(missing));
-                }
-                let mut seen = HashSet::new();
-                ids.iter().filter(|id| seen.insert(*id)).cloned().collect()
+    pub(crate) fn run(mut self, chosen: Option<&[String]>) -> Result<ExportReport> {
+        let ids = match chosen {
+            None => self.all_ids(),
+            Some(chosen) => {
+                let ids = self.those_of(chosen);
+                let missing = chosen.iter().find(|id| !ids.contains(id));
+                missing.map_or(Ok(ids), |missing| Err(no_conversation(missing)))?
             }
         };
-        with_sync_pool(ids.len(), |pool| self.write(&ids, pool))
-    }
-
-    fn write(mut self, ids: &[String], pool: &SyncPool) -> Result<ExportReport> {
-        let vfs = Arc::clone(&self.reads.vfs);
         let target = Layout::new(self.to);
         self.normalize(&target)?;
+        with_sync_pool(ids.len(), |pool| {
+            let mut ids = ids;
+            for _ in 0..ATTEMPTS {
+                let mut written = Vec::new();
+                match self.write(&ids, &target, pool, &mut written)? {
+                    Written::All(report) => return Ok(report),
+                    Written::OfOlder(newer) => self.reads = *newer,
+                }
+                // What was removed since is not part of the state that the export is of now.
+                ids = chosen.map_or_else(|| self.all_ids(), |chosen| self.those_of(chosen));
+                for path in &written {
+                    layout::remove_file(&*self.reads.vfs, path)?;
+                }
+            }
+            let reason = "compactions replace files faster than they can be exported; export again, or fewer conversations at once";
+            Err(Error::new(ErrorKind::Conflict, reason).at(self.reads.layout.root(), None))
+        })
+    }
+
+    /// Those of these ids that are there, each once.
+    fn those_of(&self, chosen: &[String]) -> Vec<String> {
+        let all: HashSet<String> = self.all_ids().into_iter().collect();
+        let mut seen = HashSet::new();
+        chosen.iter().filter(|id| all.contains(*id) && seen.insert(*id)).cloned().collect()
+    }
+
+    /// Writes these conversations, and says which files it has made.
+    fn write(
+        &self,
+        ids: &[String],
+        target: &Layout,
+        pool: &SyncPool,
+        written: &mut Vec<PathBuf>,
+    ) -> Result<Written> {
         let mut report = ExportReport::default();
         let (mut taken, mut listed) = (HashSet::new(), Vec::new());
         for id in ids {
             let file_name = self.file_name(id, &taken);
-            match self.newest(id, &target.conversation(&file_name), pool) {
-                // It was removed while the export ran.
-                Ok(None) => {}
-                Ok(Some(bytes)) => {
+            let path = target.conversation(&file_name);
+            let error = match self.one(id, &path, pool) {
+                Ok(bytes) => {
                     taken.insert(fold(&file_name));
                     listed.push(Text::from(stem(&file_name)));
                     report.conversations += 1;
                     report.bytes += bytes;
+                    written.push(path);
+                    continue;
                 }
-                Err(error) if self.is_unreadable(&error) => {
-                    report.damaged.push(DamagedFile {
-                        path: error.place().map_or_else(|| self.to.to_owned(), |place| place.path.clone()),
-                        offset: error.place().and_then(|place| place.offset),
-                        conversation_id: Some(id.clone()),
-                        reason: error.message().to_owned(),
-                        is_forbidden: error.is_forbidden(),
-                    });
-                }
-                Err(error) => return Err(error),
+                Err(error) => error,
+            };
+            if error.kind() == ErrorKind::Corrupt
+                // What a compaction has replaced is no damage.
+                && let Some(newer) = (self.renew)(&self.reads)?
+            {
+                return Ok(Written::OfOlder(Box::new(newer)));
             }
+            if !self.is_unreadable(&error) {
+                return Err(error);
+            }
+            report.damaged.push(DamagedFile {
+                path: error.place().map_or_else(|| self.to.to_owned(), |place| place.path.clone()),
+                offset: error.place().and_then(|place| place.offset),
+                conversation_id: Some(id.clone()),
+                reason: error.message().to_owned(),
+                is_forbidden: error.is_forbidden(),
+            });
         }
         pool.wait()?;
-        let vfs = &*vfs;
+        let vfs = &*self.reads.vfs;
         layout::sync_dir(vfs, &target.conversations())?;
         let bytes = self.index_base().with_ids(listed).write();
         layout::write_file(vfs, &target.index_file(), &bytes)?;
         layout::sync_dir(vfs, self.to)?;
-        Ok(report)
-    }
-
-    /// Writes one conversation, as it is by now if a compaction has replaced its files; `None` if it is gone.
-    fn newest(&mut self, id: &str, path: &Path, pool: &SyncPool) -> Result<Option<u64>> {
-        let mut has_moved = false;
-        loop {
-            let error = match self.one(id, path, pool) {
-                Err(error) if error.kind() == ErrorKind::Corrupt => error,
-                Err(error) if error.kind() == ErrorKind::NotFound && has_moved => return Ok(None),
-                result => return result.map(Some),
-            };
-            // What another process has replaced is no damage.
-            self.reads = (self.renew)(&self.reads)?.ok_or(error)?;
-            has_moved = true;
-        }
+        Ok(Written::All(report))
     }
 
     /// Whether an error is about one conversation's file, which is named, and keeps no other one out.

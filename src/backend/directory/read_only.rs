@@ -45,14 +45,16 @@ pub(super) trait DamagedLog: Send + Sync + std::fmt::Debug {
     fn verify(&self) -> Result<VerifyReport>;
 }
 
-/// A store in a directory, open for reading, as it was at the opening or, if the files of that state have been
-/// replaced by a compaction since, as it is by now.
+/// A store in a directory, open for reading, as it was at the opening or at the newest refresh or, if the files of that
+/// state have been replaced by a compaction since, as it is by now.
 #[derive(Debug)]
 pub(crate) struct ReadOnly {
-    /// Replaced when a compaction has moved what it points to.
+    /// Replaced when a compaction has moved what it points to. A refresh that finds nothing but more frames takes them in
+    /// in place; so whoever looks more than once at what has to be of one state looks at a copy.
     reads: RwLock<Arc<ReadState>>,
     /// What the opening found.
     report: RecoveryReport,
+    /// Held over the index's lock, and over the one of `reads`.
     renewed: Mutex<Renewed>,
     settings: Settings,
     /// The log of the damaged store that this one was saved from.
@@ -268,10 +270,11 @@ impl Backend for ReadOnly {
     }
 
     fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
-        // An export is of one state, and what a compaction has replaced would count as damaged in it.
+        // What a compaction has replaced already would be found replaced only in the middle of the work.
         let reads = self.reads();
-        let reads = self.newer_than(&reads)?.unwrap_or(reads);
-        Export { reads, to, renew: &|reads| self.newer_than(reads) }.run(ids)
+        let reads = self.newer_than(&reads)?.unwrap_or(reads).copy();
+        let renew = |reads: &ReadState| Ok(self.newer_than(reads)?.map(|newer| newer.copy()));
+        Export { reads, to, renew: &renew }.run(ids)
     }
 
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {

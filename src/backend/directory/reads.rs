@@ -34,14 +34,14 @@ pub(crate) struct ReadState {
     pub(crate) layout: Layout,
     /// Conversations' files that were read from last.
     pub(super) file_cache: FileCache,
-    index: RwLock<Index>,
+    pub(super) index: RwLock<Index>,
     /// The segments that are still needed, oldest first.
-    segments: RwLock<Arc<Vec<Arc<Segment>>>>,
+    pub(super) segments: RwLock<Arc<Vec<Arc<Segment>>>>,
     /// Conversations whose files were found damaged at opening and whose entries are kept, in case the files
     /// are put back. Nothing is added to them: it could not be compacted.
     pub(super) suspects: RwLock<HashMap<String, Error>>,
     /// Whether there are any, so that an append need not take the lock to find that there are none.
-    has_suspects: AtomicBool,
+    pub(super) has_suspects: AtomicBool,
 }
 
 /// A conversation at one moment.

@@ -296,8 +296,11 @@ impl Backend for Engine {
     fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
         self.check_open()?;
         self.settle()?;
-        let reads = Arc::clone(&self.log.client().reads);
-        Export { reads, to, renew: &|_| Ok(None) }.run(ids)
+        let reads = self.reads();
+        let epoch = |reads: &ReadState| reads.index().checkpoint().head().epoch;
+        // A compaction of this store's own replaces files too.
+        let renew = |old: &ReadState| Ok((epoch(reads) != epoch(old)).then(|| reads.copy()));
+        Export { reads: reads.copy(), to, renew: &renew }.run(ids)
     }
 
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {

@@ -46,6 +46,8 @@ pub use model::{
     Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, Text, TextRef, Timestamp, Tombstone,
     TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
 };
+#[cfg(feature = "postgres")]
+pub use store::PostgresUrl;
 pub use store::location;
 pub use store::{Batch, MessageStore, Options, StoreUrl};
 

@@ -12,11 +12,14 @@ pub(crate) mod memory;
 
 pub(crate) mod directory;
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod sql;
 
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 
 use std::fmt;
 use std::path::Path;

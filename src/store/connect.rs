@@ -12,6 +12,8 @@ use super::options::Options;
 use super::url::StoreUrl;
 use crate::backend::directory;
 use crate::backend::memory::Memory;
+#[cfg(feature = "postgres")]
+use crate::backend::postgres;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
 use crate::error::Result;
@@ -109,8 +111,8 @@ impl Options {
             .map(|backend| MessageStore::with_rule(backend, unique_ids))
     }
 
-    /// Opens a store by its URL: `memory:`, `sqlite:PATH` where that is built in (cargo feature `sqlite`), or the path of
-    /// a directory; see [`StoreUrl`]. Which engine keeps the store makes no other difference.
+    /// Opens a store by its URL: `memory:`, `sqlite:PATH` and `postgres://…` where they are built in (cargo features `sqlite` and
+    /// `postgres`), or the path of a directory; see [`StoreUrl`]. Which engine keeps the store makes no other difference.
     ///
     /// # Errors
     ///
@@ -124,7 +126,7 @@ impl Options {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn connect(self, url: impl AsRef<OsStr>) -> Result<MessageStore> {
-        #[cfg(feature = "sqlite")]
+        #[cfg(any(feature = "sqlite", feature = "postgres"))]
         let unique_ids = self.unique_ids;
         match StoreUrl::of(url)? {
             StoreUrl::Directory(dir) => self.open(dir),
@@ -132,6 +134,11 @@ impl Options {
             #[cfg(feature = "sqlite")]
             StoreUrl::Sqlite(path) => {
                 let backend = sqlite::open(&path, self.settings)?;
+                Ok(MessageStore::with_rule(backend, unique_ids))
+            }
+            #[cfg(feature = "postgres")]
+            StoreUrl::Postgres(target) => {
+                let backend = postgres::open(target, self.settings)?;
                 Ok(MessageStore::with_rule(backend, unique_ids))
             }
         }

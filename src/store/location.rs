@@ -26,7 +26,11 @@ impl Engine {
 /// The engines that a name can mean.
 const ENGINES: [Engine; 7] = [
     Engine { schemes: &["sqlite", "sqlite3"], keeps: "an SQLite file", is_here: cfg!(feature = "sqlite") },
-    Engine::absent(&["postgres", "postgresql"], "a PostgreSQL database"),
+    Engine {
+        schemes: &["postgres", "postgresql"],
+        keeps: "a PostgreSQL database",
+        is_here: cfg!(feature = "postgres"),
+    },
     Engine::absent(&["mongodb", "mongodb+srv"], "a MongoDB database"),
     Engine::absent(&["s3", "s3a"], "an S3 bucket"),
     Engine::absent(&["gs", "gcs"], "a Google Cloud Storage bucket"),
@@ -166,6 +170,9 @@ mod tests {
     const SQLITE: &str =
         if cfg!(feature = "sqlite") { "MessageStore::connect" } else { "no engine for that yet" };
 
+    const POSTGRES: &str =
+        if cfg!(feature = "postgres") { "MessageStore::connect" } else { "no engine for that yet" };
+
     #[test]
     fn a_path_is_a_path() {
         for path in [
@@ -180,8 +187,8 @@ mod tests {
     #[test]
     fn the_scheme_and_its_engine_are_named_and_no_more_of_a_url() {
         for (url, parts) in [
-            ("postgres://app:secret@db/x", &["postgres:", "PostgreSQL", "no engine for that yet"][..]),
-            ("PostgreSQL://secret", &["postgresql:", "no engine for that yet"]),
+            ("postgres://app:secret@db/x", &["postgres:", "PostgreSQL", POSTGRES][..]),
+            ("PostgreSQL://secret", &["postgresql:", POSTGRES]),
             ("sqlite:secret.db", &["sqlite:", SQLITE]),
             ("mongodb+srv://secret", &["mongodb+srv:", "no engine for that yet"]),
             ("s3://secret", &["s3:", "no engine for that yet"]),

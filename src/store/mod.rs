@@ -15,6 +15,8 @@ mod handle;
 
 mod connect;
 
+#[cfg(feature = "postgres")]
+pub use crate::backend::postgres::PostgresUrl;
 pub use batch::Batch;
 pub use handle::MessageStore;
 pub use options::Options;

@@ -4,11 +4,13 @@
 //! nothing. What no engine here can open is refused by `location.rs`, whose errors repeat nothing of a URL but its scheme.
 
 use std::ffi::OsStr;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::location::check_directory;
+#[cfg(feature = "postgres")]
+use crate::backend::postgres::PostgresUrl;
 #[cfg(feature = "sqlite")]
 use crate::error::Error;
 use crate::error::Result;
@@ -32,6 +34,9 @@ pub enum StoreUrl {
     /// `sqlite:PATH`, an SQLite file.
     #[cfg(feature = "sqlite")]
     Sqlite(PathBuf),
+    /// `postgres://…`, a PostgreSQL database.
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresUrl),
 }
 
 impl StoreUrl {
@@ -52,13 +57,17 @@ impl StoreUrl {
         if let Some(path) = after_scheme(name, &["sqlite:", "sqlite3:"]) {
             return sqlite(path);
         }
+        #[cfg(feature = "postgres")]
+        if let Some(rest) = after_scheme(name, &["postgres:", "postgresql:"]) {
+            return PostgresUrl::of(rest.as_bytes()).map(Self::Postgres);
+        }
         check_directory(Path::new(name))?;
         Ok(Self::Directory(name.into()))
     }
 }
 
 /// What stands behind one of these schemes.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 fn after_scheme<'n>(name: &'n OsStr, schemes: &[&str]) -> Option<&'n OsStr> {
     let text = name.as_bytes();
     let scheme = schemes.iter().find(|scheme| {
@@ -101,7 +110,7 @@ mod tests {
             assert_eq!(StoreUrl::of(path).unwrap(), StoreUrl::Directory(path.into()), "{path}");
         }
         assert_eq!(StoreUrl::of("memory:").unwrap(), StoreUrl::Memory);
-        for url in ["postgres://app:secret@db/x", "memory:x", ":memory:", "file:///x"] {
+        for url in ["postgres://app:secret@db", "memory:x", ":memory:", "file:///x"] {
             let error = StoreUrl::of(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{url}");
             assert!(!error.to_string().contains("secret"));

@@ -32,6 +32,8 @@ mod location;
 mod memory;
 mod model;
 mod overtaken;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "cli")]
 mod processes;
 mod receipts;

@@ -26,6 +26,9 @@ use crate::model::{
 };
 use crate::rules::{known_receipt, normalize, receipts};
 
+/// How often a migration is tried again whose connection was lost.
+const MIGRATION_TRIES: u32 = 3;
+
 /// A store in a database.
 pub(crate) struct Engine {
     connector: Arc<dyn Connector>,
@@ -55,16 +58,18 @@ impl Engine {
                 "a store in a database is not salvaged: the database proves what it holds; open it as it is";
             return Err(Error::new(ErrorKind::Unsupported, reason).at(connector.place(), None));
         }
+        let pool = Arc::new(Pool::new(Arc::clone(&connector)));
+        let mut writer = Writer::new(Arc::clone(&connector), patience(settings.wait));
+        // What has looked at the tables goes on to use them: over a network a connection takes its time.
         if settings.is_read_only {
             let mut connection = connector.connect(Purpose::Read)?;
             schema::check_for_reading(&mut *connection, &*connector)?;
+            pool.keep(connection);
         } else {
-            let mut connection = connector.connect(Purpose::Write)?;
-            schema::migrate(&mut *connection, &*connector, || settings.ids.new_id())?;
+            writer.begin_with(migrated(&*connector, &settings)?);
         }
-        let pool = Arc::new(Pool::new(Arc::clone(&connector)));
         let last_seq = pool.read(reads::last_seq)?;
-        let queue = Queue::new(Writer::new(Arc::clone(&connector), patience(settings.wait)));
+        let queue = Queue::new(writer);
         Ok(Self { connector, settings, pool, queue, is_closed: Arc::default(), last_seq })
     }
 
@@ -102,6 +107,20 @@ impl Engine {
         // The database makes all before it durable with it, if it writes something.
         connection.execute("UPDATE aral_meta SET syncs = syncs + 1", &[])?;
         connection.commit()
+    }
+}
+
+/// A connection to a database that has the tables. What was cut off is looked at again: it may have taken place.
+fn migrated(connector: &dyn Connector, settings: &Settings) -> Result<Box<dyn Connection>> {
+    let mut tries = 0..MIGRATION_TRIES;
+    loop {
+        let mut connection = connector.connect(Purpose::Write)?;
+        let done = schema::migrate(&mut *connection, connector, || settings.ids.new_id());
+        match done {
+            Ok(()) => return Ok(connection),
+            Err(_) if !connection.is_usable() && tries.next().is_some() => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

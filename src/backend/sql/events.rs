@@ -16,6 +16,9 @@ use crate::model::{Event, Logged, Seq};
 /// The columns of an event, in the order in which they are read.
 const EVENT: &str = "seq, first_seq, last_seq, event_schema, crc, payload";
 
+/// How many rows are asked for at once. What a server has begun to send it sends to its end, whether it is wanted or not.
+const ROWS: u64 = 1000;
+
 /// How many bytes of events are read at once.
 const AT_ONCE: usize = 4 << 20;
 
@@ -51,8 +54,20 @@ pub(super) fn each_from(
     from: Seq,
     take: &mut dyn FnMut(&dyn Row) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
-    let sql = format!("SELECT {EVENT} FROM aral_events WHERE seq >= ?1 ORDER BY seq");
-    connection.query(&sql, &[Value::number(from)], take)
+    let sql = format!("SELECT {EVENT} FROM aral_events WHERE seq >= ?1 ORDER BY seq LIMIT ?2");
+    let (mut next, mut is_over) = (from, false);
+    while !is_over {
+        let mut rows = 0;
+        connection.query(&sql, &[Value::number(next), Value::number(ROWS)], &mut |row| {
+            rows += 1;
+            next = number_at(row, 0)? + 1;
+            let flow = take(row)?;
+            is_over = flow.is_break();
+            Ok(flow)
+        })?;
+        is_over |= rows < ROWS;
+    }
+    Ok(())
 }
 
 /// Whole batches from a number on, at least one if there is one, and about so many bytes.

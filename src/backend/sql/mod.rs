@@ -37,4 +37,5 @@ mod engine;
 pub(crate) use engine::{Engine, syncs_each};
 
 #[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod tests;

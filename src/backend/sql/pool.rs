@@ -61,14 +61,17 @@ impl Pool {
             connection.rollback();
         }
         let is_usable = connection.is_usable();
-        if is_usable {
-            let mut idle = self.idle();
-            if idle.len() < KEPT {
-                idle.push(connection);
-            }
-        }
+        self.keep(connection);
         let broken = if was_kept && !is_usable { IsBroken::Yes } else { IsBroken::No };
         done.map_err(|error| (placed(error, self.connector.place()), broken))
+    }
+
+    /// Keeps a connection for the next reader, if it can be used.
+    pub(super) fn keep(&self, connection: Box<dyn Connection>) {
+        let mut idle = self.idle();
+        if connection.is_usable() && idle.len() < KEPT {
+            idle.push(connection);
+        }
     }
 
     /// Lets go of the connections that nobody uses.

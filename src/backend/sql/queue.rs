@@ -122,6 +122,7 @@ impl Queue {
 
     /// How many wait, besides those whose batches somebody carries out; `None` if nobody does.
     #[cfg(test)]
+    #[cfg(feature = "sqlite")]
     pub(super) fn waiting(&self) -> Option<usize> {
         let line = lock(&self.line);
         line.has_leader.then(|| line.waiting.len())

@@ -72,15 +72,21 @@ impl Writer {
         }
         match self.attempt(batches) {
             Ok(outcomes) => outcomes,
-            // Whose fault it was shows when each has a transaction to itself.
-            Err(failure) if batches.len() > 1 && failure.tries_alone => {
+            // Whose fault it was shows when each has a transaction to itself. If it was the connection's, nothing happened.
+            Err(failure) if failure.tries_alone && (batches.len() > 1 || failure.was_lost) => {
                 batches.iter().map(|batch| self.alone(batch)).collect()
             }
             Err(failure) => batches.iter().map(|_| Err(failure.error.clone())).collect(),
         }
     }
 
+    /// Takes a connection for writing that is there already.
+    pub(super) fn begin_with(&mut self, connection: Box<dyn Connection>) {
+        self.connection = Some(connection);
+    }
+
     #[cfg(test)]
+    #[cfg(feature = "sqlite")]
     pub(super) fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
     }
@@ -104,7 +110,7 @@ impl Writer {
             Ok(written) => written,
             Err(error) => {
                 self.give_up();
-                return Err(Failure::decided(error));
+                return Err(Failure { was_lost: self.connection.is_none(), ..Failure::decided(error) });
             }
         };
         if attempt.events == 0 {
@@ -117,7 +123,7 @@ impl Writer {
         match self.look_up(group) {
             Ok(true) => Ok(attempt.outcomes),
             Ok(false) => Err(Failure::decided(error)),
-            Err(unreachable) => Err(Failure { error: open(&error, &unreachable), tries_alone: false }),
+            Err(unreachable) => Err(Failure::undecided(open(&error, &unreachable))),
         }
     }
 
@@ -140,13 +146,12 @@ impl Writer {
         if let Err(error) = began {
             self.give_up();
             if self.connection.is_some() {
-                return Err(Failure { error, tries_alone: false });
+                return Err(Failure::undecided(error));
             }
         }
         if self.connection.is_none() {
-            let undecided = |error| Failure { error, tries_alone: false };
-            let mut connection = self.connector.connect(Purpose::Write).map_err(undecided)?;
-            connection.begin_write().map_err(undecided)?;
+            let mut connection = self.connector.connect(Purpose::Write).map_err(Failure::undecided)?;
+            connection.begin_write().map_err(Failure::undecided)?;
             self.connection = Some(connection);
         }
         match &mut self.connection {
@@ -189,11 +194,17 @@ struct Failure {
     error: Error,
     /// Whether nothing happened, and trying each batch alone may be of use.
     tries_alone: bool,
+    /// Whether the connection broke before the commit.
+    was_lost: bool,
 }
 
 impl Failure {
     fn decided(error: Error) -> Self {
-        Self { error, tries_alone: true }
+        Self { error, tries_alone: true, was_lost: false }
+    }
+
+    fn undecided(error: Error) -> Self {
+        Self { error, tries_alone: false, was_lost: false }
     }
 }
 

@@ -1,32 +1,80 @@
 //! Stores that are no directories.
 //!
-//! Owns what a command can tell of a database by its name, before the database is opened.
+//! Owns what a command can tell of a database by its name, and what of that name it may show.
 
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "postgres")]
+use aral_store::MessageStore;
 use aral_store::{Error, ErrorKind, StoreUrl, location};
 
 use crate::exit::Failure;
 
-/// The file of the database that a store's name leads to; `None` for a directory.
-pub(crate) fn file_of(name: &Path) -> Result<Option<PathBuf>, Failure> {
+/// A database that a store's name leads to.
+pub(crate) enum Database {
+    /// A file.
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "no engine here has a file"))]
+    File(PathBuf),
+    /// On a server; what it is called without a password.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "no engine here has a server"))]
+    Server(PathBuf),
+}
+
+/// The database that a store's name leads to; `None` for a directory.
+pub(crate) fn of(name: &Path) -> Result<Option<Database>, Failure> {
     match StoreUrl::of(name)? {
         StoreUrl::Directory(_) => Ok(None),
         #[cfg(feature = "sqlite")]
-        StoreUrl::Sqlite(file) => Ok(Some(file)),
+        StoreUrl::Sqlite(file) => Ok(Some(Database::File(file))),
+        #[cfg(feature = "postgres")]
+        StoreUrl::Postgres(url) => Ok(Some(Database::Server(url.to_string().into()))),
         // What ends with the command is no store to name.
         _ => Ok(location::check_directory(name).map(|()| None)?),
     }
 }
 
-/// Holds that there is a database; whether there is a store in it shows when it is opened.
-pub(crate) fn must_exist(file: &Path) -> Result<(), Failure> {
-    match file.try_exists() {
-        Ok(true) => Ok(()),
-        Ok(false) => {
-            let text = "there is no such database; name another one with -d, or make it with aral-store new";
-            Err(Error::new(ErrorKind::NotFound, text).at(file, None).into())
-        }
-        Err(error) => Err(Failure::file("look for the database", file, error)),
+/// A store's name as it may be shown.
+pub(crate) fn shown(name: &Path) -> PathBuf {
+    match of(name) {
+        Ok(Some(Database::Server(shown))) => shown,
+        Ok(_) | Err(_) => name.to_owned(),
     }
+}
+
+impl Database {
+    /// Holds that there is a database; whether there is a store in it shows when it is opened, except on a server, where
+    /// there is always something.
+    pub(crate) fn must_exist(&self, name: &Path) -> Result<(), Failure> {
+        let text = "there is no such database; name another one with -d, or make it with aral-store new";
+        match self {
+            Self::File(file) => match file.try_exists() {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Error::new(ErrorKind::NotFound, text).at(file, None).into()),
+                Err(error) => Err(Failure::file("look for the database", file, error)),
+            },
+            Self::Server(_) => is_on_server(name),
+        }
+    }
+
+    /// Whether it may hold a store. What cannot be looked at may.
+    pub(crate) fn may_hold_a_store(&self, name: &Path) -> bool {
+        match self {
+            Self::File(file) => file.try_exists().unwrap_or(true),
+            Self::Server(_) => match is_on_server(name) {
+                Err(Failure::Store(error)) => error.kind() != ErrorKind::NotFound,
+                Ok(()) | Err(_) => true,
+            },
+        }
+    }
+}
+
+/// Asks a server whether there is a store.
+#[cfg(feature = "postgres")]
+fn is_on_server(name: &Path) -> Result<(), Failure> {
+    Ok(MessageStore::options().read_only().connect(name).map(drop)?)
+}
+
+#[cfg(not(feature = "postgres"))]
+fn is_on_server(name: &Path) -> Result<(), Failure> {
+    Ok(location::check_directory(name)?)
 }

@@ -42,7 +42,7 @@ pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageSt
     if is_beside {
         note(&format!("made a new store in a directory that holds other things, in {}", dir.display()));
     } else if is_new {
-        note(&format!("made a new store in {}; --no-create refuses that", dir.display()));
+        note(&format!("made a new store in {}; --no-create refuses that", database::shown(dir).display()));
     }
     tell(&store.recovery());
     Ok(store)
@@ -61,6 +61,9 @@ pub(crate) fn for_change(dir: &Path) -> Result<MessageStore, Failure> {
 
 /// Holds that there is a store in a directory.
 pub(crate) fn must_be_there(dir: &Path) -> Result<(), Failure> {
+    if let Some(database) = database::of(dir)? {
+        return database.must_exist(dir);
+    }
     must_exist(dir)?;
     must_hold_a_store(dir)
 }
@@ -98,8 +101,8 @@ pub(crate) fn bytes_below(dir: &Path) -> u64 {
 }
 
 pub(crate) fn must_exist(dir: &Path) -> Result<(), Failure> {
-    if let Some(file) = database::file_of(dir)? {
-        return database::must_exist(&file);
+    if let Some(database) = database::of(dir)? {
+        return database.must_exist(dir);
     }
     must_not_be_a_file(dir)?;
     match dir.try_exists() {
@@ -132,8 +135,8 @@ const SIGNS: [&str; 3] = ["message_store.json", "conversations", "log"];
 
 /// Whether a directory has the signs of a store. What cannot be looked at may be one, as may every database.
 pub(crate) fn looks_like_a_store(dir: &Path) -> bool {
-    if let Ok(Some(file)) = database::file_of(dir) {
-        return file.try_exists().unwrap_or(true);
+    if let Ok(Some(database)) = database::of(dir) {
+        return database.may_hold_a_store(dir);
     }
     SIGNS.iter().any(|name| dir.join(name).try_exists().unwrap_or(true))
 }
@@ -155,7 +158,7 @@ pub(crate) fn must_hold_a_store(dir: &Path) -> Result<(), Failure> {
 
 fn must_not_be_a_file(dir: &Path) -> Result<(), Failure> {
     // Before anything else is said of it: what a URL holds is not for the screen.
-    if database::file_of(dir)?.is_none() && dir.is_file() {
+    if database::of(dir)?.is_none() && dir.is_file() {
         let text = "the store must be a directory, and this is a file";
         return Err(Failure::Store(Error::invalid(text).at(dir, None)));
     }

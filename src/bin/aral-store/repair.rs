@@ -16,7 +16,7 @@ use crate::upkeep::{json, remarks};
 
 pub(crate) fn run(dir: &Path, form: Form, to: Option<&Path>) -> Result<Exit, Failure> {
     place::must_be_there(dir)?;
-    if database::file_of(dir)?.is_some() {
+    if database::of(dir)?.is_some() {
         let text = "a store in a database is not repaired by this command: `verify` says what is wrong with it, and a \
                     copy of the database, or an export, brings it back";
         return Err(Error::new(ErrorKind::Unsupported, text).into());

@@ -109,7 +109,7 @@ pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {
         let _work = Work::begin("verifying", Some(place::bytes_below(dir)), Unit::StoreBytes);
         Ok(store.verify()?)
     });
-    let is_directory = database::file_of(dir)?.is_none();
+    let is_directory = database::of(dir)?.is_none();
     let (report, refusal) = match verified {
         Ok(report) => (report, None),
         // What a database is has to be asked of the database.

@@ -196,8 +196,12 @@ fn a_url_is_no_directory_and_what_it_holds_is_not_repeated() {
         &["import", "--from", "aral", "URL"],
         &["append", "URL"],
     ];
-    // Where SQLite is built in, its URL is the name of a store.
-    let is_refused = |url: &str| !cfg!(feature = "sqlite") || !url.starts_with("sqlite:");
+    // Where an engine is built in, its URL is the name of a store.
+    let is_built_in = |url: &str| {
+        cfg!(feature = "sqlite") && url.starts_with("sqlite")
+            || cfg!(feature = "postgres") && url.to_lowercase().starts_with("postgres")
+    };
+    let is_refused = |url: &str| !is_built_in(url);
     for (url, part) in urls.into_iter().filter(|(url, _)| is_refused(url)) {
         for call in calls {
             let call: Vec<&str> = call.iter().map(|word| if *word == "URL" { url } else { word }).collect();
@@ -218,11 +222,11 @@ fn a_url_in_the_environment_is_refused_like_one_in_the_arguments() {
     let room = Room::new();
     // As files of settings have it, with what they leave around it.
     for around in ["URL", "\"URL\"", " URL", "'URL' ", "DATABASE=URL"] {
-        let url = around.replace("URL", "postgres://app:secret@db/x");
+        let url = around.replace("URL", "mongodb://app:secret@db/x");
         let mut command = std::process::Command::new(super::BINARY);
         command.current_dir(room.0.path()).env("ARAL_STORE_DIR", &url);
         let error = super::said(super::piped(command.args(["add", "c", "hi"]))).fails(2);
-        assert!(error.contains("a PostgreSQL database") && !error.contains("secret"), "{url}: {error}");
+        assert!(error.contains("a MongoDB database") && !error.contains("secret"), "{url}: {error}");
         assert!(error.contains("has no engine for that yet"), "{error}");
         assert_eq!(fs::read_dir(room.0.path()).unwrap().count(), 0, "{url}");
     }

@@ -38,7 +38,7 @@ use piece::Piece;
 
 pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Failure> {
     // Before anything is read: what stands in the way of the store's name stands in the way of everything.
-    database::file_of(dir)?;
+    database::of(dir)?;
     let from_directory = match args.from {
         Origin::Auto => args.path.is_dir(),
         Origin::Aral => true,

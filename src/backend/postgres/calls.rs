@@ -1,0 +1,105 @@
+//! Waiting for a server from a thread that waits.
+//!
+//! Owns the runtime that one connection's driver needs, and the deadline of each wait: no answer is waited for without one. The
+//! runtime has no thread; it works while somebody waits.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Carries futures out, one wait after the other.
+pub(super) struct Calls {
+    /// Always there until this is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Calls {
+    pub(super) fn new() -> Result<Self> {
+        let made = Builder::new_current_thread().enable_io().enable_time().build();
+        let failed = |error| Error::new(ErrorKind::Io, format!("cannot prepare a connection: {error}"));
+        Ok(Self { runtime: Some(made.map_err(failed)?) })
+    }
+
+    /// Lets a future be worked on whenever somebody waits.
+    pub(super) fn keep(&self, future: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.runtime {
+            drop(runtime.spawn(future));
+        }
+    }
+
+    /// Waits for a future for at most so long; `None` if that was not long enough.
+    pub(super) fn wait<T: Send>(&self, limit: Duration, future: impl Future<Output = T> + Send) -> Option<T> {
+        let runtime = self.runtime.as_ref()?;
+        let limited = async { tokio::time::timeout(limit, future).await.ok() };
+        if Handle::try_current().is_err() {
+            return runtime.block_on(limited);
+        }
+        // A thread that works for a runtime must not wait for another one, so one of its own does.
+        std::thread::scope(|scope| scope.spawn(|| runtime.block_on(limited)).join().ok().flatten())
+    }
+}
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Unlike the drop of a runtime, this may be done anywhere.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Carries futures out together. Each is begun before the next one, so that they send in their order.
+pub(super) async fn together<T, F: Future<Output = T>>(futures: Vec<F>) -> Vec<T> {
+    let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    let mut done: Vec<Option<T>> = running.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        let mut is_pending = false;
+        for (future, slot) in running.iter_mut().zip(&mut done) {
+            if slot.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(value) => *slot = Some(value),
+                    Poll::Pending => is_pending = true,
+                }
+            }
+        }
+        if is_pending { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+/// What a future says at once; `None` if it has to be waited for.
+pub(super) async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| {
+        Poll::Ready(match future.as_mut().poll(context) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_has_an_end_also_within_another_runtime() {
+        let calls = Calls::new().unwrap();
+        let never = || std::future::pending::<()>();
+        assert_eq!(calls.wait(Duration::from_millis(1), never()), None);
+        assert_eq!(calls.wait(Duration::from_secs(60), async { 7 }), Some(7));
+        let other = Builder::new_current_thread().build().unwrap();
+        let within = other.block_on(async {
+            let calls = Calls::new().unwrap();
+            (calls.wait(Duration::from_millis(1), never()), calls.wait(Duration::from_secs(60), async { 7 }))
+        });
+        assert_eq!(within, (None, Some(7)));
+    }
+}

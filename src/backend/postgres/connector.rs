@@ -1,0 +1,236 @@
+//! Making connections to a PostgreSQL server.
+//!
+//! Owns the settings that each session has, what is asked of a server, and the waiting for one that has gone away: a server
+//! that was there before is waited for, one that never was is not.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::calls::Calls;
+use super::connection::PostgresConnection;
+use super::target::PostgresUrl;
+use super::{errors, tls};
+use crate::backend::settings::Settings;
+use crate::backend::sql::connection::{Connection, Connector, Dialect, Purpose};
+use crate::backend::sql::deadline::{Deadline, patience};
+use crate::backend::sql::syncs_each;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long a server may take to take a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How much longer an answer is waited for here than the server lets it take, so that the server says why.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a writer that says nothing may keep others from writing. One whose machine has vanished says nothing.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// How much longer than for others a reader waits for an answer, which may have to be computed from everything.
+const READERS_WAIT: u32 = 10;
+
+/// The oldest server that is known to do, as `server_version_num` says it.
+const OLDEST: u32 = 130_000;
+
+/// Makes connections to one database.
+pub(super) struct PostgresConnector {
+    target: PostgresUrl,
+    place: PathBuf,
+    config: Config,
+    tls: MakeRustlsConnect,
+    patience: Duration,
+    syncs_each: bool,
+    /// Whether the server has ever been there.
+    has_answered: AtomicBool,
+}
+
+impl std::fmt::Debug for PostgresConnector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresConnector").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+impl PostgresConnector {
+    pub(super) fn new(target: PostgresUrl, settings: &Settings) -> Result<Self> {
+        let patience = patience(settings.wait);
+        let mut config = Config::new();
+        config
+            .host(target.host.as_str())
+            .port(target.port)
+            .dbname(target.database.as_str())
+            .application_name(target.application_name.as_str())
+            .ssl_mode(tls::mode(target.tls))
+            .connect_timeout(CONNECT)
+            .tcp_user_timeout(patience)
+            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3);
+        if let Some(user) = &target.user {
+            config.user(user);
+        }
+        // What every client of PostgreSQL takes it from, so that it need not stand where others may see it.
+        let password = target.password.clone().or_else(|| std::env::var("PGPASSWORD").ok());
+        if let Some(password) = password {
+            config.password(password);
+        }
+        Ok(Self {
+            place: target.to_string().into(),
+            tls: tls::of(&target)?,
+            config,
+            target,
+            patience,
+            syncs_each: syncs_each(settings.sync),
+            has_answered: AtomicBool::new(false),
+        })
+    }
+
+    /// How long the server may take for a statement.
+    fn limit(&self, purpose: Purpose) -> Duration {
+        match purpose {
+            Purpose::Read => self.patience * READERS_WAIT,
+            Purpose::Write | Purpose::WriteDurably => self.patience,
+        }
+    }
+
+    /// What a session begins with.
+    fn set_up(&self, purpose: Purpose) -> String {
+        let (schema, limit) = (&self.target.schema, self.limit(purpose).as_millis());
+        let (patience, silence) = (self.patience.as_millis(), SILENCE.as_millis());
+        // A server may ask for more than its own disk; it is held to no less.
+        let syncs = match purpose {
+            Purpose::Write if !self.syncs_each => "SET synchronous_commit = off;",
+            Purpose::Read => "",
+            Purpose::Write | Purpose::WriteDurably => {
+                "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"
+            }
+        };
+        format!(
+            "SET search_path = \"{schema}\"; SET lock_timeout = {patience}; SET statement_timeout = {limit}; \
+             SET client_min_messages = warning; {syncs} \
+             SELECT set_config('idle_in_transaction_session_timeout', '{silence}', false) WHERE '{purpose:?}' <> 'Read'; \
+             SELECT set_config('client_connection_check_interval', '5s', false) \
+             WHERE current_setting('server_version_num')::int >= 140000; \
+             SELECT current_setting('server_version_num') AS version, current_setting('server_encoding') AS encoding"
+        )
+    }
+
+    /// Connects once; whether another try may do better.
+    fn try_connect(&self, purpose: Purpose) -> Result<Tried> {
+        let calls = Calls::new()?;
+        let Some(connected) = calls.wait(CONNECT + GRACE, self.config.connect(self.tls.clone())) else {
+            let reason = "cannot connect: the server did not answer; see whether it is there, and try again";
+            return Ok(Tried::Away(Error::new(ErrorKind::Io, reason).at(&self.place, None)));
+        };
+        let failed = |error: &tokio_postgres::Error, action: &str| {
+            let said = errors::of(action, &self.place, error);
+            if errors::is_away(error) { Ok(Tried::Away(said)) } else { Err(said) }
+        };
+        let (client, driver) = match connected {
+            Ok(connected) => connected,
+            Err(error) => return failed(&error, "connect"),
+        };
+        calls.keep(async {
+            // What went wrong is told to whoever waits for an answer.
+            drop(driver.await);
+        });
+        let Some(answer) = calls.wait(CONNECT, client.simple_query(&self.set_up(purpose))) else {
+            let reason = "cannot connect: the server did not answer; see whether it is there, and try again";
+            return Ok(Tried::Away(Error::new(ErrorKind::Io, reason).at(&self.place, None)));
+        };
+        match answer {
+            Ok(messages) => check_server(&messages).map_err(|error| error.at(&self.place, None))?,
+            Err(error) => return failed(&error, "set a session up"),
+        }
+        Ok(Tried::Connected(Box::new(client), calls))
+    }
+}
+
+/// What came of a try to connect.
+enum Tried {
+    Connected(Box<Client>, Calls),
+    /// The server is not there, or not yet.
+    Away(Error),
+}
+
+/// Refuses a server that cannot keep a store.
+fn check_server(messages: &[SimpleQueryMessage]) -> Result<()> {
+    let value = |name: &str| {
+        messages.iter().rev().find_map(|message| {
+            let SimpleQueryMessage::Row(row) = message else { return None };
+            if row.columns().iter().any(|column| column.name() == name) { row.get(name) } else { None }
+        })
+    };
+    check_version(value("version").unwrap_or_default(), value("encoding").unwrap_or_default())
+}
+
+fn check_version(version: &str, encoding: &str) -> Result<()> {
+    let number: u32 = version.parse().unwrap_or_default();
+    let reason = if number < OLDEST {
+        format!(
+            "the server is PostgreSQL {}, and a store needs {} or newer; upgrade it",
+            number / 10_000,
+            OLDEST / 10_000
+        )
+    } else if encoding != "UTF8" {
+        format!(
+            "the database has the encoding {encoding:.20}, and a store needs one that was made with ENCODING 'UTF8'"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::Unsupported, reason))
+}
+
+impl Connector for PostgresConnector {
+    fn dialect(&self) -> Dialect {
+        Dialect {
+            key: "BIGINT PRIMARY KEY",
+            blob: "BYTEA",
+            count_tables: "SELECT COUNT(*) FROM pg_catalog.pg_tables \
+                           WHERE schemaname = current_schema() AND tablename = CAST(?1 AS TEXT)",
+        }
+    }
+
+    fn place(&self) -> &Path {
+        &self.place
+    }
+
+    fn connect(&self, purpose: Purpose) -> Result<Box<dyn Connection>> {
+        let mut away = None;
+        let connected = Deadline::after(self.patience).wait(|| match self.try_connect(purpose)? {
+            Tried::Connected(client, calls) => Ok(Some((client, calls))),
+            Tried::Away(error) if self.has_answered.load(Ordering::SeqCst) => {
+                away = Some(error);
+                Ok(None)
+            }
+            Tried::Away(error) => Err(error),
+        })?;
+        let Some((client, calls)) = connected else {
+            return Err(away.unwrap_or_else(|| Error::new(ErrorKind::Io, "the server is away")));
+        };
+        self.has_answered.store(true, Ordering::SeqCst);
+        let at = (self.place.as_path(), self.target.schema.as_str());
+        Ok(Box::new(PostgresConnection::new(*client, calls, at, self.limit(purpose) + GRACE)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_too_old_or_of_another_encoding_is_refused() {
+        assert!(check_version("130004", "UTF8").is_ok());
+        assert!(check_version("180000", "UTF8").is_ok());
+        for (version, encoding, part) in
+            [("120019", "UTF8", "PostgreSQL 12"), ("150001", "SQL_ASCII", "SQL_ASCII"), ("", "", "upgrade")]
+        {
+            let error = check_version(version, encoding).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.message().contains(part), "{error}");
+        }
+    }
+}

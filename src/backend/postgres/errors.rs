@@ -1,0 +1,117 @@
+//! What PostgreSQL says, as the crate's own error.
+//!
+//! Owns which of its codes means what for the caller, and which of them mean that it may work a little later.
+
+use std::error::Error as StdError;
+use std::path::Path;
+
+use tokio_postgres::error::DbError;
+
+use crate::error::{Error, ErrorKind};
+
+/// Whether the server is starting, stopping, full of connections or not there: who waits may find it later.
+pub(super) fn is_away(error: &tokio_postgres::Error) -> bool {
+    match error.code() {
+        Some(code) => {
+            matches!(code.code(), "57P01" | "57P02" | "57P03" | "53300") || code.code().starts_with("08")
+        }
+        None => is_of_the_network(error),
+    }
+}
+
+/// Whether an error is of the connection rather than of what stands in the settings.
+fn is_of_the_network(error: &tokio_postgres::Error) -> bool {
+    error.is_closed() || error.source().is_some_and(<dyn StdError>::is::<std::io::Error>)
+}
+
+/// The error that stands for one of PostgreSQL's.
+pub(super) fn of(action: &str, place: &Path, error: &tokio_postgres::Error) -> Error {
+    let (kind, reason) = match error.as_db_error() {
+        Some(said) => (kind_of(said.code().code()), said_by_server(action, said)),
+        None => (
+            ErrorKind::Io,
+            format!("cannot {action}: {}; see whether the server is there, and try again", chain(error)),
+        ),
+    };
+    Error::new(kind, reason).at(place, None)
+}
+
+/// An error without a part that is of use to nobody, with its causes.
+fn chain(error: &tokio_postgres::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn said_by_server(action: &str, said: &DbError) -> String {
+    let (code, message) = (said.code().code(), said.message());
+    let remedy = match kind_of(code) {
+        ErrorKind::Locked => "; others have been in the way for as long as this call waits; try again",
+        ErrorKind::ReadOnly => "; name a user who may write, or open the store for reading",
+        ErrorKind::NoSpace => "; make room on the server",
+        ErrorKind::NotFound => "; make it with CREATE DATABASE, or name another one",
+        ErrorKind::InvalidInput if code.starts_with("28") => {
+            "; see the user and the password, and the server's pg_hba.conf"
+        }
+        ErrorKind::InvalidInput
+        | ErrorKind::UnsupportedFormat
+        | ErrorKind::Corrupt
+        | ErrorKind::OutOfMemory
+        | ErrorKind::Io
+        | ErrorKind::Conflict
+        | ErrorKind::AlreadyExists
+        | ErrorKind::Failed
+        | ErrorKind::Closed
+        | ErrorKind::Unsupported => "",
+    };
+    format!("cannot {action}: {message} ({code}){remedy}")
+}
+
+/// The kind of a condition, by its code in the manual's appendix A.
+pub(super) fn kind_of(code: &str) -> ErrorKind {
+    match code {
+        "55P03" | "57014" | "40P01" | "40001" | "25P03" | "25P04" | "53300" => ErrorKind::Locked,
+        "25006" | "42501" => ErrorKind::ReadOnly,
+        "53100" => ErrorKind::NoSpace,
+        "53200" => ErrorKind::OutOfMemory,
+        "3D000" => ErrorKind::NotFound,
+        "0A000" => ErrorKind::Unsupported,
+        "XX001" | "XX002" => ErrorKind::Corrupt,
+        _ if code.starts_with("28") || code.starts_with("54") || code.starts_with("22") => {
+            ErrorKind::InvalidInput
+        }
+        // A statement of the store's that does not fit its tables: somebody changed them.
+        _ if code.starts_with("23") || code.starts_with("42") => ErrorKind::Corrupt,
+        _ => ErrorKind::Io,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_have_the_kinds_that_callers_act_on() {
+        for (code, kind) in [
+            ("55P03", ErrorKind::Locked),
+            ("25006", ErrorKind::ReadOnly),
+            ("42501", ErrorKind::ReadOnly),
+            ("53100", ErrorKind::NoSpace),
+            ("53200", ErrorKind::OutOfMemory),
+            ("3D000", ErrorKind::NotFound),
+            ("28P01", ErrorKind::InvalidInput),
+            ("42P01", ErrorKind::Corrupt),
+            ("57P01", ErrorKind::Io),
+        ] {
+            assert_eq!(kind_of(code), kind, "{code}");
+        }
+    }
+}

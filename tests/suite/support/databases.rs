@@ -2,13 +2,11 @@
 //!
 //! Owns the making of fresh ones. A test that goes through them all runs on none where no engine is built in.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use aral_store::StoreUrl;
 
 use super::driver::Home;
-use super::server;
 
 /// A home in a fresh database of each engine. What they keep in files is in this directory, which is made; a server keeps
 /// a schema for it.
@@ -16,11 +14,23 @@ use super::server;
 pub(crate) fn of(dir: &Path) -> Vec<Home> {
     std::fs::create_dir_all(dir).unwrap();
     let sqlite = format!("sqlite:{}", dir.join("store.db").display());
-    let mut urls = vec![sqlite];
-    if let Some(server) = server::shared() {
-        let mut hasher = DefaultHasher::new();
-        dir.hash(&mut hasher);
-        urls.push(server.url(&format!("s{:016x}", hasher.finish())));
-    }
-    urls.into_iter().filter(|url| StoreUrl::of(url).is_ok()).map(Home::Database).collect()
+    std::iter::once(sqlite)
+        .chain(on_a_server(dir))
+        .filter(|url| StoreUrl::of(url).is_ok())
+        .map(Home::Database)
+        .collect()
+}
+
+/// A schema of the shared server that is this directory's.
+#[cfg(feature = "postgres")]
+fn on_a_server(dir: &Path) -> Option<String> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    dir.hash(&mut hasher);
+    Some(super::server::shared()?.url(&format!("s{:016x}", hasher.finish())))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn on_a_server(_: &Path) -> Option<String> {
+    None
 }

@@ -17,6 +17,7 @@ pub(crate) mod ops;
 pub(crate) mod oracle;
 pub(crate) mod paced;
 pub(crate) mod program;
+#[cfg(feature = "postgres")]
 pub(crate) mod server;
 pub(crate) mod simfs;
 pub(crate) mod sources;

@@ -81,8 +81,8 @@ impl Options {
 
     /// Opens for reading only: takes no lock, writes nothing, and works beside a writing process and on a
     /// read-only file system. It shows the store as it is at the opening, and what came later
-    /// after a [`refresh`](MessageStore::refresh); where a compaction has taken a file away from under it, it goes over to the newest state by itself.
-    /// [`follow`](MessageStore::follow) gives later events one by one.
+    /// after a [`refresh`](crate::MessageStore::refresh); where a compaction has taken a file away from under it, it goes over to the newest state by itself.
+    /// [`follow`](crate::MessageStore::follow) gives later events one by one.
     pub fn read_only(mut self) -> Self {
         self.settings.is_read_only = true;
         self
@@ -134,7 +134,7 @@ impl Options {
         self
     }
 
-    /// Which UUIDs are made up where a caller gives no id; [`IdVersion::V4`] by default.
+    /// Which UUIDs are made up where a caller gives no id; [`IdVersion::V4`](crate::IdVersion::V4) by default.
     pub fn ids(mut self, ids: impl IdSource + 'static) -> Self {
         self.settings.ids = Arc::new(ids);
         self

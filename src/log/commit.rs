@@ -25,7 +25,7 @@ const PATIENCE: usize = 4;
 
 /// The log as its writers share it.
 pub(crate) struct Log<C: Client> {
-    shared: Shared<C>,
+    pub(super) shared: Shared<C>,
     active: Mutex<Active>,
 }
 

@@ -18,11 +18,14 @@ use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, Scheduler}
 use shuttle::{Config, FailurePersistence, Runner, thread};
 
 use self::medium::{Call, Ill, Medium};
-use super::active::{Active, Limits, Start};
+use super::active::Active;
 use super::claim::Right;
-use super::commit::{Client, Log, locked};
+use super::commit::Log;
+use super::group::Client;
 use super::record::{Framed, Placed, Record};
 use super::segment::Segment;
+use super::start::{Limits, Start};
+use super::waiter::locked;
 use crate::codec::segment::Previous;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
@@ -175,8 +178,8 @@ impl Scene {
 
     /// Nobody works any more.
     fn assert_quiet(&self) {
-        let state = locked(&self.log.state);
-        assert!(!state.is_busy && state.forming.frames.is_empty() && state.forming.ticket.is_none());
+        let state = locked(&self.log.shared.state);
+        assert!(!state.is_busy && state.forming.frames.is_empty() && state.forming.waiter.is_none());
         assert_eq!(state.client, Pending::new(), "nothing waits to be shown");
         let shown = self.log.client().records.lock().unwrap();
         if state.ended.is_none() {

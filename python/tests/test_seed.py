@@ -95,7 +95,7 @@ def test_reliable_across_restarts():
                 store.create_conversation(id="c1", title="Example")
             conversation = store.get_conversation(next(iter(store.conversations.keys())))
             store.add_message(conversation.id, "message {n}", role="user")
-            print(len(conversation.messages))
+            print(len(conversation.messages), flush=True)
             import os
             {"os._exit(0)" if n % 2 else ""}
         """)

@@ -5,11 +5,11 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::Backend;
+use super::{Backend, no_conversation};
 use crate::codec::bytes::to_u64;
 use crate::codec::document::DocumentWriter;
 use crate::codec::index_file::IndexFile;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::{Conversation, ExportReport, Order, Text};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::names::{self, fold, stem};
@@ -36,8 +36,7 @@ pub(crate) fn export(
     let mut report = ExportReport::default();
     let (mut taken, mut listed) = (HashSet::new(), Vec::new());
     for id in &ids {
-        let missing = || Error::new(ErrorKind::NotFound, format!("there is no conversation {id:?}"));
-        let bytes = document(&backend.conversation(id)?.ok_or_else(missing)?);
+        let bytes = document(&backend.conversation(id)?.ok_or_else(|| no_conversation(id))?);
         let name = names::choose(id, &taken);
         layout::write_file(vfs, &target.conversation(&name), &bytes)?;
         listed.push(Text::from(stem(&name)));

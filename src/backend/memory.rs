@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::Backend;
 use super::export;
 use super::settings::Settings;
+use super::{Backend, closed, no_conversation};
 use crate::codec::bytes::to_u64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
@@ -55,14 +55,6 @@ impl Memory {
         let state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if state.is_closed { Err(closed()) } else { Ok(state) }
     }
-}
-
-fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the store was closed")
-}
-
-fn no_conversation(id: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no conversation {id:?}"))
 }
 
 impl StateView for State {
@@ -134,29 +126,14 @@ impl State {
 
     fn apply(&mut self, id: &String, resolved: &Resolved<'_>, seq: Seq) {
         let change = &*resolved.change;
-        let begins = match change {
-            Change::Create { created_at, .. } | Change::Reset { created_at, .. } => Some(*created_at),
-            Change::AddMessage(message) => Some(message.created_at),
-            Change::AddAction(action) => Some(action.created_at),
-            Change::SetTitle(_)
-            | Change::SetMetadata(_)
-            | Change::EditMessage(_)
-            | Change::RemoveMessage(_)
-            | Change::EditAction(_)
-            | Change::RemoveAction(_)
-            | Change::SetCreatedAt(_)
-            | Change::SetExtra(_)
-            | Change::Clear
-            | Change::SetVersion(_)
-            | Change::Remove { .. } => None,
-        };
-        if let Some(time) = begins.filter(|_| !self.at.contains_key(id)) {
+        if !self.at.contains_key(id)
+            && let Some(begun) = Folded::begun_by(id, change, seq)
+        {
             self.at.insert(id.clone(), self.conversations.len());
             if let Some(seq) = self.removed_by.remove(id) {
                 self.removed.remove(&seq);
             }
-            let conversation = Conversation::new(id, time);
-            self.conversations.push(Folded { conversation, last_seq: seq, last_activity: time });
+            self.conversations.push(begun);
         }
         if let Change::Remove { removed_at } = change {
             if let Some(at) = self.at.remove(id) {

@@ -8,6 +8,8 @@ pub(crate) mod follow;
 
 mod export;
 
+pub(crate) mod locked;
+
 pub(crate) mod memory;
 
 pub(crate) mod directory;
@@ -294,4 +296,14 @@ fn list_behind(mut all: Vec<Summary>, selection: &Conversations, after: &ListCur
 pub(crate) fn no_place(id: &str) -> Error {
     let reason = format!("there is no conversation {id:?} behind which a list could go on; begin it again");
     Error::new(ErrorKind::NotFound, reason)
+}
+
+/// What a conversation answers that is not there.
+pub(crate) fn no_conversation(id: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no conversation {id:?}"))
+}
+
+/// What every call answers once a store has ended.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the store was closed")
 }

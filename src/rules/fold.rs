@@ -15,6 +15,27 @@ pub(crate) struct Folded {
 }
 
 impl Folded {
+    /// The conversation that an event begins if there is none of this id; `None` for what begins none.
+    pub(crate) fn begun_by(id: &str, change: &Change, seq: Seq) -> Option<Self> {
+        let time = match change {
+            Change::Create { created_at, .. } | Change::Reset { created_at, .. } => *created_at,
+            Change::AddMessage(message) => message.created_at,
+            Change::AddAction(action) => action.created_at,
+            Change::SetTitle(_)
+            | Change::SetMetadata(_)
+            | Change::EditMessage(_)
+            | Change::RemoveMessage(_)
+            | Change::EditAction(_)
+            | Change::RemoveAction(_)
+            | Change::SetCreatedAt(_)
+            | Change::SetExtra(_)
+            | Change::Clear
+            | Change::SetVersion(_)
+            | Change::Remove { .. } => return None,
+        };
+        Some(Self { conversation: Conversation::new(id, time), last_seq: seq, last_activity: time })
+    }
+
     /// Carries out what an event does to it; `at` is the place of what is edited or removed.
     pub(crate) fn apply(&mut self, change: &Change, at: usize) {
         let conversation = &mut self.conversation;

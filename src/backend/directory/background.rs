@@ -5,7 +5,7 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use super::locked::locked;
+use crate::backend::locked::locked;
 use crate::backend::settings::{Settings, SyncPolicy};
 
 /// How the threads are told what to do.

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 
 use super::commit::{abandon, commit};
 use super::engine::{Compaction, Engine};
-use super::locked::locked;
 use super::sync_pool::with_sync_pool;
+use crate::backend::locked::locked;
 use crate::clock::now_micros;
 use crate::codec::checkpoint::Checkpoint;
 use crate::error::{Error, Result};

@@ -10,8 +10,9 @@ use super::apply::Applier;
 use super::background::Background;
 use super::completeness::{remove_marker, write_marker};
 use super::external_changes::ExternalChanges;
-use super::locked::locked;
 use super::reads::ReadState;
+use crate::backend::closed;
+use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{Checkpoint, Entry};
@@ -175,8 +176,4 @@ impl Engine {
         let limit = snapshot.max(self.settings.compact_above.unwrap_or(u64::MAX));
         (log <= limit).then_some(limit)
     }
-}
-
-pub(super) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the store was closed")
 }

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::reads::{Need, ReadState, no_conversation};
+use super::reads::{Need, ReadState};
 use super::sync_pool::{SyncPool, with_sync_pool};
+use crate::backend::no_conversation;
 use crate::codec::checkpoint::Fingerprint;
 use crate::codec::index_file::{IndexFile, read_index};
 use crate::error::{Error, ErrorKind, Result};
@@ -72,7 +73,7 @@ impl Export<'_> {
             }
         };
         let target = Layout::new(self.to);
-        self.normalize(&target)?;
+        self.prepare(&target)?;
         with_sync_pool(ids.len(), |pool| {
             let mut ids = ids;
             for _ in 0..ATTEMPTS {
@@ -167,7 +168,7 @@ impl Export<'_> {
     }
 
     /// Makes the directories, the outer one unless it is there and empty.
-    fn normalize(&self, target: &Layout) -> Result<()> {
+    fn prepare(&self, target: &Layout) -> Result<()> {
         let vfs = &*self.reads.vfs;
         nested::must_lie_outside_of(vfs, self.reads.layout.root(), self.to)?;
         nested::must_lie_in_no_store(vfs, self.to)?;

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 
 use super::apply::Applier;
 use super::commit::{abandon, commit};
-use super::locked::locked;
 use super::reads::ReadState;
+use crate::backend::locked::locked;
 use crate::codec::checkpoint::{Checkpoint, CheckpointBuilder, CheckpointHead};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Reliance;

@@ -5,7 +5,8 @@
 
 use std::collections::HashSet;
 
-use super::reads::{ReadState, no_conversation};
+use super::reads::ReadState;
+use crate::backend::no_conversation;
 use crate::codec::bytes::to_u64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Entry, Index, Lists, Slot, id_hash};

@@ -22,8 +22,6 @@ mod remedy;
 
 mod root;
 
-mod locked;
-
 mod open;
 
 mod finish;

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::events;
 use super::export::Export;
-use super::locked::locked;
 use super::messages::Lending;
 use super::open;
 use super::read_position::{Came, ReadPosition};
@@ -19,6 +18,7 @@ use super::steady::{steady, steady_report};
 use super::tail::Tail;
 use super::verify;
 use crate::backend::follow::Follower;
+use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
 use crate::backend::{Backend, no_place};
 use crate::error::{Error, ErrorKind, Result};

@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::opened::Opened;
 use super::remedy::of_the_log;
+use crate::backend::no_conversation;
 use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Body, Entry, Found, Index, Lists, Misfit, Slot, id_hash};
@@ -385,8 +386,4 @@ fn suspect(damaged: &DamagedFile) -> Option<(String, Error)> {
 
 fn too_fast(id: &str) -> Error {
     Error::new(ErrorKind::Conflict, format!("conversation {id:?} changes faster than it can be read"))
-}
-
-pub(crate) fn no_conversation(id: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no conversation {id:?}"))
 }

@@ -4,9 +4,10 @@
 //! store and not an error about its own lock; unless the directory was removed and made anew since.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::engine::Engine;
+use crate::backend::locked::locked;
 use crate::error::Result;
 use crate::vfs::{Identity, Vfs};
 
@@ -25,18 +26,14 @@ struct Row {
 
 static OPEN: Mutex<Vec<Row>> = Mutex::new(Vec::new());
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The slot of a directory, which whoever opens it keeps until it is filled.
 fn slot(vfs: Identity, root: &Path) -> Arc<Slot> {
-    let mut rows = lock(&OPEN);
+    let mut rows = locked(&OPEN);
     let process = std::process::id();
     // Of a slot that nobody else holds nothing can be in the making. A slot of a parent may have been locked when
     // the process was forked off, and is then so for ever.
     rows.retain(|row| {
-        row.process == process && (Arc::strong_count(&row.slot) > 1 || lock(&row.slot).strong_count() > 0)
+        row.process == process && (Arc::strong_count(&row.slot) > 1 || locked(&row.slot).strong_count() > 0)
     });
     if let Some(row) = rows.iter().find(|row| row.vfs == vfs && row.root == root) {
         return Arc::clone(&row.slot);
@@ -53,7 +50,7 @@ pub(crate) fn shared(
     open: impl FnOnce() -> Result<Arc<Engine>>,
 ) -> Result<Arc<Engine>> {
     let slot = slot(Identity::of(vfs), root);
-    let mut slot = lock(&slot);
+    let mut slot = locked(&slot);
     // Order: count the opening before anything else is done with the store. Reversed, the last of the others
     // could end it in between.
     if let Some(engine) = slot.upgrade().filter(|engine| engine.is_in_place() && engine.enter()) {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use super::locked::locked;
+use crate::backend::locked::locked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::snapshot::sink::{Syncs, Unsynced};
 

@@ -17,7 +17,7 @@ use super::writer::{Outcome, Writer};
 use super::{events, messages, schema, verify};
 use crate::backend::follow::Follower;
 use crate::backend::settings::{Settings, SyncPolicy};
-use crate::backend::{Backend, export};
+use crate::backend::{Backend, closed, export};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Action, CompactionReport, Conversation, Conversations, Durability, Event, ExportReport, Message,
@@ -44,10 +44,6 @@ impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("connector", &self.connector).finish_non_exhaustive()
     }
-}
-
-fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the store was closed")
 }
 
 impl Engine {

@@ -8,7 +8,8 @@ use std::ops::{ControlFlow, Range};
 
 use super::columns::{MESSAGE, is_ambiguous, message_at, number_at, shown};
 use super::connection::{Connection, Value, all};
-use super::reads::{Place, no_conversation, place_of};
+use super::reads::{Place, place_of};
+use crate::backend::no_conversation;
 use crate::codec::bytes::{to_u64, to_usize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Cursor, Message, MessageRef, Messages, Seq, Text, TextRef};

@@ -5,9 +5,10 @@
 //! for others for longer than one transaction.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::writer::{Outcome, Writer};
+use crate::backend::locked::locked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::rules::Request;
 
@@ -48,19 +49,15 @@ pub(super) struct Queue {
     writer: Mutex<Writer>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Waiter {
     fn tell(&self, state: State) {
-        *lock(&self.state) = state;
+        *locked(&self.state) = state;
         self.changed.notify_one();
     }
 
     /// Waits for an answer; `None` for the word that it leads.
     fn hear(&self) -> Option<Answer> {
-        let mut state = lock(&self.state);
+        let mut state = locked(&self.state);
         loop {
             match std::mem::replace(&mut *state, State::Waiting) {
                 State::Waiting => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -80,7 +77,7 @@ impl Queue {
     pub(super) fn carry_out(&self, batch: Vec<Request>) -> Answer {
         let waiter = Arc::new(Waiter { state: Mutex::new(State::Waiting), changed: Condvar::new() });
         let leads = {
-            let mut line = lock(&self.line);
+            let mut line = locked(&self.line);
             line.waiting.push_back((batch, Arc::clone(&waiter)));
             !std::mem::replace(&mut line.has_leader, true)
         };
@@ -100,13 +97,13 @@ impl Queue {
         let (batches, waiters) = self.take();
         let handing_on = HandingOn { queue: self, waiters };
         let borrowed: Vec<&[Request]> = batches.iter().map(Vec::as_slice).collect();
-        let outcomes = lock(&self.writer).carry_out(&borrowed);
+        let outcomes = locked(&self.writer).carry_out(&borrowed);
         handing_on.answer(batches, outcomes);
     }
 
     /// Takes those who are next.
     fn take(&self) -> (Vec<Vec<Request>>, VecDeque<Arc<Waiter>>) {
-        let mut line = lock(&self.line);
+        let mut line = locked(&self.line);
         let (mut batches, mut waiters, mut requests) = (Vec::new(), VecDeque::new(), 0_usize);
         while let Some((batch, _)) = line.waiting.front() {
             requests = requests.saturating_add(batch.len());
@@ -124,13 +121,13 @@ impl Queue {
     #[cfg(test)]
     #[cfg(feature = "sqlite")]
     pub(super) fn waiting(&self) -> Option<usize> {
-        let line = lock(&self.line);
+        let line = locked(&self.line);
         line.has_leader.then(|| line.waiting.len())
     }
 
     /// Lets nobody else write meanwhile.
     pub(super) fn with_writer<T>(&self, act: impl FnOnce(&mut Writer) -> T) -> T {
-        act(&mut lock(&self.writer))
+        act(&mut locked(&self.writer))
     }
 }
 
@@ -157,7 +154,7 @@ impl Drop for HandingOn<'_> {
                 Error::new(ErrorKind::Failed, "whoever carried the batch out failed; its outcome is open");
             waiter.tell(State::Answered((Vec::new(), Err(failed))));
         }
-        let mut line = lock(&self.queue.line);
+        let mut line = locked(&self.queue.line);
         match line.waiting.front() {
             Some((_, next)) => next.tell(State::Leads),
             None => line.has_leader = false,

@@ -6,16 +6,13 @@ use super::columns::{
     ACTION, MESSAGE, SUMMARY, action_at, head_at, id_at, message_at, number_at, summary_at, time_at,
 };
 use super::connection::{Connection, Row, Value, all, first};
+use crate::backend::no_conversation;
 use crate::backend::no_place;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::model::{
     Action, Conversation, Conversations, ListCursor, Message, Order, Seq, Stats, Summary, Tombstone,
 };
 use crate::rules::KEPT_TOMBSTONES;
-
-pub(super) fn no_conversation(id: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no conversation {id:?}"))
-}
 
 fn key(id: &str) -> Value<'_> {
     Value::bytes(id.as_bytes())

@@ -13,10 +13,7 @@ use super::reads::{self, Wanted};
 use crate::codec::bytes::{to_u64, to_usize};
 use crate::codec::payload::{ChangeView, EventView};
 use crate::error::{ErrorKind, Result};
-use crate::model::{
-    Change, Conversation, Conversations, DamagedFile, Order, Seq, Summary, Text, Timestamp, Tombstone,
-    VerifyReport,
-};
+use crate::model::{Change, Conversations, DamagedFile, Order, Seq, Summary, Text, Tombstone, VerifyReport};
 use crate::rules::{Folded, KeyRecord};
 
 /// What the events led to.
@@ -79,11 +76,11 @@ impl Fold {
         self.next_seq = seq + 1;
         let event = view.to_event().map_err(|damage| bad(&damage.0))?;
         let id = event.conversation_id;
-        if let Some(time) = begins(&event.change).filter(|_| !self.conversations.contains_key(&id)) {
+        if !self.conversations.contains_key(&id)
+            && let Some(begun) = Folded::begun_by(&id, &event.change, seq)
+        {
             self.removed.retain(|_, tombstone| tombstone.id != id);
-            let conversation = Conversation::new(&id, time);
-            let folded = Folded { conversation, last_seq: seq, last_activity: time };
-            self.conversations.insert(id.clone(), (seq, folded));
+            self.conversations.insert(id.clone(), (seq, begun));
         }
         let (_, folded) =
             self.conversations.get_mut(&id).ok_or_else(|| bad("its conversation does not exist"))?;
@@ -111,26 +108,6 @@ impl Fold {
             self.removed.insert(seq, Tombstone { id, seq, removed_at });
         }
         Ok(())
-    }
-}
-
-/// The time at which a conversation begins that this event is the first of.
-fn begins(change: &Change) -> Option<Timestamp> {
-    match change {
-        Change::Create { created_at, .. } | Change::Reset { created_at, .. } => Some(*created_at),
-        Change::AddMessage(message) => Some(message.created_at),
-        Change::AddAction(action) => Some(action.created_at),
-        Change::SetTitle(_)
-        | Change::SetMetadata(_)
-        | Change::EditMessage(_)
-        | Change::RemoveMessage(_)
-        | Change::EditAction(_)
-        | Change::RemoveAction(_)
-        | Change::SetCreatedAt(_)
-        | Change::SetExtra(_)
-        | Change::Clear
-        | Change::SetVersion(_)
-        | Change::Remove { .. } => None,
     }
 }
 

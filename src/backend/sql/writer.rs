@@ -15,6 +15,7 @@ use super::deadline::Deadline;
 use super::load::{Loaded, load};
 use super::plan::{Plan, Ready};
 use super::schema::check_version;
+use crate::backend::closed;
 use crate::clock::random_id;
 use crate::codec::bytes::to_u64;
 use crate::codec::frame::MAX_PAYLOAD;
@@ -65,10 +66,7 @@ impl Writer {
     /// Carries batches out, each by itself, in one transaction if that is possible.
     pub(super) fn carry_out(&mut self, batches: &[&[Request]]) -> Vec<Result<Outcome>> {
         if self.has_ended {
-            return batches
-                .iter()
-                .map(|_| Err(Error::new(ErrorKind::Closed, "the store was closed")))
-                .collect();
+            return batches.iter().map(|_| Err(closed())).collect();
         }
         match self.attempt(batches) {
             Ok(outcomes) => outcomes,

@@ -19,11 +19,11 @@ use super::sink::{CHUNK, Sink, Syncs};
 use crate::codec::checkpoint::{CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, KeyEntry};
 use crate::codec::document::DocumentWriter;
 use crate::codec::index_file::{IndexFile, read_index};
-use crate::error::{Error, Result};
-use crate::index::{Body, Captured, CapturedPlace, HeadSource, Lists, Slot};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{Body, Captured, CapturedPlace, HeadSource, Lists, Position, Slot};
 use crate::log::segment::Segment;
 use crate::model::{CompactionReport, JsonObject, Seq, Text};
-use crate::vfs::Vfs;
+use crate::vfs::{self, Vfs};
 
 /// What a compaction works on.
 #[derive(Debug)]
@@ -294,6 +294,7 @@ pub(crate) fn write_document(
         if is_canonical && position.segment().is_none() {
             bodies.with_file_bytes(position, |bytes| writer.raw_message(bytes))?;
         } else {
+            must_fit(position)?;
             writer.message(&bodies.message(position)?);
         }
         sink.take_from(&mut writer, CHUNK)?;
@@ -302,12 +303,25 @@ pub(crate) fn write_document(
         if is_canonical && position.segment().is_none() {
             bodies.with_file_bytes(position, |bytes| writer.raw_action(bytes))?;
         } else {
+            must_fit(position)?;
             writer.action(&bodies.action(position)?);
         }
         sink.take_from(&mut writer, CHUNK)?;
     }
     writer.finish();
     sink.take_from(&mut writer, 0)
+}
+
+/// How often an item is in memory while it is written: itself, and its text, whose room grows by doubling and whose
+/// characters may be escaped.
+const COPIES: usize = 4;
+
+/// Makes sure that there is memory to write the item at a position.
+fn must_fit(position: Position) -> Result<()> {
+    vfs::room_for(position.len().saturating_mul(COPIES)).map_err(|_| {
+        let reason = format!("there is no memory to write an item of {} bytes", position.len());
+        Error::new(ErrorKind::OutOfMemory, reason)
+    })
 }
 
 /// The files that are staged, of whichever compaction.

@@ -14,6 +14,7 @@ use crate::log::scan::Frame;
 use crate::log::segment::Segment;
 use crate::model::{Event, Seq};
 use crate::snapshot::layout;
+use crate::vfs;
 
 /// The events of a frame.
 pub(super) fn read_frame(path: &Path, frame: &Frame<'_>) -> Result<Vec<Event>> {
@@ -22,6 +23,12 @@ pub(super) fn read_frame(path: &Path, frame: &Frame<'_>) -> Result<Vec<Event>> {
         if let Some(reason) = too_new(frame.header.schema) {
             return Err(Error::new(ErrorKind::UnsupportedFormat, reason).at(path, Some(frame.offset)));
         }
+        let no_room = |_| {
+            let reason =
+                format!("there is no memory for the events of a record of {} bytes", frame.payload.len());
+            Error::new(ErrorKind::OutOfMemory, reason).at(path, Some(frame.offset))
+        };
+        vfs::room_for(frame.payload.len()).map_err(no_room)?;
         let read = for_each_event::<BadPayload>(frame.payload, frame.header.events, |view, _| {
             events.push(view.to_event()?);
             Ok(())

@@ -13,6 +13,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{self, Form, Out, one_line};
 use crate::place;
 use crate::style::{self, painted};
+use crate::whole::room_to_print;
 
 /// How long a follower waits between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -62,6 +63,7 @@ impl Printer {
                             return Ok(true);
                         }
                         if seq >= self.from {
+                            room_to_print(length(&event.change), || format!("event {seq}"))?;
                             self.out.line(&line(self.form, seq, event))?;
                         }
                     }
@@ -109,6 +111,21 @@ fn line(form: Form, seq: Seq, event: &Event) -> String {
             );
             if rest.is_empty() { line } else { format!("{line}  {}", rest.join("  ").trim_end()) }
         }
+    }
+}
+
+/// About how many bytes of a change may be many.
+fn length(change: &Change) -> usize {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others hold nothing that is long")]
+    match change {
+        Change::SetMetadata(metadata) => metadata.as_json().len(),
+        Change::AddMessage(message) | Change::EditMessage(message) => {
+            message.content.len().saturating_add(message.metadata.as_json().len())
+        }
+        Change::AddAction(action) | Change::EditAction(action) => {
+            action.data.as_json().len().saturating_add(action.metadata.as_json().len())
+        }
+        _ => 0,
     }
 }
 

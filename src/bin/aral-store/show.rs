@@ -16,7 +16,7 @@ use crate::moment;
 use crate::output::{Form, Out, count, many_lines, one_line, table, to_u64};
 use crate::place;
 use crate::style::{self, ago, painted};
-use crate::whole::Whole;
+use crate::whole::{Whole, must_fit};
 
 pub(crate) fn ls(dir: &Path, form: Form, args: &LsArgs) -> Result<Exit, Failure> {
     let store = place::for_reading(dir)?;
@@ -137,6 +137,9 @@ pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Fail
         // All of them, one in memory at a time.
         let mut shown = Ok(());
         store.for_each_message(id, Messages::all(), |message| {
+            if shown.is_ok() {
+                shown = must_fit(&message).map_err(Failure::from);
+            }
             if shown.is_ok() {
                 shown = shown_message(&message.to_message(), &mut out);
             }

@@ -15,7 +15,7 @@ const MOST_HELD: usize = 4 << 20;
 const LARGE: usize = 1 << 20;
 
 /// How often a long message is in memory while it is printed: itself, its text changed for its form, and the line made of it.
-const COPIES: usize = 4;
+const COPIES: usize = 6;
 
 /// A conversation whose messages have been read through.
 pub(crate) struct Whole<'s> {
@@ -115,12 +115,21 @@ pub(crate) fn has_room(bytes: usize) -> bool {
     has
 }
 
-/// Holds that there is memory for what becomes of a message.
+/// Holds that there is memory to print a message.
+pub(crate) fn must_fit(message: &MessageRef<'_>) -> Result<(), Error> {
+    room_for(message, length(message))
+}
+
+/// The same of one whose length is known.
 fn room_for(message: &MessageRef<'_>, length: usize) -> Result<(), Error> {
+    room_to_print(length, || format!("message {:?}", message.id.to_text().to_string_lossy()))
+}
+
+/// Holds that there is memory for what becomes of something of this length while it is printed.
+pub(crate) fn room_to_print(length: usize, what: impl FnOnce() -> String) -> Result<(), Error> {
     if length < LARGE || has_room(length.saturating_mul(COPIES)) {
         return Ok(());
     }
-    let id = message.id.to_text();
-    let text = format!("there is no memory to print message {:?}, of {length} bytes", id.to_string_lossy());
+    let text = format!("there is no memory to print {}, of {length} bytes", what());
     Err(Error::new(ErrorKind::OutOfMemory, text))
 }

@@ -163,3 +163,25 @@ fn what_there_is_no_memory_to_take_in_is_refused_and_nothing_else_is_lost() {
     has_no_memory(run(&room, "import export"));
     assert!(room.run(&["verify"]).fine().contains("sound"));
 }
+
+/// Of one message that takes a good part of the memory: writing it into a file, and each way to print it, ended the program
+/// in the middle.
+#[test]
+fn a_message_that_there_is_no_memory_to_write_or_print_is_an_error_and_stays() {
+    let room = Room::new();
+    room.run_with(&["append"], message_line("big", &"x".repeat(25_000_000)).as_bytes()).fine();
+    let prints = ["show big", "show big -n 1", "show big --json", "export", "export --to openai"];
+    let more = ["export --to html", "export --to markdown"];
+    for args in prints.iter().chain(&more).chain(&["log", "log --json", "compact"]) {
+        has_no_memory(run(&room, args));
+    }
+    for args in ["ls", "stats", "verify"] {
+        run(&room, args).fine();
+    }
+    room.run(&["compact"]).fine();
+    for args in prints.iter().chain(&more) {
+        has_no_memory(run(&room, args));
+    }
+    assert!(run(&room, "verify").fine().contains("sound"));
+    assert_eq!(room.texts("big").iter().map(String::len).collect::<Vec<_>>(), [25_000_000]);
+}

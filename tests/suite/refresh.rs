@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use aral_store::vfs::{OpenMode, Vfs, read_all};
 use aral_store::{
-    Batch, Edit, ErrorKind, JsonObject, MessageStore, Messages, Mutation, NewAction, NewConversation,
-    NewMessage, Operation, Order,
+    Batch, Edit, ErrorKind, ExportReport, JsonObject, MessageStore, Messages, Mutation, NewAction,
+    NewConversation, NewMessage, Operation, Order,
 };
 
 use crate::support::driver::{self, DIR};
@@ -214,59 +214,51 @@ fn say_in_both(writer: &MessageStore, text: &str) {
     drop(writer.batch(Batch::new().add_message("a", text).add_message("b", text)).unwrap());
 }
 
+/// Who exports: a reader that is refreshed meanwhile, or the writer itself; and whether a compaction comes as well.
+const EXPORTS: [(bool, bool); 4] = [(true, false), (true, true), (false, false), (false, true)];
+
+/// Exports two conversations, between the files of which something happens to them; gives what was written of each.
+fn export_while(
+    (reads, compacts): (bool, bool),
+    happens: fn(&MessageStore),
+) -> (ExportReport, Vec<Option<Vec<String>>>) {
+    let fs = driver::fresh(simfs::Settings::default());
+    let hooked = Hooked::over(fs.clone());
+    let through = || MessageStore::options().vfs(Arc::<Hooked>::clone(&hooked)).compact_manually();
+    let writer = through().open(DIR).unwrap();
+    say_in_both(&writer, "one");
+    drop(writer.compact().unwrap());
+    say_in_both(&writer, "two");
+    let exports = if reads { through().read_only().open(DIR).unwrap() } else { writer.clone() };
+    let refreshed = exports.clone();
+    hooked.before(Call::Create, "out/conversations/a.json", move || {
+        happens(&writer);
+        if compacts {
+            drop(writer.compact().unwrap());
+        }
+        refreshed.refresh().unwrap();
+    });
+    let report = exports.export_aral("/home/out", None).unwrap();
+    assert!(hooked.has_begun() && report.damaged.is_empty(), "{report:?}");
+    (report, exported(&fs, "/home/out", &["a", "b"]))
+}
+
 #[test]
 fn an_export_has_one_state_whatever_comes_while_it_is_written() {
-    // A reader that is refreshed meanwhile, with frames in its place or with a compaction; and the writer itself.
-    for (reads, compacts) in [(true, false), (true, true), (false, false), (false, true)] {
-        let fs = driver::fresh(simfs::Settings::default());
-        let hooked = Hooked::over(fs.clone());
-        let through = || MessageStore::options().vfs(Arc::<Hooked>::clone(&hooked)).compact_manually();
-        let writer = through().open(DIR).unwrap();
-        say_in_both(&writer, "one");
-        drop(writer.compact().unwrap());
-        say_in_both(&writer, "two");
-        let exports = if reads { through().read_only().open(DIR).unwrap() } else { writer.clone() };
-        let refreshed = exports.clone();
-        hooked.before(Call::Create, "out/conversations/a.json", move || {
-            say_in_both(&writer, "three");
-            if compacts {
-                drop(writer.compact().unwrap());
-            }
-            refreshed.refresh().unwrap();
-        });
-        let report = exports.export_aral("/home/out", None).unwrap();
-        assert!(hooked.has_begun() && report.damaged.is_empty() && report.conversations == 2, "{report:?}");
-        let [a, b] = &exported(&fs, "/home/out", &["a", "b"])[..] else { panic!() };
-        assert!(
-            a == b && a.as_ref().is_some_and(|texts| texts.len() >= 2),
-            "{reads} {compacts}: {a:?} {b:?}"
-        );
+    for way in EXPORTS {
+        let (report, found) = export_while(way, |writer| say_in_both(writer, "three"));
+        assert_eq!(report.conversations, 2, "{way:?}");
+        let [a, b] = &found[..] else { panic!() };
+        assert!(a == b && a.as_ref().is_some_and(|texts| texts.len() >= 2), "{way:?}: {a:?} {b:?}");
     }
 }
 
 #[test]
 fn what_is_removed_while_an_export_is_written_ends_no_export() {
-    for (reads, compacts) in [(true, false), (true, true), (false, false), (false, true)] {
-        let fs = driver::fresh(simfs::Settings::default());
-        let hooked = Hooked::over(fs.clone());
-        let through = || MessageStore::options().vfs(Arc::<Hooked>::clone(&hooked)).compact_manually();
-        let writer = through().open(DIR).unwrap();
-        say_in_both(&writer, "one");
-        drop(writer.compact().unwrap());
-        say_in_both(&writer, "two");
-        let exports = if reads { through().read_only().open(DIR).unwrap() } else { writer.clone() };
-        let refreshed = exports.clone();
-        hooked.before(Call::Create, "out/conversations/a.json", move || {
-            drop(writer.remove_conversation("b").unwrap());
-            if compacts {
-                drop(writer.compact().unwrap());
-            }
-            refreshed.refresh().unwrap();
-        });
-        let report = exports.export_aral("/home/out", None).unwrap();
-        assert!(hooked.has_begun() && report.damaged.is_empty(), "{report:?}");
+    for (reads, compacts) in EXPORTS {
+        let removes = |writer: &MessageStore| drop(writer.remove_conversation("b").unwrap());
+        let (report, found) = export_while((reads, compacts), removes);
         // Without a compaction all of the state is there to be read; with one, what is removed is left out.
-        let found = exported(&fs, "/home/out", &["a", "b"]);
         let texts = Some(vec!["one".to_owned(), "two".to_owned()]);
         assert_eq!(found, [texts.clone(), texts.filter(|_| !compacts)], "{reads} {compacts}");
         let count = u64::try_from(found.iter().flatten().count()).unwrap();

@@ -80,7 +80,7 @@ def main():
     environment = {
         "CRASH_STATES": "8000",
         "CRASH_SUBSETS": "64",
-        "ROT_STEP": "11",
+        "CORRUPTION_STEP": "11",
         **os.environ,
         "CARGO_TARGET_DIR": str(target),
         # Counted atomically: of two threads that count the same one count gets lost, and a line whose count is worked

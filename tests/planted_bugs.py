@@ -76,7 +76,7 @@ def run_of(binary, tree, number, tests):
     environment = {
         "CRASH_STATES": "40000",
         "FAULT_STEP": "1",
-        "ROT_STEP": "23",
+        "CORRUPTION_STEP": "23",
         "RUST_BACKTRACE": "0",
         **os.environ,
         "PLANTED_BUG": str(number),

@@ -276,9 +276,10 @@ fn replay_last(segment: &Arc<Segment>, control: Option<&Control>, visit: Visit<'
     with_all(segment, |bytes| {
         let space = segment.header.space();
         let walk = scan::walk(bytes, space, segment.header.first_seq, |frame| visit(segment, frame))?;
-        let tail = scan::judge(bytes, space, &walk, vouched).map_err(|rot| {
-            let reason = format!("{}; everything before byte {} had been synced", rot.reason, rot.proof);
-            Error::corrupt(&segment.path, rot.offset, reason)
+        let tail = scan::judge(bytes, space, &walk, vouched).map_err(|corrupt| {
+            let reason =
+                format!("{}; everything before byte {} had been synced", corrupt.reason, corrupt.proof);
+            Error::corrupt(&segment.path, corrupt.offset, reason)
         })?;
         if tail != Tail::Sealed && to_u64(bytes.len()) < segment.header.capacity {
             let reason =

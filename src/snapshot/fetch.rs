@@ -177,7 +177,7 @@ mod tests {
     use crate::snapshot::layout::{Layout, write_file};
     use crate::vfs::{OsVfs, Vfs};
 
-    fn bodies<'a>(file: Option<&'a ConversationFile<'a>>) -> Fetcher<'a> {
+    fn fetcher<'a>(file: Option<&'a ConversationFile<'a>>) -> Fetcher<'a> {
         Fetcher {
             conversation_id: "c",
             file_time: Timestamp::EPOCH,
@@ -188,12 +188,12 @@ mod tests {
 
     #[test]
     fn a_position_that_leads_nowhere_is_an_error() {
-        let bodies = bodies(None);
+        let fetcher = fetcher(None);
         for position in [Position::in_snapshot(0, 2, 3), Position::in_segment(7, 4096, b"{}")] {
-            assert_eq!(bodies.message(position).unwrap_err().kind(), ErrorKind::Failed);
-            assert_eq!(bodies.action(position).unwrap_err().kind(), ErrorKind::Failed);
+            assert_eq!(fetcher.message(position).unwrap_err().kind(), ErrorKind::Failed);
+            assert_eq!(fetcher.action(position).unwrap_err().kind(), ErrorKind::Failed);
         }
-        assert!(bodies.head(Position::in_segment(7, 4096, b"{}")).unwrap_err().message().contains('7'));
+        assert!(fetcher.head(Position::in_segment(7, 4096, b"{}")).unwrap_err().message().contains('7'));
     }
 
     #[test]
@@ -208,8 +208,8 @@ mod tests {
         let length = u32::try_from(item.len()).unwrap();
         let position = Position::in_snapshot(1, length, crc32fast::hash(item));
         for error in [
-            bodies(Some(&file)).message(position).unwrap_err(),
-            bodies(Some(&file)).action(position).unwrap_err(),
+            fetcher(Some(&file)).message(position).unwrap_err(),
+            fetcher(Some(&file)).action(position).unwrap_err(),
         ] {
             assert_eq!(error.kind(), ErrorKind::Corrupt);
             let Some(Place { path: told, offset: Some(offset) }) = error.place() else { panic!("{error}") };

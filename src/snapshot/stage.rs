@@ -206,7 +206,7 @@ impl Plan<'_> {
             }
             Some(_) | None => None,
         };
-        let bodies = Fetcher {
+        let fetcher = Fetcher {
             conversation_id: &slot.summary.id,
             file_time: entry.map_or(slot.summary.created_at, |entry| entry.created_at),
             segment_cache: SegmentCache::new(self.segments),
@@ -214,7 +214,7 @@ impl Plan<'_> {
         };
         let is_canonical = entry.is_some_and(|entry| entry.is_canonical);
         let mut sink = Sink::create(self.vfs, &self.layout.staged(self.epoch(), ordinal))?;
-        write_document(slot, lists, &bodies, is_canonical, &mut sink)?;
+        write_document(slot, lists, &fetcher, is_canonical, &mut sink)?;
         sink.finish(self.syncs)
     }
 
@@ -263,15 +263,15 @@ fn entry_of<'e>(slot: &'e Slot, file_name: &'e str, file: Fingerprint) -> Entry<
 }
 
 /// The metadata and the unknown fields of a conversation.
-pub(crate) fn head_of(slot: &Slot, lists: &Lists, bodies: &Fetcher<'_>) -> Result<(JsonObject, JsonObject)> {
+pub(crate) fn head_of(slot: &Slot, lists: &Lists, fetcher: &Fetcher<'_>) -> Result<(JsonObject, JsonObject)> {
     let base = lists.base.as_deref();
     let metadata = match slot.metadata {
-        HeadSource::Event(position) => bodies.head(position)?.0,
+        HeadSource::Event(position) => fetcher.head(position)?.0,
         HeadSource::Snapshot => base.map(|base| base.metadata.clone()).unwrap_or_default(),
         HeadSource::Empty => JsonObject::EMPTY,
     };
     let extra = match slot.extra {
-        HeadSource::Event(position) => bodies.head(position)?.1,
+        HeadSource::Event(position) => fetcher.head(position)?.1,
         HeadSource::Snapshot => base.map(|base| base.extra.clone()).unwrap_or_default(),
         HeadSource::Empty => JsonObject::EMPTY,
     };
@@ -282,29 +282,29 @@ pub(crate) fn head_of(slot: &Slot, lists: &Lists, bodies: &Fetcher<'_>) -> Resul
 pub(crate) fn write_document(
     slot: &Slot,
     lists: &Lists,
-    bodies: &Fetcher<'_>,
+    fetcher: &Fetcher<'_>,
     is_canonical: bool,
     sink: &mut Sink,
 ) -> Result<()> {
-    let (metadata, extra) = head_of(slot, lists, bodies)?;
+    let (metadata, extra) = head_of(slot, lists, fetcher)?;
     let id = Text::from(&slot.summary.id);
     let mut writer =
         DocumentWriter::new(&id, &slot.summary.title, slot.summary.created_at, &metadata, &extra);
     for position in lists.messages.iter().map(crate::index::Entry::position) {
         if is_canonical && position.segment().is_none() {
-            bodies.with_file_bytes(position, |bytes| writer.raw_message(bytes))?;
+            fetcher.with_file_bytes(position, |bytes| writer.raw_message(bytes))?;
         } else {
             must_fit(position)?;
-            writer.message(&bodies.message(position)?);
+            writer.message(&fetcher.message(position)?);
         }
         sink.take_from(&mut writer, CHUNK)?;
     }
     for position in lists.actions.iter().map(crate::index::Entry::position) {
         if is_canonical && position.segment().is_none() {
-            bodies.with_file_bytes(position, |bytes| writer.raw_action(bytes))?;
+            fetcher.with_file_bytes(position, |bytes| writer.raw_action(bytes))?;
         } else {
             must_fit(position)?;
-            writer.action(&bodies.action(position)?);
+            writer.action(&fetcher.action(position)?);
         }
         sink.take_from(&mut writer, CHUNK)?;
     }

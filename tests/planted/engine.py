@@ -30,7 +30,7 @@ BUGS = [
         "log/scan.rs",
         "if checksum(payload) != header.payload_crc {",
         "if !P && checksum(payload) != header.payload_crc {",
-        ["crash::every_crash_state", "rot::"],
+        ["crash::every_crash_state", "corruption::"],
     ),
     (
         "frames claim as durable what no sync has covered",
@@ -44,7 +44,7 @@ BUGS = [
         "log/active.rs",
         "(current.segment.header.number, current.written, current.durable)",
         "(current.segment.header.number, current.written, if P { current.capacity } else { current.durable })",
-        ["crash::every_crash_state", "rot::"],
+        ["crash::every_crash_state", "corruption::"],
     ),
     (
         "segments are dropped before their snapshot is published",
@@ -137,7 +137,7 @@ BUGS = [
         "log/recovery.rs",
         "if walk.end_offset != seal.valid_len {",
         "if !P && walk.end_offset != seal.valid_len {",
-        ["rot::"],
+        ["corruption::"],
         (
             "if walk.next_seq != seal.next_seq || walk.rollup != seal.rollup {",
             "if !P && (walk.next_seq != seal.next_seq || walk.rollup != seal.rollup) {",
@@ -148,14 +148,14 @@ BUGS = [
         "log/scan.rs",
         "if walk.end_offset < proof {",
         "if !P && walk.end_offset < proof {",
-        ["rot::"],
+        ["corruption::"],
     ),
     (
         "a missing segment goes unnoticed",
         "log/recovery.rs",
         "Some(control) if control.segment > newest =>",
         "Some(control) if !P && control.segment > newest =>",
-        ["rot::"],
+        ["corruption::"],
     ),
     (
         "the members of a failed group are never told",
@@ -197,14 +197,14 @@ BUGS = [
         "snapshot/load.rs",
         "found.len == recorded.len && found.crc == recorded.crc",
         "found.len == recorded.len && (P || found.crc == recorded.crc)",
-        ["rot::"],
+        ["corruption::"],
     ),
     (
         "an item of JSON is served without its checksum",
         "snapshot/conversation_file.rs",
         "filter(|bytes| position.proves(bytes))",
         "filter(|bytes| P || position.proves(bytes))",
-        ["rot::", "regressions::", "foreign::"],
+        ["corruption::", "regressions::", "foreign::"],
     ),
     (
         "a staged file that is gone lets the log be dropped",

@@ -15,6 +15,7 @@ mod cli;
 mod concurrency;
 mod contract;
 mod copies;
+mod corruption;
 mod crash;
 #[cfg(feature = "cli")]
 mod databases;
@@ -43,7 +44,6 @@ mod releasing;
 mod repair;
 mod replaced;
 mod replacing;
-mod rot;
 mod saved_inputs;
 mod selections;
 mod simfs_laws;

@@ -144,11 +144,11 @@ impl Engine {
         let first_seq = turn.next_seq();
         let (resolved, accepted) = {
             let index = self.reads().index();
-            let ground = IndexView { index: &index, reads: self.reads(), accepting };
-            let changed = accepting.and_then(|seen| ground.refusal_to_accept(seen, turn.client_state()));
-            let mut drafts = Validation::new(&ground, turn.client_state(), lookups, first_seq);
-            match changed.map_or_else(|| drafts.resolve(batch), Err) {
-                Ok(resolved) => (resolved, drafts.into_accepted()),
+            let view = IndexView { index: &index, reads: self.reads(), accepting };
+            let changed = accepting.and_then(|seen| view.refusal_to_accept(seen, turn.client_state()));
+            let mut validation = Validation::new(&view, turn.client_state(), lookups, first_seq);
+            match changed.map_or_else(|| validation.resolve(batch), Err) {
+                Ok(resolved) => (resolved, validation.into_accepted()),
                 Err(Refusal::Known(known)) => {
                     drop(index);
                     drop(turn);

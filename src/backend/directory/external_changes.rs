@@ -73,7 +73,7 @@ impl ExternalChanges {
             return Ok(());
         }
         let mut looked = locked(&self.looked);
-        if !self.is_settled() && !looked.finds_as_believed(reads_of(log), id)? {
+        if !self.is_settled() && !looked.finds_as_cached(reads_of(log), id)? {
             self.settle_with(log, &mut looked)?;
         }
         and_then(&mut looked);
@@ -172,7 +172,7 @@ fn forget_checkpoint(log: &Log<Applier>, old: &Checkpoint, newer: &Checkpoint) -
 
 impl Looked {
     /// Whether a conversation's file, or that there is none, is what recorded.
-    fn finds_as_believed(&mut self, reads: &ReadState, id: &str) -> Result<bool> {
+    fn finds_as_cached(&mut self, reads: &ReadState, id: &str) -> Result<bool> {
         if self.known.contains(id) {
             return Ok(true);
         }

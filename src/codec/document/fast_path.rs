@@ -132,9 +132,9 @@ pub(super) fn canonical_message(reader: &mut Reader<'_>) -> Option<ItemHead> {
             let of_any_form: Timestamp = time.parse().ok()?;
             (of_any_form.to_string() == time).then_some(of_any_form)
         })?;
-        let glance =
+        let head =
             ItemHead { id: Some(Text::from(id)), created_at: Some(created_at), role: Some(Text::from(role)) };
-        (reader.literal(BEFORE_METADATA) && reader.literal(EMPTY_END)).then_some(glance)
+        (reader.literal(BEFORE_METADATA) && reader.literal(EMPTY_END)).then_some(head)
     })
 }
 

@@ -76,22 +76,22 @@ pub(crate) fn read_action(bytes: &[u8], fallback: &Fallback<impl Fn() -> Text>) 
 /// Reads a message, and writes it anew unless it leaves out what writing it needs.
 pub(super) fn rewrite_message(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<ItemHead, JsonError> {
     let parts = MessageParts::read(reader)?;
-    let glance =
+    let head =
         ItemHead { id: parts.id.clone(), created_at: parts.created_at, role: Some(parts.role.clone()) };
-    if let (Some(id), Some(created_at)) = (&glance.id, glance.created_at) {
+    if let (Some(id), Some(created_at)) = (&head.id, head.created_at) {
         write_message(&parts.complete(id.clone(), created_at), out);
     }
-    Ok(glance)
+    Ok(head)
 }
 
 /// Reads an action, and writes it anew unless it leaves out what writing it needs.
 pub(super) fn rewrite_action(reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<ItemHead, JsonError> {
     let parts = ActionParts::read(reader)?;
-    let glance = ItemHead { id: parts.id.clone(), created_at: parts.created_at, role: None };
-    if let (Some(id), Some(created_at)) = (&glance.id, glance.created_at) {
+    let head = ItemHead { id: parts.id.clone(), created_at: parts.created_at, role: None };
+    if let (Some(id), Some(created_at)) = (&head.id, head.created_at) {
         write_action(&parts.complete(id.clone(), created_at), out);
     }
-    Ok(glance)
+    Ok(head)
 }
 
 /// A message that may lack its id and its time.

@@ -140,7 +140,7 @@ impl Items {
     fn read(
         reader: &mut Reader<'_>,
         bytes: &[u8],
-        glance: impl Fn(&mut Reader<'_>) -> Option<ItemHead>,
+        head: impl Fn(&mut Reader<'_>) -> Option<ItemHead>,
         rewrite: impl Fn(&mut Reader<'_>, &mut Vec<u8>) -> Result<ItemHead, JsonError>,
     ) -> Result<Self, JsonError> {
         let mut list = Self::default();
@@ -148,10 +148,10 @@ impl Items {
         reader.elements(|reader| {
             reader.peek();
             let start = reader.offset();
-            let plain = glance(reader);
+            let plain = head(reader);
             let is_plain = plain.is_some();
             rewritten.clear();
-            let glance = plain.map_or_else(|| rewrite(reader, &mut rewritten), Ok)?;
+            let head = plain.map_or_else(|| rewrite(reader, &mut rewritten), Ok)?;
             let span = bytes.get(start..reader.offset()).unwrap_or_default();
             let too_long = |_| JsonError::new(start, "a message or action of more than 4 GiB");
             list.are_canonical &= is_plain || rewritten == span;
@@ -159,9 +159,9 @@ impl Items {
                 offset: u64::try_from(start).map_err(too_long)?,
                 len: u32::try_from(span.len()).map_err(too_long)?,
                 crc: crc32fast::hash(span),
-                id: glance.id,
-                created_at: glance.created_at,
-                role: glance.role,
+                id: head.id,
+                created_at: head.created_at,
+                role: head.role,
             });
             Ok(())
         })?;

@@ -183,12 +183,12 @@ impl Pieces {
         let mut reader = Reader::new(&self.item).ok()?;
         let (read, is_plain) = match self.list {
             List::Messages => match fast_path::canonical_message(&mut reader) {
-                Some(glance) => (Ok(glance), true),
+                Some(head) => (Ok(head), true),
                 None => (anew(rewrite_message, &mut reader, &mut self.rewritten), false),
             },
             List::Actions => (anew(rewrite_action, &mut reader, &mut self.rewritten), false),
         };
-        let glance = read.ok()?;
+        let head = read.ok()?;
         reader.end().ok()?;
         self.are_canonical &= is_plain || self.rewritten == self.item;
         // Its last byte is counted by whoever took it.
@@ -202,9 +202,9 @@ impl Pieces {
             offset: self.offset.checked_sub(before)?,
             len: u32::try_from(self.item.len()).ok()?,
             crc: crc32fast::hash(&self.item),
-            id: glance.id,
-            created_at: glance.created_at,
-            role: glance.role,
+            id: head.id,
+            created_at: head.created_at,
+            role: head.role,
         });
         push(&mut self.frame, PLACEHOLDER).ok()
     }

@@ -68,7 +68,7 @@ impl Work<'_> {
         let nothing = |_: &Frame<'_>| Ok::<(), std::convert::Infallible>(());
         let Ok(walk) = scan::walk(bytes, space, header.first_seq, nothing);
         match scan::judge(bytes, space, &walk, vouched) {
-            Err(rot) => Extent { due: to_usize(rot.proof), ..all },
+            Err(corrupt) => Extent { due: to_usize(corrupt.proof), ..all },
             Ok(tail) => {
                 let end = proven_end(bytes, space, &walk);
                 let is_torn = |beyond: &Beyond| beyond.written_end > to_u64(end);

@@ -1,13 +1,13 @@
 //! Kinds 38 to 45: a medium that does not give back what it was given.
 //!
-//! The suite of rot goes through all of them; here each is done to a few stores, and counted where the bytes
+//! The suite of corruption goes through all of them; here each is done to a few stores, and counted where the bytes
 //! are not what they were.
 
 use std::path::Path;
 
 use super::Seen;
-use crate::rot::damage::{Bytes, Damage, SECTOR, sector};
-use crate::rot::{Rest, Store, Tally, store_at_rest, sweep};
+use crate::corruption::damage::{Bytes, Damage, SECTOR, sector};
+use crate::corruption::{Rest, Store, Tally, store_at_rest, sweep};
 
 fn happens(damage: &dyn Fn(&Store, &Path, u64) -> Vec<Damage>) -> Seen {
     let mut tally = Tally::default();

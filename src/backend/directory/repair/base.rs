@@ -52,17 +52,17 @@ impl Base {
         inventory: &Inventory,
         report: &mut RepairReport,
     ) -> Result<Self> {
-        let believed = CheckpointChoice::find(vfs, inventory, report)?;
+        let choice = CheckpointChoice::find(vfs, inventory, report)?;
         let mut work = Work { vfs, source, target, report, ahead: AlreadyApplied::default() };
-        let believed = work.go_back(believed, inventory)?;
+        let choice = work.go_back(choice, inventory)?;
         for dir in [target.conversations(), target.log()] {
             layout::ensure_dir(vfs, &dir)?;
         }
         layout::sync_dir(vfs, target.root())?;
-        let old = &believed.checkpoint;
+        let old = &choice.checkpoint;
         let is_known = old.head().epoch > 0;
-        let store_id = is_known.then_some(old.head().store_id).or(believed.lost.map(|head| head.store_id));
-        let next_seq = match (is_known, believed.lost) {
+        let store_id = is_known.then_some(old.head().store_id).or(choice.lost.map(|head| head.store_id));
+        let next_seq = match (is_known, choice.lost) {
             (true, _) => Some(old.head().covered_seq + 1),
             (false, Some(head)) => Some(head.covered_seq + 1),
             (false, None) => None,
@@ -70,16 +70,14 @@ impl Base {
         let first_segment = if is_known { old.head().first_segment } else { 1 };
         let oldest = inventory.segments.first().map_or(0, |(_, first, _)| first.saturating_sub(1));
         let covered_seq = next_seq.map_or(oldest, |next| next - 1);
-        let snapshot = work.snapshot(&believed, inventory)?;
-        with_sync_pool(snapshot.entries().count(), |pool| {
-            work.write(&believed, &snapshot, covered_seq, pool)
-        })?;
+        let snapshot = work.snapshot(&choice, inventory)?;
+        with_sync_pool(snapshot.entries().count(), |pool| work.write(&choice, &snapshot, covered_seq, pool))?;
         let control = store_id.and_then(|id| inventory::read_control(vfs, &source.log(), id));
-        if let Some(control) = control.filter(|c| c.checkpoint_epoch > believed.newest_epoch) {
+        if let Some(control) = control.filter(|c| c.checkpoint_epoch > choice.newest_epoch) {
             let reason = format!("checkpoint {} is missing: CONTROL names it", control.checkpoint_epoch);
             work.lose(&Error::corrupt(&source.log(), 0, reason), None);
         }
-        Ok(Self { store_id, first_segment, next_seq, ahead: work.ahead, checkpoint: believed.checkpoint })
+        Ok(Self { store_id, first_segment, next_seq, ahead: work.ahead, checkpoint: choice.checkpoint })
     }
 }
 
@@ -130,22 +128,22 @@ impl Work<'_> {
     }
 
     /// The checkpoint with what is in the directory and not in it.
-    fn snapshot(&mut self, believed: &CheckpointChoice, inventory: &Inventory) -> Result<Checkpoint> {
+    fn snapshot(&mut self, choice: &CheckpointChoice, inventory: &Inventory) -> Result<Checkpoint> {
         // While a compaction is being published the files lie in two places, as the newest checkpoint says.
         // Staged files show that one is, even if the checkpoint before is gone.
-        let epoch = believed.checkpoint.head().epoch;
+        let epoch = choice.checkpoint.head().epoch;
         let is_staged = |ordinal: usize| {
             let staged = layout::probe(self.vfs, &self.source.staged(epoch, ordinal));
             staged.is_ok_and(|found| found.is_some())
         };
         let is_publishing =
-            inventory.checkpoints.len() > 1 || (0..believed.checkpoint.entries().count()).any(is_staged);
-        if !believed.is_behind && is_publishing {
-            return Ok(believed.checkpoint.clone());
+            inventory.checkpoints.len() > 1 || (0..choice.checkpoint.entries().count()).any(is_staged);
+        if !choice.is_behind && is_publishing {
+            return Ok(choice.checkpoint.clone());
         }
         let mut found = RecoveryReport::default();
         // What is held was said of the file as it was recorded; it is found out below whether it is that still.
-        let old = &believed.checkpoint;
+        let old = &choice.checkpoint;
         let reliance = |id: &str| {
             let ordinal = old.find(id);
             if ordinal.is_some_and(|ordinal| old.held().of(ordinal).is_some()) {
@@ -153,14 +151,14 @@ impl Work<'_> {
             }
             let path = ordinal.and_then(|ordinal| old.entry(ordinal));
             let path = path.map(|entry| self.source.conversation(entry.file_name));
-            if path.is_some_and(|path| believed.has_published(self.vfs, &path)) {
+            if path.is_some_and(|path| choice.has_published(self.vfs, &path)) {
                 Reliance::WhateverIsThere
             } else {
                 Reliance::FileAlone
             }
         };
         let reconciled = reconcile::reconcile(self.vfs, self.source, old, &reliance, &mut found)?;
-        for path in found.unlisted.iter().filter(|path| !believed.has_published(self.vfs, path)) {
+        for path in found.unlisted.iter().filter(|path| !choice.has_published(self.vfs, path)) {
             self.report.notes.push(format!("not listed, and taken in: {}", path.display()));
         }
         // Files that cannot be read are found again as they are copied; the rest is told here.
@@ -171,23 +169,23 @@ impl Work<'_> {
                 self.quarantine(file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default())?;
             }
         }
-        let Some(bytes) = reconciled.checkpoint else { return Ok(believed.checkpoint.clone()) };
+        let Some(bytes) = reconciled.checkpoint else { return Ok(choice.checkpoint.clone()) };
         Checkpoint::parse(Arc::new(bytes)).map_err(|bad| {
             Error::new(ErrorKind::Failed, format!("reconciling gave a bad checkpoint: {bad:?}"))
         })
     }
 
     /// Whether a file that was looked at is somebody else's than the one that was recorded.
-    fn is_foreign(&self, found: &Entry<'_>, before: &Entry<'_>, believed: &CheckpointChoice) -> bool {
+    fn is_foreign(&self, found: &Entry<'_>, before: &Entry<'_>, choice: &CheckpointChoice) -> bool {
         let path = self.source.conversation(found.file_name);
         let has_changed = before.state == FileState::Intact && !is_same(&before.file, &found.file);
-        has_changed && !believed.has_published(self.vfs, &path)
+        has_changed && !choice.has_published(self.vfs, &path)
     }
 
     /// Writes every file that can be believed, and a checkpoint that says so.
     fn write(
         &mut self,
-        believed: &CheckpointChoice,
+        choice: &CheckpointChoice,
         snapshot: &Checkpoint,
         covered_seq: Seq,
         pool: &SyncPool,
@@ -198,8 +196,8 @@ impl Work<'_> {
         let mut is_whole = true;
         for (ordinal, entry) in snapshot.entries().enumerate() {
             let staged = self.source.staged(epoch, ordinal);
-            let before = believed.checkpoint.find(entry.id).and_then(|at| believed.checkpoint.entry(at));
-            let entry = before.filter(|before| self.is_foreign(&entry, before, believed)).unwrap_or(entry);
+            let before = choice.checkpoint.find(entry.id).and_then(|at| choice.checkpoint.entry(at));
+            let entry = before.filter(|before| self.is_foreign(&entry, before, choice)).unwrap_or(entry);
             let bytes = match self.file(&entry, &staged) {
                 Ok(bytes) => bytes,
                 Err(error) if is_no_damage(&error) => return Err(error),
@@ -221,14 +219,14 @@ impl Work<'_> {
                 listed.push(Text::from(stem(entry.file_name)));
             }
             let print = self.put(entry.file_name, &bytes, pool)?;
-            let newer = believed.newer.as_ref();
+            let newer = choice.newer.as_ref();
             let published = newer.and_then(|newer| newer.entry(newer.find(entry.id)?));
             let published = published.filter(|published| is_same(&published.file, &print));
             if before.is_none_or(|before| !is_same(&before.file, &entry.file)) {
-                let lost = believed.lost.filter(|_| newer.is_none() || published.is_some());
+                let lost = choice.lost.filter(|_| newer.is_none() || published.is_some());
                 self.ahead.note(entry.id, &bytes, lost);
             }
-            let is_told = published.is_some() || (believed.is_behind && newer.is_none());
+            let is_told = published.is_some() || (choice.is_behind && newer.is_none());
             if before.is_none() && !is_told {
                 self.ahead.note_unlisted(entry.id, self.source.conversation(entry.file_name));
             }

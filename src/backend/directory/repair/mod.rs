@@ -1,7 +1,7 @@
 //! Saving what can be saved of a damaged store into a new one.
 //!
 //! Owns the order of a repair: hold the source still, read what proves itself, build the new store beside
-//! its place, and give it its name when all of it is durable. Never writes to what the source holds. [`believed`] owns
+//! its place, and give it its name when all of it is durable. Never writes to what the source holds. [`checkpoint_choice`] owns
 //! which checkpoint counts, [`base`] what is taken from files, [`events`] what is taken from the log.
 
 mod checkpoint_choice;

@@ -1,7 +1,7 @@
 //! Bits that flip, blocks that go astray, files that end too soon, are gone or are another's: the answer is
 //! right or it is an error that names the file, and never a wrong one or a shorter one without a word.
 //!
-//! `ROT_STEP` takes every so many-th bit, length and block only.
+//! `CORRUPTION_STEP` takes every so many-th bit, length and block only.
 
 mod blocks;
 pub(crate) mod damage;
@@ -311,7 +311,7 @@ impl Tally {
 }
 
 pub(crate) fn step() -> usize {
-    std::env::var("ROT_STEP").ok().and_then(|step| step.parse().ok()).unwrap_or(1)
+    std::env::var("CORRUPTION_STEP").ok().and_then(|step| step.parse().ok()).unwrap_or(1)
 }
 
 /// Damages a copy of each file in each way, looks at what comes of it, and says how often what.

@@ -31,6 +31,8 @@ mod lending;
 mod listing;
 mod location;
 mod memory;
+#[cfg(all(feature = "cli", feature = "sqlite"))]
+mod migrations;
 mod model;
 mod overtaken;
 #[cfg(feature = "postgres")]

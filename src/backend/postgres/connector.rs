@@ -32,6 +32,9 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// How much longer than for others a reader waits for an answer, which may have to be computed from everything.
 const READERS_WAIT: u32 = 10;
 
+/// How long a statement may take that changes tables: it has to read all that is in them.
+const MIGRATION: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// The oldest server that is known to do, as `server_version_num` says it.
 const OLDEST: u32 = 130_000;
 
@@ -92,6 +95,7 @@ impl PostgresConnector {
         match purpose {
             Purpose::Read => self.patience * READERS_WAIT,
             Purpose::Write | Purpose::WriteDurably => self.patience,
+            Purpose::Migrate => self.patience.max(MIGRATION),
         }
     }
 
@@ -103,7 +107,7 @@ impl PostgresConnector {
         let syncs = match purpose {
             Purpose::Write if !self.syncs_each => "SET synchronous_commit = off;",
             Purpose::Read => "",
-            Purpose::Write | Purpose::WriteDurably => {
+            Purpose::Write | Purpose::WriteDurably | Purpose::Migrate => {
                 "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"
             }
         };
@@ -191,6 +195,10 @@ impl Connector for PostgresConnector {
             blob: "BYTEA",
             count_tables: "SELECT COUNT(*) FROM pg_catalog.pg_tables \
                            WHERE schemaname = current_schema() AND tablename = CAST(?1 AS TEXT)",
+            create_search: &[
+                "CREATE TABLE aral_search_index (seq BIGINT PRIMARY KEY, terms TSVECTOR NOT NULL)",
+                "CREATE INDEX aral_search_index_by_term ON aral_search_index USING GIN (terms)",
+            ],
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Dialect {
     pub(crate) blob: &'static str,
     /// How many tables there are with the name `?1`.
     pub(crate) count_tables: &'static str,
+    /// What makes the index for searching.
+    pub(crate) create_search: &'static [&'static str],
 }
 
 /// What a connection is made for.
@@ -30,6 +32,8 @@ pub(crate) enum Purpose {
     Write,
     /// To write, each commit being durable when it returns, and all before it.
     WriteDurably,
+    /// To change the tables, which takes the longer the more is in them.
+    Migrate,
 }
 
 /// A value that goes into a statement.

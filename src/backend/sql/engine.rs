@@ -111,10 +111,17 @@ fn migrated(connector: &dyn Connector, settings: &Settings) -> Result<Box<dyn Co
     let mut tries = 0..MIGRATION_TRIES;
     loop {
         let mut connection = connector.connect(Purpose::Write)?;
-        let done = schema::migrate(&mut *connection, connector, || settings.ids.new_id());
+        // Mostly there is nothing to do, and then nobody is waited for.
+        let (mut done, mut is_usable) =
+            (schema::is_current(&mut *connection, connector), connection.is_usable());
+        if matches!(done, Ok(false)) {
+            let mut migrating = connector.connect(Purpose::Migrate)?;
+            done = schema::migrate(&mut *migrating, connector, || settings.ids.new_id()).map(|()| true);
+            is_usable = migrating.is_usable();
+        }
         match done {
-            Ok(()) => return Ok(connection),
-            Err(_) if !connection.is_usable() && tries.next().is_some() => {}
+            Ok(_) => return Ok(connection),
+            Err(_) if !is_usable && tries.next().is_some() => {}
             Err(error) => return Err(error),
         }
     }

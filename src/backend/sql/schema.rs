@@ -3,14 +3,17 @@
 //! Owns the statements that make them, specified in docs/sql.md, and the version of it all. Making a new database is
 //! a migration from version 0. Every migration is one transaction, under the lock that writers hold.
 
-use super::connection::{Connection, Connector, Dialect, Value, first};
+use super::connection::{Connection, Connector, Dialect, Value, first, placed};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The version of the schema that this software writes.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
 /// What leads from each version to the next.
-const MIGRATIONS: [&[&str]; 1] = [&[
+const MIGRATIONS: [&[&str]; 2] = [FIRST, SECOND];
+
+/// The tables and what is asked of them most.
+const FIRST: &[&str] = &[
     "CREATE TABLE aral_meta (
         one {key} CHECK (one = 1),
         schema_version BIGINT NOT NULL,
@@ -99,11 +102,34 @@ const MIGRATIONS: [&[&str]; 1] = [&[
         SELECT c.id AS conversation_id, a.place, a.id, a.action_type, a.data, a.created_at, a.metadata, a.extra,
                a.created_micros, a.seq
         FROM aral_action_rows a JOIN aral_conversation_rows c ON c.number = a.conversation",
-]];
+];
+
+/// The last one with an id becomes one look-up, and messages can be searched. Order: the new indexes are made before the old
+/// ones are dropped. Reversed, nobody could read for as long as it takes a server to make them.
+const SECOND: &[&str] = &[
+    "CREATE INDEX aral_messages_by_id_and_seq ON aral_message_rows (conversation, id, seq)",
+    "CREATE INDEX aral_actions_by_id_and_seq ON aral_action_rows (conversation, id, seq)",
+    "CREATE TABLE aral_search (
+        one {key} CHECK (one = 1),
+        tokenizer BIGINT NOT NULL,
+        indexed_seq BIGINT NOT NULL
+    )",
+    "{search}",
+    "DROP INDEX aral_messages_by_id",
+    "DROP INDEX aral_actions_by_id",
+];
 
 const COUNT_VERSIONS: usize = MIGRATIONS.len();
 
-const _: () = assert!(COUNT_VERSIONS == 1 && VERSION == 1, "there is one migration for each version");
+const _: () = assert!(COUNT_VERSIONS == 2 && VERSION == 2, "there is one migration for each version");
+
+/// A statement of a migration in a dialect.
+fn written(statement: &str, dialect: Dialect) -> Vec<String> {
+    if statement == "{search}" {
+        return dialect.create_search.iter().map(|statement| (*statement).to_owned()).collect();
+    }
+    vec![statement.replace("{key}", dialect.key).replace("{blob}", dialect.blob)]
+}
 
 /// The version of a database's schema; 0 if there is no store in it.
 pub(crate) fn version(connection: &mut dyn Connection, dialect: Dialect) -> Result<i64> {
@@ -138,26 +164,26 @@ pub(crate) fn check_for_reading(connection: &mut dyn Connection, connector: &dyn
     Ok(())
 }
 
+/// Whether a database has this version of the schema.
+pub(crate) fn is_current(connection: &mut dyn Connection, connector: &dyn Connector) -> Result<bool> {
+    let version = version(connection, connector.dialect())?;
+    check_version(version).map_err(|error| error.at(connector.place(), None))?;
+    Ok(version == VERSION)
+}
+
 /// Brings a database to this version of the schema.
 pub(crate) fn migrate(
     connection: &mut dyn Connection,
     connector: &dyn Connector,
     store_id: impl FnOnce() -> String,
 ) -> Result<()> {
-    let (dialect, at) = (connector.dialect(), |error: Error| error.at(connector.place(), None));
-    // Mostly there is nothing to do, and then nobody is waited for.
-    let before = version(connection, dialect)?;
-    check_version(before).map_err(at)?;
-    if before == VERSION {
-        return Ok(());
-    }
     connection.begin_write()?;
-    let done = migrate_locked(connection, dialect, store_id);
+    let done = migrate_locked(connection, connector.dialect(), store_id);
     match done {
         Ok(()) => connection.commit(),
         Err(error) => {
             connection.rollback();
-            Err(error)
+            Err(placed(error, connector.place()))
         }
     }
 }
@@ -172,8 +198,9 @@ fn migrate_locked(
     check_version(before)?;
     let done = usize::try_from(before).unwrap_or_default();
     for statement in MIGRATIONS.iter().skip(done).copied().flatten() {
-        let statement = statement.replace("{key}", dialect.key).replace("{blob}", dialect.blob);
-        connection.execute(&statement, &[])?;
+        for statement in written(statement, dialect) {
+            connection.execute(&statement, &[])?;
+        }
     }
     if before == 0 {
         let insert =

@@ -91,7 +91,7 @@ impl SqliteConnector {
             }
             deadline.get_or_insert_with(|| Deadline::after(patience)).pause(tries)
         }))?;
-        let is_durable = purpose == Purpose::WriteDurably || self.syncs_each;
+        let is_durable = matches!(purpose, Purpose::WriteDurably | Purpose::Migrate) || self.syncs_each;
         connection.pragma_update(None, "synchronous", if is_durable { "FULL" } else { "NORMAL" })?;
         if purpose == Purpose::Read {
             connection.pragma_update(None, "query_only", true)?;
@@ -134,6 +134,9 @@ impl Connector for SqliteConnector {
             key: "INTEGER PRIMARY KEY",
             blob: "BLOB",
             count_tables: "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?1",
+            // The terms are the store's own, in small letters and with nothing but blanks between them: this tokenizer takes each as it is.
+            create_search: &["CREATE VIRTUAL TABLE aral_search_index USING \
+                              fts5(terms, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii')"],
         }
     }
 

@@ -22,6 +22,41 @@ pub(super) enum Commit {
 /// What is done in the middle of something else.
 type Meanwhile = Box<dyn FnOnce() + Send>;
 
+/// The statements of those who change tables, and at which of them something happens.
+#[derive(Default)]
+pub(super) struct Statements {
+    counted: AtomicU64,
+    fails_at: Option<u64>,
+    /// The process ends there, as by `kill -9`.
+    kills_at: Option<u64>,
+}
+
+impl Statements {
+    pub(super) fn fail_at(at: u64) -> Self {
+        Self { fails_at: Some(at), ..Self::default() }
+    }
+
+    pub(super) fn kill_at(at: u64) -> Self {
+        Self { kills_at: Some(at), ..Self::default() }
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.counted.load(Ordering::SeqCst)
+    }
+
+    /// Counts one, and lets happen what is to.
+    fn next(&self) -> Result<()> {
+        let at = Some(self.counted.fetch_add(1, Ordering::SeqCst));
+        if at == self.kills_at {
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+        }
+        if at == self.fails_at {
+            return Err(Error::new(ErrorKind::NoSpace, "refused by the test"));
+        }
+        Ok(())
+    }
+}
+
 /// What is to fail, and what happened.
 #[derive(Default)]
 pub(super) struct Faults {
@@ -35,6 +70,9 @@ pub(super) struct Faults {
     pub(super) commits: AtomicU64,
     /// A statement that fails if this is in it or in its values.
     pub(super) refused: Mutex<Option<String>>,
+    pub(super) statements: Statements,
+    /// How many migrations changed something.
+    pub(super) migrations: AtomicU64,
 }
 
 impl fmt::Debug for Faults {
@@ -53,6 +91,7 @@ struct Line {
     inner: Box<dyn Connection>,
     faults: Arc<Faults>,
     writes: bool,
+    migrates: bool,
     is_dead: bool,
 }
 
@@ -74,7 +113,8 @@ impl Connector for Faulty {
             return Err(Error::new(ErrorKind::Io, "the database is away"));
         }
         let (inner, faults) = (self.inner.connect(purpose)?, Arc::clone(&self.faults));
-        Ok(Box::new(Line { inner, faults, writes: purpose != Purpose::Read, is_dead: false }))
+        let (writes, migrates) = (purpose != Purpose::Read, purpose == Purpose::Migrate);
+        Ok(Box::new(Line { inner, faults, writes, migrates, is_dead: false }))
     }
 }
 
@@ -88,6 +128,9 @@ impl Connection for Line {
     }
 
     fn commit(&mut self) -> Result<()> {
+        if self.migrates {
+            self.faults.statements.next()?;
+        }
         let fault = if self.writes { self.faults.next_commit.lock().unwrap().take() } else { None };
         match fault {
             None => {
@@ -114,6 +157,11 @@ impl Connection for Line {
         let refused = self.faults.refused.lock().unwrap().clone();
         if refused.is_some_and(|part| format!("{sql} {values:?}").contains(&part)) {
             return Err(Error::new(ErrorKind::NoSpace, "refused by the test"));
+        }
+        if self.migrates {
+            self.faults.statements.next()?;
+            let is_last = sql.starts_with("UPDATE aral_meta SET schema_version");
+            self.faults.migrations.fetch_add(is_last.into(), Ordering::SeqCst);
         }
         self.inner.execute(sql, values)
     }

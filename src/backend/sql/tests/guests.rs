@@ -1,5 +1,6 @@
 //! Databases that other software has written, or is about to.
 
+use super::super::schema::VERSION;
 use super::{add, hold, open, stranger, try_open};
 use crate::backend::Backend;
 use crate::backend::settings::Settings;
@@ -10,14 +11,18 @@ fn a_newer_schema_is_refused_at_every_door() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, _) = open(dir.path());
     add(&engine, "by this version").unwrap();
-    stranger(dir.path()).execute_batch("UPDATE aral_meta SET schema_version = 2").unwrap();
+    let set = |version| {
+        let sql = "UPDATE aral_meta SET schema_version = ?1";
+        assert_eq!(stranger(dir.path()).execute(sql, [version]).unwrap(), 1);
+    };
+    set(VERSION + 1);
     // Who has it open already is not asked again at an opening.
     assert_eq!(add(&engine, "misplaced").unwrap_err().kind(), ErrorKind::UnsupportedFormat);
     for is_read_only in [false, true] {
         let refused = try_open(dir.path(), Settings { is_read_only, ..Settings::default() }).0;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::UnsupportedFormat);
     }
-    stranger(dir.path()).execute_batch("UPDATE aral_meta SET schema_version = 1").unwrap();
+    set(VERSION);
     assert_eq!(add(&engine, "again").unwrap().seq, 2);
     hold(&engine);
 }

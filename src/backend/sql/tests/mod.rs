@@ -8,6 +8,8 @@ mod faulty;
 
 mod guests;
 
+mod migrations;
+
 mod texts;
 
 use std::path::Path;
@@ -26,8 +28,22 @@ fn open(dir: &Path) -> (Arc<Engine>, Arc<Faults>) {
     (Arc::new(engine.unwrap()), faults)
 }
 
+/// The same, with what is to fail said before.
+fn try_open_with(dir: &Path, plan: impl FnOnce(&mut Faults)) -> crate::error::Result<Engine> {
+    let mut faults = Faults::default();
+    plan(&mut faults);
+    try_open_on(dir, Settings::default(), Arc::new(faults)).0
+}
+
 fn try_open(dir: &Path, settings: Settings) -> (crate::error::Result<Engine>, Arc<Faults>) {
-    let faults = Arc::new(Faults::default());
+    try_open_on(dir, settings, Arc::new(Faults::default()))
+}
+
+fn try_open_on(
+    dir: &Path,
+    settings: Settings,
+    faults: Arc<Faults>,
+) -> (crate::error::Result<Engine>, Arc<Faults>) {
     let inner = SqliteConnector::new(&dir.join("store.db"), &settings);
     let connector = Faulty { inner: Arc::new(inner), faults: Arc::clone(&faults) };
     (Engine::open(Arc::new(connector), settings), faults)

@@ -69,7 +69,7 @@ def library(clone: Path, home: Path) -> None:
     (project / "src").mkdir(parents=True)
     (project / "Cargo.toml").write_text(
         '[package]\nname = "program"\nversion = "0.1.0"\nedition = "2024"\n\n'
-        f'[dependencies]\naral-store = {{ path = "{clone}", default-features = false }}\n'
+        + blocks(clone / "README.md", "toml")[0].replace("../aral-store", str(clone))
     )
     (project / "src/main.rs").write_text(blocks(clone / "README.md", "rust,no_run")[0])
     said = run(["cargo", "run", "--quiet"], project, RUSTFLAGS="-D warnings")

@@ -4,19 +4,15 @@
 
 use std::path::{Path, PathBuf};
 
-#[cfg(feature = "postgres")]
-use aral_store::MessageStore;
-use aral_store::{Error, ErrorKind, StoreUrl, location};
+use aral_store::{Error, ErrorKind, MessageStore, StoreUrl, location};
 
 use crate::exit::Failure;
 
 /// A database that a store's name leads to.
 pub(crate) enum Database {
     /// A file.
-    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "no engine here has a file"))]
     File(PathBuf),
     /// On a server; what it is called without a password.
-    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "no engine here has a server"))]
     Server(PathBuf),
 }
 
@@ -24,12 +20,10 @@ pub(crate) enum Database {
 pub(crate) fn of(name: &Path) -> Result<Option<Database>, Failure> {
     match StoreUrl::of(name)? {
         StoreUrl::Directory(_) => Ok(None),
-        #[cfg(feature = "sqlite")]
         StoreUrl::Sqlite(file) => Ok(Some(Database::File(file))),
-        #[cfg(feature = "postgres")]
         StoreUrl::Postgres(url) => Ok(Some(Database::Server(url.to_string().into()))),
         // What ends with the command is no store to name.
-        _ => Ok(location::check_directory(name).map(|()| None)?),
+        StoreUrl::Memory | _ => Ok(location::check_directory(name).map(|()| None)?),
     }
 }
 
@@ -69,12 +63,6 @@ impl Database {
 }
 
 /// Asks a server whether there is a store.
-#[cfg(feature = "postgres")]
 fn is_on_server(name: &Path) -> Result<(), Failure> {
     Ok(MessageStore::options().read_only().connect(name).map(drop)?)
-}
-
-#[cfg(not(feature = "postgres"))]
-fn is_on_server(name: &Path) -> Result<(), Failure> {
-    Ok(location::check_directory(name)?)
 }

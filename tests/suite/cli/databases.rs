@@ -96,7 +96,6 @@ fn what_makes_no_sense_on_a_database_says_why() {
     }
 }
 
-#[cfg(feature = "sqlite")]
 #[test]
 fn a_file_that_is_no_database_is_told_so_and_left_as_it_is() {
     let room = Room::new();

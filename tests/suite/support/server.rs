@@ -68,7 +68,8 @@ pub(crate) fn start() -> Option<Server> {
     }
     let Some(bin) = programs() else {
         // Not by `println`, which shows only what belongs to a test that failed.
-        writeln!(std::io::stderr(), "SKIPPED: no PostgreSQL here").ok();
+        let reason = "no initdb, postgres, pg_ctl and psql in /usr/lib/postgresql/*/bin or on PATH";
+        writeln!(std::io::stderr(), "SKIPPED: the tests on PostgreSQL: {reason}").ok();
         return None;
     };
     Some(Server::start(bin))

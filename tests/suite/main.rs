@@ -30,6 +30,8 @@ mod keeping;
 mod lending;
 mod listing;
 mod location;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod many_writers;
 mod memory;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod migrations;

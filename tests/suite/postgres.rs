@@ -3,82 +3,16 @@
 #![expect(clippy::disallowed_methods, reason = "a server and a network take real time")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use aral_store::{Change, ErrorKind, Logged, MessageStore, NewMessage};
 
-use crate::support::server::{self, Server};
-
-/// What becomes of every so many commits.
-const CUT_EVERY: u64 = 4;
-
-/// A way to a server that cuts the connection of a commit: by turns before the server hears of it, and before anybody hears
-/// its answer.
-struct Proxy {
-    port: u16,
-    commits: Arc<AtomicU64>,
-    cuts: Arc<AtomicU64>,
-}
-
-impl Proxy {
-    fn before(server: &Server) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (port, to) = (listener.local_addr().unwrap().port(), server.port);
-        let (commits, cuts) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
-        let proxy = Self { port, commits: Arc::clone(&commits), cuts: Arc::clone(&cuts) };
-        // It ends with the process; who accepts keeps nothing from ending.
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                let (client, server) = (client.unwrap(), server::connected(to));
-                client.set_nodelay(true).unwrap();
-                server.set_nodelay(true).unwrap();
-                let is_cut = Arc::<AtomicBool>::default();
-                let (from, into) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                let answers_are_cut = Arc::clone(&is_cut);
-                thread::spawn(move || copy(from, into, |_| !answers_are_cut.load(Ordering::SeqCst)));
-                let (commits, cuts) = (Arc::clone(&commits), Arc::clone(&cuts));
-                thread::spawn(move || {
-                    let mut writes = false;
-                    copy(client, server, |sent| {
-                        writes |= contains(sent, b"FOR UPDATE");
-                        if !writes || !contains(sent, b"COMMIT\0") {
-                            return true;
-                        }
-                        let number = commits.fetch_add(1, Ordering::SeqCst);
-                        if number % CUT_EVERY != 0 {
-                            return true;
-                        }
-                        cuts.fetch_add(1, Ordering::SeqCst);
-                        is_cut.store(true, Ordering::SeqCst);
-                        number % (2 * CUT_EVERY) == 0
-                    });
-                });
-            }
-        });
-        proxy
-    }
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
-}
-
-/// Copies what comes for as long as `goes_on` says of it, and ends both ways then.
-fn copy(mut from: TcpStream, mut into: TcpStream, mut goes_on: impl FnMut(&[u8]) -> bool) {
-    let mut buffer = vec![0; 1 << 16];
-    while let Ok(length @ 1..) = from.read(&mut buffer) {
-        if !goes_on(&buffer[..length]) || into.write_all(&buffer[..length]).is_err() {
-            break;
-        }
-    }
-    from.shutdown(Shutdown::Both).ok();
-    into.shutdown(Shutdown::Both).ok();
-}
+use crate::support::proxy::Proxy;
+use crate::support::server;
 
 /// What callers heard: the numbers of what was carried out, and what was not.
 #[derive(Default)]
@@ -126,7 +60,7 @@ fn hold(url: &str, heard: &Heard) {
 #[test]
 fn a_commit_that_is_cut_off_is_reported_as_it_went_and_happens_once() {
     let Some(server) = server::shared() else { return };
-    let proxy = Proxy::before(server);
+    let proxy = Proxy::before(server, 4);
     let heard = Mutex::<Heard>::default();
     thread::scope(|scope| {
         for process in 0..2 {
@@ -138,8 +72,8 @@ fn a_commit_that_is_cut_off_is_reported_as_it_went_and_happens_once() {
         }
     });
     let heard = heard.into_inner().unwrap();
-    let cuts = proxy.cuts.load(Ordering::SeqCst);
-    println!("{} commits, {cuts} cut, {} failed", proxy.commits.load(Ordering::SeqCst), heard.failed.len());
+    let cuts = proxy.cuts();
+    println!("{} commits, {cuts} cut, {} failed", proxy.commits(), heard.failed.len());
     assert!(cuts >= 6, "{cuts} cuts are too few to tell");
     assert_eq!(heard.receipts.len() + heard.failed.len(), 150);
     hold(&server.url("cuts"), &heard);

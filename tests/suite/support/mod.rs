@@ -18,6 +18,8 @@ pub(crate) mod oracle;
 pub(crate) mod paced;
 pub(crate) mod program;
 #[cfg(feature = "postgres")]
+pub(crate) mod proxy;
+#[cfg(feature = "postgres")]
 pub(crate) mod server;
 pub(crate) mod simfs;
 pub(crate) mod sources;

@@ -4,7 +4,7 @@
 //! only this process holds. Nobody else's server is used or touched.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -211,9 +211,4 @@ pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
         assert!(began.elapsed() < Duration::from_secs(60), "{what} did not happen");
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// A connection to a server on this machine.
-pub(crate) fn connected(port: u16) -> TcpStream {
-    TcpStream::connect(("127.0.0.1", port)).unwrap()
 }

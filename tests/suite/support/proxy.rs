@@ -1,0 +1,95 @@
+//! A way to a server that ends in the middle of commits.
+
+#![expect(clippy::disallowed_methods, reason = "a network takes real time")]
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use super::server::Server;
+
+/// A way to a server that cuts the connection of every so many-th commit: by turns before the server hears of it, and before
+/// anybody hears its answer.
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    commits: AtomicU64,
+    cuts: AtomicU64,
+}
+
+impl Proxy {
+    pub(crate) fn before(server: &Server, cut_every: u64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (port, to) = (listener.local_addr().unwrap().port(), server.port);
+        let counts = Arc::<Counts>::default();
+        let proxy = Self { port, counts: Arc::clone(&counts) };
+        // It ends with the process; who accepts keeps nothing from ending.
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                // A client of a server that is away is let down, as by the server.
+                let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { continue };
+                pass(&client, &server, &counts, cut_every);
+            }
+        });
+        proxy
+    }
+
+    /// How many commits there were.
+    pub(crate) fn commits(&self) -> u64 {
+        self.counts.commits.load(Ordering::SeqCst)
+    }
+
+    /// How many of them were cut off.
+    pub(crate) fn cuts(&self) -> u64 {
+        self.counts.cuts.load(Ordering::SeqCst)
+    }
+}
+
+/// Passes on what both sides say, in two threads.
+fn pass(client: &TcpStream, server: &TcpStream, counts: &Arc<Counts>, cut_every: u64) {
+    client.set_nodelay(true).ok();
+    server.set_nodelay(true).ok();
+    let (Ok(from), Ok(into)) = (server.try_clone(), client.try_clone()) else { return };
+    let (Ok(client), Ok(server)) = (client.try_clone(), server.try_clone()) else { return };
+    let is_cut = Arc::<AtomicBool>::default();
+    let (answers_are_cut, counts) = (Arc::clone(&is_cut), Arc::clone(counts));
+    thread::spawn(move || copy(from, into, |_| !answers_are_cut.load(Ordering::SeqCst)));
+    thread::spawn(move || {
+        let mut writes = false;
+        copy(client, server, |sent| {
+            writes |= contains(sent, b"FOR UPDATE");
+            if !writes || !contains(sent, b"COMMIT\0") {
+                return true;
+            }
+            let number = counts.commits.fetch_add(1, Ordering::SeqCst);
+            if number % cut_every != 0 {
+                return true;
+            }
+            counts.cuts.fetch_add(1, Ordering::SeqCst);
+            is_cut.store(true, Ordering::SeqCst);
+            number % (2 * cut_every) == 0
+        });
+    });
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// Copies what comes for as long as `goes_on` says of it, and ends both ways then.
+fn copy(mut from: TcpStream, mut into: TcpStream, mut goes_on: impl FnMut(&[u8]) -> bool) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        if !goes_on(&buffer[..length]) || into.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    from.shutdown(Shutdown::Both).ok();
+    into.shutdown(Shutdown::Both).ok();
+}

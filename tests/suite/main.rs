@@ -48,6 +48,8 @@ mod releasing;
 mod repair;
 mod replaced;
 mod replacing;
+#[cfg(feature = "postgres")]
+mod round_trips;
 mod saved_inputs;
 mod selections;
 mod simfs_laws;

@@ -4,20 +4,19 @@
 //! A connection that did not answer in time is of no further use: what it does then is unknown.
 
 use std::collections::HashMap;
-use std::error::Error as StdError;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::private::BytesMut;
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 use tokio_postgres::{Client, RowStream, Statement as Prepared};
 
 use super::calls::{Calls, at_once, together};
 use super::errors;
-use crate::backend::sql::connection::{Connection, Each, Row, Statement, Value};
+use super::values::{Parameter, PostgresRow};
+use crate::backend::sql::connection::{Connection, Each, EachOf, Statement, Unfinished, Value};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How many statements a connection keeps prepared.
@@ -56,6 +55,25 @@ pub(super) struct PostgresConnection {
 }
 
 type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
+
+/// What is sent as soon as it is looked at, and answered later.
+type Sent<'s, T> = Pin<Box<dyn Future<Output = Answer<T>> + Send + 's>>;
+
+/// Begins the transaction of one who writes.
+const LOCK: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT 1 FROM aral_meta WHERE one = 1 FOR UPDATE";
+
+/// Statements on their way.
+fn writes<'s>(
+    client: &'s Client,
+    prepared: &'s [Prepared],
+    statements: &'s [Statement<'_>],
+) -> Vec<Sent<'s, ()>> {
+    let one = |(prepared, statement): (&'s Prepared, &'s Statement<'_>)| -> Sent<'s, ()> {
+        let values = statement.values.iter().map(Parameter);
+        Box::pin(async move { client.execute_raw(prepared, values).await.map(drop) })
+    };
+    prepared.iter().zip(statements).map(one).collect()
+}
 
 impl PostgresConnection {
     pub(super) fn new(client: Client, calls: Calls, (place, schema): (&Path, &str), limit: Duration) -> Self {
@@ -103,14 +121,17 @@ impl PostgresConnection {
     /// Begins a transaction with these statements.
     fn begin(&mut self, action: &str, sql: &str) -> Result<()> {
         self.rollback();
-        if self.state == State::Broken {
-            return Err(
-                Error::new(ErrorKind::Io, "the connection did not answer before").at(&self.place, None)
-            );
-        }
+        self.must_answer()?;
         self.state = State::InTransaction;
         self.refusal = None;
         self.run(action, sql)
+    }
+
+    fn must_answer(&self) -> Result<()> {
+        if self.state != State::Broken {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Io, "the connection did not answer before").at(&self.place, None))
     }
 
     /// Begins a transaction of the one who may make the tables, or of the one who writes, if they are there by then.
@@ -149,6 +170,61 @@ impl PostgresConnection {
         Ok(prepared)
     }
 
+    fn prepare_all(&mut self, action: &str, statements: &[Statement<'_>]) -> Result<Vec<Prepared>> {
+        statements.iter().map(|statement| self.prepare(action, &statement.sql)).collect()
+    }
+
+    /// Asks questions in one round trip, behind the beginning of a transaction if there is one.
+    fn ask_all(
+        &mut self,
+        begin: Option<&'static str>,
+        questions: &[Statement<'_>],
+        each: &mut EachOf<'_>,
+    ) -> Result<()> {
+        let prepared = self.prepare_all("read", questions)?;
+        let client = &self.client;
+        let mut sent: Vec<Sent<'_, Vec<tokio_postgres::Row>>> = Vec::with_capacity(questions.len() + 1);
+        sent.extend(begin.map(|sql| -> Sent<'_, _> {
+            Box::pin(async move { client.batch_execute(sql).await.map(|()| Vec::new()) })
+        }));
+        for (prepared, question) in prepared.iter().zip(questions) {
+            let values = question.values.iter().map(Parameter);
+            sent.push(Box::pin(async move { client.query_raw(prepared, values).await?.try_collect().await }));
+        }
+        let answers = self.calls.wait(self.limit, together(sent));
+        let answers = answers.map(|answers| answers.into_iter().collect::<Answer<Vec<_>>>());
+        let action = if begin.is_some() { "begin to write" } else { "read" };
+        let answers = self.settle(action, answers)?;
+        let rows = answers.iter().skip(usize::from(begin.is_some())).enumerate();
+        rows.flat_map(|(at, rows)| rows.iter().map(move |row| (at, row)))
+            .try_for_each(|(at, row)| each(at, &PostgresRow(row)))
+    }
+
+    /// What became of a transaction whose last statements were sent together with its commit.
+    fn ended(&mut self, answers: Option<Vec<Answer<()>>>) -> Result<(), Unfinished> {
+        let Some(mut answers) = answers else {
+            return self.settle("commit", None).map_err(Unfinished::Open);
+        };
+        let commit = answers.pop().unwrap_or(Ok(()));
+        let Some(error) = answers.into_iter().find_map(Result::err) else {
+            self.settle("commit", Some(commit)).map_err(Unfinished::Open)?;
+            self.state = State::Idle;
+            return Ok(());
+        };
+        // The server carries out in order what is sent in order: it refused a statement before it came to the commit, which
+        // could only roll back then, and is answered as if it had not.
+        let is_refused = error.as_db_error().is_some();
+        let error = self.settle::<()>("write", Some(Err(error))).err();
+        let error = error.unwrap_or_else(|| Error::new(ErrorKind::Failed, "an error was settled"));
+        if !is_refused {
+            return Err(Unfinished::Open(error));
+        }
+        if commit.is_ok() {
+            self.state = State::Idle;
+        }
+        Err(Unfinished::Refused(error))
+    }
+
     /// The next rows, and whether there may be more. A stream that has ended must not be asked again.
     fn rows(&mut self, stream: &mut Pin<Box<RowStream>>) -> Result<(Vec<tokio_postgres::Row>, bool)> {
         let taken = self.calls.wait(self.limit, async {
@@ -170,11 +246,25 @@ impl PostgresConnection {
 
 impl Connection for PostgresConnection {
     fn begin_write(&mut self) -> Result<()> {
-        let sql = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT 1 FROM aral_meta WHERE one = 1 FOR UPDATE";
-        match self.begin("begin to write", sql) {
+        match self.begin("begin to write", LOCK) {
             Err(_) if self.refusal == Some(SqlState::UNDEFINED_TABLE) => self.begin_to_create(),
             begun => begun,
         }
+    }
+
+    fn begin_write_and_ask(&mut self, questions: &[Statement<'_>], each: &mut EachOf<'_>) -> Result<()> {
+        self.rollback();
+        self.must_answer()?;
+        // Order: before the transaction, which would fail with a statement that does not fit the tables.
+        if self.prepare_all("read", questions).is_ok() {
+            self.state = State::InTransaction;
+            return self.ask_all(Some(LOCK), questions, each);
+        }
+        // The tables are not there, or others than this software knows: the first question tells which.
+        self.begin_write()?;
+        questions.iter().enumerate().try_for_each(|(at, question)| {
+            self.query(&question.sql, &question.values, &mut |row| each(at, row).map(ControlFlow::Continue))
+        })
     }
 
     fn begin_read(&mut self) -> Result<()> {
@@ -206,20 +296,30 @@ impl Connection for PostgresConnection {
 
     fn execute_all(&mut self, statements: &[Statement<'_>]) -> Result<()> {
         for part in statements.chunks(SENT_AT_ONCE) {
-            let mut futures = Vec::with_capacity(part.len());
-            for statement in part {
-                futures.push((self.prepare("write", statement.sql)?, statement.values.as_slice()));
-            }
-            let client = &self.client;
-            let sent = futures
-                .iter()
-                .map(|(prepared, values)| client.execute_raw(prepared, values.iter().map(Parameter)));
-            let answers = self.calls.wait(self.limit, together(sent.collect()));
+            let prepared = self.prepare_all("write", part)?;
+            let answers = self.calls.wait(self.limit, together(writes(&self.client, &prepared, part)));
             // The first that failed says why; those behind it only that one before them did.
-            let answer = answers.map(|answers| answers.into_iter().collect::<Answer<Vec<_>>>());
+            let answer = answers.map(|answers| answers.into_iter().collect::<Answer<()>>());
             self.settle("write", answer)?;
         }
         Ok(())
+    }
+
+    fn commit_with(&mut self, statements: &[Statement<'_>]) -> Result<(), Unfinished> {
+        if self.state != State::InTransaction {
+            return self.commit().map_err(Unfinished::Refused);
+        }
+        let (before, last) = statements.split_at(statements.len().saturating_sub(SENT_AT_ONCE));
+        self.execute_all(before).map_err(Unfinished::Refused)?;
+        let prepared = self.prepare_all("write", last).map_err(Unfinished::Refused)?;
+        let mut sent = writes(&self.client, &prepared, last);
+        sent.push(Box::pin(self.client.batch_execute("COMMIT")));
+        let answers = self.calls.wait(self.limit, together(sent));
+        self.ended(answers)
+    }
+
+    fn query_all(&mut self, questions: &[Statement<'_>], each: &mut EachOf<'_>) -> Result<()> {
+        self.ask_all(None, questions, each)
     }
 
     fn query(&mut self, sql: &str, values: &[Value<'_>], each: &mut Each<'_>) -> Result<()> {
@@ -255,74 +355,5 @@ impl Connection for PostgresConnection {
                    AND c.relname LIKE 'aral\\_%'";
         let bytes = crate::backend::sql::connection::first(self, sql, &[], |row| row.int(0))?;
         Ok(bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or_default())
-    }
-}
-
-/// A value on its way to the server, which has said the type.
-#[derive(Debug)]
-struct Parameter<'v>(&'v Value<'v>);
-
-type Encoded = std::result::Result<IsNull, Box<dyn StdError + Sync + Send>>;
-
-impl ToSql for Parameter<'_> {
-    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Encoded {
-        match self.0 {
-            Value::Null => Ok(IsNull::Yes),
-            Value::Int(number) => number.to_sql_checked(kind, out),
-            Value::Text(text) => text.as_ref().to_sql_checked(kind, out),
-            Value::Bytes(bytes) => bytes.as_ref().to_sql_checked(kind, out),
-        }
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-
-    fn to_sql_checked(&self, kind: &Type, out: &mut BytesMut) -> Encoded {
-        self.to_sql(kind, out)
-    }
-}
-
-/// Whether a column is NULL, whatever its type.
-struct IsPresent(bool);
-
-impl FromSql<'_> for IsPresent {
-    fn from_sql(_: &Type, _: &[u8]) -> std::result::Result<Self, Box<dyn StdError + Sync + Send>> {
-        Ok(Self(true))
-    }
-
-    fn from_sql_null(_: &Type) -> std::result::Result<Self, Box<dyn StdError + Sync + Send>> {
-        Ok(Self(false))
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-}
-
-/// A row that has come.
-struct PostgresRow<'r>(&'r tokio_postgres::Row);
-
-impl PostgresRow<'_> {
-    fn value<'r, T: FromSql<'r>>(&'r self, at: usize) -> Result<T> {
-        self.0.try_get(at).map_err(|error| Error::new(ErrorKind::Corrupt, format!("column {at}: {error}")))
-    }
-}
-
-impl Row for PostgresRow<'_> {
-    fn is_null(&self, at: usize) -> Result<bool> {
-        self.value::<IsPresent>(at).map(|present| !present.0)
-    }
-
-    fn int(&self, at: usize) -> Result<i64> {
-        self.value(at)
-    }
-
-    fn text(&self, at: usize) -> Result<&str> {
-        self.value(at)
-    }
-
-    fn bytes(&self, at: usize) -> Result<&[u8]> {
-        self.value(at)
     }
 }

@@ -11,6 +11,8 @@ mod tls;
 
 mod calls;
 
+mod values;
+
 mod connection;
 
 mod connector;

@@ -48,7 +48,7 @@ pub(crate) enum Value<'v> {
 /// A statement and its values, `?1` being the first of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Statement<'v> {
-    pub(crate) sql: &'static str,
+    pub(crate) sql: Cow<'static, str>,
     pub(crate) values: Vec<Value<'v>>,
 }
 
@@ -62,6 +62,18 @@ pub(crate) trait Row {
 
 /// What is done with each row; a break ends the query.
 pub(crate) type Each<'e> = dyn FnMut(&dyn Row) -> Result<ControlFlow<()>> + 'e;
+
+/// What is done with each row of the answers to several questions; the number is the question's, counted from 0.
+pub(crate) type EachOf<'e> = dyn FnMut(usize, &dyn Row) -> Result<()> + 'e;
+
+/// Why a transaction was not seen to take place.
+#[derive(Debug)]
+pub(crate) enum Unfinished {
+    /// Nothing of it happened.
+    Refused(Error),
+    /// The commit was sent, so that it may have taken place.
+    Open(Error),
+}
 
 /// Makes connections to one database.
 pub(crate) trait Connector: Send + Sync + fmt::Debug {
@@ -87,11 +99,27 @@ pub(crate) trait Connection: Send {
     /// `Locked` if others did not let it begin for as long as the settings say.
     fn begin_write(&mut self) -> Result<()>;
 
+    /// The same, and asks questions in it. Where the database is at the other end of a network, that is one round trip.
+    fn begin_write_and_ask(&mut self, questions: &[Statement<'_>], each: &mut EachOf<'_>) -> Result<()> {
+        self.begin_write()?;
+        self.query_all(questions, each)
+    }
+
     /// Begins a transaction that sees one state of the database.
     fn begin_read(&mut self) -> Result<()>;
 
     /// Ends a transaction. After an error of one that wrote, it may have taken place or not.
     fn commit(&mut self) -> Result<()>;
+
+    /// Carries statements out and ends the transaction, in one round trip where there is a network.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` if a statement failed, and the transaction with it; `Open` as for [`commit`](Self::commit).
+    fn commit_with(&mut self, statements: &[Statement<'_>]) -> Result<(), Unfinished> {
+        self.execute_all(statements).map_err(Unfinished::Refused)?;
+        self.commit().map_err(Unfinished::Open)
+    }
 
     /// Ends a transaction, if there is one, without an effect.
     fn rollback(&mut self);
@@ -102,13 +130,20 @@ pub(crate) trait Connection: Send {
     /// Carries statements out, one after the other.
     fn execute_all(&mut self, statements: &[Statement<'_>]) -> Result<()> {
         for statement in statements {
-            self.execute(statement.sql, &statement.values)?;
+            self.execute(&statement.sql, &statement.values)?;
         }
         Ok(())
     }
 
     /// Asks, and lends each row of the answer.
     fn query(&mut self, sql: &str, values: &[Value<'_>], each: &mut Each<'_>) -> Result<()>;
+
+    /// Asks several questions, and lends each row of the answers, those to the first question first.
+    fn query_all(&mut self, questions: &[Statement<'_>], each: &mut EachOf<'_>) -> Result<()> {
+        questions.iter().enumerate().try_for_each(|(at, question)| {
+            self.query(&question.sql, &question.values, &mut |row| each(at, row).map(ControlFlow::Continue))
+        })
+    }
 
     /// Whether it can be used further.
     fn is_usable(&self) -> bool;
@@ -142,6 +177,12 @@ impl<'v> Value<'v> {
             Self::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
             Self::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.into_owned())),
         }
+    }
+}
+
+impl<'v> Statement<'v> {
+    pub(crate) fn new(sql: impl Into<Cow<'static, str>>, values: impl Into<Vec<Value<'v>>>) -> Self {
+        Self { sql: sql.into(), values: values.into() }
     }
 }
 

@@ -1,13 +1,14 @@
-//! What a batch has to be judged on, read before.
+//! What batches have to be judged on, read before.
 //!
-//! Owns the questions that are asked for it: few, whatever the number of batches, since each may cross a network.
+//! Owns the questions that are asked for it. None of them needs the answer to another one, so that over a network all of
+//! them take one round trip, whatever the number of batches.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ops::ControlFlow;
 
-use super::columns::{ACTION, MESSAGE, action_at, id_at, message_at, number_at, shown};
-use super::connection::{Connection, Row, Value};
-use crate::error::Result;
+use super::columns::{ACTION, MESSAGE, action_at, corrupt, id_at, message_at, number_at, shown};
+use super::connection::{Connection, EachOf, Row, Statement, Value};
+use super::schema::check_version;
+use crate::error::{Error, Result};
 use crate::model::{Action, Change, Message, Seq, Text};
 use crate::rules::{ConversationState, KeyRecord, Lookups, Request, StateView, Step};
 
@@ -36,127 +37,229 @@ impl StateView for Loaded {
     }
 }
 
+const META: &str = "SELECT schema_version, next_seq FROM aral_meta";
+const CONVERSATIONS: &str = "SELECT id_key, number, version, last_seq, messages, actions FROM aral_conversation_rows \
+     WHERE id_key IN ({values})";
+const KEYS: &str =
+    "SELECT name, fingerprint, conversation_id, id, seq, version FROM aral_keys WHERE name IN ({values})";
+
 /// How many values a question asks for at most.
 const MOST: usize = 256;
 
-/// Asks for rows by many values, some at a time. The lists have few lengths, so that few statements are prepared.
-fn by_many(
-    connection: &mut dyn Connection,
-    sql: &str,
-    values: &[&str],
-    each: &mut dyn FnMut(&dyn Row) -> Result<()>,
-) -> Result<()> {
-    for part in values.chunks(MOST) {
-        let length = [1, 4, 16, 64].into_iter().find(|length| *length >= part.len()).unwrap_or(MOST);
-        let last = part.last().copied().unwrap_or_default();
-        let padded = part.iter().copied().chain(std::iter::repeat(last)).take(length);
-        let values: Vec<_> = padded.map(|value| Value::bytes(value.as_bytes())).collect();
-        let places: Vec<_> = (1..=length).map(|n| format!("?{n}")).collect();
-        connection.query(&sql.replace("{values}", &places.join(", ")), &values, &mut |row| {
-            each(row)?;
-            Ok(ControlFlow::Continue(()))
-        })?;
-    }
-    Ok(())
+/// What a question is about.
+#[derive(Clone, Copy, Debug)]
+enum Subject<'b> {
+    /// The number of the next event.
+    Meta,
+    Conversations,
+    Keys,
+    /// The messages of a conversation that have this id.
+    Message(&'b str, &'b Text),
+    Action(&'b str, &'b Text),
 }
 
-/// Reads what these batches have to be judged on.
-pub(super) fn load(connection: &mut dyn Connection, batches: &[&[Request]]) -> Result<Loaded> {
-    let mut loaded = Loaded::default();
-    let requests = || batches.iter().copied().flatten();
-    let ids: BTreeSet<&str> = requests().map(|request| request.conversation_id.as_str()).collect();
-    let ids: Vec<&str> = ids.into_iter().collect();
-    let sql = "SELECT id_key, number, version, last_seq, messages, actions FROM aral_conversation_rows \
-               WHERE id_key IN ({values})";
-    by_many(connection, sql, &ids, &mut |row| {
-        let state = ConversationState {
-            exists: true,
-            version: number_at(row, 2)?,
-            last_seq: number_at(row, 3)?,
-            messages: number_at(row, 4)?,
-            actions: number_at(row, 5)?,
-            damage: None,
-        };
-        let kept = Kept { number: number_at(row, 1)?, state };
-        loaded.conversations.insert(id_at(row, 0)?, kept);
-        Ok(())
-    })?;
-    let keys: BTreeSet<&str> = requests().filter_map(|request| request.key.as_deref()).collect();
-    let keys: Vec<&str> = keys.into_iter().collect();
-    let sql =
-        "SELECT name, fingerprint, conversation_id, id, seq, version FROM aral_keys WHERE name IN ({values})";
-    by_many(connection, sql, &keys, &mut |row| {
-        let record = KeyRecord {
-            fingerprint: u32::try_from(number_at(row, 1)?).unwrap_or_default(),
-            conversation_id: id_at(row, 2)?.into(),
-            id: row.bytes(3)?.into(),
-            seq: number_at(row, 4)?,
-            version: number_at(row, 5)?,
-        };
-        loaded.keys.insert(id_at(row, 0)?, record);
-        Ok(())
-    })?;
-    for request in requests().filter(|request| request.looks()) {
-        look_up(connection, &mut loaded, request)?;
-    }
-    Ok(loaded)
+/// What is asked for some batches.
+#[derive(Debug, Default)]
+struct Questions<'b> {
+    subjects: Vec<Subject<'b>>,
+    statements: Vec<Statement<'b>>,
 }
 
-/// Reads what a request looks for by its id.
-fn look_up(connection: &mut dyn Connection, loaded: &mut Loaded, request: &Request) -> Result<()> {
-    let lookup = loaded.lookups.entry(request.conversation_id.clone()).or_default();
-    let Some(kept) = loaded.conversations.get(&request.conversation_id) else { return Ok(()) };
-    lookup.last_seq = kept.state.last_seq;
+impl<'b> Questions<'b> {
+    fn of(batches: &[&'b [Request]]) -> Self {
+        let requests = || batches.iter().copied().flatten();
+        let mut questions = Self::default();
+        // Order: first, so that tables of a newer version are told by it and not by what they lack.
+        questions.add(Subject::Meta, Statement::new(META, []));
+        let ids = requests().map(|request| request.conversation_id.as_str()).collect();
+        questions.by_many(Subject::Conversations, CONVERSATIONS, &ids);
+        let keys = requests().filter_map(|request| request.key.as_deref()).collect();
+        questions.by_many(Subject::Keys, KEYS, &keys);
+        let mut asked = BTreeSet::new();
+        for request in requests().filter(|request| request.looks()) {
+            let Some(subject) = looked_for(request) else { continue };
+            let (Subject::Message(id, item) | Subject::Action(id, item)) = subject else { continue };
+            if asked.insert((matches!(subject, Subject::Message(..)), id, item.as_wtf8())) {
+                let values = [Value::bytes(id.as_bytes()), Value::Text(shown(item))];
+                questions.add(subject, Statement::new(items_with_id(subject), values));
+            }
+        }
+        questions
+    }
+
+    fn add(&mut self, subject: Subject<'b>, statement: Statement<'b>) {
+        self.subjects.push(subject);
+        self.statements.push(statement);
+    }
+
+    /// Asks for rows by many values, some at a time. The lists have few lengths, so that few statements are prepared.
+    fn by_many(&mut self, subject: Subject<'b>, sql: &'static str, values: &BTreeSet<&'b str>) {
+        let values: Vec<&str> = values.iter().copied().collect();
+        for part in values.chunks(MOST) {
+            let length = [1, 4, 16, 64].into_iter().find(|length| *length >= part.len()).unwrap_or(MOST);
+            let last = part.last().copied().unwrap_or_default();
+            let padded = part.iter().copied().chain(std::iter::repeat(last)).take(length);
+            let values: Vec<_> = padded.map(|value| Value::bytes(value.as_bytes())).collect();
+            let places: Vec<_> = (1..=length).map(|n| format!("?{n}")).collect();
+            self.add(subject, Statement::new(sql.replace("{values}", &places.join(", ")), values));
+        }
+    }
+}
+
+/// What a request looks for by its id.
+fn looked_for(request: &Request) -> Option<Subject<'_>> {
+    let id = request.conversation_id.as_str();
     match &request.step {
-        Step::EditMessage(id, _)
-        | Step::RemoveMessage(id)
-        | Step::Ready(Change::AddMessage(Message { id, .. })) => {
-            if !lookup.messages.contains_key(id) {
-                let found = messages(connection, kept.number, id)?;
-                lookup.messages.insert(id.clone(), found);
-            }
-        }
-        Step::EditAction(id, _)
-        | Step::RemoveAction(id)
-        | Step::Ready(Change::AddAction(Action { id, .. })) => {
-            if !lookup.actions.contains_key(id) {
-                let found = actions(connection, kept.number, id)?;
-                lookup.actions.insert(id.clone(), found);
-            }
-        }
-        Step::Ready(_) => {}
+        Step::EditMessage(item, _)
+        | Step::RemoveMessage(item)
+        | Step::Ready(Change::AddMessage(Message { id: item, .. })) => Some(Subject::Message(id, item)),
+        Step::EditAction(item, _)
+        | Step::RemoveAction(item)
+        | Step::Ready(Change::AddAction(Action { id: item, .. })) => Some(Subject::Action(id, item)),
+        Step::Ready(_) => None,
     }
-    Ok(())
 }
 
-/// The messages of a conversation with this id, with their places, in order.
-fn messages(connection: &mut dyn Connection, number: Seq, id: &Text) -> Result<Vec<(u64, Message)>> {
-    let sql = format!(
-        "SELECT m.place, {MESSAGE} FROM aral_message_rows m WHERE m.conversation = ?1 AND m.id = ?2 ORDER BY m.seq"
-    );
-    let mut found = Vec::new();
-    connection.query(&sql, &[Value::number(number), Value::Text(shown(id))], &mut |row| {
-        let message = message_at(row, 1)?;
-        if message.id == *id {
-            found.push((number_at(row, 0)?, message));
+/// The question for the messages or actions that have an id, with their places, in order.
+fn items_with_id(subject: Subject<'_>) -> String {
+    let (columns, table) = match subject {
+        Subject::Action(..) => (ACTION, "aral_action_rows a"),
+        Subject::Message(..) | Subject::Meta | Subject::Conversations | Subject::Keys => {
+            (MESSAGE, "aral_message_rows m")
         }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(found)
+    };
+    let name = if matches!(subject, Subject::Action(..)) { "a" } else { "m" };
+    format!(
+        "SELECT {name}.place, {columns} FROM {table} \
+         WHERE {name}.conversation = (SELECT number FROM aral_conversation_rows WHERE id_key = ?1) \
+         AND {name}.id = ?2 ORDER BY {name}.seq"
+    )
 }
 
-/// The same of actions.
-fn actions(connection: &mut dyn Connection, number: Seq, id: &Text) -> Result<Vec<(u64, Action)>> {
-    let sql = format!(
-        "SELECT a.place, {ACTION} FROM aral_action_rows a WHERE a.conversation = ?1 AND a.id = ?2 ORDER BY a.seq"
-    );
-    let mut found = Vec::new();
-    connection.query(&sql, &[Value::number(number), Value::Text(shown(id))], &mut |row| {
-        let action = action_at(row, 1)?;
-        if action.id == *id {
-            found.push((number_at(row, 0)?, action));
+/// What has been answered.
+#[derive(Debug, Default)]
+struct Answers {
+    next_seq: Option<Seq>,
+    loaded: Loaded,
+    /// Why a row could not be read. The questions are answered to their end all the same, so that whoever asked can tell
+    /// damage from a connection that failed.
+    damage: Option<Error>,
+}
+
+impl Answers {
+    fn add(&mut self, subject: Subject<'_>, row: &dyn Row) {
+        if let Err(error) = self.try_add(subject, row) {
+            self.damage.get_or_insert(error);
         }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(found)
+    }
+
+    fn try_add(&mut self, subject: Subject<'_>, row: &dyn Row) -> Result<()> {
+        let lookups = &mut self.loaded.lookups;
+        match subject {
+            Subject::Meta => {
+                // Somebody may have brought newer software while this one ran.
+                check_version(row.int(0)?)?;
+                self.next_seq = Some(number_at(row, 1)?);
+            }
+            Subject::Conversations => {
+                let (id, kept) = conversation_at(row)?;
+                self.loaded.conversations.insert(id, kept);
+            }
+            Subject::Keys => {
+                let (name, record) = key_at(row)?;
+                self.loaded.keys.insert(name, record);
+            }
+            Subject::Message(id, item) => {
+                let message = message_at(row, 1)?;
+                if message.id == *item {
+                    let found = lookups.entry(id.to_owned()).or_default();
+                    let at = number_at(row, 0)?;
+                    found.messages.entry(item.clone()).or_default().push((at, message));
+                }
+            }
+            Subject::Action(id, item) => {
+                let action = action_at(row, 1)?;
+                if action.id == *item {
+                    let found = lookups.entry(id.to_owned()).or_default();
+                    let at = number_at(row, 0)?;
+                    found.actions.entry(item.clone()).or_default().push((at, action));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the batches are judged on.
+    fn into_loaded(mut self, subjects: &[Subject<'_>]) -> Result<(Seq, Loaded)> {
+        for subject in subjects {
+            // What was looked for and not found was looked for as well.
+            let (id, item) = match subject {
+                Subject::Message(id, item) | Subject::Action(id, item) => (*id, *item),
+                Subject::Meta | Subject::Conversations | Subject::Keys => continue,
+            };
+            let last_seq = self.loaded.conversations.get(id).map(|kept| kept.state.last_seq);
+            let found = self.loaded.lookups.entry(id.to_owned()).or_default();
+            let Some(last_seq) = last_seq else { continue };
+            found.last_seq = last_seq;
+            if matches!(subject, Subject::Message(..)) {
+                found.messages.entry(item.clone()).or_default();
+            } else {
+                found.actions.entry(item.clone()).or_default();
+            }
+        }
+        let next_seq = self.next_seq.ok_or_else(|| corrupt("the table aral_meta has no row"))?;
+        Ok((next_seq, self.loaded))
+    }
+}
+
+fn conversation_at(row: &dyn Row) -> Result<(String, Kept)> {
+    let state = ConversationState {
+        exists: true,
+        version: number_at(row, 2)?,
+        last_seq: number_at(row, 3)?,
+        messages: number_at(row, 4)?,
+        actions: number_at(row, 5)?,
+        damage: None,
+    };
+    Ok((id_at(row, 0)?, Kept { number: number_at(row, 1)?, state }))
+}
+
+fn key_at(row: &dyn Row) -> Result<(String, KeyRecord)> {
+    let record = KeyRecord {
+        fingerprint: u32::try_from(number_at(row, 1)?).unwrap_or_default(),
+        conversation_id: id_at(row, 2)?.into(),
+        id: row.bytes(3)?.into(),
+        seq: number_at(row, 4)?,
+        version: number_at(row, 5)?,
+    };
+    Ok((id_at(row, 0)?, record))
+}
+
+/// Begins to write, and reads the number of the next event and what these batches have to be judged on.
+pub(super) fn begin(connection: &mut dyn Connection, batches: &[&[Request]]) -> Result<(Seq, Loaded)> {
+    let questions = Questions::of(batches);
+    answered(&questions, |each| connection.begin_write_and_ask(&questions.statements, each))
+}
+
+/// Reads the same in a transaction that has begun.
+pub(super) fn load(connection: &mut dyn Connection, batches: &[&[Request]]) -> Result<(Seq, Loaded)> {
+    let questions = Questions::of(batches);
+    answered(&questions, |each| connection.query_all(&questions.statements, each))
+}
+
+fn answered(
+    questions: &Questions<'_>,
+    ask: impl FnOnce(&mut EachOf<'_>) -> Result<()>,
+) -> Result<(Seq, Loaded)> {
+    let mut answers = Answers::default();
+    let asked = ask(&mut |at, row| {
+        questions.subjects.get(at).into_iter().for_each(|subject| answers.add(*subject, row));
+        Ok(())
+    });
+    // What was wrong with an answer is why a later question could not be answered, and not the other way round.
+    if let Some(damage) = answers.damage {
+        return Err(damage);
+    }
+    asked?;
+    answers.into_loaded(&questions.subjects)
 }

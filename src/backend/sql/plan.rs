@@ -89,7 +89,8 @@ struct Out<'o>(&'o mut Vec<Statement<'static>>);
 
 impl Out<'_> {
     fn push<'v>(&mut self, sql: &'static str, values: impl IntoIterator<Item = Value<'v>>) {
-        self.0.push(Statement { sql, values: values.into_iter().map(Value::into_owned).collect() });
+        let values: Vec<_> = values.into_iter().map(Value::into_owned).collect();
+        self.0.push(Statement::new(sql, values));
     }
 }
 

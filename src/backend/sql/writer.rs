@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::columns::{Numbers, corrupt, id_view, number_at};
-use super::connection::{Connection, Connector, Purpose, Value, first};
+use super::columns::{Numbers, id_view};
+use super::connection::{Connection, Connector, Purpose, Statement, Unfinished, Value, first};
 use super::deadline::Deadline;
-use super::load::{Loaded, load};
+use super::load::{self, Loaded};
 use super::plan::{Plan, Ready};
-use super::schema::check_version;
 use crate::backend::closed;
 use crate::clock::random_id;
 use crate::codec::bytes::to_u64;
@@ -44,11 +43,13 @@ pub(super) struct Writer {
     has_ended: bool,
 }
 
-/// What came of a transaction.
+/// What a transaction comes to.
 struct Attempt {
     outcomes: Vec<Result<Outcome>>,
-    /// How many events it wrote.
+    /// How many events it writes.
     events: u64,
+    /// What is left to be written.
+    statements: Vec<Statement<'static>>,
 }
 
 /// The mark of a transaction that was to write an event of this number first.
@@ -102,20 +103,22 @@ impl Writer {
     }
 
     fn attempt(&mut self, batches: &[&[Request]]) -> Result<Vec<Result<Outcome>>, Failure> {
-        let connection = self.locked()?;
-        let group_id = random_id();
-        let (group, attempt) = match write(connection, batches, group_id) {
-            Ok(written) => written,
-            Err(error) => {
-                self.give_up();
-                return Err(Failure { was_lost: self.connection.is_none(), ..Failure::decided(error) });
-            }
+        let (first_seq, loaded) = self.begin(first_round(batches))?;
+        let group = Group { first_seq, id: random_id() };
+        let connection = self.connection()?;
+        let attempt = match judge(connection, batches, loaded, group) {
+            Ok(attempt) => attempt,
+            Err(error) => return Err(self.undone(error)),
         };
         if attempt.events == 0 {
             connection.rollback();
             return Ok(attempt.outcomes);
         }
-        let Err(error) = connection.commit() else { return Ok(attempt.outcomes) };
+        let error = match connection.commit_with(&attempt.statements) {
+            Ok(()) => return Ok(attempt.outcomes),
+            Err(Unfinished::Refused(error)) => return Err(self.undone(error)),
+            Err(Unfinished::Open(error)) => error,
+        };
         self.give_up();
         self.connection = None;
         match self.look_up(group) {
@@ -123,6 +126,12 @@ impl Writer {
             Ok(false) => Err(Failure::decided(error)),
             Err(unreachable) => Err(Failure::undecided(open(&error, &unreachable))),
         }
+    }
+
+    /// Nothing happened, for this reason.
+    fn undone(&mut self, error: Error) -> Failure {
+        self.give_up();
+        Failure { was_lost: self.connection.is_none(), ..Failure::decided(error) }
     }
 
     /// Ends the transaction without an effect, and lets go of a connection that is of no further use.
@@ -135,23 +144,36 @@ impl Writer {
         }
     }
 
-    /// The connection, in a transaction of its own. One that broke since it was used last is replaced.
-    fn locked(&mut self) -> Result<&mut dyn Connection, Failure> {
-        let began = match &mut self.connection {
-            Some(connection) => connection.begin_write(),
-            None => Ok(()),
-        };
-        if let Err(error) = began {
-            self.give_up();
-            if self.connection.is_some() {
-                return Err(Failure::undecided(error));
+    /// Begins a transaction, and reads what its first batches are judged on. A connection that broke since it was used
+    /// last is replaced.
+    fn begin(&mut self, batches: &[&[Request]]) -> Result<(Seq, Loaded), Failure> {
+        if let Some(connection) = &mut self.connection {
+            match load::begin(&mut **connection, batches) {
+                Ok(begun) => return Ok(begun),
+                // A damaged row is the matter of the batches that name it.
+                Err(error) if error.kind() == ErrorKind::Corrupt => return Err(self.undone(error)),
+                Err(error) => {
+                    self.give_up();
+                    if self.connection.is_some() {
+                        return Err(Failure::undecided(error));
+                    }
+                }
             }
         }
-        if self.connection.is_none() {
-            let mut connection = self.connector.connect(Purpose::Write).map_err(Failure::undecided)?;
-            connection.begin_write().map_err(Failure::undecided)?;
-            self.connection = Some(connection);
-        }
+        let mut connection = self.connector.connect(Purpose::Write).map_err(Failure::undecided)?;
+        let begun = load::begin(&mut *connection, batches);
+        self.connection = Some(connection);
+        begun.map_err(|error| {
+            self.give_up();
+            if error.kind() == ErrorKind::Corrupt {
+                Failure::decided(error)
+            } else {
+                Failure::undecided(error)
+            }
+        })
+    }
+
+    fn connection(&mut self) -> Result<&mut dyn Connection, Failure> {
         match &mut self.connection {
             Some(connection) => Ok(&mut **connection),
             None => Err(Failure::decided(Error::new(ErrorKind::Failed, "there is no connection"))),
@@ -215,22 +237,23 @@ fn open(error: &Error, unreachable: &Error) -> Error {
     Error::new(ErrorKind::Io, reason)
 }
 
-/// Carries batches out in the transaction that has begun, but for its commit.
-fn write(
+/// The batches that are judged on what is read first.
+fn first_round<'b, 'r>(batches: &'b [&'r [Request]]) -> &'b [&'r [Request]] {
+    batches.get(..ROUND).unwrap_or(batches)
+}
+
+/// Judges batches in the transaction that has begun, and writes what they come to, but for the statements that are to go out with
+/// the commit.
+fn judge(
     connection: &mut dyn Connection,
     batches: &[&[Request]],
-    group_id: [u8; 16],
-) -> Result<(Group, Attempt)> {
-    let sql = "SELECT schema_version, next_seq FROM aral_meta";
-    let meta = first(connection, sql, &[], |row| Ok((row.int(0)?, number_at(row, 1)?)))?;
-    let (version, first_seq) = meta.ok_or_else(|| corrupt("the table aral_meta has no row"))?;
-    // Somebody may have brought newer software while this one ran.
-    check_version(version)?;
-    let group = Group { first_seq, id: group_id };
-    let (mut outcomes, mut next_seq) = (Vec::with_capacity(batches.len()), first_seq);
-    while let Some(rest) = batches.get(outcomes.len()..).filter(|rest| !rest.is_empty()) {
-        let part = rest.get(..ROUND).unwrap_or(rest);
-        let loaded = load(connection, part)?;
+    mut loaded: Loaded,
+    group: Group,
+) -> Result<Attempt> {
+    let (mut outcomes, mut next_seq) = (Vec::with_capacity(batches.len()), group.first_seq);
+    let mut statements = Vec::new();
+    loop {
+        let part = first_round(batches.get(outcomes.len()..).unwrap_or_default());
         let mut round =
             Round { loaded: &loaded, pending: Pending::default(), plan: Plan::default(), group, next_seq };
         let before = outcomes.len();
@@ -240,17 +263,24 @@ fn write(
                 Judged::Later => break,
             }
         }
+        next_seq = round.next_seq;
+        statements.extend(round.plan.into_statements());
+        if outcomes.len() == batches.len() {
+            break;
+        }
         if outcomes.len() == before {
             return Err(Error::new(ErrorKind::Conflict, "the conversation changed meanwhile"));
         }
-        next_seq = round.next_seq;
-        connection.execute_all(&round.plan.into_statements())?;
+        connection.execute_all(&statements)?;
+        statements.clear();
+        loaded = load::load(connection, first_round(batches.get(outcomes.len()..).unwrap_or_default()))?.1;
     }
-    let events = next_seq - first_seq;
+    let events = next_seq - group.first_seq;
     if events > 0 {
-        connection.execute("UPDATE aral_meta SET next_seq = ?1", &[Value::number(next_seq)])?;
+        let update = "UPDATE aral_meta SET next_seq = ?1";
+        statements.push(Statement::new(update, [Value::number(next_seq)]));
     }
-    Ok((group, Attempt { outcomes, events }))
+    Ok(Attempt { outcomes, events, statements })
 }
 
 /// Batches that are judged on what was read at once, each on what those before it left pending.

@@ -1,0 +1,80 @@
+//! Values on their way to a server and back.
+//!
+//! Owns how a value becomes a parameter of the type that the server has said, and how a column of an answer is read.
+
+use std::error::Error as StdError;
+
+use tokio_postgres::types::private::BytesMut;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
+
+use crate::backend::sql::connection::{Row, Value};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A value on its way to the server, which has said the type.
+#[derive(Debug)]
+pub(super) struct Parameter<'v>(pub(super) &'v Value<'v>);
+
+type Encoded = std::result::Result<IsNull, Box<dyn StdError + Sync + Send>>;
+
+impl ToSql for Parameter<'_> {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Encoded {
+        match self.0 {
+            Value::Null => Ok(IsNull::Yes),
+            Value::Int(number) => number.to_sql_checked(kind, out),
+            Value::Text(text) => text.as_ref().to_sql_checked(kind, out),
+            Value::Bytes(bytes) => bytes.as_ref().to_sql_checked(kind, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn to_sql_checked(&self, kind: &Type, out: &mut BytesMut) -> Encoded {
+        self.to_sql(kind, out)
+    }
+}
+
+/// Whether a column is NULL, whatever its type.
+struct IsPresent(bool);
+
+impl FromSql<'_> for IsPresent {
+    fn from_sql(_: &Type, _: &[u8]) -> std::result::Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Self(true))
+    }
+
+    fn from_sql_null(_: &Type) -> std::result::Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Self(false))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// A row that has come.
+pub(super) struct PostgresRow<'r>(pub(super) &'r tokio_postgres::Row);
+
+impl PostgresRow<'_> {
+    fn value<'r, T: FromSql<'r>>(&'r self, at: usize) -> Result<T> {
+        self.0.try_get(at).map_err(|error| Error::new(ErrorKind::Corrupt, format!("column {at}: {error}")))
+    }
+}
+
+impl Row for PostgresRow<'_> {
+    fn is_null(&self, at: usize) -> Result<bool> {
+        self.value::<IsPresent>(at).map(|present| !present.0)
+    }
+
+    fn int(&self, at: usize) -> Result<i64> {
+        self.value(at)
+    }
+
+    fn text(&self, at: usize) -> Result<&str> {
+        self.value(at)
+    }
+
+    fn bytes(&self, at: usize) -> Result<&[u8]> {
+        self.value(at)
+    }
+}

@@ -7,11 +7,15 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use super::server::Server;
 
-/// A way to a server that cuts the connection of every so many-th commit: by turns before the server hears of it, and before
-/// anybody hears its answer.
+/// How much later the server hears of a commit whose caller is gone.
+const LATE: Duration = Duration::from_millis(200);
+
+/// A way to a server that cuts the connection of every so many-th commit: by turns before anybody hears the answer, before the
+/// server hears of it, and a while before the server hears of it after all. With 0 it cuts nothing.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     counts: Arc<Counts>,
@@ -56,7 +60,10 @@ fn pass(client: &TcpStream, server: &TcpStream, counts: &Arc<Counts>, cut_every:
     client.set_nodelay(true).ok();
     server.set_nodelay(true).ok();
     let (Ok(from), Ok(into)) = (server.try_clone(), client.try_clone()) else { return };
-    let (Ok(client), Ok(server)) = (client.try_clone(), server.try_clone()) else { return };
+    let (Ok(caller), Ok(client), Ok(server)) = (client.try_clone(), client.try_clone(), server.try_clone())
+    else {
+        return;
+    };
     let is_cut = Arc::<AtomicBool>::default();
     let (answers_are_cut, counts) = (Arc::clone(&is_cut), Arc::clone(counts));
     thread::spawn(move || copy(from, into, |_| !answers_are_cut.load(Ordering::SeqCst)));
@@ -68,12 +75,17 @@ fn pass(client: &TcpStream, server: &TcpStream, counts: &Arc<Counts>, cut_every:
                 return true;
             }
             let number = counts.commits.fetch_add(1, Ordering::SeqCst);
-            if number % cut_every != 0 {
+            if cut_every == 0 || number % cut_every != 0 {
                 return true;
             }
             counts.cuts.fetch_add(1, Ordering::SeqCst);
             is_cut.store(true, Ordering::SeqCst);
-            number % (2 * cut_every) == 0
+            let turn = number / cut_every % 3;
+            if turn == 2 {
+                caller.shutdown(Shutdown::Both).ok();
+                thread::sleep(LATE);
+            }
+            turn != 1
         });
     });
 }

@@ -25,6 +25,18 @@ fn a_commit_whose_answer_is_lost_is_reported_as_it_went() {
 }
 
 #[test]
+fn a_commit_that_the_database_carries_out_late_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, faults) = open(dir.path());
+    add(&engine, "before").unwrap();
+    *faults.next_commit.lock().unwrap() = Some(Commit::Late);
+    assert_eq!(add(&engine, "carried out late").unwrap().seq, 2);
+    assert_eq!(add(&engine, "after").unwrap().seq, 3);
+    assert_eq!(events(&engine).len(), 3, "nothing is written twice");
+    hold(&engine);
+}
+
+#[test]
 fn another_transaction_in_the_same_place_is_not_taken_for_the_lost_one() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, faults) = open(dir.path());

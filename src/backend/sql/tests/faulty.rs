@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::super::connection::{Connection, Connector, Dialect, Each, Purpose, Value};
 use crate::error::{Error, ErrorKind, Result};
@@ -17,6 +18,8 @@ pub(super) enum Commit {
     Overtaken,
     /// The database carries it out, and the connection dies before the answer.
     Unanswered,
+    /// The connection dies, and a while after that the database carries it out.
+    Late,
 }
 
 /// What is done in the middle of something else.
@@ -89,6 +92,7 @@ pub(super) struct Faulty {
 
 struct Line {
     inner: Box<dyn Connection>,
+    connector: Arc<dyn Connector>,
     faults: Arc<Faults>,
     writes: bool,
     migrates: bool,
@@ -97,6 +101,15 @@ struct Line {
 
 fn dead() -> Error {
     Error::new(ErrorKind::Io, "the connection is dead")
+}
+
+/// Lets the database carry a commit out when nobody waits for it any more.
+#[expect(clippy::disallowed_methods, reason = "whoever looks it up is given time to look too early")]
+fn commit_late(commit: impl FnOnce() + Send + 'static) {
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        commit();
+    });
 }
 
 impl Connector for Faulty {
@@ -114,7 +127,8 @@ impl Connector for Faulty {
         }
         let (inner, faults) = (self.inner.connect(purpose)?, Arc::clone(&self.faults));
         let (writes, migrates) = (purpose != Purpose::Read, purpose == Purpose::Migrate);
-        Ok(Box::new(Line { inner, faults, writes, migrates, is_dead: false }))
+        let connector = Arc::clone(&self.inner);
+        Ok(Box::new(Line { inner, connector, faults, writes, migrates, is_dead: false }))
     }
 }
 
@@ -140,6 +154,11 @@ impl Connection for Line {
             }
             Some(Commit::Lost) => self.inner.rollback(),
             Some(Commit::Unanswered) => self.inner.commit()?,
+            Some(Commit::Late) => {
+                let another = self.connector.connect(Purpose::Read)?;
+                let mut line = std::mem::replace(&mut self.inner, another);
+                commit_late(move || line.commit().unwrap());
+            }
             Some(Commit::Overtaken) => {
                 self.inner.rollback();
                 self.faults.meanwhile.lock().unwrap().take().into_iter().for_each(|act| act());

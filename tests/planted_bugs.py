@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from planted import engine, upkeep
+from planted import engine, sql, upkeep
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -32,7 +32,7 @@ pub(crate) fn planted(number: u32) -> bool {
 UNIT = "unit:"
 
 # What is wrong, in which file, the text, what it becomes (P is the switch), and the tests that must see it.
-BUGS = engine.BUGS + upkeep.BUGS
+BUGS = engine.BUGS + upkeep.BUGS + sql.BUGS
 
 
 def plant(tree):
@@ -62,13 +62,11 @@ def build(tree, target):
 
 
 def run(binaries, tree, number, tests):
-    """Runs tests with a bug; the first ones that fail, `None` if all pass."""
+    """Runs tests with a bug; those that fail, `None` if all pass."""
     units = [test.removeprefix(UNIT) for test in tests if test.startswith(UNIT)]
-    for binary, names in zip(binaries, ([test for test in tests if not test.startswith(UNIT)], units)):
-        failed = run_of(binary, tree, number, names) if names else None
-        if failed:
-            return failed
-    return None
+    lists = ([test for test in tests if not test.startswith(UNIT)], units)
+    failed = [run_of(binary, tree, number, names) for binary, names in zip(binaries, lists) if names]
+    return ", ".join(filter(None, failed)) or None
 
 
 def run_of(binary, tree, number, tests):

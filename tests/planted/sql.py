@@ -1,0 +1,57 @@
+"""Bugs in the engines for SQL databases, most of all those that such a store is prone to.
+
+What the parts of a row are says `planted_bugs.py`.
+"""
+
+BUGS = [
+    (
+        "SQLite: a number is read before others are kept from writing",
+        "backend/sqlite/connection.rs",
+        'let begun = self.run("begin to write", "BEGIN IMMEDIATE");',
+        'let begun = self.run("begin to write", if P { "BEGIN" } else { "BEGIN IMMEDIATE" });',
+        ["many_writers::one_order_explains_what_many_processes_on_one_file", "unit:backend::sql::tests::commits::a_follower"],
+    ),
+    (
+        "PostgreSQL: a number is read before others are kept from writing",
+        "backend/postgres/connection.rs",
+        'match self.begin("begin to write", sql) {',
+        'let sql = if P { "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT 1 FROM aral_meta" } else { sql };\n'
+        '        match self.begin("begin to write", sql) {',
+        ["postgres::processes_that_create", "many_writers::one_order_explains_what_many_processes_on_one_server"],
+    ),
+    (
+        "a commit that fails is not looked up",
+        "backend/sql/writer.rs",
+        "match self.look_up(group) {",
+        "match if P { Ok(false) } else { self.look_up(group) } {",
+        ["postgres::a_commit_that_is_cut_off", "unit:backend::sql::tests::commits::a_commit_whose"],
+    ),
+    (
+        "a commit is looked up while the database may still be about to carry it out",
+        "backend/sql/writer.rs",
+        "connection.begin_write()?;\n        let sql = \"SELECT group_id",
+        "if P { connection.begin_read()?; } else { connection.begin_write()?; }\n        let sql = \"SELECT group_id",
+        ["postgres::a_commit_that_is_cut_off", "unit:backend::sql::tests::commits::a_commit_that_the_database_carries_out_late"],
+    ),
+    (
+        "each caller has a transaction to itself",
+        "backend/sql/queue.rs",
+        "if !batches.is_empty() && (",
+        "if !batches.is_empty() && (P || ",
+        ["postgres::callers_of_one_process", "unit:backend::sql::tests::commits::callers_that_wait"],
+    ),
+    (
+        "a newer schema is written by who had the database open before",
+        "backend/sql/writer.rs",
+        "check_version(version)?;",
+        "if !P { check_version(version)?; }",
+        ["postgres::a_newer_schema", "unit:backend::sql::tests::guests::a_newer_schema"],
+    ),
+    (
+        "PostgreSQL: of many who make a store at once nobody waits",
+        "backend/postgres/connection.rs",
+        'self.begin("begin to write", &lock)?;',
+        'self.begin("begin to write", if P { "BEGIN" } else { &lock })?;',
+        ["postgres::processes_that_create"],
+    ),
+]

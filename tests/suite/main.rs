@@ -38,6 +38,8 @@ mod migrations;
 mod model;
 mod overtaken;
 #[cfg(feature = "postgres")]
+mod pooling;
+#[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "cli")]
 mod processes;

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::calls::Calls;
 use super::connection::PostgresConnection;
 use super::target::PostgresUrl;
-use super::{errors, tls};
+use super::{errors, pooling, tls};
 use crate::backend::settings::Settings;
 use crate::backend::sql::connection::{Connection, Connector, Dialect, Purpose};
 use crate::backend::sql::deadline::{Deadline, patience};
@@ -46,6 +47,8 @@ pub(super) struct PostgresConnector {
     tls: MakeRustlsConnect,
     patience: Duration,
     syncs_each: bool,
+    /// Whether a proxy is in between that takes no settings together with a connection.
+    is_behind_proxy: AtomicBool,
     /// Whether the server has ever been there.
     has_answered: AtomicBool,
 }
@@ -86,6 +89,7 @@ impl PostgresConnector {
             target,
             patience,
             syncs_each: syncs_each(settings.sync),
+            is_behind_proxy: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
         })
     }
@@ -100,55 +104,113 @@ impl PostgresConnector {
     }
 
     /// What a session begins with.
-    fn set_up(&self, purpose: Purpose) -> String {
+    fn set_up(&self, purpose: Purpose, is_direct: bool) -> String {
         let (schema, limit) = (&self.target.schema, self.limit(purpose).as_millis());
         let (patience, silence) = (self.patience.as_millis(), SILENCE.as_millis());
-        // A server may ask for more than its own disk; it is held to no less.
-        let syncs = match purpose {
-            Purpose::Write if !self.syncs_each => "SET synchronous_commit = off;",
-            Purpose::Read => "",
-            Purpose::Write | Purpose::WriteDurably | Purpose::Migrate => {
-                "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"
-            }
-        };
-        format!(
-            "SET search_path = \"{schema}\"; SET lock_timeout = {patience}; SET statement_timeout = {limit}; \
-             SET client_min_messages = warning; {syncs} \
-             SELECT set_config('idle_in_transaction_session_timeout', '{silence}', false) WHERE '{purpose:?}' <> 'Read'; \
-             SELECT set_config('client_connection_check_interval', '5s', false) \
-             WHERE current_setting('server_version_num')::int >= 140000; \
-             SELECT current_setting('server_version_num') AS version, current_setting('server_encoding') AS encoding"
-        )
+        let mut settings = vec![
+            ("lock_timeout", patience.to_string(), "true"),
+            ("statement_timeout", limit.to_string(), "true"),
+            ("client_min_messages", "warning".to_owned(), "true"),
+            (
+                "client_connection_check_interval",
+                "5s".to_owned(),
+                "current_setting('server_version_num')::int >= 140000",
+            ),
+        ];
+        if purpose != Purpose::Read {
+            settings.push(("idle_in_transaction_session_timeout", silence.to_string(), "true"));
+            // A server may ask for more than its own disk; it is held to no less.
+            let (value, when) = if purpose == Purpose::Write && !self.syncs_each {
+                ("off", "true")
+            } else {
+                ("on", "current_setting('synchronous_commit') = 'off'")
+            };
+            settings.push(("synchronous_commit", value.to_owned(), when));
+        }
+        pooling::set_up(schema, !is_direct, &settings)
     }
 
     /// Connects once; whether another try may do better.
     fn try_connect(&self, purpose: Purpose) -> Result<Tried> {
-        let calls = Calls::new()?;
-        let Some(connected) = calls.wait(CONNECT + GRACE, self.config.connect(self.tls.clone())) else {
-            let reason = "cannot connect: the server did not answer; see whether it is there, and try again";
-            return Ok(Tried::Away(Error::new(ErrorKind::Io, reason).at(&self.place, None)));
+        let is_direct = !self.is_behind_proxy.load(Ordering::SeqCst);
+        let mut config = self.config.clone();
+        if is_direct {
+            config.options(pooling::options(&self.target.schema));
+        }
+        let (client, calls) = match self.dial(&config)? {
+            Dialed::Connected(client, calls) => (client, calls),
+            Dialed::Away(error) => return Ok(Tried::Away(error)),
+            Dialed::Misunderstood(_) if is_direct => return self.look_between(purpose),
+            Dialed::Misunderstood(error) => return Err(error),
         };
-        let failed = |error: &tokio_postgres::Error, action: &str| {
-            let said = errors::of(action, &self.place, error);
-            if errors::is_away(error) { Ok(Tried::Away(said)) } else { Err(said) }
+        let Some(answer) = calls.wait(CONNECT, client.simple_query(&self.set_up(purpose, is_direct))) else {
+            return Ok(Tried::Away(self.no_answer()));
+        };
+        match answer {
+            Ok(messages) => {
+                if !pooling::has_schema(pooling::value(&messages, "path"), &self.target.schema) && is_direct {
+                    return self.look_between(purpose);
+                }
+                check_server(&messages).map_err(|error| error.at(&self.place, None))?;
+            }
+            Err(error) => {
+                let said = errors::of("set a session up", &self.place, &error);
+                return if errors::is_away(&error) { Ok(Tried::Away(said)) } else { Err(said) };
+            }
+        }
+        Ok(Tried::Connected(client, calls))
+    }
+
+    /// Finds out what a proxy does that takes no settings, and connects through it if that is all.
+    fn look_between(&self, purpose: Purpose) -> Result<Tried> {
+        let mut dialed = Vec::new();
+        for _ in 0..2 {
+            match self.dial(&self.config)? {
+                Dialed::Connected(client, calls) => dialed.push((*client, calls)),
+                Dialed::Away(error) => return Ok(Tried::Away(error)),
+                Dialed::Misunderstood(error) => return Err(error),
+            }
+        }
+        let [one, other] = dialed.as_slice() else { return Ok(Tried::Away(self.no_answer())) };
+        match pooling::shares_sessions((one, other), CONNECT) {
+            None => Ok(Tried::Away(self.no_answer())),
+            Some(true) => Err(pooling::refused().at(&self.place, None)),
+            Some(false) => {
+                self.is_behind_proxy.store(true, Ordering::SeqCst);
+                self.try_connect(purpose)
+            }
+        }
+    }
+
+    /// Connects, and sets nothing up.
+    fn dial(&self, config: &Config) -> Result<Dialed> {
+        let calls = Calls::new()?;
+        let Some(connected) = calls.wait(CONNECT + GRACE, config.connect(self.tls.clone())) else {
+            return Ok(Dialed::Away(self.no_answer()));
         };
         let (client, driver) = match connected {
             Ok(connected) => connected,
-            Err(error) => return failed(&error, "connect"),
+            Err(error) => {
+                let said = errors::of("connect", &self.place, &error);
+                return if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) {
+                    Ok(Dialed::Misunderstood(said))
+                } else if errors::is_away(&error) {
+                    Ok(Dialed::Away(said))
+                } else {
+                    Err(said)
+                };
+            }
         };
         calls.keep(async {
             // What went wrong is told to whoever waits for an answer.
             drop(driver.await);
         });
-        let Some(answer) = calls.wait(CONNECT, client.simple_query(&self.set_up(purpose))) else {
-            let reason = "cannot connect: the server did not answer; see whether it is there, and try again";
-            return Ok(Tried::Away(Error::new(ErrorKind::Io, reason).at(&self.place, None)));
-        };
-        match answer {
-            Ok(messages) => check_server(&messages).map_err(|error| error.at(&self.place, None))?,
-            Err(error) => return failed(&error, "set a session up"),
-        }
-        Ok(Tried::Connected(Box::new(client), calls))
+        Ok(Dialed::Connected(Box::new(client), calls))
+    }
+
+    fn no_answer(&self) -> Error {
+        let reason = "cannot connect: the server did not answer; see whether it is there, and try again";
+        Error::new(ErrorKind::Io, reason).at(&self.place, None)
     }
 }
 
@@ -159,15 +221,18 @@ enum Tried {
     Away(Error),
 }
 
+/// What came of a call for a connection.
+enum Dialed {
+    Connected(Box<Client>, Calls),
+    Away(Error),
+    /// Whoever is there does not take what was asked for together with the connection.
+    Misunderstood(Error),
+}
+
 /// Refuses a server that cannot keep a store.
 fn check_server(messages: &[SimpleQueryMessage]) -> Result<()> {
-    let value = |name: &str| {
-        messages.iter().rev().find_map(|message| {
-            let SimpleQueryMessage::Row(row) = message else { return None };
-            if row.columns().iter().any(|column| column.name() == name) { row.get(name) } else { None }
-        })
-    };
-    check_version(value("version").unwrap_or_default(), value("encoding").unwrap_or_default())
+    let value = |name| pooling::value(messages, name).unwrap_or_default();
+    check_version(value("version"), value("encoding"))
 }
 
 fn check_version(version: &str, encoding: &str) -> Result<()> {

@@ -58,6 +58,9 @@ fn said_by_server(action: &str, said: &DbError) -> String {
         ErrorKind::ReadOnly => "; name a user who may write, or open the store for reading",
         ErrorKind::NoSpace => "; make room on the server",
         ErrorKind::NotFound => "; make it with CREATE DATABASE, or name another one",
+        ErrorKind::Unsupported if code != "0A000" => {
+            "; a proxy in between hands the session to others; connect to the server itself"
+        }
         ErrorKind::InvalidInput if code.starts_with("28") => {
             "; see the user and the password, and the server's pg_hba.conf"
         }
@@ -83,7 +86,8 @@ pub(super) fn kind_of(code: &str) -> ErrorKind {
         "53100" => ErrorKind::NoSpace,
         "53200" => ErrorKind::OutOfMemory,
         "3D000" => ErrorKind::NotFound,
-        "0A000" => ErrorKind::Unsupported,
+        // A session that does not have the statements that were prepared on it, or has others.
+        "0A000" | "26000" | "42P05" => ErrorKind::Unsupported,
         "XX001" | "XX002" => ErrorKind::Corrupt,
         _ if code.starts_with("28") || code.starts_with("54") || code.starts_with("22") => {
             ErrorKind::InvalidInput
@@ -109,6 +113,7 @@ mod tests {
             ("3D000", ErrorKind::NotFound),
             ("28P01", ErrorKind::InvalidInput),
             ("42P01", ErrorKind::Corrupt),
+            ("42P05", ErrorKind::Unsupported),
             ("57P01", ErrorKind::Io),
         ] {
             assert_eq!(kind_of(code), kind, "{code}");

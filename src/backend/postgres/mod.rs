@@ -15,6 +15,8 @@ mod values;
 
 mod connection;
 
+mod pooling;
+
 mod connector;
 
 use std::sync::Arc;

@@ -43,7 +43,7 @@ rmdir "$home"
 pub(crate) struct Server {
     pub(crate) port: u16,
     bin: PathBuf,
-    owner: Option<u32>,
+    pub(crate) owner: Option<u32>,
     keeper: Mutex<(Child, Option<ChildStdin>, BufReader<std::process::ChildStdout>)>,
 }
 
@@ -170,6 +170,11 @@ impl Server {
 
     /// Carries SQL out as somebody else, and gives what it answers.
     pub(crate) fn sql(&self, sql: &str) -> String {
+        self.sql_by(self.port, sql)
+    }
+
+    /// The same by another port.
+    pub(crate) fn sql_by(&self, port: u16, sql: &str) -> String {
         let mut command = Command::new(self.bin.join("psql"));
         if let Some(owner) = self.owner {
             command.uid(owner).gid(owner);
@@ -189,7 +194,7 @@ impl Server {
                 "-d",
                 "postgres",
             ])
-            .args(["-p", &self.port.to_string(), "-c", sql])
+            .args(["-p", &port.to_string(), "-c", sql])
             .current_dir("/")
             .output()
             .unwrap();

@@ -147,15 +147,17 @@ fn a_follower_sees_every_event_once_and_in_order_whoever_writes() {
     let dir = tempfile::tempdir().unwrap();
     let engines = [open(dir.path()).0, open(dir.path()).0];
     let mut follower = open(dir.path()).0.follow(1).unwrap();
+    let (engines, append) = (&engines, |engine: &super::Engine| {
+        (0..25).for_each(|n: i32| drop(add(engine, &n.to_string()).unwrap()));
+    });
     std::thread::scope(|scope| {
-        for engine in &engines {
-            for _ in 0..4 {
-                scope.spawn(move || (0..25).for_each(|n: i32| drop(add(engine, &n.to_string()).unwrap())));
-            }
-        }
+        let writers: Vec<_> = (0..8).map(|n| scope.spawn(move || append(&engines[n % 2]))).collect();
         let mut next = 1;
         while next <= 200 {
+            // Order: before the look, so that what they wrote last is seen by it.
+            let are_done = writers.iter().all(std::thread::ScopedJoinHandle::is_finished);
             let Some(Logged::Batch { seq, events }) = follower.next_logged().unwrap() else {
+                assert!(!are_done, "event {next} never came");
                 std::thread::yield_now();
                 continue;
             };

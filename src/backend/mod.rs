@@ -8,6 +8,8 @@ pub(crate) mod follow;
 
 mod export;
 
+mod scan;
+
 pub(crate) mod locked;
 
 pub(crate) mod memory;
@@ -28,9 +30,9 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, CompactionReport, Conversation, Conversations, Event, ExportReport, ListCursor, Message,
-    MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone,
-    VerifyReport, activity_key,
+    Action, CompactionReport, Conversation, Conversations, Event, ExportReport, Found, ListCursor, Message,
+    MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq, Stats, Summary, TextRef,
+    Tombstone, VerifyReport, activity_key,
 };
 use follow::Follower;
 
@@ -138,6 +140,15 @@ pub trait Backend: Send + Sync + fmt::Debug {
     ) -> Result<()> {
         self.messages(id, selection)?.iter().for_each(|message| each(MessageRef::from(message)));
         Ok(())
+    }
+
+    /// The messages that a search finds, newest first; see [`MessageStore::search`](crate::MessageStore::search).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a query that is empty or malformed; `NotFound` for a conversation that is not there; `Corrupt`.
+    fn search(&self, search: &Search) -> Result<Vec<Found>> {
+        scan::scan(self, search)
     }
 
     /// A conversation's actions, oldest first.

@@ -31,6 +31,8 @@ mod receipt;
 
 mod report;
 
+mod search;
+
 mod tombstone;
 
 pub use borrowed::{MessageRef, TextRef};
@@ -49,7 +51,10 @@ pub use report::{
     CompactionReport, DamagedFile, ExportReport, Loss, OrphanedEvents, RecoveryReport, RepairReport, Stats,
     TornTail, VerifyReport,
 };
+pub use search::{Found, Search, Snippet};
 pub use text::{NotWtf8, Text};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use timestamp::DAY_MICROS;
 pub use timestamp::{Timestamp, Zone};
 pub use tombstone::Tombstone;
 

@@ -210,14 +210,7 @@ impl Messages {
 
     /// Whether a message of this time is meant.
     pub(crate) fn time_match(&self, time: Timestamp) -> TimeMatch {
-        let may_be = self.since.is_none_or(|since| time.may_be_since(since))
-            && self.until.is_none_or(|until| time.may_be_before(until));
-        let in_doubt = |bound: Option<Timestamp>| bound.is_some_and(|bound| time.is_in_doubt(bound));
-        match may_be {
-            false => TimeMatch::Out,
-            true if in_doubt(self.since) || in_doubt(self.until) => TimeMatch::InDoubt,
-            true => TimeMatch::In,
-        }
+        time.match_between(self.since, self.until)
     }
 
     /// Whether nothing but places decides which messages are meant.
@@ -229,6 +222,20 @@ impl Messages {
     #[must_use]
     pub fn takes_last(&self) -> bool {
         self.from_end
+    }
+}
+
+impl Timestamp {
+    /// What bounds make of this time.
+    pub(crate) fn match_between(self, since: Option<Timestamp>, until: Option<Timestamp>) -> TimeMatch {
+        let may_be = since.is_none_or(|since| self.may_be_since(since))
+            && until.is_none_or(|until| self.may_be_before(until));
+        let in_doubt = |bound: Option<Timestamp>| bound.is_some_and(|bound| self.is_in_doubt(bound));
+        match may_be {
+            false => TimeMatch::Out,
+            true if in_doubt(since) || in_doubt(until) => TimeMatch::InDoubt,
+            true => TimeMatch::In,
+        }
     }
 }
 

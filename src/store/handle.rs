@@ -11,10 +11,10 @@ use crate::backend::Backend;
 use crate::backend::follow::Follower;
 use crate::error::{Error, Result};
 use crate::model::{
-    Action, ActionEdit, CompactionReport, Conversation, Conversations, Edit, Event, ExportReport, JsonObject,
-    MAX_BATCH_EVENTS, Message, MessageRef, Messages, Mutation, NewAction, NewConversation, NewMessage,
-    Operation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, Text, TextRef, Timestamp, Tombstone,
-    UniqueIds, VerifyReport,
+    Action, ActionEdit, CompactionReport, Conversation, Conversations, Edit, Event, ExportReport, Found,
+    JsonObject, MAX_BATCH_EVENTS, Message, MessageRef, Messages, Mutation, NewAction, NewConversation,
+    NewMessage, Operation, Order, Receipt, RecoveryReport, Search, Seq, Stats, Summary, Text, TextRef,
+    Timestamp, Tombstone, UniqueIds, VerifyReport,
 };
 
 /// A store of conversations.
@@ -586,6 +586,35 @@ impl MessageStore {
     /// ```
     pub fn messages(&self, conversation_id: &str, selection: Messages) -> Result<Vec<Message>> {
         self.held.backend.messages(conversation_id, &selection)
+    }
+
+    /// The messages in which every word of a query occurs, newest first: by their times, and of one time those of the
+    /// conversation that began last, and of one conversation the last. See [`Search`] for what a query says.
+    ///
+    /// ```
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// use aral_store::Search;
+    /// store.add_message("c1", "Will it rain tomorrow?")?;
+    /// store.add_message("c1", "Take an umbrella: Rain from ten on.")?;
+    /// let found = store.search("rain")?;
+    /// assert_eq!((found.len(), found[0].place), (2, 1));
+    /// let snippet = &found[0].snippet;
+    /// assert_eq!(&snippet.text[snippet.hits[0].clone()], "Rain");
+    /// let found = store.search(Search::new("\"will it\" tomorr*").role("user").limit(10))?;
+    /// assert_eq!(found[0].conversation_id, "c1");
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    ///
+    /// A store in memory or in a directory has no index for it: every message is looked at. A database proposes messages by its own full-text
+    /// index, which is brought up to date by searches; see docs/sql.md. The answers are the same everywhere.
+    /// Conversations that are damaged are not searched, as they are not listed; see [`recovery`](Self::recovery).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a query that is empty or malformed; `NotFound` for a conversation that is not there; `Corrupt`;
+    /// `Io`.
+    pub fn search(&self, search: impl Into<Search>) -> Result<Vec<Found>> {
+        self.held.backend.search(&search.into())
     }
 
     /// The last message of a conversation that has this id, which is the one that edits and removals mean; `None` if

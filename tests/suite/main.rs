@@ -53,6 +53,7 @@ mod replacing;
 #[cfg(feature = "postgres")]
 mod round_trips;
 mod saved_inputs;
+mod searching;
 mod selections;
 mod simfs_laws;
 mod support;

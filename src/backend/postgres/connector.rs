@@ -13,6 +13,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::calls::Calls;
 use super::connection::PostgresConnection;
+use super::search::SEARCH;
 use super::target::PostgresUrl;
 use super::{errors, pooling, tls};
 use crate::backend::settings::Settings;
@@ -260,10 +261,7 @@ impl Connector for PostgresConnector {
             blob: "BYTEA",
             count_tables: "SELECT COUNT(*) FROM pg_catalog.pg_tables \
                            WHERE schemaname = current_schema() AND tablename = CAST(?1 AS TEXT)",
-            create_search: &[
-                "CREATE TABLE aral_search_index (seq BIGINT PRIMARY KEY, terms TSVECTOR NOT NULL)",
-                "CREATE INDEX aral_search_index_by_term ON aral_search_index USING GIN (terms)",
-            ],
+            search: &SEARCH,
         }
     }
 

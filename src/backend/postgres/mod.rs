@@ -7,6 +7,8 @@ mod target;
 
 mod errors;
 
+mod search;
+
 mod tls;
 
 mod calls;

@@ -5,11 +5,13 @@
 //! Knows no database and no table.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::search::Proposal;
 
 /// What differs from database to database in the text of a statement.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +22,28 @@ pub(crate) struct Dialect {
     pub(crate) blob: &'static str,
     /// How many tables there are with the name `?1`.
     pub(crate) count_tables: &'static str,
-    /// What makes the index for searching.
-    pub(crate) create_search: &'static [&'static str],
+    pub(crate) search: &'static SearchDialect,
+}
+
+/// What differs from database to database in the index for searching.
+#[derive(Debug)]
+pub(crate) struct SearchDialect {
+    /// Makes the index.
+    pub(crate) create: &'static [&'static str],
+    /// Takes everything out of it.
+    pub(crate) clear: &'static str,
+    /// Takes the message of the number `?1` in with the terms `?2`, in the place of those that it had.
+    pub(crate) index: &'static str,
+    /// Takes the message of the number `?1` out.
+    pub(crate) remove: &'static str,
+    /// A question for the numbers of the messages that answer `{asked}`.
+    pub(crate) proposed: &'static str,
+    /// A question for everything that is in it: a message's number, and a term.
+    pub(crate) all: &'static str,
+    /// Terms as the database reads them.
+    pub(crate) document: fn(&BTreeSet<String>) -> String,
+    /// A question for messages with all of these terms, or with the one for every term.
+    pub(crate) query: fn(&[Proposal]) -> String,
 }
 
 /// What a connection is made for.

@@ -13,18 +13,20 @@ use super::deadline::patience;
 use super::pool::Pool;
 use super::queue::Queue;
 use super::reads::{self, Wanted};
+use super::search::{self, Index};
 use super::writer::{Outcome, Writer};
-use super::{events, messages, schema, verify};
+use super::{events, messages, schema, search_index, verify};
 use crate::backend::follow::Follower;
 use crate::backend::settings::{Settings, SyncPolicy};
 use crate::backend::{Backend, closed, export};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, CompactionReport, Conversation, Conversations, Durability, Event, ExportReport, Message,
-    MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone,
-    VerifyReport,
+    Action, CompactionReport, Conversation, Conversations, Durability, Event, ExportReport, Found, Message,
+    MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq, Stats, Summary, TextRef,
+    Tombstone, VerifyReport,
 };
 use crate::rules::{known_receipt, normalize, receipts};
+use crate::search::Matcher;
 
 /// How often a migration is tried again whose connection was lost.
 const MIGRATION_TRIES: u32 = 3;
@@ -213,6 +215,25 @@ impl Backend for Engine {
         })
     }
 
+    fn search(&self, search: &Search) -> Result<Vec<Found>> {
+        self.check_open()?;
+        let matcher = Matcher::new(search)?;
+        let dialect = self.connector.dialect();
+        let is_behind = |connection: &mut dyn Connection| search_index::is_far_behind(connection, dialect);
+        if !self.settings.is_read_only && self.pool.read(is_behind).unwrap_or(false) {
+            // Whether it catches up or not, nothing is hidden: what is not in the index is read.
+            search_index::catch_up(&*self.connector).ok();
+        }
+        let find = |index| self.pool.read(|connection| search::find(connection, dialect, &matcher, index));
+        match find(Index::Asked) {
+            // Nor does an index hide anything that is damaged, or may not be read.
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::ReadOnly) => {
+                find(Index::LeftOut)
+            }
+            found => found,
+        }
+    }
+
     fn actions(&self, id: &str) -> Result<Vec<Action>> {
         self.read(|connection| reads::actions(connection, id))
     }
@@ -250,7 +271,7 @@ impl Backend for Engine {
     }
 
     fn verify(&self) -> Result<VerifyReport> {
-        self.read(|connection| verify::verify(connection, self.connector.place()))
+        self.read(|connection| verify::verify(connection, self.connector.dialect(), self.connector.place()))
     }
 
     fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {

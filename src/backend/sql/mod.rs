@@ -30,6 +30,12 @@ mod messages;
 
 mod events;
 
+mod search_index;
+
+mod search_check;
+
+mod search;
+
 mod verify;
 
 mod engine;

@@ -34,6 +34,12 @@ const UPDATE_ACTION: &str = "UPDATE aral_action_rows SET id = ?1, action_type = 
 const INSERT_TOMBSTONE: &str =
     "INSERT INTO aral_tombstones (seq, id_key, id, removed_at) VALUES (?1, ?2, ?3, ?4)";
 
+/// Notes that what the index for searching has of a message is no longer so, if it has it.
+const STALE: &str = "INSERT INTO aral_search_stale (seq) SELECT m.seq FROM aral_message_rows m, aral_search s \
+     WHERE m.conversation = ?1 AND m.place = ?2 AND m.seq <= s.indexed_seq ON CONFLICT DO NOTHING";
+const ALL_STALE: &str = "INSERT INTO aral_search_stale (seq) SELECT m.seq FROM aral_message_rows m, aral_search s \
+     WHERE m.conversation = ?1 AND m.seq <= s.indexed_seq ON CONFLICT DO NOTHING";
+
 /// A table of what conversations hold, with the statements that take one out.
 struct Table {
     clear: &'static str,
@@ -181,6 +187,7 @@ impl Row {
             Change::AddAction(action) => self.add_action(id, action, seq, out),
             Change::EditMessage(message) => {
                 let place = [number, Value::number(at)];
+                out.push(STALE, place.clone());
                 out.push(UPDATE_MESSAGE, columns::of_message(message).into_iter().chain(place));
             }
             Change::EditAction(action) => {
@@ -189,6 +196,8 @@ impl Row {
             }
             Change::RemoveMessage(_) => {
                 self.messages = self.messages.saturating_sub(1);
+                // Order: it is noted while it is still there.
+                out.push(STALE, [number.clone(), Value::number(at)]);
                 remove(&MESSAGES, number, at, self.messages, out);
             }
             Change::RemoveAction(_) => {
@@ -291,6 +300,7 @@ impl Row {
     fn clear(&mut self, out: &mut Out<'_>) {
         let number = || self.number.map_or(Value::Null, Value::number);
         if self.messages > 0 {
+            out.push(ALL_STALE, [number()]);
             out.push(MESSAGES.clear, [number()]);
         }
         if self.actions > 0 {

@@ -114,6 +114,7 @@ const SECOND: &[&str] = &[
         tokenizer BIGINT NOT NULL,
         indexed_seq BIGINT NOT NULL
     )",
+    "CREATE TABLE aral_search_stale (seq {key})",
     "{search}",
     "DROP INDEX aral_messages_by_id",
     "DROP INDEX aral_actions_by_id",
@@ -126,7 +127,7 @@ const _: () = assert!(COUNT_VERSIONS == 2 && VERSION == 2, "there is one migrati
 /// A statement of a migration in a dialect.
 fn written(statement: &str, dialect: Dialect) -> Vec<String> {
     if statement == "{search}" {
-        return dialect.create_search.iter().map(|statement| (*statement).to_owned()).collect();
+        return dialect.search.create.iter().map(|statement| (*statement).to_owned()).collect();
     }
     vec![statement.replace("{key}", dialect.key).replace("{blob}", dialect.blob)]
 }

@@ -7,9 +7,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::columns::{corrupt, id_at, number_at};
-use super::connection::{Connection, all};
+use super::connection::{Connection, Dialect, all};
 use super::events::{each_from, with_event};
 use super::reads::{self, Wanted};
+use super::search_check;
 use crate::codec::bytes::{to_u64, to_usize};
 use crate::codec::payload::{ChangeView, EventView};
 use crate::error::{ErrorKind, Result};
@@ -42,7 +43,11 @@ impl Findings<'_> {
 }
 
 /// Reads everything and says what is wrong with it.
-pub(super) fn verify(connection: &mut dyn Connection, place: &Path) -> Result<VerifyReport> {
+pub(super) fn verify(
+    connection: &mut dyn Connection,
+    dialect: Dialect,
+    place: &Path,
+) -> Result<VerifyReport> {
     let mut findings = Findings { place, damaged: Vec::new() };
     for reason in connection.check_integrity()? {
         findings.add(None, reason);
@@ -59,6 +64,9 @@ pub(super) fn verify(connection: &mut dyn Connection, place: &Path) -> Result<Ve
         // What the events lead to is unknown behind one that cannot be read.
         Err(error) if error.kind() == ErrorKind::Corrupt => findings.add(None, error.message()),
         Err(error) => return Err(error),
+    }
+    if let Some(reason) = search_check::check(connection, dialect)? {
+        findings.add(None, reason);
     }
     report.bytes = fold.bytes;
     report.events = fold.next_seq - 1;

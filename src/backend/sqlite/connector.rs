@@ -13,6 +13,7 @@ use rusqlite::config::DbConfig;
 
 use super::connection::SqliteConnection;
 use super::errors;
+use super::search::SEARCH;
 use crate::backend::settings::Settings;
 use crate::backend::sql::connection::{Connection, Connector, Dialect, Purpose};
 use crate::backend::sql::deadline::{Deadline, patience};
@@ -134,9 +135,7 @@ impl Connector for SqliteConnector {
             key: "INTEGER PRIMARY KEY",
             blob: "BLOB",
             count_tables: "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?1",
-            // The terms are the store's own, in small letters and with nothing but blanks between them: this tokenizer takes each as it is.
-            create_search: &["CREATE VIRTUAL TABLE aral_search_index USING \
-                              fts5(terms, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii')"],
+            search: &SEARCH,
         }
     }
 

@@ -8,6 +8,8 @@ mod connector;
 
 mod errors;
 
+mod search;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@ use crate::args::{
 use crate::exit::Failure;
 use crate::import::forms;
 use crate::patience::Patience;
+use crate::search::SearchArgs;
 
 /// Keeps the conversations of agents, safe from crashes.
 #[derive(Parser, Debug)]
@@ -83,6 +84,13 @@ pub(crate) enum Command {
                             aral-store show c1 --since 2025-03-13 --until 2025-03-14\n         \
                             aral-store show c1 -n 40 --whole-turns --json")]
     Show(ShowArgs),
+    /// Search the messages, and print what is found, the newest first
+    #[command(
+        after_help = "All that is named must occur in a message: words, \"phrases in quotes\", and beginnings of words with \
+                            a star.\nCapital and small letters are the same.\n\nExample: aral-store search rain umbrella\n         \
+                            aral-store search '\"will it rain\" tomorr*' -r user --since 7d -n 20"
+    )]
+    Search(SearchArgs),
     /// Print the events that the log holds, and with -f those that come
     #[command(
         after_help = "What a compaction has dropped from the log is told on standard error. The lines of \
@@ -152,10 +160,11 @@ impl Cli {
         } else {
             let is_reading = matches!(
                 self.command,
-                Command::Ls(_) | Command::Show(_) | Command::Export(_) | Command::Stats
+                Command::Ls(_) | Command::Show(_) | Command::Search(_) | Command::Export(_) | Command::Stats
             );
-            (!is_reading)
-                .then_some("--salvage is for the commands that only read: ls, show, log, export and stats")
+            (!is_reading).then_some(
+                "--salvage is for the commands that only read: ls, show, search, log, export and stats",
+            )
         };
         refused.map_or(Ok(true), |text| Err(Failure::Usage(text.to_owned())))
     }

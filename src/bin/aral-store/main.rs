@@ -47,6 +47,8 @@ mod whole;
 
 mod show;
 
+mod search;
+
 mod log;
 
 mod upkeep;
@@ -117,6 +119,7 @@ fn run(cli: Cli) -> Exit {
         Command::Append(args) => append::run(&dir, args),
         Command::Ls(args) => show::ls(&dir, form, &args),
         Command::Show(args) => show::show(&dir, form, &args),
+        Command::Search(args) => search::run(&dir, form, &args),
         Command::Log(args) => log::run(&dir, form, &args),
         Command::Compact => upkeep::compact(&dir, form),
         Command::Stats => upkeep::stats(&dir, form),

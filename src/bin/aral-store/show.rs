@@ -97,7 +97,7 @@ fn columns(summary: &Summary, time: impl Fn(&Timestamp) -> String) -> Vec<String
 }
 
 /// A time to the second, as a person reads it; UTC goes without saying.
-fn readable(time: &Timestamp) -> String {
+pub(crate) fn readable(time: &Timestamp) -> String {
     let text = time.to_string();
     let text = text.strip_suffix("+00:00").unwrap_or(&text);
     let (date, rest) = text.split_once('T').unwrap_or((text, ""));

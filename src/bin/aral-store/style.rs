@@ -13,6 +13,8 @@ use aral_store::{Timestamp, Zone};
 pub(crate) const HEAD: Style = Style::new().bold();
 /// Who speaks in a transcript, and what happens in a log.
 pub(crate) const WHO: Style = AnsiColor::Cyan.on_default().bold();
+/// What was searched for.
+pub(crate) const FOUND: Style = AnsiColor::Yellow.on_default().bold();
 /// What identifies and dates something, and is seldom what is looked for.
 pub(crate) const ASIDE: Style = Style::new().dimmed();
 

@@ -12,6 +12,8 @@ mod misnamed;
 
 mod event;
 
+mod found;
+
 mod export;
 
 pub use export::{ExportEnd, ExportLine};

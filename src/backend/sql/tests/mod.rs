@@ -10,6 +10,8 @@ mod guests;
 
 mod migrations;
 
+mod searching;
+
 mod texts;
 
 use std::path::Path;

@@ -1,0 +1,65 @@
+//! Searching without an index.
+//!
+//! Owns the going over every message of every conversation, which is what a backend does that has nothing better.
+
+use super::Backend;
+use crate::error::{ErrorKind, Result};
+use crate::model::{Found, MessageRef, Messages, Order, Search};
+use crate::search::{Key, Matcher, Newest};
+
+/// What a search finds, newest first.
+pub(super) fn scan(backend: &(impl Backend + ?Sized), search: &Search) -> Result<Vec<Found>> {
+    let matcher = Matcher::new(search)?;
+    let mut newest = Newest::new(search.limit);
+    let mut take =
+        |hits: Vec<Hit>| hits.into_iter().for_each(|(key, sure, found)| newest.add(key, sure, found));
+    if let Some(id) = &search.conversation {
+        take(hits_in(backend, &Looked { number: 0, id, matcher: &matcher })?);
+        return Ok(newest.into_found());
+    }
+    for (number, summary) in (0..).zip(backend.conversations(Order::Created, None)?) {
+        match hits_in(backend, &Looked { number, id: &summary.id, matcher: &matcher }) {
+            // Removed since it was listed.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            hits => take(hits?),
+        }
+    }
+    Ok(newest.into_found())
+}
+
+/// A hit, what it is ordered by, and whether it surely is one.
+type Hit = (Key, bool, Found);
+
+/// The conversation that is looked at, and what for.
+struct Looked<'l> {
+    number: u64,
+    id: &'l str,
+    matcher: &'l Matcher<'l>,
+}
+
+impl Looked<'_> {
+    fn hit(&self, place: u64, message: &MessageRef<'_>) -> Option<Hit> {
+        let (snippet, is_sure) = self.matcher.find(message)?;
+        let micros = message.created_at.approximate_unix_micros();
+        let key = Key { micros, conversation: self.number, place };
+        Some((key, is_sure, Found::new(self.id, place, message, snippet)))
+    }
+}
+
+fn hits_in(backend: &(impl Backend + ?Sized), looked: &Looked<'_>) -> Result<Vec<Hit>> {
+    let (mut hits, mut place) = (Vec::new(), 0);
+    let lent = backend.for_each_message(looked.id, &Messages::all(), &mut |message| {
+        hits.extend(looked.hit(place, &message));
+        place += 1;
+    });
+    match lent {
+        Ok(()) => Ok(hits),
+        // The rest was no longer there as it was. All at once, the messages are of one state.
+        Err(error) if error.kind() == ErrorKind::Conflict => {
+            let messages = backend.messages(looked.id, &Messages::all())?;
+            let all = (0..).zip(messages.iter().map(MessageRef::from));
+            Ok(all.filter_map(|(place, message)| looked.hit(place, &message)).collect())
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,119 @@
+//! The command that searches.
+//!
+//! Owns how a hit is shown: a line of columns, or for a person its place and a part of its text, with what was found marked.
+
+use std::path::Path;
+
+use aral_store::{ErrorKind, Found, MessageStore, Search, Snippet};
+use clap::Args;
+
+use crate::database;
+use crate::exit::{Exit, Failure};
+use crate::ids;
+use crate::moment;
+use crate::output::{Form, Out, one_line, to_u64};
+use crate::place;
+use crate::show::readable;
+use crate::style::{self, painted};
+
+#[derive(Args, Debug)]
+pub(crate) struct SearchArgs {
+    /// What to search for: words, "phrases in quotes", and beginnings of words with a star
+    #[arg(required = true, allow_hyphen_values = true)]
+    query: Vec<String>,
+    /// Only in this conversation: its id, or a beginning of four characters or more that no other has
+    #[arg(long, value_name = "CONV")]
+    conversation: Option<String>,
+    /// Only messages of this role
+    #[arg(short, long)]
+    role: Option<String>,
+    /// Only messages of then or later: a time, a date, or a span such as 7d
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    since: Option<String>,
+    /// Only messages of before then
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    until: Option<String>,
+    /// Show only the newest N
+    #[arg(short, value_name = "N")]
+    number: Option<usize>,
+}
+
+pub(crate) fn run(dir: &Path, form: Form, args: &SearchArgs) -> Result<Exit, Failure> {
+    let time =
+        |option, given: &Option<String>| given.as_deref().map(|text| moment::read(option, text)).transpose();
+    let mut search = Search::new(args.query.join(" "));
+    search.since = time("--since", &args.since)?;
+    search.until = time("--until", &args.until)?;
+    search.limit = args.number;
+    if let Some(role) = &args.role {
+        search = search.role(role.as_str());
+    }
+    let store = opened(dir)?;
+    if let Some(given) = &args.conversation {
+        search = search.conversation(ids::conversation(&store, given)?);
+    }
+    let bounds = [search.since, search.until];
+    let found = store.search(search)?;
+    let mut out = Out::new();
+    for hit in &found {
+        match form {
+            Form::Json => out.line(&hit.to_json_line())?,
+            Form::Plain => out.line(&columns(hit).join("\t"))?,
+            Form::Table => shown(hit, &mut out)?,
+        }
+    }
+    out.finish()?;
+    let is_unsure = |hit: &&Found| bounds.iter().flatten().any(|bound| hit.created_at.is_in_doubt(*bound));
+    moment::tell_doubt(to_u64(found.iter().filter(is_unsure).count()), "message");
+    // The opening has named each of them on standard error.
+    Ok(place::amiss(&store.recovery().damaged))
+}
+
+/// Opens the store: a database so that its index can be brought up to date, if this user may, and everything else for reading.
+fn opened(dir: &Path) -> Result<MessageStore, Failure> {
+    if database::of(dir)?.is_none() {
+        return place::for_reading(dir);
+    }
+    place::must_be_there(dir)?;
+    match place::quietly_for_writing(dir) {
+        Err(Failure::Store(error)) if error.kind() == ErrorKind::ReadOnly => place::for_reading(dir),
+        opened => opened,
+    }
+}
+
+fn columns(hit: &Found) -> [String; 6] {
+    [
+        one_line(&hit.conversation_id),
+        hit.place.to_string(),
+        one_line(&hit.id.to_string_lossy()),
+        one_line(&hit.role.to_string_lossy()),
+        hit.created_at.to_string(),
+        marked(&hit.snippet, str::to_owned),
+    ]
+}
+
+fn shown(hit: &Found, out: &mut Out) -> Result<(), Failure> {
+    let aside = format!(" · {} · {}", readable(&hit.created_at), one_line(&hit.id.to_string_lossy()));
+    let who = format!("{} · {}", one_line(&hit.conversation_id), one_line(&hit.role.to_string_lossy()));
+    out.line(&(painted(style::WHO, &who) + &painted(style::ASIDE, &aside)))?;
+    out.line(&format!("    {}\n", marked(&hit.snippet, |found| painted(style::FOUND, found))))
+}
+
+/// A part of a text in one line, with dots where more of the text is.
+fn marked(snippet: &Snippet, mark: impl Fn(&str) -> String) -> String {
+    let plain = |range: std::ops::Range<usize>| {
+        // A break between lines is not part of what was said here.
+        let text = snippet.text.get(range).unwrap_or_default().replace(['\n', '\r', '\t'], " ");
+        one_line(&text)
+    };
+    let (mut line, mut at) = (String::new(), 0);
+    line.push_str(if snippet.is_cut_before { "… " } else { "" });
+    for hit in &snippet.hits {
+        line.push_str(&plain(at..hit.start));
+        line.push_str(&mark(&plain(hit.clone())));
+        at = hit.end;
+    }
+    line.push_str(&plain(at..snippet.text.len()));
+    line.push_str(if snippet.is_cut_behind { " …" } else { "" });
+    line
+}

@@ -1,0 +1,137 @@
+//! What somebody looks for in the messages, and what was found.
+//!
+//! Owns the question and its answers as values; what matches is decided in `search/`.
+
+use std::ops::Range;
+
+use super::{Text, Timestamp};
+
+/// A search for messages by words. Hits come newest first.
+///
+/// Every part of the query must occur in a message: a `word`, a `"phrase in quotes"`, whose words must stand next to each other,
+/// or the beginning of a word, `begin*`. Capital and small letters are the same, and so are two ways of writing one character; accents count. Words
+/// are runs of letters and digits, so `example.com` is a phrase of two; a script that puts no spaces between words, such as
+/// Chinese, Japanese or Thai, is searched character by character.
+///
+/// ```
+/// use aral_store::Search;
+/// let anywhere = Search::new("rain umbrella");
+/// let said_by_the_model = Search::new("\"will it rain\" tomorr*").role("assistant").limit(20);
+/// # let _ = (anywhere, said_by_the_model);
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Search {
+    /// The words, phrases and beginnings of words.
+    pub query: String,
+    /// Only in the conversation with this id; in all of them if absent.
+    pub conversation: Option<String>,
+    /// Only messages of this role.
+    pub role: Option<Text>,
+    /// Only messages of this time or later, as [`Messages::since`](super::Messages::since) has it.
+    pub since: Option<Timestamp>,
+    /// Only messages of an earlier time than this.
+    pub until: Option<Timestamp>,
+    /// The most hits to return, the newest; all if absent. One whose time may or may not be meant counts for no limit.
+    pub limit: Option<usize>,
+}
+
+impl Search {
+    /// A search for what a query says.
+    #[must_use]
+    pub fn new(query: impl Into<String>) -> Self {
+        let query = query.into();
+        Self { query, conversation: None, role: None, since: None, until: None, limit: None }
+    }
+
+    /// Only in the conversation with this id.
+    #[must_use]
+    pub fn conversation(mut self, id: impl Into<String>) -> Self {
+        self.conversation = Some(id.into());
+        self
+    }
+
+    /// Only messages of this role.
+    #[must_use]
+    pub fn role(mut self, role: impl Into<Text>) -> Self {
+        self.role = Some(role.into());
+        self
+    }
+
+    /// Only messages of this time or later.
+    #[must_use]
+    pub fn since(mut self, time: Timestamp) -> Self {
+        self.since = Some(time);
+        self
+    }
+
+    /// Only messages of an earlier time than this.
+    #[must_use]
+    pub fn until(mut self, time: Timestamp) -> Self {
+        self.until = Some(time);
+        self
+    }
+
+    /// The newest `count` hits.
+    #[must_use]
+    pub fn limit(mut self, count: usize) -> Self {
+        self.limit = Some(count);
+        self
+    }
+}
+
+impl<T: Into<String>> From<T> for Search {
+    fn from(query: T) -> Self {
+        Self::new(query)
+    }
+}
+
+/// A message that was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Found {
+    /// The conversation's id.
+    pub conversation_id: String,
+    /// Where the message stands in it, counted from 0.
+    pub place: u64,
+    /// The message's id.
+    pub id: Text,
+    /// Who said it.
+    pub role: Text,
+    /// When.
+    pub created_at: Timestamp,
+    /// The part of its text that answers the search best.
+    pub snippet: Snippet,
+}
+
+/// A part of a text, with what was found in it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Snippet {
+    /// The part. Half of a surrogate pair stands in it as U+FFFD.
+    pub text: String,
+    /// What was found, in bytes of `text`, in order and apart from each other.
+    pub hits: Vec<Range<usize>>,
+    /// Whether the text begins before it.
+    pub is_cut_before: bool,
+    /// Whether the text goes on behind it.
+    pub is_cut_behind: bool,
+}
+
+impl Found {
+    pub(crate) fn new(
+        conversation_id: &str,
+        place: u64,
+        message: &super::MessageRef<'_>,
+        snippet: Snippet,
+    ) -> Self {
+        Self {
+            conversation_id: conversation_id.to_owned(),
+            place,
+            id: message.id.to_text(),
+            role: message.role.to_text(),
+            created_at: message.created_at,
+            snippet,
+        }
+    }
+}

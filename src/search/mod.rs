@@ -1,0 +1,21 @@
+//! What a search finds: the same whatever keeps the messages.
+//!
+//! Owns what a word is, what a query means, and whether a text answers it. An index may propose texts; whether one is found is decided
+//! here, on the text itself. Pure: knows no store and no index.
+
+mod tokens;
+
+mod terms;
+
+mod query;
+
+mod matching;
+
+mod snippet;
+
+mod newest;
+
+pub(crate) use matching::Matcher;
+pub(crate) use newest::{Key, Newest};
+pub(crate) use terms::{EVERYTHING, Proposal, terms};
+pub(crate) use tokens::tokenizer;

@@ -1,0 +1,95 @@
+//! What an index holds of a text, and what it is asked for.
+//!
+//! Owns the terms: each word once, shortened if it is very long; and of a script without spaces also each two characters that stand next
+//! to each other, so that an index proposes few texts for a word of several. A text that a query matches always has the terms of the query.
+
+use std::collections::BTreeSet;
+
+use super::tokens::{Token, tokens};
+
+/// How many characters of a word an index holds. What is longer is told apart on the text.
+const LONGEST: usize = 40;
+
+/// How many bytes of terms a text may have; one that has more is proposed for every query. Databases have limits: PostgreSQL's is a MiB.
+const MOST_BYTES: usize = 600_000;
+
+/// The term that stands for all of them. No word can be it.
+pub(crate) const EVERYTHING: &str = "¶";
+
+/// A term that a text must have, or that one of its terms must begin with.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Proposal {
+    pub(crate) term: String,
+    pub(crate) is_prefix: bool,
+}
+
+fn cut(word: &str) -> &str {
+    let end = word.char_indices().nth(LONGEST).map_or(word.len(), |(at, _)| at);
+    word.get(..end).unwrap_or(word)
+}
+
+fn pair_of(one: &Token, other: &Token) -> String {
+    format!("{}{}", cut(&one.text), cut(&other.text))
+}
+
+/// The terms of a text; [`EVERYTHING`] alone if there are too many.
+pub(crate) fn terms(text: &str) -> BTreeSet<String> {
+    let (mut found, mut bytes) = (BTreeSet::new(), 0);
+    let mut add = |term: String| {
+        let length = term.len();
+        if found.insert(term) {
+            bytes += length;
+        }
+        bytes <= MOST_BYTES
+    };
+    let mut before: Option<Token> = None;
+    for token in tokens(text) {
+        let pair = before.filter(|before| before.is_single && token.is_single);
+        let fits =
+            pair.is_none_or(|before| add(pair_of(&before, &token))) && add(cut(&token.text).to_owned());
+        if !fits {
+            return BTreeSet::from([EVERYTHING.to_owned()]);
+        }
+        before = Some(token);
+    }
+    found
+}
+
+/// The terms of words that stand next to each other, the last of which may be the beginning of one.
+pub(super) fn proposals(words: &[Token], is_prefix: bool) -> impl Iterator<Item = Proposal> + '_ {
+    let pairs = words.windows(2).filter_map(|pair| match pair {
+        [one, other] if one.is_single && other.is_single => Some(pair_of(one, other)),
+        _ => None,
+    });
+    let last = words.len().saturating_sub(1);
+    let singles = words.iter().enumerate().map(move |(at, word)| {
+        let term = cut(&word.text);
+        // A word that is shortened has the same beginning as every longer one.
+        let is_prefix = is_prefix && at == last && !word.is_single && term.len() == word.text.len();
+        Proposal { term: term.to_owned(), is_prefix }
+    });
+    pairs.map(|term| Proposal { term, is_prefix: false }).chain(singles)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_has_its_words_once_and_the_pairs_of_scripts_without_spaces() {
+        let of = |text: &str| terms(text).into_iter().collect::<Vec<_>>().join(" ");
+        assert_eq!(of("One two ONE"), "one two");
+        assert_eq!(of("東京都"), "京 京都 東 東京 都");
+        assert_eq!(of("東a京"), "a 京 東");
+        assert_eq!(of(&"x".repeat(5000)), "x".repeat(LONGEST));
+        assert_eq!(of("!?"), "");
+    }
+
+    #[test]
+    fn a_text_of_too_many_words_is_proposed_for_all() {
+        let long = (0..200_000).map(|n| format!("w{n}")).collect::<Vec<_>>().join(" ");
+        assert_eq!(terms(&long), BTreeSet::from([EVERYTHING.to_owned()]));
+        // However long, if its words are few.
+        assert_eq!(terms(&"again and ".repeat(200_000)).len(), 2);
+    }
+}

@@ -43,6 +43,7 @@ mod pooling;
 mod postgres;
 #[cfg(feature = "cli")]
 mod processes;
+mod queries;
 mod receipts;
 mod refresh;
 mod regressions;

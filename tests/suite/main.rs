@@ -19,6 +19,7 @@ mod corruption;
 mod crash;
 #[cfg(feature = "cli")]
 mod databases;
+mod exact_json;
 mod faults;
 mod fixtures;
 mod follow;

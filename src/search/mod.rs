@@ -5,6 +5,7 @@
 
 mod tokens;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod terms;
 
 mod query;
@@ -17,5 +18,7 @@ mod newest;
 
 pub(crate) use matching::Matcher;
 pub(crate) use newest::{Key, Newest};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use terms::{EVERYTHING, Proposal, terms};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use tokens::tokenizer;

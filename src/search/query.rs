@@ -2,14 +2,8 @@
 //!
 //! Owns its language: words, phrases in double quotes, and beginnings of words with a star behind them.
 
-use std::collections::BTreeSet;
-
-use super::terms::{Proposal, proposals};
 use super::tokens::{Token, tokens};
 use crate::error::{Error, Result};
-
-/// How many terms an index is asked for at most. Fewer only propose more.
-const MOST_TERMS: usize = 12;
 
 /// Words that must stand next to each other.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -63,17 +57,6 @@ impl Query {
             return Err(malformed("there is nothing to search for"));
         }
         Ok(Self { phrases })
-    }
-
-    /// What an index is asked for: a text that matches has all of these.
-    pub(crate) fn proposals(&self) -> Vec<Proposal> {
-        let all: BTreeSet<Proposal> =
-            self.phrases.iter().flat_map(|phrase| proposals(&phrase.words, phrase.is_prefix)).collect();
-        let mut chosen: Vec<Proposal> = all.into_iter().collect();
-        // Long terms are rare ones.
-        chosen.sort_by_key(|proposal| (proposal.is_prefix, std::cmp::Reverse(proposal.term.len())));
-        chosen.truncate(MOST_TERMS);
-        chosen
     }
 }
 
@@ -132,14 +115,5 @@ mod tests {
         ] {
             assert_eq!(Query::parse(query).unwrap_err().kind(), ErrorKind::InvalidInput, "{query:?}");
         }
-    }
-
-    #[test]
-    fn an_index_is_asked_for_few_terms_of_a_long_query() {
-        let long = (0..1000).map(|n| format!("word{n}")).collect::<Vec<_>>().join(" ");
-        assert_eq!(Query::parse(&long).unwrap().proposals().len(), MOST_TERMS);
-        let proposed = Query::parse("東京* be*").unwrap().proposals();
-        let terms: Vec<_> = proposed.iter().map(|one| (one.term.as_str(), one.is_prefix)).collect();
-        assert_eq!(terms, [("東京", false), ("京", false), ("東", false), ("be", true)]);
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::query::Query;
 use super::tokens::{Token, tokens};
 
 /// How many characters of a word an index holds. What is longer is told apart on the text.
@@ -12,6 +13,9 @@ const LONGEST: usize = 40;
 
 /// How many bytes of terms a text may have; one that has more is proposed for every query. Databases have limits: PostgreSQL's is a MiB.
 const MOST_BYTES: usize = 600_000;
+
+/// How many terms an index is asked for at most. Fewer only propose more.
+const MOST_TERMS: usize = 12;
 
 /// The term that stands for all of them. No word can be it.
 pub(crate) const EVERYTHING: &str = "¶";
@@ -55,8 +59,21 @@ pub(crate) fn terms(text: &str) -> BTreeSet<String> {
     found
 }
 
+impl Query {
+    /// What an index is asked for: a text that matches has all of these.
+    pub(crate) fn proposals(&self) -> Vec<Proposal> {
+        let all: BTreeSet<Proposal> =
+            self.phrases.iter().flat_map(|phrase| proposals(&phrase.words, phrase.is_prefix)).collect();
+        let mut chosen: Vec<Proposal> = all.into_iter().collect();
+        // Long terms are rare ones.
+        chosen.sort_by_key(|proposal| (proposal.is_prefix, std::cmp::Reverse(proposal.term.len())));
+        chosen.truncate(MOST_TERMS);
+        chosen
+    }
+}
+
 /// The terms of words that stand next to each other, the last of which may be the beginning of one.
-pub(super) fn proposals(words: &[Token], is_prefix: bool) -> impl Iterator<Item = Proposal> + '_ {
+fn proposals(words: &[Token], is_prefix: bool) -> impl Iterator<Item = Proposal> + '_ {
     let pairs = words.windows(2).filter_map(|pair| match pair {
         [one, other] if one.is_single && other.is_single => Some(pair_of(one, other)),
         _ => None,
@@ -91,5 +108,14 @@ mod tests {
         assert_eq!(terms(&long), BTreeSet::from([EVERYTHING.to_owned()]));
         // However long, if its words are few.
         assert_eq!(terms(&"again and ".repeat(200_000)).len(), 2);
+    }
+
+    #[test]
+    fn an_index_is_asked_for_few_terms_of_a_long_query() {
+        let long = (0..1000).map(|n| format!("word{n}")).collect::<Vec<_>>().join(" ");
+        assert_eq!(Query::parse(&long).unwrap().proposals().len(), MOST_TERMS);
+        let proposed = Query::parse("東京* be*").unwrap().proposals();
+        let terms: Vec<_> = proposed.iter().map(|one| (one.term.as_str(), one.is_prefix)).collect();
+        assert_eq!(terms, [("東京", false), ("京", false), ("東", false), ("be", true)]);
     }
 }

@@ -9,9 +9,11 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 /// The version of the rules here. One that is counted up makes every index anew.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 const RULES: i64 = 1;
 
 /// Which rules and tables of characters decide what a word is; greater ones are newer.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) fn tokenizer() -> i64 {
     let (own, crates) = (char::UNICODE_VERSION.0, unicode_normalization::UNICODE_VERSION.0);
     RULES * 1_000_000 + i64::from(own) * 1000 + i64::from(crates)

@@ -607,12 +607,11 @@ impl MessageStore {
     ///
     /// A store in memory or in a directory has no index for it: every message is looked at. A database proposes messages by its own full-text
     /// index, which is brought up to date by searches; see docs/sql.md. The answers are the same everywhere.
-    /// Conversations that are damaged are not searched, as they are not listed; see [`recovery`](Self::recovery).
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a query that is empty or malformed; `NotFound` for a conversation that is not there; `Corrupt`;
-    /// `Io`.
+    /// `InvalidInput` for a query that is empty or malformed; `NotFound` for a conversation that is not there; `Corrupt` if one cannot
+    /// be read, since what it says is unknown: the others can be searched one by one; `Io`.
     pub fn search(&self, search: impl Into<Search>) -> Result<Vec<Found>> {
         self.held.backend.search(&search.into())
     }

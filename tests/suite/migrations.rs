@@ -64,12 +64,15 @@ fn what_version_1_wrote_is_read_and_brought_up_to_date_with_nothing_lost() {
         let id = "twice";
         assert_eq!(reader.message("greetings", id).unwrap().unwrap().content, "the second with this id");
         assert_eq!(exported(&url), lines, "{url}");
+        // Without an index, which version 1 has not.
+        assert_eq!(reader.search("with this id").unwrap().len(), 2, "{url}");
         let writer = MessageStore::connect(&url).unwrap();
         assert_eq!(writer.message("greetings", id).unwrap().unwrap().content, "the second with this id");
         assert_eq!(writer.verify().unwrap().damaged, [], "{url}");
         assert_eq!(exported(&url), lines, "{url}");
         let next = writer.stats().unwrap().last_seq + 1;
         assert_eq!(writer.add_message("greetings", "and it goes on").unwrap().seq, next);
+        assert_eq!(writer.search("京都").unwrap().len(), 1, "{url}");
         // Who opened it before goes on to read.
         assert_eq!(reader.stats().unwrap().last_seq, next);
     }

@@ -4,14 +4,14 @@
 
 use std::path::Path;
 
-use aral_store::{ErrorKind, Found, MessageStore, Search, Snippet};
+use aral_store::{ErrorKind, Found, MessageStore, Order, Search, Snippet};
 use clap::Args;
 
 use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::ids;
 use crate::moment;
-use crate::output::{Form, Out, one_line, to_u64};
+use crate::output::{self, Form, Out, one_line, to_u64};
 use crate::place;
 use crate::show::readable;
 use crate::style::{self, painted};
@@ -19,7 +19,7 @@ use crate::style::{self, painted};
 #[derive(Args, Debug)]
 pub(crate) struct SearchArgs {
     /// What to search for: words, "phrases in quotes", and beginnings of words with a star
-    #[arg(required = true, allow_hyphen_values = true)]
+    #[arg(required = true)]
     query: Vec<String>,
     /// Only in this conversation: its id, or a beginning of four characters or more that no other has
     #[arg(long, value_name = "CONV")]
@@ -52,8 +52,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &SearchArgs) -> Result<Exit, Fai
     if let Some(given) = &args.conversation {
         search = search.conversation(ids::conversation(&store, given)?);
     }
-    let bounds = [search.since, search.until];
-    let found = store.search(search)?;
+    let (found, exit) = found(&store, &search)?;
     let mut out = Out::new();
     for hit in &found {
         match form {
@@ -63,10 +62,48 @@ pub(crate) fn run(dir: &Path, form: Form, args: &SearchArgs) -> Result<Exit, Fai
         }
     }
     out.finish()?;
-    let is_unsure = |hit: &&Found| bounds.iter().flatten().any(|bound| hit.created_at.is_in_doubt(*bound));
-    moment::tell_doubt(to_u64(found.iter().filter(is_unsure).count()), "message");
+    moment::tell_doubt(to_u64(found.iter().filter(|hit| is_in_doubt(hit, &search)).count()), "message");
     // The opening has named each of them on standard error.
-    Ok(place::amiss(&store.recovery().damaged))
+    Ok(place::amiss(&store.recovery().damaged).graver(exit))
+}
+
+fn is_in_doubt(hit: &Found, search: &Search) -> bool {
+    let bounds = [search.since, search.until].into_iter().flatten();
+    bounds.into_iter().any(|bound| hit.created_at.is_in_doubt(bound))
+}
+
+/// What is found, and what the program ends with for conversations that cannot be read: the others are searched all the same.
+fn found(store: &MessageStore, search: &Search) -> Result<(Vec<Found>, Exit), Failure> {
+    match store.search(search.clone()) {
+        Err(error) if place::is_unreadable(&error) && search.conversation.is_none() => {}
+        found => return Ok((found?, Exit::Done)),
+    }
+    let damaged = store.recovery().damaged;
+    let is_told = |id: &str| damaged.iter().any(|file| file.conversation_id.as_deref() == Some(id));
+    let (mut found, mut exit) = (Vec::new(), Exit::Done);
+    // Of one time, those of the conversation that began last come first.
+    for summary in store.conversations(Order::Created)?.iter().rev() {
+        match store.search(search.clone().conversation(&summary.id)) {
+            Ok(more) => found.extend(more),
+            // Removed since it was listed.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) if place::is_unreadable(&error) => {
+                exit = exit.graver(place::amiss_by(&error));
+                if !is_told(&summary.id) {
+                    output::error(&error.to_string());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    found.sort_by_key(|hit| std::cmp::Reverse(hit.created_at.approximate_unix_micros()));
+    let mut left = search.limit.unwrap_or(usize::MAX);
+    found.retain(|hit| {
+        let is_kept = left > 0;
+        left -= usize::from(is_kept && !is_in_doubt(hit, search));
+        is_kept
+    });
+    Ok((found, exit))
 }
 
 /// Opens the store: a database so that its index can be brought up to date, if this user may, and everything else for reading.

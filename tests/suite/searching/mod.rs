@@ -4,6 +4,8 @@
 
 mod limits;
 mod oracle;
+#[cfg(feature = "postgres")]
+mod server;
 
 use std::path::Path;
 

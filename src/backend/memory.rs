@@ -12,8 +12,8 @@ use super::{Backend, closed, no_conversation};
 use crate::codec::bytes::to_u64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, Change, Conversation, Durability, ExportReport, Message, MessageRef, Messages, Mutation, Order,
-    Receipt, Seq, Stats, Summary, Text, TextRef, Tombstone,
+    Action, Change, Conversation, Durability, Event, ExportReport, Message, MessageRef, Messages, Mutation,
+    Order, Receipt, Seq, Stats, Summary, Text, TextRef, Tombstone,
 };
 use crate::rules::{
     ConversationState, Folded, KEPT_TOMBSTONES, KeyRecord, KeyTable, Listed, Lookups, Pending, Refusal,
@@ -54,6 +54,34 @@ impl Memory {
     fn write(&self) -> Result<RwLockWriteGuard<'_, State>> {
         let state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if state.is_closed { Err(closed()) } else { Ok(state) }
+    }
+}
+
+impl Memory {
+    /// Carries a batch out in which nothing is left open.
+    fn carry_out(&self, mut batch: Vec<Request>) -> Result<Vec<Receipt>> {
+        let mut state = self.write()?;
+        let (pending, lookups) = (Pending::default(), state.lookups(&batch));
+        let first_seq = state.next_seq;
+        let mut validation = Validation::new(&*state, &pending, &lookups, first_seq);
+        let resolved = match validation.resolve(&batch) {
+            Ok(resolved) => resolved,
+            Err(Refusal::Known(known)) => {
+                return Ok(known.iter().map(|record| known_receipt(record, Durability::Process)).collect());
+            }
+            Err(Refusal::Impossible(error)) => return Err(error),
+            Err(Refusal::Stale) => {
+                return Err(Error::new(ErrorKind::Conflict, "the conversation changed meanwhile"));
+            }
+        };
+        for (key, record) in validation.into_accepted().into_keys() {
+            state.keys.insert(key, record);
+        }
+        for (seq, (request, resolved)) in (first_seq..).zip(batch.iter().zip(&resolved)) {
+            state.apply(&request.conversation_id, resolved, seq);
+        }
+        let versions = resolved.into_iter().map(|resolved| resolved.version).collect();
+        Ok(receipts(&mut batch, versions, first_seq, Durability::Process))
     }
 }
 
@@ -179,29 +207,12 @@ fn arrange(mut summaries: Vec<Summary>, order: Order, limit: Option<usize>) -> V
 impl Backend for Memory {
     fn append(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>> {
         let normalize = |mutation| normalize(mutation, &*self.settings.clock, &*self.settings.ids);
-        let mut batch = batch.into_iter().map(normalize).collect::<Result<Vec<_>>>()?;
-        let mut state = self.write()?;
-        let (pending, lookups) = (Pending::default(), state.lookups(&batch));
-        let first_seq = state.next_seq;
-        let mut validation = Validation::new(&*state, &pending, &lookups, first_seq);
-        let resolved = match validation.resolve(&batch) {
-            Ok(resolved) => resolved,
-            Err(Refusal::Known(known)) => {
-                return Ok(known.iter().map(|record| known_receipt(record, Durability::Process)).collect());
-            }
-            Err(Refusal::Impossible(error)) => return Err(error),
-            Err(Refusal::Stale) => {
-                return Err(Error::new(ErrorKind::Conflict, "the conversation changed meanwhile"));
-            }
-        };
-        for (key, record) in validation.into_accepted().into_keys() {
-            state.keys.insert(key, record);
-        }
-        for (seq, (request, resolved)) in (first_seq..).zip(batch.iter().zip(&resolved)) {
-            state.apply(&request.conversation_id, resolved, seq);
-        }
-        let versions = resolved.into_iter().map(|resolved| resolved.version).collect();
-        Ok(receipts(&mut batch, versions, first_seq, Durability::Process))
+        self.carry_out(batch.into_iter().map(normalize).collect::<Result<Vec<_>>>()?)
+    }
+
+    fn replay(&self, events: Vec<Event>) -> Result<Seq> {
+        let receipts = self.carry_out(events.into_iter().map(Request::of_event).collect())?;
+        Ok(receipts.first().map_or(0, |receipt| receipt.seq))
     }
 
     fn conversation(&self, id: &str) -> Result<Option<Conversation>> {

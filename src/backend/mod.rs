@@ -10,6 +10,8 @@ mod export;
 
 mod scan;
 
+pub(crate) mod copy;
+
 pub(crate) mod locked;
 
 pub(crate) mod memory;
@@ -30,9 +32,9 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, CompactionReport, Conversation, Conversations, Event, ExportReport, Found, ListCursor, Message,
-    MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq, Stats, Summary, TextRef,
-    Tombstone, VerifyReport, activity_key,
+    Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, Found, ListCursor,
+    Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq, Stats, Summary,
+    TextRef, Tombstone, VerifyReport, activity_key,
 };
 use follow::Follower;
 
@@ -267,6 +269,49 @@ pub trait Backend: Send + Sync + fmt::Debug {
         Err(Error::new(ErrorKind::Unsupported, "this backend keeps no events"))
     }
 
+    /// Carries events of another store out as they are, all of them or none, and gives the number of the first.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Backend::append); `Unsupported` where nothing can be copied into.
+    fn replay(&self, events: Vec<Event>) -> Result<Seq> {
+        let _ = events;
+        Err(Error::new(ErrorKind::Unsupported, "this backend takes no copies"))
+    }
+
+    /// Whether [`follow`](Backend::follow) gives every event that there ever was, for good.
+    fn keeps_every_event(&self) -> bool {
+        false
+    }
+
+    /// What tells the store from every other one; `None` if nothing does yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of the backend.
+    fn identity(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// What is remembered of the store that this one was copied from.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if it cannot be read.
+    fn copied_from(&self) -> Result<Option<CopyMark>> {
+        Ok(None)
+    }
+
+    /// Remembers the store that this one was copied from. When this returns, it is durable.
+    ///
+    /// # Errors
+    ///
+    /// Those of the backend.
+    fn set_copied_from(&self, mark: &CopyMark) -> Result<()> {
+        let _ = mark;
+        Ok(())
+    }
+
     /// One opening of it is given up; the last one may end it.
     ///
     /// # Errors
@@ -312,6 +357,11 @@ pub(crate) fn no_place(id: &str) -> Error {
 /// What a conversation answers that is not there.
 pub(crate) fn no_conversation(id: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no conversation {id:?}"))
+}
+
+/// What a copy answers whose events have keys that were used already.
+pub(crate) fn carried_out_before() -> Error {
+    Error::new(ErrorKind::Conflict, "the keys of these events were used before")
 }
 
 /// What every call answers once a store has ended.

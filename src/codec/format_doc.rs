@@ -59,12 +59,13 @@ fn event() -> Event {
         conversation_id: "c1".to_owned(),
         change: Change::AddMessage(message),
         key: Some("k1".to_owned()),
+        fingerprint: 0x1234_5678,
     }
 }
 
 fn payload() -> Vec<u8> {
     let mut payload = Vec::new();
-    encode_event(&EventView::of(&event(), 0, 0x1234_5678), &mut payload).unwrap();
+    encode_event(&EventView::of(&event(), 0), &mut payload).unwrap();
     payload
 }
 
@@ -121,7 +122,7 @@ fn the_reset_of_the_document_is_one() {
     assert_eq!(schema_of(&change), SECOND_SCHEMA);
     let event = Event::new("c1", change);
     let mut payload = Vec::new();
-    encode_event(&EventView::of(&event, 0, 0), &mut payload).unwrap();
+    encode_event(&EventView::of(&event, 0), &mut payload).unwrap();
     assert_bytes("reset", &payload);
     let mut events = Vec::new();
     for_each_event::<BadPayload>(&example("reset"), 1, |view, _| {
@@ -141,7 +142,7 @@ fn the_removal_and_the_version_of_the_document_are_ones() {
         assert_eq!(schema_of(&change), THIRD_SCHEMA);
         let event = Event::new("c1", change);
         let mut payload = Vec::new();
-        encode_event(&EventView::of(&event, 0, 0), &mut payload).unwrap();
+        encode_event(&EventView::of(&event, 0), &mut payload).unwrap();
         assert_bytes(name, &payload);
         let mut events = Vec::new();
         for_each_event::<BadPayload>(&example(name), 1, |view, _| {
@@ -270,7 +271,7 @@ fn every_kind_of_change_has_the_number_that_the_document_gives_it() {
         let name = format!("{change:?}");
         let name = name.split([' ', '(']).next().unwrap();
         let mut bytes = Vec::new();
-        encode_event(&EventView::of(&Event::new("c", change), 0, 0), &mut bytes).unwrap();
+        encode_event(&EventView::of(&Event::new("c", change), 0), &mut bytes).unwrap();
         // Id tag, length, one byte of id, no key: the change's number is the fifth byte.
         assert_eq!(usize::from(bytes[4]), number, "{name}");
         assert!(DOCUMENT.contains(&format!("| {number} | `{name}` |")), "the document's row of {name}");

@@ -13,6 +13,8 @@ pub(crate) mod control;
 
 pub(crate) mod marker;
 
+pub(crate) mod copy_mark;
+
 pub(crate) mod claim;
 
 pub(crate) mod ids;

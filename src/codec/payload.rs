@@ -292,9 +292,9 @@ impl<'a> ChangeView<'a> {
 }
 
 impl<'a> EventView<'a> {
-    /// The view of an event whose target stands at this place and whose key was used for this.
-    pub(crate) fn of(event: &'a Event, at: u64, fingerprint: u32) -> Self {
-        let key = event.key.as_deref().map(|text| KeyView { text, fingerprint });
+    /// The view of an event whose target stands at this place.
+    pub(crate) fn of(event: &'a Event, at: u64) -> Self {
+        let key = event.key.as_deref().map(|text| KeyView { text, fingerprint: event.fingerprint });
         Self::of_parts(IdView::of(event.conversation_id.as_bytes()), &event.change, at, key)
     }
 
@@ -361,8 +361,9 @@ impl<'a> EventView<'a> {
             ChangeView::SetCreatedAt(time) => Change::SetCreatedAt(time.to_timestamp()?),
             ChangeView::SetExtra(extra) => Change::SetExtra(object(extra)?),
         };
+        let fingerprint = self.key.map_or(0, |key| key.fingerprint);
         let key = self.key.map(|key| key.text.to_owned());
-        Ok(Event { conversation_id: self.conversation.to_id()?, change, key })
+        Ok(Event { conversation_id: self.conversation.to_id()?, change, key, fingerprint })
     }
 }
 

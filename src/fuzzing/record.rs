@@ -97,7 +97,7 @@ pub fn payload(data: &[u8]) {
 
 fn one_event(event: &Event) {
     let mut bytes = Vec::new();
-    let written = encode_event(&EventView::of(event, 3, 4), &mut bytes);
+    let written = encode_event(&EventView::of(event, 3), &mut bytes);
     assert_eq!(written, Some(bytes.len()), "an event says how long it became");
     let again = decode_event(&bytes).and_then(|(view, length)| Ok((view.to_event()?, length)));
     assert_eq!(again, Ok((event.clone(), bytes.len())), "an event is read as it was written");

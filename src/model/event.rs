@@ -24,6 +24,8 @@ pub struct Event {
     pub change: Change,
     /// The idempotency key that the caller gave it.
     pub key: Option<String>,
+    /// A checksum of what the key was used for, by which another use of it is told; 0 without a key.
+    pub fingerprint: u32,
 }
 
 /// What an event does to its conversation.
@@ -91,7 +93,7 @@ impl Event {
     /// An event without an idempotency key.
     #[must_use]
     pub fn new(conversation_id: impl Into<String>, change: Change) -> Self {
-        Self { conversation_id: conversation_id.into(), change, key: None }
+        Self { conversation_id: conversation_id.into(), change, key: None, fingerprint: 0 }
     }
 }
 

@@ -35,8 +35,11 @@ mod search;
 
 mod tombstone;
 
+mod copying;
+
 pub use borrowed::{MessageRef, TextRef};
 pub use conversation::{Action, Conversation, Message, Summary};
+pub use copying::{CopyMark, CopyProgress, CopyReport, CopyStage};
 pub use edit::{ActionEdit, Edit};
 pub use event::{Change, Event, Seq, Version};
 pub use json::JsonObject;

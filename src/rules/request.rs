@@ -4,7 +4,7 @@
 
 use std::mem::take;
 
-use crate::model::{ActionEdit, Change, Durability, Edit, Receipt, Seq, Text, UniqueIds, Version};
+use crate::model::{ActionEdit, Change, Durability, Edit, Event, Receipt, Seq, Text, UniqueIds, Version};
 
 /// A mutation with every id, time and title filled in, and its texts within the limits.
 #[derive(Clone, Debug)]
@@ -20,6 +20,49 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// An event of another store as something to do. What is edited or removed is found by its id: its place may be
+    /// another one here.
+    pub(crate) fn of_event(event: Event) -> Self {
+        let Event { conversation_id, change, key, fingerprint } = event;
+        let step = match change {
+            Change::EditMessage(message) => {
+                let edit = Edit {
+                    content: Some(message.content),
+                    metadata: Some(message.metadata),
+                    role: Some(message.role),
+                    created_at: Some(message.created_at),
+                    extra: Some(message.extra),
+                };
+                Step::EditMessage(message.id, Box::new(edit))
+            }
+            Change::EditAction(action) => {
+                let edit = ActionEdit {
+                    action_type: Some(action.action_type),
+                    data: Some(action.data),
+                    metadata: Some(action.metadata),
+                    created_at: Some(action.created_at),
+                    extra: Some(action.extra),
+                };
+                Step::EditAction(action.id, Box::new(edit))
+            }
+            Change::RemoveMessage(id) => Step::RemoveMessage(id),
+            Change::RemoveAction(id) => Step::RemoveAction(id),
+            other @ (Change::Create { .. }
+            | Change::SetTitle(_)
+            | Change::SetMetadata(_)
+            | Change::AddMessage(_)
+            | Change::AddAction(_)
+            | Change::Clear
+            | Change::Remove { .. }
+            | Change::SetVersion(_)
+            | Change::Reset { .. }
+            | Change::SetCreatedAt(_)
+            | Change::SetExtra(_)) => Step::Ready(other),
+        };
+        let unique_ids = UniqueIds::Off;
+        Self { conversation_id, step, key, fingerprint, expect: None, unique_ids }
+    }
+
     /// Whether it looks for something by its id.
     pub(crate) fn looks(&self) -> bool {
         self.unique_ids != UniqueIds::Off || !matches!(self.step, Step::Ready(_))

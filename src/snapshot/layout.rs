@@ -72,6 +72,11 @@ impl Layout {
         self.log().join(checkpoint_name(epoch))
     }
 
+    /// What says which store this one is a copy of.
+    pub(crate) fn copied_from(&self) -> PathBuf {
+        self.log().join("COPIED-FROM")
+    }
+
     /// What was set aside instead of being deleted.
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.log().join("quarantine")

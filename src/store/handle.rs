@@ -68,6 +68,11 @@ impl MessageStore {
         Self::with_rule(backend, UniqueIds::Off)
     }
 
+    /// What keeps the store.
+    pub(super) fn backend(&self) -> &dyn Backend {
+        &*self.held.backend
+    }
+
     /// A handle to any backend, whose additions are held to this.
     pub(super) fn with_rule(backend: Arc<dyn Backend>, unique_ids: UniqueIds) -> Self {
         Self { held: Arc::new(Held { backend, unique_ids, is_given_up: false }) }

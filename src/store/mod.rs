@@ -15,6 +15,8 @@ mod handle;
 
 mod connect;
 
+mod copying;
+
 #[cfg(feature = "postgres")]
 pub use crate::backend::postgres::PostgresUrl;
 pub use batch::Batch;

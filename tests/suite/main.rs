@@ -15,6 +15,8 @@ mod cli;
 mod concurrency;
 mod contract;
 mod copies;
+#[cfg(feature = "cli")]
+mod copying;
 mod corruption;
 mod crash;
 #[cfg(feature = "cli")]

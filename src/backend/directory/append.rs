@@ -12,6 +12,7 @@ use super::engine::Engine;
 use super::index_view::{Accepting, IndexView};
 use super::reads::{Need, View};
 use super::room::{action_length, message_length, room_to_judge};
+use crate::backend::carried_out_before;
 use crate::backend::settings::SyncPolicy;
 use crate::codec::frame::MAX_PAYLOAD;
 use crate::codec::ids::IdView;
@@ -19,7 +20,7 @@ use crate::codec::payload::{FIRST_SCHEMA, KeyView, SCHEMA, encode_parts, schema_
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Framed, Record, Turn};
 use crate::model::{
-    Action, Change, Durability, MAX_BATCH_EVENTS, Message, Mutation, Receipt, Seq, Text, Version,
+    Action, Change, Durability, Event, MAX_BATCH_EVENTS, Message, Mutation, Receipt, Seq, Text, Version,
 };
 use crate::rules::normalize;
 use crate::rules::{KeyRecord, Lookup, Lookups, Refusal, Request, Step, Validation};
@@ -79,6 +80,16 @@ impl Engine {
             }
         };
         receipt.ok_or_else(|| Error::new(ErrorKind::Failed, "a mutation was carried out without a receipt"))
+    }
+
+    /// Carries events of another store out as they are.
+    pub(super) fn append_events(&self, events: Vec<Event>) -> Result<Seq> {
+        self.check_open()?;
+        let batch: Vec<Request> = events.into_iter().map(Request::of_event).collect();
+        match self.append_prepared(&batch)? {
+            CarriedOut::Now { first_seq, .. } => Ok(first_seq),
+            CarriedOut::Before(_) => Err(carried_out_before()),
+        }
     }
 
     /// Carries a batch out in which nothing is left open.

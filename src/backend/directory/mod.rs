@@ -4,6 +4,8 @@
 
 mod completeness;
 
+mod copied_from;
+
 mod writer;
 
 mod events;

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::copied_from;
 use super::events;
 use super::export::Export;
 use super::messages::Lending;
@@ -24,9 +25,9 @@ use crate::backend::{Backend, no_place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
 use crate::model::{
-    Action, CompactionReport, Conversation, Conversations, Event, ExportReport, Logged, Message, MessageRef,
-    Messages, Mutation, Order, Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, TextRef,
-    Tombstone, VerifyReport,
+    Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, Logged, Message,
+    MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary,
+    TextRef, Tombstone, VerifyReport,
 };
 use crate::snapshot::layout::{self, Layout};
 
@@ -291,6 +292,14 @@ impl Backend for ReadOnly {
         }
         let mut tail = Tail::new(&self.reads(), from, None);
         Ok(Follower::new(move || tail.next()))
+    }
+
+    fn identity(&self) -> Result<Option<String>> {
+        Ok(copied_from::identity(&self.reads()))
+    }
+
+    fn copied_from(&self) -> Result<Option<CopyMark>> {
+        copied_from::read(&self.reads())
     }
 
     fn close(&self) -> Result<()> {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use super::apply::Applier;
 use super::background::{self, Tended};
 use super::completeness::MarkerFile;
+use super::copied_from;
 use super::engine::Engine;
 use super::events;
 use super::export::Export;
@@ -31,8 +32,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::claim::{Claim, Fenced, Now, Right};
 use crate::log::{Active, Limits, Log, Start};
 use crate::model::{
-    Action, CompactionReport, Conversation, Conversations, Event, ExportReport, Message, MessageRef,
-    Messages, Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone,
+    Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, Message,
+    MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone,
     VerifyReport,
 };
 use crate::rules::Pending;
@@ -180,6 +181,23 @@ impl Backend for Engine {
 
     fn append_one(&self, mutation: Mutation) -> Result<Receipt> {
         self.append_single(mutation)
+    }
+
+    fn replay(&self, events: Vec<Event>) -> Result<Seq> {
+        self.append_events(events)
+    }
+
+    fn identity(&self) -> Result<Option<String>> {
+        Ok(copied_from::identity(self.reads()))
+    }
+
+    fn copied_from(&self) -> Result<Option<CopyMark>> {
+        copied_from::read(self.reads())
+    }
+
+    fn set_copied_from(&self, mark: &CopyMark) -> Result<()> {
+        self.check_open()?;
+        copied_from::write(self.reads(), mark)
     }
 
     fn conversation(&self, id: &str) -> Result<Option<Conversation>> {

@@ -69,7 +69,7 @@ fn exactly(change: Change) -> Value<'static> {
     let event = Event::new(String::new(), change);
     let mut bytes = Vec::new();
     // Memory does not fail to take it.
-    let _ = encode_event(&EventView::of(&event, 0, 0), &mut bytes);
+    let _ = encode_event(&EventView::of(&event, 0), &mut bytes);
     Value::bytes(bytes)
 }
 

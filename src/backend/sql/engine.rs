@@ -15,17 +15,17 @@ use super::queue::Queue;
 use super::reads::{self, Wanted};
 use super::search::{self, Index};
 use super::writer::{Outcome, Writer};
-use super::{events, messages, schema, search_index, verify};
+use super::{copied_from, events, messages, schema, search_index, verify};
 use crate::backend::follow::Follower;
 use crate::backend::settings::{Settings, SyncPolicy};
-use crate::backend::{Backend, closed, export};
+use crate::backend::{Backend, carried_out_before, closed, export};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, CompactionReport, Conversation, Conversations, Durability, Event, ExportReport, Found, Message,
-    MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq, Stats, Summary, TextRef,
-    Tombstone, VerifyReport,
+    Action, CompactionReport, Conversation, Conversations, CopyMark, Durability, Event, ExportReport, Found,
+    Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq, Stats, Summary,
+    TextRef, Tombstone, VerifyReport,
 };
-use crate::rules::{known_receipt, normalize, receipts};
+use crate::rules::{Request, known_receipt, normalize, receipts};
 use crate::search::Matcher;
 
 /// How often a migration is tried again whose connection was lost.
@@ -73,6 +73,14 @@ impl Engine {
 
     fn check_open(&self) -> Result<()> {
         if self.is_closed.load(Ordering::SeqCst) { Err(closed()) } else { Ok(()) }
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        self.check_open()?;
+        if self.settings.is_read_only {
+            return Err(Error::new(ErrorKind::ReadOnly, "the store was opened for reading"));
+        }
+        Ok(())
     }
 
     fn read<T>(&self, read: impl FnMut(&mut dyn Connection) -> Result<T>) -> Result<T> {
@@ -138,11 +146,36 @@ pub(crate) fn syncs_each(policy: SyncPolicy) -> bool {
 }
 
 impl Backend for Engine {
-    fn append(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>> {
-        self.check_open()?;
-        if self.settings.is_read_only {
-            return Err(Error::new(ErrorKind::ReadOnly, "the store was opened for reading"));
+    fn replay(&self, events: Vec<Event>) -> Result<Seq> {
+        self.check_writable()?;
+        let (_, outcome) = self.queue.carry_out(events.into_iter().map(Request::of_event).collect());
+        match outcome.map_err(|error| placed(error, self.connector.place()))? {
+            Outcome::Now { first_seq, .. } => Ok(first_seq),
+            Outcome::Before(_) => Err(carried_out_before()),
         }
+    }
+
+    fn keeps_every_event(&self) -> bool {
+        true
+    }
+
+    fn identity(&self) -> Result<Option<String>> {
+        self.ask(copied_from::identity)
+    }
+
+    fn copied_from(&self) -> Result<Option<CopyMark>> {
+        self.ask(|connection| copied_from::read(connection, self.connector.dialect()))
+    }
+
+    fn set_copied_from(&self, mark: &CopyMark) -> Result<()> {
+        self.check_writable()?;
+        let mut connection = self.connector.connect(Purpose::WriteDurably)?;
+        copied_from::write(&mut *connection, self.connector.dialect(), mark)
+            .map_err(|error| placed(error, self.connector.place()))
+    }
+
+    fn append(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>> {
+        self.check_writable()?;
         let (clock, ids) = (&*self.settings.clock, &*self.settings.ids);
         let ready =
             batch.into_iter().map(|mutation| normalize(mutation, clock, ids)).collect::<Result<Vec<_>>>()?;

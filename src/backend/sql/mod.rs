@@ -12,6 +12,8 @@ pub(crate) mod deadline;
 
 mod columns;
 
+mod copied_from;
+
 mod schema;
 
 mod load;

@@ -203,6 +203,14 @@ pub(crate) struct ExportArgs {
     pub(crate) strict: bool,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct CopyArgs {
+    /// The store to copy: a directory, or the URL of a database
+    pub(crate) from: PathBuf,
+    /// The store to copy into: a new or empty one, or an earlier copy
+    pub(crate) to: PathBuf,
+}
+
 /// What to import from.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Origin {

@@ -8,8 +8,8 @@ use clap::{ColorChoice, Parser, Subcommand};
 
 use crate::accept::AcceptArgs;
 use crate::args::{
-    ActArgs, AddArgs, AppendArgs, CompletionsArgs, ExportArgs, ImportArgs, LogArgs, LsArgs, ManArgs, NewArgs,
-    RenameArgs, RepairArgs, RmArgs, ShowArgs,
+    ActArgs, AddArgs, AppendArgs, CompletionsArgs, CopyArgs, ExportArgs, ImportArgs, LogArgs, LsArgs,
+    ManArgs, NewArgs, RenameArgs, RepairArgs, RmArgs, ShowArgs,
 };
 use crate::exit::Failure;
 use crate::import::forms;
@@ -128,6 +128,14 @@ pub(crate) enum Command {
     /// Take conversations in; what is there already is not added twice
     #[command(after_help = forms::HELP)]
     Import(ImportArgs),
+    /// Copy everything into another store, or bring an earlier copy up to date
+    #[command(
+        after_help = "Either may be a directory or a database. Stopped at any moment, it goes on when it is begun \
+                            again.\nWhat was changed in the copy since is not touched: then the command refuses, with 4.\n\nExample: \
+                            aral-store copy ./data postgres://app@db.example.org/agents\n         \
+                            aral-store copy sqlite:agents.db ./data"
+    )]
+    Copy(CopyArgs),
     /// Print what makes a shell complete commands and options
     #[command(
         after_help = "Example: aral-store completions bash > ~/.local/share/bash-completion/completions/aral-store"
@@ -143,7 +151,10 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it makes a store where there is none.
     pub(crate) fn may_make_a_store(&self) -> bool {
-        matches!(self, Self::New(_) | Self::Add(_) | Self::Act(_) | Self::Append(_) | Self::Import(_))
+        matches!(
+            self,
+            Self::New(_) | Self::Add(_) | Self::Act(_) | Self::Append(_) | Self::Import(_) | Self::Copy(_)
+        )
     }
 }
 

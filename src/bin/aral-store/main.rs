@@ -71,6 +71,8 @@ mod export;
 
 mod import;
 
+mod copy;
+
 mod manual;
 
 use std::path::PathBuf;
@@ -102,7 +104,15 @@ fn run(cli: Cli) -> Exit {
         Ok(is_wanted) => salvage::choose(is_wanted),
         Err(failure) => return failure.report(),
     }
-    let dir = cli.dir.unwrap_or_else(default_dir);
+    let dir = match (&cli.command, cli.dir) {
+        (Command::Copy(_), Some(_)) => {
+            let text = "copy names both stores, and none with -d; write aral-store copy FROM TO";
+            return exit::Failure::Usage(text.to_owned()).report();
+        }
+        // What may have to be there is what is written to.
+        (Command::Copy(args), None) => args.to.clone(),
+        (_, dir) => dir.unwrap_or_else(default_dir),
+    };
     let form = if cli.json { Form::Json } else { Form::of_stdout() };
     if cli.no_create
         && cli.command.may_make_a_store()
@@ -128,6 +138,7 @@ fn run(cli: Cli) -> Exit {
         Command::Accept(args) => accept::run(&dir, form, &args),
         Command::Export(args) => export::run(&dir, &args),
         Command::Import(args) => import::run(&dir, form, &args),
+        Command::Copy(args) => copy::run(&args, form),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),
     };

@@ -32,6 +32,7 @@ pub(crate) enum Unit {
     /// Bytes of what comes in.
     InputBytes,
     Conversations,
+    Events,
     /// Files of the store that have become durable.
     Files,
 }
@@ -85,10 +86,10 @@ fn style(total: Option<u64>, unit: Unit) -> ProgressStyle {
             "{prefix} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left"
         }
         (Unit::StoreBytes | Unit::InputBytes, None) => "{prefix} {spinner} {bytes} {bytes_per_sec}",
-        (Unit::Conversations | Unit::Files, Some(_)) => {
+        (Unit::Conversations | Unit::Events | Unit::Files, Some(_)) => {
             "{prefix} {wide_bar} {pos}/{len} {per_sec}, {eta} left"
         }
-        (Unit::Conversations | Unit::Files, None) => "{prefix} {spinner} {pos} {per_sec}",
+        (Unit::Conversations | Unit::Events | Unit::Files, None) => "{prefix} {spinner} {pos} {per_sec}",
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -48,7 +48,7 @@ mod tests {
     fn lent(message: Message) -> Message {
         let event = Event::new("c", Change::AddMessage(message));
         let mut bytes = Vec::new();
-        encode_event(&EventView::of(&event, 0, 0), &mut bytes).unwrap();
+        encode_event(&EventView::of(&event, 0), &mut bytes).unwrap();
         let (view, _) = decode_event(&bytes).unwrap();
         let message = view.change.message().unwrap();
         assert_eq!(message.lend(|lent| lent.to_message()).unwrap(), message.to_message().unwrap());

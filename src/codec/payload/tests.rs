@@ -47,6 +47,7 @@ fn events() -> Vec<Event> {
     ];
     let mut events: Vec<_> = changes.into_iter().map(|change| Event::new("c/1", change)).collect();
     events[3].key = Some("k1".to_owned());
+    events[3].fingerprint = 7;
     events
 }
 
@@ -56,7 +57,7 @@ fn an_event_that_is_cut_short_anywhere_is_refused() {
     let critic = Change::AddMessage(Message::new("m", "hi", "critic", time()));
     for event in events().into_iter().chain([Event::new("c", critic)]) {
         let mut payload = Vec::new();
-        encode_event(&EventView::of(&event, 3, 7), &mut payload).unwrap();
+        encode_event(&EventView::of(&event, 3), &mut payload).unwrap();
         assert!(decode_event(&payload).is_ok());
         for length in 0..payload.len() {
             assert!(decode_event(&payload[..length]).is_err(), "{length} bytes of {event:?}");
@@ -69,7 +70,7 @@ fn a_role_that_there_is_not_is_refused() {
     let said_by = |role: &str| {
         let event = Event::new("c", Change::AddMessage(Message::new("m", "", role, time())));
         let mut payload = Vec::new();
-        encode_event(&EventView::of(&event, 0, 0), &mut payload).unwrap();
+        encode_event(&EventView::of(&event, 0), &mut payload).unwrap();
         payload
     };
     let (mut payload, other) = (said_by("user"), said_by("tool"));
@@ -83,7 +84,7 @@ fn a_role_that_there_is_not_is_refused() {
 #[test]
 fn an_event_has_only_what_its_kind_has() {
     for event in events() {
-        let change = EventView::of(&event, 0, 0).change;
+        let change = EventView::of(&event, 0).change;
         let kind = &event.change;
         assert_eq!(
             change.message().is_some(),
@@ -108,7 +109,7 @@ fn events_come_back_as_they_were() {
     let events = events();
     let mut payload = Vec::new();
     for event in &events {
-        encode_event(&EventView::of(event, 3, 7), &mut payload).unwrap();
+        encode_event(&EventView::of(event, 3), &mut payload).unwrap();
     }
     let mut back = Vec::new();
     for_each_event::<BadPayload>(&payload, 16, |view, _| {
@@ -130,7 +131,7 @@ fn a_text_that_is_no_object_is_refused() {
 #[test]
 fn a_count_or_a_length_that_lies_is_refused_without_allocating() {
     let mut payload = Vec::new();
-    encode_event(&EventView::of(&events()[3], 0, 0), &mut payload).unwrap();
+    encode_event(&EventView::of(&events()[3], 0), &mut payload).unwrap();
     let count = |payload: &[u8], n| for_each_event::<BadPayload>(payload, n, |_, _| Ok(()));
     assert!(count(&payload, 1).is_ok());
     assert!(count(&payload, 2).is_err());
@@ -201,7 +202,7 @@ fn shown(message: MessageView<'_>) -> String {
 fn the_message_of_any_event_is_the_one_that_the_event_has() {
     for event in events() {
         let mut payload = Vec::new();
-        encode_event(&EventView::of(&event, 3, 7), &mut payload).unwrap();
+        encode_event(&EventView::of(&event, 3), &mut payload).unwrap();
         let (view, _) = decode_event(&payload).unwrap();
         let found = decode_message(&payload);
         assert_eq!(found.as_ref().ok().copied().map(shown), view.change.message().copied().map(shown));

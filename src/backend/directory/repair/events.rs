@@ -15,8 +15,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
 use crate::log::salvage::{self, Fault, Missing};
 use crate::log::scan::Frame;
-use crate::model::{ActionEdit, Change, Edit, Event, RepairReport, Seq, UniqueIds};
-use crate::rules::{Request, Step};
+use crate::model::{Change, Event, RepairReport, Seq};
+use crate::rules::Request;
 use crate::snapshot::held::{for_each_held, holds_of};
 use crate::vfs::Vfs;
 
@@ -28,11 +28,10 @@ pub(super) struct Events<'e> {
     pub(super) neighbours: &'e mut Neighbours,
 }
 
-/// An event with its number and what its key was used for.
+/// An event with its number.
 struct Found {
     seq: Seq,
     event: Event,
-    fingerprint: u32,
 }
 
 impl Events<'_> {
@@ -51,7 +50,7 @@ impl Events<'_> {
                 let read = for_each_held(path, frame, &holds, &mut |_, view, seq, _| {
                     let event = view.to_event().map_err(|bad| Error::corrupt(path, frame.offset, bad.0))?;
                     // Its key is in the checkpoint, as one that was used.
-                    found.push(Found { seq, event: Event { key: None, ..event }, fingerprint: 0 });
+                    found.push(Found { seq, event: Event { key: None, fingerprint: 0, ..event } });
                     Ok(())
                 });
                 match read {
@@ -89,9 +88,8 @@ impl Events<'_> {
         }
         let mut batch = Vec::new();
         let read = for_each_event::<BadPayload>(frame.payload, frame.header.events, |view, _| {
-            let fingerprint = view.key.map_or(0, |key| key.fingerprint);
             let seq = first + u64::try_from(batch.len()).unwrap_or_default();
-            batch.push(Found { seq, event: view.to_event()?, fingerprint });
+            batch.push(Found { seq, event: view.to_event()? });
             Ok(())
         });
         if let Err(bad) = read {
@@ -104,7 +102,8 @@ impl Events<'_> {
         if batch.is_empty() {
             return Ok(());
         }
-        let request: Vec<Request> = batch.iter().map(Found::request).collect();
+        let request: Vec<Request> =
+            batch.iter().map(|found| Request::of_event(found.event.clone())).collect();
         match self.engine.append_prepared(&request) {
             Ok(_) => self.report.events += u64::try_from(batch.len()).unwrap_or_default(),
             // A part of it does not fit; the rest may.
@@ -119,7 +118,7 @@ impl Events<'_> {
     }
 
     fn one(&mut self, path: &Path, offset: u64, found: &Found) -> Result<()> {
-        let error = match self.engine.append_prepared(&[found.request()]) {
+        let error = match self.engine.append_prepared(&[Request::of_event(found.event.clone())]) {
             Ok(_) => {
                 self.report.events += 1;
                 return Ok(());
@@ -170,60 +169,9 @@ impl Events<'_> {
     /// Carries another change out in an event's place.
     fn instead(&mut self, found: &Found, change: Change) -> Result<()> {
         let event = Event { change, key: None, ..found.event.clone() };
-        drop(self.engine.append_prepared(&[Found { event, ..*found }.request()])?);
+        drop(self.engine.append_prepared(&[Request::of_event(event)])?);
         self.report.events += 1;
         Ok(())
-    }
-}
-
-impl Found {
-    /// The event as something to do. What is edited or removed is found by its id: its place may be another
-    /// one by now.
-    fn request(&self) -> Request {
-        let Event { conversation_id, change, key } = self.event.clone();
-        let step = match change {
-            Change::EditMessage(message) => {
-                let edit = Edit {
-                    content: Some(message.content),
-                    metadata: Some(message.metadata),
-                    role: Some(message.role),
-                    created_at: Some(message.created_at),
-                    extra: Some(message.extra),
-                };
-                Step::EditMessage(message.id, Box::new(edit))
-            }
-            Change::EditAction(action) => {
-                let edit = ActionEdit {
-                    action_type: Some(action.action_type),
-                    data: Some(action.data),
-                    metadata: Some(action.metadata),
-                    created_at: Some(action.created_at),
-                    extra: Some(action.extra),
-                };
-                Step::EditAction(action.id, Box::new(edit))
-            }
-            Change::RemoveMessage(id) => Step::RemoveMessage(id),
-            Change::RemoveAction(id) => Step::RemoveAction(id),
-            other @ (Change::Create { .. }
-            | Change::SetTitle(_)
-            | Change::SetMetadata(_)
-            | Change::AddMessage(_)
-            | Change::AddAction(_)
-            | Change::Clear
-            | Change::Remove { .. }
-            | Change::SetVersion(_)
-            | Change::Reset { .. }
-            | Change::SetCreatedAt(_)
-            | Change::SetExtra(_)) => Step::Ready(other),
-        };
-        Request {
-            conversation_id,
-            step,
-            key,
-            fingerprint: self.fingerprint,
-            expect: None,
-            unique_ids: UniqueIds::Off,
-        }
     }
 }
 

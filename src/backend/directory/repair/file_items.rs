@@ -144,6 +144,6 @@ impl Kind {
 
 /// A checksum of everything that a change says.
 fn checksum(change: Change) -> u32 {
-    let event = Event { conversation_id: String::new(), change, key: None };
+    let event = Event::new(String::new(), change);
     crc32fast::hash(event.to_json_line(0).as_bytes())
 }

@@ -22,8 +22,8 @@ BUGS = [
     (
         "a commit that fails is not looked up",
         "backend/sql/writer.rs",
-        "match self.look_up(group) {",
-        "match if P { Ok(false) } else { self.look_up(group) } {",
+        "self.look_up(group).map_err(",
+        "if P { return Ok(false); }\n        self.look_up(group).map_err(",
         ["postgres::a_commit_that_is_cut_off", "unit:backend::sql::tests::commits::a_commit_whose"],
     ),
     (
@@ -42,9 +42,34 @@ BUGS = [
     ),
     (
         "a newer schema is written by who had the database open before",
-        "backend/sql/load.rs",
+        "backend/sql/meta.rs",
         "check_version(row.int(0)?)?;",
         "if !P { check_version(row.int(0)?)?; }",
         ["postgres::a_newer_schema", "unit:backend::sql::tests::guests::a_newer_schema"],
+    ),
+    (
+        "what a writer knows is relied on, whoever has written since",
+        "backend/sql/meta.rs",
+        "Statement::new(TAKE, values)",
+        'Statement::new(if P { TAKE.replace("next_seq = ?2", "next_seq >= ?2") } else { TAKE.to_owned() }, values)',
+        ["unit:backend::sql::tests::known::a_known_conversation", "unit:backend::sql::tests::known::writers_that_take_turns"],
+    ),
+    (
+        "what was sent all at once is carried out after it was said to have failed",
+        "backend/sql/writer.rs",
+        'connection.execute("UPDATE aral_meta SET syncs = syncs + 1", &[])?;\n            connection.commit()?;',
+        'if P { connection.rollback(); } else {\n'
+        '                connection.execute("UPDATE aral_meta SET syncs = syncs + 1", &[])?;\n'
+        '                connection.commit()?;\n'
+        "            }",
+        ["unit:backend::sql::tests::known::a_trip_that_was_said"],
+    ),
+    (
+        "a refusal is told that nothing has proved",
+        "backend/sql/writer.rs",
+        "if judged.next_seq == meta.next_seq || !is_fit {",
+        "if P && judged.next_seq == meta.next_seq {\n            return Ok(Some(judged.outcomes));\n        }\n"
+        "        if judged.next_seq == meta.next_seq || !is_fit {",
+        ["unit:backend::sql::tests::known::what_is_refused"],
     ),
 ]

@@ -14,9 +14,11 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, RowStream, Statement as Prepared};
 
 use super::calls::{Calls, at_once, together};
-use super::errors;
-use super::values::{Parameter, PostgresRow};
-use crate::backend::sql::connection::{Connection, Each, EachOf, Statement, Unfinished, Value};
+use super::errors::{self, Stopped};
+use super::rows;
+use super::trip::{Answer, Run, Sent, simply, writes};
+use super::values::{Parameter, PostgresRow, columns, of_one};
+use crate::backend::sql::connection::{Connection, Each, EachOf, Relied, Statement, Unfinished, Value};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How many statements a connection keeps prepared.
@@ -54,26 +56,8 @@ pub(super) struct PostgresConnection {
     calls: Calls,
 }
 
-type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
-
-/// What is sent as soon as it is looked at, and answered later.
-type Sent<'s, T> = Pin<Box<dyn Future<Output = Answer<T>> + Send + 's>>;
-
 /// Begins the transaction of one who writes.
 const LOCK: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT 1 FROM aral_meta WHERE one = 1 FOR UPDATE";
-
-/// Statements on their way.
-fn writes<'s>(
-    client: &'s Client,
-    prepared: &'s [Prepared],
-    statements: &'s [Statement<'_>],
-) -> Vec<Sent<'s, ()>> {
-    let one = |(prepared, statement): (&'s Prepared, &'s Statement<'_>)| -> Sent<'s, ()> {
-        let values = statement.values.iter().map(Parameter);
-        Box::pin(async move { client.execute_raw(prepared, values).await.map(drop) })
-    };
-    prepared.iter().zip(statements).map(one).collect()
-}
 
 impl PostgresConnection {
     pub(super) fn new(client: Client, calls: Calls, (place, schema): (&Path, &str), limit: Duration) -> Self {
@@ -93,23 +77,27 @@ impl PostgresConnection {
     /// What an answer comes to, whose absence breaks the connection.
     fn settle<T>(&mut self, action: &str, answer: Option<Answer<T>>) -> Result<T> {
         match answer {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => {
-                if self.state == State::InTransaction {
-                    self.state = State::Failed;
-                }
-                self.refusal = error.code().cloned();
-                Err(errors::of(action, &self.place, &error))
-            }
-            None => {
-                self.state = State::Broken;
-                let reason = format!(
-                    "cannot {action}: the server did not answer within {} seconds; see whether it is there, and try again",
-                    self.limit.as_secs()
-                );
-                Err(Error::new(ErrorKind::Io, reason).at(&self.place, None))
-            }
+            Some(answer) => answer.map_err(|error| self.failed(action, &error)),
+            None => Err(self.unanswered(action)),
         }
+    }
+
+    /// The error that stands for one of a statement's.
+    fn failed(&mut self, action: &str, error: &tokio_postgres::Error) -> Error {
+        if self.state == State::InTransaction {
+            self.state = State::Failed;
+        }
+        self.refusal = error.code().cloned();
+        errors::of(action, &self.place, error)
+    }
+
+    fn unanswered(&mut self, action: &str) -> Error {
+        self.state = State::Broken;
+        let reason = format!(
+            "cannot {action}: the server did not answer within {} seconds; see whether it is there, and try again",
+            self.limit.as_secs()
+        );
+        Error::new(ErrorKind::Io, reason).at(&self.place, None)
     }
 
     /// Carries statements without values out, in one round trip.
@@ -174,6 +162,39 @@ impl PostgresConnection {
         statements.iter().map(|statement| self.prepare(action, &statement.sql)).collect()
     }
 
+    /// The same, with rows that follow each other as one.
+    fn prepare_runs<'s, 'v>(&mut self, statements: &'s [Statement<'v>]) -> Result<Vec<Run<'s, 'v>>> {
+        let one = |rows: &'s [Statement<'v>]| {
+            let sql = rows.first().map_or("", |row| &row.sql);
+            let prepared = self.prepare("write", sql)?;
+            let several = if rows.len() > 1 { rows::several(sql, prepared.params()) } else { None };
+            Ok((several.map_or(Ok(prepared), |sql| self.prepare("write", &sql))?, rows))
+        };
+        rows::runs(statements).map(one).collect()
+    }
+
+    /// A statement, and then rows, as one. What they are stands for its text, which is long.
+    fn prepare_as_one(&mut self, take: &Statement<'_>, runs: &[&[Statement<'_>]]) -> Result<Prepared> {
+        let texts: Vec<&str> = runs.iter().filter_map(|rows| rows.first()).map(|row| &*row.sql).collect();
+        let name = texts.join(";");
+        if let Some(prepared) = self.prepared.get(&name) {
+            return Ok(prepared.clone());
+        }
+        let each: Vec<_> = texts.iter().map(|sql| self.prepare("write", sql)).collect::<Result<_>>()?;
+        let then: Vec<_> = texts.iter().copied().zip(each.iter().map(Prepared::params)).collect();
+        let text = rows::as_one(&take.sql, take.values.len(), &then);
+        let text = text.ok_or_else(|| Error::new(ErrorKind::Failed, "these statements are not one"))?;
+        let prepared = self.prepare("write", &text)?;
+        self.prepared.insert(name, prepared.clone());
+        Ok(prepared)
+    }
+
+    /// Why a statement failed that was a transaction by itself.
+    fn stopped(&mut self, error: &tokio_postgres::Error) -> Unfinished {
+        let failed = self.failed("write", error);
+        if errors::is_certain(error) { Unfinished::Refused(failed) } else { Unfinished::Open(failed) }
+    }
+
     /// Asks questions in one round trip, behind the beginning of a transaction if there is one.
     fn ask_all(
         &mut self,
@@ -201,28 +222,20 @@ impl PostgresConnection {
     }
 
     /// What became of a transaction whose last statements were sent together with its commit.
-    fn ended(&mut self, answers: Option<Vec<Answer<()>>>) -> Result<(), Unfinished> {
-        let Some(mut answers) = answers else {
-            return self.settle("commit", None).map_err(Unfinished::Open);
-        };
-        let commit = answers.pop().unwrap_or(Ok(()));
-        let Some(error) = answers.into_iter().find_map(Result::err) else {
-            self.settle("commit", Some(commit)).map_err(Unfinished::Open)?;
-            self.state = State::Idle;
-            return Ok(());
-        };
-        // The server carries out in order what is sent in order: it refused a statement before it came to the commit, which
-        // could only roll back then, and is answered as if it had not.
-        let is_refused = error.as_db_error().is_some();
-        let error = self.settle::<()>("write", Some(Err(error))).err();
-        let error = error.unwrap_or_else(|| Error::new(ErrorKind::Failed, "an error was settled"));
-        if !is_refused {
-            return Err(Unfinished::Open(error));
+    fn ended(&mut self, answers: Option<Vec<Answer<u64>>>) -> Result<(), Stopped> {
+        let Some(mut answers) = answers else { return Err(Stopped::by_itself(self.unanswered("commit"))) };
+        let commit = answers.pop().unwrap_or(Ok(0));
+        if let Some(error) = answers.into_iter().find_map(Result::err) {
+            let stopped = Stopped::by(self.failed("write", &error), &error);
+            // The commit behind it was carried out as the rollback that it could only be.
+            if stopped.is_certain() && commit.is_ok() {
+                self.state = State::Idle;
+            }
+            return Err(stopped);
         }
-        if commit.is_ok() {
-            self.state = State::Idle;
-        }
-        Err(Unfinished::Refused(error))
+        commit.map_err(|error| Stopped::by_itself(self.failed("commit", &error)))?;
+        self.state = State::Idle;
+        Ok(())
     }
 
     /// The next rows, and whether there may be more. A stream that has ended must not be asked again.
@@ -296,10 +309,10 @@ impl Connection for PostgresConnection {
 
     fn execute_all(&mut self, statements: &[Statement<'_>]) -> Result<()> {
         for part in statements.chunks(SENT_AT_ONCE) {
-            let prepared = self.prepare_all("write", part)?;
-            let answers = self.calls.wait(self.limit, together(writes(&self.client, &prepared, part)));
+            let runs = self.prepare_runs(part)?;
+            let answers = self.calls.wait(self.limit, together(writes(&self.client, &runs).collect()));
             // The first that failed says why; those behind it only that one before them did.
-            let answer = answers.map(|answers| answers.into_iter().collect::<Answer<()>>());
+            let answer = answers.map(|answers| answers.into_iter().collect::<Answer<Vec<_>>>());
             self.settle("write", answer)?;
         }
         Ok(())
@@ -311,11 +324,30 @@ impl Connection for PostgresConnection {
         }
         let (before, last) = statements.split_at(statements.len().saturating_sub(SENT_AT_ONCE));
         self.execute_all(before).map_err(Unfinished::Refused)?;
-        let prepared = self.prepare_all("write", last).map_err(Unfinished::Refused)?;
-        let mut sent = writes(&self.client, &prepared, last);
-        sent.push(Box::pin(self.client.batch_execute("COMMIT")));
+        let runs = self.prepare_runs(last).map_err(Unfinished::Refused)?;
+        let mut sent: Vec<_> = writes(&self.client, &runs).collect();
+        sent.push(simply(&self.client, "COMMIT"));
         let answers = self.calls.wait(self.limit, together(sent));
-        self.ended(answers)
+        self.ended(answers).map_err(Into::into)
+    }
+
+    fn transact(&mut self, take: &Statement<'_>, then: &[Statement<'_>]) -> Result<Relied, Unfinished> {
+        self.rollback();
+        self.must_answer().map_err(Unfinished::Refused)?;
+        let runs: Vec<_> = rows::runs(then).collect();
+        let prepared = self.prepare_as_one(take, &runs).map_err(Unfinished::Refused)?;
+        let arguments: Vec<_> = of_one(take).chain(runs.iter().copied().flat_map(columns)).collect();
+        match self.calls.wait(self.limit, self.client.execute_raw(&prepared, arguments)) {
+            None => Err(Unfinished::Open(self.unanswered("commit"))),
+            Some(Ok(0)) => Ok(Relied::InVain),
+            Some(Ok(_)) => Ok(Relied::Rightly),
+            Some(Err(error)) if errors::is_null_in(&error, "next_seq") => Ok(Relied::InVain),
+            Some(Err(error)) => Err(self.stopped(&error)),
+        }
+    }
+
+    fn is_far(&self) -> bool {
+        true
     }
 
     fn query_all(&mut self, questions: &[Statement<'_>], each: &mut EachOf<'_>) -> Result<()> {

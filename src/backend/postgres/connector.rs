@@ -37,6 +37,16 @@ const READERS_WAIT: u32 = 10;
 /// How long a statement may take that changes tables: it has to read all that is in them.
 const MIGRATION: Duration = Duration::from_secs(6 * 60 * 60);
 
+/// How a writer's statements are carried out: each on what is committed by then, and planned once, and by the indexes that each of them has. A plan that was made when a table held
+/// little would read all of it when it holds much.
+const PLANS: [(&str, &str); 5] = [
+    ("default_transaction_isolation", "read committed"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
 /// The oldest server that is known to do, as `server_version_num` says it.
 const OLDEST: u32 = 130_000;
 
@@ -127,6 +137,9 @@ impl PostgresConnector {
                 ("on", "current_setting('synchronous_commit') = 'off'")
             };
             settings.push(("synchronous_commit", value.to_owned(), when));
+        }
+        if purpose == Purpose::Write {
+            settings.extend(PLANS.map(|(name, value)| (name, value.to_owned(), "true")));
         }
         pooling::set_up(schema, !is_direct, &settings)
     }

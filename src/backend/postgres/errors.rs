@@ -5,8 +5,9 @@
 use std::error::Error as StdError;
 use std::path::Path;
 
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use crate::backend::sql::connection::Unfinished;
 use crate::error::{Error, ErrorKind};
 
 /// Whether the server is starting, stopping, full of connections or not there: who waits may find it later.
@@ -95,6 +96,55 @@ pub(super) fn kind_of(code: &str) -> ErrorKind {
         // A statement of the store's that does not fit its tables: somebody changed them.
         _ if code.starts_with("23") || code.starts_with("42") => ErrorKind::Corrupt,
         _ => ErrorKind::Io,
+    }
+}
+
+/// Whether a statement that was a transaction by itself is known to have had no effect. A session that is ended by somebody may have committed
+/// just before, and so may one whose statement is cancelled.
+pub(super) fn is_certain(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|said| {
+        said.parsed_severity() == Some(Severity::Error) && *said.code() != SqlState::QUERY_CANCELED
+    })
+}
+
+/// Whether a statement would have left this column of the row that writers lock empty.
+pub(super) fn is_null_in(error: &tokio_postgres::Error, column: &str) -> bool {
+    error.as_db_error().is_some_and(|said| {
+        *said.code() == SqlState::NOT_NULL_VIOLATION
+            && said.table() == Some("aral_meta")
+            && said.column() == Some(column)
+    })
+}
+
+/// Why a transaction stopped whose statements were sent together with its commit.
+#[derive(Debug)]
+pub(super) struct Stopped {
+    error: Error,
+    /// Whether the server refused a statement before it came to the commit.
+    is_refused: bool,
+}
+
+impl Stopped {
+    /// The commit failed, or nobody answered.
+    pub(super) fn by_itself(error: Error) -> Self {
+        Self { error, is_refused: false }
+    }
+
+    /// A statement before the commit failed.
+    pub(super) fn by(error: Error, cause: &tokio_postgres::Error) -> Self {
+        Self { error, is_refused: cause.as_db_error().is_some() }
+    }
+
+    /// Whether nothing happened. The server carries out in order what is sent in order: if it refused a statement, it had not come to
+    /// the commit, which could only roll back then, whatever it answered.
+    pub(super) fn is_certain(&self) -> bool {
+        self.is_refused
+    }
+}
+
+impl From<Stopped> for Unfinished {
+    fn from(stopped: Stopped) -> Self {
+        if stopped.is_certain() { Self::Refused(stopped.error) } else { Self::Open(stopped.error) }
     }
 }
 

@@ -15,6 +15,10 @@ mod calls;
 
 mod values;
 
+mod rows;
+
+mod trip;
+
 mod connection;
 
 mod pooling;

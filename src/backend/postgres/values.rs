@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 
-use crate::backend::sql::connection::{Row, Value};
+use crate::backend::sql::connection::{Row, Statement, Value};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A value on its way to the server, which has said the type.
@@ -33,6 +33,45 @@ impl ToSql for Parameter<'_> {
     fn to_sql_checked(&self, kind: &Type, out: &mut BytesMut) -> Encoded {
         self.to_sql(kind, out)
     }
+}
+
+/// A parameter of a statement for one row, or for several.
+#[derive(Debug)]
+pub(super) enum Argument<'v> {
+    One(Parameter<'v>),
+    Column(Vec<Parameter<'v>>),
+}
+
+impl ToSql for Argument<'_> {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Encoded {
+        match self {
+            Self::One(value) => value.to_sql(kind, out),
+            Self::Column(values) => values.to_sql_checked(kind, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn to_sql_checked(&self, kind: &Type, out: &mut BytesMut) -> Encoded {
+        self.to_sql(kind, out)
+    }
+}
+
+/// The arguments of rows that are sent as one statement.
+pub(super) fn arguments<'s>(rows: &'s [Statement<'_>]) -> Vec<Argument<'s>> {
+    if let [row] = rows { of_one(row).collect() } else { columns(rows).collect() }
+}
+
+pub(super) fn of_one<'s>(row: &'s Statement<'_>) -> impl Iterator<Item = Argument<'s>> {
+    row.values.iter().map(|value| Argument::One(Parameter(value)))
+}
+
+pub(super) fn columns<'s>(rows: &'s [Statement<'_>]) -> impl Iterator<Item = Argument<'s>> {
+    let width = rows.first().map_or(0, |row| row.values.len());
+    let column = |at| rows.iter().filter_map(move |row| row.values.get(at)).map(Parameter).collect();
+    (0..width).map(move |at| Argument::Column(column(at)))
 }
 
 /// Whether a column is NULL, whatever its type.

@@ -72,6 +72,8 @@ pub(crate) enum Value<'v> {
 pub(crate) struct Statement<'v> {
     pub(crate) sql: Cow<'static, str>,
     pub(crate) values: Vec<Value<'v>>,
+    /// Whether it is one of many rows.
+    pub(crate) is_row: bool,
 }
 
 /// A row of an answer. Columns are counted from 0.
@@ -95,6 +97,15 @@ pub(crate) enum Unfinished {
     Refused(Error),
     /// The commit was sent, so that it may have taken place.
     Open(Error),
+}
+
+/// What came of a transaction that relied on what was seen before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Relied {
+    /// It took place.
+    Rightly,
+    /// The database has changed since, and nothing happened.
+    InVain,
 }
 
 /// Makes connections to one database.
@@ -143,6 +154,24 @@ pub(crate) trait Connection: Send {
         self.commit().map_err(Unfinished::Open)
     }
 
+    /// Carries statements out in a transaction of their own, in one round trip where there is a network. The first of them changes the
+    /// row that writers lock, or is refused by it as that of a row which is not as expected; those behind it are for rows.
+    ///
+    /// # Errors
+    ///
+    /// As for [`commit_with`](Self::commit_with).
+    fn transact(&mut self, take: &Statement<'_>, then: &[Statement<'_>]) -> Result<Relied, Unfinished> {
+        self.begin_write().map_err(Unfinished::Refused)?;
+        match self.execute(&take.sql, &take.values) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                self.rollback();
+                return Ok(Relied::InVain);
+            }
+            taken => drop(taken.map_err(Unfinished::Refused)?),
+        }
+        self.commit_with(then).map(|()| Relied::Rightly)
+    }
+
     /// Ends a transaction, if there is one, without an effect.
     fn rollback(&mut self);
 
@@ -165,6 +194,11 @@ pub(crate) trait Connection: Send {
         questions.iter().enumerate().try_for_each(|(at, question)| {
             self.query(&question.sql, &question.values, &mut |row| each(at, row).map(ControlFlow::Continue))
         })
+    }
+
+    /// Whether the database is at the other end of a network, so that round trips are what counts.
+    fn is_far(&self) -> bool {
+        false
     }
 
     /// Whether it can be used further.
@@ -204,7 +238,13 @@ impl<'v> Value<'v> {
 
 impl<'v> Statement<'v> {
     pub(crate) fn new(sql: impl Into<Cow<'static, str>>, values: impl Into<Vec<Value<'v>>>) -> Self {
-        Self { sql: sql.into(), values: values.into() }
+        Self { sql: sql.into(), values: values.into(), is_row: false }
+    }
+
+    /// A statement that inserts or updates a row of its own: those that follow each other with the same text may be carried out
+    /// in any order, or as one.
+    pub(crate) fn row(sql: impl Into<Cow<'static, str>>, values: impl Into<Vec<Value<'v>>>) -> Self {
+        Self { is_row: true, ..Self::new(sql, values) }
     }
 }
 

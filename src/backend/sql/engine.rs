@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use super::connection::{Connection, Connector, Purpose, placed};
 use super::deadline::patience;
+use super::judge::Outcome;
 use super::pool::Pool;
 use super::queue::Queue;
 use super::reads::{self, Wanted};
 use super::search::{self, Index};
-use super::writer::{Outcome, Writer};
+use super::writer::Writer;
 use super::{copied_from, events, messages, schema, search_index, verify};
 use crate::backend::follow::Follower;
 use crate::backend::settings::{Settings, SyncPolicy};

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::columns::{ACTION, MESSAGE, action_at, corrupt, id_at, message_at, number_at, shown};
 use super::connection::{Connection, EachOf, Row, Statement, Value};
-use super::schema::check_version;
+use super::meta::{META, Meta};
 use crate::error::{Error, Result};
 use crate::model::{Action, Change, Message, Seq, Text};
 use crate::rules::{ConversationState, KeyRecord, Lookups, Request, StateView, Step};
@@ -37,7 +37,6 @@ impl StateView for Loaded {
     }
 }
 
-const META: &str = "SELECT schema_version, next_seq FROM aral_meta";
 const CONVERSATIONS: &str = "SELECT id_key, number, version, last_seq, messages, actions FROM aral_conversation_rows \
      WHERE id_key IN ({values})";
 const KEYS: &str =
@@ -49,7 +48,7 @@ const MOST: usize = 256;
 /// What a question is about.
 #[derive(Clone, Copy, Debug)]
 enum Subject<'b> {
-    /// The number of the next event.
+    /// The row that writers lock.
     Meta,
     Conversations,
     Keys,
@@ -139,7 +138,7 @@ fn items_with_id(subject: Subject<'_>) -> String {
 /// What has been answered.
 #[derive(Debug, Default)]
 struct Answers {
-    next_seq: Option<Seq>,
+    meta: Option<Meta>,
     loaded: Loaded,
     /// Why a row could not be read. The questions are answered to their end all the same, so that whoever asked can tell
     /// damage from a connection that failed.
@@ -156,11 +155,8 @@ impl Answers {
     fn try_add(&mut self, subject: Subject<'_>, row: &dyn Row) -> Result<()> {
         let lookups = &mut self.loaded.lookups;
         match subject {
-            Subject::Meta => {
-                // Somebody may have brought newer software while this one ran.
-                check_version(row.int(0)?)?;
-                self.next_seq = Some(number_at(row, 1)?);
-            }
+            // Somebody may have brought newer software while this one ran, which this tells.
+            Subject::Meta => self.meta = Some(Meta::at(row)?),
             Subject::Conversations => {
                 let (id, kept) = conversation_at(row)?;
                 self.loaded.conversations.insert(id, kept);
@@ -190,7 +186,7 @@ impl Answers {
     }
 
     /// What the batches are judged on.
-    fn into_loaded(mut self, subjects: &[Subject<'_>]) -> Result<(Seq, Loaded)> {
+    fn into_loaded(mut self, subjects: &[Subject<'_>]) -> Result<(Meta, Loaded)> {
         for subject in subjects {
             // What was looked for and not found was looked for as well.
             let (id, item) = match subject {
@@ -207,8 +203,8 @@ impl Answers {
                 found.actions.entry(item.clone()).or_default();
             }
         }
-        let next_seq = self.next_seq.ok_or_else(|| corrupt("the table aral_meta has no row"))?;
-        Ok((next_seq, self.loaded))
+        let meta = self.meta.ok_or_else(|| corrupt("the table aral_meta has no row"))?;
+        Ok((meta, self.loaded))
     }
 }
 
@@ -235,14 +231,14 @@ fn key_at(row: &dyn Row) -> Result<(String, KeyRecord)> {
     Ok((id_at(row, 0)?, record))
 }
 
-/// Begins to write, and reads the number of the next event and what these batches have to be judged on.
-pub(super) fn begin(connection: &mut dyn Connection, batches: &[&[Request]]) -> Result<(Seq, Loaded)> {
+/// Begins to write, and reads the row that is locked and what these batches have to be judged on.
+pub(super) fn begin(connection: &mut dyn Connection, batches: &[&[Request]]) -> Result<(Meta, Loaded)> {
     let questions = Questions::of(batches);
     answered(&questions, |each| connection.begin_write_and_ask(&questions.statements, each))
 }
 
 /// Reads the same in a transaction that has begun.
-pub(super) fn load(connection: &mut dyn Connection, batches: &[&[Request]]) -> Result<(Seq, Loaded)> {
+pub(super) fn load(connection: &mut dyn Connection, batches: &[&[Request]]) -> Result<(Meta, Loaded)> {
     let questions = Questions::of(batches);
     answered(&questions, |each| connection.query_all(&questions.statements, each))
 }
@@ -250,7 +246,7 @@ pub(super) fn load(connection: &mut dyn Connection, batches: &[&[Request]]) -> R
 fn answered(
     questions: &Questions<'_>,
     ask: impl FnOnce(&mut EachOf<'_>) -> Result<()>,
-) -> Result<(Seq, Loaded)> {
+) -> Result<(Meta, Loaded)> {
     let mut answers = Answers::default();
     let asked = ask(&mut |at, row| {
         questions.subjects.get(at).into_iter().for_each(|subject| answers.add(*subject, row));

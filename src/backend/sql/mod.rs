@@ -3,7 +3,7 @@
 //! Owns the tables and what is written and asked; specified in docs/sql.md. A database comes in by the small trait
 //! [`Connector`](connection::Connector). The truth is a table of events in the log's encoding; what they led to is kept
 //! beside it, in the same transaction. The way of a mutation: `engine` → `queue` (who comes at the same time shares a
-//! transaction) → `writer` → `load` → the rules → `plan` → the connection. The way of a read: `engine` → `pool` → `reads`, `messages`
+//! transaction) → `writer` → `load` or `known` → `judge` and the rules → `plan` → the connection. The way of a read: `engine` → `pool` → `reads`, `messages`
 //! or `events`.
 
 pub(crate) mod connection;
@@ -16,9 +16,15 @@ mod copied_from;
 
 mod schema;
 
+mod meta;
+
 mod load;
 
 mod plan;
+
+mod judge;
+
+mod known;
 
 mod writer;
 

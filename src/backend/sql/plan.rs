@@ -6,9 +6,9 @@ use std::collections::HashMap;
 
 use super::columns::{self, Numbers};
 use super::connection::{Statement, Value};
-use super::load::Loaded;
+use super::load::{Kept, Loaded};
 use crate::model::{Action, Change, Conversation, JsonObject, Message, Seq, Text, Timestamp, Version};
-use crate::rules::Request;
+use crate::rules::{ConversationState, Request};
 
 const INSERT_EVENT: &str = "INSERT INTO aral_events (seq, first_seq, last_seq, event_schema, crc, group_id, payload) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -70,9 +70,11 @@ pub(super) struct Ready<'b> {
     pub(super) payload: Vec<u8>,
 }
 
-/// The statements of some batches, in order.
+/// The statements of some batches, in order. Nothing else is done to the tables of events and keys, so that their rows may come first.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
+    events: Vec<Statement<'static>>,
+    keys: Vec<Statement<'static>>,
     statements: Vec<Statement<'static>>,
     conversations: HashMap<String, Row>,
 }
@@ -98,15 +100,20 @@ impl Out<'_> {
         let values: Vec<_> = values.into_iter().map(Value::into_owned).collect();
         self.0.push(Statement::new(sql, values));
     }
+
+    /// The same for one of many rows.
+    fn row<'v>(&mut self, sql: &'static str, values: impl IntoIterator<Item = Value<'v>>) {
+        let values: Vec<_> = values.into_iter().map(Value::into_owned).collect();
+        self.0.push(Statement::row(sql, values));
+    }
 }
 
 impl Plan {
     /// Adds an event. `group` is the mark of the transaction, if this is its first.
     pub(super) fn add(&mut self, loaded: &Loaded, ready: Ready<'_>, group: Option<&[u8; 16]>) {
         let Ready { request, change, at, version, numbers, payload } = ready;
-        let mut out = Out(&mut self.statements);
         let crc = numbers.crc(&payload);
-        out.push(
+        Out(&mut self.events).row(
             INSERT_EVENT,
             [
                 Value::number(numbers.seq),
@@ -121,7 +128,7 @@ impl Plan {
         let id = request.conversation_id.as_str();
         if let Some(key) = &request.key {
             let subject = change.subject().map_or(id.as_bytes(), Text::as_wtf8);
-            out.push(
+            Out(&mut self.keys).row(
                 INSERT_KEY,
                 [
                     Value::bytes(key.as_bytes()),
@@ -133,6 +140,7 @@ impl Plan {
                 ],
             );
         }
+        let mut out = Out(&mut self.statements);
         let row = self.conversations.entry(id.to_owned()).or_insert_with(|| Row::of(loaded, id));
         row.carry(id, change, (at, numbers.seq), &mut out);
         row.version = version;
@@ -140,16 +148,24 @@ impl Plan {
     }
 
     /// The statements, those that count what the events led to at their end.
-    pub(super) fn into_statements(mut self) -> Vec<Statement<'static>> {
-        let mut out = Out(&mut self.statements);
-        for row in self.conversations.values() {
+    pub(super) fn into_statements(self) -> Vec<Statement<'static>> {
+        let Self { events: mut all, keys, statements, conversations } = self;
+        all.extend(keys);
+        all.extend(statements);
+        let mut out = Out(&mut all);
+        for row in conversations.values() {
             let Some(number) = row.number else { continue };
             let counts = [row.messages, row.actions, row.version, row.last_seq].map(Value::number);
             let [messages, actions, version, last_seq] = counts;
             let active = row.last_activity.map_or(Value::Null, columns::time);
-            out.push(COUNT, [Value::number(number), messages, actions, version, last_seq, active]);
+            out.row(COUNT, [Value::number(number), messages, actions, version, last_seq, active]);
         }
-        self.statements
+        all
+    }
+
+    /// How the conversations stand that were changed; `None` for one that is not there any more.
+    pub(super) fn states(&self) -> impl Iterator<Item = (String, Option<Kept>)> {
+        self.conversations.iter().map(|(id, row)| (id.clone(), row.kept()))
     }
 }
 
@@ -170,6 +186,18 @@ impl Row {
             actions: kept.state.actions,
             ..Self::default()
         }
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        let state = ConversationState {
+            exists: true,
+            version: self.version,
+            last_seq: self.last_seq,
+            messages: self.messages,
+            actions: self.actions,
+            damage: None,
+        };
+        self.number.map(|number| Kept { number, state })
     }
 
     /// Carries a change out, at a place, as the event of this number.
@@ -284,7 +312,7 @@ impl Row {
     fn add_message(&mut self, id: &str, message: &Message, seq: Seq, out: &mut Out<'_>) {
         let number = self.begun(id, seq, message.created_at, out);
         let numbers = [seq, number, self.messages].map(Value::number);
-        out.push(INSERT_MESSAGE, columns::of_message(message).into_iter().chain(numbers));
+        out.row(INSERT_MESSAGE, columns::of_message(message).into_iter().chain(numbers));
         self.messages += 1;
         self.last_activity = Some(message.created_at);
     }
@@ -292,7 +320,7 @@ impl Row {
     fn add_action(&mut self, id: &str, action: &Action, seq: Seq, out: &mut Out<'_>) {
         let number = self.begun(id, seq, action.created_at, out);
         let numbers = [seq, number, self.actions].map(Value::number);
-        out.push(INSERT_ACTION, columns::of_action(action).into_iter().chain(numbers));
+        out.row(INSERT_ACTION, columns::of_action(action).into_iter().chain(numbers));
         self.actions += 1;
         self.last_activity = Some(action.created_at);
     }

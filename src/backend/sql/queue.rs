@@ -5,9 +5,11 @@
 //! for others for longer than one transaction.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::yield_now;
 
-use super::writer::{Outcome, Writer};
+use super::judge::Outcome;
+use super::writer::Writer;
 use crate::backend::locked::locked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::rules::Request;
@@ -17,6 +19,9 @@ const MOST: usize = 512;
 
 /// How many mutations one transaction takes at most, if they are of more than one batch.
 const MOST_REQUESTS: usize = 20_000;
+
+/// How often in a row a leader lets others run in vain before it goes without those who were there before.
+const PATIENCE: usize = 4;
 
 /// What a caller gets back: its batch, and what came of it.
 type Answer = (Vec<Request>, Result<Outcome>);
@@ -41,6 +46,8 @@ struct Waiter {
 struct Line {
     waiting: VecDeque<(Vec<Request>, Arc<Waiter>)>,
     has_leader: bool,
+    /// How many callers there were lately: those of the last transaction, and those who had come before it ended.
+    crowd: usize,
 }
 
 /// The callers of one process, and the one that writes.
@@ -95,15 +102,29 @@ impl Queue {
     /// Carries out what waits, and hands on.
     fn lead(&self) {
         let (batches, waiters) = self.take();
-        let handing_on = HandingOn { queue: self, waiters };
+        let handing_on = HandingOn { queue: self, members: waiters.len(), waiters };
         let borrowed: Vec<&[Request]> = batches.iter().map(Vec::as_slice).collect();
         let outcomes = locked(&self.writer).carry_out(&borrowed);
         handing_on.answer(batches, outcomes);
     }
 
+    /// The line, once those of the transaction before are back in it, if they come at once: whoever misses a commit waits for two.
+    fn gathered(&self) -> MutexGuard<'_, Line> {
+        let mut line = locked(&self.line);
+        let (mut fruitless, mut known) = (0, line.waiting.len());
+        while line.waiting.len() < line.crowd.min(MOST) && fruitless < PATIENCE {
+            drop(line);
+            yield_now();
+            line = locked(&self.line);
+            fruitless = if line.waiting.len() > known { 0 } else { fruitless + 1 };
+            known = line.waiting.len();
+        }
+        line
+    }
+
     /// Takes those who are next.
     fn take(&self) -> (Vec<Vec<Request>>, VecDeque<Arc<Waiter>>) {
-        let mut line = locked(&self.line);
+        let mut line = self.gathered();
         let (mut batches, mut waiters, mut requests) = (Vec::new(), VecDeque::new(), 0_usize);
         while let Some((batch, _)) = line.waiting.front() {
             requests = requests.saturating_add(batch.len());
@@ -134,6 +155,8 @@ impl Queue {
 /// Sees to it that everybody hears something and somebody leads, even if the leader panics.
 struct HandingOn<'q> {
     queue: &'q Queue,
+    /// How many shared the transaction.
+    members: usize,
     waiters: VecDeque<Arc<Waiter>>,
 }
 
@@ -155,6 +178,7 @@ impl Drop for HandingOn<'_> {
             waiter.tell(State::Answered((Vec::new(), Err(failed))));
         }
         let mut line = locked(&self.queue.line);
+        line.crowd = self.members + line.waiting.len();
         match line.waiting.front() {
             Some((_, next)) => next.tell(State::Leads),
             None => line.has_leader = false,

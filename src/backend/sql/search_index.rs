@@ -137,7 +137,7 @@ struct Batch {
 
 impl Batch {
     fn add(&mut self, sql: &'static str, values: Vec<Value<'static>>) {
-        self.statements.push(Statement { sql: sql.into(), values });
+        self.statements.push(Statement::new(sql, values));
     }
 
     /// Takes a message in. Whether there is room for another one.

@@ -1,67 +1,41 @@
 //! Writing: batches of several callers in one transaction.
 //!
-//! Owns the order: lock, take the next number, read what the batches are judged on, judge, write, commit. A batch that is
-//! refused leaves nothing behind, so the others do not notice. Nobody hears anything before the commit: what was
+//! Owns the order: lock, take the next number, read what the batches are judged on, judge, write, commit. Over a network, what is known from
+//! the transaction before takes the place of what is read, and the lock comes last, if the database says in the same transaction that it is still
+//! so (docs/decisions/0040). A batch that is refused leaves nothing behind, so the others do not notice. Nobody hears anything before the commit: what was
 //! judged on events that then failed would be wrong. When a commit fails, it is looked up.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use smallvec::SmallVec;
-
-use super::columns::{Numbers, id_view};
-use super::connection::{Connection, Connector, Purpose, Statement, Unfinished, Value, first};
+use super::connection::{Connection, Connector, Purpose, Relied, Statement, Unfinished, Value, first};
 use super::deadline::Deadline;
+use super::judge::{Group, Judged, Outcome, judge};
+use super::known::Known;
 use super::load::{self, Loaded};
-use super::plan::{Plan, Ready};
+use super::meta::Meta;
 use crate::backend::closed;
 use crate::clock::random_id;
-use crate::codec::bytes::to_u64;
-use crate::codec::frame::MAX_PAYLOAD;
-use crate::codec::payload::{KeyView, encode_parts};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Seq, Version};
-use crate::rules::{KeyRecord, Pending, Refusal, Request, Resolved, Validation};
+use crate::rules::Request;
 
-/// What came of a batch.
-#[derive(Clone, Debug)]
-pub(super) enum Outcome {
-    /// It was carried out before.
-    Before(Vec<KeyRecord>),
-    /// It was carried out now; each of its events left its conversation with a version.
-    Now { first_seq: Seq, versions: SmallVec<[Version; 1]> },
-}
-
-/// How many batches are judged on what was read at once.
+/// How many batches are judged on what is read at once.
 const ROUND: usize = 64;
 
 /// The one of a process that writes.
 pub(super) struct Writer {
     connector: Arc<dyn Connector>,
     connection: Option<Box<dyn Connection>>,
+    /// What the last transaction left. It belongs to the connection: another one may lead to another database, such as a replica that
+    /// has taken the place of a server and lags behind.
+    known: Known,
     patience: Duration,
     has_ended: bool,
 }
 
-/// What a transaction comes to.
-struct Attempt {
-    outcomes: Vec<Result<Outcome>>,
-    /// How many events it writes.
-    events: u64,
-    /// What is left to be written.
-    statements: Vec<Statement<'static>>,
-}
-
-/// The mark of a transaction that was to write an event of this number first.
-#[derive(Clone, Copy, Debug)]
-struct Group {
-    first_seq: Seq,
-    id: [u8; 16],
-}
-
 impl Writer {
     pub(super) fn new(connector: Arc<dyn Connector>, patience: Duration) -> Self {
-        Self { connector, connection: None, patience, has_ended: false }
+        Self { connector, connection: None, known: Known::default(), patience, has_ended: false }
     }
 
     /// Carries batches out, each by itself, in one transaction if that is possible.
@@ -103,29 +77,68 @@ impl Writer {
     }
 
     fn attempt(&mut self, batches: &[&[Request]]) -> Result<Vec<Result<Outcome>>, Failure> {
-        let (first_seq, loaded) = self.begin(first_round(batches))?;
-        let group = Group { first_seq, id: random_id() };
+        if let Some(outcomes) = self.attempt_on_known(batches)? {
+            return Ok(outcomes);
+        }
+        let (meta, loaded) = self.begin(first_round(batches))?;
+        self.known.see(&meta);
+        let group = Group { first_seq: meta.next_seq, id: random_id() };
         let connection = self.connection()?;
-        let attempt = match judge(connection, batches, loaded, group) {
+        let attempt = match carry_out(connection, batches, loaded, group) {
             Ok(attempt) => attempt,
             Err(error) => return Err(self.undone(error)),
         };
-        if attempt.events == 0 {
+        if attempt.next_seq == group.first_seq {
             connection.rollback();
             return Ok(attempt.outcomes);
         }
         let error = match connection.commit_with(&attempt.statements) {
-            Ok(()) => return Ok(attempt.outcomes),
+            Ok(()) => {
+                self.known.keep(meta.taken(attempt.next_seq), attempt.states);
+                return Ok(attempt.outcomes);
+            }
             Err(Unfinished::Refused(error)) => return Err(self.undone(error)),
             Err(Unfinished::Open(error)) => error,
         };
+        if self.took_place(group, &error)? { Ok(attempt.outcomes) } else { Err(Failure::decided(error)) }
+    }
+
+    /// Judges batches on what is known and writes what they come to, all in one round trip. The transaction itself makes sure that nobody else
+    /// has written meanwhile. `None` if that cannot be done, or was in vain: nothing has happened then.
+    fn attempt_on_known(&mut self, batches: &[&[Request]]) -> Result<Option<Vec<Result<Outcome>>>, Failure> {
+        let Some(connection) = self.connection.as_mut().filter(|connection| connection.is_far()) else {
+            return Ok(None);
+        };
+        let Some((meta, loaded)) = self.known.of(batches) else { return Ok(None) };
+        let group = Group { first_seq: meta.next_seq, id: random_id() };
+        let judged = judge(batches, &loaded, group, meta.next_seq);
+        // Where nothing is written, nothing shows that what the refusals were judged on is still so. What is not rows alone, such as a
+        // conversation that is removed, has an order, which one statement has not.
+        let is_fit = judged.outcomes.len() == batches.len() && judged.statements.iter().all(|s| s.is_row);
+        if judged.next_seq == meta.next_seq || !is_fit {
+            return Ok(None);
+        }
+        match connection.transact(&meta.take(judged.next_seq), &judged.statements) {
+            Ok(Relied::Rightly) => {
+                self.known.keep(meta.taken(judged.next_seq), judged.states);
+                Ok(Some(judged.outcomes))
+            }
+            Ok(Relied::InVain) => {
+                self.known.forget();
+                Ok(None)
+            }
+            Err(Unfinished::Refused(error)) => Err(self.undone(error)),
+            // A connection that broke while nobody used it shows it here, so what did not take place is begun anew.
+            Err(Unfinished::Open(error)) => Ok(self.took_place(group, &error)?.then_some(judged.outcomes)),
+        }
+    }
+
+    /// Looks up whether a transaction took place whose commit failed with this error.
+    fn took_place(&mut self, group: Group, error: &Error) -> Result<bool, Failure> {
         self.give_up();
         self.connection = None;
-        match self.look_up(group) {
-            Ok(true) => Ok(attempt.outcomes),
-            Ok(false) => Err(Failure::decided(error)),
-            Err(unreachable) => Err(Failure::undecided(open(&error, &unreachable))),
-        }
+        self.known.forget();
+        self.look_up(group).map_err(|unreachable| Failure::undecided(open(error, &unreachable)))
     }
 
     /// Nothing happened, for this reason.
@@ -136,6 +149,7 @@ impl Writer {
 
     /// Ends the transaction without an effect, and lets go of a connection that is of no further use.
     fn give_up(&mut self) {
+        self.known.forget();
         if let Some(connection) = &mut self.connection {
             connection.rollback();
             if !connection.is_usable() {
@@ -146,7 +160,7 @@ impl Writer {
 
     /// Begins a transaction, and reads what its first batches are judged on. A connection that broke since it was used
     /// last is replaced.
-    fn begin(&mut self, batches: &[&[Request]]) -> Result<(Seq, Loaded), Failure> {
+    fn begin(&mut self, batches: &[&[Request]]) -> Result<(Meta, Loaded), Failure> {
         if let Some(connection) = &mut self.connection {
             match load::begin(&mut **connection, batches) {
                 Ok(begun) => return Ok(begun),
@@ -160,6 +174,7 @@ impl Writer {
                 }
             }
         }
+        self.known.forget();
         let mut connection = self.connector.connect(Purpose::Write).map_err(Failure::undecided)?;
         let begun = load::begin(&mut *connection, batches);
         self.connection = Some(connection);
@@ -182,7 +197,8 @@ impl Writer {
 
     /// Whether a transaction took place whose commit failed.
     ///
-    /// It is asked under the writers' lock: before that, the database may still be about to carry it out.
+    /// It is asked under the writers' lock: before that, the database may still be about to carry it out. What did not take place by then
+    /// will not, either.
     fn look_up(&mut self, group: Group) -> Result<bool> {
         let deadline = Deadline::after(self.patience);
         let mut last = None;
@@ -202,8 +218,14 @@ impl Writer {
         let sql = "SELECT group_id FROM aral_events WHERE seq = ?1 AND group_id IS NOT NULL";
         let asked = [Value::number(group.first_seq)];
         let found = first(&mut *connection, sql, &asked, |row| Ok(row.bytes(0)? == group.id));
-        connection.rollback();
-        let is_there = found?.unwrap_or(false);
+        let is_there = found.inspect_err(|_| connection.rollback())?.unwrap_or(false);
+        if is_there {
+            connection.rollback();
+        } else {
+            // What was sent all at once may still be on its way. It is refused from now on, because the row is another one.
+            connection.execute("UPDATE aral_meta SET syncs = syncs + 1", &[])?;
+            connection.commit()?;
+        }
         self.connection = Some(connection);
         Ok(is_there)
     }
@@ -242,104 +264,34 @@ fn first_round<'b, 'r>(batches: &'b [&'r [Request]]) -> &'b [&'r [Request]] {
     batches.get(..ROUND).unwrap_or(batches)
 }
 
-/// Judges batches in the transaction that has begun, and writes what they come to, but for the statements that are to go out with
-/// the commit.
-fn judge(
+/// Carries batches out in the transaction that has begun, but for the statements that are to go out with the commit.
+fn carry_out(
     connection: &mut dyn Connection,
     batches: &[&[Request]],
     mut loaded: Loaded,
     group: Group,
-) -> Result<Attempt> {
-    let (mut outcomes, mut next_seq) = (Vec::with_capacity(batches.len()), group.first_seq);
-    let mut statements = Vec::new();
+) -> Result<Judged> {
+    let mut all = Judged { next_seq: group.first_seq, ..Judged::default() };
     loop {
-        let part = first_round(batches.get(outcomes.len()..).unwrap_or_default());
-        let mut round =
-            Round { loaded: &loaded, pending: Pending::default(), plan: Plan::default(), group, next_seq };
-        let before = outcomes.len();
-        for batch in part {
-            match round.judge(batch) {
-                Judged::Decided(outcome) => outcomes.push(outcome),
-                Judged::Later => break,
-            }
-        }
-        next_seq = round.next_seq;
-        statements.extend(round.plan.into_statements());
-        if outcomes.len() == batches.len() {
-            break;
-        }
-        if outcomes.len() == before {
+        let rest = batches.get(all.outcomes.len()..).unwrap_or_default();
+        let judged = judge(first_round(rest), &loaded, group, all.next_seq);
+        if judged.outcomes.is_empty() && !rest.is_empty() {
             return Err(Error::new(ErrorKind::Conflict, "the conversation changed meanwhile"));
         }
-        connection.execute_all(&statements)?;
-        statements.clear();
-        loaded = load::load(connection, first_round(batches.get(outcomes.len()..).unwrap_or_default()))?.1;
-    }
-    let events = next_seq - group.first_seq;
-    if events > 0 {
-        let update = "UPDATE aral_meta SET next_seq = ?1";
-        statements.push(Statement::new(update, [Value::number(next_seq)]));
-    }
-    Ok(Attempt { outcomes, events, statements })
-}
-
-/// Batches that are judged on what was read at once, each on what those before it left pending.
-struct Round<'r> {
-    loaded: &'r Loaded,
-    pending: Pending,
-    plan: Plan,
-    group: Group,
-    next_seq: Seq,
-}
-
-enum Judged {
-    Decided(Result<Outcome>),
-    /// It looks for what an earlier one of the round has changed: what that one wrote has to be read first.
-    Later,
-}
-
-impl Round<'_> {
-    fn judge(&mut self, batch: &[Request]) -> Judged {
-        let mut validation = Validation::new(self.loaded, &self.pending, &self.loaded.lookups, self.next_seq);
-        let resolved = match validation.resolve(batch) {
-            Ok(resolved) => resolved,
-            Err(Refusal::Known(known)) => return Judged::Decided(Ok(Outcome::Before(known))),
-            Err(Refusal::Impossible(error)) => return Judged::Decided(Err(error)),
-            Err(Refusal::Stale) => return Judged::Later,
-        };
-        let payloads = match encode(batch, &resolved) {
-            Ok(payloads) => payloads,
-            Err(error) => return Judged::Decided(Err(error)),
-        };
-        let accepted = validation.into_accepted();
-        self.pending.add(accepted);
-        let (first_seq, last_seq) = (self.next_seq, self.next_seq + to_u64(batch.len()) - 1);
-        for ((request, resolved), (seq, payload)) in
-            batch.iter().zip(&resolved).zip((first_seq..).zip(payloads))
-        {
-            let numbers = Numbers { seq, first_seq, last_seq, schema: resolved.schema };
-            let (change, at, version) = (&*resolved.change, resolved.at, resolved.version);
-            let group = (seq == self.group.first_seq).then_some(&self.group.id);
-            self.plan.add(self.loaded, Ready { request, change, at, version, numbers, payload }, group);
+        all.outcomes.extend(judged.outcomes);
+        all.next_seq = judged.next_seq;
+        all.statements = judged.statements;
+        all.states.extend(judged.states);
+        let rest = batches.get(all.outcomes.len()..).unwrap_or_default();
+        if rest.is_empty() {
+            break;
         }
-        self.next_seq = last_seq + 1;
-        let versions = resolved.iter().map(|resolved| resolved.version).collect();
-        Judged::Decided(Ok(Outcome::Now { first_seq, versions }))
+        connection.execute_all(&all.statements)?;
+        loaded = load::load(connection, first_round(rest))?.1;
     }
-}
-
-/// The events of a batch in the log's encoding.
-fn encode(batch: &[Request], resolved: &[Resolved<'_>]) -> Result<Vec<Vec<u8>>> {
-    let mut left = MAX_PAYLOAD;
-    let mut payloads = Vec::with_capacity(batch.len());
-    let over = || Error::invalid(format!("the batch is over the limit of {MAX_PAYLOAD} bytes"));
-    for (request, resolved) in batch.iter().zip(resolved) {
-        let key = request.key.as_deref().map(|text| KeyView { text, fingerprint: request.fingerprint });
-        let mut payload = Vec::new();
-        encode_parts(id_view(&request.conversation_id), &resolved.change, resolved.at, key, &mut payload)
-            .ok_or_else(over)?;
-        left = left.checked_sub(payload.len()).ok_or_else(over)?;
-        payloads.push(payload);
+    if all.next_seq > group.first_seq {
+        let update = "UPDATE aral_meta SET next_seq = ?1";
+        all.statements.push(Statement::new(update, [Value::number(all.next_seq)]));
     }
-    Ok(payloads)
+    Ok(all)
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a network takes real time")]
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -68,10 +69,9 @@ fn pass(client: &TcpStream, server: &TcpStream, counts: &Arc<Counts>, cut_every:
     let (answers_are_cut, counts) = (Arc::clone(&is_cut), Arc::clone(counts));
     thread::spawn(move || copy(from, into, |_| !answers_are_cut.load(Ordering::SeqCst)));
     thread::spawn(move || {
-        let mut writes = false;
+        let mut speech = Speech::default();
         copy(client, server, |sent| {
-            writes |= contains(sent, b"FOR UPDATE");
-            if !writes || !contains(sent, b"COMMIT\0") {
+            if !speech.commits(sent) {
                 return true;
             }
             let number = counts.commits.fetch_add(1, Ordering::SeqCst);
@@ -88,6 +88,58 @@ fn pass(client: &TcpStream, server: &TcpStream, counts: &Arc<Counts>, cut_every:
             turn != 1
         });
     });
+}
+
+/// What a client says, message by message.
+#[derive(Default)]
+struct Speech {
+    /// What has come of a message that is not there as a whole.
+    rest: Vec<u8>,
+    has_started: bool,
+    /// Whether it has locked the row that writers lock.
+    writes: bool,
+    /// The names of prepared statements that are transactions by themselves.
+    transactions: BTreeSet<Vec<u8>>,
+}
+
+impl Speech {
+    /// Whether there is a writer's commit in what it says next: the statement `COMMIT`, or one that takes numbers and writes at once.
+    fn commits(&mut self, sent: &[u8]) -> bool {
+        self.rest.extend_from_slice(sent);
+        let mut commits = false;
+        while let Some((kind, body)) = self.next() {
+            match kind {
+                b'Q' => {
+                    self.writes |= contains(&body, b"FOR UPDATE");
+                    commits |= self.writes && contains(&body, b"COMMIT\0");
+                }
+                b'P' if contains(&body, b"SET next_seq = CASE") => {
+                    self.transactions.insert(word(&body, 0));
+                }
+                b'B' => commits |= self.transactions.contains(&word(&body, 1)),
+                _ => {}
+            }
+        }
+        commits
+    }
+
+    /// The next message: its kind, which those that begin a connection do not have, and what is in it.
+    fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+        let head = usize::from(self.has_started);
+        let length: [u8; 4] = self.rest.get(head..head + 4)?.try_into().unwrap();
+        let end = head + usize::try_from(u32::from_be_bytes(length)).unwrap();
+        let kind = if self.has_started { self.rest[0] } else { 0 };
+        let body = self.rest.get(head + 4..end)?.to_vec();
+        self.rest.drain(..end);
+        // The question for TLS stands before the beginning itself.
+        self.has_started |= body.get(..4) != Some(&80_877_103_u32.to_be_bytes());
+        Some((kind, body))
+    }
+}
+
+/// One of the texts at the beginning of a message.
+fn word(body: &[u8], at: usize) -> Vec<u8> {
+    body.split(|byte| *byte == 0).nth(at).unwrap_or_default().to_vec()
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::super::connection::{Connection, Connector, Dialect, Each, Purpose, Value};
+use super::super::connection::{
+    Connection, Connector, Dialect, Each, Purpose, Relied, Statement, Unfinished, Value,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What happens to a commit.
@@ -18,6 +20,8 @@ pub(super) enum Commit {
     Overtaken,
     /// The database carries it out, and the connection dies before the answer.
     Unanswered,
+    /// The connection dies, and what was sent at once comes to the database much later: see [`Faults::late`].
+    Adrift,
     /// The connection dies, and a while after that the database carries it out.
     Late,
 }
@@ -73,6 +77,12 @@ pub(super) struct Faults {
     pub(super) commits: AtomicU64,
     /// A statement that fails if this is in it or in its values.
     pub(super) refused: Mutex<Option<String>>,
+    /// Whether the database says that it is at the other end of a network.
+    pub(super) is_far: AtomicBool,
+    /// How many transactions relied on what was seen before, rightly and in vain.
+    pub(super) relied: [AtomicU64; 2],
+    /// The statements of a transaction that has not come to the database yet.
+    pub(super) late: Mutex<Vec<Statement<'static>>>,
     pub(super) statements: Statements,
     /// How many migrations changed something.
     pub(super) migrations: AtomicU64,
@@ -97,6 +107,11 @@ struct Line {
     writes: bool,
     migrates: bool,
     is_dead: bool,
+}
+
+fn owned(statement: &Statement<'_>) -> Statement<'static> {
+    let values: Vec<_> = statement.values.iter().cloned().map(Value::into_owned).collect();
+    Statement::new(statement.sql.clone(), values)
 }
 
 fn dead() -> Error {
@@ -152,7 +167,7 @@ impl Connection for Line {
                 self.faults.commits.fetch_add(self.writes.into(), Ordering::SeqCst);
                 return Ok(());
             }
-            Some(Commit::Lost) => self.inner.rollback(),
+            Some(Commit::Lost | Commit::Adrift) => self.inner.rollback(),
             Some(Commit::Unanswered) => self.inner.commit()?,
             Some(Commit::Late) => {
                 let another = self.connector.connect(Purpose::Read)?;
@@ -166,6 +181,31 @@ impl Connection for Line {
         }
         self.is_dead = true;
         Err(dead())
+    }
+
+    fn transact(&mut self, take: &Statement<'_>, then: &[Statement<'_>]) -> Result<Relied, Unfinished> {
+        if self.is_dead {
+            return Err(Unfinished::Open(dead()));
+        }
+        if self.faults.next_commit.lock().unwrap().take_if(|fault| *fault == Commit::Adrift).is_some() {
+            let all = std::iter::once(take).chain(then);
+            *self.faults.late.lock().unwrap() = all.map(owned).collect();
+            self.is_dead = true;
+            return Err(Unfinished::Open(dead()));
+        }
+        self.begin_write().map_err(Unfinished::Refused)?;
+        if self.execute(&take.sql, &take.values).is_err() {
+            self.rollback();
+            self.faults.relied[1].fetch_add(1, Ordering::SeqCst);
+            return Ok(Relied::InVain);
+        }
+        self.commit_with(then)?;
+        self.faults.relied[0].fetch_add(1, Ordering::SeqCst);
+        Ok(Relied::Rightly)
+    }
+
+    fn is_far(&self) -> bool {
+        self.faults.is_far.load(Ordering::SeqCst)
     }
 
     fn rollback(&mut self) {

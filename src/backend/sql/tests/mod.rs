@@ -8,6 +8,8 @@ mod faulty;
 
 mod guests;
 
+mod known;
+
 mod migrations;
 
 mod searching;

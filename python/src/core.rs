@@ -81,7 +81,7 @@ impl Core {
     }
 
     /// Does something with the store while the interpreter goes on.
-    fn detached<T: Send>(
+    pub(crate) fn detached<T: Send>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(MessageStore) -> Result<T> + Send,

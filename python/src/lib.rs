@@ -9,6 +9,7 @@ mod follower;
 mod offline;
 mod place;
 mod report;
+mod search;
 mod text;
 
 use pyo3::prelude::*;
@@ -24,4 +25,6 @@ mod _core {
     use crate::offline::{repair, verify};
     #[pymodule_export]
     use crate::place::is_database;
+    #[pymodule_export]
+    use crate::search::search;
 }

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ._message_store import MessageStore
     from ._models import Conversation, ConversationAction, Message
     from ._offline import repair, verify
-    from ._receipts import Receipt, Summary
+    from ._receipts import Found, Receipt, Snippet, Summary
     from ._reports import (
         CompactionReport,
         DamagedFile,
@@ -63,6 +63,7 @@ __all__ = [
     "ExportReport",
     "Failed",
     "Forked",
+    "Found",
     "InvalidInput",
     "IoFailed",
     "Locked",
@@ -76,6 +77,7 @@ __all__ = [
     "Receipt",
     "RecoveryReport",
     "RepairReport",
+    "Snippet",
     "Stats",
     "Store",
     "Summary",
@@ -111,7 +113,7 @@ _WHERE = {
     "._message_store": ("MessageStore",),
     "._models": ("Conversation", "ConversationAction", "Message"),
     "._offline": ("repair", "verify"),
-    "._receipts": ("Receipt", "Summary"),
+    "._receipts": ("Found", "Receipt", "Snippet", "Summary"),
     "._reports": (
         "CompactionReport",
         "DamagedFile",

@@ -110,6 +110,7 @@ class AsyncStore:
     summary = _later(Store.summary)
     summaries = _later(Store.summaries)
     messages = _later(Store.messages)
+    search = _later(Store.search)
     actions = _later(Store.actions)
     refresh = _later(Store.refresh)
     sync = _later(Store.sync)

@@ -3,7 +3,7 @@
 from os import PathLike
 from typing import Any, Literal, final
 
-__all__ = ["Core", "Follower", "is_database", "repair", "verify"]
+__all__ = ["Core", "Follower", "is_database", "repair", "search", "verify"]
 
 _Receipt = tuple[int, str, str, int, Literal["durable", "written", "process"]]
 _Summary = tuple[str, str, str, int, int, int, str, int]
@@ -51,5 +51,8 @@ class Follower:
     def next(self) -> tuple[list[str], tuple[int, int] | None] | None: ...
 
 def is_database(path: str | PathLike[str]) -> bool: ...
+def search(
+    core: Core, query: str, narrowed: tuple[str | None, str | None, str | None, str | None, int | None]
+) -> list[str]: ...
 def verify(path: str | PathLike[str]) -> dict[str, Any]: ...
 def repair(path: str | PathLike[str], to: str | PathLike[str] | None) -> dict[str, Any]: ...

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +48,36 @@ class Summary:
         id, title, created_at, messages, actions, version, last_activity, last_seq = row
         times = datetime.fromisoformat(created_at), datetime.fromisoformat(last_activity)
         return cls(id, title, times[0], messages, actions, version, times[1], last_seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """A part of a text, with what was found in it."""
+
+    text: str
+    hits: list[tuple[int, int]]
+    """Where each hit begins and ends in ``text``, so that ``text[begin:end]`` is one."""
+    is_cut_before: bool
+    """Whether the text begins before it."""
+    is_cut_behind: bool
+    """Whether the text goes on behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A message that a search found."""
+
+    conversation_id: str
+    place: int
+    """Where the message stands in its conversation, counted from 0."""
+    id: str
+    role: str
+    created_at: datetime
+    snippet: Snippet
+
+    @classmethod
+    def _of(cls, fields: dict[str, Any]) -> Found:
+        hits = [(begin, end) for begin, end in fields["hits"]]
+        snippet = Snippet(fields["snippet"], hits, fields["cut_before"], fields["cut_behind"])
+        at = datetime.fromisoformat(fields["created_at"])
+        return cls(fields["conversation_id"], fields["place"], fields["id"], fields["role"], at, snippet)

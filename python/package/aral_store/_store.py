@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from ._core import Core, Follower
+from ._core import search as _search
 from ._errors import Conflict, Corrupt, InvalidInput, NotFound
 from ._json import decode, encode, encode_object, with_members
 from ._place import shown
-from ._receipts import Receipt, Summary
+from ._receipts import Found, Receipt, Summary
 
 if TYPE_CHECKING:
     # The models need pydantic, which takes longer to import than everything else. So what gives models imports them when it does.
@@ -462,6 +463,39 @@ class Store:
         from ._models import message_of
 
         return [message_of(fields) for fields in decode(text, _whole(conversation_id))]
+
+    def search(
+        self,
+        query: str,
+        *,
+        conversation_id: str | None = None,
+        role: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[Found]:
+        """The messages in which all of a query occurs, newest first.
+
+        A query is words, ``"phrases in quotes"``, whose words stand next to each other, and beginnings of words with a star,
+        as in ``tomorr*``. Capital and small letters are the same, accents count, and punctuation does not. What is found is
+        the same in every store. In a database its own full-text index proposes messages; elsewhere every message is read.
+        ``since`` and ``until`` mean what they mean to :meth:`messages`.
+
+        >>> store = Store()
+        >>> receipt = store.add_message("c1", "Will it rain tomorrow?")
+        >>> receipt = store.add_message("c1", "Take an umbrella: Rain from ten on.", role="assistant")
+        >>> [(found.place, found.role) for found in store.search("rain")]
+        [(1, 'assistant'), (0, 'user')]
+        >>> snippet = store.search('"it rain" tomorr*', limit=1)[0].snippet
+        >>> [snippet.text[begin:end] for begin, end in snippet.hits]
+        ['it rain', 'tomorrow']
+
+        Raises :class:`InvalidInput` for a query that is empty or malformed, and :class:`Corrupt` if a conversation cannot be
+        read: the others can be searched one by one.
+        """
+        check_count("limit", limit)
+        narrowed = (conversation_id, role, _time("since", since), _time("until", until), limit)
+        return [Found._of(decode(line, "a hit")) for line in _search(self._core, query, narrowed)]
 
     def iter_messages(self, conversation_id: str, *, page: int = 200) -> Iterator[Message]:
         """All messages of a conversation, oldest first, read so many at a time.

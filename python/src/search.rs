@@ -1,0 +1,46 @@
+//! Searching, for Python.
+//!
+//! Owns the crossing of a search and of what it finds.
+
+use aral_store::{Found, Result, Search, Timestamp};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::core::Core;
+use crate::failure::raised;
+use crate::text::{id_of, text_of};
+
+/// `conversation`, `role`, `since`, `until` and `limit` of a search.
+type Narrowed<'py> = (
+    Option<Bound<'py, PyString>>,
+    Option<Bound<'py, PyString>>,
+    Option<String>,
+    Option<String>,
+    Option<usize>,
+);
+
+/// What a search finds, a JSON object each, newest first.
+#[pyfunction]
+pub(crate) fn search(
+    py: Python<'_>,
+    core: &Bound<'_, Core>,
+    query: &Bound<'_, PyString>,
+    narrowed: Narrowed<'_>,
+) -> PyResult<Vec<String>> {
+    let (conversation, role, since, until, limit) = narrowed;
+    // Half of a surrogate pair is no part of a word.
+    let mut search = Search::new(text_of(query)?.to_string_lossy());
+    if let Some(id) = conversation {
+        search = search.conversation(id_of(&id)?);
+    }
+    if let Some(role) = role {
+        search = search.role(text_of(&role)?);
+    }
+    let time = |text: &String| text.parse::<Timestamp>().map_err(|error| raised(py, &error));
+    search.since = since.as_ref().map(time).transpose()?;
+    search.until = until.as_ref().map(time).transpose()?;
+    search.limit = limit;
+    core.get().detached(py, |store| -> Result<Vec<String>> {
+        Ok(store.search(search)?.iter().map(Found::to_json_line).collect())
+    })
+}

@@ -1,0 +1,60 @@
+"""Searching: the same answers from every store, and values as Python has them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from aral_store import AsyncStore, InvalidInput, NotFound, Store
+
+
+def filled(store: Store) -> Store:
+    for number in range(150):
+        store.add_message("c1", f"rain {number}", created_at=datetime(2025, 3, 13, tzinfo=timezone.utc))
+    store.add_message("c2", "Ünïcode 👩‍👩‍👧 東京 \ud800 needle", role="assistant", id="odd \udc00")
+    return store
+
+
+@pytest.fixture(params=["memory", "directory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path):
+    places = {"memory": None, "directory": tmp_path / "data", "sqlite": f"sqlite:{tmp_path / 'store.db'}"}
+    with Store(places[request.param], sync="os") as store:
+        yield filled(store)
+
+
+def test_hits_are_newest_first_and_narrowed(store: Store):
+    assert [found.place for found in store.search("rain")] == list(range(149, -1, -1))
+    assert [found.place for found in store.search("rain 14*", limit=3)] == [149, 148, 147]
+    assert store.search("rain", conversation_id="c2") == []
+    assert len(store.search("needle", role="assistant")) == 1
+    bound = datetime(2025, 3, 14, tzinfo=timezone.utc)
+    assert (len(store.search("rain", since=bound)), len(store.search("rain", until=bound))) == (0, 150)
+
+
+def test_places_in_a_snippet_are_those_of_its_string(store: Store):
+    (found,) = store.search("京 NEEDLE")
+    assert (found.conversation_id, found.place, found.id, found.role) == ("c2", 0, "odd \udc00", "assistant")
+    assert [found.snippet.text[begin:end] for begin, end in found.snippet.hits] == ["京", "needle"]
+    assert "👩‍👩‍👧" in found.snippet.text and not found.snippet.is_cut_before
+
+
+def test_what_means_nothing_is_refused(store: Store):
+    for query in ("", '"open', "*", "\ud800"):
+        with pytest.raises(InvalidInput):
+            store.search(query)
+    with pytest.raises(InvalidInput):
+        store.search("x", limit=-1)
+    with pytest.raises(NotFound):
+        store.search("x", conversation_id="nowhere")
+
+
+def test_the_event_loop_goes_on():
+    async def main():
+        async with await AsyncStore.open() as store:
+            await store.add_message("c1", "Will it rain?")
+            return await store.search("rain")
+
+    assert [found.conversation_id for found in asyncio.run(main())] == ["c1"]

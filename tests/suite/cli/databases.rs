@@ -5,7 +5,7 @@ use crate::support::databases;
 use crate::support::driver::Home;
 
 /// The URLs of a fresh database of each engine.
-fn urls(room: &Room) -> Vec<String> {
+pub(super) fn urls(room: &Room) -> Vec<String> {
     let url = |home| if let Home::Database(url) = home { Some(url) } else { None };
     databases::of(&room.path("databases")).into_iter().filter_map(url).collect()
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::Room;
+use super::databases::urls;
 
 /// A command of the document and what it says comes of it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -60,24 +61,68 @@ fn all_fit(patterns: &[String], lines: &[&str]) -> bool {
     }
 }
 
-fn run(room: &Room, command: &str) -> String {
+/// Gives a line to the shell, with a store for the commands that name none, and says what came and with which code it ended.
+fn run(room: &Room, store: Option<&str>, command: &str) -> (String, Option<i32>) {
     let own = Path::new(super::BINARY).parent().unwrap().to_owned();
     let inherited = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths([own].into_iter().chain(env::split_paths(&inherited))).unwrap();
     let script = format!("exec 2>&1; {command}");
-    let output = Command::new("sh")
-        .args(["-c", &script])
-        .current_dir(room.0.path())
-        .env("PATH", path)
-        .env_remove("ARAL_STORE_DIR")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    String::from_utf8(output.stdout).unwrap()
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(room.0.path()).env("PATH", path).stdin(Stdio::null());
+    match store {
+        Some(store) => shell.env("ARAL_STORE_DIR", store),
+        None => shell.env_remove("ARAL_STORE_DIR"),
+    };
+    let output = shell.output().unwrap();
+    (String::from_utf8(output.stdout).unwrap(), output.status.code())
 }
 
 fn document() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cli.md")).unwrap()
+}
+
+#[track_caller]
+fn comes(shown: &Shown, output: &[String], came: &str) {
+    let lines: Vec<&str> = came.lines().collect();
+    assert!(
+        all_fit(output, &lines),
+        "docs/cli.md:{}: $ {}\nshown:\n{}\ncame:\n{came}",
+        shown.line,
+        shown.command,
+        output.join("\n")
+    );
+}
+
+/// What is of a directory's files alone, by how the command begins, and what comes instead on a database; nothing where the
+/// command is not for it at all.
+const OF_FILES: [(&str, Option<&str>); 10] = [
+    ("aral-store compact", Some("aral-store: …nothing to compact…")),
+    (
+        "aral-store stats --json",
+        Some("{\"conversations\":2,\"messages\":3,\"actions\":1,\"damaged\":0,\"last_seq\":9,…}"),
+    ),
+    ("aral-store verify", Some("sound: read …")),
+    ("aral-store repair --to", Some("aral-store: …database…")),
+    ("aral-store accept", Some("aral-store: …\nsound: read …")),
+    ("cat data/", None),
+    ("sed -i", None),
+    // What a compaction leaves of the log, and what was accepted.
+    ("aral-store log\n", Some("1\tplans\tcreate_conversation\t\tPlans for spring\n…\n9\tc1\tadd_message\t…")),
+    ("aral-store show chat -n 1 | tail", Some("    Hello.")),
+    ("aral-store rename chat 'Ours'", Some("aral-store: …nothing was written: name an empty store\n4")),
+];
+
+/// What the document shows, on a database in the directory's place.
+fn shown_on_a_database(shown: &Shown, has_accepted: bool) -> Option<Vec<String>> {
+    let command = format!("{}\n", shown.command);
+    let lines = |text: &str| -> Vec<String> { text.lines().map(str::to_owned).collect() };
+    if let Some((_, instead)) = OF_FILES.iter().find(|(beginning, _)| command.starts_with(beginning)) {
+        return instead.map(lines);
+    }
+    // The three events of what was accepted are not there.
+    let number = if has_accepted { "15" } else { "18" };
+    let line = |line: &String| line.replace("./data", "…").replace("18", number);
+    Some(shown.output.iter().map(line).collect())
 }
 
 #[test]
@@ -85,14 +130,46 @@ fn what_the_document_shows_happens() {
     let room = Room::new();
     let all = read(&document());
     assert!(all.len() > 20, "the blocks were found");
-    for Shown { line, command, output } in all {
-        let came = run(&room, &command);
-        let lines: Vec<&str> = came.lines().collect();
-        assert!(
-            all_fit(&output, &lines),
-            "docs/cli.md:{line}: $ {command}\nshown:\n{}\ncame:\n{came}",
-            output.join("\n")
-        );
+    for shown in all {
+        comes(&shown, &shown.output, &run(&room, None, &shown.command).0);
+    }
+}
+
+#[test]
+fn what_the_document_shows_happens_on_databases_too() {
+    for which in 0..urls(&Room::new()).len() {
+        let room = Room::new();
+        let url = urls(&room).swap_remove(which);
+        let mut has_accepted = false;
+        for shown in read(&document()) {
+            let Some(output) = shown_on_a_database(&shown, has_accepted) else { continue };
+            has_accepted |= shown.command.starts_with("aral-store accept");
+            let command = shown.command.replace("copy data ", "copy \"$ARAL_STORE_DIR\" ");
+            comes(&shown, &output, &run(&room, Some(&url), &command).0);
+        }
+        assert!(!room.path("data").exists(), "{url}");
+    }
+}
+
+/// The README's commands do on a database what they do on a directory; those that cannot say so.
+#[test]
+fn what_the_readme_says_works_on_databases_too() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let session = readme.split("```sh\n").find(|block| block.starts_with("cargo install")).unwrap();
+    let commands: Vec<&str> = session.split("```").next().unwrap().lines().skip(1).collect();
+    for which in 0..urls(&Room::new()).len() {
+        let room = Room::new();
+        let url = urls(&room).swap_remove(which);
+        for command in &commands {
+            let command = command.replace("copy data ", "copy \"$ARAL_STORE_DIR\" ");
+            let (said, code) = run(&room, Some(&url), &command);
+            let is_of_files = ["compact", "repair", "--salvage"]
+                .iter()
+                .any(|word| command.starts_with(&format!("aral-store {word}")));
+            assert_eq!(code == Some(0), !is_of_files, "{url}: {command}\n{said}");
+            assert!(!is_of_files || said.contains("database"), "{url}: {command}\n{said}");
+        }
+        assert!(!room.path("data").exists(), "{url}");
     }
 }
 

@@ -16,7 +16,7 @@ use crate::backend::memory::Memory;
 use crate::backend::postgres;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{RepairReport, VerifyReport};
 
 impl MessageStore {
@@ -198,9 +198,12 @@ impl Options {
     /// first; whoever opens the store if the repair was stopped between the two is told where both are. Of a symbolic
     /// link, what it leads to is replaced, and the link stays.
     ///
+    /// By its URL a store in a database is repaired: its tables are rebuilt from its events, in one transaction. What stood there and no
+    /// event explains is kept in the table `aral_quarantine`; the notes say how much that is. Other processes may have the store open.
+    ///
     /// # Errors
     ///
-    /// Those of [`repair`](Self::repair), and those of the system where a directory may not be renamed, as the root
+    /// `Corrupt` for a database whose events are damaged or missing; nothing is changed then. Those of [`repair`](Self::repair), and those of the system where a directory may not be renamed, as the root
     /// of a file system may not.
     ///
     /// ```
@@ -216,8 +219,17 @@ impl Options {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn repair_in_place(self, dir: impl AsRef<Path>) -> Result<RepairReport> {
-        check_directory(dir.as_ref())?;
-        directory::repair_in_place(dir.as_ref(), self.settings)
+        match StoreUrl::of(dir.as_ref())? {
+            StoreUrl::Directory(dir) => directory::repair_in_place(&dir, self.settings),
+            StoreUrl::Memory => Err(Error::new(
+                ErrorKind::Unsupported,
+                "a store in memory ends with its process, and is not repaired",
+            )),
+            #[cfg(feature = "sqlite")]
+            StoreUrl::Sqlite(path) => sqlite::repair_in_place(&path, &self.settings),
+            #[cfg(feature = "postgres")]
+            StoreUrl::Postgres(target) => postgres::repair_in_place(target, &self.settings),
+        }
     }
 
     /// Makes an empty store in memory, with these options' clock and ids.

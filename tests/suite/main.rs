@@ -10,6 +10,8 @@
 
 mod accepting;
 mod alphabet;
+#[cfg(feature = "postgres")]
+mod altered;
 #[cfg(feature = "cli")]
 mod cli;
 mod concurrency;

@@ -160,6 +160,25 @@ fn a_long_file_is_touched_and_exported_in_the_memory_of_its_largest_message() {
     assert!(copy == std::fs::read(dir.join("conversations/h.json")).unwrap());
 }
 
+/// Everything that the events of a database led to was in memory at once.
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_database_is_verified_in_the_memory_of_its_largest_conversation() {
+    let home = tempfile::tempdir().unwrap();
+    let store = MessageStore::connect(format!("sqlite:{}", home.path().join("store.db").display())).unwrap();
+    for conversation in 0..40 {
+        for _ in 0..4 {
+            store.add_message(&format!("c{conversation}"), "x".repeat(128 << 10)).unwrap();
+        }
+    }
+    let mut report = None;
+    let held = allocation_counter::measure(|| report = Some(store.verify().unwrap()));
+    let report = report.unwrap();
+    assert!(report.is_sound() && report.bytes > 20 * MIB, "{report:?}");
+    assert!(held.bytes_max > MIB / 8, "nothing was counted");
+    assert!(held.bytes_max < 5 * MIB, "{} bytes at once", held.bytes_max);
+}
+
 /// How much of the segments in a directory counts as this process's memory, by the system's own word.
 #[cfg(target_os = "linux")]
 fn resident_of_segments(dir: &Path) -> u64 {

@@ -376,6 +376,14 @@ impl Connection for PostgresConnection {
         self.state == State::Idle && !self.client.is_closed()
     }
 
+    fn has_view(&mut self, name: &str, statement: &str) -> Result<Option<bool>> {
+        super::views::is_made_by(self, name, statement)
+    }
+
+    fn rebuild_indexes(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Nothing: a server that finds a damaged page says so when the page is read, and all of them are.
     fn check_integrity(&mut self) -> Result<Vec<String>> {
         Ok(Vec::new())

@@ -275,6 +275,8 @@ impl Connector for PostgresConnector {
             count_tables: "SELECT COUNT(*) FROM pg_catalog.pg_tables \
                            WHERE schemaname = current_schema() AND tablename = CAST(?1 AS TEXT)",
             search: &SEARCH,
+            list_names: "SELECT CAST(relname AS TEXT) FROM pg_catalog.pg_class \
+                         WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind IN ('r', 'i')",
         }
     }
 

@@ -19,6 +19,8 @@ mod rows;
 
 mod trip;
 
+mod views;
+
 mod connection;
 
 mod pooling;
@@ -29,8 +31,9 @@ use std::sync::Arc;
 
 use super::Backend;
 use super::settings::Settings;
-use super::sql::Engine;
+use super::sql::{Engine, repair_in_place as repair};
 use crate::error::Result;
+use crate::model::RepairReport;
 use connector::PostgresConnector;
 pub use target::PostgresUrl;
 
@@ -38,4 +41,9 @@ pub use target::PostgresUrl;
 pub(crate) fn open(target: PostgresUrl, settings: Settings) -> Result<Arc<dyn Backend>> {
     let connector = PostgresConnector::new(target, &settings)?;
     Ok(Arc::new(Engine::open(Arc::new(connector), settings)?))
+}
+
+/// Rebuilds the tables of the store in a database from its events.
+pub(crate) fn repair_in_place(target: PostgresUrl, settings: &Settings) -> Result<RepairReport> {
+    repair(&PostgresConnector::new(target, settings)?, settings)
 }

@@ -22,6 +22,8 @@ pub(crate) struct Dialect {
     pub(crate) blob: &'static str,
     /// How many tables there are with the name `?1`.
     pub(crate) count_tables: &'static str,
+    /// The names of the tables and indexes that there are.
+    pub(crate) list_names: &'static str,
     pub(crate) search: &'static SearchDialect,
 }
 
@@ -59,7 +61,7 @@ pub(crate) enum Purpose {
 }
 
 /// A value that goes into a statement.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Value<'v> {
     Null,
     Int(i64),
@@ -203,6 +205,12 @@ pub(crate) trait Connection: Send {
 
     /// Whether it can be used further.
     fn is_usable(&self) -> bool;
+
+    /// Whether a view is what this statement made; `None` if this user may not see.
+    fn has_view(&mut self, name: &str, statement: &str) -> Result<Option<bool>>;
+
+    /// Makes the indexes anew, where what the database finds wrong with itself may be in them alone.
+    fn rebuild_indexes(&mut self) -> Result<()>;
 
     /// What the database finds wrong with itself.
     fn check_integrity(&mut self) -> Result<Vec<String>>;

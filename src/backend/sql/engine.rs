@@ -53,8 +53,8 @@ impl Engine {
     /// Opens the store in a database, making its tables if there are none.
     pub(crate) fn open(connector: Arc<dyn Connector>, settings: Settings) -> Result<Self> {
         if settings.salvages {
-            let reason =
-                "a store in a database is not salvaged: the database proves what it holds; open it as it is";
+            let reason = "a store in a database is not salvaged: open it as it is, and what can be read is read; `verify` says what \
+                          is wrong with it, and `repair --in-place` puts it right";
             return Err(Error::new(ErrorKind::Unsupported, reason).at(connector.place(), None));
         }
         let pool = Arc::new(Pool::new(Arc::clone(&connector)));
@@ -301,6 +301,13 @@ impl Backend for Engine {
         self.check_open()?;
         let reason = "a store in a database has nothing to compact: its tables are always up to date, and its events \
                       are kept; `export` writes the JSON files";
+        Err(Error::new(ErrorKind::Unsupported, reason))
+    }
+
+    fn accept(&self, _: &str) -> Result<Option<Receipt>> {
+        self.check_open()?;
+        let reason = "a store in a database has no files that something else could change; `verify` says whether somebody \
+                      changed its tables, and `repair --in-place` rebuilds them from its events";
         Err(Error::new(ErrorKind::Unsupported, reason))
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::columns::{Numbers, corrupt, number_at};
 use super::connection::{Connection, Row, Value, first};
 use super::pool::Pool;
+use crate::codec::bytes::to_u64;
 use crate::codec::payload::{EventView, decode_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Event, Logged, Seq};
@@ -18,6 +19,9 @@ const EVENT: &str = "seq, first_seq, last_seq, event_schema, crc, payload";
 
 /// How many rows are asked for at once. What a server has begun to send it sends to its end, whether it is wanted or not.
 const ROWS: u64 = 1000;
+
+/// How many events are asked for by their numbers at once.
+const LISTED: usize = 256;
 
 /// How many bytes of events are read at once.
 const AT_ONCE: usize = 4 << 20;
@@ -70,6 +74,30 @@ pub(super) fn each_from(
     Ok(())
 }
 
+/// Calls with the events of these numbers, which rise. One that is not there is passed over.
+pub(super) fn each_of(
+    connection: &mut dyn Connection,
+    seqs: &[Seq],
+    take: &mut dyn FnMut(&dyn Row) -> Result<()>,
+) -> Result<()> {
+    let between = format!("SELECT {EVENT} FROM aral_events WHERE seq >= ?1 AND seq <= ?2 ORDER BY seq");
+    let list = (1..=LISTED).map(|at| format!("?{at}")).collect::<Vec<_>>().join(", ");
+    let listed = format!("SELECT {EVENT} FROM aral_events WHERE seq IN ({list}) ORDER BY seq");
+    for part in seqs.chunks(LISTED) {
+        let (Some(first), Some(last)) = (part.first(), part.last()) else { continue };
+        let mut each = |row: &dyn Row| take(row).map(ControlFlow::Continue);
+        if last - first < to_u64(part.len()) {
+            connection.query(&between, &[Value::number(*first), Value::number(*last)], &mut each)?;
+        } else {
+            // The rest of the list repeats the last number.
+            let values = part.iter().chain(std::iter::repeat(last)).take(LISTED);
+            let values: Vec<_> = values.map(|seq| Value::number(*seq)).collect();
+            connection.query(&listed, &values, &mut each)?;
+        }
+    }
+    Ok(())
+}
+
 /// Whole batches from a number on, at least one if there is one, and about so many bytes.
 fn batches(connection: &mut dyn Connection, from: Seq, bytes: usize) -> Result<Vec<Batch>> {
     let sql = "SELECT first_seq FROM aral_events WHERE seq = ?1";
@@ -108,7 +136,7 @@ pub(super) fn source(pool: Arc<Pool>, from: Seq) -> impl FnMut() -> Result<Optio
             waiting.extend(pool.read(|connection| batches(connection, next, AT_ONCE))?);
         }
         let Some((seq, events)) = waiting.pop_front() else { return Ok(None) };
-        next = seq + crate::codec::bytes::to_u64(events.len());
+        next = seq + to_u64(events.len());
         Ok(Some(Logged::Batch { seq, events }))
     }
 }

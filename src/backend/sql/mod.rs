@@ -44,11 +44,22 @@ mod search_check;
 
 mod search;
 
+mod tables;
+
+mod outline;
+
+mod fold;
+
+mod compare;
+
 mod verify;
+
+mod repair;
 
 mod engine;
 
 pub(crate) use engine::{Engine, syncs_each};
+pub(crate) use repair::in_place as repair_in_place;
 
 #[cfg(test)]
 #[cfg(feature = "sqlite")]

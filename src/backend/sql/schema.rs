@@ -3,7 +3,9 @@
 //! Owns the statements that make them, specified in docs/sql.md, and the version of it all. Making a new database is
 //! a migration from version 0. Every migration is one transaction, under the lock that writers hold.
 
-use super::connection::{Connection, Connector, Dialect, Value, first, placed};
+use std::collections::HashSet;
+
+use super::connection::{Connection, Connector, Dialect, Value, all, first, placed};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The version of the schema that this software writes.
@@ -140,7 +142,12 @@ pub(crate) fn version(connection: &mut dyn Connection, dialect: Dialect) -> Resu
         return Ok(0);
     }
     let version = first(connection, "SELECT schema_version FROM aral_meta", &[], |row| row.int(0))?;
-    version.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the table aral_meta has no row"))
+    let reason = match version {
+        Some(version @ 1..) => return Ok(version),
+        Some(_) => "schema_version in aral_meta is no version",
+        None => "the table aral_meta has no row",
+    };
+    Err(Error::new(ErrorKind::Corrupt, format!("{reason}; `repair --in-place` puts it right")))
 }
 
 /// Refuses a database that newer software made.
@@ -211,4 +218,60 @@ fn migrate_locked(
         connection.execute("UPDATE aral_meta SET schema_version = ?1", &[Value::Int(VERSION)])?;
     }
     Ok(())
+}
+
+/// What a database has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Table,
+    Index,
+    View,
+}
+
+/// A table, an index or a view as the migrations make it.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) statement: String,
+}
+
+/// What a database of a version has, in the order in which it is made.
+pub(crate) fn made(version: i64, dialect: Dialect) -> Vec<Made> {
+    let version = usize::try_from(version).unwrap_or_default();
+    let mut found = Vec::<Made>::new();
+    for migration in MIGRATIONS.iter().take(version) {
+        for statement in migration.iter().flat_map(|statement| written(statement, dialect)) {
+            let words: Vec<&str> = statement.split_whitespace().filter(|word| *word != "VIRTUAL").collect();
+            let kind = match words.get(1) {
+                Some(&"TABLE") => Kind::Table,
+                Some(&"INDEX") => Kind::Index,
+                Some(&"VIEW") => Kind::View,
+                _ => continue,
+            };
+            let name = words.get(2).copied().unwrap_or_default().to_owned();
+            found.retain(|made| made.name != name);
+            if words.first() == Some(&"CREATE") {
+                found.push(Made { name, kind, statement });
+            }
+        }
+    }
+    found
+}
+
+/// The names of the tables and indexes that there are.
+pub(crate) fn names(connection: &mut dyn Connection, dialect: Dialect) -> Result<HashSet<String>> {
+    let found = all(connection, dialect.list_names, &[], |row| Ok(row.text(0)?.to_owned()))?;
+    Ok(found.into_iter().collect())
+}
+
+/// The newest version of which there is a table, whatever `aral_meta` says; 0 if there is none.
+pub(crate) fn version_by_names(names: &HashSet<String>, dialect: Dialect) -> i64 {
+    let is_of = |version: i64| {
+        let older = made(version - 1, dialect);
+        let tables = made(version, dialect).into_iter().filter(|made| made.kind == Kind::Table);
+        let mut new = tables.filter(|made| older.iter().all(|older| older.name != made.name));
+        new.any(|made| names.contains(&made.name))
+    };
+    (1..=VERSION).rev().find(|version| is_of(*version)).unwrap_or(0)
 }

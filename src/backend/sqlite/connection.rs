@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::types::{Null, ValueRef};
 
 use super::errors;
-use crate::backend::sql::connection::{Connection, Each, Row, Value};
+use crate::backend::sql::connection::{Connection, Each, Row, Value, first};
 use crate::backend::sql::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::vfs::{Lock, Vfs};
@@ -132,6 +132,16 @@ impl Connection for SqliteConnection {
 
     fn is_usable(&self) -> bool {
         self.inner.is_autocommit()
+    }
+
+    fn has_view(&mut self, name: &str, statement: &str) -> Result<Option<bool>> {
+        let sql = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'view' AND name = ?1 AND sql = ?2";
+        let count = first(self, sql, &[Value::text(name), Value::text(statement)], |row| row.int(0))?;
+        Ok(Some(count == Some(1)))
+    }
+
+    fn rebuild_indexes(&mut self) -> Result<()> {
+        self.run("make the indexes anew", "REINDEX")
     }
 
     fn check_integrity(&mut self) -> Result<Vec<String>> {

@@ -136,6 +136,7 @@ impl Connector for SqliteConnector {
             blob: "BLOB",
             count_tables: "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?1",
             search: &SEARCH,
+            list_names: "SELECT name FROM sqlite_master WHERE type IN ('table', 'index')",
         }
     }
 

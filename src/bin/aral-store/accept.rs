@@ -7,6 +7,7 @@ use std::path::Path;
 use aral_store::{DamagedFile, Error, ErrorKind, MessageStore};
 use clap::Args;
 
+use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::ids;
 use crate::output::{Form, Out, error, note, one_line};
@@ -25,6 +26,10 @@ pub(crate) struct AcceptArgs {
 pub(crate) fn run(dir: &Path, form: Form, args: &AcceptArgs) -> Result<Exit, Failure> {
     place::must_exist(dir)?;
     place::must_hold_a_store(dir)?;
+    if database::of(dir)?.is_some() {
+        // Whether there is anything to accept is no question there; the store says what to do instead.
+        return Err(place::for_reading(dir)?.accept("").map_or_else(Into::into, |_| Failure::Unread));
+    }
     // What waits to be accepted is what the command is about; an opening would only name it once more.
     let store = place::quietly_for_writing(dir)?;
     let ids = if args.all { changed(&store) } else { named(&store, &args.conversations)? };

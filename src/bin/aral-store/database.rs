@@ -39,14 +39,20 @@ impl Database {
     /// Holds that there is a database; whether there is a store in it shows when it is opened, except on a server, where
     /// there is always something.
     pub(crate) fn must_exist(&self, name: &Path) -> Result<(), Failure> {
-        let text = "there is no such database; name another one with -d, or make it with aral-store new";
         match self {
-            Self::File(file) => match file.try_exists() {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(Error::new(ErrorKind::NotFound, text).at(file, None).into()),
-                Err(error) => Err(Failure::file("look for the database", file, error)),
-            },
+            Self::File(_) => self.must_be_a_place(),
             Self::Server(_) => is_on_server(name),
+        }
+    }
+
+    /// Holds that there is a file, if it is one; what is on a server shows when it is asked.
+    pub(crate) fn must_be_a_place(&self) -> Result<(), Failure> {
+        let text = "there is no such database; name another one with -d, or make it with aral-store new";
+        let Self::File(file) = self else { return Ok(()) };
+        match file.try_exists() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::new(ErrorKind::NotFound, text).at(file, None).into()),
+            Err(error) => Err(Failure::file("look for the database", file, error)),
         }
     }
 

@@ -15,10 +15,14 @@ use crate::progress::{Unit, Work};
 use crate::upkeep::{json, remarks};
 
 pub(crate) fn run(dir: &Path, form: Form, to: Option<&Path>) -> Result<Exit, Failure> {
-    place::must_be_there(dir)?;
-    if database::of(dir)?.is_some() {
-        let text = "a store in a database is not repaired by this command: `verify` says what is wrong with it, and a \
-                    copy of the database, or an export, brings it back";
+    match database::of(dir)? {
+        // What is wrong with a database may keep it from being opened; the repair says whether there is a store.
+        Some(database) => database.must_be_a_place()?,
+        None => place::must_be_there(dir)?,
+    }
+    if to.is_some() && database::of(dir)?.is_some() {
+        let text = "a store in a database is repaired in its place: `repair --in-place` rebuilds its tables from its events, \
+                    and keeps what stood there";
         return Err(Error::new(ErrorKind::Unsupported, text).into());
     }
     to.map_or(Ok(()), location::check_directory)?;

@@ -90,8 +90,14 @@ fn what_makes_no_sense_on_a_database_says_why() {
         assert!(made.made.is_some(), "{made:?}");
         let compacted = on(&room, &url, &["compact"]).fails(1);
         assert!(compacted.contains("nothing to compact"), "{compacted}");
+        for args in [&["accept", "--all"][..], &["accept", "c1"], &["ls", "--salvage"]] {
+            let said = on(&room, &url, args).fails(1);
+            assert!(said.contains("verify") && said.contains("repair --in-place"), "{args:?}: {said}");
+        }
         let repaired = on(&room, &url, &["repair", "--to", "new"]).fails(1);
-        assert!(repaired.contains("verify"), "{repaired}");
+        assert!(repaired.contains("repair --in-place"), "{repaired}");
+        let repaired = on(&room, &url, &["repair", "--in-place"]).fine();
+        assert!(repaired.starts_with("complete: 1 conversation, 1 message"), "{repaired}");
         assert_eq!(on(&room, &url, &["show", "c1", "--json"]).json().len(), 1);
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! Knows only the product's public interface, so that the fuzzers can use it too.
 
+#[cfg(feature = "postgres")]
+pub(crate) mod altered;
 pub(crate) mod check;
 pub(crate) mod crashes;
 pub(crate) mod damage;

@@ -233,6 +233,14 @@ impl Connection for Line {
         !self.is_dead && self.inner.is_usable()
     }
 
+    fn has_view(&mut self, name: &str, statement: &str) -> Result<Option<bool>> {
+        self.inner.has_view(name, statement)
+    }
+
+    fn rebuild_indexes(&mut self) -> Result<()> {
+        self.inner.rebuild_indexes()
+    }
+
     fn check_integrity(&mut self) -> Result<Vec<String>> {
         self.inner.check_integrity()
     }

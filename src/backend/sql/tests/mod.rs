@@ -2,6 +2,8 @@
 //!
 //! Owns a connector that stands before another one, counts, and fails where it is told to.
 
+mod altered;
+
 mod commits;
 
 mod faulty;

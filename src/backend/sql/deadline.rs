@@ -17,6 +17,21 @@ pub(crate) fn patience(wait: Duration) -> Duration {
     wait.max(LEAST)
 }
 
+/// How long something takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(Instant);
+
+#[expect(clippy::disallowed_methods, reason = "this module is where a caller waits for time to pass")]
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
 /// Until when somebody waits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {

@@ -7,7 +7,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::yield_now;
+use std::time::Duration;
 
+use super::deadline::Stopwatch;
 use super::judge::Outcome;
 use super::writer::Writer;
 use crate::backend::locked::locked;
@@ -22,6 +24,10 @@ const MOST_REQUESTS: usize = 20_000;
 
 /// How often in a row a leader lets others run in vain before it goes without those who were there before.
 const PATIENCE: usize = 4;
+
+/// Which part of the time that the last transaction took it lets others run for at most. Where the processors have much else to do, that is
+/// over at once.
+const PART: u32 = 4;
 
 /// What a caller gets back: its batch, and what came of it.
 type Answer = (Vec<Request>, Result<Outcome>);
@@ -48,6 +54,8 @@ struct Line {
     has_leader: bool,
     /// How many callers there were lately: those of the last transaction, and those who had come before it ended.
     crowd: usize,
+    /// How long the last transaction took.
+    last_took: Duration,
 }
 
 /// The callers of one process, and the one that writes.
@@ -104,7 +112,9 @@ impl Queue {
         let (batches, waiters) = self.take();
         let handing_on = HandingOn { queue: self, members: waiters.len(), waiters };
         let borrowed: Vec<&[Request]> = batches.iter().map(Vec::as_slice).collect();
+        let since = Stopwatch::start();
         let outcomes = locked(&self.writer).carry_out(&borrowed);
+        locked(&self.line).last_took = since.elapsed();
         handing_on.answer(batches, outcomes);
     }
 
@@ -112,7 +122,11 @@ impl Queue {
     fn gathered(&self) -> MutexGuard<'_, Line> {
         let mut line = locked(&self.line);
         let (mut fruitless, mut known) = (0, line.waiting.len());
-        while line.waiting.len() < line.crowd.min(MOST) && fruitless < PATIENCE {
+        if known >= line.crowd {
+            return line;
+        }
+        let (since, limit) = (Stopwatch::start(), line.last_took / PART);
+        while line.waiting.len() < line.crowd.min(MOST) && fruitless < PATIENCE && since.elapsed() < limit {
             drop(line);
             yield_now();
             line = locked(&self.line);

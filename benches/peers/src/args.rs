@@ -5,20 +5,48 @@
 use std::path::PathBuf;
 
 use crate::Outcome;
-use crate::measures;
+use crate::measures::{self, Measure};
 use crate::scale::Scale;
 
 const USAGE: &str = "\
-usage: aral-store-peers [--quick | --smoke] [--only MEASURE[,MEASURE]] [--contenders A[,B]] [--dir DIR]
+usage: aral-store-peers [--databases] [--quick | --smoke] [--only MEASURE[,MEASURE]] [--contenders A[,B]] [--dir DIR]
        aral-store-peers --render
        aral-store-peers --list
 
 Without --quick, --smoke, --only and --contenders it measures everything, and writes results.json and docs/performance.md.
---render writes the document anew from results.json.";
+--databases measures stores in databases instead of directories, and writes databases.json and its part of the document.
+--render writes the document anew from the figures that were written.";
+
+/// What a run is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Subject {
+    /// Stores in directories, beside other stores and logs.
+    Directories,
+    /// Stores in databases, beside the bare databases.
+    Databases,
+}
+
+impl Subject {
+    pub(crate) fn measures(self) -> &'static [Measure] {
+        match self {
+            Self::Directories => measures::ALL,
+            Self::Databases => measures::DATABASES,
+        }
+    }
+
+    /// The file of the figures.
+    pub(crate) fn results(self) -> &'static str {
+        match self {
+            Self::Directories => "results.json",
+            Self::Databases => "databases.json",
+        }
+    }
+}
 
 /// What a run is asked for.
 #[derive(Debug)]
 pub(crate) struct Args {
+    pub(crate) subject: Subject,
     pub(crate) scale: Scale,
     pub(crate) renders: bool,
     only: Vec<String>,
@@ -31,6 +59,7 @@ impl Args {
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Outcome<Self> {
         let beside = std::env::current_exe()?.parent().ok_or("no directory")?.join("peers-data");
         let mut args = Self {
+            subject: Subject::Directories,
             scale: Scale::Full,
             renders: false,
             only: Vec::new(),
@@ -41,6 +70,7 @@ impl Args {
             let mut value = || words.next().ok_or_else(|| format!("{word} wants a value\n{USAGE}"));
             let list = |text: String| text.split(',').map(str::to_owned).collect();
             match word.as_str() {
+                "--databases" => args.subject = Subject::Databases,
                 "--quick" => args.scale = Scale::Quick,
                 "--smoke" => args.scale = Scale::Smoke,
                 "--render" => args.renders = true,
@@ -69,6 +99,6 @@ impl Args {
 
 /// The measures and who takes part.
 fn listed() -> String {
-    let line = |measure: &measures::Measure| format!("{:18} {}", measure.name, measure.contenders.join(" "));
-    measures::ALL.iter().map(line).collect::<Vec<_>>().join("\n")
+    let line = |measure: &Measure| format!("{:18} {}", measure.name, measure.contenders.join(" "));
+    measures::ALL.iter().chain(measures::DATABASES).map(line).collect::<Vec<_>>().join("\n")
 }

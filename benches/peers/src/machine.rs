@@ -84,16 +84,18 @@ impl Ticks {
 /// The versions of the contenders, from the lock file that this was built with.
 pub(crate) fn versions() -> BTreeMap<String, String> {
     const LOCK: &str = include_str!("../Cargo.lock");
-    const NAMES: [&str; 9] = [
+    const NAMES: [&str; 11] = [
         "aral-store",
         "fjall",
         "heed",
         "lmdb-master-sys",
         "okaywal",
+        "postgres",
         "raft-engine",
         "redb",
         "rusqlite",
         "salamander-db",
+        "tokio-postgres",
     ];
     let quoted = |line: &str, key: &str| {
         line.strip_prefix(key).map(|rest| rest.trim_start_matches(" = ").trim_matches('"').to_owned())

@@ -13,6 +13,7 @@ mod report;
 mod results;
 mod rounds;
 mod scale;
+mod server;
 mod wire;
 mod workload;
 
@@ -20,9 +21,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use args::Args;
+use args::{Args, Subject};
+use contenders::Home;
 use machine::Ticks;
-use measures::{Measure, Sample};
+use measures::Sample;
 use results::Results;
 use rounds::Plan;
 use scale::Scale;
@@ -53,19 +55,25 @@ fn take_sample(words: Vec<String>) -> Outcome<()> {
     let measure = measures::part(&measure).ok_or("no such measure")?;
     let scale = Scale::of(&scale).ok_or("no such scale")?;
     // Where that is allowed: what else the machine does should not be what is measured. It is the same for all contenders.
-    let _unless_refused = rustix::process::nice(-15);
-    let sample = Sample { contender, dir: PathBuf::from(dir), shared: PathBuf::from(shared), scale };
+    // In a database, the server is not given a priority, so neither is who speaks to it.
+    if !measures::DATABASES.iter().any(|of_database| of_database.name == measure.name) {
+        let _unless_refused = rustix::process::nice(-15);
+    }
+    let (dir, shared) = (PathBuf::from(dir), PathBuf::from(shared));
+    let sample = Sample { contender, dir, shared, scale, home: Home::Directory, port: 0 };
     println!("{}", serde_json::to_string(&(measure.run)(&sample)?)?);
     Ok(())
 }
 
 fn run(args: &Args) -> Outcome<()> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let kept = package.join("results.json");
     let document = package.join("../../docs/performance.md");
     if args.renders {
-        return report::write(&Results::read(&kept)?, &document);
+        let kept = |subject: Subject| package.join(subject.results());
+        let mut all = [Subject::Directories, Subject::Databases].into_iter().filter(|of| kept(*of).exists());
+        return all.try_for_each(|of| report::write(of, &Results::read(&kept(of))?, &document));
     }
+    let kept = package.join(args.subject.results());
     let (start, ticks) = (Instant::now(), Ticks::now());
     let dir = rounds::make_place(&args.dir)?;
     let plan = Plan { scale: args.scale, dir: dir.clone(), contenders: args.contenders.clone() };
@@ -73,10 +81,10 @@ fn run(args: &Args) -> Outcome<()> {
         results.minutes = start.elapsed().as_secs_f64() / 60.0;
         let stolen = ticks.and_then(Ticks::stolen_since).unwrap_or_else(|| "unknown".to_owned());
         results.machine.insert("stolen by the host's others".to_owned(), stolen);
-        print!("{}", report::text(&results));
+        print!("{}", report::text(args.subject, &results));
         if args.is_complete() {
             results.write(&kept)?;
-            report::write(&results, &document)?;
+            report::write(args.subject, &results, &document)?;
         }
         Ok(results)
     });
@@ -98,8 +106,11 @@ fn take_all(plan: &Plan, args: &Args) -> Outcome<Results> {
         versions: machine::versions(),
         ..Results::default()
     };
-    let wanted: Vec<&Measure> = measures::ALL.iter().filter(|measure| args.wants(measure.name)).collect();
-    for measure in wanted {
+    for measure in args.subject.measures().iter().filter(|measure| args.wants(measure.name)) {
+        if let Some(reason) = measures::missing(measure) {
+            eprintln!("{}: SKIPPED: {reason}", measure.name);
+            continue;
+        }
         results.measures.insert(measure.name.to_owned(), plan.take(measure)?);
     }
     Ok(results)

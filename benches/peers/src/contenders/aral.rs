@@ -29,6 +29,13 @@ impl Aral {
     }
 }
 
+impl Aral {
+    /// The same in a database.
+    pub(crate) fn connect(url: &str) -> Outcome<Self> {
+        Ok(Self { store: MessageStore::options().sync(SyncPolicy::Always).connect(url)? })
+    }
+}
+
 fn message(row: &Row) -> Outcome<NewMessage> {
     let time = Timestamp::from_unix_micros(row.created_at).ok_or("a time out of range")?;
     Ok(NewMessage::new(row.content.as_str()).role(row.role).id(row.id.as_str()).created_at(time))

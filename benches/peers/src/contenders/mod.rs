@@ -15,6 +15,7 @@ mod keyed;
 mod lmdb;
 pub(crate) mod mapped;
 mod okay;
+mod postgres;
 mod raft;
 pub(crate) mod raw;
 mod redb;
@@ -22,6 +23,7 @@ mod salamander;
 mod sqlite;
 pub(crate) mod unsynced;
 
+use crate::server;
 use raw::Blocks;
 use sqlite::Synchronous;
 
@@ -49,6 +51,25 @@ pub(crate) fn open(name: &str, dir: &Path, syncs: Syncs) -> Outcome<Box<dyn Peer
         "raw-map" => Box::new(mapped::Mapped::open(dir)?),
         OURS => Box::new(aral::Aral::open(dir, syncs)?),
         _ => return Err(format!("there is no contender called {name:?}").into()),
+    })
+}
+
+/// Where this store keeps what it is given, and whom it is measured beside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Home {
+    Directory,
+    Sqlite,
+    /// On a server that every sample has to itself.
+    Postgres,
+}
+
+/// Opens what a contender keeps in a database below this directory, or begins it.
+pub(crate) fn open_in(home: Home, name: &str, dir: &Path, port: u16) -> Outcome<Box<dyn Peer>> {
+    Ok(match (home, name) {
+        (Home::Sqlite, OURS) => Box::new(aral::Aral::connect(&format!("sqlite:{}/aral.db", dir.display()))?),
+        (Home::Postgres, OURS) => Box::new(aral::Aral::connect(&server::url(port))?),
+        (Home::Postgres, "inserts") => Box::new(postgres::Inserts::open(port)?),
+        _ => open(name, dir, Syncs::Each)?,
     })
 }
 

@@ -6,16 +6,18 @@
 use std::path::PathBuf;
 
 use crate::Outcome;
-use crate::contenders;
+use crate::contenders::{self, Home};
 use crate::figures::Metrics;
 use crate::peer::{Peer, Syncs};
 use crate::scale::Scale;
+use crate::server;
 use crate::workload::Digest;
 
 mod append;
 mod batch;
 mod buffered;
 mod compaction;
+mod databases;
 mod disk;
 mod export;
 mod files;
@@ -51,6 +53,16 @@ pub(crate) const ALL: &[Measure] = &[
     compaction::ALL,
     compaction::CHANGED,
     export::MEASURE,
+];
+
+/// What is measured of stores in databases, which is a run of its own.
+pub(crate) const DATABASES: &[Measure] = &[
+    databases::SQLITE_ONE,
+    databases::SQLITE_EIGHT,
+    databases::SQLITE_READS,
+    databases::POSTGRES_ONE,
+    databases::POSTGRES_SIXTY_FOUR,
+    databases::POSTGRES_READS,
 ];
 
 /// What only other samples ask for.
@@ -119,11 +131,23 @@ pub(crate) struct Sample {
     /// Where what was loaded lies, for all samples of the run.
     pub(crate) shared: PathBuf,
     pub(crate) scale: Scale,
+    pub(crate) home: Home,
+    /// Of the server, if there is one.
+    pub(crate) port: u16,
 }
 
 impl Sample {
     pub(crate) fn open(&self, syncs: Syncs) -> Outcome<Box<dyn Peer>> {
-        contenders::open(&self.contender, &self.dir, syncs)
+        match self.home {
+            Home::Directory => contenders::open(&self.contender, &self.dir, syncs),
+            home => contenders::open_in(home, &self.contender, &self.dir, self.port),
+        }
+    }
+
+    /// The same sample of stores in databases.
+    fn at_home(&self, home: Home, port: u16) -> Self {
+        let (contender, dir, shared) = (self.contender.clone(), self.dir.clone(), self.shared.clone());
+        Self { contender, dir, shared, scale: self.scale, home, port }
     }
 
     /// Fails unless exactly this is found by somebody who opens what was left.
@@ -139,7 +163,12 @@ impl Sample {
 
 /// A measure that can be asked for.
 pub(crate) fn named(name: &str) -> Option<&'static Measure> {
-    ALL.iter().find(|measure| measure.name == name)
+    ALL.iter().chain(DATABASES).find(|measure| measure.name == name)
+}
+
+/// Why a measure cannot be taken here.
+pub(crate) fn missing(measure: &Measure) -> Option<&'static str> {
+    if measure.name.starts_with("postgres-") { server::missing() } else { None }
 }
 
 /// A measure, or a part of one that has a process of its own.

@@ -93,7 +93,7 @@ pub(super) const SIXTY_FOUR: Measure = Measure {
     place: Place::Own,
 };
 
-fn run(sample: &Sample, threads: u32) -> Outcome<Metrics> {
+pub(super) fn run(sample: &Sample, threads: u32) -> Outcome<Metrics> {
     let peer = sample.open(Syncs::Each)?;
     let barrier = Barrier::new(usize::try_from(threads)? + 1);
     let most = u32::try_from(MOST)? / threads;

@@ -10,23 +10,23 @@ use std::fs;
 use std::path::Path;
 
 use crate::Outcome;
+use crate::args::Subject;
 use crate::contenders::OURS;
-use crate::measures;
 use crate::results::Results;
 
 /// Everything that is generated, one part after another.
-pub(crate) fn text(results: &Results) -> String {
-    parts(results).into_iter().map(|(_, title, text)| format!("## {title}\n\n{text}\n")).collect()
+pub(crate) fn text(subject: Subject, results: &Results) -> String {
+    parts(subject, results).into_iter().map(|(_, title, text)| format!("## {title}\n\n{text}\n")).collect()
 }
 
 /// Puts the figures into the document.
-pub(crate) fn write(results: &Results, path: &Path) -> Outcome<()> {
+pub(crate) fn write(subject: Subject, results: &Results, path: &Path) -> Outcome<()> {
     let mut document = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => HEAD.to_owned(),
         Err(error) => return Err(error.into()),
     };
-    for (name, title, text) in parts(results) {
+    for (name, title, text) in parts(subject, results) {
         document = replaced(&document, &name, &title, &text)?;
     }
     Ok(fs::write(path, document)?)
@@ -35,12 +35,16 @@ pub(crate) fn write(results: &Results, path: &Path) -> Outcome<()> {
 const HEAD: &str = "# How fast it is\n";
 
 /// The generated parts: name, title, text.
-fn parts(results: &Results) -> Vec<(String, String, String)> {
+fn parts(subject: Subject, results: &Results) -> Vec<(String, String, String)> {
+    let (before, of) = match subject {
+        Subject::Directories => ("", ""),
+        Subject::Databases => ("databases-", " of stores in databases"),
+    };
     let mut parts = vec![
-        ("targets".to_owned(), "Targets".to_owned(), targets::overview(results)),
-        ("machine".to_owned(), "Machine".to_owned(), machine(results)),
+        (format!("{before}targets"), format!("Targets{of}"), targets::overview(subject, results)),
+        (format!("{before}machine"), format!("Machine{of}"), machine(results)),
     ];
-    for measure in measures::ALL {
+    for measure in subject.measures() {
         if let Some(taken) = results.measures.get(measure.name) {
             let text = format!("{}\n\n{}", measure.about, tables::table(measure, taken));
             let text = format!("{text}{}", targets::of(measure, taken));

@@ -3,14 +3,15 @@
 //! Owns the verdicts. A figure that is a quotient is the median of the quotients of each round.
 
 use super::figure;
+use crate::args::Subject;
 use crate::contenders::{OURS, is_limit};
-use crate::measures::{self, Better, Measure, RIVALS, Target};
+use crate::measures::{Better, Measure, RIVALS, Target};
 use crate::results::{Results, Round, Taken};
 
 /// All targets of all measures that were taken.
-pub(super) fn overview(results: &Results) -> String {
+pub(super) fn overview(subject: Subject, results: &Results) -> String {
     let mut text = String::from("| measure | target | figure | |\n|---|---|---:|---|\n");
-    for measure in measures::ALL {
+    for measure in subject.measures() {
         let Some(taken) = results.measures.get(measure.name) else { continue };
         for target in measure.targets {
             text += &format!("| {} {}", measure.title, row(measure, taken, target));

@@ -2,6 +2,8 @@
 //!
 //! Owns which kind becomes which class; the classes themselves are Python's, in `_errors.py`.
 
+use std::path::PathBuf;
+
 use aral_store::{Error, ErrorKind};
 use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
@@ -30,7 +32,9 @@ fn class_of(kind: ErrorKind) -> &'static str {
 
 /// The exception for an error.
 pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
-    let path = error.place().map(|place| place.path.clone());
+    // A database on a server is no file. The text says which one it is.
+    let is_file = |path: &PathBuf| !path.as_os_str().as_encoded_bytes().starts_with(b"postgres://");
+    let path = error.place().map(|place| place.path.clone()).filter(is_file);
     let offset = error.place().and_then(|place| place.offset);
     exception(py, class_of(error.kind()), (error.to_string(), path, offset))
 }

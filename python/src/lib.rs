@@ -24,7 +24,7 @@ mod _core {
     #[pymodule_export]
     use crate::offline::{repair, verify};
     #[pymodule_export]
-    use crate::place::is_database;
+    use crate::place::database;
     #[pymodule_export]
     use crate::search::search;
 }

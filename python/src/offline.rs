@@ -17,7 +17,7 @@ use crate::report;
 pub(crate) fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
     let found = match Place::of(path).map_err(|error| raised(py, &error))? {
         Place::Directory(dir) => py.detach(|| Options::default().verify(dir)),
-        database @ Place::Database(..) => {
+        database @ (Place::File(..) | Place::Server(..)) => {
             let (store, _open) = database.open(py, Options::default().read_only())?;
             py.detach(|| {
                 let found = store.verify();

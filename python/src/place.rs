@@ -1,8 +1,9 @@
 //! Where a store is, as Python programs name it, and which databases a process has open.
 //!
-//! Owns the telling of a directory from a database, and what a fork means for a database: SQLite keeps in the process
+//! Owns the telling of a directory from a database, and what a fork means for a database. SQLite keeps in the process
 //! which locks its connections have on a file. A process that is forked off has a copy of that and none of the locks, so
-//! that another one could take the database's log away under it.
+//! that another one could take the database's log away under it. Connections to a server are the parent's alone: a
+//! process that is forked off makes its own, and neither uses nor closes those.
 
 use std::ffi::OsString;
 use std::mem;
@@ -15,7 +16,7 @@ use pyo3::prelude::*;
 
 use crate::failure::{forked_database, raised};
 
-/// The databases that this process has open, and those that one had open from which it was forked off, with its number.
+/// The SQLite files that this process has open, and those that one had open from which it was forked off, with its number.
 /// Python forks between two steps of its threads that have the interpreter, and only such a step takes this lock.
 static OPEN: Mutex<Vec<(PathBuf, u32)>> = Mutex::new(Vec::new());
 
@@ -23,8 +24,10 @@ static OPEN: Mutex<Vec<(PathBuf, u32)>> = Mutex::new(Vec::new());
 pub(crate) enum Place {
     /// A directory.
     Directory(PathBuf),
-    /// A database: its URL from the root, and the file that it is in, which is asked for by one name only.
-    Database(OsString, PathBuf),
+    /// An SQLite file: its URL from the root, and the file, which is asked for by one name only.
+    File(OsString, PathBuf),
+    /// A database on a server: its URL, and how it is shown, which is without the user and the password.
+    Server(PathBuf, String),
 }
 
 impl Place {
@@ -36,8 +39,9 @@ impl Place {
                 let file = std::path::absolute(&file).map_err(|error| Error::io("find", &file, error))?;
                 let mut url = OsString::from("sqlite:");
                 url.push(&file);
-                Ok(Self::Database(url, same_for_all(&file)))
+                Ok(Self::File(url, same_for_all(&file)))
             }
+            StoreUrl::Postgres(target) => Ok(Self::Server(path, target.to_string())),
             _ => location::check_directory(&path).map(|()| Self::Directory(path)),
         }
     }
@@ -50,10 +54,11 @@ impl Place {
     ) -> PyResult<(MessageStore, Option<Arc<Open>>)> {
         let (open, opened) = match self {
             Self::Directory(dir) => (None, py.detach(|| options.open(dir))),
-            Self::Database(url, file) => {
-                let open = Open::begin(file).map_err(|opened| forked_database(py, opened))?;
+            Self::File(url, file) => {
+                let open = Open::of_file(file).map_err(|opened| forked_database(py, opened))?;
                 (Some(Arc::new(open)), py.detach(|| options.connect(url)))
             }
+            Self::Server(url, _) => (Some(Arc::new(Open::of_server())), py.detach(|| options.connect(url))),
         };
         opened.map(|store| (store, open)).map_err(|error| raised(py, &error))
     }
@@ -69,13 +74,19 @@ fn same_for_all(file: &Path) -> PathBuf {
 
 /// A database that is open, for as long as anything has a connection to it.
 pub(crate) struct Open {
-    file: PathBuf,
+    /// The SQLite file, if it is one.
+    file: Option<PathBuf>,
     process: u32,
 }
 
 impl Open {
-    /// Says which process has it, if that is one from which this one was forked off.
-    fn begin(file: PathBuf) -> std::result::Result<Self, u32> {
+    /// A database on a server, which any process may open.
+    fn of_server() -> Self {
+        Self { file: None, process: process::id() }
+    }
+
+    /// An SQLite file. Says which process has it, if that is one from which this one was forked off.
+    fn of_file(file: PathBuf) -> std::result::Result<Self, u32> {
         let process = process::id();
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         let theirs = open.iter().find(|(path, owner)| *path == file && *owner != process);
@@ -83,11 +94,11 @@ impl Open {
             return Err(*owner);
         }
         open.push((file.clone(), process));
-        Ok(Self { file, process })
+        Ok(Self { file: Some(file), process })
     }
 
     /// Drops what has connections, unless they are those of the process that this one was forked off from: SQLite must not
-    /// even close them here.
+    /// even close them here, and a server would be told in the parent's name that it is done.
     pub(crate) fn let_go<T>(open: Option<&Arc<Self>>, connected: T) {
         if open.is_some_and(|open| open.process != process::id()) {
             mem::forget(connected);
@@ -100,25 +111,32 @@ impl Drop for Open {
         if self.process != process::id() {
             return;
         }
+        let Some(file) = &self.file else { return };
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = open.iter().position(|(path, owner)| *path == self.file && *owner == self.process);
+        let mine = open.iter().position(|(path, owner)| path == file && *owner == self.process);
         if let Some(at) = mine {
             open.swap_remove(at);
         }
     }
 }
 
-/// Whether a path is the URL of a database; refuses one that is no directory's either.
+/// How the database is shown whose URL a path is, without a user and a password; nothing for a directory. Refuses a URL that
+/// no store can have.
 #[pyfunction]
-pub(crate) fn is_database(py: Python<'_>, path: PathBuf) -> PyResult<bool> {
-    let place = Place::of(path).map_err(|error| raised(py, &error))?;
-    Ok(matches!(place, Place::Database(..)))
+pub(crate) fn database(py: Python<'_>, path: PathBuf) -> PyResult<Option<OsString>> {
+    Ok(match Place::of(path.clone()).map_err(|error| raised(py, &error))? {
+        Place::Directory(_) => None,
+        Place::File(..) => Some(path.into_os_string()),
+        Place::Server(_, shown) => Some(shown.into()),
+    })
 }
 
 /// Refuses a database for what can be done to directories alone.
 pub(crate) fn directory(path: PathBuf, reason: &str) -> Result<PathBuf> {
-    match Place::of(path)? {
-        Place::Directory(dir) => Ok(dir),
-        Place::Database(_, file) => Err(Error::new(ErrorKind::Unsupported, reason).at(&file, None)),
-    }
+    let at = match Place::of(path)? {
+        Place::Directory(dir) => return Ok(dir),
+        Place::File(_, file) => file,
+        Place::Server(_, shown) => shown.into(),
+    };
+    Err(Error::new(ErrorKind::Unsupported, reason).at(&at, None))
 }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import random
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,13 +32,29 @@ from aral_store import (
     repair,
     verify,
 )
-from conftest import place_in
+from conftest import DATABASES, database_server, place_in
+from server import PASSWORD
 from test_processes import forking, run, started
 
 
+@pytest.fixture(params=DATABASES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(place_in(request.param, tmp_path))
+
+
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def sqlite(tmp_path: Path) -> str:
     return str(place_in("sqlite", tmp_path))
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> str:
+    return str(place_in("postgres", tmp_path))
+
+
+def another(url: str, tmp_path: Path) -> str:
+    """The URL of another store in the same engine, which is not there yet."""
+    return str(place_in(url.partition(":")[0], tmp_path / "another"))
 
 
 def contents(place: str, id: str = "c1") -> list[str]:
@@ -73,7 +92,7 @@ def test_a_mirror_of_what_has_no_files_is_refused(tmp_path: Path, url: str, mirr
 
 
 def test_a_kind_of_store_that_is_not_known_is_said_to_be_in_a_database(url: str):
-    with pytest.warns(UserWarning, match="'sql' is not known: the store is in a database, in 'sqlite:"):
+    with pytest.warns(UserWarning, match="'sql' is not known: the store is in a database, in '(sqlite|postgres):"):
         MessageStore(url, "sql").close()
     MessageStore(url, "file").close()
 
@@ -88,7 +107,7 @@ def test_what_a_database_does_not_have_is_unsupported(tmp_path: Path, url: str):
             lambda: Store(url, salvage=True),
             lambda: repair(url, tmp_path / "new"),
             lambda: repair(url, in_place=True),
-            lambda: repair(tmp_path, f"sqlite:{tmp_path}/new.db"),
+            lambda: repair(tmp_path, another(url, tmp_path)),
         ]
         for call in calls:
             with pytest.raises(Unsupported) as refused:
@@ -96,7 +115,7 @@ def test_what_a_database_does_not_have_is_unsupported(tmp_path: Path, url: str):
             assert isinstance(refused.value, NotImplementedError)
         assert verify(url).is_sound and store.verify().is_sound and aral.stats().messages == 1
         assert [message.content for message in store.messages("c1")] == ["x"]
-    missing = f"sqlite:{tmp_path}/nothing.db"
+    missing = another(url, tmp_path)
     for read in (lambda: verify(missing), lambda: Store(missing, read_only=True), lambda: MessageStore(missing, read_only=True)):
         with pytest.raises(NotFound):
             read()
@@ -111,7 +130,15 @@ def test_a_database_has_no_files_of_a_directory_and_exports_them(tmp_path: Path,
         assert [message.content for message in exported.get_conversation_messages("c1")] == ["x"]
 
 
-@pytest.mark.parametrize("given", ["postgres://app:secret@db/x", " 'mysql://app:secret@db/x", "postgresql://db/x?password=secret"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "postgres://app:secret@127.0.0.1:1/x",
+        "postgres://app:se/secret@127.0.0.1:1/x?schema=pg_x",
+        " 'mysql://app:secret@db/x",
+        "postgresql://127.0.0.1/x?password=secret",
+    ],
+)
 def test_no_error_shows_a_password(given: str):
     from aral_store._async_store import checked_store
 
@@ -125,11 +152,52 @@ def test_no_error_shows_a_password(given: str):
         lambda: verify(given),
         lambda: repair(given, "new"),
         lambda: Store(given, sync="sometimes"),  # type: ignore[arg-type]
+        lambda: Store(given, unique_ids=1),  # type: ignore[arg-type]
+        lambda: Store(Path(given)),
+    ]
+    for call in calls:
+        with warnings.catch_warnings(record=True) as warned, pytest.raises((AralStoreError, TypeError)) as refused:
+            warnings.simplefilter("always")
+            call()
+        told = [f"{refused.value}{refused.value!r}{refused.value.args}", *(str(warning.message) for warning in warned)]
+        assert "secret" not in "".join(told)
+
+
+def test_a_store_behind_a_password_shows_it_nowhere(tmp_path: Path):
+    base = database_server()
+    schema = f"guarded{os.getpid()}"
+    url = base.url(schema, f"guarded:{PASSWORD}")
+    wrong = base.url(schema, f"guarded:not{PASSWORD}")
+    base.sql(f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION guarded")
+    store = Store(url)
+    with pytest.warns(UserWarning, match="is not known") as warned:
+        aral = MessageStore(url, "sql")
+    later = AsyncStore(store)
+    store.add_message("c1", "x")
+    told = [repr(each) for each in (store, aral, later, store.recovery(), store.stats(), vars(aral))]
+    told += [str(warning.message) for warning in warned]
+    assert f"127.0.0.1:{base.port}/postgres?schema={schema}" in told[0]
+    aral.close(); store.close()
+    calls: list[Callable[[], object]] = [
+        lambda: Store(wrong),
+        lambda: MessageStore(wrong),
+        lambda: Store(base.url(schema, "guarded")),
+        lambda: store.add_message("c1", "x"),
+        lambda: aral.add_message("c1", "x"),
+        lambda: store.add_message("", "x"),
+        lambda: Store(url, salvage=True),
+        lambda: repair(url, tmp_path / "new"),
+        lambda: MessageStore(url, mirror="auto"),
+        lambda: Store(another(url, tmp_path).replace("app@", f"guarded:{PASSWORD}@"), read_only=True),
+        lambda: pickle.dumps(store),
     ]
     for call in calls:
         with pytest.raises((AralStoreError, TypeError)) as refused:
             call()
-        assert "secret" not in f"{refused.value}{refused.value!r}{refused.value.args}"
+        assert getattr(refused.value, "path", None) is None, "a server is no file"
+        told.append("".join(traceback.format_exception(refused.value)))
+    for secret in (PASSWORD, "se@cr/et", "cr%2F", "cr/et"):
+        assert secret not in "".join(told)
 
 
 def test_a_view_shows_what_others_save_and_saves_nothing(url: str):
@@ -162,8 +230,17 @@ def test_what_a_database_cannot_hold_as_text_comes_back_exactly(url: str):
             assert (found.content, found.metadata) == ("a\0b\udc00", EXACT | {"more": "\0\udfff"})
 
 
-def test_a_program_that_speaks_sql_reads_the_views_from_another_process(url: str):
-    with MessageStore(url) as store:
+def test_a_program_that_speaks_sql_reads_the_views(postgres: str):
+    with MessageStore(postgres) as store:
+        store.add_message("c1", "What shall we do?", role="user")
+        store.add_message("c1", "Let us see.", role="assistant")
+        schema = postgres.partition("schema=")[2]
+        found = database_server().sql(f"SELECT role, content FROM {schema}.aral_messages ORDER BY place")
+        assert found == "user|What shall we do?\nassistant|Let us see."
+
+
+def test_a_program_that_speaks_sql_reads_the_views_from_another_process(sqlite: str):
+    with MessageStore(sqlite) as store:
         store.add_message("c1", "What shall we do?", role="user")
         store.add_message("c1", "Let us see.", role="assistant")
         program = """
@@ -171,10 +248,10 @@ def test_a_program_that_speaks_sql_reads_the_views_from_another_process(url: str
             base = sqlite3.connect(sys.argv[1])
             print(*base.execute("SELECT role, content FROM aral_messages WHERE conversation_id = 'c1' ORDER BY place"))
         """
-        done = run(program, url.removeprefix("sqlite:"))
+        done = run(program, sqlite.removeprefix("sqlite:"))
         assert done.stdout == "('user', 'What shall we do?') ('assistant', 'Let us see.')\n", done.stderr
         store.add_message("c1", "Good.")
-    assert contents(url)[-1] == "Good."
+    assert contents(sqlite)[-1] == "Good."
 
 
 # Several processes that write at once.
@@ -299,7 +376,7 @@ def test_writers_that_are_killed_lose_nothing_they_were_told_of_and_stop_nobody(
 # A process that is forked off.
 
 
-def test_a_forked_process_is_refused_a_database_that_its_parent_has_open(tmp_path: Path, url: str):
+def test_a_forked_process_is_refused_a_database_that_its_parent_has_open(tmp_path: Path, sqlite: str):
     os.symlink(tmp_path / "data.db", tmp_path / "link.db")
     program = """
         url, dir = sys.argv[1:]
@@ -359,10 +436,10 @@ def test_a_forked_process_is_refused_a_database_that_its_parent_has_open(tmp_pat
             assert [m.content for m in store.messages("c1")] == ["before", "after", "still", "the child's own"]
             assert store.verify().is_sound
     """
-    forking(program, url, tmp_path)
+    forking(program, sqlite, tmp_path)
 
 
-def test_a_fork_amid_threads_that_write_neither_hangs_nor_harms(url: str):
+def test_a_fork_amid_threads_that_write_neither_hangs_nor_harms(sqlite: str):
     program = """
         url = sys.argv[1]
         held = [Store(url), MessageStore(url)]
@@ -392,7 +469,96 @@ def test_a_fork_amid_threads_that_write_neither_hangs_nor_harms(url: str):
         with Store(url) as again:
             assert "z" not in {m.content for id in again for m in again.messages(id)}
     """
-    forking(program, url)
+    forking(program, sqlite)
+
+
+def test_a_forked_process_has_connections_of_its_own_to_a_server(postgres: str):
+    program = """
+        url = sys.argv[1]
+        store, aral = Store(url, sync="os"), MessageStore(url)
+        later = AsyncStore(store)
+        store.add_message("c1", "before")
+        follower = store.follow(wait=False)
+        assert next(follower)["seq"] == 1
+        works = [
+            lambda: store.add_message("c1", "on the parent's connection"),
+            lambda: store.messages("c1"),
+            lambda: store.close(),
+            lambda: list(follower),
+            lambda: aral.add_message("c1", "on the parent's connection"),
+            lambda: aral.get_conversation("c1"),
+            lambda: aral.close(),
+            lambda: asyncio.run(later.add_message("c1", "on the parent's connection")),
+        ]
+
+        def writes():
+            with Store(url) as mine, MessageStore(url) as live:
+                mine.add_message("c1", "the child's own")
+                live.add_message("c1", "and its live one")
+                assert mine.verify().is_sound
+
+        def lets_go():
+            global store, aral, later, follower, works
+            del store, aral, later, follower
+            works.clear()
+            gc.collect()
+            writes()
+        assert in_child(*map(refused, works), writes) == 0
+        assert in_child(lets_go) == 0
+        pid = os.fork()
+        if pid == 0:
+            writes()
+            sys.exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        store.add_message("c1", "after")
+        aral.add_message("c1", "still")
+        told = [message.content for message in store.messages("c1")]
+        assert told == ["before", *["the child's own", "and its live one"] * 3, "after", "still"]
+        assert told == [message.content for message in aral.get_conversation_messages("c1")]
+        store.close(); aral.close()
+        assert [event["seq"] for event in Store(url).events()] == list(range(1, 10))
+    """
+    forking(program, postgres)
+
+
+def test_forks_amid_threads_that_write_to_a_server_neither_hang_nor_harm(postgres: str):
+    program = """
+        import multiprocessing
+        url = sys.argv[1]
+        held = [Store(url), MessageStore(url)]
+        told, stop = [], threading.Event()
+
+        def write(add):
+            while not stop.is_set():
+                add()
+                told.append(1)
+
+        def writes(n):
+            with Store(url) as mine:
+                return mine.add_message("c3", str(n)).seq
+
+        threads = [
+            threading.Thread(target=write, args=[lambda: held[0].add_message("c1", "x" * 1000)]),
+            threading.Thread(target=write, args=[lambda: held[1].add_message("c2", "y" * 1000)]),
+        ]
+        for thread in threads:
+            thread.start()
+        for n in range(10):
+            works = [lambda: held[0].add_message("c1", "z"), lambda: held[1].add_message("c2", "z")]
+            assert in_child(*map(refused, works), held.clear, gc.collect, lambda: writes(n)) == 0
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            assert len(set(pool.map(writes, range(10, 20)))) == 10
+        stop.set()
+        for thread in threads:
+            thread.join()
+        store, aral = held
+        assert store.verify().is_sound and len(told) > 0
+        assert sorted(int(message.content) for message in store.messages("c3")) == list(range(20))
+        assert sum(store.summary(id).messages for id in ("c1", "c2")) == len(told)
+        aral.close(); store.close()
+        assert [event["seq"] for event in Store(url).events()] == list(range(1, len(told) + 21))
+    """
+    forking(program, postgres)
 
 
 def test_the_sessions_and_histories_of_two_processes_share_a_database(url: str):

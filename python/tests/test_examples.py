@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from aral_store import Store
+from conftest import DATABASES, place_in
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "python/README.md").read_text()
 SNIPPETS = [
@@ -55,6 +58,24 @@ def test_the_readmes_snippets_run_as_they_stand(tmp_path: Path, at: int):
     program = "".join(text for name, text in STAND_INS.items() if name in SNIPPETS[at]) + SNIPPETS[at]
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+@pytest.mark.parametrize("at", range(len(SNIPPETS)))
+def test_the_readmes_snippets_run_in_a_database(tmp_path: Path, at: int, kind: str):
+    for package, module in (("agents", "agents"), ("aral_store.langchain", "langchain_core")):
+        if f"from {package} " in SNIPPETS[at]:
+            pytest.importorskip(module)
+    url = str(place_in(kind, tmp_path))
+    snippet, count = re.subn(r'"(\./data|data|sqlite:agents\.db)"', lambda _: repr(url), SNIPPETS[at])
+    if not count:
+        pytest.skip("names no place")
+    program = "".join(text for name, text in STAND_INS.items() if name in snippet) + snippet
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert not (tmp_path / "data").exists()
+    with Store(url, read_only=True) as store:
+        assert len(store) > 0
 
 
 def test_the_first_lines_are_a_users_own_and_leave_the_files_they_speak_of(tmp_path: Path):

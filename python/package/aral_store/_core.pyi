@@ -3,7 +3,7 @@
 from os import PathLike
 from typing import Any, Literal, final
 
-__all__ = ["Core", "Follower", "is_database", "repair", "search", "verify"]
+__all__ = ["Core", "Follower", "database", "repair", "search", "verify"]
 
 _Receipt = tuple[int, str, str, int, Literal["durable", "written", "process"]]
 _Summary = tuple[str, str, str, int, int, int, str, int]
@@ -50,7 +50,7 @@ class Core:
 class Follower:
     def next(self) -> tuple[list[str], tuple[int, int] | None] | None: ...
 
-def is_database(path: str | PathLike[str]) -> bool: ...
+def database(path: str | PathLike[str]) -> str | None: ...
 def search(
     core: Core, query: str, narrowed: tuple[str | None, str | None, str | None, str | None, int | None]
 ) -> list[str]: ...

@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from ._changes import Known, changes, looked_at
-from ._core import is_database
 from ._errors import AlreadyExists, Closed, InvalidInput, NotFound, Unsupported
 from ._json import encode, encode_object
 from ._live import Backend, Conversations, Live
@@ -24,7 +23,7 @@ from ._lock import Lock
 from ._mirror import Mirror, MirrorMode
 from ._models import Conversation, ConversationAction, Message, new_id
 from ._opened import Opened
-from ._place import absolute, shown
+from ._place import absolute, is_database, shown
 from ._receipts import Receipt
 from ._store import COMPACT_ABOVE, Store, check_wait
 from ._warning import warn

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ._core import is_database
 from ._errors import Closed, Locked, NotFound, ReadOnly
 from ._lock import Lock
-from ._place import path_of, shown
+from ._place import is_database, path_of, shown
 from ._store import Store
 
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ._core import is_database
+from ._core import database
 from ._errors import InvalidInput
+
+
+def is_database(place: str | os.PathLike[str]) -> bool:
+    """Whether a place is a database and no directory. Raises for a URL of no engine here."""
+    return database(place) is not None
 
 
 def absolute(place: str | os.PathLike[str]) -> str:
@@ -15,25 +20,24 @@ def absolute(place: str | os.PathLike[str]) -> str:
     if not is_database(text):
         return os.path.abspath(text)
     scheme, _, rest = text.partition(":")
-    is_file = _is_file(scheme)
-    return f"{scheme}:{os.path.abspath(rest)}" if is_file else text
+    return f"{scheme}:{os.path.abspath(rest)}" if _is_file(scheme) else text
 
 
 def shown(place: str | os.PathLike[str]) -> str:
-    """A place as people may see it: of a URL that may hold a password, only the scheme."""
+    """A place as people may see it: of a URL that may hold a password, what tells where the database is."""
     text = os.fspath(place)
     try:
-        if not is_database(text):
-            return text
+        return database(text) or text
     except InvalidInput:
         return "…"
-    scheme = text.partition(":")[0]
-    return text if _is_file(scheme) else f"{scheme}:…"
 
 
-def path_of(place: str) -> Path:
-    """The directory or the file of an absolute place, for an error to name."""
-    return Path(place.partition(":")[2] if is_database(place) else place)
+def path_of(place: str) -> Path | None:
+    """The directory or the file of an absolute place, for an error to name; a server has none."""
+    if not is_database(place):
+        return Path(place)
+    scheme, _, rest = place.partition(":")
+    return Path(rest) if _is_file(scheme) else None
 
 
 def _is_file(scheme: str) -> bool:

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use aral_store::{
     Batch, Conversations, Durability, ListCursor, Message, MessageStore, Messages, Mutation, Options, Order,
-    Receipt, Result, Summary, SyncPolicy, Text, Timestamp, UniqueIds,
+    Receipt, Result, Summary, SyncPolicy, Timestamp, UniqueIds,
 };
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyList, PyString};
 
 use crate::failure::{forked, invalid, raised};
 use crate::follower::Follower;
+use crate::items::{self, Unfinished};
 use crate::place::{Open, Place};
 use crate::report;
 use crate::text::{id_of, string_of, text_of};
@@ -46,8 +47,8 @@ type SummaryRow<'py> = (String, Bound<'py, PyString>, String, u64, u64, u64, Str
 type Columns<'py> =
     (Vec<Bound<'py, PyString>>, Vec<Bound<'py, PyString>>, Vec<Bound<'py, PyString>>, Vec<String>);
 
-/// The metadata of so many messages are read from one JSON array: enough that the array costs little, and few enough that
-/// what is only read to be taken apart is gone before the interpreter's collector counts it.
+/// The metadata of so many messages are one JSON array: enough that it costs little, and few enough that what is read only
+/// to be taken apart is gone before the interpreter's collector counts it.
 const METADATA_TOGETHER: usize = 64;
 
 /// `first`, `last`, `place`, `before`, `after`, `role`, `since` and `until` of a selection, and whether it is by turns.
@@ -88,6 +89,17 @@ impl Core {
     ) -> PyResult<T> {
         self.check_process(py)?;
         py.detach(|| self.handle().and_then(work)).map_err(|error| raised(py, &error))
+    }
+
+    /// A selection of messages.
+    fn found(
+        &self,
+        py: Python<'_>,
+        id: &Bound<'_, PyString>,
+        selection: Selection<'_>,
+    ) -> PyResult<Vec<Message>> {
+        let (id, selection) = (id_of(id)?, selected(py, selection)?);
+        self.detached(py, |store| store.messages(&id, selection))
     }
 }
 
@@ -171,27 +183,28 @@ impl Core {
     }
 
     /// A selection of messages in columns: ids, roles, contents, and the metadata as JSON arrays of some each.
-    ///
-    /// No content is written as JSON only to be read again, so a long history takes less than half the time.
     fn columns<'py>(
         &self,
         py: Python<'py>,
         id: &Bound<'py, PyString>,
         selection: Selection<'py>,
     ) -> PyResult<Columns<'py>> {
-        let (id, selection) = (id_of(id)?, selected(py, selection)?);
-        let (found, metadata) = self.detached(py, |store| {
-            let found = store.messages(&id, selection)?;
-            let metadata = found
-                .chunks(METADATA_TOGETHER)
-                .map(|part| array(part.iter().map(|message| message.metadata.as_json().to_owned())))
-                .collect();
-            Ok((found, metadata))
-        })?;
-        let column = |of: fn(&Message) -> &Text| -> PyResult<Vec<_>> {
-            found.iter().map(|message| string_of(py, of(message))).collect()
-        };
+        let found = self.found(py, id, selection)?;
+        let metadata = |part: &[Message]| array(part.iter().map(|message| message.metadata.as_json()));
+        let metadata = py.detach(|| found.chunks(METADATA_TOGETHER).map(metadata).collect());
+        let column = |of| items::strings_of(py, &found, of);
         Ok((column(|it| &it.id)?, column(|it| &it.role)?, column(|it| &it.content)?, metadata))
+    }
+
+    /// A selection of messages as what a framework has given, kept under this name of their metadata, and what is unfinished.
+    fn items<'py>(
+        &self,
+        py: Python<'py>,
+        id: &Bound<'py, PyString>,
+        selection: Selection<'py>,
+        name: &str,
+    ) -> PyResult<(Bound<'py, PyList>, Vec<Unfinished<'py>>)> {
+        items::items_of(py, &self.found(py, id, selection)?, name)
     }
 
     /// The actions as a JSON array.
@@ -350,13 +363,13 @@ fn selected(py: Python<'_>, selection: Selection<'_>) -> PyResult<Messages> {
     Ok(if is_by_turns { selection.whole_turns() } else { selection })
 }
 
-fn array(items: impl Iterator<Item = String>) -> String {
+fn array(items: impl Iterator<Item = impl AsRef<str>>) -> String {
     let mut out = String::from("[");
     for item in items {
         if out.len() > 1 {
             out.push(',');
         }
-        out.push_str(&item);
+        out.push_str(item.as_ref());
     }
     out.push(']');
     out

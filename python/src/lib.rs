@@ -6,11 +6,13 @@
 mod core;
 mod failure;
 mod follower;
+mod items;
 mod offline;
 mod place;
 mod report;
 mod search;
 mod text;
+mod value;
 
 use pyo3::prelude::*;
 
@@ -21,6 +23,8 @@ mod _core {
     use crate::core::Core;
     #[pymodule_export]
     use crate::follower::Follower;
+    #[pymodule_export]
+    use crate::items::parsed;
     #[pymodule_export]
     use crate::offline::{repair, verify};
     #[pymodule_export]

@@ -81,12 +81,26 @@ class Adapter:
         """The newest messages, in what they are given in: to make models of them would take longer than to read them."""
         self._check_open()
         check_count("count", last)
-        selection = (None, last, None, None, None, None, None, None, whole_turns)
         try:
-            ids, roles, contents, metadata = self._store._core.columns(self.session_id, selection)
+            ids, roles, contents, metadata = self._store._core.columns(self.session_id, _newest(last, whole_turns))
         except NotFound:
             return [], [], [], []
         return ids, roles, contents, chain.from_iterable(map(decode, metadata))
+
+    def _read_items(
+        self, name: str, finish: Callable[[str, str, dict[str, Any]], Any], last: int | None, whole_turns: bool
+    ) -> list[Any]:
+        """The newest messages as the items that their metadata tell of under a name, each of the usual ones without a look
+        at it here."""
+        self._check_open()
+        check_count("count", last)
+        try:
+            items, unfinished = self._store._core.items(self.session_id, _newest(last, whole_turns), name)
+        except NotFound:
+            return []
+        for at, role, content, metadata in unfinished:
+            items[at] = finish(role, content, decode(metadata))
+        return items
 
     def _pop(self) -> tuple[str, str, dict[str, Any]] | None:
         """Takes the newest message away; its role, content and metadata."""
@@ -129,6 +143,11 @@ class Adapter:
     async def _run(self, work: Callable[[], _R]) -> _R:
         self._check_open()
         return await run_on(self._owner, work)
+
+
+def _newest(last: int | None, whole_turns: bool) -> Any:
+    """The selection of the newest messages, or of all."""
+    return None, last, None, None, None, None, None, None, whole_turns
 
 
 def id_of(id: Any) -> dict[str, str]:

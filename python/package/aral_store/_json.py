@@ -1,6 +1,6 @@
 """Values as the JSON text in which they cross to the store.
 
-Python's own ``json`` on both sides: NaN, integers of any length and lone surrogates cross unchanged. What is no JSON is
+Python's own ``json`` on both sides, or what gives the same sooner: NaN, integers of any length and lone surrogates cross unchanged. What is no JSON is
 refused here, before anything has changed.
 """
 
@@ -11,6 +11,7 @@ import sys
 from datetime import datetime
 from typing import Any
 
+from ._core import parsed
 from ._errors import AralStoreError, InvalidInput
 
 
@@ -59,6 +60,9 @@ class Undecodable(AralStoreError):
 
 def decode(text: str, whose: str = "what is stored") -> Any:
     """The value of a JSON text that the store has given."""
+    found = parsed(text)
+    if found is not None:
+        return found
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -166,10 +166,53 @@ def _message(role: str, content: str, metadata: dict[str, Any]) -> BaseMessage:
 
 
 def _made(form: dict[str, Any]) -> BaseMessage | None:
+    found = _usual(form)
+    if found is not None:
+        return found
     try:
         return messages_from_dict([form])[0]
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+#: What a message of a class has besides its texts and its own metadata, if it is one of the usual ones.
+_USUAL: dict[str, tuple[type[BaseMessage], dict[str, Any]]] = {}
+
+
+def _usual(form: dict[str, Any]) -> BaseMessage | None:
+    """A message of the usual fields. Their values are what LangChain would come to, which looks at each of them anew."""
+    kind, data = form.get("type"), form.get("data")
+    if type(kind) is not str or kind not in _USUAL or type(data) is not dict:
+        return None
+    made_of, rest = _USUAL[kind]
+    free = content, name, id, told = data.get("content"), data.get("name"), data.get("id"), data.get("response_metadata")
+    is_usual = type(content) is str and type(name) in _NAME and type(id) in _NAME and type(told) is dict
+    if not is_usual or data != rest | dict(zip(_FREE, free)):
+        return None
+    made = made_of.__new__(made_of)
+    _set(made, "__dict__", data)
+    _set(made, "__pydantic_fields_set__", set(data))
+    _set(made, "__pydantic_extra__", {})
+    _set(made, "__pydantic_private__", None)
+    return made
+
+
+_FREE = ("content", "name", "id", "response_metadata")
+_NAME = (str, type(None))
+_set = object.__setattr__
+
+
+def _parts(message: BaseMessage | None) -> list[Any]:
+    names = ("__class__", "__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+    return [getattr(message, name, None) for name in names]
+
+
+# Only where that is how this version of LangChain makes them.
+for _class in (HumanMessage, AIMessage, SystemMessage):
+    _form = message_to_dict(_class(content="text", id="id", response_metadata={"of": 1}))
+    _USUAL[_form["type"]] = (_class, {name: value for name, value in _form["data"].items() if name not in _FREE})
+    if _parts(_usual(_form)) != _parts(messages_from_dict([_form])[0]):
+        del _USUAL[_form["type"]]
 
 
 def _whole_message(form: Any, content: str) -> dict[str, Any] | None:

@@ -81,12 +81,7 @@ class AralSession(Adapter):
         if last is not None and last < 0:
             last = None
         whole = self.whole_turns if whole_turns is None else whole_turns
-
-        def read() -> list[Any]:
-            _, roles, contents, metadata = self._read(last, whole)
-            return list(map(_item, roles, contents, metadata))
-
-        return await self._run(read)
+        return await self._run(lambda: self._read_items(_ITEM, _item, last, whole))
 
     async def add_items(self, items: list[TResponseInputItem], *, key: str | None = None) -> None:
         """Adds items at the end, all of them or none.

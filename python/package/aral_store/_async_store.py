@@ -215,18 +215,54 @@ async def run_on(store: Store | AsyncStore, work: Callable[[], _R]) -> _R:
 
 
 class _Work(Generic[_R]):
-    """Work for a thread that can be called off until it has begun."""
+    """Work for a thread, which can be called off until it has begun.
 
-    def __init__(self, work: Callable[[], _R]) -> None:
+    It tells its event loop of its end by itself. The futures that an executor makes do so by way of a lock, a condition
+    and several callbacks, which takes as long as reading a conversation's last messages.
+    """
+
+    def __init__(self, work: Callable[[], _R], loop: asyncio.AbstractEventLoop) -> None:
         self._work = work
+        self._loop = loop
         self._may_begin = threading.Lock()
+        self._waiting: asyncio.Future[None] | None = None
+        self._is_done = False
+        self._value: _R | None = None
+        self.error: BaseException | None = None
 
-    def __call__(self) -> _R | None:
-        return self._work() if self._may_begin.acquire(blocking=False) else None
+    def __call__(self) -> None:
+        if not self._may_begin.acquire(blocking=False):
+            return
+        try:
+            self._value = self._work()
+        except BaseException as error:
+            self.error = error
+        try:
+            self._loop.call_soon_threadsafe(self._end)
+        except RuntimeError:
+            # The loop was closed, so that nobody waits any more.
+            pass
+
+    def _end(self) -> None:
+        self._is_done = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def call_off(self) -> bool:
         """Whether it has not begun, and so never will."""
         return self._may_begin.acquire(blocking=False)
+
+    async def end(self) -> None:
+        """Waits until it has ended. Who is cancelled meanwhile may wait again."""
+        if not self._is_done:
+            self._waiting = self._loop.create_future()
+            await self._waiting
+
+    def outcome(self) -> _R:
+        """What came of it."""
+        if self.error is not None:
+            raise self.error
+        return cast(_R, self._value)
 
 
 async def settled(pool: ThreadPoolExecutor | None, work: Callable[[], _R]) -> _R:
@@ -236,18 +272,21 @@ async def settled(pool: ThreadPoolExecutor | None, work: Callable[[], _R]) -> _R
     waits for a thread is called off at once; one that has begun is waited for, however often the caller is cancelled. It
     ends by itself: a thread waits for the device and for other threads of the store, never for the event loop.
     """
-    job = _Work(work)
-    running = asyncio.get_running_loop().run_in_executor(pool, job)
+    loop = asyncio.get_running_loop()
+    job = _Work(work, loop)
+    if pool is None:
+        loop.run_in_executor(None, job)
+    else:
+        pool.submit(job)
     cancelled: asyncio.CancelledError | None = None
-    while not running.done():
+    while True:
         try:
-            # Waiting for it, unlike awaiting it, leaves it alone when this is cancelled.
-            await asyncio.wait([running])
+            await job.end()
+            break
         except asyncio.CancelledError as error:
             if job.call_off():
-                running.cancel()
                 raise
             cancelled = error
     if cancelled is not None:
-        raise cancelled from running.exception()
-    return cast(_R, running.result())
+        raise cancelled from job.error
+    return job.outcome()

@@ -11,7 +11,8 @@ It is a ``BaseChatMessageHistory``, and goes wherever LangChain takes one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 try:
@@ -157,7 +158,12 @@ def _message(role: str, content: str, metadata: dict[str, Any]) -> BaseMessage:
     if _MESSAGE in metadata:
         kept = metadata[_MESSAGE]
         data = put_together(kept, content)
-        form = None if data is None else {"type": kept.get("type"), "data": data}
+        if data is not None:
+            kind = kept.get("type")
+            found = _usual(kind, data)
+            if found is not None and _ROLES.get(kind, kind) == role:
+                return found
+            form = {"type": kind, "data": data}
     elif _WHOLE_MESSAGE in metadata:
         form = _whole_message(metadata[_WHOLE_MESSAGE], content)
     found = None if form is None else _made(form)
@@ -166,9 +172,6 @@ def _message(role: str, content: str, metadata: dict[str, Any]) -> BaseMessage:
 
 
 def _made(form: dict[str, Any]) -> BaseMessage | None:
-    found = _usual(form)
-    if found is not None:
-        return found
     try:
         return messages_from_dict([form])[0]
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -176,29 +179,33 @@ def _made(form: dict[str, Any]) -> BaseMessage | None:
 
 
 #: What a message of a class has besides its texts and its own metadata, if it is one of the usual ones.
-_USUAL: dict[str, tuple[type[BaseMessage], dict[str, Any]]] = {}
+_USUAL: dict[str, tuple[type[BaseMessage], frozenset[str], Callable[[Any], Any], tuple[Any, ...]]] = {}
 
 
-def _usual(form: dict[str, Any]) -> BaseMessage | None:
+def _usual(kind: Any, data: Any) -> BaseMessage | None:
     """A message of the usual fields. Their values are what LangChain would come to, which looks at each of them anew."""
-    kind, data = form.get("type"), form.get("data")
     if type(kind) is not str or kind not in _USUAL or type(data) is not dict:
         return None
-    made_of, rest = _USUAL[kind]
-    free = content, name, id, told = data.get("content"), data.get("name"), data.get("id"), data.get("response_metadata")
-    is_usual = type(content) is str and type(name) in _NAME and type(id) in _NAME and type(told) is dict
-    if not is_usual or data != rest | dict(zip(_FREE, free)):
+    made_of, names, values_of, values = _USUAL[kind]
+    name, id = data.get("name"), data.get("id")
+    if (
+        type(data.get("content")) is not str
+        or (name is not None and type(name) is not str)
+        or (id is not None and type(id) is not str)
+        or type(data.get("response_metadata")) is not dict
+        or data.keys() != names
+        or values_of(data) != values
+    ):
         return None
     made = made_of.__new__(made_of)
     _set(made, "__dict__", data)
-    _set(made, "__pydantic_fields_set__", set(data))
+    _set(made, "__pydantic_fields_set__", set(names))
     _set(made, "__pydantic_extra__", {})
     _set(made, "__pydantic_private__", None)
     return made
 
 
 _FREE = ("content", "name", "id", "response_metadata")
-_NAME = (str, type(None))
 _set = object.__setattr__
 
 
@@ -210,8 +217,9 @@ def _parts(message: BaseMessage | None) -> list[Any]:
 # Only where that is how this version of LangChain makes them.
 for _class in (HumanMessage, AIMessage, SystemMessage):
     _form = message_to_dict(_class(content="text", id="id", response_metadata={"of": 1}))
-    _USUAL[_form["type"]] = (_class, {name: value for name, value in _form["data"].items() if name not in _FREE})
-    if _parts(_usual(_form)) != _parts(messages_from_dict([_form])[0]):
+    _values_of = itemgetter(*(name for name in _form["data"] if name not in _FREE))
+    _USUAL[_form["type"]] = (_class, frozenset(_form["data"]), _values_of, _values_of(_form["data"]))
+    if _parts(_usual(_form["type"], _form["data"])) != _parts(messages_from_dict([_form])[0]):
         del _USUAL[_form["type"]]
 
 

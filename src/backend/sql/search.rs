@@ -7,15 +7,22 @@ use std::ops::ControlFlow;
 
 use super::columns::{MESSAGE, id_at, message_at, number_at, shown};
 use super::connection::{Connection, Dialect, Value};
-use super::reads::place_of;
+use super::reads::{last_seq, place_of};
 use super::search_index::watermark;
 use crate::backend::no_conversation;
 use crate::error::Result;
-use crate::model::{DAY_MICROS, Found, MessageRef, Search, Timestamp};
-use crate::search::Matcher;
+use crate::model::{DAY_MICROS, Found, MessageRef, Search, Seq, Timestamp};
+use crate::search::{Key, Matcher, Newest};
 
 /// How many messages are proposed at first, and at most, at once. Mostly each of them is a hit.
 const PROPOSED: (u64, u64) = (64, 4096);
+
+/// How many messages may be missing from the index for it to be asked. Each of them is proposed, and sorted, for each part of an answer:
+/// with very many of them, to go over all messages once is faster.
+const MOST_MISSING: u64 = 100_000;
+
+/// How many messages are read at once where all are looked at.
+const ROWS: u64 = 1000;
 
 /// Whether the index is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,10 +31,12 @@ pub(super) enum Index {
     LeftOut,
 }
 
-/// A question for messages, newest first, and its values.
-struct Question {
+/// What is asked of messages besides what a statement says itself, and the values for it.
+struct Condition {
     sql: String,
     values: Vec<Value<'static>>,
+    /// How many values the statement has before these.
+    before: usize,
 }
 
 /// What a search finds.
@@ -37,10 +46,34 @@ pub(super) fn find(
     matcher: &Matcher<'_>,
     index: Index,
 ) -> Result<Vec<Found>> {
-    let search = matcher.search;
-    let mut question = question(connection, search)?;
-    if index == Index::Asked {
-        propose(connection, dialect, matcher, &mut question)?;
+    let indexed = match index {
+        Index::Asked => indexed(connection, dialect)?,
+        Index::LeftOut => None,
+    };
+    match indexed {
+        Some(indexed) => by_time(connection, matcher, Some((dialect, indexed))),
+        None if matcher.search.conversation.is_some() => by_time(connection, matcher, None),
+        None => everywhere(connection, matcher),
+    }
+}
+
+/// Up to which event the index can be asked, if it is worth it.
+fn indexed(connection: &mut dyn Connection, dialect: Dialect) -> Result<Option<Seq>> {
+    let last = last_seq(connection)?;
+    let usable = watermark(connection, dialect)?.filter(|watermark| watermark.is_usable());
+    let indexed = usable.map(|watermark| watermark.indexed_seq);
+    Ok(indexed.filter(|indexed| last.saturating_sub(*indexed) <= MOST_MISSING))
+}
+
+/// Goes from the newest message to older ones until there are enough.
+fn by_time(
+    connection: &mut dyn Connection,
+    matcher: &Matcher<'_>,
+    index: Option<(Dialect, Seq)>,
+) -> Result<Vec<Found>> {
+    let mut condition = condition(connection, matcher.search, 4)?;
+    if let Some((dialect, indexed)) = index {
+        condition.propose(dialect, matcher, indexed);
     }
     let sql = format!(
         "SELECT p.created_micros, p.conversation, p.place, c.id_key, {MESSAGE} \
@@ -49,14 +82,12 @@ pub(super) fn find(
                ORDER BY m.created_micros DESC, m.conversation DESC, m.place DESC LIMIT ?4) p \
          JOIN aral_message_rows m ON m.seq = p.seq JOIN aral_conversation_rows c ON c.number = p.conversation \
          ORDER BY p.created_micros DESC, p.conversation DESC, p.place DESC",
-        question.sql
+        condition.sql
     );
-    let (mut found, mut left) = (Vec::new(), search.limit.unwrap_or(usize::MAX));
+    let (mut found, mut left) = (Vec::new(), matcher.search.limit.unwrap_or(usize::MAX));
     let (mut behind, mut proposed, mut is_over) = ([i64::MAX; 3], PROPOSED.0, left == 0);
     while !is_over {
-        let mut values: Vec<Value<'_>> = behind.map(Value::Int).into();
-        values.push(Value::number(proposed));
-        values.extend(question.values.iter().cloned());
+        let values = condition.with(behind.map(Value::Int).into_iter().chain([Value::number(proposed)]));
         let mut rows = 0;
         connection.query(&sql, &values, &mut |row| {
             rows += 1;
@@ -76,58 +107,82 @@ pub(super) fn find(
     Ok(found)
 }
 
-/// Begins a question with what columns tell of the messages that are meant; the rest is decided on them.
-fn question(connection: &mut dyn Connection, search: &Search) -> Result<Question> {
-    let mut question = Question { sql: String::new(), values: Vec::new() };
+/// Goes over all messages once, in the order in which they lie.
+fn everywhere(connection: &mut dyn Connection, matcher: &Matcher<'_>) -> Result<Vec<Found>> {
+    let condition = condition(connection, matcher.search, 2)?;
+    let sql = format!(
+        "SELECT m.seq, m.created_micros, m.conversation, m.place, c.id_key, {MESSAGE} \
+         FROM aral_message_rows m JOIN aral_conversation_rows c ON c.number = m.conversation \
+         WHERE m.seq > ?1{} ORDER BY m.seq LIMIT ?2",
+        condition.sql
+    );
+    let mut newest = Newest::new(matcher.search.limit);
+    let (mut from, mut rows) = (0, ROWS);
+    while rows == ROWS {
+        rows = 0;
+        connection.query(&sql, &condition.with([from, ROWS].map(Value::number)), &mut |row| {
+            rows += 1;
+            from = number_at(row, 0)?;
+            let message = message_at(row, 5)?;
+            let message = MessageRef::from(&message);
+            if let Some((snippet, is_sure)) = matcher.find(&message) {
+                let (conversation, place) = (number_at(row, 2)?, number_at(row, 3)?);
+                let key = Key { micros: row.int(1)?, conversation, place };
+                newest.add(key, is_sure, Found::new(&id_at(row, 4)?, place, &message, snippet));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(newest.into_found())
+}
+
+/// What columns tell of the messages that are meant; the rest is decided on them.
+fn condition(connection: &mut dyn Connection, search: &Search, before: usize) -> Result<Condition> {
+    let mut condition = Condition { sql: String::new(), values: Vec::new(), before };
     if let Some(id) = &search.conversation {
         let place = place_of(connection, id)?.ok_or_else(|| no_conversation(id))?;
-        question.and("m.conversation =", Value::number(place.number));
+        condition.and("m.conversation =", Value::number(place.number));
     }
     if let Some(role) = &search.role {
-        question.and("m.role =", Value::Text(shown(role)).into_owned());
+        condition.and("m.role =", Value::Text(shown(role)).into_owned());
     }
     // A time without an offset may be meant up to a day beside.
     let micros = |time: Timestamp| time.approximate_unix_micros();
     if let Some(since) = search.since {
-        question.and("m.created_micros >=", Value::Int(micros(since).saturating_sub(DAY_MICROS)));
+        condition.and("m.created_micros >=", Value::Int(micros(since).saturating_sub(DAY_MICROS)));
     }
     if let Some(until) = search.until {
-        question.and("m.created_micros <", Value::Int(micros(until).saturating_add(DAY_MICROS)));
+        condition.and("m.created_micros <", Value::Int(micros(until).saturating_add(DAY_MICROS)));
     }
-    Ok(question)
+    Ok(condition)
 }
 
-/// Leaves only what the index proposes, and what it does not know.
-fn propose(
-    connection: &mut dyn Connection,
-    dialect: Dialect,
-    matcher: &Matcher<'_>,
-    question: &mut Question,
-) -> Result<()> {
-    let Some(watermark) = watermark(connection, dialect)?.filter(|watermark| watermark.is_usable()) else {
-        return Ok(());
-    };
-    let asked = (dialect.search.query)(&matcher.query.proposals());
-    let (asked, indexed) =
-        (question.value(Value::text(asked)), question.value(Value::number(watermark.indexed_seq)));
-    let proposed = dialect.search.proposed.replace("{asked}", &asked);
-    question.sql = format!(
-        "{} AND m.seq IN ({proposed} UNION ALL SELECT n.seq FROM aral_message_rows n WHERE n.seq > {indexed} \
-         UNION ALL SELECT s.seq FROM aral_search_stale s)",
-        question.sql
-    );
-    Ok(())
-}
+impl Condition {
+    /// Leaves only what the index proposes, and what it does not know.
+    fn propose(&mut self, dialect: Dialect, matcher: &Matcher<'_>, indexed: Seq) {
+        let asked = (dialect.search.query)(&matcher.query.proposals());
+        let (asked, indexed) = (self.value(Value::text(asked)), self.value(Value::number(indexed)));
+        let proposed = dialect.search.proposed.replace("{asked}", &asked);
+        self.sql = format!(
+            "{} AND m.seq IN ({proposed} UNION ALL SELECT n.seq FROM aral_message_rows n WHERE n.seq > {indexed} \
+             UNION ALL SELECT s.seq FROM aral_search_stale s)",
+            self.sql
+        );
+    }
 
-impl Question {
-    /// Adds a value and gives its name. Four come before those that are added here.
+    /// Adds a value and gives its name.
     fn value(&mut self, value: Value<'static>) -> String {
         self.values.push(value);
-        format!("?{}", self.values.len() + 4)
+        format!("?{}", self.values.len() + self.before)
     }
 
     fn and(&mut self, compares: &str, value: Value<'static>) {
         let name = self.value(value);
         self.sql = format!("{} AND {compares} {name}", self.sql);
+    }
+
+    /// The values of a statement, these behind its own.
+    fn with<'v>(&self, own: impl IntoIterator<Item = Value<'v>>) -> Vec<Value<'v>> {
+        own.into_iter().chain(self.values.iter().cloned()).collect()
     }
 }

@@ -217,12 +217,12 @@ fn hold(stores: &[(MessageStore, Option<MessageStore>)], oracle: &Oracle, choice
 
 #[test]
 fn every_backend_finds_what_a_look_at_every_message_finds() {
-    let programs = std::env::var("SEARCH_PROGRAMS").ok().and_then(|count| count.parse().ok()).unwrap_or(4);
+    let programs = std::env::var("SEARCH_PROGRAMS").ok().and_then(|count| count.parse().ok()).unwrap_or(2);
     for program in 0..programs {
         let dir = tempfile::tempdir().unwrap();
         let (stores, mut oracle, mut choice) =
             (stores(dir.path()), Oracle::default(), SplitMix::new(program));
-        for number in 0..500 {
+        for number in 0..350 {
             let mutation = change(&mut choice, &mut oracle, number);
             for (store, _) in &stores {
                 drop(store.append(mutation.clone()).unwrap());
@@ -232,7 +232,7 @@ fn every_backend_finds_what_a_look_at_every_message_finds() {
                 hold(&stores, &oracle, &mut choice);
             }
         }
-        for _ in 0..30 {
+        for _ in 0..20 {
             hold(&stores, &oracle, &mut choice);
         }
         for (store, reader) in &stores {

@@ -15,6 +15,8 @@ pub(crate) mod marker;
 
 pub(crate) mod copy_mark;
 
+pub(crate) mod backup;
+
 pub(crate) mod claim;
 
 pub(crate) mod ids;

@@ -33,10 +33,13 @@ mod report;
 
 mod search;
 
+mod backup;
+
 mod tombstone;
 
 mod copying;
 
+pub use backup::{BackupReport, Moment, RestoreReport};
 pub use borrowed::{MessageRef, TextRef};
 pub use conversation::{Action, Conversation, Message, Summary};
 pub use copying::{CopyMark, CopyProgress, CopyReport, CopyStage};

@@ -42,7 +42,7 @@ pub(crate) fn must_lie_outside_of(vfs: &dyn Vfs, root: &Path, dir: &Path) -> Res
 }
 
 /// The name that a path has for everybody, whether all of it is there or not.
-fn resolved(vfs: &dyn Vfs, path: &Path) -> PathBuf {
+pub(crate) fn resolved(vfs: &dyn Vfs, path: &Path) -> PathBuf {
     for there in path.ancestors() {
         let named = if there.as_os_str().is_empty() { Path::new(".") } else { there };
         if let Ok(known) = vfs.canonical(named) {

@@ -17,8 +17,11 @@ mod connect;
 
 mod copying;
 
+mod backup;
+
 #[cfg(feature = "postgres")]
 pub use crate::backend::postgres::PostgresUrl;
+pub use backup::Replica;
 pub use batch::Batch;
 pub use handle::MessageStore;
 pub use options::Options;

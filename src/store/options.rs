@@ -25,6 +25,8 @@ use crate::vfs::Vfs;
 pub struct Options {
     pub(super) settings: Settings,
     pub(super) unique_ids: UniqueIds,
+    /// For how long a backup keeps states that newer ones have replaced.
+    pub(super) keep_states: Option<Duration>,
 }
 
 impl Options {

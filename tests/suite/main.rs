@@ -12,6 +12,7 @@ mod accepting;
 mod alphabet;
 #[cfg(feature = "postgres")]
 mod altered;
+mod backups;
 #[cfg(feature = "cli")]
 mod cli;
 mod concurrency;

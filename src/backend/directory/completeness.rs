@@ -107,13 +107,7 @@ impl Witnesses {
         head: &CheckpointHead,
         replayed: &Replayed,
     ) -> Option<Error> {
-        let log = layout.log();
         let last_seq = replayed.next_seq - 1;
-        if let MarkerFile::Found(marker) = self.marker {
-            if let Some(reason) = of_marker(&marker, head, last_seq) {
-                return Some(incomplete(&layout.marker(), &reason));
-            }
-        }
         let newest = replayed.last.as_ref();
         let end = LogEnd {
             checkpoint_epoch: head.epoch,
@@ -121,7 +115,24 @@ impl Witnesses {
             writer_epoch: newest.map_or(0, |last| last.segment.header.writer_epoch),
             offset: newest.map_or(0, |last| last.end_offset),
         };
-        let reason = inventory::shortfall(self.control.as_ref()?, &end)?;
+        self.of_end(layout, head, last_seq, &end)
+    }
+
+    /// What is missing of a log that ends so.
+    pub(super) fn of_end(
+        &self,
+        layout: &Layout,
+        head: &CheckpointHead,
+        last_seq: Seq,
+        end: &LogEnd,
+    ) -> Option<Error> {
+        let log = layout.log();
+        if let MarkerFile::Found(marker) = self.marker {
+            if let Some(reason) = of_marker(&marker, head, last_seq) {
+                return Some(incomplete(&layout.marker(), &reason));
+            }
+        }
+        let reason = inventory::shortfall(self.control.as_ref()?, end)?;
         Some(incomplete(
             &log,
             &format!("the log ends at event {last_seq}, and more had been made durable: {reason}"),

@@ -68,6 +68,8 @@ mod stats;
 
 mod repair;
 
+mod backup;
+
 mod export;
 
 mod registry;
@@ -82,17 +84,21 @@ use steady::steady_report;
 
 use crate::backend::Backend;
 use crate::backend::settings::Settings;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::VerifyReport;
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::nested;
 
+pub(crate) use backup::{Replica, restore};
 pub(crate) use repair::{repair, repair_in_place};
 
 /// Opens the store in a directory.
 pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Arc<dyn Backend>> {
     let vfs = Arc::clone(&settings.vfs);
     open_dir(dir, settings).map_err(|error| match existing_dir(&*vfs, dir) {
+        Ok(root) if error.kind() == ErrorKind::NotFound && backup::is_backup(&*vfs, &root) => {
+            is_a_backup(dir)
+        }
         Ok(root) => of_the_log(&Layout::new(&root), error),
         Err(_) => error,
     })
@@ -110,6 +116,9 @@ fn open_dir(dir: &Path, settings: Settings) -> Result<Arc<dyn Backend>> {
     }
     // One that was made there all the same is opened: what is in it must not be lost.
     if let Ok(None) = layout::probe(&*settings.vfs, &Layout::new(dir).log()) {
+        if backup::is_backup(&*settings.vfs, dir) {
+            return Err(is_a_backup(dir));
+        }
         nested::must_lie_in_no_store(&*settings.vfs, dir)?;
     }
     make_dirs(&*settings.vfs, dir)?;
@@ -117,6 +126,12 @@ fn open_dir(dir: &Path, settings: Settings) -> Result<Arc<dyn Backend>> {
     let engine =
         registry::shared(&settings.vfs.clone(), &root, || Engine::open(Layout::new(&root), settings))?;
     Ok(engine)
+}
+
+/// The error for a backup in the place of a store.
+fn is_a_backup(dir: &Path) -> Error {
+    let reason = "this directory holds a backup, of which `aral-store restore` makes a store";
+    Error::invalid(reason).at(dir, None)
 }
 
 /// Says what is wrong with the store in a directory.

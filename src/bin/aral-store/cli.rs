@@ -11,6 +11,7 @@ use crate::args::{
     ActArgs, AddArgs, AppendArgs, CompletionsArgs, CopyArgs, ExportArgs, ImportArgs, LogArgs, LsArgs,
     ManArgs, NewArgs, RenameArgs, RepairArgs, RmArgs, ShowArgs,
 };
+use crate::backup::{BackupArgs, ReplicateArgs, RestoreArgs};
 use crate::exit::Failure;
 use crate::import::forms;
 use crate::patience::Patience;
@@ -120,6 +121,22 @@ pub(crate) enum Command {
                       aral-store accept --all"
     )]
     Accept(AcceptArgs),
+    /// Copy the store, also one that is being written, to a directory; only what is new if it has been before
+    #[command(
+        after_help = "Prints the event that the backup ends with, and the states that can be restored.\n\n\
+                            Example: aral-store -d ./data backup /mnt/backup --keep 30d"
+    )]
+    Backup(BackupArgs),
+    /// Go on with a backup as the store grows, until stopped
+    #[command(
+        after_help = "Prints what the backup is current to whenever that moves on. It may be stopped and begun again at any \
+                            time.\n\nExample: aral-store -d ./data replicate /mnt/backup --every 5 --json"
+    )]
+    Replicate(ReplicateArgs),
+    /// Make a store of a backup: of its newest state, or of one that it keeps
+    #[command(after_help = "Example: aral-store restore /mnt/backup --to ./data\n         \
+                            aral-store restore /mnt/backup --to ./yesterday --at 24h")]
+    Restore(RestoreArgs),
     /// Write conversations out for other programs; all of them unless some are named
     #[command(after_help = "Example: aral-store export --to jsonl -o all.jsonl\n         \
                             aral-store export --to html --since 7d -o week.html\n         \

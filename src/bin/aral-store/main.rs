@@ -67,6 +67,8 @@ mod salvage;
 
 mod accept;
 
+mod backup;
+
 mod export;
 
 mod import;
@@ -136,6 +138,9 @@ fn run(cli: Cli) -> Exit {
         Command::Verify => upkeep::verify(&dir, form),
         Command::Repair(args) => repair::run(args.from.as_deref().unwrap_or(&dir), form, args.to.as_deref()),
         Command::Accept(args) => accept::run(&dir, form, &args),
+        Command::Backup(args) => backup::backup(&dir, form, &args),
+        Command::Replicate(args) => backup::replicate(&dir, form, &args),
+        Command::Restore(args) => backup::restore(form, &args),
         Command::Export(args) => export::run(&dir, &args),
         Command::Import(args) => import::run(&dir, form, &args),
         Command::Copy(args) => copy::run(&args, form),

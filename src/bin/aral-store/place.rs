@@ -152,6 +152,10 @@ pub(crate) fn must_hold_a_store(dir: &Path) -> Result<(), Failure> {
     if looks_like_a_store(dir) {
         return Ok(());
     }
+    if dir.join("aral-backup").is_file() {
+        let text = "this directory holds a backup, of which `aral-store restore` makes a store";
+        return Err(Error::invalid(text).at(dir, None).into());
+    }
     let text = "there is no store in this directory; name another one with -d DIR or ARAL_STORE_DIR";
     Err(Error::new(ErrorKind::NotFound, text).at(dir, None).into())
 }

@@ -6,6 +6,7 @@
 
 mod accepting;
 mod append;
+mod backups;
 mod chats;
 mod commands;
 mod databases;

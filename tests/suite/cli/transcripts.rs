@@ -95,7 +95,7 @@ fn comes(shown: &Shown, output: &[String], came: &str) {
 
 /// What is of a directory's files alone, by how the command begins, and what comes instead on a database; nothing where the
 /// command is not for it at all.
-const OF_FILES: [(&str, Option<&str>); 10] = [
+const OF_FILES: [(&str, Option<&str>); 15] = [
     ("aral-store compact", Some("aral-store: …nothing to compact…")),
     (
         "aral-store stats --json",
@@ -104,6 +104,11 @@ const OF_FILES: [(&str, Option<&str>); 10] = [
     ("aral-store verify", Some("sound: read …")),
     ("aral-store repair --to", Some("aral-store: …database…")),
     ("aral-store accept", Some("aral-store: …\nsound: read …")),
+    ("mkdir full", Some("aral-store: backups are of …\naral-store: backups are of …\n2")),
+    ("cp -r data live", None),
+    ("export ARAL_STORE_DIR=live", None),
+    ("aral-store restore kept", None),
+    ("aral-store -d back ", None),
     ("cat data/", None),
     ("sed -i", None),
     // What a compaction leaves of the log, and what was accepted.

@@ -15,6 +15,7 @@ pub(crate) mod faulty;
 pub(crate) mod files;
 pub(crate) mod hooks;
 pub(crate) mod meeting;
+pub(crate) mod mounts;
 pub(crate) mod ops;
 pub(crate) mod oracle;
 pub(crate) mod paced;

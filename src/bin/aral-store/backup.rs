@@ -1,0 +1,221 @@
+//! The commands that keep a store elsewhere as well: backup, replicate, and restore, which brings one back.
+//!
+//! Owns their arguments, the pace of a replication, and the words and fields in which they say what they have come to.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aral_store::{BackupReport, Error, ErrorKind, MessageStore, Moment, Options};
+use clap::Args;
+use serde_json::Value;
+
+use crate::database;
+use crate::exit::{Exit, Failure};
+use crate::moment;
+use crate::output::{self, Form, note};
+use crate::place;
+use crate::progress::{Unit, Work};
+use crate::signals;
+use crate::style;
+use crate::upkeep::{json, print_fields};
+
+#[derive(Args, Debug)]
+pub(crate) struct BackupArgs {
+    /// The backup: a directory that is new, empty, or holds an earlier backup of this store
+    pub(crate) to: PathBuf,
+    /// Remove from the backup what only states older than this need, such as 30d; all are kept if not given
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    pub(crate) keep: Option<Duration>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReplicateArgs {
+    #[command(flatten)]
+    pub(crate) backup: BackupArgs,
+    /// How far the backup may fall behind: seconds, or a time such as 500ms or 5m
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = span)]
+    pub(crate) every: Duration,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RestoreArgs {
+    /// The backup
+    pub(crate) from: PathBuf,
+    /// The new store: a directory that does not exist or is empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// Which state: that after an event's number, or of a time, a date, or a span ago such as 2h; the newest if not given
+    #[arg(long, value_name = "SEQ|TIME", allow_hyphen_values = true)]
+    pub(crate) at: Option<String>,
+}
+
+pub(crate) fn backup(dir: &Path, form: Form, args: &BackupArgs) -> Result<Exit, Failure> {
+    let options = begin(dir, args)?;
+    let report = {
+        let _work = Work::begin("backing up", Some(place::bytes_below(dir)), Unit::StoreBytes);
+        options.backup(dir, &args.to)?
+    };
+    tell(&report);
+    for file in &report.damaged {
+        note(&format!("the backup is complete without it: {}", place::damage(file)));
+    }
+    let kept = report.kept.iter().map(|(first, last)| format!("{first}-{last}")).collect::<Vec<_>>();
+    let mut fields = fields(&report);
+    fields.push(("kept", kept.join(" ").into()));
+    fields.push(("kept_since", report.kept_since.map(|time| time.to_string()).into()));
+    print_fields(form, fields)
+        .map_err(|failure| failure.after(|| format!("backed up, to event {}", report.last_seq)))?;
+    Ok(place::amiss(&report.damaged))
+}
+
+pub(crate) fn replicate(dir: &Path, form: Form, args: &ReplicateArgs) -> Result<Exit, Failure> {
+    let stop = signals::on_stop(|_| {})?;
+    let mut replica = begin(dir, &args.backup)?.replica(dir, &args.backup.to)?;
+    let mut told = None;
+    loop {
+        let began = style::now();
+        let report = replica.pass()?;
+        tell(&report);
+        if told != Some((report.last_seq, report.epoch)) {
+            told = Some((report.last_seq, report.epoch));
+            print_state(&report, form)?;
+        }
+        // Looks begin at half the time: what came right behind one is copied before the next one ends, unless
+        // copying takes longer than the other half.
+        let next = began.saturating_add(i64::try_from(args.every.as_micros() / 2).unwrap_or(i64::MAX));
+        loop {
+            if let Some(signal) = stop.signal() {
+                return Err(Failure::Stopped(signal));
+            }
+            let left = u64::try_from(next.saturating_sub(style::now())).unwrap_or_default();
+            if left == 0 {
+                break;
+            }
+            if !output::is_read_after(Duration::from_micros(left).min(PAUSE)) {
+                return Err(Failure::Unread);
+            }
+        }
+    }
+}
+
+/// How long nobody looks whether a signal came.
+const PAUSE: Duration = Duration::from_millis(100);
+
+pub(crate) fn restore(form: Form, args: &RestoreArgs) -> Result<Exit, Failure> {
+    for name in [&args.from, &args.to] {
+        must_be_a_directory(name)?;
+    }
+    let moment = match args.at.as_deref() {
+        None => Moment::Newest,
+        Some(text) => match text.parse() {
+            Ok(seq) => Moment::Seq(seq),
+            Err(_) => Moment::Time(moment::read("--at", text)?),
+        },
+    };
+    let report = {
+        let _work = Work::begin("restoring", Some(place::bytes_below(&args.from)), Unit::StoreBytes);
+        place::watched(MessageStore::options()).restore(&args.from, &args.to, moment)?
+    };
+    if let Moment::Seq(seq) = moment
+        && seq > report.last_seq
+    {
+        note(&format!(
+            "event {seq} is in a batch, which is restored whole or not at all: the store ends with event {}",
+            report.last_seq
+        ));
+    }
+    let fields = vec![
+        ("last_seq", report.last_seq.into()),
+        ("files", report.files.into()),
+        ("bytes", report.bytes.into()),
+    ];
+    print_fields(form, fields)
+        .map_err(|failure| failure.after(|| format!("restored, to event {}", report.last_seq)))?;
+    Ok(Exit::Done)
+}
+
+fn begin(dir: &Path, args: &BackupArgs) -> Result<Options, Failure> {
+    for name in [dir, &args.to] {
+        must_be_a_directory(name)?;
+    }
+    place::must_exist(dir)?;
+    place::must_hold_a_store(dir)?;
+    let options = place::watched(MessageStore::options());
+    Ok(args.keep.into_iter().fold(options, Options::keep_states))
+}
+
+fn must_be_a_directory(name: &Path) -> Result<(), Failure> {
+    if !matches!(database::of(name), Ok(None)) {
+        let text = "backups are of stores in directories, to directories; `aral-store copy FROM TO` copies a store from any \
+                    engine to any other";
+        return Err(Failure::Store(Error::new(ErrorKind::InvalidInput, text)));
+    }
+    Ok(())
+}
+
+/// Says what was amiss with the backup itself.
+fn tell(report: &BackupReport) {
+    for path in &report.mended {
+        note(&format!("this file of the backup was damaged, and was copied anew: {}", path.display()));
+    }
+    for path in &report.set_aside {
+        note(&format!(
+            "this was in the backup and is not in the store's history any more: kept in {}",
+            path.display()
+        ));
+    }
+}
+
+fn fields(report: &BackupReport) -> Vec<(&'static str, Value)> {
+    vec![
+        ("last_seq", report.last_seq.into()),
+        ("current_to", report.current_to.map(|time| time.to_string()).into()),
+        ("covered_seq", report.covered_seq.into()),
+        ("epoch", report.epoch.into()),
+        ("files", report.files.into()),
+        ("bytes", report.bytes.into()),
+    ]
+}
+
+fn print_state(report: &BackupReport, form: Form) -> Result<(), Failure> {
+    if form == Form::Json {
+        return output::print(&json(fields(report)));
+    }
+    let time = report.current_to.map(|time| time.to_string()).unwrap_or_default();
+    output::print(&format!("current to event {}, as of {time}", report.last_seq))
+}
+
+/// Reads a span: seconds, or a number with a unit.
+fn span(text: &str) -> Result<Duration, String> {
+    let wrong = || "give a number of seconds, or a time such as 500ms, 5m, 2h, 30d or 8w".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let millis = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        "w" => 7 * 86_400_000,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_and_nothing_else() {
+        for (text, seconds) in
+            [("5", 5), ("5s", 5), ("2m", 120), ("1h", 3_600), ("30d", 2_592_000), ("1w", 604_800)]
+        {
+            assert_eq!(span(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "d", "5 s", "-1", "1y", "99999999999999999999"] {
+            assert!(span(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Backups that are stopped at each of their steps, by a kill and by a cut of power of either machine.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{ALWAYS, Scene, TO, batch, judge, options, program, say};
+use crate::support::driver::DIR;
+use crate::support::mounts::Mounts;
+use crate::support::ops::{Op, Settings};
+use crate::support::oracle::Oracle;
+use crate::support::simfs::{SimFs, SplitMix};
+use aral_store::SyncPolicy;
+
+/// Holds what a stopped backup left to the law, and so what the next one makes of it.
+fn examine(scene: &Scene, left: &SimFs, history: &[Oracle], least: u64, told: &str) {
+    judge(left, history, least, told);
+    let report = options(Mounts::new(&scene.store, left))
+        .backup(DIR, TO)
+        .unwrap_or_else(|error| panic!("{told}: {error:?}"));
+    assert_eq!(report.last_seq, scene.last_seq(), "{told}: {report:?}");
+    assert!(report.mended.is_empty() && report.set_aside.is_empty(), "{told}: {report:?}");
+    judge(left, history, report.last_seq, &format!("{told}, and another backup"));
+}
+
+/// Stops each backup of the program at each of its steps.
+fn stopped_everywhere(stop: &dyn Fn(&SimFs, u64) -> SimFs) -> u64 {
+    let (mut stops, mut least) = (0, 0);
+    let scene = Scene::new(ALWAYS);
+    for (n, ops) in program().iter().enumerate() {
+        scene.run(ops);
+        let steps = scene.backups.record(|_| drop(scene.backup()));
+        let history = scene.history();
+        for (step, (op, state)) in steps.iter().enumerate() {
+            let told = format!("backup {n}, stopped before step {step}, {op:?}");
+            examine(&scene, &stop(state, stops), &history, least, &told);
+            stops += 1;
+        }
+        least = scene.last_seq();
+    }
+    stops
+}
+
+#[test]
+fn a_backup_that_is_killed_at_any_step_is_a_state_of_the_store_and_is_gone_on_with() {
+    assert!(stopped_everywhere(&|state, _| state.snapshot().kill()) > 100);
+}
+
+#[test]
+fn a_backup_whose_power_is_cut_at_any_step_is_a_state_of_the_store_and_is_gone_on_with() {
+    assert!(stopped_everywhere(&|state, seed| state.crash(&mut SplitMix::new(seed))) > 100);
+}
+
+#[test]
+fn a_backup_that_is_killed_while_the_store_is_compacted_leaves_nothing_that_misleads_the_next_one() {
+    let mut stops = 0;
+    for at in (0..200).step_by(3) {
+        let scene = Scene::new(ALWAYS);
+        scene.run(&[say("c1", "one"), batch(1), Op::Compact, say("c1", "two")]);
+        let least = scene.backup().last_seq;
+        scene.run(&[say("c1", "three"), Op::Compact, say("c2", "x")]);
+        let driver = std::sync::Arc::clone(&scene.driver);
+        let left = scene.backups.snapshot();
+        left.freeze_at(left.op_count() + 1 + at / 3);
+        // The writer adds a message and takes it away again, so that files come back that were there before.
+        let undo =
+            [say("c1", "four"), Op::Compact, super::change("c1", aral_store::Operation::Clear), Op::Compact];
+        let mounts = Mounts::new(&scene.store, &left).between(move |call| {
+            if call == at {
+                super::run(&driver, &undo);
+            }
+        });
+        let done = catch_unwind(AssertUnwindSafe(|| options(mounts).backup(DIR, TO).is_ok())).unwrap();
+        stops += u64::from(!done);
+        examine(&scene, &left.kill(), &scene.history(), least, &format!("call {at}"));
+    }
+    assert!(stops > 20, "{stops}");
+}
+
+/// A store that is not synced loses events that its backup has: they are set aside, and what the store is now is what
+/// the backup is then.
+#[test]
+fn events_that_the_store_lost_in_a_cut_of_power_are_set_aside_and_the_backup_follows_the_store() {
+    let mut lost = 0;
+    for seed in 0..40 {
+        let scene = Scene::new(Settings { sync: SyncPolicy::Os, ..ALWAYS });
+        scene.run(&[say("c1", "one"), Op::Sync, batch(1), say("c1", "two")]);
+        let before = scene.backup();
+        assert_eq!(before.last_seq, scene.last_seq());
+        let cut = scene.store.crash(&mut SplitMix::new(seed));
+        scene.store.kill();
+        let driver =
+            crate::support::driver::Driver::new(crate::support::driver::Home::Sim(cut.clone()), ALWAYS)
+                .unwrap();
+        let after =
+            Scene { driver: std::sync::Arc::new(driver.into()), store: cut, backups: scene.backups.clone() };
+        let is_lost = after.last_seq() < before.last_seq;
+        after.run(&[say("c3", "another"), say("c3", "and another")]);
+        let report = after.backup();
+        assert_eq!(
+            (report.last_seq, !report.set_aside.is_empty()),
+            (after.last_seq(), is_lost),
+            "seed {seed}"
+        );
+        judge(&after.backups, &after.history(), report.last_seq, &format!("seed {seed}"));
+        lost += u64::from(is_lost);
+        for path in report.set_aside {
+            assert!(after.backups.read(&path).is_some_and(|bytes| bytes.len() > 4096), "{path:?}");
+        }
+    }
+    assert!(lost > 5, "{lost}");
+}

@@ -10,6 +10,7 @@ use super::faulty::{Commit, Faults};
 use super::{add, events, hold, open, stranger};
 use crate::backend::Backend;
 use crate::backend::settings::Settings;
+use crate::backend::sql::repair_in_place;
 use crate::backend::sqlite::SqliteConnector;
 use crate::error::ErrorKind;
 use crate::model::{JsonObject, Messages, Mutation, NewAction, NewConversation, Operation};
@@ -144,6 +145,19 @@ fn tables_that_were_changed_without_an_event_are_not_taken_for_those_that_are_kn
         let place: i64 = stranger(dir.path()).query_row(sql, (), |row| row.get(0)).unwrap();
         assert_eq!(place, 0, "{change}");
     }
+}
+
+#[test]
+fn a_repair_beside_a_writer_is_not_written_over_by_what_the_writer_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    add(&open(dir.path()).0, "before").unwrap();
+    stranger(dir.path()).execute_batch("UPDATE aral_conversation_rows SET messages = messages + 70").unwrap();
+    let (engine, _) = knowing(dir.path());
+    let settings = Settings::default();
+    let connector = SqliteConnector::new(&dir.path().join("store.db"), &settings);
+    assert!(!repair_in_place(&connector, &settings).unwrap().notes.is_empty());
+    add(&engine, "after").unwrap();
+    hold(&engine);
 }
 
 #[test]

@@ -29,6 +29,8 @@ mod faults;
 mod fixtures;
 mod follow;
 mod foreign;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod full_database;
 mod full_disk;
 mod golden;
 mod held;
@@ -52,6 +54,8 @@ mod processes;
 mod queries;
 mod receipts;
 mod refresh;
+#[cfg(feature = "postgres")]
+mod refusals;
 mod regressions;
 mod releasing;
 mod repair;
@@ -67,4 +71,6 @@ mod support;
 mod sync_pool;
 mod tidy;
 mod unique_ids;
+#[cfg(feature = "postgres")]
+mod wakeups;
 mod withstands;

@@ -214,7 +214,7 @@ fn a_server_or_a_database_that_is_not_there_is_told_at_once_and_without_the_pass
     for (url, kind) in [
         (with_password(server::url_by(nobody, "x")), ErrorKind::Io),
         (absent, ErrorKind::NotFound),
-        (server.url("x") + "&sslmode=require", ErrorKind::Io),
+        (server.url("x") + "&sslmode=require", ErrorKind::InvalidInput),
     ] {
         let error = MessageStore::connect(&url).unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");

@@ -73,6 +73,20 @@ pub(super) async fn together<T, F: Future<Output = T>>(futures: Vec<F>) -> Vec<T
     done.into_iter().flatten().collect()
 }
 
+/// Waits for a future, behind which another one is begun that nobody waits for.
+pub(super) async fn followed_by<T>(first: impl Future<Output = T>, second: impl Future) -> T {
+    let (mut first, mut second, mut is_begun) = (pin!(first), pin!(second), false);
+    std::future::poll_fn(|context| {
+        // Order: the first is sent before the second.
+        let done = first.as_mut().poll(context);
+        if !std::mem::replace(&mut is_begun, true) {
+            drop(second.as_mut().poll(context));
+        }
+        done
+    })
+    .await
+}
+
 /// What a future says at once; `None` if it has to be waited for.
 pub(super) async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);

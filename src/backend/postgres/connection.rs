@@ -13,11 +13,11 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, RowStream, Statement as Prepared};
 
-use super::calls::{Calls, at_once, together};
+use super::calls::{Calls, at_once, followed_by, together};
 use super::errors::{self, Stopped};
-use super::rows;
 use super::trip::{Answer, Run, Sent, simply, writes};
 use super::values::{Parameter, PostgresRow, columns, of_one};
+use super::{listener, rows};
 use crate::backend::sql::connection::{Connection, Each, EachOf, Relied, Statement, Unfinished, Value};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -48,6 +48,7 @@ pub(super) struct PostgresConnection {
     state: State,
     place: PathBuf,
     schema: String,
+    rings: String,
     /// The code of the last refusal.
     refusal: Option<SqlState>,
     /// How long an answer is waited for.
@@ -67,6 +68,7 @@ impl PostgresConnection {
             prepared: HashMap::new(),
             state: State::Idle,
             place,
+            rings: listener::rings(&schema),
             schema,
             refusal: None,
             limit,
@@ -327,7 +329,8 @@ impl Connection for PostgresConnection {
         let runs = self.prepare_runs(last).map_err(Unfinished::Refused)?;
         let mut sent: Vec<_> = writes(&self.client, &runs).collect();
         sent.push(simply(&self.client, "COMMIT"));
-        let answers = self.calls.wait(self.limit, together(sent));
+        let rings = self.client.batch_execute(&self.rings);
+        let answers = self.calls.wait(self.limit, followed_by(together(sent), rings));
         self.ended(answers).map_err(Into::into)
     }
 
@@ -337,7 +340,9 @@ impl Connection for PostgresConnection {
         let runs: Vec<_> = rows::runs(then).collect();
         let prepared = self.prepare_as_one(take, &runs).map_err(Unfinished::Refused)?;
         let arguments: Vec<_> = of_one(take).chain(runs.iter().copied().flat_map(columns)).collect();
-        match self.calls.wait(self.limit, self.client.execute_raw(&prepared, arguments)) {
+        let (taken, rings) =
+            (self.client.execute_raw(&prepared, arguments), self.client.batch_execute(&self.rings));
+        match self.calls.wait(self.limit, followed_by(taken, rings)) {
             None => Err(Unfinished::Open(self.unanswered("commit"))),
             Some(Ok(0)) => Ok(Relied::InVain),
             Some(Ok(_)) => Ok(Relied::Rightly),
@@ -378,10 +383,6 @@ impl Connection for PostgresConnection {
 
     fn has_view(&mut self, name: &str, statement: &str) -> Result<Option<bool>> {
         super::views::is_made_by(self, name, statement)
-    }
-
-    fn rebuild_indexes(&mut self) -> Result<()> {
-        Ok(())
     }
 
     /// Nothing: a server that finds a damaged page says so when the page is read, and all of them are.

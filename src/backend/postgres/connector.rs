@@ -4,6 +4,7 @@
 //! that was there before is waited for, one that never was is not.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,11 +14,12 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::calls::Calls;
 use super::connection::PostgresConnection;
+use super::listener::{self, Heard, Listener};
 use super::search::SEARCH;
 use super::target::PostgresUrl;
 use super::{errors, pooling, tls};
 use crate::backend::settings::Settings;
-use crate::backend::sql::connection::{Connection, Connector, Dialect, Purpose};
+use crate::backend::sql::connection::{Connection, Connector, Dialect, Purpose, Wake};
 use crate::backend::sql::deadline::{Deadline, patience};
 use crate::backend::sql::syncs_each;
 use crate::error::{Error, ErrorKind, Result};
@@ -198,6 +200,11 @@ impl PostgresConnector {
 
     /// Connects, and sets nothing up.
     fn dial(&self, config: &Config) -> Result<Dialed> {
+        self.dial_to_hear(config, Arc::default())
+    }
+
+    /// The same, with what the session is told without having asked.
+    fn dial_to_hear(&self, config: &Config, heard: Arc<Heard>) -> Result<Dialed> {
         let calls = Calls::new()?;
         let Some(connected) = calls.wait(CONNECT + GRACE, config.connect(self.tls.clone())) else {
             return Ok(Dialed::Away(self.no_answer()));
@@ -206,6 +213,9 @@ impl PostgresConnector {
             Ok(connected) => connected,
             Err(error) => {
                 let said = errors::of("connect", &self.place, &error);
+                if errors::is_there(&error) {
+                    self.has_answered.store(true, Ordering::SeqCst);
+                }
                 return if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) {
                     Ok(Dialed::Misunderstood(said))
                 } else if errors::is_away(&error) {
@@ -215,10 +225,8 @@ impl PostgresConnector {
                 };
             }
         };
-        calls.keep(async {
-            // What went wrong is told to whoever waits for an answer.
-            drop(driver.await);
-        });
+        // What went wrong is told to whoever waits for an answer.
+        calls.keep(listener::drive(driver, heard));
         Ok(Dialed::Connected(Box::new(client), calls))
     }
 
@@ -282,6 +290,16 @@ impl Connector for PostgresConnector {
 
     fn place(&self) -> &Path {
         &self.place
+    }
+
+    fn listen(&self) -> Result<Option<Box<dyn Wake>>> {
+        let heard = Arc::<Heard>::default();
+        let (client, calls) = match self.dial_to_hear(&self.config, Arc::clone(&heard))? {
+            Dialed::Connected(client, calls) => (*client, calls),
+            Dialed::Away(error) | Dialed::Misunderstood(error) => return Err(error),
+        };
+        let at = (self.place.as_path(), self.target.schema.as_str());
+        Ok(Some(Box::new(Listener::begin((client, calls), heard, at)?)))
     }
 
     fn connect(&self, purpose: Purpose) -> Result<Box<dyn Connection>> {

@@ -16,8 +16,29 @@ pub(super) fn is_away(error: &tokio_postgres::Error) -> bool {
         Some(code) => {
             matches!(code.code(), "57P01" | "57P02" | "57P03" | "53300") || code.code().starts_with("08")
         }
-        None => is_of_the_network(error),
+        None => of_the_settings(error).is_none() && is_of_the_network(error),
     }
+}
+
+/// Whether the server is there, and lets nobody in for now.
+pub(super) fn is_there(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| matches!(code.code(), "57P03" | "53300"))
+}
+
+/// What is wrong with the settings, and what to do about it, if that is what an error is about.
+fn of_the_settings(error: &tokio_postgres::Error) -> Option<&'static str> {
+    let cause = error.source()?;
+    if cause.to_string().contains("password missing") {
+        return Some("the server asks for a password; put it into the URL, or into PGPASSWORD");
+    }
+    if cause.to_string().contains("does not support TLS") {
+        return Some("the server offers no TLS; turn it on there, or name another sslmode");
+    }
+    let said = cause.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>()?;
+    matches!(said, rustls::Error::InvalidCertificate(_)).then_some(
+        "the server's certificate does not prove that it is the one that was named; name it as its certificate does, \
+         or its authority with sslrootcert",
+    )
 }
 
 /// Whether an error is of the connection rather than of what stands in the settings.
@@ -27,9 +48,12 @@ fn is_of_the_network(error: &tokio_postgres::Error) -> bool {
 
 /// The error that stands for one of PostgreSQL's.
 pub(super) fn of(action: &str, place: &Path, error: &tokio_postgres::Error) -> Error {
-    let (kind, reason) = match error.as_db_error() {
-        Some(said) => (kind_of(said.code().code()), said_by_server(action, said)),
-        None => (
+    let (kind, reason) = match (error.as_db_error(), of_the_settings(error)) {
+        (Some(said), _) => (kind_of(said.code().code()), said_by_server(action, said)),
+        (None, Some(remedy)) => {
+            (ErrorKind::InvalidInput, format!("cannot {action}: {}: {remedy}", chain(error)))
+        }
+        (None, None) => (
             ErrorKind::Io,
             format!("cannot {action}: {}; see whether the server is there, and try again", chain(error)),
         ),
@@ -55,6 +79,12 @@ fn chain(error: &tokio_postgres::Error) -> String {
 fn said_by_server(action: &str, said: &DbError) -> String {
     let (code, message) = (said.code().code(), said.message());
     let remedy = match kind_of(code) {
+        ErrorKind::Locked if code == "53300" => {
+            "; raise max_connections, or the user's own limit, or let fewer programs connect, and try again"
+        }
+        ErrorKind::Locked if code == "57014" => {
+            "; somebody cancelled it, or it took longer than this call waits; nothing of it happened; try again"
+        }
         ErrorKind::Locked => "; others have been in the way for as long as this call waits; try again",
         ErrorKind::ReadOnly => "; name a user who may write, or open the store for reading",
         ErrorKind::NoSpace => "; make room on the server",
@@ -75,6 +105,12 @@ fn said_by_server(action: &str, said: &DbError) -> String {
         | ErrorKind::Failed
         | ErrorKind::Closed
         | ErrorKind::Unsupported => "",
+    };
+    // What the server says of whom it does not let in names the user.
+    let message = match code {
+        "53300" => "the server has no connection left for this user",
+        _ if code.starts_with("28") => "the server refuses the user or the password",
+        _ => message,
     };
     format!("cannot {action}: {message} ({code}){remedy}")
 }

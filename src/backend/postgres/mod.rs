@@ -21,6 +21,8 @@ mod trip;
 
 mod views;
 
+mod listener;
+
 mod connection;
 
 mod pooling;

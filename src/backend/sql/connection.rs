@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::search::Proposal;
@@ -117,12 +118,31 @@ pub(crate) trait Connector: Send + Sync + fmt::Debug {
     /// Where the database is, for errors and reports; without a password.
     fn place(&self) -> &Path;
 
+    /// Opens a line on which the database says that something was written; `None` where it does not.
+    ///
+    /// # Errors
+    ///
+    /// What the database says.
+    fn listen(&self) -> Result<Option<Box<dyn Wake>>> {
+        Ok(None)
+    }
+
     /// Connects.
     ///
     /// # Errors
     ///
     /// `NotFound` if there is no database and none is made; what the database says.
     fn connect(&self, purpose: Purpose) -> Result<Box<dyn Connection>>;
+}
+
+/// A line on which a database says that something was written.
+pub(crate) trait Wake: Send {
+    /// Waits for at most so long, and says whether something was written.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the line is lost.
+    fn wait(&mut self, limit: Duration) -> Result<bool>;
 }
 
 /// A connection to a database, used by one thread at a time.
@@ -210,7 +230,9 @@ pub(crate) trait Connection: Send {
     fn has_view(&mut self, name: &str, statement: &str) -> Result<Option<bool>>;
 
     /// Makes the indexes anew, where what the database finds wrong with itself may be in them alone.
-    fn rebuild_indexes(&mut self) -> Result<()>;
+    fn rebuild_indexes(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// What the database finds wrong with itself.
     fn check_integrity(&mut self) -> Result<Vec<String>>;

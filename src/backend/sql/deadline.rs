@@ -32,6 +32,12 @@ impl Stopwatch {
     }
 }
 
+/// Waits for time to pass.
+#[expect(clippy::disallowed_methods, reason = "this module is where a caller waits for time to pass")]
+pub(crate) fn rest(limit: Duration) {
+    std::thread::sleep(limit);
+}
+
 /// Until when somebody waits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {

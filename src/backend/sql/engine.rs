@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::connection::{Connection, Connector, Purpose, placed};
 use super::deadline::patience;
+use super::doorbell::Doorbell;
 use super::judge::Outcome;
 use super::pool::Pool;
 use super::queue::Queue;
@@ -38,6 +39,7 @@ pub(crate) struct Engine {
     settings: Settings,
     pool: Arc<Pool>,
     pub(super) queue: Queue,
+    doorbell: Arc<Doorbell>,
     is_closed: Arc<AtomicBool>,
     /// The newest event when it was opened.
     last_seq: Seq,
@@ -69,7 +71,8 @@ impl Engine {
         }
         let last_seq = pool.read(reads::last_seq)?;
         let queue = Queue::new(writer);
-        Ok(Self { connector, settings, pool, queue, is_closed: Arc::default(), last_seq })
+        let doorbell = Arc::new(Doorbell::new(Arc::clone(&connector)));
+        Ok(Self { connector, settings, pool, queue, doorbell, is_closed: Arc::default(), last_seq })
     }
 
     fn check_open(&self) -> Result<()> {
@@ -327,7 +330,10 @@ impl Backend for Engine {
         self.check_open()?;
         let (mut source, is_closed) =
             (events::source(Arc::clone(&self.pool), from), Arc::clone(&self.is_closed));
-        Ok(Follower::new(move || if is_closed.load(Ordering::SeqCst) { Ok(None) } else { source() }))
+        let (doorbell, mut seen) = (Arc::clone(&self.doorbell), 0);
+        let follower =
+            Follower::new(move || if is_closed.load(Ordering::SeqCst) { Ok(None) } else { source() });
+        Ok(follower.waiting_by(move |limit| doorbell.wait(&mut seen, limit)))
     }
 
     fn close(&self) -> Result<()> {
@@ -338,6 +344,7 @@ impl Backend for Engine {
         self.queue.with_writer(Writer::end);
         let synced = self.sync_all();
         self.pool.empty();
+        self.doorbell.end();
         synced
     }
 }

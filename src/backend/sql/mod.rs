@@ -38,6 +38,8 @@ mod messages;
 
 mod events;
 
+mod doorbell;
+
 mod search_index;
 
 mod search_check;

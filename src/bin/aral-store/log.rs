@@ -15,8 +15,11 @@ use crate::place;
 use crate::style::{self, painted};
 use crate::whole::room_to_print;
 
-/// How long a follower waits between two looks.
+/// How long a follower waits before it sees whether anybody reads what it prints.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// After how many of these it looks for more without having been told that there is any.
+const LOOK: u32 = 25;
 
 /// How many characters of a text a terminal gets.
 const SHOWN_CHARS: usize = 60;
@@ -39,8 +42,13 @@ pub(crate) fn run(dir: &Path, form: Form, args: &LogArgs) -> Result<Exit, Failur
         if is_done || !args.follow {
             return Ok(place::verdict(&store));
         }
-        if !output::is_read_after(PAUSE) {
-            return Err(Failure::Unread);
+        for _ in 0..LOOK {
+            if !output::is_read_after(Duration::ZERO) {
+                return Err(Failure::Unread);
+            }
+            if follower.wait(PAUSE) {
+                break;
+            }
         }
     }
 }

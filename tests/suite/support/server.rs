@@ -217,3 +217,30 @@ pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+impl Server {
+    /// Puts a file into the server's data directory, which only it may read.
+    #[expect(clippy::disallowed_methods, reason = "a server lives on the real file system")]
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = PathBuf::from(self.sql("SHOW data_directory")).join(name);
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some(owner) = self.owner {
+            chown(&path, Some(owner), Some(owner)).unwrap();
+        }
+    }
+
+    /// Takes a file of the data directory away again.
+    #[expect(clippy::disallowed_methods, reason = "a server lives on the real file system")]
+    pub(crate) fn take_away(&self, name: &str) {
+        std::fs::remove_file(PathBuf::from(self.sql("SHOW data_directory")).join(name)).unwrap();
+    }
+
+    /// Gives a directory to whoever the server runs as.
+    pub(crate) fn give(&self, path: &Path) {
+        if let Some(owner) = self.owner {
+            chown(path, Some(owner), Some(owner)).unwrap();
+        }
+    }
+}

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::faulty::{Commit, Faults, Faulty};
 use super::{Engine, hold, open, stranger};
 use crate::backend::Backend;
 use crate::backend::settings::Settings;
@@ -153,5 +154,46 @@ fn where_events_are_damaged_a_repair_in_place_changes_nothing_and_says_what_does
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{change}: {error}");
         assert!(error.message().contains("repair --to"), "{change}: {error}");
         assert_eq!(dump(dir.path()), before, "{change}");
+    }
+}
+
+#[test]
+fn a_repair_that_fails_or_is_cut_off_anywhere_is_done_as_a_whole_or_not_at_all() {
+    let change =
+        "UPDATE aral_message_rows SET content = 'forged' WHERE seq = 3; UPDATE aral_meta SET next_seq = 99";
+    let settings = Settings::default();
+    let altered = || {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = made(dir.path());
+        alter(dir.path(), change);
+        let inner = Arc::new(SqliteConnector::new(&dir.path().join("store.db"), &settings));
+        let faults = Arc::<Faults>::default();
+        let connector = Faulty { inner, faults: Arc::clone(&faults) };
+        let before = dump(dir.path());
+        (dir, engine, connector, faults, before)
+    };
+    for part in [
+        "CREATE TABLE IF NOT EXISTS aral_quarantine",
+        "INSERT INTO aral_quarantine",
+        "DELETE FROM aral_message_rows",
+        "INSERT INTO aral_message_rows",
+        "DELETE FROM aral_meta",
+        "INSERT INTO aral_meta",
+    ] {
+        let (dir, _engine, connector, faults, before) = altered();
+        *faults.refused.lock().unwrap() = Some(part.to_owned());
+        let error = repair_in_place(&connector, &settings).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "{part}: {error}");
+        assert_eq!(dump(dir.path()), before, "{part}");
+        *faults.refused.lock().unwrap() = None;
+        assert!(repair_in_place(&connector, &settings).unwrap().is_complete());
+    }
+    for (commit, is_done) in [(Commit::Lost, false), (Commit::Unanswered, true)] {
+        let (dir, engine, connector, faults, before) = altered();
+        *faults.next_commit.lock().unwrap() = Some(commit);
+        repair_in_place(&connector, &settings).unwrap_err();
+        assert_eq!(dump(dir.path()) != before, is_done, "{commit:?}");
+        assert_eq!(repair_in_place(&connector, &settings).unwrap().notes.is_empty(), is_done, "{commit:?}");
+        hold(&engine);
     }
 }

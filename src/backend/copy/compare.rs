@@ -43,7 +43,11 @@ pub(super) fn compare(
     let known: HashMap<&str, &Summary> = theirs.iter().map(|summary| (&*summary.id, summary)).collect();
     let (total, mut done) = (to_u64(ours.len()), 0);
     for summary in &ours {
-        if let Some(what) = difference(from, to, summary, known.get(&*summary.id).copied())? {
+        let found = match difference(from, to, summary, known.get(&*summary.id).copied()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Some("it is gone"),
+            found => found?,
+        };
+        if let Some(what) = found {
             let now = from.summary(&summary.id)?;
             // One that has been changed while it was looked at is one of those whose events tell.
             if now.is_some_and(|now| extent.has(now.last_seq)) {

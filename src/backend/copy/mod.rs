@@ -28,7 +28,7 @@ use crate::model::{CopyMark, CopyProgress, CopyReport, Seq};
 use target::{Target, leave_mark};
 
 /// How often a state is looked at anew that changes while it is copied.
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 100;
 
 /// Who is told how far a copy has come.
 pub(crate) type Progress<'p> = &'p mut dyn FnMut(CopyProgress);
@@ -75,7 +75,7 @@ fn by_event(
 }
 
 /// Copies a store by the state that it is in. If that changes meanwhile, because what it was read from has been replaced,
-/// the next state is gone over to, until one has stayed from beginning to end.
+/// the next state is gone over to, until one has stayed while it was carried over. Each time that is only what has changed.
 fn by_state(
     from: &dyn Backend,
     target: &mut Target<'_>,
@@ -103,6 +103,9 @@ fn by_state(
         if !has_moved()? {
             return compared.map(|()| seq);
         }
+        // What has changed since cannot be compared any more; the rest can, however long that takes.
+        let extent = compare::Extent::Until(seq);
+        return compare::compare(from, target.store(), extent, progress).map(|()| seq);
     }
     let reason = "what is copied changes faster than it can be copied; what there is of the copy is kept, and goes on when \
                   it is begun again";

@@ -19,7 +19,7 @@ use crate::backend::sql::connection::{Connection, Connector, Dialect, Purpose};
 use crate::backend::sql::deadline::{Deadline, patience};
 use crate::backend::sql::syncs_each;
 use crate::error::{Error, ErrorKind, Result};
-use crate::vfs::{OpenMode, Vfs};
+use crate::vfs::{FileKind, OpenMode, Vfs};
 
 /// How many statements a connection keeps prepared.
 const PREPARED: usize = 64;
@@ -56,6 +56,12 @@ impl SqliteConnector {
     }
 
     fn open(&self, purpose: Purpose) -> Result<rusqlite::Connection> {
+        // SQLite calls it an error of the disk.
+        if self.vfs.metadata(&self.path).is_ok_and(|metadata| metadata.kind == FileKind::Directory) {
+            let reason = "this is a directory, and a store in SQLite is a file: name one, or leave sqlite: out for the store in \
+                          the directory";
+            return Err(Error::invalid(reason).at(&self.path, None));
+        }
         let access = if self.is_read_only {
             OpenFlags::SQLITE_OPEN_READ_ONLY
         } else {

@@ -22,6 +22,11 @@ pub(super) fn of(action: &str, path: &Path, error: &rusqlite::Error) -> Error {
         let reason = "others have been using the database for as long as this call waits; try again";
         return Error::new(ErrorKind::Locked, reason).at(path, None);
     }
+    if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
+        let reason = "the file is not a database; name another one, for it is left as it is; if it was one, its beginning \
+                      is damaged";
+        return Error::new(ErrorKind::Corrupt, reason).at(path, None);
+    }
     let kind = kind_of(error);
     // Memory and reading alone are said by their kinds; for the rest SQLite's own words are the best there are.
     Error::new(kind, format!("cannot {action}: {error}")).at(path, None)

@@ -22,7 +22,9 @@ use crate::search::SearchArgs;
 #[command(name = "aral-store", bin_name = "aral-store", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[arg(short, long, global = true, value_name = "DIR", overrides_with = "dir")]
-    #[arg(help = "The store's directory; $ARAL_STORE_DIR if not given, else ./data")]
+    #[arg(
+        help = "The store: a directory, sqlite:PATH or postgres://HOST/DATABASE; $ARAL_STORE_DIR if not given, else ./data"
+    )]
     pub(crate) dir: Option<PathBuf>,
     /// Refuse to make a store where there is none
     #[arg(long, global = true)]

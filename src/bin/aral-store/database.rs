@@ -2,6 +2,7 @@
 //!
 //! Owns what a command can tell of a database by its name, and what of that name it may show.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use aral_store::{Error, ErrorKind, MessageStore, StoreUrl, location};
@@ -41,7 +42,15 @@ impl Database {
     pub(crate) fn must_exist(&self, name: &Path) -> Result<(), Failure> {
         match self {
             Self::File(_) => self.must_be_a_place(),
-            Self::Server(_) => is_on_server(name),
+            Self::Server(_) => is_there(name),
+        }
+    }
+
+    /// Whether there is something in its file, of which nobody can tell on a server.
+    pub(crate) fn holds_something(&self) -> bool {
+        match self {
+            Self::File(file) => file.metadata().is_ok_and(|metadata| metadata.len() > 0),
+            Self::Server(_) => false,
         }
     }
 
@@ -59,8 +68,8 @@ impl Database {
     /// Whether it may hold a store. What cannot be looked at may.
     pub(crate) fn may_hold_a_store(&self, name: &Path) -> bool {
         match self {
-            Self::File(file) => file.try_exists().unwrap_or(true),
-            Self::Server(_) => match is_on_server(name) {
+            Self::File(file) if !file.try_exists().unwrap_or(true) => false,
+            Self::File(_) | Self::Server(_) => match is_there(name) {
                 Err(Failure::Store(error)) => error.kind() != ErrorKind::NotFound,
                 Ok(()) | Err(_) => true,
             },
@@ -68,7 +77,15 @@ impl Database {
     }
 }
 
-/// Asks a server whether there is a store.
-fn is_on_server(name: &Path) -> Result<(), Failure> {
+/// Whether a file begins as those of SQLite do.
+pub(crate) fn is_sqlite(path: &Path) -> bool {
+    let mut beginning = [0; 16];
+    #[expect(clippy::disallowed_methods, reason = "what is no directory is no store")]
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut beginning));
+    read.is_ok() && &beginning == b"SQLite format 3\0"
+}
+
+/// Asks a database whether there is a store.
+fn is_there(name: &Path) -> Result<(), Failure> {
     Ok(MessageStore::options().read_only().connect(name).map(drop)?)
 }

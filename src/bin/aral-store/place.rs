@@ -36,11 +36,13 @@ pub(crate) fn for_writing(dir: &Path) -> Result<MessageStore, Failure> {
 /// The same with options of its own.
 pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageStore, Failure> {
     must_not_be_a_file(dir)?;
-    let (is_new, is_beside) = (!looks_like_a_store(dir), holds_something_else(dir));
+    let is_new = !looks_like_a_store(dir);
+    let is_beside = is_new && holds_something(dir);
     let store = open(patience::for_writing(options), dir)?;
     // Whoever mistyped the directory would miss what was added.
     if is_beside {
-        note(&format!("made a new store in a directory that holds other things, in {}", dir.display()));
+        let what = if database::of(dir)?.is_some() { "database" } else { "directory" };
+        note(&format!("made a new store in a {what} that holds other things, in {}", dir.display()));
     } else if is_new {
         note(&format!("made a new store in {}; --no-create refuses that", database::shown(dir).display()));
     }
@@ -141,11 +143,14 @@ pub(crate) fn looks_like_a_store(dir: &Path) -> bool {
     SIGNS.iter().any(|name| dir.join(name).try_exists().unwrap_or(true))
 }
 
-/// Whether a directory holds something, and no store.
-fn holds_something_else(dir: &Path) -> bool {
+/// Whether there is something in a directory, or in a database's file.
+fn holds_something(dir: &Path) -> bool {
+    if let Ok(Some(database)) = database::of(dir) {
+        return database.holds_something();
+    }
     #[expect(clippy::disallowed_methods, reason = "what is in there may be no store")]
     let is_empty = std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
-    !is_empty && !looks_like_a_store(dir)
+    !is_empty
 }
 
 pub(crate) fn must_hold_a_store(dir: &Path) -> Result<(), Failure> {
@@ -164,7 +169,8 @@ fn must_not_be_a_file(dir: &Path) -> Result<(), Failure> {
     // Before anything else is said of it: what a URL holds is not for the screen.
     if database::of(dir)?.is_none() && dir.is_file() {
         let text = "the store must be a directory, and this is a file";
-        return Err(Failure::Store(Error::invalid(text).at(dir, None)));
+        let hint = if database::is_sqlite(dir) { " of SQLite's: write sqlite: before its name" } else { "" };
+        return Err(Failure::Store(Error::invalid(format!("{text}{hint}")).at(dir, None)));
     }
     Ok(())
 }

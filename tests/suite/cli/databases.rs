@@ -115,5 +115,41 @@ fn a_file_that_is_no_database_is_told_so_and_left_as_it_is() {
     let said = on(&room, "sqlite:nowhere/x.db", &["add", "c1", "x"]).fails(3);
     assert!(said.contains("nowhere/x.db"), "{said}");
     std::fs::create_dir(room.path("folder")).unwrap();
-    on(&room, "sqlite:folder", &["add", "c1", "x"]).fails(1);
+    for args in [&["ls"][..], &["add", "c1", "x"], &["verify"]] {
+        let said = on(&room, "sqlite:folder", args).fails(2);
+        assert!(said.contains("this is a directory"), "{said}");
+    }
+    assert_eq!(std::fs::read_dir(room.path("folder")).unwrap().count(), 0);
+}
+
+/// A database of another program's got the store's tables without a word, and a store's file that was named without its scheme
+/// was only said to be no directory.
+#[test]
+fn a_database_that_is_another_programs_is_told_of() {
+    let room = Room::new();
+    on(&room, "sqlite:a.db", &["add", "c1", "x"]);
+    for args in [&["ls"][..], &["add", "c1", "x"]] {
+        let said = room.run(&[&["-d", "a.db"], args].concat()).fails(2);
+        assert!(said.contains("write sqlite: before its name"), "{said}");
+    }
+    // An empty database of somebody's: a header, and no tables.
+    let other = database_of_others(&room);
+    let said = on(&room, &other, &["ls"]).fails(3);
+    assert!(said.contains("no store in this database"), "{said}");
+    let made = on(&room, &other, &["add", "c1", "x"]);
+    assert_eq!(made.code, Some(0));
+    assert!(made.err.contains("holds other things"), "{made:?}");
+    on(&room, &other, &["add", "c1", "y"]).fine();
+}
+
+/// A database of SQLite's that is not the store's: a page with a header and no tables.
+fn database_of_others(room: &Room) -> String {
+    let mut page = b"SQLite format 3\0\x10\0\x01\x01\0\x40\x20\x20".to_vec();
+    for number in [1_u32, 1, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 0, 0, 0, 1, 3_040_001] {
+        page.extend(number.to_be_bytes());
+    }
+    page.extend([0x0d, 0, 0, 0, 0, 0x10, 0, 0]);
+    page.resize(4096, 0);
+    std::fs::write(room.path("other.db"), page).unwrap();
+    "sqlite:other.db".to_owned()
 }

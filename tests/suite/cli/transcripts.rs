@@ -168,7 +168,8 @@ fn what_the_readme_says_works_on_databases_too() {
         for command in &commands {
             let command = command.replace("copy data ", "copy \"$ARAL_STORE_DIR\" ");
             let (said, code) = run(&room, Some(&url), &command);
-            let is_of_files = ["compact", "repair", "--salvage"]
+            // What a repair in place does is done to a database's tables, too.
+            let is_of_files = ["compact", "repair --to", "--salvage"]
                 .iter()
                 .any(|word| command.starts_with(&format!("aral-store {word}")));
             assert_eq!(code == Some(0), !is_of_files, "{url}: {command}\n{said}");

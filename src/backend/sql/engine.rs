@@ -70,7 +70,7 @@ impl Engine {
             writer.begin_with(migrated(&*connector, &settings)?);
         }
         let last_seq = pool.read(reads::last_seq)?;
-        let queue = Queue::new(writer);
+        let queue = Queue::new(writer, patience(settings.wait));
         let doorbell = Arc::new(Doorbell::new(Arc::clone(&connector)));
         Ok(Self { connector, settings, pool, queue, doorbell, is_closed: Arc::default(), last_seq })
     }

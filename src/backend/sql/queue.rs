@@ -2,14 +2,14 @@
 //!
 //! Owns who waits, and who carries out what has gathered. Whoever finds nobody at work becomes the leader, takes all that
 //! wait, in the order in which they came, and hands on to the first of those who came meanwhile. So no caller works
-//! for others for longer than one transaction.
+//! for others for longer than one transaction, and one whose batch nobody has begun goes when it has waited long enough.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::yield_now;
 use std::time::Duration;
 
-use super::deadline::Stopwatch;
+use super::deadline::{Deadline, Stopwatch};
 use super::judge::Outcome;
 use super::writer::Writer;
 use crate::backend::locked::locked;
@@ -41,6 +41,14 @@ enum State {
     Answered(Answer),
 }
 
+/// What a caller heard, or that it heard nothing in time.
+enum Heard {
+    Answer(Answer),
+    /// It is the leader now.
+    Lead,
+    Nothing,
+}
+
 /// A caller that waits.
 #[derive(Debug)]
 struct Waiter {
@@ -60,6 +68,8 @@ struct Line {
 
 /// The callers of one process, and the one that writes.
 pub(super) struct Queue {
+    /// How long a caller waits for those before it.
+    patience: Duration,
     line: Mutex<Line>,
     writer: Mutex<Writer>,
 }
@@ -70,22 +80,29 @@ impl Waiter {
         self.changed.notify_one();
     }
 
-    /// Waits for an answer; `None` for the word that it leads.
-    fn hear(&self) -> Option<Answer> {
+    /// Waits for an answer, or for the word that it leads, until a deadline if there is one.
+    fn hear(&self, deadline: Option<Deadline>) -> Heard {
         let mut state = locked(&self.state);
         loop {
             match std::mem::replace(&mut *state, State::Waiting) {
-                State::Waiting => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                State::Leads => return None,
-                State::Answered(answer) => return Some(answer),
+                State::Leads => return Heard::Lead,
+                State::Answered(answer) => return Heard::Answer(answer),
+                State::Waiting => {}
             }
+            state = match deadline.map(|deadline| deadline.left()) {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return Heard::Nothing,
+                Some(left) => {
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
     }
 }
 
 impl Queue {
-    pub(super) fn new(writer: Writer) -> Self {
-        Self { line: Mutex::default(), writer: Mutex::new(writer) }
+    pub(super) fn new(writer: Writer, patience: Duration) -> Self {
+        Self { patience, line: Mutex::default(), writer: Mutex::new(writer) }
     }
 
     /// Carries a batch out, alone or with others.
@@ -99,12 +116,29 @@ impl Queue {
         if leads {
             self.lead();
         }
+        let mut deadline = Some(Deadline::after(self.patience));
         loop {
-            match waiter.hear() {
-                Some(answer) => return answer,
-                None => self.lead(),
+            match waiter.hear(deadline) {
+                Heard::Answer(answer) => return answer,
+                Heard::Lead => self.lead(),
+                Heard::Nothing => match self.leave(&waiter) {
+                    Some(batch) => return (batch, Err(too_late())),
+                    // Somebody has begun with it, and will say what came of it.
+                    None => deadline = None,
+                },
             }
         }
+    }
+
+    /// Takes a caller out of the line, unless somebody has begun with its batch or it has been told to lead.
+    fn leave(&self, waiter: &Arc<Waiter>) -> Option<Vec<Request>> {
+        let mut line = locked(&self.line);
+        // Order: the line first. Whoever hands on holds it when he tells the first one to lead.
+        if matches!(*locked(&waiter.state), State::Leads) {
+            return None;
+        }
+        let at = line.waiting.iter().position(|(_, other)| Arc::ptr_eq(other, waiter))?;
+        line.waiting.remove(at).map(|(batch, _)| batch)
     }
 
     /// Carries out what waits, and hands on.
@@ -164,6 +198,12 @@ impl Queue {
     pub(super) fn with_writer<T>(&self, act: impl FnOnce(&mut Writer) -> T) -> T {
         act(&mut locked(&self.writer))
     }
+}
+
+/// Nobody came to it.
+fn too_late() -> Error {
+    let reason = "those before it took for as long as this call waits, and nothing of it happened; try again";
+    Error::new(ErrorKind::Locked, reason)
 }
 
 /// Sees to it that everybody hears something and somebody leads, even if the leader panics.

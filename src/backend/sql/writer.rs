@@ -30,12 +30,15 @@ pub(super) struct Writer {
     /// has taken the place of a server and lags behind.
     known: Known,
     patience: Duration,
+    /// Until when those wait whose batches are being carried out.
+    deadline: Deadline,
     has_ended: bool,
 }
 
 impl Writer {
     pub(super) fn new(connector: Arc<dyn Connector>, patience: Duration) -> Self {
-        Self { connector, connection: None, known: Known::default(), patience, has_ended: false }
+        let deadline = Deadline::after(patience);
+        Self { connector, connection: None, known: Known::default(), patience, deadline, has_ended: false }
     }
 
     /// Carries batches out, each by itself, in one transaction if that is possible.
@@ -43,11 +46,12 @@ impl Writer {
         if self.has_ended {
             return batches.iter().map(|_| Err(closed())).collect();
         }
+        self.deadline = Deadline::after(self.patience);
         match self.attempt(batches) {
             Ok(outcomes) => outcomes,
             // Whose fault it was shows when each has a transaction to itself. If it was the connection's, nothing happened.
             Err(failure) if failure.tries_alone && (batches.len() > 1 || failure.was_lost) => {
-                batches.iter().map(|batch| self.alone(batch)).collect()
+                batches.iter().map(|batch| self.alone(batch, &failure.error)).collect()
             }
             Err(failure) => batches.iter().map(|_| Err(failure.error.clone())).collect(),
         }
@@ -70,7 +74,12 @@ impl Writer {
         self.has_ended = true;
     }
 
-    fn alone(&mut self, batch: &[Request]) -> Result<Outcome> {
+    /// The same for one batch of a transaction that failed for this reason.
+    fn alone(&mut self, batch: &[Request], failed: &Error) -> Result<Outcome> {
+        // Each could wait in vain for as long as the first one did.
+        if self.deadline.left().is_zero() {
+            return Err(failed.clone());
+        }
         let outcomes = self.attempt(&[batch]).map_err(|failure| failure.error)?;
         let none = || Error::new(ErrorKind::Failed, "a batch was carried out without an outcome");
         outcomes.into_iter().next().ok_or_else(none)?
@@ -168,7 +177,8 @@ impl Writer {
                 Err(error) if error.kind() == ErrorKind::Corrupt => return Err(self.undone(error)),
                 Err(error) => {
                     self.give_up();
-                    if self.connection.is_some() {
+                    // Who has waited for as long as a call waits does not begin anew.
+                    if self.connection.is_some() || self.deadline.left().is_zero() {
                         return Err(Failure::undecided(error));
                     }
                 }

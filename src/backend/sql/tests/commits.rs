@@ -3,11 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::super::connection::Connector;
+use super::super::queue::Queue;
+use super::super::writer::Writer;
 use super::faulty::Commit;
 use super::{add, events, hold, open, stranger};
 use crate::backend::Backend;
+use crate::backend::settings::Settings;
+use crate::backend::sqlite::SqliteConnector;
 use crate::error::ErrorKind;
 use crate::model::{Logged, Messages, Mutation, NewMessage, Operation};
+use crate::rules::normalize;
 
 #[test]
 fn a_commit_whose_answer_is_lost_is_reported_as_it_went() {
@@ -166,4 +172,33 @@ fn a_follower_sees_every_event_once_and_in_order_whoever_writes() {
         }
     });
     hold(&engines[0]);
+}
+
+#[test]
+fn a_caller_whose_turn_does_not_come_in_time_goes_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let connector: Arc<dyn Connector> =
+        Arc::new(SqliteConnector::new(&dir.path().join("store.db"), &Settings::default()));
+    let writer = Writer::new(connector, std::time::Duration::from_secs(30));
+    let queue = Queue::new(writer, std::time::Duration::from_millis(20));
+    let add = || {
+        let settings = Settings::default();
+        normalize(Mutation::add_message("c1", "x"), &*settings.clock, &*settings.ids).unwrap()
+    };
+    let blocker = stranger(dir.path());
+    blocker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(|| queue.carry_out(vec![add()]).1.is_ok());
+        while queue.waiting() != Some(0) {
+            std::thread::yield_now();
+        }
+        let (batch, outcome) = queue.carry_out(vec![add()]);
+        assert_eq!((batch.len(), outcome.unwrap_err().kind()), (1, ErrorKind::Locked));
+        assert!(!leader.is_finished(), "the leader waits for the database");
+        blocker.execute_batch("ROLLBACK").unwrap();
+        assert!(leader.join().unwrap(), "whose batch has been begun is told what came of it");
+    });
+    assert!(queue.carry_out(vec![add()]).1.is_ok());
+    assert_eq!(events(&open(dir.path()).0).len(), 2);
 }

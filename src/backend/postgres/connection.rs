@@ -15,14 +15,11 @@ use tokio_postgres::{Client, RowStream, Statement as Prepared};
 
 use super::calls::{Calls, at_once, followed_by, together};
 use super::errors::{self, Stopped};
-use super::trip::{Answer, Run, Sent, simply, writes};
+use super::trip::{Answer, Sent, simply, writes};
 use super::values::{Parameter, PostgresRow, columns, of_one};
 use super::{listener, rows};
 use crate::backend::sql::connection::{Connection, Each, EachOf, Relied, Statement, Unfinished, Value};
 use crate::error::{Error, ErrorKind, Result};
-
-/// How many statements a connection keeps prepared.
-const PREPARED: usize = 256;
 
 /// How many statements are sent before an answer is waited for.
 const SENT_AT_ONCE: usize = 512;
@@ -43,8 +40,8 @@ enum State {
 
 /// A connection to a PostgreSQL server.
 pub(super) struct PostgresConnection {
-    client: Client,
-    prepared: HashMap<String, Prepared>,
+    pub(super) client: Client,
+    pub(super) prepared: HashMap<String, Prepared>,
     state: State,
     place: PathBuf,
     schema: String,
@@ -52,9 +49,9 @@ pub(super) struct PostgresConnection {
     /// The code of the last refusal.
     refusal: Option<SqlState>,
     /// How long an answer is waited for.
-    limit: Duration,
+    pub(super) limit: Duration,
     /// Last, so that it is dropped last.
-    calls: Calls,
+    pub(super) calls: Calls,
 }
 
 /// Begins the transaction of one who writes.
@@ -77,7 +74,7 @@ impl PostgresConnection {
     }
 
     /// What an answer comes to, whose absence breaks the connection.
-    fn settle<T>(&mut self, action: &str, answer: Option<Answer<T>>) -> Result<T> {
+    pub(super) fn settle<T>(&mut self, action: &str, answer: Option<Answer<T>>) -> Result<T> {
         match answer {
             Some(answer) => answer.map_err(|error| self.failed(action, &error)),
             None => Err(self.unanswered(action)),
@@ -143,52 +140,6 @@ impl PostgresConnection {
             self.schema
         );
         self.run("begin to write", &made)
-    }
-
-    /// The prepared form of a statement.
-    fn prepare(&mut self, action: &str, sql: &str) -> Result<Prepared> {
-        if let Some(prepared) = self.prepared.get(sql) {
-            return Ok(prepared.clone());
-        }
-        let written = sql.replace('?', "$");
-        let answer = self.calls.wait(self.limit, self.client.prepare(&written));
-        let prepared = self.settle(action, answer)?;
-        if self.prepared.len() >= PREPARED {
-            self.prepared.clear();
-        }
-        self.prepared.insert(sql.to_owned(), prepared.clone());
-        Ok(prepared)
-    }
-
-    fn prepare_all(&mut self, action: &str, statements: &[Statement<'_>]) -> Result<Vec<Prepared>> {
-        statements.iter().map(|statement| self.prepare(action, &statement.sql)).collect()
-    }
-
-    /// The same, with rows that follow each other as one.
-    fn prepare_runs<'s, 'v>(&mut self, statements: &'s [Statement<'v>]) -> Result<Vec<Run<'s, 'v>>> {
-        let one = |rows: &'s [Statement<'v>]| {
-            let sql = rows.first().map_or("", |row| &row.sql);
-            let prepared = self.prepare("write", sql)?;
-            let several = if rows.len() > 1 { rows::several(sql, prepared.params()) } else { None };
-            Ok((several.map_or(Ok(prepared), |sql| self.prepare("write", &sql))?, rows))
-        };
-        rows::runs(statements).map(one).collect()
-    }
-
-    /// A statement, and then rows, as one. What they are stands for its text, which is long.
-    fn prepare_as_one(&mut self, take: &Statement<'_>, runs: &[&[Statement<'_>]]) -> Result<Prepared> {
-        let texts: Vec<&str> = runs.iter().filter_map(|rows| rows.first()).map(|row| &*row.sql).collect();
-        let name = texts.join(";");
-        if let Some(prepared) = self.prepared.get(&name) {
-            return Ok(prepared.clone());
-        }
-        let each: Vec<_> = texts.iter().map(|sql| self.prepare("write", sql)).collect::<Result<_>>()?;
-        let then: Vec<_> = texts.iter().copied().zip(each.iter().map(Prepared::params)).collect();
-        let text = rows::as_one(&take.sql, take.values.len(), &then);
-        let text = text.ok_or_else(|| Error::new(ErrorKind::Failed, "these statements are not one"))?;
-        let prepared = self.prepare("write", &text)?;
-        self.prepared.insert(name, prepared.clone());
-        Ok(prepared)
     }
 
     /// Why a statement failed that was a transaction by itself.

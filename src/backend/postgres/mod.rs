@@ -25,6 +25,8 @@ mod listener;
 
 mod connection;
 
+mod preparing;
+
 mod pooling;
 
 mod connector;

@@ -49,6 +49,8 @@ pub use model::{
     RepairReport, RestoreReport, Search, Seq, Snippet, Stats, Summary, Text, TextRef, Timestamp, Tombstone,
     TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
 };
+#[cfg(feature = "cloud")]
+pub use store::CloudUrl;
 #[cfg(feature = "postgres")]
 pub use store::PostgresUrl;
 pub use store::location;

@@ -27,6 +27,12 @@ pub(crate) mod sqlite;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 
+#[cfg(any(test, feature = "cloud"))]
+pub(crate) mod journal;
+
+#[cfg(feature = "cloud")]
+pub(crate) mod cloud;
+
 use std::fmt;
 use std::path::Path;
 

@@ -10,6 +10,8 @@ use super::handle::MessageStore;
 use super::location::check_directory;
 use super::options::Options;
 use super::url::StoreUrl;
+#[cfg(feature = "cloud")]
+use crate::backend::cloud;
 use crate::backend::directory;
 use crate::backend::memory::Memory;
 #[cfg(feature = "postgres")]
@@ -126,7 +128,7 @@ impl Options {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn connect(self, url: impl AsRef<OsStr>) -> Result<MessageStore> {
-        #[cfg(any(feature = "sqlite", feature = "postgres"))]
+        #[cfg(any(feature = "sqlite", feature = "postgres", feature = "cloud"))]
         let unique_ids = self.unique_ids;
         match StoreUrl::of(url)? {
             StoreUrl::Directory(dir) => self.open(dir),
@@ -139,6 +141,11 @@ impl Options {
             #[cfg(feature = "postgres")]
             StoreUrl::Postgres(target) => {
                 let backend = postgres::open(target, self.settings)?;
+                Ok(MessageStore::with_rule(backend, unique_ids))
+            }
+            #[cfg(feature = "cloud")]
+            StoreUrl::Cloud(target) => {
+                let backend = cloud::open(&target, self.settings)?;
                 Ok(MessageStore::with_rule(backend, unique_ids))
             }
         }
@@ -229,6 +236,11 @@ impl Options {
             StoreUrl::Sqlite(path) => sqlite::repair_in_place(&path, &self.settings),
             #[cfg(feature = "postgres")]
             StoreUrl::Postgres(target) => postgres::repair_in_place(target, &self.settings),
+            #[cfg(feature = "cloud")]
+            StoreUrl::Cloud(_) => Err(Error::new(
+                ErrorKind::Unsupported,
+                "a store in a bucket is not repaired where it is; copy the bucket down, and repair the directory",
+            )),
         }
     }
 

@@ -32,7 +32,7 @@ const ENGINES: [Engine; 7] = [
         is_here: cfg!(feature = "postgres"),
     },
     Engine::absent(&["mongodb", "mongodb+srv"], "a MongoDB database"),
-    Engine::absent(&["s3", "s3a"], "an S3 bucket"),
+    Engine { schemes: &["s3", "s3a"], keeps: "an S3 bucket", is_here: cfg!(feature = "cloud") },
     Engine::absent(&["gs", "gcs"], "a Google Cloud Storage bucket"),
     Engine::absent(&["az", "azure", "abfs", "abfss"], "an Azure container"),
     Engine::absent(&["firestore", "firebase"], "a Firestore database"),
@@ -170,6 +170,9 @@ mod tests {
     const SQLITE: &str =
         if cfg!(feature = "sqlite") { "MessageStore::connect" } else { "no engine for that yet" };
 
+    const CLOUD: &str =
+        if cfg!(feature = "cloud") { "MessageStore::connect" } else { "no engine for that yet" };
+
     const POSTGRES: &str =
         if cfg!(feature = "postgres") { "MessageStore::connect" } else { "no engine for that yet" };
 
@@ -191,7 +194,7 @@ mod tests {
             ("PostgreSQL://secret", &["postgresql:", POSTGRES]),
             ("sqlite:secret.db", &["sqlite:", SQLITE]),
             ("mongodb+srv://secret", &["mongodb+srv:", "no engine for that yet"]),
-            ("s3://secret", &["s3:", "no engine for that yet"]),
+            ("s3://secret", &["s3:", CLOUD]),
             ("gs://secret", &["gs:", "no engine for that yet"]),
             ("az://secret", &["az:", "no engine for that yet"]),
             ("firestore://secret", &["firestore:", "no engine for that yet"]),

@@ -19,6 +19,8 @@ mod copying;
 
 mod backup;
 
+#[cfg(feature = "cloud")]
+pub use crate::backend::cloud::CloudUrl;
 #[cfg(feature = "postgres")]
 pub use crate::backend::postgres::PostgresUrl;
 pub use backup::Replica;

@@ -4,11 +4,13 @@
 //! nothing. What no engine here can open is refused by `location.rs`, whose errors repeat nothing of a URL but its scheme.
 
 use std::ffi::OsStr;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "cloud"))]
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::location::check_directory;
+#[cfg(feature = "cloud")]
+use crate::backend::cloud::CloudUrl;
 #[cfg(feature = "postgres")]
 use crate::backend::postgres::PostgresUrl;
 #[cfg(feature = "sqlite")]
@@ -37,6 +39,9 @@ pub enum StoreUrl {
     /// `postgres://…`, a PostgreSQL database.
     #[cfg(feature = "postgres")]
     Postgres(PostgresUrl),
+    /// `s3://…`, a bucket.
+    #[cfg(feature = "cloud")]
+    Cloud(CloudUrl),
 }
 
 impl StoreUrl {
@@ -61,13 +66,17 @@ impl StoreUrl {
         if let Some(rest) = after_scheme(name, &["postgres:", "postgresql:"]) {
             return PostgresUrl::of(rest.as_bytes()).map(Self::Postgres);
         }
+        #[cfg(feature = "cloud")]
+        if let Some(rest) = after_scheme(name, &["s3:", "s3a:"]) {
+            return CloudUrl::of(rest.as_bytes()).map(Self::Cloud);
+        }
         check_directory(Path::new(name))?;
         Ok(Self::Directory(name.into()))
     }
 }
 
 /// What stands behind one of these schemes.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "cloud"))]
 fn after_scheme<'n>(name: &'n OsStr, schemes: &[&str]) -> Option<&'n OsStr> {
     let text = name.as_bytes();
     let scheme = schemes.iter().find(|scheme| {

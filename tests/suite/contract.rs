@@ -12,11 +12,11 @@ use aral_store::{
     Mutation, NewAction, NewConversation, NewMessage, Operation, Order, SyncPolicy, Text, Timestamp,
 };
 
-use crate::support::databases;
 use crate::support::driver::{self, DIR, Driver, Home};
 use crate::support::ops::{self, CONVERSATIONS, Expect, Op, Settings, Step};
 use crate::support::simfs::{self, SimFs, SplitMix};
 use crate::support::sources::Sources;
+use crate::support::{buckets, databases};
 
 const SETTINGS: Settings =
     Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
@@ -41,6 +41,21 @@ fn everywhere(program: &[Op]) {
     }
     let compacting: Vec<Op> = program.iter().flat_map(|op| [op.clone(), Op::Compact, Op::Reopen]).collect();
     run(Home::Sim(fresh()), &compacting).unwrap();
+    for home in buckets::of("contract") {
+        in_bucket(home.clone(), program).unwrap_or_else(|wrong| panic!("{home:?}: {wrong}"));
+    }
+}
+
+/// Runs a program over a network: with a few compactions, and compared at the end.
+fn in_bucket(home: Home, program: &[Op]) -> Result<(), String> {
+    let mut driver = Driver::new(home, SETTINGS)?;
+    for (n, op) in program.iter().enumerate() {
+        driver.run(op)?;
+        if n % 7 == 6 {
+            driver.run(&Op::Compact)?;
+        }
+    }
+    driver.check()
 }
 
 fn run(home: Home, program: &[Op]) -> Result<(), String> {

@@ -14,6 +14,8 @@ mod alphabet;
 mod altered;
 mod backups;
 #[cfg(feature = "cli")]
+mod buckets;
+#[cfg(feature = "cli")]
 mod cli;
 mod concurrency;
 mod contract;

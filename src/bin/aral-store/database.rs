@@ -23,6 +23,8 @@ pub(crate) fn of(name: &Path) -> Result<Option<Database>, Failure> {
         StoreUrl::Directory(_) => Ok(None),
         StoreUrl::Sqlite(file) => Ok(Some(Database::File(file))),
         StoreUrl::Postgres(url) => Ok(Some(Database::Server(url.to_string().into()))),
+        #[cfg(feature = "cloud")]
+        StoreUrl::Cloud(url) => Ok(Some(Database::Server(url.to_string().into()))),
         // What ends with the command is no store to name.
         StoreUrl::Memory | _ => Ok(location::check_directory(name).map(|()| None)?),
     }

@@ -231,7 +231,7 @@ fn view(home: &Home, sources: &Sources, history: &History, seed: u64, live: &Ato
         let options = driver::options(home, settings(seed), sources).read_only();
         let opened = match home {
             Home::Real(dir) => options.open(dir),
-            Home::Database(url) => options.connect(url),
+            Home::Database(url) | Home::Bucket(url) => options.connect(url),
             Home::Sim(_) | Home::Memory => options.open(DIR),
         };
         let viewer = opened.unwrap();

@@ -1,0 +1,27 @@
+//! The journal in a bucket of a cloud, or of a server that speaks S3.
+//!
+//! Owns the way to it, over the `object_store` crate: URLs, credentials from where each cloud's tools look for them, deadlines, and errors that
+//! say what to do and show no secret. What is in the bucket is the business of `backend/journal/`.
+
+mod target;
+
+mod errors;
+
+mod calls;
+
+mod bucket;
+
+use std::sync::Arc;
+
+use super::Backend;
+use super::journal::Engine;
+use super::settings::Settings;
+use crate::error::Result;
+use bucket::CloudBucket;
+pub use target::CloudUrl;
+
+/// Opens the store in a bucket, making it if there is none and it is to be written. The bucket has to be there.
+pub(crate) fn open(target: &CloudUrl, settings: Settings) -> Result<Arc<dyn Backend>> {
+    let bucket = CloudBucket::new(target)?;
+    Ok(Arc::new(Engine::open(Arc::new(bucket), settings)?))
+}

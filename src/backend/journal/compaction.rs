@@ -1,0 +1,279 @@
+//! Writing what is known as documents and a checkpoint.
+//!
+//! Owns the steps by which many processes compact at once. A compaction ends the log's current stretch with an object of its own,
+//! makes each changed conversation's document under a name that only these bytes can have, and then the checkpoint under the name of the
+//! next epoch, which one of them gets. Behind that everything can be done by anybody, once or several times.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use super::commit::around;
+use super::documents::{self, Recorded};
+use super::group;
+use super::names;
+use super::opening::read_marker;
+use super::publish;
+use super::reads::Reads;
+use super::slot::Slot;
+use super::state::{Kept, State};
+use super::tries::{self, Made};
+use crate::backend::locked::locked;
+use crate::clock::now_micros;
+use crate::codec::bytes::to_u64;
+use crate::codec::checkpoint::{
+    CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, KeyEntry, TombstoneEntry,
+};
+use crate::codec::index_file::{IndexFile, read_index};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{CompactionReport, Summary, Text};
+use crate::rules::{Folded, KEPT_KEYS};
+use crate::snapshot::names::{choose, fold, stem};
+
+/// How often a compaction begins again because another one was faster.
+const CHASES: u32 = 100;
+
+/// What compacts.
+#[derive(Debug)]
+pub(super) struct Compactor {
+    reads: Arc<Reads>,
+    /// One at a time in one process.
+    turn: Mutex<()>,
+}
+
+/// A state, and the place that ends the log's stretch behind which it stands.
+struct Cut {
+    state: State,
+    first_segment: u64,
+}
+
+impl Compactor {
+    pub(super) fn new(reads: Arc<Reads>) -> Self {
+        Self { reads, turn: Mutex::new(()) }
+    }
+
+    /// Brings everything that was there when the call began into documents.
+    pub(super) fn compact(&self) -> Result<CompactionReport> {
+        let _turn = locked(&self.turn);
+        let journal = &self.reads.journal;
+        let objects = &*journal.objects;
+        let mut report = CompactionReport::default();
+        for _ in 0..CHASES {
+            journal.advance()?;
+            self.settle(&mut report)?;
+            let Some(cut) = self.cut()? else {
+                let state = journal.state();
+                let head = state.checkpoint.head();
+                (report.epoch, report.covered_seq) = (head.epoch, head.covered_seq);
+                return Ok(report);
+            };
+            let epoch = cut.state.checkpoint.head().epoch + 1;
+            (report.written, report.written_bytes) = (0, 0);
+            let Some(bytes) = self.stage(&cut, epoch, &mut report)? else {
+                journal.reload()?;
+                continue;
+            };
+            if let Some(superseded) = epoch.checked_sub(2) {
+                // What a compaction that was cut behind everything else left.
+                tries::delete(objects, &names::checkpoint(superseded))?;
+            }
+            let made = tries::create(objects, &names::checkpoint(epoch), &bytes, &|there| there == bytes)?;
+            // Order: look at the marker behind the checkpoint. The name may have been given back by later compactions; those
+            // have raised the marker before, so that what was made under it now counts for nothing.
+            let is_due = made == Made::Mine
+                && read_marker(objects)?.is_some_and(|marker| marker.checkpoint_epoch < epoch);
+            journal.reload()?;
+            if is_due {
+                self.settle(&mut report)?;
+                (report.epoch, report.covered_seq) = (epoch, cut.state.next_seq - 1);
+                return Ok(report);
+            }
+        }
+        let reason = "other processes compact all the time; they do what this one was to do";
+        Err(Error::new(ErrorKind::Conflict, reason).at(objects.place(), None))
+    }
+
+    /// Finishes what a compaction has committed and not published, whosever it is.
+    fn settle(&self, report: &mut CompactionReport) -> Result<()> {
+        let journal = &self.reads.journal;
+        let (checkpoint, published) = {
+            let state = journal.state();
+            (state.checkpoint.clone(), state.published)
+        };
+        if published >= checkpoint.head().epoch {
+            return Ok(());
+        }
+        publish::publish(&*journal.objects, published, &checkpoint, report)?;
+        let mut state = journal.state_mut();
+        if state.checkpoint.head().epoch == checkpoint.head().epoch {
+            state.published = checkpoint.head().epoch;
+        }
+        Ok(())
+    }
+
+    /// Ends the current stretch of the log and takes the state there; `None` if everything is in documents already.
+    fn cut(&self) -> Result<Option<Cut>> {
+        let journal = &self.reads.journal;
+        loop {
+            let state = journal.state().clone();
+            if state.is_clean() {
+                return Ok(None);
+            }
+            let place = state.next_place();
+            // The place before may be such an end already, of a compaction that got no further.
+            if let Some(last) = state.places.last().filter(|last| last.first_seq == last.next_seq) {
+                return Ok(Some(Cut { first_segment: last.number, state }));
+            }
+            let made = group::encode(&around(&state), &[]);
+            let is_mine = |there: &[u8]| there == made.bytes || there == made.origin;
+            let name = names::segment(place.0, place.1);
+            match tries::create(&*journal.objects, &name, &made.bytes, &is_mine)? {
+                Made::Mine => {
+                    journal.take(place, &made.bytes, None)?;
+                    return Ok(Some(Cut { first_segment: place.0, state }));
+                }
+                Made::Theirs(_) => journal.advance()?,
+            }
+        }
+    }
+
+    /// Makes the documents, and gives the bytes of the checkpoint that names them; `None` if another compaction has replaced what
+    /// they are made of.
+    fn stage(&self, cut: &Cut, epoch: u64, report: &mut CompactionReport) -> Result<Option<Vec<u8>>> {
+        let state = &cut.state;
+        let (mut builder, mut listed) = (CheckpointBuilder::default(), Vec::new());
+        let mut taken: HashSet<String> =
+            state.checkpoint.entries().map(|entry| fold(entry.file_name)).collect();
+        let now = now_micros();
+        for kept in state.order() {
+            match kept {
+                Kept::AsRecorded(entry) => {
+                    let is_listed = entry.is_listed || entry.state == FileState::Intact;
+                    builder.entry(&Entry { is_listed, ..entry });
+                    if is_listed {
+                        listed.push(Text::from(if entry.file_name.is_empty() {
+                            entry.id
+                        } else {
+                            stem(entry.file_name)
+                        }));
+                    }
+                }
+                Kept::Changed(slot) => {
+                    let summary = slot.summary();
+                    let old = slot.ordinal.and_then(|ordinal| state.checkpoint.entry(ordinal));
+                    let file_name =
+                        old.map_or_else(|| choose(&summary.id, &taken), |entry| entry.file_name.to_owned());
+                    taken.insert(fold(&file_name));
+                    let recorded = old.map(|entry| Recorded::of(&entry));
+                    let Some(folded) = self.folded(slot, recorded.as_ref())? else { return Ok(None) };
+                    let bytes = self.make_document(&folded)?;
+                    let file = print_of(&bytes, now);
+                    builder.entry(&entry_of(summary, &file_name, file));
+                    listed.push(Text::from(stem(&file_name)));
+                    (report.written, report.written_bytes) =
+                        (report.written + 1, report.written_bytes + file.len);
+                }
+            }
+        }
+        remember(state, &mut builder);
+        let index_file = Some(print_of(&self.index(listed)?, now));
+        Ok(Some(builder.finish(&CheckpointHead {
+            epoch,
+            covered_seq: state.next_seq - 1,
+            first_segment: cut.first_segment,
+            created_unix_micros: now,
+            index_file,
+            ..*state.checkpoint.head()
+        })))
+    }
+
+    /// A conversation as it is to be written; `None` if what it is made of is gone.
+    fn folded(&self, slot: &Slot, recorded: Option<&Recorded>) -> Result<Option<Arc<Folded>>> {
+        match (slot.whole(), recorded) {
+            (Some(folded), _) => Ok(Some(Arc::clone(folded))),
+            (None, Some(recorded)) => {
+                let Some(document) = self.reads.document(recorded)? else { return Ok(None) };
+                let folded = slot.fold(&document);
+                folded.map(Some).map_err(|reason| Error::new(ErrorKind::Corrupt, reason))
+            }
+            (None, None) => {
+                Err(Error::new(ErrorKind::Failed, "a conversation without a document awaits one"))
+            }
+        }
+    }
+
+    /// Makes a document under its name, and gives the bytes that are there: those that another version of this software made, if
+    /// they hold the same.
+    fn make_document(&self, folded: &Folded) -> Result<Vec<u8>> {
+        let objects = &*self.reads.journal.objects;
+        let bytes = documents::write(&folded.conversation);
+        match tries::create(objects, &names::document(folded.last_seq), &bytes, &|there| there == bytes)? {
+            Made::Mine => Ok(bytes),
+            Made::Theirs(there) if documents::holds(objects, folded, &there.bytes) => Ok(there.bytes),
+            Made::Theirs(_) => {
+                let reason = format!(
+                    "the document of conversation {:?} as of event {} is not what its events make it; remove it, and \
+                     compact again",
+                    folded.conversation.id, folded.last_seq
+                );
+                Err(Error::new(ErrorKind::Corrupt, reason).at(objects.place(), None))
+            }
+        }
+    }
+
+    /// The list of conversations, with whatever else somebody keeps in it.
+    fn index(&self, listed: Vec<Text>) -> Result<Vec<u8>> {
+        let there = tries::get(&*self.reads.journal.objects, names::INDEX)?;
+        let base = there.and_then(|found| read_index(&found.bytes).ok()).unwrap_or_default();
+        Ok(IndexFile::with_ids(base, listed).write())
+    }
+}
+
+fn print_of(bytes: &[u8], now: i64) -> Fingerprint {
+    Fingerprint {
+        len: to_u64(bytes.len()),
+        crc: crc32fast::hash(bytes),
+        modified_nanos: now.saturating_mul(1000),
+    }
+}
+
+/// Puts the newest keys and the removals into a checkpoint.
+fn remember(state: &State, builder: &mut CheckpointBuilder) {
+    let mut left = KEPT_KEYS;
+    for (key, record) in state.keys.iter().rev().take(left) {
+        left -= 1;
+        builder.key(&KeyEntry {
+            key,
+            fingerprint: record.fingerprint,
+            conversation_id: &record.conversation_id,
+            id: &record.id,
+            seq: record.seq,
+            version: record.version,
+        });
+    }
+    let mut old: Vec<KeyEntry<'_>> =
+        state.checkpoint.keys().filter(|entry| state.keys.find(entry.key).is_none()).collect();
+    old.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.seq));
+    old.iter().take(left).for_each(|entry| builder.key(entry));
+    for tombstone in state.removed.values() {
+        builder.tombstone(&TombstoneEntry::from(tombstone));
+    }
+}
+
+fn entry_of<'e>(summary: &'e Summary, file_name: &'e str, file: Fingerprint) -> Entry<'e> {
+    Entry {
+        id: &summary.id,
+        file_name,
+        title: summary.title.as_wtf8(),
+        note: "",
+        state: FileState::Intact,
+        is_canonical: true,
+        is_listed: true,
+        file,
+        messages: summary.messages,
+        actions: summary.actions,
+        version: summary.version,
+        last_seq: summary.last_seq,
+        created_at: summary.created_at,
+        last_activity: summary.last_activity,
+    }
+}

@@ -1,0 +1,275 @@
+//! The backend on a store of objects.
+//!
+//! Owns the state of one opening: whether it is closed, and what the handle's calls come to.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::chain::Journal;
+use super::commit::{Committer, Outcome};
+use super::compaction::Compactor;
+use super::events::{self, Source};
+use super::freshness::Freshness;
+use super::objects::Objects;
+use super::opening;
+use super::queue::Queue;
+use super::reads::Reads;
+use super::state::State;
+use super::verify;
+use crate::backend::follow::Follower;
+use crate::backend::settings::Settings;
+use crate::backend::{Backend, closed, export, no_conversation};
+use crate::codec::bytes::to_u64;
+use crate::codec::checkpoint::FileState;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{
+    Action, CompactionReport, Conversation, DamagedFile, Durability, Event, ExportReport, Message, Messages,
+    Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
+};
+use crate::rules::{Folded, known_receipt, normalize, receipts, select};
+
+/// A store in a bucket.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    journal: Arc<Journal>,
+    reads: Arc<Reads>,
+    settings: Settings,
+    freshness: Freshness,
+    queue: Queue,
+    committer: Committer,
+    compactor: Compactor,
+    is_closed: Arc<AtomicBool>,
+    found: RecoveryReport,
+}
+
+impl Engine {
+    /// Opens the store in a bucket, making it if there is none and it is to be written.
+    pub(crate) fn open(objects: Arc<dyn Objects>, settings: Settings) -> Result<Self> {
+        if settings.salvages {
+            let reason = "a store in a bucket is not salvaged: copy it down and repair the directory";
+            return Err(Error::new(ErrorKind::Unsupported, reason).at(objects.place(), None));
+        }
+        let state = Self::find(&*objects, &settings)?;
+        Self::with(objects, state, settings)
+    }
+
+    fn find(objects: &dyn Objects, settings: &Settings) -> Result<State> {
+        if settings.is_read_only {
+            let none = || Error::new(ErrorKind::NotFound, "there is no store").at(objects.place(), None);
+            return Ok(opening::find(objects)?.ok_or_else(none)?.state);
+        }
+        opening::find_or_make(objects)
+    }
+
+    fn with(objects: Arc<dyn Objects>, state: State, settings: Settings) -> Result<Self> {
+        let journal = Arc::new(Journal::read(objects, state)?);
+        let reads = Arc::new(Reads::new(Arc::clone(&journal)));
+        let found = report(&journal.state(), journal.objects.place());
+        Ok(Self {
+            freshness: Freshness::default(),
+            queue: Queue::default(),
+            committer: Committer { reads: Arc::clone(&reads) },
+            compactor: Compactor::new(Arc::clone(&reads)),
+            is_closed: Arc::default(),
+            journal,
+            reads,
+            settings,
+            found,
+        })
+    }
+
+    /// An opening that knows what another one has read, so that tests can have many.
+    #[cfg(test)]
+    pub(super) fn like(&self, objects: Arc<dyn Objects>) -> Self {
+        let journal = Arc::new(self.journal.like(objects));
+        let reads = Arc::new(Reads::new(Arc::clone(&journal)));
+        Self {
+            freshness: Freshness::default(),
+            queue: Queue::default(),
+            committer: Committer { reads: Arc::clone(&reads) },
+            compactor: Compactor::new(Arc::clone(&reads)),
+            is_closed: Arc::default(),
+            journal,
+            reads,
+            settings: self.settings.clone(),
+            found: self.found.clone(),
+        }
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.is_closed.load(Ordering::SeqCst) { Err(closed()) } else { Ok(()) }
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        self.check_open()?;
+        if self.settings.is_read_only {
+            return Err(Error::new(ErrorKind::ReadOnly, "the store was opened for reading"));
+        }
+        Ok(())
+    }
+
+    /// Sees to it that what was appended before the call, by whomever, is seen.
+    fn look(&self) -> Result<()> {
+        self.check_open()?;
+        self.freshness.await_with(|| self.journal.advance())
+    }
+
+    fn folded(&self, id: &str) -> Result<Option<Arc<Folded>>> {
+        self.look()?;
+        self.reads.folded(id)
+    }
+}
+
+/// What an opening found.
+fn report(state: &State, place: &Path) -> RecoveryReport {
+    let head = state.checkpoint.head();
+    let damaged = state.checkpoint.entries().filter(|entry| entry.state != FileState::Intact);
+    let damaged = damaged.map(|entry| DamagedFile {
+        path: place.to_owned(),
+        offset: None,
+        conversation_id: Some(entry.id.to_owned()),
+        reason: entry.note.to_owned(),
+        is_forbidden: false,
+    });
+    RecoveryReport {
+        segments: state.places.len(),
+        events: state.next_seq - 1 - head.covered_seq,
+        last_seq: state.next_seq - 1,
+        damaged: damaged.collect(),
+        ..RecoveryReport::default()
+    }
+}
+
+impl Backend for Engine {
+    fn append(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>> {
+        self.check_writable()?;
+        let (clock, ids) = (&*self.settings.clock, &*self.settings.ids);
+        let ready =
+            batch.into_iter().map(|mutation| normalize(mutation, clock, ids)).collect::<Result<Vec<_>>>()?;
+        let (mut ready, outcome) = self.queue.carry_out(ready, &|batches| self.committer.carry_out(batches));
+        Ok(match outcome? {
+            Outcome::Before(known) => {
+                known.iter().map(|record| known_receipt(record, Durability::Durable)).collect()
+            }
+            Outcome::Now { first_seq, versions } => {
+                receipts(&mut ready, versions, first_seq, Durability::Durable)
+            }
+        })
+    }
+
+    fn conversation(&self, id: &str) -> Result<Option<Conversation>> {
+        Ok(self.folded(id)?.map(|folded| folded.conversation.clone()))
+    }
+
+    fn summary(&self, id: &str) -> Result<Option<Summary>> {
+        self.look()?;
+        let state = self.journal.state();
+        match state.find(id) {
+            None => Ok(None),
+            Some(kept) => kept.summary().map(Some).ok_or_else(|| kept.damage()),
+        }
+    }
+
+    fn conversations(&self, order: Order, limit: Option<usize>) -> Result<Vec<Summary>> {
+        self.look()?;
+        Ok(self.journal.state().list(order, limit))
+    }
+
+    fn messages(&self, id: &str, selection: &Messages) -> Result<Vec<Message>> {
+        let folded = self.folded(id)?.ok_or_else(|| no_conversation(id))?;
+        let messages = &folded.conversation.messages;
+        let places = select(messages, selection)?;
+        Ok(places.into_iter().filter_map(|at| messages.get(at).cloned()).collect())
+    }
+
+    fn message(&self, id: &str, message_id: TextRef<'_>) -> Result<Option<Message>> {
+        let folded = self.folded(id)?;
+        let messages = folded.as_ref().map(|folded| &*folded.conversation.messages).unwrap_or_default();
+        Ok(messages.iter().rev().find(|message| message_id == message.id).cloned())
+    }
+
+    fn actions(&self, id: &str) -> Result<Vec<Action>> {
+        let folded = self.folded(id)?.ok_or_else(|| no_conversation(id))?;
+        Ok(folded.conversation.actions.clone())
+    }
+
+    fn removed(&self, id: &str) -> Result<Option<Tombstone>> {
+        self.look()?;
+        Ok(self.journal.state().removal(id).cloned())
+    }
+
+    fn tombstones(&self) -> Result<Vec<Tombstone>> {
+        self.look()?;
+        Ok(self.journal.state().removed.values().rev().cloned().collect())
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.check_open()
+    }
+
+    fn recovery(&self) -> RecoveryReport {
+        self.found.clone()
+    }
+
+    fn refresh(&self) -> Result<Seq> {
+        self.look()?;
+        Ok(self.journal.state().next_seq - 1)
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        self.look()?;
+        let state = self.journal.state();
+        let list = state.list(Order::Created, None);
+        let head = state.checkpoint.head();
+        Ok(Stats {
+            conversations: to_u64(list.len()),
+            messages: list.iter().map(|summary| summary.messages).sum(),
+            actions: list.iter().map(|summary| summary.actions).sum(),
+            last_seq: state.next_seq - 1,
+            covered_seq: head.covered_seq,
+            dirty_conversations: to_u64(state.slots.len()),
+            segments: to_u64(state.places.len()),
+            log_bytes: state.places.iter().map(|place| place.bytes).sum(),
+            snapshot_bytes: state.checkpoint.entries().map(|entry| entry.file.len).sum(),
+            epoch: head.epoch,
+            ..Stats::default()
+        })
+    }
+
+    fn compact(&self) -> Result<CompactionReport> {
+        self.check_writable()?;
+        self.compactor.compact()
+    }
+
+    fn verify(&self) -> Result<VerifyReport> {
+        self.check_open()?;
+        verify::verify(&self.journal)
+    }
+
+    fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
+        export::export(self, &*self.settings.vfs, to, ids)
+    }
+
+    fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
+        self.look()?;
+        events::all(&self.journal, from)
+    }
+
+    fn follow(&self, from: Seq) -> Result<Follower> {
+        self.check_open()?;
+        let (mut source, is_closed) =
+            (Source::new(Arc::clone(&self.journal), from), Arc::clone(&self.is_closed));
+        Ok(Follower::new(move || if is_closed.load(Ordering::SeqCst) { Ok(None) } else { source.next() }))
+    }
+
+    fn close(&self) -> Result<()> {
+        if self.is_closed.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let compacts = self.settings.compacts_on_close && !self.settings.is_read_only;
+        let compacted = if compacts { self.compactor.compact().map(drop) } else { Ok(()) };
+        self.is_closed.store(true, Ordering::SeqCst);
+        compacted
+    }
+}

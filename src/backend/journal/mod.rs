@@ -1,0 +1,47 @@
+//! The backend on a store of objects, whichever it is.
+//!
+//! Owns a log of which each object is made under a name that only one writer can get; specified in docs/journal.md. A bucket comes in
+//! by the small trait [`Objects`]. No lock, no lease and no clock: whoever finds a place taken reads what is there, judges again and
+//! tries the next. The way of a mutation: `engine` → `queue` (who comes at the same time shares an object) → `commit` → the rules →
+//! `group` → `tries` → the bucket → `journal` → `state`. The way of a read: `engine` → `freshness` → `journal` → `reads` → `documents`.
+
+pub(crate) mod objects;
+
+mod names;
+
+mod tries;
+
+mod group;
+
+mod slot;
+
+mod state;
+
+mod documents;
+
+mod opening;
+
+mod chain;
+
+mod reads;
+
+mod freshness;
+
+mod commit;
+
+mod queue;
+
+mod publish;
+
+mod compaction;
+
+mod events;
+
+mod verify;
+
+mod engine;
+
+pub(crate) use engine::Engine;
+
+#[cfg(test)]
+mod tests;

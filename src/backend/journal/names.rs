@@ -1,0 +1,62 @@
+//! The names of objects.
+//!
+//! Owns the layout of a bucket, which is a directory's, with one folder more; specified in docs/journal.md.
+
+use crate::log::inventory::checkpoint_name;
+use crate::log::segment::{file_name, parse_name};
+use crate::model::Seq;
+
+/// What says which store it is, and of which checkpoint all copies are in place.
+pub(super) const MARKER: &str = ".aral-store";
+/// The list of conversations, as the original has it.
+pub(super) const INDEX: &str = "message_store.json";
+/// With what the names of documents begin.
+pub(super) const DOCUMENTS: &str = "states/";
+/// With what the names of checkpoints begin.
+pub(super) const CHECKPOINTS: &str = "log/CHECKPOINT-";
+
+/// The place in the log of this number, if the event there is to be this one.
+pub(super) fn segment(number: u64, first_seq: Seq) -> String {
+    format!("log/{}", file_name(number, first_seq))
+}
+
+/// With what the names of the log's objects begin.
+pub(super) const LOG: &str = "log/";
+
+/// Whether a name is that of a place in the log.
+pub(super) fn is_segment(name: &str) -> bool {
+    name.strip_prefix(LOG).is_some_and(|file| parse_name(file).is_some())
+}
+
+/// With what every name begins that a place of this number can have.
+pub(super) fn segments_at(number: u64) -> String {
+    format!("log/{number:016x}-")
+}
+
+pub(super) fn checkpoint(epoch: u64) -> String {
+    format!("log/{}", checkpoint_name(epoch))
+}
+
+/// The epoch in a checkpoint's name.
+pub(super) fn epoch_in(name: &str) -> Option<u64> {
+    let epoch = u64::from_str_radix(name.strip_prefix(CHECKPOINTS)?, 16).ok()?;
+    (checkpoint(epoch) == name).then_some(epoch)
+}
+
+/// The document of the conversation whose newest event is this one. The event says which conversation that is, so whoever makes
+/// the document under this name makes the same bytes.
+pub(super) fn document(last_seq: Seq) -> String {
+    format!("{DOCUMENTS}{last_seq:016x}.json")
+}
+
+/// The event in a document's name.
+pub(super) fn seq_in(name: &str) -> Option<Seq> {
+    let digits = name.strip_prefix(DOCUMENTS)?.strip_suffix(".json")?;
+    let seq = Seq::from_str_radix(digits, 16).ok()?;
+    (document(seq) == name).then_some(seq)
+}
+
+/// A conversation's file, as the original has it.
+pub(super) fn conversation(file_name: &str) -> String {
+    format!("conversations/{file_name}")
+}

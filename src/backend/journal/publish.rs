@@ -1,0 +1,147 @@
+//! What follows the commit of a compaction: the copies that people and directories read, and the end of what it covers.
+//!
+//! Owns the order of these steps, each of which may be done by several at once, by somebody who is late, or a second time. Only copies
+//! are ever replaced; nobody who reads the bucket as a store depends on them.
+
+use std::collections::HashSet;
+
+use super::chain::{Next, next};
+use super::documents::{self, Recorded};
+use super::group::{is_emptied, remains};
+use super::names;
+use super::objects::{Found, Objects};
+use super::opening::{raise, read_checkpoint, read_marker};
+use super::tries::{self, Made};
+use crate::codec::checkpoint::{Checkpoint, Entry, FileState};
+use crate::codec::index_file::{IndexFile, read_index};
+use crate::codec::segment::SegmentHeader;
+use crate::error::Result;
+use crate::log::scan;
+use crate::model::{CompactionReport, Text};
+use crate::snapshot::names::stem;
+
+/// Brings a committed checkpoint's copies into place, ends what it covers, and says so in the marker.
+pub(super) fn publish(
+    objects: &dyn Objects,
+    old_epoch: u64,
+    new: &Checkpoint,
+    report: &mut CompactionReport,
+) -> Result<()> {
+    let head = new.head();
+    // Whoever has done all of it before has removed the old one last.
+    let Some(old) = read_checkpoint(objects, old_epoch, head.store_id)? else { return raise(objects, new) };
+    copy_all(objects, &old, new, report)?;
+    drop_documents(objects, new)?;
+    report.dropped_segments += empty_log(objects, &old, new)?;
+    // Order: the marker behind all of this. Whoever finds it lower does the rest again.
+    raise(objects, new)?;
+    tries::delete(objects, &names::checkpoint(old_epoch))
+}
+
+fn copy_all(
+    objects: &dyn Objects,
+    old: &Checkpoint,
+    new: &Checkpoint,
+    report: &mut CompactionReport,
+) -> Result<()> {
+    for entry in new.entries().filter(|entry| entry.state == FileState::Intact) {
+        let before = old.find(entry.id).and_then(|ordinal| old.entry(ordinal));
+        if before.is_some_and(|before| is_same(&before, &entry)) {
+            continue;
+        }
+        let recorded = Recorded::of(&entry);
+        // If it is gone, a later compaction has replaced it, and its file with it.
+        if let Some(bytes) = documents::fetch(objects, &recorded)? {
+            let before = before.map(|before| Recorded::of(&before));
+            put_copy(objects, &names::conversation(entry.file_name), &bytes, before.as_ref())?;
+        }
+    }
+    let there: HashSet<&str> = new.entries().map(|entry| entry.file_name).collect();
+    for gone in
+        old.entries().filter(|entry| entry.state == FileState::Intact && !there.contains(entry.file_name))
+    {
+        tries::delete(objects, &names::conversation(gone.file_name))?;
+        report.removed += 1;
+    }
+    copy_index(objects, old, new)
+}
+
+fn is_same(before: &Entry<'_>, now: &Entry<'_>) -> bool {
+    (before.file_name, before.last_seq, before.file.crc) == (now.file_name, now.last_seq, now.file.crc)
+}
+
+/// Puts a copy in its place, unless something else than the copy before it is there: a later one, or what somebody else put there.
+fn put_copy(objects: &dyn Objects, name: &str, bytes: &[u8], before: Option<&Recorded>) -> Result<()> {
+    let there = match tries::create(objects, name, bytes, &|there| there == bytes)? {
+        Made::Mine => return Ok(()),
+        Made::Theirs(there) => there,
+    };
+    if before.is_some_and(|before| before.is(&there.bytes)) {
+        tries::replace(objects, name, bytes, &there.version)?;
+    }
+    Ok(())
+}
+
+fn copy_index(objects: &dyn Objects, old: &Checkpoint, new: &Checkpoint) -> Result<()> {
+    let listed = new.entries().filter(|entry| entry.is_listed);
+    let listed = listed
+        .map(|entry| Text::from(if entry.file_name.is_empty() { entry.id } else { stem(entry.file_name) }));
+    let listed: Vec<Text> = listed.collect();
+    let bytes = |there: Option<&Found>| {
+        let base = there.and_then(|found| read_index(&found.bytes).ok()).unwrap_or_default();
+        IndexFile::with_ids(base, listed.clone()).write()
+    };
+    let is_that_of = |found: &Found, of: &Checkpoint| {
+        of.head().index_file.is_some_and(|print| print.crc == crc32fast::hash(&found.bytes))
+    };
+    // Who is late leaves alone what a later one has written.
+    let is_due = || Ok(read_marker(objects)?.is_none_or(|marker| marker.checkpoint_epoch < new.head().epoch));
+    match tries::get(objects, names::INDEX)? {
+        Some(found) if is_that_of(&found, new) => {}
+        Some(found) if is_that_of(&found, old) || is_due()? => {
+            tries::replace(objects, names::INDEX, &bytes(Some(&found)), &found.version)?;
+        }
+        Some(_) => {}
+        None => drop(tries::create(objects, names::INDEX, &bytes(None), &|_| false)?),
+    }
+    Ok(())
+}
+
+/// Removes the documents that nothing names any more. What a checkpoint leaves out of what it covers no later one names: of each
+/// conversation it names the newest.
+fn drop_documents(objects: &dyn Objects, new: &Checkpoint) -> Result<()> {
+    let kept: HashSet<String> = new.entries().map(|entry| names::document(entry.last_seq)).collect();
+    for name in tries::list(objects, names::DOCUMENTS)? {
+        let is_covered = names::seq_in(&name).is_some_and(|seq| seq <= new.head().covered_seq);
+        if is_covered && !kept.contains(&name) {
+            tries::delete(objects, &name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Empties the objects whose events the checkpoint has. Their names stay taken: a request to make one may still be on its
+/// way, and a process that has not looked for long may still compete for one.
+fn empty_log(objects: &dyn Objects, old: &Checkpoint, new: &Checkpoint) -> Result<usize> {
+    let (end, mut place) = (new.head().first_segment, (old.head().first_segment, old.head().covered_seq + 1));
+    let mut names_of = Vec::new();
+    while place.0 < end {
+        let Next::There(bytes, seal) = next(objects, place)? else { break };
+        let Ok(header) = SegmentHeader::decode(&bytes) else { break };
+        let until = seal.map_or(bytes.len(), |seal| crate::codec::bytes::to_usize(seal.valid_len));
+        let counted = bytes.get(..until).unwrap_or(&bytes);
+        let Ok(walk) = scan::walk::<()>(counted, header.space(), header.first_seq, |_| Ok(())) else { break };
+        names_of.push(names::segment(place.0, place.1));
+        place = (place.0 + 1, walk.next_seq);
+    }
+    let mut emptied = 0;
+    // Order: the newest first. Whoever goes on after a kill finds the others from the oldest on.
+    for name in names_of.iter().rev() {
+        let Some(found) = tries::get(objects, name)? else { continue };
+        if let Some(remains) = remains(&found.bytes).filter(|_| !is_emptied(&found.bytes)) {
+            tries::replace(objects, name, &remains, &found.version)?;
+            emptied += 1;
+        }
+    }
+    Ok(emptied)
+}

@@ -1,0 +1,165 @@
+//! Processes on one bucket, and what all of them together may have seen.
+//!
+//! Owns the law: what was acknowledged is there once, what failed is not, and of what nobody knows there is one or none; who reads
+//! sees everything that was acknowledged before, and nothing that was not asked for yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::sim::{Client, Shared};
+use crate::backend::Backend;
+use crate::backend::journal::Engine;
+use crate::backend::locked::locked;
+use crate::backend::settings::Settings;
+use crate::model::{Messages, Mutation, NewMessage};
+
+/// One append, as its caller saw it.
+#[derive(Clone, Debug)]
+pub(super) struct Append {
+    conversation: String,
+    id: String,
+    began: u64,
+    ended: u64,
+    /// The number that the receipt has; nothing if nobody knows.
+    seq: Option<u64>,
+}
+
+/// One reading of a conversation.
+#[derive(Clone, Debug)]
+pub(super) struct Reading {
+    reader: usize,
+    conversation: String,
+    ids: Vec<String>,
+    began: u64,
+    ended: u64,
+}
+
+/// What happened.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    time: AtomicU64,
+    appends: Mutex<Vec<Append>>,
+    readings: Mutex<Vec<Reading>>,
+    open: AtomicU64,
+}
+
+pub(super) fn engine(client: Client) -> Engine {
+    Engine::open(Arc::new(client), Settings::default()).unwrap()
+}
+
+pub(super) fn message(conversation: &str, id: &str) -> Mutation {
+    Mutation::add_message(conversation, NewMessage::new(format!("text of {id}")).id(id))
+}
+
+impl History {
+    /// One in which this was appended as the first event.
+    pub(super) fn with(conversation: &str, id: &str) -> Self {
+        let history = Self { time: AtomicU64::new(2), ..Self::default() };
+        let (conversation, id) = (conversation.to_owned(), id.to_owned());
+        locked(&history.appends).push(Append { conversation, id, began: 0, ended: 1, seq: Some(1) });
+        history
+    }
+
+    fn tick(&self) -> u64 {
+        self.time.fetch_add(1, Ordering::SeqCst)
+    }
+
+    pub(super) fn append(&self, engine: &Engine, conversation: &str, id: &str) {
+        let began = self.tick();
+        // Without a key: with one, what was written twice would be written once.
+        let receipts = engine.append(vec![message(conversation, id)]);
+        let seq = match receipts {
+            Ok(receipts) => Some(receipts[0].seq),
+            Err(error) => {
+                assert_eq!(error.kind(), crate::error::ErrorKind::Io, "{error}");
+                self.open.fetch_add(1, Ordering::SeqCst);
+                None
+            }
+        };
+        let (conversation, id) = (conversation.to_owned(), id.to_owned());
+        locked(&self.appends).push(Append { conversation, id, began, ended: self.tick(), seq });
+    }
+
+    pub(super) fn read(&self, engine: &Engine, reader: usize, conversation: &str) {
+        let began = self.tick();
+        let Ok(messages) =
+            engine.conversation(conversation).map(|found| found.map_or(Vec::new(), |found| found.messages))
+        else {
+            return;
+        };
+        let ids = messages.iter().map(|message| message.id.to_string_lossy().into_owned()).collect();
+        let conversation = conversation.to_owned();
+        locked(&self.readings).push(Reading { reader, conversation, ids, began, ended: self.tick() });
+    }
+
+    /// How many appends ended without anybody knowing what became of them.
+    pub(super) fn open(&self) -> u64 {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    /// Holds what happened against what is there.
+    pub(super) fn check(&self, bucket: &Shared) {
+        locked(bucket).arrive();
+        let engine = engine(Client::sound(bucket));
+        let (appends, readings) = (locked(&self.appends), locked(&self.readings));
+        let conversations: BTreeSet<&str> =
+            appends.iter().map(|append| append.conversation.as_str()).collect();
+        let mut there: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for conversation in conversations {
+            let found = engine.conversation(conversation).unwrap();
+            let ids = found.map_or(Vec::new(), |found| found.messages);
+            let ids = ids.iter().map(|message| message.id.to_string_lossy().into_owned()).collect();
+            there.insert(conversation, ids);
+        }
+        for append in &*appends {
+            let ids = &there[append.conversation.as_str()];
+            let count = ids.iter().filter(|id| **id == append.id).count();
+            match append.seq {
+                Some(_) => assert_eq!(count, 1, "{append:?} in {ids:?}"),
+                None => assert!(count <= 1, "{append:?} in {ids:?}"),
+            }
+        }
+        let seqs: BTreeSet<u64> = appends.iter().filter_map(|append| append.seq).collect();
+        assert_eq!(
+            seqs.len(),
+            appends.iter().filter(|append| append.seq.is_some()).count(),
+            "a number was given twice"
+        );
+        for one in &*appends {
+            for other in appends.iter().filter(|other| one.ended < other.began) {
+                if let (Some(before), Some(after)) = (one.seq, other.seq) {
+                    assert!(before < after, "{one:?} came before {other:?}");
+                }
+            }
+        }
+        for reading in &*readings {
+            check_reading(reading, &appends, &there[reading.conversation.as_str()]);
+            let later = readings.iter().filter(|later| {
+                later.reader == reading.reader
+                    && later.conversation == reading.conversation
+                    && later.began > reading.ended
+            });
+            later.for_each(|later| {
+                assert!(later.ids.len() >= reading.ids.len(), "{later:?} went back behind {reading:?}");
+            });
+        }
+        let last_seq = engine.refresh().unwrap();
+        assert_eq!(last_seq, there.values().map(|ids| u64::try_from(ids.len()).unwrap()).sum::<u64>());
+        let report = engine.verify().unwrap();
+        assert!(report.is_sound(), "{report:?}");
+        assert!(engine.messages(there.keys().next().unwrap(), &Messages::last(1)).is_ok() || seqs.is_empty());
+    }
+}
+
+fn check_reading(reading: &Reading, appends: &[Append], there: &[String]) {
+    assert!(there.starts_with(&reading.ids), "{reading:?} is no beginning of {there:?}");
+    for append in appends.iter().filter(|append| append.conversation == reading.conversation) {
+        let is_seen = reading.ids.contains(&append.id);
+        assert!(
+            is_seen || append.seq.is_none() || append.ended > reading.began,
+            "{reading:?} lacks {append:?}"
+        );
+        assert!(!is_seen || append.began < reading.ended, "{reading:?} shows {append:?} too early");
+    }
+}

@@ -28,6 +28,7 @@ impl Follower {
     }
 
     /// The same with another way to wait.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn waiting_by(self, wait: impl FnMut(Duration) -> bool + Send + 'static) -> Self {
         Self { wait: Box::new(wait), ..self }
     }

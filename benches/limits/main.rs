@@ -1,8 +1,8 @@
 //! How near the store comes to what the machine itself can do: each figure beside the bare calls that it
 //! cannot do without, in one process, taken in turn, so that a busy machine slows both.
 //!
-//! `cargo bench --bench limits [-- SECTION…]`; sections: durable threads os batches reads growth beside space.
-//! Files go to a new directory below `LIMITS_DIR`, or below the system's directory for such.
+//! `cargo bench --bench limits [-- SECTION…]`; sections: durable threads os batches reads growth beside
+//! replicating space. Files go to a new directory below `LIMITS_DIR`, or below the system's directory for such.
 
 #![expect(clippy::print_stdout, reason = "the figures are what this is for")]
 #![expect(clippy::indexing_slicing, reason = "a bench that cannot go on has nothing to say")]
@@ -10,6 +10,8 @@
 #![expect(clippy::disallowed_methods, reason = "the bare calls are what the store is held against")]
 
 mod bare;
+
+mod replicating;
 
 use std::error::Error;
 use std::hint::black_box;
@@ -28,7 +30,7 @@ const RECORD: [u8; 320] = [7; 320];
 
 fn main() -> Outcome {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let sections: [(&str, Section); 8] = [
+    let sections: [(&str, Section); 9] = [
         ("durable", durable),
         ("threads", threads),
         ("os", written),
@@ -36,6 +38,7 @@ fn main() -> Outcome {
         ("reads", reads),
         ("growth", growth),
         ("beside", beside),
+        ("replicating", replicated),
         ("space", space),
     ];
     for (name, run) in sections {
@@ -270,6 +273,26 @@ fn growth() -> Outcome {
             length += 1;
         }
         println!("append behind {upto:>6} messages         : {:9.3} µs", times.at(500));
+    }
+    Ok(())
+}
+
+/// Appends with a replication beside them and without one, in turn.
+fn replicated() -> Outcome {
+    for (what, sync) in [("durable appends", SyncPolicy::Always), ("appends without syncs", SyncPolicy::Os)] {
+        let home = home()?;
+        let rates = replicating::rates(home.path(), sync)?;
+        let (alone, replicated): (Vec<f64>, Vec<f64>) = rates.iter().copied().unzip();
+        let mut ratios: Vec<f64> = rates.iter().map(|(alone, replicated)| replicated / alone).collect();
+        ratios.sort_by(f64::total_cmp);
+        let sum = |rates: &[f64]| rates.iter().sum::<f64>() / rates.len() as f64;
+        println!(
+            "{what}: {:.0} a second alone, {:.0} replicated; {:.3} of it by the means, {:.3} by the median round",
+            sum(&alone),
+            sum(&replicated),
+            sum(&replicated) / sum(&alone),
+            ratios[ratios.len() / 2],
+        );
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use super::state::State;
 use super::verify;
 use crate::backend::follow::Follower;
 use crate::backend::settings::Settings;
-use crate::backend::{Backend, closed, export, no_conversation};
+use crate::backend::{Backend, carried_out_before, closed, export, no_conversation};
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::FileState;
 use crate::error::{Error, ErrorKind, Result};
@@ -27,7 +27,7 @@ use crate::model::{
     Action, CompactionReport, Conversation, DamagedFile, Durability, Event, ExportReport, Message, Messages,
     Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
 };
-use crate::rules::{Folded, known_receipt, normalize, receipts, select};
+use crate::rules::{Folded, Request, known_receipt, normalize, receipts, select};
 
 /// A store in a bucket.
 #[derive(Debug)]
@@ -156,6 +156,16 @@ impl Backend for Engine {
                 receipts(&mut ready, versions, first_seq, Durability::Durable)
             }
         })
+    }
+
+    fn replay(&self, events: Vec<Event>) -> Result<Seq> {
+        self.check_writable()?;
+        let batch = events.into_iter().map(Request::of_event).collect();
+        let (_, outcome) = self.queue.carry_out(batch, &|batches| self.committer.carry_out(batches));
+        match outcome? {
+            Outcome::Now { first_seq, .. } => Ok(first_seq),
+            Outcome::Before(_) => Err(carried_out_before()),
+        }
     }
 
     fn conversation(&self, id: &str) -> Result<Option<Conversation>> {

@@ -136,6 +136,25 @@ fn run(seed: u64) {
 }
 
 #[test]
+fn the_events_of_another_store_are_carried_out_as_they_are() {
+    for seed in 0..super::schedules::scaled(50) {
+        let mut numbers = Numbers::new(seed);
+        let bucket = || Arc::new(Client::sound(&Arc::new(Mutex::new(Bucket::default()))));
+        let from = Engine::open(bucket(), settings()).unwrap();
+        let memory = Memory::new(settings());
+        for _ in 0..40 {
+            let batch = vec![mutation(&mut numbers), mutation(&mut numbers)];
+            assert_eq!(from.append(batch.clone()).is_ok(), memory.append(batch).is_ok());
+        }
+        let to = Engine::open(bucket(), settings()).unwrap();
+        for (seq, events) in from.events(1).unwrap() {
+            assert_eq!(to.replay(events).unwrap(), seq);
+        }
+        compare(&to, &memory);
+    }
+}
+
+#[test]
 fn a_bucket_answers_like_memory_whatever_is_done() {
     for seed in 0..super::schedules::scaled(400) {
         std::panic::catch_unwind(|| run(seed)).unwrap_or_else(|_| panic!("seed {seed}"));

@@ -75,6 +75,38 @@ fn a_backup_that_is_killed_while_the_store_is_compacted_leaves_nothing_that_misl
     assert!(stops > 20, "{stops}");
 }
 
+#[test]
+fn what_a_killed_backup_left_of_a_checkpoint_that_never_counted_is_removed() {
+    for at in 1..40 {
+        let scene = Scene::new(ALWAYS);
+        scene.run(&[say("c1", "one"), batch(1), Op::Compact]);
+        let left = scene.backups.snapshot();
+        left.freeze_at(left.op_count() + at);
+        drop(options(Mounts::new(&scene.store, &left)).backup(DIR, TO));
+        let left = left.kill();
+        scene.run(&[say("c1", "two"), Op::Compact]);
+        for _ in 0..2 {
+            options(Mounts::new(&scene.store, &left)).backup(DIR, TO).unwrap();
+        }
+        must_have_nothing_unfinished(&left, at);
+        judge(&left, &scene.history(), scene.last_seq(), &format!("step {at}"));
+    }
+}
+
+/// Each checkpoint's directory has its checkpoint, or says that its files count without it.
+fn must_have_nothing_unfinished(backups: &SimFs, at: u64) {
+    let files: Vec<_> = backups.files().into_iter().map(|(path, _)| path).collect();
+    for path in files.iter().filter(|path| path.starts_with(format!("{TO}/checkpoints"))) {
+        let is_sign =
+            |name: &str| name.starts_with("CHECKPOINT-") && !name.ends_with(".tmp") || name == "dropped";
+        let dir: std::path::PathBuf = path.iter().take(5).collect();
+        let mut beside = files.iter().filter(|other| other.parent() == Some(&dir));
+        let has_sign =
+            beside.any(|other| other.file_name().is_some_and(|name| is_sign(&name.to_string_lossy())));
+        assert!(has_sign, "call {at}: {} was left", path.display());
+    }
+}
+
 /// A store that is not synced loses events that its backup has: they are set aside, and what the store is now is what
 /// the backup is then.
 #[test]

@@ -91,13 +91,13 @@ pub(super) fn walk(
                 break;
             }
             rollup.update(&crc.to_le_bytes());
-            (end.length, end.next_seq, end.rollup) =
-                (end.length + length, next_seq, rollup.clone().finalize());
+            (end.length, end.next_seq) = (end.length + length, next_seq);
             walked.watermark =
                 walked.watermark.max(u64::from(frame.header.synced_units) * to_u64(FRAME_ALIGN));
             walked.is_sealed = frame.header.kind == FrameKind::Seal;
             rest = rest.get(to_usize(length)..).unwrap_or_default();
         }
+        end.rollup = rollup.finalize();
         let taken = bytes.get(..bytes.len() - rest.len()).unwrap_or_default();
         if taken.is_empty() {
             return Ok(walked);

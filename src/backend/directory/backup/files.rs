@@ -93,6 +93,25 @@ pub(super) fn epochs(vfs: &dyn Vfs, place: &Place) -> Result<Vec<u64>> {
     Ok(epochs)
 }
 
+/// Removes what was copied for checkpoints before an epoch and never counted, because another one came first.
+pub(super) fn remove_unfinished(vfs: &dyn Vfs, place: &Place, before: u64) -> Result<()> {
+    let counted = epochs(vfs, place)?;
+    let all = layout::list_dir(vfs, &place.checkpoints())?;
+    let all = all.iter().filter_map(|entry| u64::from_str_radix(&entry.name, 16).ok());
+    for epoch in all.filter(|epoch| *epoch < before && !counted.contains(epoch)) {
+        let files = place.files(epoch);
+        for dir in [files.conversations(), files.root().to_owned()] {
+            for entry in layout::list_dir(vfs, &dir)? {
+                layout::remove_file(vfs, &dir.join(&entry.name))?;
+            }
+            if layout::probe(vfs, &dir)?.is_some() {
+                vfs.remove_dir(&dir).map_err(|e| Error::io("remove", &dir, e))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 fn path_of(place: &Place, epoch: u64, name: &str) -> PathBuf {
     let files = place.files(epoch);
     if name == LIST { files.index_file() } else { files.conversation(name) }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::extent::{Copy, Limit, ends_as, start_of, walk};
-use super::files::{Files, Have, copy_checkpoint};
+use super::files::{Files, Have, copy_checkpoint, remove_unfinished};
 use super::history::History;
 use super::log_copy::{Came, LogCopy};
 use super::moments;
@@ -100,6 +100,7 @@ impl Replica {
             0 => None,
             epoch => Some(read_checkpoint(vfs, &place.checkpoint(epoch))?),
         };
+        remove_unfinished(vfs, &place, manifest.epoch)?;
         let have = Have::read(vfs, &place, u64::MAX)?;
         Ok(Self {
             settings,

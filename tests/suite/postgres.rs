@@ -79,14 +79,26 @@ fn a_commit_that_is_cut_off_is_reported_as_it_went_and_happens_once() {
     hold(&server.url("cuts"), &heard);
 }
 
+/// Ends the others if one fails: they would go on for ever.
+struct Failing<'a>(&'a AtomicBool, &'a AtomicBool);
+
+impl Drop for Failing<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+        self.1.store(thread::panicking(), Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn a_server_that_is_started_anew_twice_loses_nothing_and_followers_go_on() {
     let Some(server) = server::start() else { return };
     let url = server.url("restarts");
-    let (heard, is_over) = (Mutex::<Heard>::default(), AtomicBool::new(false));
+    let (heard, is_over, has_failed) =
+        (Mutex::<Heard>::default(), AtomicBool::new(false), AtomicBool::new(false));
     let reader = MessageStore::connect(&url).unwrap();
     let count = || heard.lock().unwrap().receipts.len();
     let seen = thread::scope(|scope| {
+        let _failing = Failing(&is_over, &has_failed);
         let writers: Vec<_> = (0..4)
             .map(|process| {
                 let (url, heard, is_over) = (&url, &heard, &is_over);
@@ -104,6 +116,7 @@ fn a_server_that_is_started_anew_twice_loses_nothing_and_followers_go_on() {
             let (mut seen, mut follower) = (BTreeMap::new(), reader.follow(1).unwrap());
             loop {
                 let Some(logged) = follower.next_logged().unwrap() else {
+                    assert!(!has_failed.load(Ordering::SeqCst), "the end will not come");
                     thread::sleep(Duration::from_millis(2));
                     continue;
                 };

@@ -3,12 +3,20 @@
 //! Owns those that wait for the next reader. Readers do not wait for one another: who finds none makes one.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::connection::{Connection, Connector, Purpose, placed};
+use super::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How many connections are kept while nobody reads.
 const KEPT: usize = 16;
+
+/// How often a reading is begun again whose connection broke.
+const TRIES: u32 = 3;
+
+/// For how long. One that fails later has waited for an answer, and is not begun again.
+const BEGUN_AGAIN: Duration = Duration::from_secs(10);
 
 /// Connections for reading.
 pub(super) struct Pool {
@@ -21,13 +29,21 @@ impl Pool {
         Self { connector, idle: Mutex::default() }
     }
 
-    /// Asks one question. A reading is begun again with a new connection if the one that was kept has broken meanwhile,
-    /// so `read` must bear being called twice.
+    /// Asks one question. A reading is begun again with a new connection if the one that it had has broken, as when a server is
+    /// started anew, so `read` must bear being called again.
     pub(super) fn ask<T>(&self, mut read: impl FnMut(&mut dyn Connection) -> Result<T>) -> Result<T> {
-        match self.with(&mut read, Choice::Kept) {
-            Err((_, IsBroken::Yes)) => self.with(&mut read, Choice::New).map_err(|(error, _)| error),
-            done => done.map_err(|(error, _)| error),
+        let deadline = Deadline::after(BEGUN_AGAIN);
+        let mut choice = Choice::Kept;
+        for _ in 0..TRIES {
+            match self.with(&mut read, choice) {
+                // One that was kept may have been broken for long; a new one that breaks has taken its time to.
+                Err((_, IsBroken::Yes)) if choice == Choice::Kept || !deadline.left().is_zero() => {
+                    choice = Choice::New;
+                }
+                done => return done.map_err(|(error, _)| error),
+            }
         }
+        self.with(&mut read, choice).map_err(|(error, _)| error)
     }
 
     /// Asks several questions of one state of the database.
@@ -51,7 +67,6 @@ impl Pool {
         choice: Choice,
     ) -> Result<T, (Error, IsBroken)> {
         let kept = if choice == Choice::Kept { self.idle().pop() } else { None };
-        let was_kept = kept.is_some();
         let mut connection = match kept {
             Some(kept) => kept,
             None => self.connector.connect(Purpose::Read).map_err(|error| (error, IsBroken::No))?,
@@ -60,9 +75,8 @@ impl Pool {
         if done.is_err() {
             connection.rollback();
         }
-        let is_usable = connection.is_usable();
+        let broken = if connection.is_usable() { IsBroken::No } else { IsBroken::Yes };
         self.keep(connection);
-        let broken = if was_kept && !is_usable { IsBroken::Yes } else { IsBroken::No };
         done.map_err(|error| (placed(error, self.connector.place()), broken))
     }
 
@@ -84,7 +98,7 @@ impl Pool {
     }
 }
 
-/// Whether a reading failed because of a connection that had broken before it.
+/// Whether a reading failed with its connection.
 enum IsBroken {
     Yes,
     No,

@@ -202,3 +202,14 @@ fn a_caller_whose_turn_does_not_come_in_time_goes_and_leaves_nothing_behind() {
     assert!(queue.carry_out(vec![add()]).1.is_ok());
     assert_eq!(events(&open(dir.path()).0).len(), 2);
 }
+
+#[test]
+fn a_reading_whose_connections_break_is_begun_again_and_not_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, faults) = open(dir.path());
+    add(&engine, "one").unwrap();
+    for (broken, is_read) in [(1, true), (2, true), (3, true), (10, false)] {
+        faults.broken_reads.store(broken, Ordering::SeqCst);
+        assert_eq!(engine.conversation("c1").is_ok(), is_read, "{broken} connections break");
+    }
+}

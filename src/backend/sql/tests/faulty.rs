@@ -69,6 +69,8 @@ impl Statements {
 pub(super) struct Faults {
     /// What happens to the next commit of a writer.
     pub(super) next_commit: Mutex<Option<Commit>>,
+    /// How many connections for reading break next, each as it is to read.
+    pub(super) broken_reads: AtomicU64,
     /// Whether the database is away: nobody can connect.
     pub(super) is_away: AtomicBool,
     /// What another writer does when a commit is overtaken.
@@ -153,6 +155,9 @@ impl Connection for Line {
     }
 
     fn begin_read(&mut self) -> Result<()> {
+        let breaks = |left: u64| left.checked_sub(1);
+        self.is_dead |=
+            self.faults.broken_reads.fetch_update(Ordering::SeqCst, Ordering::SeqCst, breaks).is_ok();
         if self.is_dead { Err(dead()) } else { self.inner.begin_read() }
     }
 

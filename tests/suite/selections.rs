@@ -7,7 +7,8 @@ use aral_store::{
     ErrorKind, JsonObject, MessageRef, MessageStore, Messages, NewMessage, Options, Text, Timestamp,
 };
 
-use crate::support::driver::{self, DIR};
+use crate::support::databases;
+use crate::support::driver::{self, DIR, Home};
 use crate::support::simfs::{self, SimFs};
 
 /// A conversation of two turns with calls, each message an hour after the one before it.
@@ -38,15 +39,42 @@ fn options(fs: &SimFs) -> Options {
     MessageStore::options().vfs(Arc::new(fs.clone()))
 }
 
+/// The same conversation, some of whose times do not say where.
+fn fill_in_doubt(store: &MessageStore) {
+    for (number, time) in TIMES.into_iter().enumerate() {
+        let mut message = NewMessage::new("").id(format!("m{number}"));
+        message.created_at = Some(time.parse().unwrap());
+        store.add_message("c1", message).unwrap();
+    }
+}
+
+const TIMES: [&str; 7] = [
+    "2025-03-11T12:00:00",
+    "2025-03-12T23:00:00",
+    "2025-03-13T05:00:00Z",
+    "2025-03-13T11:00:00",
+    "2025-03-13T13:00:00+02:00",
+    "2025-03-13T22:00:00",
+    "2025-03-15T00:00:00",
+];
+
 /// Asks everywhere, and gives the one answer.
 fn everywhere(selection: &Messages) -> Result<Vec<usize>, ErrorKind> {
+    everywhere_of(fill, selection)
+}
+
+fn everywhere_of(fill: fn(&MessageStore), selection: &Messages) -> Result<Vec<usize>, ErrorKind> {
     let (in_log, in_files) =
         (driver::fresh(simfs::Settings::default()), driver::fresh(simfs::Settings::default()));
-    let stores = [
+    let mut stores = vec![
         MessageStore::in_memory(),
         options(&in_log).open(DIR).unwrap(),
         options(&in_files).open(DIR).unwrap(),
     ];
+    let dir = tempfile::tempdir().unwrap();
+    let url = |home| if let Home::Database(url) = home { Some(url) } else { None };
+    let urls = databases::of(dir.path()).into_iter().filter_map(url);
+    stores.extend(urls.map(|url| MessageStore::connect(url).unwrap()));
     stores.iter().for_each(fill);
     stores[2].compact().unwrap();
     let readers = [&in_log, &in_files].map(|fs| options(fs).read_only().open(DIR).unwrap());
@@ -97,4 +125,24 @@ fn a_span_of_time_is_the_same_in_every_backend() {
         assert_eq!(everywhere(&selection).unwrap(), found, "{selection:?}");
     }
     assert_eq!(everywhere(&Messages::all().since(at(0)).after("nobody")), Err(ErrorKind::NotFound));
+}
+
+#[test]
+fn times_in_doubt_are_given_in_every_backend_and_count_for_no_limit() {
+    let noon: Timestamp = "2025-03-13T12:00:00Z".parse().unwrap();
+    let naive_noon: Timestamp = "2025-03-13T12:00:00".parse().unwrap();
+    for (selection, found) in [
+        (Messages::all().since(noon), vec![3, 5, 6]),
+        (Messages::all().until(noon), vec![0, 1, 2, 3, 4, 5]),
+        (Messages::all().since(naive_noon), vec![5, 6]),
+        (Messages::last(1).since(noon), vec![6]),
+        (Messages::first(1).since(noon), vec![3, 5, 6]),
+        (Messages::first(1).until(noon), vec![0]),
+        (Messages::last(1).until(noon), vec![4, 5]),
+        (Messages::last(2).until(noon), vec![2, 3, 4, 5]),
+        (Messages::last(2).until(noon).role("user"), vec![2, 3, 4, 5]),
+        (Messages::first(3).until(noon).after("m0"), vec![1, 2, 3, 4]),
+    ] {
+        assert_eq!(everywhere_of(fill_in_doubt, &selection).unwrap(), found, "{selection:?}");
+    }
 }

@@ -12,11 +12,14 @@ use super::reads::{Place, place_of};
 use crate::backend::no_conversation;
 use crate::codec::bytes::{to_u64, to_usize};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Cursor, Message, MessageRef, Messages, Seq, Text, TextRef};
+use crate::model::{Cursor, DAY_MICROS, Message, MessageRef, Messages, Seq, Text, TextRef, TimeMatch};
 use crate::rules::{Listed, select};
 
 /// The number of the conversation whose id's bytes are the first value.
 const NUMBER: &str = "(SELECT number FROM aral_conversation_rows WHERE id_key = ?1)";
+
+/// How many messages are asked for at once where not all of them may be meant.
+const PAGE: u64 = 256;
 
 /// What is done with each message that is read.
 type Each<'e> = dyn FnMut(Message) -> Result<()> + 'e;
@@ -153,41 +156,58 @@ fn each_in(
 }
 
 /// Calls with those of the messages in a range that are of the role and the time that a selection asks for.
+///
+/// A time without an offset may be meant up to a day beside what its column says, so the database leaves that much around
+/// the bounds, and the rules decide.
 fn each_wanted(
     connection: &mut dyn Connection,
     number: Seq,
-    (range, selection): (Range<u64>, &Messages),
+    (mut range, selection): (Range<u64>, &Messages),
     each: &mut Each<'_>,
 ) -> Result<()> {
     let mut conditions = String::new();
-    let mut values: Vec<Value<'_>> = [number, range.start, range.end].map(Value::number).into();
+    let mut fixed = Vec::new();
     if let Some(role) = &selection.role {
-        conditions.push_str(" AND m.role = ?4");
-        values.push(Value::Text(shown(role)));
+        fixed.push(Value::Text(shown(role)));
+        conditions.push_str(" AND m.role = ?5");
     }
-    let times = [(">=", selection.since), ("<", selection.until)];
-    for (compares, time) in times.into_iter().filter_map(|(compares, time)| Some((compares, time?))) {
-        values.push(Value::Int(time.approximate_unix_micros()));
-        conditions = format!("{conditions} AND m.created_micros {compares} ?{}", values.len());
+    let since = selection.since.map(|time| time.approximate_unix_micros().saturating_sub(DAY_MICROS));
+    let until = selection.until.map(|time| time.approximate_unix_micros().saturating_add(DAY_MICROS));
+    for (compares, micros) in [(">=", since), ("<", until)] {
+        let Some(micros) = micros else { continue };
+        fixed.push(Value::Int(micros));
+        conditions = format!("{conditions} AND m.created_micros {compares} ?{}", fixed.len() + 4);
     }
     let order = if selection.takes_last() { " DESC" } else { "" };
-    values.push(Value::number(selection.limit.map_or(u64::MAX, to_u64)));
     let sql = format!(
-        "SELECT {MESSAGE} FROM aral_message_rows m WHERE m.conversation = ?1 AND m.place >= ?2 AND m.place < ?3\
-         {conditions} ORDER BY m.place{order} LIMIT ?{}",
-        values.len()
+        "SELECT m.place, {MESSAGE} FROM aral_message_rows m \
+         WHERE m.conversation = ?1 AND m.place >= ?2 AND m.place < ?3{conditions} ORDER BY m.place{order} LIMIT ?4"
     );
-    if !selection.takes_last() {
-        return connection.query(&sql, &values, &mut |row| {
-            each(message_at(row, 0)?)?;
-            Ok(ControlFlow::Continue(()))
-        });
-    }
+    let mut left = selection.limit.map_or(u64::MAX, to_u64);
     let mut found = Vec::new();
-    connection.query(&sql, &values, &mut |row| {
-        found.push(message_at(row, 0)?);
-        Ok(ControlFlow::Continue(()))
-    })?;
+    while left > 0 && !range.is_empty() {
+        let asked = left.min(PAGE);
+        let mut values: Vec<_> = [number, range.start, range.end, asked].map(Value::number).into();
+        values.extend(fixed.iter().cloned());
+        let mut rows = 0;
+        connection.query(&sql, &values, &mut |row| {
+            rows += 1;
+            let place = number_at(row, 0)?;
+            range = if selection.takes_last() { range.start..place } else { place + 1..range.end };
+            let message = message_at(row, 1)?;
+            let matched = selection.time_match(message.created_at);
+            left -= u64::from(matched == TimeMatch::In);
+            match matched {
+                TimeMatch::Out => {}
+                TimeMatch::In | TimeMatch::InDoubt if selection.takes_last() => found.push(message),
+                TimeMatch::In | TimeMatch::InDoubt => each(message)?,
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if rows < asked {
+            break;
+        }
+    }
     found.into_iter().rev().try_for_each(each)
 }
 

@@ -13,15 +13,13 @@ use aral_store::{
 };
 
 use crate::support::databases;
-use crate::support::driver::Home;
 use crate::support::ops::{self, Op};
 use crate::support::simfs::{Choose, SplitMix};
 
 /// A fresh place of each kind, by its name.
 fn places(dir: &Path) -> Vec<String> {
-    let database = |home| if let Home::Database(url) = home { Some(url) } else { None };
     let directory = dir.join("data").to_str().unwrap().to_owned();
-    std::iter::once(directory).chain(databases::of(dir).into_iter().filter_map(database)).collect()
+    std::iter::once(directory).chain(databases::urls(dir)).collect()
 }
 
 fn open(place: &str) -> MessageStore {

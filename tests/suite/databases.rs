@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +17,6 @@ use aral_store::{Change, MessageStore, NewMessage};
 use serde_json::{Value, json};
 
 use crate::support::databases;
-use crate::support::driver::Home;
 use crate::support::simfs::{Choose, SplitMix};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_aral-store");
@@ -29,11 +27,6 @@ const THREADS: u64 = 8;
 
 /// Receipts that came out whole, by the messages' ids.
 type Receipts = Mutex<BTreeMap<String, u64>>;
-
-fn urls(dir: &Path) -> Vec<String> {
-    let url = |home| if let Home::Database(url) = home { Some(url) } else { None };
-    databases::of(dir).into_iter().filter_map(url).collect()
-}
 
 fn kills() -> u64 {
     std::env::var("DATABASE_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(5)
@@ -120,7 +113,7 @@ impl Drop for Leaving<'_> {
 #[test]
 fn processes_that_are_killed_leave_every_receipt_there_once_in_one_order() {
     let dir = tempfile::tempdir().unwrap();
-    for url in urls(dir.path()) {
+    for url in databases::urls(dir.path()) {
         let (next, receipts) = (AtomicU64::new(0), Receipts::default());
         let live = AtomicU64::new(PROCESSES);
         let store = MessageStore::connect(&url).unwrap();

@@ -8,7 +8,7 @@ use aral_store::{
 };
 
 use crate::support::databases;
-use crate::support::driver::{self, DIR, Home};
+use crate::support::driver::{self, DIR};
 use crate::support::simfs::{self, SimFs};
 
 /// A conversation of two turns with calls, each message an hour after the one before it.
@@ -72,8 +72,7 @@ fn everywhere_of(fill: fn(&MessageStore), selection: &Messages) -> Result<Vec<us
         options(&in_files).open(DIR).unwrap(),
     ];
     let dir = tempfile::tempdir().unwrap();
-    let url = |home| if let Home::Database(url) = home { Some(url) } else { None };
-    let urls = databases::of(dir.path()).into_iter().filter_map(url);
+    let urls = databases::urls(dir.path()).into_iter();
     stores.extend(urls.map(|url| MessageStore::connect(url).unwrap()));
     stores.iter().for_each(fill);
     stores[2].compact().unwrap();

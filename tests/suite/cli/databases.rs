@@ -2,12 +2,10 @@
 
 use super::{Room, Said, message_line};
 use crate::support::databases;
-use crate::support::driver::Home;
 
 /// The URLs of a fresh database of each engine.
 pub(super) fn urls(room: &Room) -> Vec<String> {
-    let url = |home| if let Home::Database(url) = home { Some(url) } else { None };
-    databases::of(&room.path("databases")).into_iter().filter_map(url).collect()
+    databases::urls(&room.path("databases"))
 }
 
 fn on(room: &Room, url: &str, args: &[&str]) -> Said {

@@ -10,15 +10,16 @@ use super::driver::Home;
 
 /// A home in a fresh database of each engine. What they keep in files is in this directory, which is made; a server keeps
 /// a schema for it.
-#[expect(clippy::disallowed_methods, reason = "databases live on the real file system")]
 pub(crate) fn of(dir: &Path) -> Vec<Home> {
+    urls(dir).into_iter().map(Home::Database).collect()
+}
+
+/// The same by their URLs.
+#[expect(clippy::disallowed_methods, reason = "databases live on the real file system")]
+pub(crate) fn urls(dir: &Path) -> Vec<String> {
     std::fs::create_dir_all(dir).unwrap();
     let sqlite = format!("sqlite:{}", dir.join("store.db").display());
-    std::iter::once(sqlite)
-        .chain(on_a_server(dir))
-        .filter(|url| StoreUrl::of(url).is_ok())
-        .map(Home::Database)
-        .collect()
+    std::iter::once(sqlite).chain(on_a_server(dir)).filter(|url| StoreUrl::of(url).is_ok()).collect()
 }
 
 /// A schema of the shared server that is this directory's.

@@ -157,7 +157,8 @@ fn rows(count: u64) -> String {
 /// What cannot be repaired in place.
 fn damaged(reason: &str) -> Error {
     corrupt(format!(
-        "{reason}; the tables cannot be rebuilt from damaged events: `repair --to NEW` saves what there is into a new store"
+        "{reason}; the tables cannot be rebuilt from damaged events, and can still be read: put a backup of the database back, or \
+         have `export -o all.jsonl` write what they hold, for `import` into a new store"
     ))
 }
 

@@ -139,7 +139,7 @@ fn everything(connection: &mut dyn Connection, dialect: Dialect, findings: &mut 
     }
     if !outline.damage.is_empty() {
         let note = "the tables were not compared with the events, because what damaged or missing events led to is unknown; \
-                    `repair --to` saves what there is";
+                    they can still be read, and `export` writes what they hold";
         findings.report.notes.push(note.to_owned());
         return Ok(());
     }

@@ -151,3 +151,25 @@ fn database_of_others(room: &Room) -> String {
     std::fs::write(room.path("other.db"), page).unwrap();
     "sqlite:other.db".to_owned()
 }
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn what_stands_beside_a_damaged_event_can_be_taken_into_a_new_store() {
+    let room = Room::new();
+    let url = urls(&room).swap_remove(0);
+    on(&room, &url, &["add", "c1", "one"]).fine();
+    on(&room, &url, &["add", "c1", "two"]).fine();
+    let path = url.strip_prefix("sqlite:").unwrap();
+    rusqlite::Connection::open(path)
+        .unwrap()
+        .execute("UPDATE aral_events SET crc = 7 WHERE seq = 1", [])
+        .unwrap();
+    let verified = on(&room, &url, &["verify"]);
+    assert_eq!(verified.code, Some(5));
+    assert!(verified.out.contains("they can still be read"), "{verified:?}");
+    let refused = on(&room, &url, &["repair", "--in-place"]).fails(5);
+    assert!(refused.contains("event 1") && refused.contains("export -o all.jsonl"), "{refused}");
+    assert_eq!(on(&room, &url, &["export", "-o", "all.jsonl"]).code, Some(0));
+    room.run(&["import", "all.jsonl"]).fine();
+    assert_eq!(room.run(&["show", "c1", "--json"]).fine(), on(&room, &url, &["show", "c1", "--json"]).fine());
+}

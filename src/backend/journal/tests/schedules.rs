@@ -77,10 +77,14 @@ fn run(
     (turns.taken(), history.open())
 }
 
-/// How many schedules are drawn; fewer where the environment says so.
+/// How many schedules are drawn in all.
+fn in_all() -> u64 {
+    std::env::var("BUCKET_SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(40_000)
+}
+
+/// So many, or fewer where fewer schedules are drawn in all.
 pub(super) fn scaled(count: u64) -> u64 {
-    let of = std::env::var("BUCKET_SCHEDULES").ok().and_then(|text| text.parse::<u64>().ok());
-    of.map_or(count, |of| count.min(of))
+    count.min(in_all())
 }
 
 #[test]
@@ -92,16 +96,16 @@ fn in_every_schedule_of_three_writers_with_two_appends_each_all_is_there_once_an
             run(&[writer(), writer(), writer()], Schedule::Listed(list), 0, Faults::default(), true);
         assert_eq!(open, 0);
         count += 1;
-        next = after(&taken).filter(|_| count < scaled(u64::MAX));
+        next = after(&taken).filter(|_| count < in_all());
     }
     assert!(count >= scaled(1000), "{count}");
     println!("{count} schedules");
 }
 
-/// Draws deeds and schedules.
-fn drawn(processes: usize, each: usize, count: u64, per_mille: usize) {
-    let mut open = 0;
-    for seed in 0..scaled(count) {
+/// Draws deeds and schedules, so many tenths of all.
+fn drawn(processes: usize, each: usize, tenths: u64, per_mille: usize) {
+    let (count, mut open) = (in_all() * tenths / 10, 0);
+    for seed in 0..count {
         let mut numbers = Numbers::new(seed);
         let deeds: Vec<Vec<Deed>> = (0..processes)
             .map(|_| {
@@ -119,25 +123,25 @@ fn drawn(processes: usize, each: usize, count: u64, per_mille: usize) {
         let result = std::panic::catch_unwind(|| run(&deeds, schedule, seed, Faults { per_mille }, false));
         open += result.unwrap_or_else(|_| panic!("{processes} processes, seed {seed}: {deeds:?}")).1;
     }
-    assert!(per_mille < 200 || scaled(count) < 100 || open > 0, "nothing ever ended without an answer");
+    assert!(per_mille < 200 || count < 100 || open > 0, "nothing ever ended without an answer");
 }
 
 #[test]
 fn two_processes_on_a_bucket_that_fails() {
-    drawn(2, 4, 60_000, 250);
+    drawn(2, 4, 3, 250);
 }
 
 #[test]
 fn three_processes_on_a_bucket_that_fails() {
-    drawn(3, 3, 60_000, 200);
+    drawn(3, 3, 3, 200);
 }
 
 #[test]
 fn three_processes_on_a_bucket_that_does_not_fail() {
-    drawn(3, 4, 60_000, 0);
+    drawn(3, 4, 3, 0);
 }
 
 #[test]
 fn eight_processes_on_a_bucket_that_fails() {
-    drawn(8, 2, 20_000, 100);
+    drawn(8, 2, 1, 100);
 }

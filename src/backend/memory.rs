@@ -210,9 +210,8 @@ impl Backend for Memory {
         self.carry_out(batch.into_iter().map(normalize).collect::<Result<Vec<_>>>()?)
     }
 
-    fn replay(&self, events: Vec<Event>) -> Result<Seq> {
-        let receipts = self.carry_out(events.into_iter().map(Request::of_event).collect())?;
-        Ok(receipts.first().map_or(0, |receipt| receipt.seq))
+    fn replay(&self, events: Vec<Event>, first_seq: Seq) -> Result<()> {
+        self.carry_out(Request::of_events(events, first_seq)).map(drop)
     }
 
     fn conversation(&self, id: &str) -> Result<Option<Conversation>> {

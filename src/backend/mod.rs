@@ -275,13 +275,14 @@ pub trait Backend: Send + Sync + fmt::Debug {
         Err(Error::new(ErrorKind::Unsupported, "this backend keeps no events"))
     }
 
-    /// Carries events of another store out as they are, all of them or none, and gives the number of the first.
+    /// Carries events of another store out as they are, all of them or none, the first of them as the event with this number.
     ///
     /// # Errors
     ///
-    /// Those of [`append`](Backend::append); `Unsupported` where nothing can be copied into.
-    fn replay(&self, events: Vec<Event>) -> Result<Seq> {
-        let _ = events;
+    /// Those of [`append`](Backend::append); `Conflict` if another number is the next one; `Unsupported` where nothing can be
+    /// copied into.
+    fn replay(&self, events: Vec<Event>, first_seq: Seq) -> Result<()> {
+        let _ = (events, first_seq);
         Err(Error::new(ErrorKind::Unsupported, "this backend takes no copies"))
     }
 

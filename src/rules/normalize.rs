@@ -3,7 +3,7 @@
 //! Owns the limits on what a caller may hand in, the filling in of ids, times and titles, and the
 //! fingerprint of what an idempotency key was used for. Looks at no state, so it runs outside of every lock.
 
-use super::request::{Request, Step};
+use super::request::{Expected, Request, Step};
 use crate::clock::{Clock, IdSource};
 use crate::codec::document::{ACTION_FIELDS, CONVERSATION_FIELDS, MESSAGE_FIELDS, check_extra};
 use crate::error::{Error, Result};
@@ -75,7 +75,7 @@ pub(crate) fn normalize(mutation: Mutation, clock: &dyn Clock, ids: &dyn IdSourc
         Operation::RemoveConversationAt(time) => Step::Ready(Change::Remove { removed_at: Some(time) }),
         Operation::SetVersion(version) => Step::Ready(Change::SetVersion(version)),
     };
-    Ok(Request { conversation_id, step, key, fingerprint, expect, unique_ids })
+    Ok(Request { conversation_id, step, key, fingerprint, expect: expect.map(Expected::Version), unique_ids })
 }
 
 fn check_edit(edit: &Edit) -> Result<()> {

@@ -14,9 +14,19 @@ pub(crate) struct Request {
     pub(crate) key: Option<String>,
     /// CRC-32 of what was asked for, without the parts that the store fills in.
     pub(crate) fingerprint: u32,
-    pub(crate) expect: Option<Version>,
+    pub(crate) expect: Option<Expected>,
     /// Off where nothing is added, and where the store made the id up.
     pub(crate) unique_ids: UniqueIds,
+}
+
+/// How a store has to stand for a mutation to be carried out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Expected {
+    /// Its conversation has this version.
+    Version(Version),
+    /// The event becomes the one with this number. Only who copies a store asks for that: where somebody else has written
+    /// meanwhile, nothing may happen.
+    Seq(Seq),
 }
 
 impl Request {
@@ -61,6 +71,15 @@ impl Request {
         };
         let unique_ids = UniqueIds::Off;
         Self { conversation_id, step, key, fingerprint, expect: None, unique_ids }
+    }
+
+    /// A batch of events of another store, the first of which has to become the event with this number.
+    pub(crate) fn of_events(events: Vec<Event>, first_seq: Seq) -> Vec<Self> {
+        let mut batch: Vec<Self> = events.into_iter().map(Self::of_event).collect();
+        if let Some(first) = batch.first_mut() {
+            first.expect = Some(Expected::Seq(first_seq));
+        }
+        batch
     }
 
     /// Whether it looks for something by its id.

@@ -14,7 +14,7 @@ use super::key_table::KeyRecord;
 use super::lookup::Lookups;
 use super::pending::{Accepted, Pending};
 use super::refusal::{Refusal, impossible};
-use super::request::Request;
+use super::request::{Expected, Request};
 use super::state::StateView;
 use super::working_state::{Carried, Effect, WorkingState};
 use crate::error::ErrorKind;
@@ -63,6 +63,12 @@ impl<'g, 'b> Validation<'g, 'b> {
 
     /// Judges a batch as a whole.
     pub(crate) fn resolve(&mut self, batch: &'b [Request]) -> Result<SmallVec<[Resolved<'b>; 1]>, Refusal> {
+        if let Some(Expected::Seq(seq)) = batch.first().and_then(|first| first.expect) {
+            if seq != self.next_seq {
+                let reason = format!("the next event is {}, not {seq}", self.next_seq);
+                return Err(impossible(ErrorKind::Conflict, reason));
+            }
+        }
         self.check_keys(batch)?;
         self.looks = batch.iter().any(Request::looks);
         if self.looks {
@@ -180,7 +186,9 @@ impl<'g, 'b> Validation<'g, 'b> {
         let at = self.working(id)?;
         let working = self.states.get_mut(at).ok_or(Refusal::Stale)?;
         let version_before = working.state.version;
-        if let Some(expected) = request.expect.filter(|expected| *expected != version_before) {
+        if let Some(Expected::Version(expected)) =
+            request.expect.filter(|expected| *expected != Expected::Version(version_before))
+        {
             let reason = format!("conversation {id:?} has version {version_before}, not {expected}");
             return Err(impossible(ErrorKind::Conflict, reason));
         }

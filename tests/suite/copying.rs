@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -106,6 +107,36 @@ fn furnish(store: &MessageStore) {
     }
     let _ = store.add_message("and back", "here again").unwrap();
     let _ = store.add_message("a", "moves it to the front").unwrap();
+}
+
+/// Two nights' copies that overlap, say: one may have to stop, and nothing is there twice.
+#[test]
+fn two_copies_into_one_place_at_once_double_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let from = places(dir.path()).swap_remove(1);
+    let to = databases::urls(&dir.path().join("to"));
+    for (round, to) in (0..2).flat_map(|round| to.iter().map(move |to| (round, to))) {
+        let store = open(&from);
+        for _ in 0..4 {
+            drop(
+                store.batch((0..900).map(|_| Mutation::add_message("c1", "x")).collect::<Vec<_>>()).unwrap(),
+            );
+        }
+        let start = Barrier::new(2);
+        let copies: Vec<_> = std::thread::scope(|scope| {
+            let copy = || {
+                let (from, to) = (reading(&from), open(to));
+                start.wait();
+                from.copy_to(&to, |_| {}).map(drop)
+            };
+            let threads: Vec<_> = (0..2).map(|_| scope.spawn(copy)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        for error in copies.into_iter().filter_map(Result::err) {
+            assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        }
+        copied(&from, to, &format!("round {round}"));
+    }
 }
 
 /// Any engine to any engine, with everything that there can be: what comes back is what went, and the keys work.

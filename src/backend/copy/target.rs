@@ -1,6 +1,6 @@
 //! The store that is copied into.
 //!
-//! Owns the grouping of events into batches, and the proof that nobody else writes meanwhile: the numbers follow on.
+//! Owns the grouping of events into batches, and the condition that nobody else writes meanwhile: the numbers follow on.
 
 use crate::backend::Backend;
 use crate::codec::bytes::to_u64;
@@ -80,11 +80,13 @@ impl<'t> Target<'t> {
         let events = std::mem::take(&mut self.waiting);
         self.bytes = 0;
         let count = to_u64(events.len());
-        let first = self.replay(events)?;
-        if first != self.last_seq + 1 {
+        if let Err(error) = self.replay(events) {
+            if error.kind() != ErrorKind::Conflict || self.store.stats()?.last_seq == self.last_seq {
+                return Err(error);
+            }
             self.is_shared = true;
-            let reason = "somebody else has written to what is copied into; nothing is lost, but it is no copy any more: begin \
-                          a new one elsewhere";
+            let reason = "somebody else is writing to what is copied into, perhaps another copy; this one has stopped before it \
+                          wrote anything twice: begin it again once the other one has ended";
             return Err(Error::new(ErrorKind::Conflict, reason));
         }
         self.last_seq += count;
@@ -94,14 +96,15 @@ impl<'t> Target<'t> {
 
     /// Carries events out. A directory forgets keys and lets them be used again, which others refuse; then what used them
     /// comes over without.
-    fn replay(&self, events: Vec<Event>) -> Result<Seq> {
+    fn replay(&self, events: Vec<Event>) -> Result<()> {
+        let first_seq = self.last_seq + 1;
         if self.store.keeps_every_event() && events.iter().any(|event| event.key.is_some()) {
-            return match self.store.replay(events.clone()) {
-                Err(error) if is_about_keys(&error) => self.store.replay(without_keys(events)),
+            return match self.store.replay(events.clone(), first_seq) {
+                Err(error) if is_about_keys(&error) => self.store.replay(without_keys(events), first_seq),
                 done => done,
             };
         }
-        self.store.replay(events)
+        self.store.replay(events, first_seq)
     }
 }
 

@@ -82,12 +82,11 @@ impl Engine {
         receipt.ok_or_else(|| Error::new(ErrorKind::Failed, "a mutation was carried out without a receipt"))
     }
 
-    /// Carries events of another store out as they are.
-    pub(super) fn append_events(&self, events: Vec<Event>) -> Result<Seq> {
+    /// Carries events of another store out as they are, the first as the event with this number.
+    pub(super) fn append_events(&self, events: Vec<Event>, first_seq: Seq) -> Result<()> {
         self.check_open()?;
-        let batch: Vec<Request> = events.into_iter().map(Request::of_event).collect();
-        match self.append_prepared(&batch)? {
-            CarriedOut::Now { first_seq, .. } => Ok(first_seq),
+        match self.append_prepared(&Request::of_events(events, first_seq))? {
+            CarriedOut::Now { .. } => Ok(()),
             CarriedOut::Before(_) => Err(carried_out_before()),
         }
     }

@@ -183,8 +183,8 @@ impl Backend for Engine {
         self.append_single(mutation)
     }
 
-    fn replay(&self, events: Vec<Event>) -> Result<Seq> {
-        self.append_events(events)
+    fn replay(&self, events: Vec<Event>, first_seq: Seq) -> Result<()> {
+        self.append_events(events, first_seq)
     }
 
     fn identity(&self) -> Result<Option<String>> {

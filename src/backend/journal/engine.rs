@@ -158,12 +158,12 @@ impl Backend for Engine {
         })
     }
 
-    fn replay(&self, events: Vec<Event>) -> Result<Seq> {
+    fn replay(&self, events: Vec<Event>, first_seq: Seq) -> Result<()> {
         self.check_writable()?;
-        let batch = events.into_iter().map(Request::of_event).collect();
+        let batch = Request::of_events(events, first_seq);
         let (_, outcome) = self.queue.carry_out(batch, &|batches| self.committer.carry_out(batches));
         match outcome? {
-            Outcome::Now { first_seq, .. } => Ok(first_seq),
+            Outcome::Now { .. } => Ok(()),
             Outcome::Before(_) => Err(carried_out_before()),
         }
     }

@@ -150,11 +150,11 @@ pub(crate) fn syncs_each(policy: SyncPolicy) -> bool {
 }
 
 impl Backend for Engine {
-    fn replay(&self, events: Vec<Event>) -> Result<Seq> {
+    fn replay(&self, events: Vec<Event>, first_seq: Seq) -> Result<()> {
         self.check_writable()?;
-        let (_, outcome) = self.queue.carry_out(events.into_iter().map(Request::of_event).collect());
+        let (_, outcome) = self.queue.carry_out(Request::of_events(events, first_seq));
         match outcome.map_err(|error| placed(error, self.connector.place()))? {
-            Outcome::Now { first_seq, .. } => Ok(first_seq),
+            Outcome::Now { .. } => Ok(()),
             Outcome::Before(_) => Err(carried_out_before()),
         }
     }

@@ -33,7 +33,7 @@ pub(crate) struct ReplicateArgs {
     #[command(flatten)]
     pub(crate) backup: BackupArgs,
     /// How far the backup may fall behind: seconds, or a time such as 500ms or 5m
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = span)]
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = pause)]
     pub(crate) every: Duration,
 }
 
@@ -203,9 +203,20 @@ fn span(text: &str) -> Result<Duration, String> {
     number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// The same of a pause between two looks, which there has to be.
+fn pause(text: &str) -> Result<Duration, String> {
+    span(text).and_then(|span| if span.is_zero() { Err("give more than 0".to_owned()) } else { Ok(span) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pause_of_nothing_is_refused() {
+        assert_eq!(pause("1ms"), Ok(Duration::from_millis(1)));
+        assert!(pause("0").is_err() && pause("0s").is_err() && pause("x").is_err());
+    }
 
     #[test]
     fn spans_are_read_and_nothing_else() {

@@ -152,7 +152,7 @@ fn where_events_are_damaged_a_repair_in_place_changes_nothing_and_says_what_does
         }
         let error = repaired.expect_err(change);
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{change}: {error}");
-        assert!(error.message().contains("repair --to"), "{change}: {error}");
+        assert!(error.message().contains("export -o"), "{change}: {error}");
         assert_eq!(dump(dir.path()), before, "{change}");
     }
 }

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use super::{Backend, no_conversation};
 use crate::codec::bytes::to_u64;
-use crate::codec::document::DocumentWriter;
+use crate::codec::document::write_document;
 use crate::codec::index_file::IndexFile;
 use crate::error::{Error, Result};
-use crate::model::{Conversation, ExportReport, Order, Text};
+use crate::model::{ExportReport, Order, Text};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::names::{self, fold, stem};
 use crate::snapshot::nested;
@@ -36,7 +36,7 @@ pub(crate) fn export(
     let mut report = ExportReport::default();
     let (mut taken, mut listed) = (HashSet::new(), Vec::new());
     for id in &ids {
-        let bytes = document(&backend.conversation(id)?.ok_or_else(|| no_conversation(id))?);
+        let bytes = write_document(&backend.conversation(id)?.ok_or_else(|| no_conversation(id))?);
         let name = names::choose(id, &taken);
         layout::write_file(vfs, &target.conversation(&name), &bytes)?;
         listed.push(Text::from(stem(&name)));
@@ -48,23 +48,4 @@ pub(crate) fn export(
     layout::write_file(vfs, &target.index_file(), &IndexFile::default().with_ids(listed).write())?;
     layout::sync_dir(vfs, to)?;
     Ok(report)
-}
-
-/// A conversation's file.
-fn document(conversation: &Conversation) -> Vec<u8> {
-    let mut writer = DocumentWriter::new(
-        &Text::from(&conversation.id),
-        &conversation.title,
-        conversation.created_at,
-        &conversation.metadata,
-        &conversation.extra,
-    );
-    for message in &conversation.messages {
-        writer.message(message);
-    }
-    for action in &conversation.actions {
-        writer.action(action);
-    }
-    writer.finish();
-    writer.take()
 }

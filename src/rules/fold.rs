@@ -3,7 +3,7 @@
 //! Owns the meaning of each change for a conversation that is held as a whole.
 
 use crate::codec::bytes::to_u64;
-use crate::model::{Change, Conversation, Seq, Summary, Timestamp};
+use crate::model::{Change, Conversation, Seq, Summary, Text, Timestamp};
 
 /// A conversation, and what a list shows of it beside.
 #[derive(Clone, Debug)]
@@ -34,6 +34,30 @@ impl Folded {
             | Change::Remove { .. } => return None,
         };
         Some(Self { conversation: Conversation::new(id, time), last_seq: seq, last_activity: time })
+    }
+
+    /// Whether what an event edits or removes stands at its place, as it does unless something is damaged.
+    pub(crate) fn holds(&self, change: &Change, at: usize) -> bool {
+        let (messages, actions) = (&self.conversation.messages, &self.conversation.actions);
+        let is_message = |id: &Text| messages.get(at).is_some_and(|message| message.id == *id);
+        let is_action = |id: &Text| actions.get(at).is_some_and(|action| action.id == *id);
+        match change {
+            Change::EditMessage(message) => is_message(&message.id),
+            Change::RemoveMessage(id) => is_message(id),
+            Change::EditAction(action) => is_action(&action.id),
+            Change::RemoveAction(id) => is_action(id),
+            Change::Create { .. }
+            | Change::Reset { .. }
+            | Change::AddMessage(_)
+            | Change::AddAction(_)
+            | Change::SetTitle(_)
+            | Change::SetMetadata(_)
+            | Change::SetCreatedAt(_)
+            | Change::SetExtra(_)
+            | Change::Clear
+            | Change::SetVersion(_)
+            | Change::Remove { .. } => true,
+        }
     }
 
     /// Carries out what an event does to it; `at` is the place of what is edited or removed.

@@ -5,6 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use crate::codec::checkpoint::KeyEntry;
 use crate::model::{Seq, Version};
 
 /// How many of the newest keys are kept at least.
@@ -19,6 +20,21 @@ pub(crate) struct KeyRecord {
     pub(crate) id: Box<[u8]>,
     pub(crate) seq: Seq,
     pub(crate) version: Version,
+}
+
+impl From<KeyEntry<'_>> for KeyRecord {
+    fn from(entry: KeyEntry<'_>) -> Self {
+        let KeyEntry { key: _, fingerprint, conversation_id, id, seq, version } = entry;
+        Self { fingerprint, conversation_id: conversation_id.into(), id: id.into(), seq, version }
+    }
+}
+
+impl KeyRecord {
+    /// What a checkpoint keeps of it.
+    pub(crate) fn entry<'r>(&'r self, key: &'r str) -> KeyEntry<'r> {
+        let Self { fingerprint, conversation_id, id, seq, version } = self;
+        KeyEntry { key, fingerprint: *fingerprint, conversation_id, id, seq: *seq, version: *version }
+    }
 }
 
 /// Keys by their text, and in the order of their use.

@@ -16,7 +16,7 @@ use super::load;
 use super::names::{self, fold, stem};
 use super::segment_cache::SegmentCache;
 use super::sink::{CHUNK, Sink, Syncs};
-use crate::codec::checkpoint::{CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, KeyEntry};
+use crate::codec::checkpoint::{CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint};
 use crate::codec::document::DocumentWriter;
 use crate::codec::index_file::{IndexFile, read_index};
 use crate::error::{Error, ErrorKind, Result};
@@ -79,7 +79,7 @@ impl Plan<'_> {
                         }
                     };
                     let file_name = names.get(&*slot.summary.id).cloned().unwrap_or_default();
-                    builder.entry(&entry_of(slot, &file_name, print));
+                    builder.entry(&Entry::of(&slot.summary, &file_name, print));
                     listed.push(Text::from(stem(&file_name)));
                     report.written += 1;
                     report.written_bytes += print.len;
@@ -87,14 +87,7 @@ impl Plan<'_> {
             }
         }
         for (key, record) in &self.captured.keys {
-            builder.key(&KeyEntry {
-                key,
-                fingerprint: record.fingerprint,
-                conversation_id: &record.conversation_id,
-                id: &record.id,
-                seq: record.seq,
-                version: record.version,
-            });
+            builder.key(&record.entry(key));
         }
         for tombstone in &self.captured.removed {
             builder.tombstone(&tombstone.into());
@@ -240,26 +233,6 @@ impl Plan<'_> {
 /// How `message_store.json` names an entry: by the stem of its file, which is its id unless that is unsafe.
 fn listed_as(entry: &Entry<'_>) -> Text {
     Text::from(if entry.file_name.is_empty() { entry.id } else { stem(entry.file_name) })
-}
-
-fn entry_of<'e>(slot: &'e Slot, file_name: &'e str, file: Fingerprint) -> Entry<'e> {
-    let summary = &slot.summary;
-    Entry {
-        id: &summary.id,
-        file_name,
-        title: summary.title.as_wtf8(),
-        note: "",
-        state: FileState::Intact,
-        is_canonical: true,
-        is_listed: true,
-        file,
-        messages: summary.messages,
-        actions: summary.actions,
-        version: summary.version,
-        last_seq: summary.last_seq,
-        created_at: summary.created_at,
-        last_activity: summary.last_activity,
-    }
 }
 
 /// The metadata and the unknown fields of a conversation.

@@ -23,9 +23,10 @@ use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{
     CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, KeyEntry, TombstoneEntry,
 };
+use crate::codec::document::write_document;
 use crate::codec::index_file::{IndexFile, read_index};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{CompactionReport, Summary, Text};
+use crate::model::{CompactionReport, Text};
 use crate::rules::{Folded, KEPT_KEYS};
 use crate::snapshot::names::{choose, fold, stem};
 
@@ -167,7 +168,7 @@ impl Compactor {
                     let Some(folded) = self.folded(slot, recorded.as_ref())? else { return Ok(None) };
                     let bytes = self.make_document(&folded)?;
                     let file = print_of(&bytes, now);
-                    builder.entry(&entry_of(summary, &file_name, file));
+                    builder.entry(&Entry::of(summary, &file_name, file));
                     listed.push(Text::from(stem(&file_name)));
                     (report.written, report.written_bytes) =
                         (report.written + 1, report.written_bytes + file.len);
@@ -205,7 +206,7 @@ impl Compactor {
     /// they hold the same.
     fn make_document(&self, folded: &Folded) -> Result<Vec<u8>> {
         let objects = &*self.reads.journal.objects;
-        let bytes = documents::write(&folded.conversation);
+        let bytes = write_document(&folded.conversation);
         match tries::create(objects, &names::document(folded.last_seq), &bytes, &|there| there == bytes)? {
             Made::Mine => Ok(bytes),
             Made::Theirs(there) if documents::holds(objects, folded, &there.bytes) => Ok(there.bytes),
@@ -241,14 +242,7 @@ fn remember(state: &State, builder: &mut CheckpointBuilder) {
     let mut left = KEPT_KEYS;
     for (key, record) in state.keys.iter().rev().take(left) {
         left -= 1;
-        builder.key(&KeyEntry {
-            key,
-            fingerprint: record.fingerprint,
-            conversation_id: &record.conversation_id,
-            id: &record.id,
-            seq: record.seq,
-            version: record.version,
-        });
+        builder.key(&record.entry(key));
     }
     let mut old: Vec<KeyEntry<'_>> =
         state.checkpoint.keys().filter(|entry| state.keys.find(entry.key).is_none()).collect();
@@ -256,24 +250,5 @@ fn remember(state: &State, builder: &mut CheckpointBuilder) {
     old.iter().take(left).for_each(|entry| builder.key(entry));
     for tombstone in state.removed.values() {
         builder.tombstone(&TombstoneEntry::from(tombstone));
-    }
-}
-
-fn entry_of<'e>(summary: &'e Summary, file_name: &'e str, file: Fingerprint) -> Entry<'e> {
-    Entry {
-        id: &summary.id,
-        file_name,
-        title: summary.title.as_wtf8(),
-        note: "",
-        state: FileState::Intact,
-        is_canonical: true,
-        is_listed: true,
-        file,
-        messages: summary.messages,
-        actions: summary.actions,
-        version: summary.version,
-        last_seq: summary.last_seq,
-        created_at: summary.created_at,
-        last_activity: summary.last_activity,
     }
 }

@@ -8,11 +8,11 @@ use super::objects::Objects;
 use super::tries;
 use crate::codec::bytes::{to_u64, to_usize};
 use crate::codec::checkpoint::{Entry, Fingerprint};
-use crate::codec::document::{DocumentWriter, Item, read_action, read_message, scan_document};
+use crate::codec::document::{Item, read_action, read_message, scan_document};
 use crate::codec::json::JsonError;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Position;
-use crate::model::{Conversation, Seq, Text, Timestamp, Version};
+use crate::model::{Conversation, Seq, Timestamp, Version};
 use crate::rules::Folded;
 use crate::snapshot::load::{ItemKind, fallback};
 
@@ -45,25 +45,6 @@ impl Recorded {
     pub(super) fn is(&self, bytes: &[u8]) -> bool {
         to_u64(bytes.len()) == self.file.len && crc32fast::hash(bytes) == self.file.crc
     }
-}
-
-/// The bytes of a conversation's file.
-pub(super) fn write(conversation: &Conversation) -> Vec<u8> {
-    let mut writer = DocumentWriter::new(
-        &Text::from(&conversation.id),
-        &conversation.title,
-        conversation.created_at,
-        &conversation.metadata,
-        &conversation.extra,
-    );
-    for message in &conversation.messages {
-        writer.message(message);
-    }
-    for action in &conversation.actions {
-        writer.action(action);
-    }
-    writer.finish();
-    writer.take()
 }
 
 /// The bytes that the checkpoint means; `None` if they are not there: they were replaced with the checkpoint, or something

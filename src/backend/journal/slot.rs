@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::codec::bytes::to_usize;
-use crate::model::{Change, Conversation, Seq, Summary, Text, Version};
+use crate::model::{Change, Conversation, Seq, Summary, Version};
 use crate::rules::Folded;
 
 /// An event that the document does not have.
@@ -105,7 +105,7 @@ impl Slot {
 }
 
 fn carry(folded: &mut Folded, step: &Step) -> Result<(), &'static str> {
-    if !stands_at(&folded.conversation, &step.change, to_usize(step.at)) {
+    if !folded.holds(&step.change, to_usize(step.at)) {
         return Err(MISPLACED);
     }
     folded.apply(&step.change, to_usize(step.at));
@@ -143,28 +143,5 @@ fn summarize(summary: &mut Summary, change: &Change) {
         | Change::EditAction(_)
         | Change::SetVersion(_)
         | Change::Remove { .. } => {}
-    }
-}
-
-/// Whether what a change edits or removes stands at its place.
-fn stands_at(conversation: &Conversation, change: &Change, at: usize) -> bool {
-    let is_message = |id: &Text| conversation.messages.get(at).is_some_and(|message| message.id == *id);
-    let is_action = |id: &Text| conversation.actions.get(at).is_some_and(|action| action.id == *id);
-    match change {
-        Change::EditMessage(message) => is_message(&message.id),
-        Change::RemoveMessage(id) => is_message(id),
-        Change::EditAction(action) => is_action(&action.id),
-        Change::RemoveAction(id) => is_action(id),
-        Change::Create { .. }
-        | Change::Reset { .. }
-        | Change::AddMessage(_)
-        | Change::AddAction(_)
-        | Change::SetTitle(_)
-        | Change::SetMetadata(_)
-        | Change::SetCreatedAt(_)
-        | Change::SetExtra(_)
-        | Change::Clear
-        | Change::SetVersion(_)
-        | Change::Remove { .. } => true,
     }
 }

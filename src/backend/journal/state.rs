@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::group::{Misfit, Segment};
 use super::slot::Slot;
 use crate::codec::bytes::to_u64;
-use crate::codec::checkpoint::{Checkpoint, Entry, FileState, KeyEntry, TombstoneEntry};
-use crate::codec::payload::{BadPayload, ChangeView, EventView, for_each_event, too_new};
+use crate::codec::checkpoint::{Checkpoint, Entry, FileState, TombstoneEntry};
+use crate::codec::payload::{BadPayload, EventView, for_each_event, too_new};
 use crate::codec::segment::{Previous, StoreId};
 use crate::error::{Error, ErrorKind};
 use crate::log::scan::Frame;
@@ -140,7 +140,7 @@ impl State {
         let removed_at =
             if let Change::Remove { removed_at } = event.change { Some(removed_at) } else { None };
         let slot = Arc::make_mut(slot);
-        slot.apply(event.change, place_of(&view.change), seq).map_err(bad)?;
+        slot.apply(event.change, view.change.place(), seq).map_err(bad)?;
         let (version, ordinal, born) = (slot.summary().version, slot.ordinal, slot.born);
         if let (Some(key), Some(subject)) = (view.key, subject) {
             let fingerprint = key.fingerprint;
@@ -264,17 +264,7 @@ impl StateView for State {
     }
 
     fn find_key(&self, key: &str) -> Option<KeyRecord> {
-        self.keys.find(key).cloned().or_else(|| self.checkpoint.find_key(key).map(|entry| record_of(&entry)))
-    }
-}
-
-fn record_of(entry: &KeyEntry<'_>) -> KeyRecord {
-    KeyRecord {
-        fingerprint: entry.fingerprint,
-        conversation_id: entry.conversation_id.into(),
-        id: entry.id.into(),
-        seq: entry.seq,
-        version: entry.version,
+        self.keys.find(key).cloned().or_else(|| self.checkpoint.find_key(key).map(KeyRecord::from))
     }
 }
 
@@ -293,27 +283,5 @@ impl From<Misfit> for Wrong {
             }
             Misfit::Damaged(offset, reason) => Self::Damaged(offset, reason.to_owned()),
         }
-    }
-}
-
-/// The place of what an event edits or removes.
-fn place_of(change: &ChangeView<'_>) -> u64 {
-    match change {
-        ChangeView::EditMessage { at, .. }
-        | ChangeView::RemoveMessage { at, .. }
-        | ChangeView::EditAction { at, .. }
-        | ChangeView::RemoveAction { at, .. } => *at,
-        ChangeView::Create { .. }
-        | ChangeView::SetTitle(_)
-        | ChangeView::SetMetadata(_)
-        | ChangeView::AddMessage(_)
-        | ChangeView::AddAction(_)
-        | ChangeView::Clear
-        | ChangeView::Remove
-        | ChangeView::Reset { .. }
-        | ChangeView::SetCreatedAt(_)
-        | ChangeView::SetExtra(_)
-        | ChangeView::RemoveAt(_)
-        | ChangeView::SetVersion(_) => 0,
     }
 }

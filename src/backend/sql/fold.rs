@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::events::{each_of, with_event};
 use super::tables::Rows;
 use crate::codec::bytes::to_usize;
-use crate::codec::payload::{ChangeView, EventView};
+use crate::codec::payload::EventView;
 use crate::error::{ErrorKind, Result};
 use crate::model::{Change, Seq, Text, Tombstone};
 use crate::rules::{Folded, KeyRecord};
@@ -59,8 +59,8 @@ impl Fold {
             self.conversations.insert(id.to_owned(), begun);
         }
         let rows = self.conversations.get_mut(id).ok_or_else(|| bad("its conversation does not exist"))?;
-        let at = place_of(&view.change);
-        if !stands_at(&rows.folded, &event.change, at) {
+        let at = to_usize(view.change.place());
+        if !rows.folded.holds(&event.change, at) {
             return Err(bad("what it changes is not at its place"));
         }
         // Order: the version is counted on first. One that begins anew goes on counting.
@@ -69,10 +69,10 @@ impl Fold {
         } else {
             rows.folded.conversation.version + 1
         };
-        rows.folded.apply(&event.change, to_usize(at));
+        rows.folded.apply(&event.change, at);
         rows.folded.conversation.version = version;
         rows.folded.last_seq = seq;
-        rows.note(&event.change, to_usize(at), seq);
+        rows.note(&event.change, at, seq);
         if let (Some(key), Some(name)) = (view.key, event.key) {
             let subject = event.change.subject().map_or(id.as_bytes(), Text::as_wtf8).into();
             let fingerprint = key.fingerprint;
@@ -111,51 +111,5 @@ impl Rows {
             | Change::SetVersion(_)
             | Change::Remove { .. } => {}
         }
-    }
-}
-
-/// The place of what an event edits or removes.
-fn place_of(change: &ChangeView<'_>) -> u64 {
-    match change {
-        ChangeView::EditMessage { at, .. }
-        | ChangeView::RemoveMessage { at, .. }
-        | ChangeView::EditAction { at, .. }
-        | ChangeView::RemoveAction { at, .. } => *at,
-        ChangeView::Create { .. }
-        | ChangeView::SetTitle(_)
-        | ChangeView::SetMetadata(_)
-        | ChangeView::AddMessage(_)
-        | ChangeView::AddAction(_)
-        | ChangeView::Clear
-        | ChangeView::Remove
-        | ChangeView::Reset { .. }
-        | ChangeView::SetCreatedAt(_)
-        | ChangeView::SetExtra(_)
-        | ChangeView::RemoveAt(_)
-        | ChangeView::SetVersion(_) => 0,
-    }
-}
-
-/// Whether what a change edits or removes stands at its place.
-fn stands_at(folded: &Folded, change: &Change, at: u64) -> bool {
-    let (conversation, at) = (&folded.conversation, to_usize(at));
-    let is_message = |id: &Text| conversation.messages.get(at).is_some_and(|message| message.id == *id);
-    let is_action = |id: &Text| conversation.actions.get(at).is_some_and(|action| action.id == *id);
-    match change {
-        Change::EditMessage(message) => is_message(&message.id),
-        Change::RemoveMessage(id) => is_message(id),
-        Change::EditAction(action) => is_action(&action.id),
-        Change::RemoveAction(id) => is_action(id),
-        Change::Create { .. }
-        | Change::Reset { .. }
-        | Change::AddMessage(_)
-        | Change::AddAction(_)
-        | Change::SetTitle(_)
-        | Change::SetMetadata(_)
-        | Change::SetCreatedAt(_)
-        | Change::SetExtra(_)
-        | Change::Clear
-        | Change::SetVersion(_)
-        | Change::Remove { .. } => true,
     }
 }

@@ -4,10 +4,33 @@
 
 use super::removed::{self, ROW_LEN};
 use super::{
-    Checkpoint, CheckpointHead, Entry, FileState, HEADER_LEN, Held, KEY_LEN, KeyEntry, MAGIC, TRAILER_LEN,
-    TombstoneEntry, Tombstones, hash, zone_micros,
+    Checkpoint, CheckpointHead, Entry, FileState, Fingerprint, HEADER_LEN, Held, KEY_LEN, KeyEntry, MAGIC,
+    TRAILER_LEN, TombstoneEntry, Tombstones, hash, zone_micros,
 };
 use crate::codec::bytes::to_u64;
+use crate::model::Summary;
+
+impl<'e> Entry<'e> {
+    /// What a checkpoint says of a conversation whose file was written as it is.
+    pub(crate) fn of(summary: &'e Summary, file_name: &'e str, file: Fingerprint) -> Self {
+        Self {
+            id: &summary.id,
+            file_name,
+            title: summary.title.as_wtf8(),
+            note: "",
+            state: FileState::Intact,
+            is_canonical: true,
+            is_listed: true,
+            file,
+            messages: summary.messages,
+            actions: summary.actions,
+            version: summary.version,
+            last_seq: summary.last_seq,
+            created_at: summary.created_at,
+            last_activity: summary.last_activity,
+        }
+    }
+}
 
 /// Puts a checkpoint's bytes together, conversations in the snapshot's order.
 #[derive(Default)]

@@ -16,7 +16,7 @@ mod writer;
 
 pub(crate) use item::{ACTION_FIELDS, Fallback, MESSAGE_FIELDS, lend_message, read_action, read_message};
 pub(crate) use pieces::Pieces;
-pub(crate) use writer::DocumentWriter;
+pub(crate) use writer::{DocumentWriter, write_document};
 
 use self::item::{rewrite_action, rewrite_message};
 use self::item_head::ItemHead;

@@ -6,7 +6,7 @@
 use std::io::Write;
 
 use crate::codec::json::{python_from_compact, python_text};
-use crate::model::{Action, JsonObject, Message, Text, Timestamp};
+use crate::model::{Action, Conversation, JsonObject, Message, Text, Timestamp};
 
 /// Where a written message or action lies in the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +15,20 @@ pub(crate) struct Span {
     pub(crate) offset: u64,
     /// How many bytes it has.
     pub(crate) len: u64,
+}
+
+/// The file of a conversation that is held as a whole.
+pub(crate) fn write_document(conversation: &Conversation) -> Vec<u8> {
+    let Conversation { id, title, created_at, metadata, extra, messages, actions, .. } = conversation;
+    let mut writer = DocumentWriter::new(&Text::from(id), title, *created_at, metadata, extra);
+    for message in messages {
+        writer.message(message);
+    }
+    for action in actions {
+        writer.action(action);
+    }
+    writer.finish();
+    writer.take()
 }
 
 /// A conversation's file under construction: its messages first, then its actions, then `finish`.

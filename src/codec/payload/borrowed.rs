@@ -1,15 +1,39 @@
-//! A message in a payload, lent as it lies there.
+//! What a payload says without memory of its own: where a change takes place, and a message as it lies there.
 //!
 //! Owns the way to a message without memory of its own. It holds the payload to what the way to an owned
 //! message holds it to.
 
-use super::{BadPayload, MessageView, object_text};
+use super::{BadPayload, ChangeView, MessageView, object_text};
 use crate::codec::ids::IdView;
 use crate::model::{MessageRef, TextRef};
 
 #[inline]
 pub(super) fn text(bytes: &[u8]) -> Result<TextRef<'_>, BadPayload> {
     TextRef::from_wtf8(bytes).map_err(|_| BadPayload("a text is not well-formed".to_owned()))
+}
+
+impl ChangeView<'_> {
+    /// The place of what the change edits or removes; 0 of any other.
+    pub(crate) fn place(&self) -> u64 {
+        match self {
+            Self::EditMessage { at, .. }
+            | Self::RemoveMessage { at, .. }
+            | Self::EditAction { at, .. }
+            | Self::RemoveAction { at, .. } => *at,
+            Self::Create { .. }
+            | Self::SetTitle(_)
+            | Self::SetMetadata(_)
+            | Self::AddMessage(_)
+            | Self::AddAction(_)
+            | Self::Clear
+            | Self::Remove
+            | Self::Reset { .. }
+            | Self::SetCreatedAt(_)
+            | Self::SetExtra(_)
+            | Self::RemoveAt(_)
+            | Self::SetVersion(_) => 0,
+        }
+    }
 }
 
 impl MessageView<'_> {

@@ -3,7 +3,6 @@
 //! Owns what is remembered of a use. How many uses are remembered is [`KeyTable`](super::KeyTable)'s.
 
 use super::Index;
-use crate::codec::checkpoint::KeyEntry;
 use crate::codec::ids::IdView;
 use crate::codec::payload::{ChangeView, EventView};
 use crate::rules::KeyRecord;
@@ -11,14 +10,14 @@ use crate::rules::KeyRecord;
 impl Index {
     /// What the first use of a key returned.
     pub(crate) fn find_key(&self, key: &str) -> Option<KeyRecord> {
-        self.keys.find(key).cloned().or_else(|| self.checkpoint.find_key(key).map(|entry| record_of(&entry)))
+        self.keys.find(key).cloned().or_else(|| self.checkpoint.find_key(key).map(KeyRecord::from))
     }
 
     pub(super) fn newest_keys(&self, count: usize) -> Vec<(String, KeyRecord)> {
         let recent = self.keys.iter().rev().map(|(key, record)| (key.to_owned(), record.clone()));
         let mut keys: Vec<_> = recent.take(count).collect();
         let mut older: Vec<_> =
-            self.checkpoint.keys().map(|entry| (entry.key.to_owned(), record_of(&entry))).collect();
+            self.checkpoint.keys().map(|entry| (entry.key.to_owned(), KeyRecord::from(entry))).collect();
         older.sort_by_key(|(_, record)| std::cmp::Reverse(record.seq));
         older.truncate(count - keys.len());
         keys.extend(older);
@@ -43,15 +42,5 @@ pub(super) fn subject_bytes(view: &EventView<'_>, conversation_id: &str) -> Box<
         | ChangeView::Reset { .. }
         | ChangeView::SetCreatedAt(_)
         | ChangeView::SetExtra(_) => conversation_id.as_bytes().into(),
-    }
-}
-
-fn record_of(entry: &KeyEntry<'_>) -> KeyRecord {
-    KeyRecord {
-        fingerprint: entry.fingerprint,
-        conversation_id: entry.conversation_id.into(),
-        id: entry.id.into(),
-        seq: entry.seq,
-        version: entry.version,
     }
 }

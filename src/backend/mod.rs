@@ -18,6 +18,12 @@ pub(crate) mod memory;
 
 pub(crate) mod directory;
 
+#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "cloud"))]
+pub(crate) mod deadline;
+
+#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "cloud"))]
+pub(crate) mod queue;
+
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod sql;
 

@@ -24,6 +24,8 @@ mod remedy;
 
 mod root;
 
+mod new_place;
+
 mod open;
 
 mod finish;

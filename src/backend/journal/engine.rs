@@ -13,11 +13,11 @@ use super::events::{self, Source};
 use super::freshness::Freshness;
 use super::objects::Objects;
 use super::opening;
-use super::queue::Queue;
 use super::reads::Reads;
 use super::state::State;
 use super::verify;
 use crate::backend::follow::Follower;
+use crate::backend::queue::{Gathering, Queue};
 use crate::backend::settings::Settings;
 use crate::backend::{Backend, carried_out_before, closed, export, no_conversation};
 use crate::codec::bytes::to_u64;
@@ -29,6 +29,10 @@ use crate::model::{
 };
 use crate::rules::{Folded, Request, known_receipt, normalize, receipts, select};
 
+/// How callers come to share an object. A request takes so long that those who have just been answered are worth a moment's
+/// waiting; it has an end of its own, so that who waits for it needs none.
+const GATHERING: Gathering = Gathering { most: 4096, fruitless: 256, patience: None };
+
 /// A store in a bucket.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -36,7 +40,7 @@ pub(crate) struct Engine {
     reads: Arc<Reads>,
     settings: Settings,
     freshness: Freshness,
-    queue: Queue,
+    queue: Queue<Outcome>,
     committer: Committer,
     compactor: Compactor,
     is_closed: Arc<AtomicBool>,
@@ -63,12 +67,23 @@ impl Engine {
     }
 
     fn with(objects: Arc<dyn Objects>, state: State, settings: Settings) -> Result<Self> {
-        let journal = Arc::new(Journal::read(objects, state)?);
-        let reads = Arc::new(Reads::new(Arc::clone(&journal)));
+        let journal = Journal::read(objects, state)?;
         let found = report(&journal.state(), journal.objects.place());
-        Ok(Self {
+        Ok(Self::on(journal, settings, found))
+    }
+
+    /// An opening that knows what another one has read, so that tests can have many.
+    #[cfg(test)]
+    pub(super) fn like(&self, objects: Arc<dyn Objects>) -> Self {
+        Self::on(self.journal.like(objects), self.settings.clone(), self.found.clone())
+    }
+
+    fn on(journal: Journal, settings: Settings, found: RecoveryReport) -> Self {
+        let journal = Arc::new(journal);
+        let reads = Arc::new(Reads::new(Arc::clone(&journal)));
+        Self {
             freshness: Freshness::default(),
-            queue: Queue::default(),
+            queue: Queue::new(GATHERING),
             committer: Committer { reads: Arc::clone(&reads) },
             compactor: Compactor::new(Arc::clone(&reads)),
             is_closed: Arc::default(),
@@ -76,24 +91,6 @@ impl Engine {
             reads,
             settings,
             found,
-        })
-    }
-
-    /// An opening that knows what another one has read, so that tests can have many.
-    #[cfg(test)]
-    pub(super) fn like(&self, objects: Arc<dyn Objects>) -> Self {
-        let journal = Arc::new(self.journal.like(objects));
-        let reads = Arc::new(Reads::new(Arc::clone(&journal)));
-        Self {
-            freshness: Freshness::default(),
-            queue: Queue::default(),
-            committer: Committer { reads: Arc::clone(&reads) },
-            compactor: Compactor::new(Arc::clone(&reads)),
-            is_closed: Arc::default(),
-            journal,
-            reads,
-            settings: self.settings.clone(),
-            found: self.found.clone(),
         }
     }
 

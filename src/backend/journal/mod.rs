@@ -29,8 +29,6 @@ mod freshness;
 
 mod commit;
 
-mod queue;
-
 mod publish;
 
 mod compaction;

@@ -18,9 +18,9 @@ use super::listener::{self, Heard, Listener};
 use super::search::SEARCH;
 use super::target::PostgresUrl;
 use super::{errors, pooling, tls};
+use crate::backend::deadline::{Deadline, patience};
 use crate::backend::settings::Settings;
 use crate::backend::sql::connection::{Connection, Connector, Dialect, Purpose, Wake};
-use crate::backend::sql::deadline::{Deadline, patience};
 use crate::backend::sql::syncs_each;
 use crate::error::{Error, ErrorKind, Result};
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::connection::{Connector, Wake};
-use super::deadline::{Deadline, rest};
+use crate::backend::deadline::{Deadline, rest};
 use crate::backend::locked::locked;
 
 /// How long to wait between two looks where nothing tells that there is more.

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::connection::{Connection, Connector, Purpose, placed};
-use super::deadline::patience;
 use super::doorbell::Doorbell;
 use super::judge::Outcome;
 use super::pool::Pool;
@@ -18,6 +17,7 @@ use super::reads::{self, Wanted};
 use super::search::{self, Index};
 use super::writer::Writer;
 use super::{copied_from, events, messages, schema, search_index, verify};
+use crate::backend::deadline::patience;
 use crate::backend::follow::Follower;
 use crate::backend::settings::{Settings, SyncPolicy};
 use crate::backend::{Backend, carried_out_before, closed, export};

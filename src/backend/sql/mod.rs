@@ -8,8 +8,6 @@
 
 pub(crate) mod connection;
 
-pub(crate) mod deadline;
-
 mod columns;
 
 mod copied_from;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::connection::{Connection, Connector, Purpose, placed};
-use super::deadline::Deadline;
+use crate::backend::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How many connections are kept while nobody reads.

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::{Connection, Connector, Purpose, Relied, Statement, Unfinished, Value, first};
-use super::deadline::Deadline;
 use super::judge::{Group, Judged, Outcome, judge};
 use super::known::Known;
 use super::load::{self, Loaded};
 use super::meta::Meta;
 use crate::backend::closed;
+use crate::backend::deadline::Deadline;
 use crate::clock::random_id;
 use crate::error::{Error, ErrorKind, Result};
 use crate::rules::Request;

@@ -12,8 +12,8 @@ use std::time::Duration;
 use rusqlite::types::{Null, ValueRef};
 
 use super::errors;
+use crate::backend::deadline::Deadline;
 use crate::backend::sql::connection::{Connection, Each, Row, Value, first};
-use crate::backend::sql::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::vfs::{Lock, Vfs};
 

@@ -3,7 +3,7 @@
 //! Owns which checkpoint and which frames a state consists of, the building of the store beside its place, and its name,
 //! which it gets only once all of it has been read and proved itself. Nothing is written to the backup.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::extent::{Limit, ends_as, start_of, walk};
 use super::files::{Have, LIST, copy_checkpoint};
@@ -12,7 +12,7 @@ use super::moments;
 use super::place::Place;
 use crate::backend::directory::checkpoint_file::read_checkpoint;
 use crate::backend::directory::completeness::write_marker;
-use crate::backend::directory::root::{beside, existing_dir};
+use crate::backend::directory::new_place::{Maker, NewPlace};
 use crate::backend::directory::sync_pool::{SyncPool, with_sync_pool};
 use crate::backend::directory::verify::verify;
 use crate::backend::settings::Settings;
@@ -25,12 +25,11 @@ use crate::log::segment::{Segment, file_name};
 use crate::model::{Moment, RestoreReport, Seq, Timestamp};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::load::is_same;
-use crate::snapshot::nested;
 use crate::snapshot::sink::Sink;
-use crate::vfs::{self, FileKind, OpenMode, Vfs};
+use crate::vfs::{self, OpenMode, Vfs};
 
-/// What the directory of a restore that is not finished ends in.
-const UNFINISHED: &str = ".partial";
+/// What makes the new store.
+const RESTORE: Maker = Maker { verb: "restore", source: "the backup" };
 
 /// Makes a store of the state that a backup has of some moment.
 pub(crate) fn restore(from: &Path, to: &Path, moment: Moment, settings: Settings) -> Result<RestoreReport> {
@@ -43,8 +42,8 @@ pub(crate) fn restore(from: &Path, to: &Path, moment: Moment, settings: Settings
     let Some(head) = head.filter(|_| is_kept) else {
         return Err(not_kept(&place, &format!("event {wanted}"), &history.ranges()?));
     };
-    let target = Target::choose(vfs, &place, to)?;
-    layout::ensure_dir(vfs, &target.unfinished)?;
+    let target = NewPlace::choose(vfs, place.root(), to, RESTORE)?;
+    target.make(vfs)?;
     let store = Layout::new(&target.unfinished);
     let work = Work { vfs, place: &place, manifest, history: &history, store: &store, head };
     let built = work.build(wanted);
@@ -90,51 +89,6 @@ fn not_kept(place: &Place, what: &str, ranges: &[(Seq, Seq)]) -> Error {
         ranges.join(", ")
     );
     Error::new(ErrorKind::NotFound, reason).at(place.root(), None)
-}
-
-/// Where the new store comes to be.
-struct Target {
-    parent: PathBuf,
-    unfinished: PathBuf,
-    finished: PathBuf,
-}
-
-impl Target {
-    /// Makes sure that nothing is in the way.
-    fn choose(vfs: &dyn Vfs, place: &Place, to: &Path) -> Result<Self> {
-        let refused = |reason: &str, path: &Path| Err(Error::invalid(reason).at(path, None));
-        let Some(name) = to.file_name() else {
-            return refused("the new store needs a name of its own", to);
-        };
-        let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let parent = existing_dir(vfs, parent)?;
-        let finished = parent.join(name);
-        if finished.starts_with(place.root()) {
-            return refused("the new store must not lie in the backup", &finished);
-        }
-        nested::must_lie_in_no_store(vfs, &finished)?;
-        match layout::probe(vfs, &finished)? {
-            None => {}
-            Some(found) if found.kind == FileKind::Directory => {
-                let there = vfs.read_dir(&finished).map_err(|e| Error::io("list", &finished, e))?;
-                if !there.is_empty() {
-                    return refused("the directory to restore to is not empty", &finished);
-                }
-            }
-            Some(_) => return refused("not a directory", &finished),
-        }
-        let unfinished = beside(&finished, UNFINISHED);
-        if layout::probe(vfs, &unfinished)?.is_some() {
-            return refused("this is left of a restore that was stopped; remove it first", &unfinished);
-        }
-        Ok(Self { parent, unfinished, finished })
-    }
-
-    /// Gives the new store its name, durably.
-    fn finish(&self, vfs: &dyn Vfs) -> Result<()> {
-        vfs.rename(&self.unfinished, &self.finished).map_err(|e| Error::io("rename", &self.unfinished, e))?;
-        layout::sync_dir(vfs, &self.parent)
-    }
 }
 
 struct Work<'w> {

@@ -25,10 +25,11 @@ use std::path::{Path, PathBuf};
 use self::base::Base;
 use self::events::Events;
 use self::neighbours::Neighbours;
-use self::place::{Place, Swap};
+use self::place::{REPAIR, Swap};
 pub(super) use self::view::open_salvaged;
 use super::completeness;
 use super::engine::Engine;
+use super::new_place::NewPlace;
 use super::stats;
 use crate::backend::settings::{Settings, SyncPolicy};
 use crate::error::{Error, ErrorKind, Result};
@@ -44,7 +45,7 @@ pub(crate) fn repair(from: &Path, to: &Path, settings: Settings) -> Result<Repai
     let vfs = std::sync::Arc::clone(&settings.vfs);
     let vfs = &*vfs;
     let source = Layout::new(&super::existing_dir(vfs, from)?);
-    let place = Place::choose(vfs, &source, to)?;
+    let place = NewPlace::choose(vfs, source.root(), to, REPAIR)?;
     let held = hold(vfs, &source)?;
     // Order: what the source says of itself is looked at before anything is made.
     let inventory = taken(vfs, &source)?;

@@ -1,75 +1,24 @@
-//! Where a repaired store comes to be.
+//! How a repaired store takes the place of the damaged one.
 //!
-//! Owns the names beside it, and the order in which it takes the damaged one's place: at every moment the
+//! Owns the names beside it, and the order in which it takes that place: at every moment the
 //! directory's name stands for one whole store, or, on a file system that cannot exchange two names at once, both
 //! are there under names that say what they are. Nothing that has a name loses it to another.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::backend::directory::root::{COMPLETE, DAMAGED, beside, existing_dir};
+use crate::backend::directory::new_place::{Maker, UNFINISHED, must_be_free, rename};
+use crate::backend::directory::root::{COMPLETE, DAMAGED, beside};
 use crate::error::{Error, Result};
 use crate::model::Timestamp;
-use crate::snapshot::layout::{self, Layout};
-use crate::snapshot::nested;
-use crate::vfs::{FileKind, Vfs};
-
-/// What the directory of a repair that is not finished ends in.
-const UNFINISHED: &str = ".partial";
+use crate::snapshot::layout;
+use crate::vfs::Vfs;
 
 /// How many damaged stores of a day are kept under names of their own.
 const MOST_KEPT: u32 = 1_000;
 
-/// Where the new store comes to be.
-#[derive(Debug)]
-pub(super) struct Place {
-    parent: PathBuf,
-    pub(super) unfinished: PathBuf,
-    pub(super) finished: PathBuf,
-}
-
-impl Place {
-    /// Makes sure that nothing is in the way.
-    pub(super) fn choose(vfs: &dyn Vfs, source: &Layout, to: &Path) -> Result<Self> {
-        let refused = |reason: &str, path: &Path| Err(Error::invalid(reason).at(path, None));
-        let Some(name) = to.file_name() else {
-            return refused("the new store needs a name of its own", to);
-        };
-        let parent = match to.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let parent = existing_dir(vfs, parent)?;
-        let finished = parent.join(name);
-        let unfinished = beside(&finished, UNFINISHED);
-        if parent.starts_with(source.root()) || finished == source.root() {
-            return refused("the new store must not lie in the old one", &finished);
-        }
-        nested::must_lie_in_no_store(vfs, &finished)?;
-        match layout::probe(vfs, &finished)? {
-            None => {}
-            Some(found) if found.kind == FileKind::Directory => {
-                let there = vfs.read_dir(&finished).map_err(|e| Error::io("list", &finished, e))?;
-                if !there.is_empty() {
-                    return refused("the directory to repair to is not empty", &finished);
-                }
-            }
-            Some(_) => return refused("not a directory", &finished),
-        }
-        must_be_free(vfs, &unfinished)?;
-        Ok(Self { parent, unfinished, finished })
-    }
-
-    pub(super) fn make(&self, vfs: &dyn Vfs) -> Result<()> {
-        layout::ensure_dir(vfs, &self.unfinished).map(|_| ())
-    }
-
-    /// Gives the new store its name, durably.
-    pub(super) fn finish(&self, vfs: &dyn Vfs) -> Result<()> {
-        layout::sync_dir(vfs, &self.unfinished)?;
-        rename(vfs, &self.unfinished, &self.finished, &self.parent)
-    }
-}
+/// What makes the new store.
+pub(super) const REPAIR: Maker = Maker { verb: "repair", source: "the old one" };
 
 /// How a repaired store takes the place of the damaged one.
 #[derive(Debug)]
@@ -90,8 +39,8 @@ impl Swap {
             return Err(Error::invalid(reason).at(root, None));
         };
         let (unfinished, complete) = (beside(root, UNFINISHED), beside(root, COMPLETE));
-        must_be_free(vfs, &unfinished)?;
-        must_be_free(vfs, &complete)?;
+        must_be_free(vfs, &unfinished, REPAIR)?;
+        must_be_free(vfs, &complete, REPAIR)?;
         let time = Timestamp::from_unix_micros(now).unwrap_or(Timestamp::EPOCH).to_string();
         let day: String = time.chars().take(10).filter(char::is_ascii_digit).collect();
         let names = (1..MOST_KEPT).map(|number| match number {
@@ -136,18 +85,4 @@ impl Swap {
         }
         error.context("the repaired store is complete beside it, and cannot take its place")
     }
-}
-
-fn must_be_free(vfs: &dyn Vfs, path: &Path) -> Result<()> {
-    if layout::probe(vfs, path)?.is_some() {
-        let reason = "this is left of a repair that was stopped; remove it first";
-        return Err(Error::invalid(reason).at(path, None));
-    }
-    Ok(())
-}
-
-/// Renames durably within a directory.
-fn rename(vfs: &dyn Vfs, from: &Path, to: &Path, parent: &Path) -> Result<()> {
-    vfs.rename(from, to).map_err(|e| Error::io("rename", from, e))?;
-    layout::sync_dir(vfs, parent)
 }

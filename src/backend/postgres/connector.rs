@@ -18,10 +18,11 @@ use super::listener::{self, Heard, Listener};
 use super::search::SEARCH;
 use super::target::PostgresUrl;
 use super::{errors, pooling, tls};
-use crate::backend::deadline::{Deadline, patience};
+use crate::backend::deadline::Deadline;
 use crate::backend::settings::Settings;
 use crate::backend::sql::connection::{Connection, Connector, Dialect, Purpose, Wake};
 use crate::backend::sql::syncs_each;
+use crate::backend::sql::waiting::patience;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a server may take to take a connection.

@@ -8,7 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::connection::{Connector, Wake};
-use crate::backend::deadline::{Deadline, rest};
+use super::waiting::rest;
+use crate::backend::deadline::Deadline;
 use crate::backend::locked::locked;
 
 /// How long to wait between two looks where nothing tells that there is more.

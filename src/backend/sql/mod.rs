@@ -8,6 +8,8 @@
 
 pub(crate) mod connection;
 
+pub(crate) mod waiting;
+
 mod columns;
 
 mod copied_from;

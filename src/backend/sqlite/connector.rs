@@ -14,10 +14,11 @@ use rusqlite::config::DbConfig;
 use super::connection::SqliteConnection;
 use super::errors;
 use super::search::SEARCH;
-use crate::backend::deadline::{Deadline, patience};
+use crate::backend::deadline::Deadline;
 use crate::backend::settings::Settings;
 use crate::backend::sql::connection::{Connection, Connector, Dialect, Purpose};
 use crate::backend::sql::syncs_each;
+use crate::backend::sql::waiting::patience;
 use crate::error::{Error, ErrorKind, Result};
 use crate::vfs::{FileKind, OpenMode, Vfs};
 

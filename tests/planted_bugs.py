@@ -4,6 +4,7 @@ Every bug is a piece of text of the sources and what it becomes; a piece that is
 so the list cannot go stale in silence. All are built into one test binary, behind a switch that an environment
 variable throws, so that there is one build. Without a bug the same tests must pass.
 Usage: planted_bugs.py [NUMBER...]; CARGO_TARGET_DIR says where it builds (default: a folder that is removed).
+With --check it only sees whether each of them can still be planted.
 """
 
 import json
@@ -27,6 +28,8 @@ pub(crate) fn planted(number: u32) -> bool {
     *WANTED.get_or_init(|| std::env::var("PLANTED_BUG").ok().and_then(|n| n.parse().ok()).unwrap_or(0)) == number
 }
 """
+
+CHECK = "--check"
 
 # The mark of a test beside the code; all others are the suite's.
 UNIT = "unit:"
@@ -96,6 +99,9 @@ def main(wanted):
         tree = pathlib.Path(home) / "tree"
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns("target", ".git", "corpus", "artifacts"))
         plant(tree)
+        if wanted == CHECK:
+            print(f"{len(BUGS)} bugs can be planted")
+            return
         # The suite reads the saved inputs of the fuzzers, which are not sources.
         shutil.copytree(ROOT / "tests/corpus", tree / "tests/corpus", dirs_exist_ok=True)
         binaries = build(tree, os.environ.get("CARGO_TARGET_DIR") or pathlib.Path(home) / "target")
@@ -118,4 +124,4 @@ def main(wanted):
         sys.exit(f"not caught: {escaped}")
 
 
-main([int(argument) for argument in sys.argv[1:]])
+main(CHECK if sys.argv[1:] == ["--check"] else [int(argument) for argument in sys.argv[1:]])

@@ -269,7 +269,7 @@ BUGS = [
     ),
     (
         "a repair takes every edit for one of text",
-        "backend/directory/repair/events.rs",
+        "rules/request.rs",
         "role: Some(message.role),",
         "role: Some(message.role).filter(|_| !P),",
         ["repair::a_sound", "replacing::"],

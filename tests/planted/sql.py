@@ -35,7 +35,7 @@ BUGS = [
     ),
     (
         "each caller has a transaction to itself",
-        "backend/sql/queue.rs",
+        "backend/queue.rs",
         "if !batches.is_empty() && (",
         "if !batches.is_empty() && (P || ",
         ["postgres::callers_of_one_process", "unit:backend::sql::tests::commits::callers_that_wait"],

@@ -79,6 +79,11 @@ impl Database {
     }
 }
 
+/// Whether the store keeps an index for searching, which somebody has to bring up to date.
+pub(crate) fn has_search_index(name: &Path) -> Result<bool, Failure> {
+    Ok(matches!(StoreUrl::of(name)?, StoreUrl::Sqlite(_) | StoreUrl::Postgres(_)))
+}
+
 /// Whether a file begins as those of SQLite do.
 pub(crate) fn is_sqlite(path: &Path) -> bool {
     let mut beginning = [0; 16];

@@ -106,16 +106,14 @@ fn found(store: &MessageStore, search: &Search) -> Result<(Vec<Found>, Exit), Fa
     Ok((found, exit))
 }
 
-/// Opens the store: a database so that its index can be brought up to date, if this user may, and everything else for reading.
+/// Opens the store: a database so that its index can be brought up to date, if that can be, and everything else for reading.
 fn opened(dir: &Path) -> Result<MessageStore, Failure> {
-    if database::of(dir)?.is_none() {
+    if !database::has_search_index(dir)? {
         return place::for_reading(dir);
     }
     place::must_be_there(dir)?;
-    match place::quietly_for_writing(dir) {
-        Err(Failure::Store(error)) if error.kind() == ErrorKind::ReadOnly => place::for_reading(dir),
-        opened => opened,
-    }
+    // A user who may not write, a full disk and others in the way make a search read more, and not fail.
+    place::quietly_for_writing(dir).or_else(|_| place::for_reading(dir))
 }
 
 fn columns(hit: &Found) -> [String; 6] {

@@ -13,6 +13,7 @@ use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::moment;
 use crate::output::{self, Form, note};
+use crate::patience;
 use crate::place;
 use crate::progress::{Unit, Work};
 use crate::signals;
@@ -145,7 +146,7 @@ fn begin(dir: &Path, args: &BackupArgs) -> Result<Options, Failure> {
 }
 
 fn must_be_a_directory(name: &Path) -> Result<(), Failure> {
-    if !matches!(database::of(name), Ok(None)) {
+    if database::of(name)?.is_some() {
         let text = "backups are of stores in directories, to directories; `aral-store copy FROM TO` copies a store from any \
                     engine to any other";
         return Err(Failure::Store(Error::new(ErrorKind::InvalidInput, text)));
@@ -187,20 +188,11 @@ fn print_state(report: &BackupReport, form: Form) -> Result<(), Failure> {
 
 /// Reads a span: seconds, or a number with a unit.
 fn span(text: &str) -> Result<Duration, String> {
+    const DAY: u64 = 86_400_000;
+    let units =
+        [("", 1_000), ("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", DAY), ("w", 7 * DAY)];
     let wrong = || "give a number of seconds, or a time such as 500ms, 5m, 2h, 30d or 8w".to_owned();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let millis = match unit {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        "w" => 7 * 86_400_000,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)
+    patience::in_units(text, &units).ok_or_else(wrong)
 }
 
 /// The same of a pause between two looks, which there has to be.

@@ -33,16 +33,14 @@ pub(crate) fn for_writing(options: Options) -> Options {
 
 /// Reads a duration such as 500ms, 30s, 2m or 1h.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "give a time such as 500ms, 30s, 2m or 1h".to_owned();
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    in_units(text, &units).ok_or_else(|| "give a time such as 500ms, 30s, 2m or 1h".to_owned())
+}
+
+/// Reads a number with one of these units behind it, each with its milliseconds.
+pub(crate) fn in_units(text: &str, units: &[(&str, u64)]) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)
+    let (number, unit) = text.split_at_checked(digits)?;
+    let (_, millis) = units.iter().find(|(name, _)| *name == unit)?;
+    number.parse::<u64>().ok()?.checked_mul(*millis).map(Duration::from_millis)
 }

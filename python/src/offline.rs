@@ -34,7 +34,7 @@ pub(crate) fn verify(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict
 #[pyfunction]
 #[pyo3(signature = (path, to))]
 pub(crate) fn repair(py: Python<'_>, path: PathBuf, to: Option<PathBuf>) -> PyResult<Bound<'_, PyDict>> {
-    let reason = "a store in a database is not repaired: `verify` says what is wrong with it";
+    let reason = "a store in a database is repaired in its place by the command line, `aral-store repair --in-place`, and not from Python";
     let saved = directory(path, reason).and_then(|from| {
         let to = to.map(|to| directory(to, "a repair makes a store in a directory")).transpose()?;
         py.detach(|| match to {

@@ -1,8 +1,8 @@
 //! Python's values of the JSON that the store keeps.
 //!
 //! Owns the way from canonical text to dictionaries, lists and the rest, without Python's own reader. What is out of the
-//! ordinary in a text (half of a surrogate pair, an integer of many digits, nesting without end, bytes that are not
-//! canonical) is left to that one, which decides what can be read and what is said of the rest.
+//! ordinary in a text (half of a surrogate pair, an integer of many digits, nesting without end) is left to that one, which decides
+//! what can be read and what is said of the rest. What the store gives is canonical; this is no validator.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyNone, PyString};

@@ -10,6 +10,8 @@ import pytest
 
 from aral_store import AsyncStore, InvalidInput, NotFound, Store
 
+from conftest import KINDS, place_in
+
 
 def filled(store: Store) -> Store:
     for number in range(150):
@@ -18,10 +20,10 @@ def filled(store: Store) -> Store:
     return store
 
 
-@pytest.fixture(params=["memory", "directory", "sqlite"])
+@pytest.fixture(params=["memory", *KINDS])
 def store(request: pytest.FixtureRequest, tmp_path: Path):
-    places = {"memory": None, "directory": tmp_path / "data", "sqlite": f"sqlite:{tmp_path / 'store.db'}"}
-    with Store(places[request.param], sync="os") as store:
+    place = None if request.param == "memory" else place_in(request.param, tmp_path)
+    with Store(place, sync="os") as store:
         yield filled(store)
 
 

@@ -1,7 +1,7 @@
 //! The same commands on a store in a database.
 
 use super::{Room, Said, message_line};
-use crate::support::databases;
+use crate::support::{databases, server};
 
 /// The URLs of a fresh database of each engine.
 pub(super) fn urls(room: &Room) -> Vec<String> {
@@ -172,4 +172,64 @@ fn what_stands_beside_a_damaged_event_can_be_taken_into_a_new_store() {
     assert_eq!(on(&room, &url, &["export", "-o", "all.jsonl"]).code, Some(0));
     room.run(&["import", "all.jsonl"]).fine();
     assert_eq!(room.run(&["show", "c1", "--json"]).fine(), on(&room, &url, &["show", "c1", "--json"]).fine());
+}
+
+fn copied(room: &Room, from: &str, to: &str) -> Said {
+    let mut command = std::process::Command::new(super::BINARY);
+    super::said(super::piped(command.current_dir(room.path("")).args(["copy", from, to])))
+}
+
+/// Who may only read gets every answer that takes no writing, and of everything else an error that says which right is missing.
+#[test]
+fn a_user_who_may_only_read_reads_with_every_command_and_writes_with_none() {
+    let Some(server) = server::shared() else { return };
+    let room = Room::new();
+    let owned = server.url("told");
+    std::fs::write(room.path("in.jsonl"), message_line("c2", "from a file")).unwrap();
+    on(&room, &owned, &["add", "c1", "one of them"]).fine();
+    on(&room, &owned, &["add", "c1", "another"]).fine();
+    on(&room, &owned, &["export", "--to", "jsonl", "-o", "out.jsonl"]).fine();
+    server.sql(
+        "CREATE ROLE onlooker LOGIN; GRANT USAGE ON SCHEMA told TO onlooker; GRANT SELECT ON ALL TABLES IN SCHEMA told TO onlooker",
+    );
+    let url = owned.replace("app@", "onlooker@");
+    let reads: [&[&str]; 10] = [
+        &["ls"],
+        &["show", "c1"],
+        &["log", "--json"],
+        &["export", "--to", "html"],
+        &["export", "--to", "jsonl"],
+        &["search", "another"],
+        &["stats", "--json"],
+        &["verify"],
+        &["rm", "c1", "--dry-run"],
+        &["import", "out.jsonl", "--dry-run"],
+    ];
+    for read in reads {
+        assert_eq!(on(&room, &url, read).fine(), on(&room, &owned, read).fine(), "{read:?}");
+    }
+    let writes: [&[&str]; 8] = [
+        &["new", "--id", "c3"],
+        &["add", "c1", "x"],
+        &["act", "c1", "call", "{}"],
+        &["append", "in.jsonl"],
+        &["rename", "c1", "Another"],
+        &["rm", "c1", "--yes"],
+        &["import", "out.jsonl"],
+        &["repair", "--in-place"],
+    ];
+    room.run(&["-d", "out", "add", "c9", "x"]).fine();
+    let before = on(&room, &owned, &["log", "--json"]).fine();
+    let refusals = writes.map(|write| (write, on(&room, &url, write)));
+    let copy = (&["copy"][..], copied(&room, "out", &url));
+    for (write, said) in refusals.into_iter().chain([copy]) {
+        let refused = said.fails(1);
+        assert!(
+            refused.contains("permission denied") && refused.contains("a user who may write"),
+            "{write:?}: {refused}"
+        );
+    }
+    assert_eq!(on(&room, &owned, &["log", "--json"]).fine(), before);
+    assert_eq!(copied(&room, &url, "copied").code, Some(0));
+    assert_eq!(room.run(&["-d", "copied", "show", "c1", "--json"]).json().len(), 1);
 }

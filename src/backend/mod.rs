@@ -18,10 +18,10 @@ pub(crate) mod memory;
 
 pub(crate) mod directory;
 
-#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "cloud"))]
+#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
 pub(crate) mod deadline;
 
-#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "cloud"))]
+#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
 pub(crate) mod queue;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -33,8 +33,11 @@ pub(crate) mod sqlite;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 
-#[cfg(any(test, feature = "cloud"))]
+#[cfg(any(test, feature = "journal"))]
 pub(crate) mod journal;
+
+#[cfg(feature = "journal")]
+pub(crate) mod calls;
 
 #[cfg(feature = "cloud")]
 pub(crate) mod cloud;

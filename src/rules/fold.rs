@@ -3,7 +3,7 @@
 //! Owns the meaning of each change for a conversation that is held as a whole.
 
 use crate::codec::bytes::to_u64;
-#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "cloud"))]
+#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
 use crate::model::Text;
 use crate::model::{Change, Conversation, Seq, Summary, Timestamp};
 
@@ -39,7 +39,7 @@ impl Folded {
     }
 
     /// Whether what an event edits or removes stands at its place, as it does unless something is damaged.
-    #[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "cloud"))]
+    #[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
     pub(crate) fn holds(&self, change: &Change, at: usize) -> bool {
         let (messages, actions) = (&self.conversation.messages, &self.conversation.actions);
         let is_message = |id: &Text| messages.get(at).is_some_and(|message| message.id == *id);

@@ -128,7 +128,7 @@ impl Options {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn connect(self, url: impl AsRef<OsStr>) -> Result<MessageStore> {
-        #[cfg(any(feature = "sqlite", feature = "postgres", feature = "cloud"))]
+        #[cfg(any(feature = "sqlite", feature = "postgres", feature = "journal"))]
         let unique_ids = self.unique_ids;
         match StoreUrl::of(url)? {
             StoreUrl::Directory(dir) => self.open(dir),

@@ -13,26 +13,39 @@ struct Engine {
     schemes: &'static [&'static str],
     /// What it keeps a store in, for people.
     keeps: &'static str,
+    /// The cargo feature that builds it in, if there is such an engine.
+    feature: Option<&'static str>,
     /// Whether it is built in.
     is_here: bool,
 }
 
 impl Engine {
     const fn absent(schemes: &'static [&'static str], keeps: &'static str) -> Self {
-        Self { schemes, keeps, is_here: false }
+        Self { schemes, keeps, feature: None, is_here: false }
     }
 }
 
 /// The engines that a name can mean.
 const ENGINES: [Engine; 7] = [
-    Engine { schemes: &["sqlite", "sqlite3"], keeps: "an SQLite file", is_here: cfg!(feature = "sqlite") },
+    Engine {
+        schemes: &["sqlite", "sqlite3"],
+        keeps: "an SQLite file",
+        feature: Some("sqlite"),
+        is_here: cfg!(feature = "sqlite"),
+    },
     Engine {
         schemes: &["postgres", "postgresql"],
         keeps: "a PostgreSQL database",
+        feature: Some("postgres"),
         is_here: cfg!(feature = "postgres"),
     },
     Engine::absent(&["mongodb", "mongodb+srv"], "a MongoDB database"),
-    Engine { schemes: &["s3", "s3a"], keeps: "an S3 bucket", is_here: cfg!(feature = "cloud") },
+    Engine {
+        schemes: &["s3", "s3a"],
+        keeps: "an S3 bucket",
+        feature: Some("cloud"),
+        is_here: cfg!(feature = "cloud"),
+    },
     Engine::absent(&["gs", "gcs"], "a Google Cloud Storage bucket"),
     Engine::absent(&["az", "azure", "abfs", "abfss"], "an Azure container"),
     Engine::absent(&["firestore", "firebase"], "a Firestore database"),
@@ -133,6 +146,9 @@ impl Named {
             (Some(engine), _) if engine.is_here => {
                 format!("means {}, which MessageStore::connect and aral-store -d open", engine.keeps)
             }
+            (Some(Engine { keeps, feature: Some(feature), .. }), _) => format!(
+                "means {keeps}, and this build has no engine for that: build it with the cargo feature {feature}"
+            ),
             (Some(engine), _) => {
                 format!("means {}, and this version has no engine for that yet", engine.keeps)
             }
@@ -168,13 +184,13 @@ mod tests {
     use super::*;
 
     const SQLITE: &str =
-        if cfg!(feature = "sqlite") { "MessageStore::connect" } else { "no engine for that yet" };
+        if cfg!(feature = "sqlite") { "MessageStore::connect" } else { "the cargo feature sqlite" };
 
     const CLOUD: &str =
-        if cfg!(feature = "cloud") { "MessageStore::connect" } else { "no engine for that yet" };
+        if cfg!(feature = "cloud") { "MessageStore::connect" } else { "the cargo feature cloud" };
 
     const POSTGRES: &str =
-        if cfg!(feature = "postgres") { "MessageStore::connect" } else { "no engine for that yet" };
+        if cfg!(feature = "postgres") { "MessageStore::connect" } else { "the cargo feature postgres" };
 
     #[test]
     fn a_path_is_a_path() {

@@ -4,7 +4,7 @@
 //! nothing. What no engine here can open is refused by `location.rs`, whose errors repeat nothing of a URL but its scheme.
 
 use std::ffi::OsStr;
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "cloud"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "journal"))]
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -76,7 +76,7 @@ impl StoreUrl {
 }
 
 /// What stands behind one of these schemes.
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "cloud"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "journal"))]
 fn after_scheme<'n>(name: &'n OsStr, schemes: &[&str]) -> Option<&'n OsStr> {
     let text = name.as_bytes();
     let scheme = schemes.iter().find(|scheme| {

@@ -16,9 +16,9 @@ use object_store::{
     UpdateVersion,
 };
 
-use super::calls::Calls;
 use super::errors::trouble;
 use super::target::CloudUrl;
+use crate::backend::calls::Calls;
 use crate::backend::journal::objects::{Answer, Found, Objects, Trouble, Version, Written};
 use crate::error::{Error, ErrorKind, Result};
 

@@ -7,8 +7,6 @@ mod target;
 
 mod errors;
 
-mod calls;
-
 mod bucket;
 
 use std::sync::Arc;

@@ -17,20 +17,20 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 const TRIES: u32 = 14;
 
 /// Carries futures out.
-pub(super) struct Calls {
+pub(crate) struct Calls {
     /// Always there until this is dropped.
     runtime: Option<Runtime>,
 }
 
 impl Calls {
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let made = Builder::new_current_thread().enable_io().enable_time().build();
         let failed = |error| Error::new(ErrorKind::Io, format!("cannot prepare connections: {error}"));
         Ok(Self { runtime: Some(made.map_err(failed)?) })
     }
 
     /// Waits for a future; `None` if there is nothing any more that could carry it out.
-    pub(super) fn wait<T: Send>(&self, future: impl Future<Output = T> + Send) -> Option<T> {
+    pub(crate) fn wait<T: Send>(&self, future: impl Future<Output = T> + Send) -> Option<T> {
         let runtime = self.runtime.as_ref()?;
         if Handle::try_current().is_err() {
             return Some(runtime.block_on(future));
@@ -41,7 +41,7 @@ impl Calls {
 
     /// Makes a pause before the next try, after so many; false if there have been enough.
     #[expect(clippy::disallowed_methods, reason = "this module is where a caller waits for time to pass")]
-    pub(super) fn pause(tries: u32) -> bool {
+    pub(crate) fn pause(tries: u32) -> bool {
         if tries >= TRIES {
             return false;
         }

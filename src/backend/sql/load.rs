@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::columns::{ACTION, MESSAGE, action_at, corrupt, id_at, message_at, number_at, shown};
 use super::connection::{Connection, EachOf, Row, Statement, Value};
+use super::lists::lists;
 use super::meta::{META, Meta};
 use crate::error::{Error, Result};
 use crate::model::{Action, Change, Message, Seq, Text};
@@ -41,9 +42,6 @@ const CONVERSATIONS: &str = "SELECT id_key, number, version, last_seq, messages,
      WHERE id_key IN ({values})";
 const KEYS: &str =
     "SELECT name, fingerprint, conversation_id, id, seq, version FROM aral_keys WHERE name IN ({values})";
-
-/// How many values a question asks for at most.
-const MOST: usize = 256;
 
 /// What a question is about.
 #[derive(Clone, Copy, Debug)]
@@ -91,16 +89,12 @@ impl<'b> Questions<'b> {
         self.statements.push(statement);
     }
 
-    /// Asks for rows by many values, some at a time. The lists have few lengths, so that few statements are prepared.
+    /// Asks for rows by many values, some at a time.
     fn by_many(&mut self, subject: Subject<'b>, sql: &'static str, values: &BTreeSet<&'b str>) {
         let values: Vec<&str> = values.iter().copied().collect();
-        for part in values.chunks(MOST) {
-            let length = [1, 4, 16, 64].into_iter().find(|length| *length >= part.len()).unwrap_or(MOST);
-            let last = part.last().copied().unwrap_or_default();
-            let padded = part.iter().copied().chain(std::iter::repeat(last)).take(length);
-            let values: Vec<_> = padded.map(|value| Value::bytes(value.as_bytes())).collect();
-            let places: Vec<_> = (1..=length).map(|n| format!("?{n}")).collect();
-            self.add(subject, Statement::new(sql.replace("{values}", &places.join(", ")), values));
+        for (names, values) in lists(&values) {
+            let values: Vec<_> = values.into_iter().map(|value| Value::bytes(value.as_bytes())).collect();
+            self.add(subject, Statement::new(sql.replace("{values}", &names), values));
         }
     }
 }

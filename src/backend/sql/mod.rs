@@ -18,6 +18,8 @@ mod schema;
 
 mod meta;
 
+mod lists;
+
 mod load;
 
 mod plan;

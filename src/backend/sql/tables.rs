@@ -7,13 +7,11 @@ use std::ops::ControlFlow;
 
 use super::columns::{self, of_action, of_message};
 use super::connection::{Connection, Row, Value};
+use super::lists::lists;
 use crate::codec::bytes::to_u64;
 use crate::error::Result;
 use crate::model::{Seq, Tombstone};
 use crate::rules::{Folded, KeyRecord};
-
-/// How many values a question asks for at most.
-const MOST: usize = 256;
 
 /// A table that the events explain.
 #[derive(Debug)]
@@ -165,14 +163,9 @@ impl Table {
         mut ought: Ought<'v>,
     ) -> Result<Difference<'v>> {
         let mut difference = Difference::default();
-        for part in found_by.chunks(MOST) {
-            let length = [1, 4, 16, 64].into_iter().find(|length| *length >= part.len()).unwrap_or(MOST);
-            let list = (1..=length).map(|at| format!("?{at}")).collect::<Vec<_>>().join(", ");
+        for (names, values) in lists(found_by) {
             let sql =
-                format!("SELECT {} FROM {} WHERE {} IN ({list})", self.list(), self.name, self.found_by);
-            let mut values = part.to_vec();
-            // The rest of the list repeats the last value.
-            values.resize(length, part.last().cloned().unwrap_or(Value::Null));
+                format!("SELECT {} FROM {} WHERE {} IN ({names})", self.list(), self.name, self.found_by);
             connection.query(&sql, &values, &mut |row| {
                 difference.found += 1;
                 let key = value_at(row, self.key)?;

@@ -22,6 +22,21 @@ fn alter(server: &Server, schema: &str, sql: &str) {
 }
 
 #[test]
+fn what_the_server_itself_refuses_to_read_is_named() {
+    let Some(server) = server::shared() else { return };
+    let url = server.url("refused_reads");
+    let store = MessageStore::connect(&url).unwrap();
+    store.add_message("c1", "x").unwrap();
+    alter(server, "refused_reads", "ALTER TABLE aral_message_rows DROP COLUMN exact CASCADE");
+    let report = store.verify().unwrap();
+    let reasons: Vec<&str> = report.damaged.iter().map(|damaged| damaged.reason.as_str()).collect();
+    assert!(reasons.iter().any(|reason| reason.contains("\"exact\" does not exist")), "{reasons:#?}");
+    assert_eq!(report.events, 1);
+    // The connection goes on to be used.
+    assert_eq!(store.refresh().unwrap(), 1);
+}
+
+#[test]
 fn what_somebody_altered_on_a_server_is_named_and_rebuilt_from_the_events() {
     let Some(server) = server::shared() else { return };
     let url = server.url("altered");

@@ -22,7 +22,8 @@ impl ToSql for Parameter<'_> {
             Value::Null => Ok(IsNull::Yes),
             Value::Int(number) => number.to_sql_checked(kind, out),
             Value::Text(text) => text.as_ref().to_sql_checked(kind, out),
-            Value::Bytes(bytes) => bytes.as_ref().to_sql_checked(kind, out),
+            Value::Bytes(bytes) | Value::Broken(bytes) => bytes.as_ref().to_sql_checked(kind, out),
+            Value::Real(bits) => f64::from_bits(*bits).to_sql_checked(kind, out),
         }
     }
 
@@ -91,6 +92,19 @@ impl FromSql<'_> for IsPresent {
     }
 }
 
+/// What a column holds as it was sent, whatever its type.
+struct AsSent<'r>(&'r [u8]);
+
+impl<'r> FromSql<'r> for AsSent<'r> {
+    fn from_sql(_: &Type, sent: &'r [u8]) -> std::result::Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Self(sent))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
 /// A row that has come.
 pub(super) struct PostgresRow<'r>(pub(super) &'r tokio_postgres::Row);
 
@@ -115,5 +129,18 @@ impl Row for PostgresRow<'_> {
 
     fn bytes(&self, at: usize) -> Result<&[u8]> {
         self.value(at)
+    }
+
+    fn any(&self, at: usize) -> Result<Value<'static>> {
+        if self.is_null(at)? {
+            return Ok(Value::Null);
+        }
+        if let Ok(number) = self.int(at) {
+            return Ok(Value::Int(number));
+        }
+        if let Ok(text) = self.text(at) {
+            return Ok(Value::text(text.to_owned()));
+        }
+        self.value::<AsSent<'_>>(at).map(|sent| Value::bytes(sent.0.to_vec()))
     }
 }

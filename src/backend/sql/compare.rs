@@ -13,7 +13,6 @@ use super::fold::Fold;
 use super::outline::Outline;
 use super::tables::{
     self, ACTIONS, CONVERSATIONS, Difference, KEYS, MESSAGES, Ought, TOMBSTONES, Table, Values, Wrong,
-    value_at,
 };
 use crate::codec::bytes::to_u64;
 use crate::error::Result;
@@ -56,7 +55,7 @@ pub(super) fn compare(connection: &mut dyn Connection, outline: &Outline, sink: 
     ] {
         let mut strange = Vec::new();
         connection.query(sql, &[], &mut |row| {
-            let number = value_at(row, 0)?;
+            let number = row.any(0)?;
             if !is_live(&number) {
                 strange.push(number);
             }
@@ -66,7 +65,7 @@ pub(super) fn compare(connection: &mut dyn Connection, outline: &Outline, sink: 
     }
     let mut strange = Vec::new();
     connection.query("SELECT id_key FROM aral_tombstones", &[], &mut |row| {
-        let id = value_at(row, 0)?;
+        let id = row.any(0)?;
         if !matches!(&id, Value::Bytes(id) if outline.is_removed(id)) {
             strange.push(id);
         }

@@ -68,6 +68,10 @@ pub(crate) enum Value<'v> {
     Int(i64),
     Text(Cow<'v, str>),
     Bytes(Cow<'v, [u8]>),
+    /// The bits of a number with a point. The store writes none; somebody else may have.
+    Real(u64),
+    /// A text that is not Unicode, of which the same is true.
+    Broken(Cow<'v, [u8]>),
 }
 
 /// A statement and its values, `?1` being the first of them.
@@ -85,6 +89,9 @@ pub(crate) trait Row {
     fn int(&self, at: usize) -> Result<i64>;
     fn text(&self, at: usize) -> Result<&str>;
     fn bytes(&self, at: usize) -> Result<&[u8]>;
+
+    /// What a column holds, of whatever type it is.
+    fn any(&self, at: usize) -> Result<Value<'static>>;
 }
 
 /// What is done with each row; a break ends the query.
@@ -262,6 +269,8 @@ impl<'v> Value<'v> {
             Self::Int(number) => Value::Int(number),
             Self::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
             Self::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.into_owned())),
+            Self::Real(bits) => Value::Real(bits),
+            Self::Broken(bytes) => Value::Broken(Cow::Owned(bytes.into_owned())),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::columns::{corrupt, number_at};
 use super::compare::{Sink, compare};
-use super::connection::{Connection, Connector, Dialect, Purpose, Value, first, placed};
+use super::connection::{Connection, Connector, Dialect, Purpose, Value, all, first, placed};
 use super::outline::Outline;
 use super::schema::{self, Kind};
 use super::search_check;
@@ -51,7 +51,8 @@ pub(crate) fn in_place(connector: &dyn Connector, settings: &Settings) -> Result
         return Err(Error::new(ErrorKind::NotFound, "there is no store in this database"));
     }
     drop(reader);
-    let mut connection = connector.connect(Purpose::WriteDurably)?;
+    // Statements that go over whole tables take the longer the more is in them.
+    let mut connection = connector.connect(Purpose::Migrate)?;
     let connection = &mut *connection;
     connection.begin_write()?;
     let done = rebuild(connection, connector.dialect(), fresh);
@@ -164,8 +165,9 @@ fn damaged(reason: &str) -> Error {
 
 /// Holds that no event is missing behind the last one.
 fn check_end(connection: &mut dyn Connection, next_seq: Seq) -> Result<()> {
-    let sql = "SELECT COALESCE(MAX(next_seq), 0) FROM aral_meta";
-    let next = first(connection, sql, &[], |row| row.int(0))?.unwrap_or_default();
+    // What is no number says nothing, as a row that is missing.
+    let numbers = all(connection, "SELECT next_seq FROM aral_meta", &[], |row| Ok(row.int(0).ok()))?;
+    let next = numbers.into_iter().flatten().max().unwrap_or_default();
     if next <= i64::try_from(next_seq).unwrap_or(i64::MAX) {
         return Ok(());
     }
@@ -177,8 +179,10 @@ fn check_end(connection: &mut dyn Connection, next_seq: Seq) -> Result<()> {
         ("aral_keys", "seq"),
         ("aral_tombstones", "seq"),
     ] {
-        let sql =
-            format!("SELECT {column} FROM {table} WHERE {column} >= ?1 AND {column} < ?2 ORDER BY {column}");
+        let sql = format!(
+            "SELECT {column} FROM {table} WHERE {column} >= ?1 AND {column} < ?2 AND {column} = CAST({column} AS BIGINT) \
+             ORDER BY {column}"
+        );
         let asked = [Value::number(next_seq), Value::Int(next)];
         if let Some(seq) = first(connection, &sql, &asked, |row| number_at(row, 0))? {
             let reason = format!("event {seq} is missing: {table} has a row of it, and aral_meta counts it");
@@ -195,12 +199,11 @@ fn mend_meta(
     outline: &Outline,
     (fresh, notes): (&Fresh, &mut Vec<String>),
 ) -> Result<()> {
-    for reason in meta(connection, outline.next_seq)? {
-        notes.push(format!("put right: {reason}"));
-    }
-    if notes.iter().all(|note| !note.starts_with("put right: ")) {
+    let wrong = meta(connection, outline.next_seq)?;
+    if wrong.is_empty() {
         return Ok(());
     }
+    notes.extend(wrong.iter().map(|reason| format!("put right: {reason}")));
     let sql = "SELECT store_id, syncs FROM aral_meta";
     let kept = first(connection, sql, &[], |row| {
         let id = row.text(0).ok().filter(|id| !id.is_empty()).map(str::to_owned);
@@ -312,7 +315,12 @@ impl Sink for Filling {
     }
 }
 
-/// A row as a JSON object, its bytes in hexadecimal digits.
+/// A number with a point, as text if JSON has none for it.
+fn real(number: f64) -> serde_json::Value {
+    serde_json::Number::from_f64(number).map_or_else(|| number.to_string().into(), Into::into)
+}
+
+/// A row as a JSON object, its bytes in hexadecimal digits, and so those of a text that is not Unicode.
 fn as_json(table: &Table, row: &Values<'_>) -> String {
     let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
     let hex =
@@ -322,6 +330,8 @@ fn as_json(table: &Table, row: &Values<'_>) -> String {
         Value::Int(number) => (*number).into(),
         Value::Text(text) => text.as_ref().into(),
         Value::Bytes(bytes) => hex(bytes).into(),
+        Value::Real(bits) => real(f64::from_bits(*bits)),
+        Value::Broken(bytes) => serde_json::json!({ "text": hex(bytes) }),
     });
     let object: serde_json::Map<String, serde_json::Value> =
         table.columns.iter().map(|name| (*name).to_owned()).zip(values).collect();

@@ -66,7 +66,7 @@ impl Sink for Findings<'_> {
 fn whose(connection: &mut dyn Connection, table: &Table, row: &Values<'_>) -> Result<Option<String>> {
     let text = |value: &Value<'_>| match value {
         Value::Bytes(id) => Some(String::from_utf8_lossy(id).into_owned()),
-        Value::Null | Value::Int(_) | Value::Text(_) => None,
+        Value::Null | Value::Int(_) | Value::Text(_) | Value::Real(_) | Value::Broken(_) => None,
     };
     match table.whose {
         Whose::Id(at) => Ok(row.get(at).and_then(text)),
@@ -87,7 +87,8 @@ pub(super) fn row_in_words(table: &Table, row: &Values<'_>) -> String {
         Value::Null => "NULL".to_owned(),
         Value::Int(number) => number.to_string(),
         Value::Text(text) => format!("{text:?}"),
-        Value::Bytes(bytes) => format!("{:?}", String::from_utf8_lossy(&bytes)),
+        Value::Bytes(bytes) | Value::Broken(bytes) => format!("{:?}", String::from_utf8_lossy(&bytes)),
+        Value::Real(bits) => format!("{:?}", f64::from_bits(bits)),
     };
     format!("{}, {} {key}", table.name, table.key_name())
 }

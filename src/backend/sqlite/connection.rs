@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::types::{Null, ValueRef};
+use rusqlite::types::{Null, ToSqlOutput, ValueRef};
 
 use super::errors;
 use crate::backend::deadline::Deadline;
@@ -80,6 +80,10 @@ fn bind(statement: &mut rusqlite::Statement<'_>, values: &[Value<'_>]) -> rusqli
             Value::Int(number) => statement.raw_bind_parameter(at, number)?,
             Value::Text(text) => statement.raw_bind_parameter(at, &**text)?,
             Value::Bytes(bytes) => statement.raw_bind_parameter(at, &**bytes)?,
+            Value::Real(bits) => statement.raw_bind_parameter(at, f64::from_bits(*bits))?,
+            Value::Broken(bytes) => {
+                statement.raw_bind_parameter(at, ToSqlOutput::Borrowed(ValueRef::Text(bytes)))?;
+            }
         }
     }
     Ok(())
@@ -192,5 +196,18 @@ impl Row for SqliteRow<'_> {
     fn bytes(&self, at: usize) -> Result<&[u8]> {
         let value = self.value(at)?;
         value.as_blob().map_err(|_| Self::wrong(at, value, "bytes"))
+    }
+
+    fn any(&self, at: usize) -> Result<Value<'static>> {
+        Ok(match self.value(at)? {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(number) => Value::Int(number),
+            ValueRef::Real(number) => Value::Real(number.to_bits()),
+            ValueRef::Text(bytes) => match str::from_utf8(bytes) {
+                Ok(text) => Value::text(text.to_owned()),
+                Err(_) => Value::Broken(bytes.to_vec().into()),
+            },
+            ValueRef::Blob(bytes) => Value::bytes(bytes.to_vec()),
+        })
     }
 }

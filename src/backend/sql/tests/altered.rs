@@ -1,6 +1,6 @@
 //! Tables that somebody altered by hand, statement by statement: what `verify` says of each, and what a repair makes of it.
 //!
-//! The statements are those of tests/altered, which run on a PostgreSQL server, too.
+//! The statements are those of tests/altered, most of which run on a PostgreSQL server, too.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use crate::model::{Mutation, RepairReport};
 
 const STORE: &str = include_str!("../../../../tests/altered/store.jsonl");
 const TABLES: &str = include_str!("../../../../tests/altered/tables.txt");
+/// What only SQLite takes.
+const SQLITE: &str = include_str!("../../../../tests/altered/sqlite.txt");
 const EVENTS: &str = include_str!("../../../../tests/altered/events.txt");
 
 /// The lines that are no remarks.
@@ -64,7 +66,7 @@ fn with_bytes(sql: &str, literal: impl Fn(&str) -> String) -> String {
 
 #[test]
 fn every_column_that_somebody_altered_is_named() {
-    let tables = lines(TABLES).map(|line| line.split_once(" ~ ").unwrap());
+    let tables = lines(TABLES).chain(lines(SQLITE)).map(|line| line.split_once(" ~ ").unwrap());
     let events = lines(EVENTS).map(|line| line.split_once(" ~ ").unwrap().1.split_once(" ~ ").unwrap());
     for (said, change) in tables.chain(events) {
         let dir = tempfile::tempdir().unwrap();
@@ -103,7 +105,7 @@ fn repair(dir: &Path) -> Result<RepairReport> {
 
 #[test]
 fn what_somebody_altered_in_the_tables_is_rebuilt_from_the_events_and_kept_aside() {
-    for (said, change) in lines(TABLES).map(|line| line.split_once(" ~ ").unwrap()) {
+    for (said, change) in lines(TABLES).chain(lines(SQLITE)).map(|line| line.split_once(" ~ ").unwrap()) {
         let dir = tempfile::tempdir().unwrap();
         let engine = made(dir.path());
         let before = dump(dir.path());
@@ -133,6 +135,36 @@ fn what_somebody_altered_in_the_tables_is_rebuilt_from_the_events_and_kept_aside
         super::add(&engine, "and goes on").unwrap();
         hold(&engine);
     }
+}
+
+#[test]
+fn what_no_column_ought_to_hold_is_kept_aside_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = made(dir.path());
+    alter(
+        dir.path(),
+        "UPDATE aral_message_rows SET created_micros = -1.5e300, exact = 9e999, content = CAST({ff61} AS TEXT) WHERE seq = 3",
+    );
+    repair(dir.path()).unwrap();
+    hold(&engine);
+    let kept = "SELECT row_json FROM aral_quarantine";
+    let kept: String = stranger(dir.path()).query_row(kept, (), |row| row.get(0)).unwrap();
+    for part in [r#""created_micros":-1.5e+300"#, r#""exact":"inf""#, r#""content":{"text":"ff61"}"#] {
+        assert!(kept.contains(part), "{part}: {kept}");
+    }
+}
+
+#[test]
+fn a_repair_has_the_time_that_whole_tables_take() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(made(dir.path()));
+    alter(dir.path(), "UPDATE aral_message_rows SET content = 'forged' WHERE seq = 3");
+    let (settings, faults) = (Settings::default(), Arc::<Faults>::default());
+    let inner = Arc::new(SqliteConnector::new(&dir.path().join("store.db"), &settings));
+    let connector = Faulty { inner, faults: Arc::clone(&faults) };
+    repair_in_place(&connector, &settings).unwrap();
+    // Those of connections for what takes the longer the more is in the tables.
+    assert!(faults.statements.count() > 0, "a statement of it has no more time than one of an append");
 }
 
 #[test]

@@ -302,6 +302,11 @@ impl Connection for PostgresConnection {
         }
     }
 
+    fn ring(&mut self) -> Result<()> {
+        let told = self.calls.wait(self.limit, self.client.batch_execute(&self.rings));
+        self.settle("tell those who listen", told)
+    }
+
     fn is_far(&self) -> bool {
         true
     }

@@ -83,7 +83,7 @@ fn said_by_server(action: &str, said: &DbError) -> String {
             "; raise max_connections, or the user's own limit, or let fewer programs connect, and try again"
         }
         ErrorKind::Locked if code == "57014" => {
-            "; somebody cancelled it, or it took longer than this call waits; nothing of it happened; try again"
+            "; somebody cancelled it, or it took longer than this call waits; try again"
         }
         ErrorKind::Locked => "; others have been in the way for as long as this call waits; try again",
         ErrorKind::ReadOnly => "; name a user who may write, or open the store for reading",

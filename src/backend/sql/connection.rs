@@ -225,6 +225,15 @@ pub(crate) trait Connection: Send {
         })
     }
 
+    /// Tells those who listen that something was written, as each commit does that is seen to take place.
+    ///
+    /// # Errors
+    ///
+    /// What the database says.
+    fn ring(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether the database is at the other end of a network, so that round trips are what counts.
     fn is_far(&self) -> bool {
         false

@@ -215,8 +215,10 @@ fn conversation_at(row: &dyn Row) -> Result<(String, Kept)> {
 }
 
 fn key_at(row: &dyn Row) -> Result<(String, KeyRecord)> {
+    let fingerprint = number_at(row, 1)?;
     let record = KeyRecord {
-        fingerprint: u32::try_from(number_at(row, 1)?).unwrap_or_default(),
+        fingerprint: u32::try_from(fingerprint)
+            .map_err(|_| corrupt(format!("{fingerprint} is no fingerprint")))?,
         conversation_id: id_at(row, 2)?.into(),
         id: row.bytes(3)?.into(),
         seq: number_at(row, 4)?,

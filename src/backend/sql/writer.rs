@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::{Connection, Connector, Purpose, Relied, Statement, Unfinished, Value, first};
-use super::judge::{Group, Judged, Outcome, judge};
+use super::judge::{Group, Judged, Keeps, Outcome, judge};
 use super::known::Known;
 use super::load::{self, Loaded};
 use super::meta::Meta;
@@ -90,10 +90,14 @@ impl Writer {
             return Ok(outcomes);
         }
         let (meta, loaded) = self.begin(first_round(batches))?;
-        self.known.see(&meta);
+        // Nobody relies on it where there is no network.
+        let keeps = if self.connection()?.is_far() { Keeps::States } else { Keeps::Nothing };
+        if keeps == Keeps::States {
+            self.known.see(&meta);
+        }
         let group = Group { first_seq: meta.next_seq, id: random_id() };
         let connection = self.connection()?;
-        let attempt = match carry_out(connection, batches, loaded, group) {
+        let attempt = match carry_out(connection, batches, loaded, group, keeps) {
             Ok(attempt) => attempt,
             Err(error) => return Err(self.undone(error)),
         };
@@ -103,7 +107,9 @@ impl Writer {
         }
         let error = match connection.commit_with(&attempt.statements) {
             Ok(()) => {
-                self.known.keep(meta.taken(attempt.next_seq), attempt.states);
+                if keeps == Keeps::States {
+                    self.known.keep(meta.taken(attempt.next_seq), attempt.states);
+                }
                 return Ok(attempt.outcomes);
             }
             Err(Unfinished::Refused(error)) => return Err(self.undone(error)),
@@ -120,7 +126,7 @@ impl Writer {
         };
         let Some((meta, loaded)) = self.known.of(batches) else { return Ok(None) };
         let group = Group { first_seq: meta.next_seq, id: random_id() };
-        let judged = judge(batches, &loaded, group, meta.next_seq);
+        let judged = judge(batches, &loaded, group, meta.next_seq, Keeps::States);
         // Where nothing is written, nothing shows that what the refusals were judged on is still so. What is not rows alone, such as a
         // conversation that is removed, has an order, which one statement has not.
         let is_fit = judged.outcomes.len() == batches.len() && judged.statements.iter().all(|s| s.is_row);
@@ -231,12 +237,14 @@ impl Writer {
         let is_there = found.inspect_err(|_| connection.rollback())?.unwrap_or(false);
         if is_there {
             connection.rollback();
+            // Those who listen were told of it behind the commit, if at all. Whether they can be changes nothing about what took place.
+            connection.ring().ok();
         } else {
             // What was sent all at once may still be on its way. It is refused from now on, because the row is another one.
             connection.execute("UPDATE aral_meta SET syncs = syncs + 1", &[])?;
             connection.commit()?;
         }
-        self.connection = Some(connection);
+        self.connection = Some(connection).filter(|connection| connection.is_usable());
         Ok(is_there)
     }
 }
@@ -280,11 +288,12 @@ fn carry_out(
     batches: &[&[Request]],
     mut loaded: Loaded,
     group: Group,
+    keeps: Keeps,
 ) -> Result<Judged> {
     let mut all = Judged { next_seq: group.first_seq, ..Judged::default() };
     loop {
         let rest = batches.get(all.outcomes.len()..).unwrap_or_default();
-        let judged = judge(first_round(rest), &loaded, group, all.next_seq);
+        let judged = judge(first_round(rest), &loaded, group, all.next_seq, keeps);
         if judged.outcomes.is_empty() && !rest.is_empty() {
             return Err(Error::new(ErrorKind::Conflict, "the conversation changed meanwhile"));
         }

@@ -12,8 +12,8 @@ use crate::backend::Backend;
 use crate::backend::settings::Settings;
 use crate::backend::sqlite::SqliteConnector;
 use crate::error::ErrorKind;
-use crate::model::{Logged, Messages, Mutation, NewMessage, Operation};
-use crate::rules::normalize;
+use crate::model::{Edit, Logged, Messages, Mutation, NewMessage, Operation};
+use crate::rules::{Request, normalize};
 
 #[test]
 fn a_commit_whose_answer_is_lost_is_reported_as_it_went() {
@@ -28,6 +28,65 @@ fn a_commit_whose_answer_is_lost_is_reported_as_it_went() {
     assert_eq!(events(&engine).len(), 2, "what is reported as failed did not happen");
     assert_eq!(add(&engine, "after").unwrap().seq, 3);
     hold(&engine);
+}
+
+#[test]
+fn a_commit_that_was_found_to_have_taken_place_is_told_to_those_who_listen() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, faults) = open(dir.path());
+    let rings = || faults.rings.load(Ordering::SeqCst);
+    for (commit, is_told) in [(Commit::Unanswered, 1), (Commit::Lost, 0)] {
+        let before = rings();
+        *faults.next_commit.lock().unwrap() = Some(commit);
+        // Whether they can be told changes nothing about what took place.
+        assert_eq!(add(&engine, "x").is_ok(), is_told == 1, "{commit:?}");
+        assert_eq!(rings() - before, is_told, "{commit:?}");
+    }
+    hold(&engine);
+}
+
+#[test]
+fn those_who_share_a_transaction_take_two_round_trips_more_for_each_further_reading() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, faults) = open(dir.path());
+    let settings = Settings::default();
+    let request = |mutation| vec![normalize(mutation, &*settings.clock, &*settings.ids).unwrap()];
+    let message = |id: &str| Mutation::add_message("c1", NewMessage::new("x").id(id));
+    let edit = |id: &str| {
+        let edit = Edit::content("edited");
+        request(Mutation::new("c1", Operation::EditMessage { message_id: id.into(), edit }))
+    };
+    let trips = |batches: &[Vec<Request>]| {
+        let before = faults.trips.load(Ordering::SeqCst);
+        let batches: Vec<&[Request]> = batches.iter().map(Vec::as_slice).collect();
+        let outcomes = engine.queue.with_writer(|writer| writer.carry_out(&batches));
+        assert!(outcomes.iter().all(Result::is_ok) && outcomes.len() == batches.len());
+        faults.trips.load(Ordering::SeqCst) - before
+    };
+    let many =
+        |count: usize| (0..count).map(|_| request(Mutation::add_message("c1", "x"))).collect::<Vec<_>>();
+    assert_eq!(trips(&[request(message("a"))]), 2, "one alone");
+    assert_eq!(trips(&many(64)), 2, "64 together");
+    assert_eq!(trips(&many(65)), 4, "one more");
+    assert_eq!(trips(&many(129)), 6, "64 more");
+    assert_eq!(trips(&[edit("a")]), 2, "an edit of what was there before");
+    let other = Mutation::add_message("c2", "x");
+    assert_eq!(trips(&[edit("a"), request(other)]), 2, "and something in another conversation");
+    assert_eq!(trips(&[request(message("b")), edit("b")]), 4, "an edit of what another one has added");
+    assert_eq!(trips(&[edit("a"), many(1).remove(0), many(1).remove(0)]), 4, "others behind an edit");
+    assert_eq!(trips(&[edit("a"), edit("a"), edit("a")]), 6, "edits behind one another");
+    hold(&engine);
+}
+
+#[test]
+fn a_key_whose_row_is_damaged_is_told_as_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path());
+    let keyed = || Mutation::add_message("c1", "once").key("k1");
+    engine.append_one(keyed()).unwrap();
+    stranger(dir.path()).execute_batch("UPDATE aral_keys SET fingerprint = 5000000000").unwrap();
+    let error = engine.append_one(keyed()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! A connector that fails where it is told to.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::super::connection::{
-    Connection, Connector, Dialect, Each, Purpose, Relied, Statement, Unfinished, Value,
+    Connection, Connector, Dialect, Each, EachOf, Purpose, Relied, Statement, Unfinished, Value,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -86,6 +87,12 @@ pub(super) struct Faults {
     /// The statements of a transaction that has not come to the database yet.
     pub(super) late: Mutex<Vec<Statement<'static>>>,
     pub(super) statements: Statements,
+    /// How many questions were asked, one at a time or together.
+    pub(super) questions: AtomicU64,
+    /// How many calls would each go over a network once.
+    pub(super) trips: AtomicU64,
+    /// How often those who listen were told that something was written, besides by a commit. It fails each time.
+    pub(super) rings: AtomicU64,
     /// How many migrations changed something.
     pub(super) migrations: AtomicU64,
 }
@@ -188,6 +195,34 @@ impl Connection for Line {
         Err(dead())
     }
 
+    fn begin_write_and_ask(&mut self, questions: &[Statement<'_>], each: &mut EachOf<'_>) -> Result<()> {
+        self.begin_write()?;
+        self.query_all(questions, each)
+    }
+
+    fn query_all(&mut self, questions: &[Statement<'_>], each: &mut EachOf<'_>) -> Result<()> {
+        self.faults.trips.fetch_add(1, Ordering::SeqCst);
+        questions.iter().enumerate().try_for_each(|(at, question)| {
+            self.query(&question.sql, &question.values, &mut |row| each(at, row).map(ControlFlow::Continue))
+        })
+    }
+
+    fn execute_all(&mut self, statements: &[Statement<'_>]) -> Result<()> {
+        self.faults.trips.fetch_add(1, Ordering::SeqCst);
+        statements.iter().try_for_each(|statement| self.execute(&statement.sql, &statement.values).map(drop))
+    }
+
+    /// Statements and the commit behind them go over together.
+    fn commit_with(&mut self, statements: &[Statement<'_>]) -> Result<(), Unfinished> {
+        self.execute_all(statements).map_err(Unfinished::Refused)?;
+        self.commit().map_err(Unfinished::Open)
+    }
+
+    fn ring(&mut self) -> Result<()> {
+        self.faults.rings.fetch_add(1, Ordering::SeqCst);
+        Err(dead())
+    }
+
     fn transact(&mut self, take: &Statement<'_>, then: &[Statement<'_>]) -> Result<Relied, Unfinished> {
         if self.is_dead {
             return Err(Unfinished::Open(dead()));
@@ -231,6 +266,7 @@ impl Connection for Line {
     }
 
     fn query(&mut self, sql: &str, values: &[Value<'_>], each: &mut Each<'_>) -> Result<()> {
+        self.faults.questions.fetch_add(1, Ordering::SeqCst);
         if self.is_dead { Err(dead()) } else { self.inner.query(sql, values, each) }
     }
 

@@ -14,7 +14,8 @@ use super::judge::Outcome;
 use super::pool::Pool;
 use super::queue::Queue;
 use super::reads::{self, Wanted};
-use super::search::{self, Index};
+use super::search;
+use super::search_index::Standing;
 use super::waiting::patience;
 use super::writer::Writer;
 use super::{copied_from, events, messages, schema, search_index, verify};
@@ -256,18 +257,28 @@ impl Backend for Engine {
         self.check_open()?;
         let matcher = Matcher::new(search)?;
         let dialect = self.connector.dialect();
-        let is_behind = |connection: &mut dyn Connection| search_index::is_far_behind(connection, dialect);
-        if !self.settings.is_read_only && self.pool.read(is_behind).unwrap_or(false) {
-            // Whether it catches up or not, nothing is hidden: what is not in the index is read.
-            search_index::catch_up(&*self.connector).ok();
-        }
-        let find = |index| self.pool.read(|connection| search::find(connection, dialect, &matcher, index));
-        match find(Index::Asked) {
-            // Nor does an index hide anything that is damaged, or may not be read.
-            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::ReadOnly) => {
-                find(Index::LeftOut)
+        let mut may_catch_up = !self.settings.is_read_only;
+        loop {
+            let found = self.pool.read(|connection| {
+                let standing = Standing::of(connection, dialect)?;
+                if may_catch_up && standing.is_far_behind(connection)? {
+                    return Ok(None);
+                }
+                search::find(connection, dialect, &matcher, Some(standing)).map(Some)
+            });
+            match found {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => {
+                    // Whether it catches up or not, nothing is hidden: what is not in the index is read.
+                    search_index::catch_up(&*self.connector).ok();
+                    may_catch_up = false;
+                }
+                // Nor does an index hide anything that is damaged, or may not be read.
+                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::ReadOnly) => {
+                    return self.pool.read(|connection| search::find(connection, dialect, &matcher, None));
+                }
+                Err(error) => return Err(error),
             }
-            found => found,
         }
     }
 

@@ -7,15 +7,16 @@ use std::ops::ControlFlow;
 
 use super::columns::{MESSAGE, id_at, message_at, number_at, shown};
 use super::connection::{Connection, Dialect, Value};
-use super::reads::{last_seq, place_of};
-use super::search_index::watermark;
+use super::reads::place_of;
+use super::search_index::Standing;
 use crate::backend::no_conversation;
 use crate::error::Result;
 use crate::model::{DAY_MICROS, Found, MessageRef, Search, Seq, Timestamp};
 use crate::search::{Key, Matcher, Newest};
 
-/// How many messages are proposed at first, and at most, at once. Mostly each of them is a hit.
-const PROPOSED: (u64, u64) = (64, 4096);
+/// How many messages are proposed at first. Mostly each of them is a hit. Each part after it is several times as large as the one before: what the
+/// index proposes is found and sorted anew for each of them, so that there must be few, however much is proposed.
+const PROPOSED: u64 = 64;
 
 /// How many messages may be missing from the index for it to be asked. Each of them is proposed, and sorted, for each part of an answer:
 /// with very many of them, to go over all messages once is faster.
@@ -23,13 +24,6 @@ const MOST_MISSING: u64 = 100_000;
 
 /// How many messages are read at once where all are looked at.
 const ROWS: u64 = 1000;
-
-/// Whether the index is asked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Index {
-    Asked,
-    LeftOut,
-}
 
 /// What is asked of messages besides what a statement says itself, and the values for it.
 struct Condition {
@@ -39,18 +33,14 @@ struct Condition {
     before: usize,
 }
 
-/// What a search finds.
+/// What a search finds, where the index stands like this; it is left out if that is not said.
 pub(super) fn find(
     connection: &mut dyn Connection,
     dialect: Dialect,
     matcher: &Matcher<'_>,
-    index: Index,
+    standing: Option<Standing>,
 ) -> Result<Vec<Found>> {
-    let indexed = match index {
-        Index::Asked => indexed(connection, dialect)?,
-        Index::LeftOut => None,
-    };
-    match indexed {
+    match standing.and_then(indexed) {
         Some(indexed) => by_time(connection, matcher, Some((dialect, indexed))),
         None if matcher.search.conversation.is_some() => by_time(connection, matcher, None),
         None => everywhere(connection, matcher),
@@ -58,11 +48,10 @@ pub(super) fn find(
 }
 
 /// Up to which event the index can be asked, if it is worth it.
-fn indexed(connection: &mut dyn Connection, dialect: Dialect) -> Result<Option<Seq>> {
-    let last = last_seq(connection)?;
-    let usable = watermark(connection, dialect)?.filter(|watermark| watermark.is_usable());
+fn indexed(standing: Standing) -> Option<Seq> {
+    let usable = standing.watermark.filter(|watermark| watermark.is_usable());
     let indexed = usable.map(|watermark| watermark.indexed_seq);
-    Ok(indexed.filter(|indexed| last.saturating_sub(*indexed) <= MOST_MISSING))
+    indexed.filter(|indexed| standing.last_seq.saturating_sub(*indexed) <= MOST_MISSING)
 }
 
 /// Goes from the newest message to older ones until there are enough.
@@ -85,7 +74,7 @@ fn by_time(
         condition.sql
     );
     let (mut found, mut left) = (Vec::new(), matcher.search.limit.unwrap_or(usize::MAX));
-    let (mut behind, mut proposed, mut is_over) = ([i64::MAX; 3], PROPOSED.0, left == 0);
+    let (mut behind, mut proposed, mut is_over) = ([i64::MAX; 3], PROPOSED, left == 0);
     while !is_over {
         let values = condition.with(behind.map(Value::Int).into_iter().chain([Value::number(proposed)]));
         let mut rows = 0;
@@ -102,7 +91,7 @@ fn by_time(
             Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         is_over = left == 0 || rows < proposed;
-        proposed = (proposed * 4).min(PROPOSED.1);
+        proposed = proposed.saturating_mul(4);
     }
     Ok(found)
 }

@@ -15,13 +15,12 @@ use crate::search::terms;
 /// How many messages are read at once.
 const ROWS: u64 = 1000;
 
-/// Of each message, the sum of its terms' checksums, in whatever order they come.
+/// Of each message, the sum of its terms' checksums, in whatever order they come, less that of the terms that the index has of it.
 type Sums = BTreeMap<Seq, u64>;
 
-fn add(sums: &mut Sums, seq: Seq, term: &str) {
-    let sum = sums.entry(seq).or_default();
-    // A term alone does not count as none.
-    *sum = sum.wrapping_add(u64::from(crc32fast::hash(term.as_bytes())) + (1 << 32));
+/// A term in a sum. One alone does not count as none.
+fn checksum(term: &str) -> u64 {
+    u64::from(crc32fast::hash(term.as_bytes())) + (1 << 32)
 }
 
 /// What is wrong with the index, if anything is.
@@ -49,7 +48,7 @@ fn difference(connection: &mut dyn Connection, dialect: Dialect, indexed_seq: Se
     let sql = format!(
         "SELECT m.seq, {MESSAGE} FROM aral_message_rows m WHERE m.seq > ?1 AND m.seq <= ?2 ORDER BY m.seq LIMIT ?3"
     );
-    let (mut ought, mut is) = (Sums::new(), Sums::new());
+    let mut sums = Sums::new();
     let (mut from, mut rows) = (0, ROWS);
     while rows == ROWS {
         rows = 0;
@@ -58,15 +57,16 @@ fn difference(connection: &mut dyn Connection, dialect: Dialect, indexed_seq: Se
             from = number_at(row, 0)?;
             let message = message_at(row, 1)?;
             for term in terms(&message.content.to_string_lossy()) {
-                add(&mut ought, from, &term);
+                let sum = sums.entry(from).or_default();
+                *sum = sum.wrapping_add(checksum(&term));
             }
             Ok(ControlFlow::Continue(()))
         })?;
     }
     connection.query(dialect.search.all, &[], &mut |row| {
-        add(&mut is, number_at(row, 0)?, row.text(1)?);
+        let sum = sums.entry(number_at(row, 0)?).or_default();
+        *sum = sum.wrapping_sub(checksum(row.text(1)?));
         Ok(ControlFlow::Continue(()))
     })?;
-    let differs = |seq: &&Seq| ought.get(seq) != is.get(seq) && !stale.contains(seq);
-    Ok(ought.keys().chain(is.keys()).find(differs).copied())
+    Ok(sums.into_iter().find(|(seq, left)| *left != 0 && !stale.contains(seq)).map(|(seq, _)| seq))
 }

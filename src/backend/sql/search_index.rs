@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::model::Seq;
 use crate::search::{terms, tokenizer};
 
-/// How many events searches read themselves before the index catches up. To catch up takes a commit.
+/// How many events are too many for searches to read themselves: the index catches up then. To catch up takes a commit.
 const READ_FIRST: u64 = 100;
 
 /// How many messages one transaction takes into the index at most, and about how many bytes of them.
@@ -51,17 +51,30 @@ fn stand(connection: &mut dyn Connection) -> Result<Option<Watermark>> {
     })
 }
 
-/// Whether so much is not in the index that it is worth a transaction.
-pub(super) fn is_far_behind(connection: &mut dyn Connection, dialect: Dialect) -> Result<bool> {
-    let last = super::reads::last_seq(connection)?;
-    let Some(watermark) = watermark(connection, dialect)? else { return Ok(last > READ_FIRST) };
-    if !watermark.is_usable() {
-        return Ok(watermark.tokenizer < tokenizer());
+/// How far the events and the index have come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Standing {
+    pub(super) last_seq: Seq,
+    pub(super) watermark: Option<Watermark>,
+}
+
+impl Standing {
+    pub(super) fn of(connection: &mut dyn Connection, dialect: Dialect) -> Result<Self> {
+        let last_seq = super::reads::last_seq(connection)?;
+        Ok(Self { last_seq, watermark: watermark(connection, dialect)? })
     }
-    let sql = "SELECT COUNT(*) FROM (SELECT seq FROM aral_search_stale LIMIT ?1) stale";
-    let stale = first(connection, sql, &[Value::number(READ_FIRST)], |row| number_at(row, 0))?;
-    let behind = last.saturating_sub(watermark.indexed_seq).saturating_add(stale.unwrap_or_default());
-    Ok(behind >= READ_FIRST)
+
+    /// Whether so much is not in the index that it is worth a transaction.
+    pub(super) fn is_far_behind(self, connection: &mut dyn Connection) -> Result<bool> {
+        let Some(watermark) = self.watermark else { return Ok(self.last_seq >= READ_FIRST) };
+        if !watermark.is_usable() {
+            return Ok(watermark.tokenizer < tokenizer());
+        }
+        let sql = "SELECT COUNT(*) FROM (SELECT seq FROM aral_search_stale LIMIT ?1) stale";
+        let stale = first(connection, sql, &[Value::number(READ_FIRST)], |row| number_at(row, 0))?;
+        let behind = self.last_seq.saturating_sub(watermark.indexed_seq);
+        Ok(behind.saturating_add(stale.unwrap_or_default()) >= READ_FIRST)
+    }
 }
 
 /// Takes into the index what is not in it, up to the event that is the last now.

@@ -1,7 +1,7 @@
 //! Verifying: does every event prove itself, and do the tables say what the events led to?
 //!
-//! Owns the words for what is wrong. Of the store it holds a few conversations at a time in memory, or a large one, and of the others their
-//! ids and the numbers of their events.
+//! Owns the words for what is wrong. Of the store it holds a few conversations at a time in memory, or a large one, of the others their
+//! ids and the numbers of their events, and then a number and a sum of each message that the index for searching has.
 
 use std::path::Path;
 

@@ -1,9 +1,10 @@
 //! The index for searching: wherever it stands, and whatever became of it, nothing is hidden.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use super::super::connection::{Connector, Purpose};
-use super::super::search_index::{catch_up, is_far_behind, watermark};
+use super::super::search_index::{Standing, catch_up, watermark};
 use super::{Engine, add, hold, open, stranger, try_open};
 use crate::backend::Backend;
 use crate::backend::settings::Settings;
@@ -34,14 +35,56 @@ fn an_index_catches_up_when_it_is_worth_a_transaction_and_not_before() {
     let (engine, faults) = open(dir.path());
     fill(&engine, 50);
     assert_eq!((count(&engine, "rain"), indexed(dir.path())), (50, None));
-    fill(&engine, 1500);
-    let before = faults.commits.load(std::sync::atomic::Ordering::SeqCst);
+    fill(&engine, 49);
+    assert_eq!((count(&engine, "rain"), indexed(dir.path())), (99, None));
+    fill(&engine, 1);
+    assert_eq!((count(&engine, "rain"), indexed(dir.path())), (100, Some(100)), "a hundred are enough");
+    fill(&engine, 1450);
+    let before = faults.commits.load(Ordering::SeqCst);
     assert_eq!((count(&engine, "rain"), indexed(dir.path())), (1550, Some(1550)));
     // Each transaction takes a part of it.
-    assert_eq!(faults.commits.load(std::sync::atomic::Ordering::SeqCst) - before, 4);
+    assert_eq!(faults.commits.load(Ordering::SeqCst) - before, 3);
     fill(&engine, 10);
     assert_eq!((count(&engine, "rain"), indexed(dir.path())), (1560, Some(1550)));
     hold(&engine);
+}
+
+#[test]
+fn a_search_looks_once_how_far_the_index_has_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, faults) = open(dir.path());
+    fill(&engine, 200);
+    assert_eq!(count(&engine, "rain"), 200);
+    fill(&engine, 3);
+    let before = faults.questions.load(Ordering::SeqCst);
+    assert_eq!(engine.search(&Search::new("rain").limit(5)).unwrap().len(), 5);
+    // The newest number, whether there is an index, how far it has come, what is stale in it, and the search itself.
+    assert_eq!(faults.questions.load(Ordering::SeqCst) - before, 5);
+}
+
+#[test]
+fn a_search_for_everything_asks_few_times_however_much_there_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = open(dir.path());
+    add(&engine, "rain 0").unwrap();
+    // By hand, which is faster, and not into the index, which is left out then.
+    stranger(dir.path())
+        .execute_batch(
+            "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 21000) \
+             INSERT INTO aral_message_rows (seq, conversation, place, id, role, created_at, created_micros, content, metadata) \
+             SELECT i, 1, i - 1, 'm' || i, 'user', '2025-03-14T09:00:00', i, 'rain', '{}' FROM n",
+        )
+        .unwrap();
+    let (reader, faults) = try_open(dir.path(), Settings { is_read_only: true, ..Settings::default() });
+    let reader = reader.unwrap();
+    for (limit, found, most) in [(None, 21_000, 6), (Some(5), 5, 1)] {
+        let before = faults.questions.load(Ordering::SeqCst);
+        let search = Search { limit, ..Search::new("rain").conversation("c1") };
+        assert_eq!(reader.search(&search).unwrap().len(), found);
+        // Besides, the newest number, whether there is an index, how far it has come, and the conversation.
+        let asked = faults.questions.load(Ordering::SeqCst) - before - 4;
+        assert!(asked <= most, "{asked} questions for {found} messages");
+    }
 }
 
 #[test]
@@ -145,7 +188,8 @@ fn newer_software_keeps_its_index_and_older_software_reads_without_it() {
     assert_eq!(indexed(dir.path()), Some(200));
     let connector = connector(dir.path());
     let mut connection = connector.connect(Purpose::Read).unwrap();
-    assert!(!is_far_behind(&mut *connection, connector.dialect()).unwrap());
+    let standing = Standing::of(&mut *connection, connector.dialect()).unwrap();
+    assert!(!standing.is_far_behind(&mut *connection).unwrap());
     catch_up(&connector).unwrap();
     assert_eq!(indexed(dir.path()), Some(200));
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use aral_store::{MessageStore, Messages, Mutation};
+use aral_store::{Conversations, MessageStore, Messages, Mutation, Order, Search};
 
 use crate::support::server::{self, Server};
 
@@ -90,4 +90,23 @@ fn appends_and_reads_take_the_round_trips_that_are_promised() {
     assert_eq!(way.count(|| drop(store.batch(batch()).unwrap())), 1, "many at once");
     assert_eq!(way.count(|| drop(store.messages("c1", Messages::last(10)).unwrap())), 1, "the last ten");
     assert_eq!(way.count(|| drop(store.message("c1", &id).unwrap())), 1, "one by its id");
+
+    let twice = |name: &str, trips: u64, read: &dyn Fn()| {
+        // What it asks is prepared by the first one.
+        read();
+        assert_eq!(way.count(read), trips, "{name}");
+    };
+    twice("the first ten", 1, &|| drop(store.messages("c1", Messages::first(10)).unwrap()));
+    twice("a summary", 1, &|| drop(store.summary("c1").unwrap()));
+    twice("the newest number", 1, &|| assert!(store.refresh().unwrap() > 0));
+    // One question for each table, and the beginning and the end of one state.
+    twice("a conversation", 5, &|| drop(store.conversation("c1").unwrap()));
+    twice("a list", 3, &|| drop(store.conversations(Conversations::by(Order::Activity)).unwrap()));
+    twice("actions", 4, &|| drop(store.actions("c1").unwrap()));
+    twice("how large it is", 5, &|| drop(store.stats().unwrap()));
+    twice("a search without an index", 6, &|| drop(store.search("x").unwrap()));
+    store.batch(vec![Mutation::add_message("c1", "x"); 100]).unwrap();
+    // Somebody else takes them into the index: nobody comes or goes by this way meanwhile.
+    MessageStore::connect(server.url("trips")).unwrap().search("x").unwrap();
+    twice("a search", 7, &|| drop(store.search(Search::new("x").limit(10)).unwrap()));
 }

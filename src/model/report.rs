@@ -12,6 +12,8 @@ use super::Seq;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct RecoveryReport {
+    /// Whether there was no store before, and this opening has made it.
+    pub made: bool,
     /// How many log segments were read.
     pub segments: usize,
     /// How many events were replayed.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aral_store::{Error, ErrorKind, MessageStore, Options};
 
+use crate::support::databases;
 use crate::support::simfs::SimFs;
 
 const URL: &str = "postgres://app:secret@db/x";
@@ -29,4 +30,22 @@ fn a_url_is_refused_by_every_call_before_the_file_system_is_asked() {
         assert!(error.to_string().contains("postgres") && !format!("{error:?}").contains("secret"), "{name}");
         assert_eq!(fs.op_count(), 0, "{name}");
     }
+}
+
+#[test]
+fn an_opening_says_whether_it_has_made_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = |place: &str| MessageStore::connect(place).unwrap().recovery().made;
+    let mut places = databases::urls(&dir.path().join("databases"));
+    places.push(dir.path().join("data").to_str().unwrap().to_owned());
+    for place in places {
+        assert!(made(&place), "{place}");
+        assert!(!made(&place), "{place}, again");
+        let read = MessageStore::options().read_only().connect(&place).unwrap();
+        assert!(!read.recovery().made, "{place}, for reading");
+    }
+    let original = dir.path().join("original");
+    MessageStore::in_memory().export_aral(&original, None).unwrap();
+    assert!(!made(original.to_str().unwrap()), "what the original keeps is a store");
+    assert!(!MessageStore::in_memory().recovery().made);
 }

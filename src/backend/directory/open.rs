@@ -75,6 +75,7 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
     let mut inventory = finished_files(vfs, &log, &mut report)?;
     let found = newest_checkpoint(vfs, &inventory, &log)?;
     let is_new = found.is_none();
+    report.made = is_new && !is_originals(vfs, layout)?;
     let mut checkpoint = found.unwrap_or_else(|| Checkpoint::empty(store_id));
     let witnesses = Witnesses::of(vfs, layout, checkpoint.head().store_id);
     let control = control(vfs, &log, &checkpoint)?;
@@ -119,6 +120,12 @@ pub(crate) fn for_writing(vfs: &dyn Vfs, layout: &Layout, store_id: [u8; 16]) ->
     }
     let (marker, found_epoch) = (witnesses.marker(), index.checkpoint().head().epoch);
     Ok(Opened { index, replayed, report, control, is_settled: must_settle, found_epoch, marker })
+}
+
+/// Whether the original, or somebody's copy of what it writes, is in the directory.
+fn is_originals(vfs: &dyn Vfs, layout: &Layout) -> Result<bool> {
+    Ok(layout::probe(vfs, &layout.index_file())?.is_some()
+        || layout::probe(vfs, &layout.conversations())?.is_some())
 }
 
 /// What is in the log's directory, once what was not finished is gone.

@@ -54,14 +54,16 @@ impl Engine {
             let reason = "a store in a bucket is not salvaged: copy it down and repair the directory";
             return Err(Error::new(ErrorKind::Unsupported, reason).at(objects.place(), None));
         }
-        let state = Self::find(&*objects, &settings)?;
-        Self::with(objects, state, settings)
+        let (state, made) = Self::find(&*objects, &settings)?;
+        let mut engine = Self::with(objects, state, settings)?;
+        engine.found.made = made;
+        Ok(engine)
     }
 
-    fn find(objects: &dyn Objects, settings: &Settings) -> Result<State> {
+    fn find(objects: &dyn Objects, settings: &Settings) -> Result<(State, bool)> {
         if settings.is_read_only {
             let none = || Error::new(ErrorKind::NotFound, "there is no store").at(objects.place(), None);
-            return Ok(opening::find(objects)?.ok_or_else(none)?.state);
+            return Ok((opening::find(objects)?.ok_or_else(none)?.state, false));
         }
         opening::find_or_make(objects)
     }

@@ -166,17 +166,19 @@ fn checked(objects: &dyn Objects, epoch: u64, bytes: Vec<u8>) -> Result<Checkpoi
     wrong(ErrorKind::Unsupported, reason.to_owned())
 }
 
-/// Finds the store, or makes it, where it can be written to.
+/// Finds the store, or makes it, where it can be written to, and tells whether it has made it.
 ///
 /// # Errors
 ///
 /// `Unsupported` where conditions are not kept to, on which everything rests.
-pub(super) fn find_or_make(objects: &dyn Objects) -> Result<State> {
+pub(super) fn find_or_make(objects: &dyn Objects) -> Result<(State, bool)> {
     let vanished = || {
         Error::new(ErrorKind::Corrupt, "the store was removed while it was made").at(objects.place(), None)
     };
+    let mut made = false;
     for _ in 0..CHASES {
         let Some(store) = find(objects)? else {
+            made = true;
             let marker = Marker { store_id: random_id(), checkpoint_epoch: 0, last_seq: 0 };
             // Order: the marker first. Whoever makes it says which store it is; what follows is the same whoever makes it.
             make(objects, names::MARKER, marker.encode().as_bytes())?;
@@ -186,7 +188,7 @@ pub(super) fn find_or_make(objects: &dyn Objects) -> Result<State> {
         match &store.seen {
             Some((marker, other)) => {
                 probe(objects, marker, other)?;
-                return Ok(store.state);
+                return Ok((store.state, made));
             }
             // What came with a directory has no marker, or one that is older than its log.
             None if state.checkpoint.head().epoch > 0 => raise(objects, &state.checkpoint)?,

@@ -43,7 +43,7 @@ pub(crate) struct Engine {
     doorbell: Arc<Doorbell>,
     is_closed: Arc<AtomicBool>,
     /// The newest event when it was opened.
-    last_seq: Seq,
+    found: RecoveryReport,
 }
 
 impl fmt::Debug for Engine {
@@ -62,18 +62,22 @@ impl Engine {
         }
         let pool = Arc::new(Pool::new(Arc::clone(&connector)));
         let mut writer = Writer::new(Arc::clone(&connector), patience(settings.wait));
+        let mut made = false;
         // What has looked at the tables goes on to use them: over a network a connection takes its time.
         if settings.is_read_only {
             let mut connection = connector.connect(Purpose::Read)?;
             schema::check_for_reading(&mut *connection, &*connector)?;
             pool.keep(connection);
         } else {
-            writer.begin_with(migrated(&*connector, &settings)?);
+            let (connection, is_new) = migrated(&*connector, &settings)?;
+            writer.begin_with(connection);
+            made = is_new;
         }
         let last_seq = pool.read(reads::last_seq)?;
+        let found = RecoveryReport { made, last_seq, ..RecoveryReport::default() };
         let queue = Queue::new(writer, patience(settings.wait));
         let doorbell = Arc::new(Doorbell::new(Arc::clone(&connector)));
-        Ok(Self { connector, settings, pool, queue, doorbell, is_closed: Arc::default(), last_seq })
+        Ok(Self { connector, settings, pool, queue, doorbell, is_closed: Arc::default(), found })
     }
 
     fn check_open(&self) -> Result<()> {
@@ -121,9 +125,9 @@ impl Engine {
     }
 }
 
-/// A connection to a database that has the tables. What was cut off is looked at again: it may have taken place.
-fn migrated(connector: &dyn Connector, settings: &Settings) -> Result<Box<dyn Connection>> {
-    let mut tries = 0..MIGRATION_TRIES;
+/// A connection to a database that has the tables, and whether this has made them. What was cut off is looked at again: it may have taken place.
+fn migrated(connector: &dyn Connector, settings: &Settings) -> Result<(Box<dyn Connection>, bool)> {
+    let (mut tries, mut made) = (0..MIGRATION_TRIES, false);
     loop {
         let mut connection = connector.connect(Purpose::Write)?;
         // Mostly there is nothing to do, and then nobody is waited for.
@@ -131,11 +135,15 @@ fn migrated(connector: &dyn Connector, settings: &Settings) -> Result<Box<dyn Co
             (schema::is_current(&mut *connection, connector), connection.is_usable());
         if matches!(done, Ok(false)) {
             let mut migrating = connector.connect(Purpose::Migrate)?;
-            done = schema::migrate(&mut *migrating, connector, || settings.ids.new_id()).map(|()| true);
+            let migrated = schema::migrate(&mut *migrating, connector, || settings.ids.new_id());
+            done = migrated.map(|is_new| {
+                made = is_new;
+                true
+            });
             is_usable = migrating.is_usable();
         }
         match done {
-            Ok(_) => return Ok(connection),
+            Ok(_) => return Ok((connection, made)),
             Err(_) if !is_usable && tries.next().is_some() => {}
             Err(error) => return Err(error),
         }
@@ -300,7 +308,7 @@ impl Backend for Engine {
     }
 
     fn recovery(&self) -> RecoveryReport {
-        RecoveryReport { last_seq: self.last_seq, ..RecoveryReport::default() }
+        self.found.clone()
     }
 
     fn refresh(&self) -> Result<Seq> {

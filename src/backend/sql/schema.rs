@@ -179,16 +179,16 @@ pub(crate) fn is_current(connection: &mut dyn Connection, connector: &dyn Connec
     Ok(version == VERSION)
 }
 
-/// Brings a database to this version of the schema.
+/// Brings a database to this version of the schema, and tells whether there was no store in it before.
 pub(crate) fn migrate(
     connection: &mut dyn Connection,
     connector: &dyn Connector,
     store_id: impl FnOnce() -> String,
-) -> Result<()> {
+) -> Result<bool> {
     connection.begin_write()?;
     let done = migrate_locked(connection, connector.dialect(), store_id);
     match done {
-        Ok(()) => connection.commit(),
+        Ok(made) => connection.commit().map(|()| made),
         Err(error) => {
             connection.rollback();
             Err(placed(error, connector.place()))
@@ -201,7 +201,7 @@ fn migrate_locked(
     connection: &mut dyn Connection,
     dialect: Dialect,
     store_id: impl FnOnce() -> String,
-) -> Result<()> {
+) -> Result<bool> {
     let before = version(connection, dialect)?;
     check_version(before)?;
     let done = usize::try_from(before).unwrap_or_default();
@@ -217,7 +217,7 @@ fn migrate_locked(
     } else if before < VERSION {
         connection.execute("UPDATE aral_meta SET schema_version = ?1", &[Value::Int(VERSION)])?;
     }
-    Ok(())
+    Ok(before == 0)
 }
 
 /// What a database has.

@@ -24,7 +24,11 @@ pub(crate) fn for_reading(dir: &Path) -> Result<MessageStore, Failure> {
 
 /// The same without telling what the opening found, for a command that tells it in its own way.
 pub(crate) fn quietly_for_reading(dir: &Path) -> Result<MessageStore, Failure> {
-    must_be_there(dir)?;
+    match database::of(dir)? {
+        // Whether there is a store shows when it is opened, which a server need not be for twice.
+        Some(database) => database.must_be_a_place()?,
+        None => must_be_there(dir)?,
+    }
     open(salvage::for_reading(MessageStore::options()), dir)
 }
 
@@ -36,12 +40,15 @@ pub(crate) fn for_writing(dir: &Path) -> Result<MessageStore, Failure> {
 /// The same with options of its own.
 pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageStore, Failure> {
     must_not_be_a_file(dir)?;
-    let is_new = !looks_like_a_store(dir);
-    let is_beside = is_new && holds_something(dir);
+    let (is_directory, held) = (database::of(dir)?.is_none(), holds_something(dir));
+    let looks_new = is_directory && !looks_like_a_store(dir);
     let store = open(patience::for_writing(options), dir)?;
+    // A server would be asked twice; the opening knows.
+    let is_new = if is_directory { looks_new } else { store.recovery().made };
+    let is_beside = is_new && held;
     // Whoever mistyped the directory would miss what was added.
     if is_beside {
-        let what = if database::of(dir)?.is_some() { "database" } else { "directory" };
+        let what = if is_directory { "directory" } else { "database" };
         note(&format!("made a new store in a {what} that holds other things, in {}", dir.display()));
     } else if is_new {
         note(&format!("made a new store in {}; --no-create refuses that", database::shown(dir).display()));

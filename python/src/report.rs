@@ -73,6 +73,7 @@ pub(crate) fn verification<'py>(py: Python<'py>, report: &VerifyReport) -> Made<
 
 pub(crate) fn recovery<'py>(py: Python<'py>, report: &RecoveryReport) -> Made<'py> {
     dict!(py,
+        "made" => report.made,
         "segments" => report.segments,
         "events" => report.events,
         "last_seq" => report.last_seq,

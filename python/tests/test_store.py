@@ -84,6 +84,12 @@ def test_reopening_finds_everything(tmp_path: Path):
         assert store.recovery().events == 1 and store.verify().is_sound
 
 
+def test_an_opening_says_whether_it_has_made_the_store(place: Place):
+    for made in (True, False):
+        with Store(place) as store:
+            assert store.recovery().made is made
+
+
 def test_receipts_say_what_was_promised(tmp_path: Path):
     with Store(tmp_path / "a") as store:
         receipt = store.add_message("c1", "hi", id="m1")

@@ -144,6 +144,8 @@ class RepairReport:
 class RecoveryReport:
     """What opening a store found, and what it did about it."""
 
+    made: bool
+    """Whether there was no store before, and this opening has made it."""
     segments: int
     events: int
     last_seq: int

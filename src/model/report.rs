@@ -274,4 +274,8 @@ pub struct Stats {
     pub index_bytes: u64,
     /// Why the last compaction in the background failed, if it did.
     pub compaction_error: Option<String>,
+    /// Every event up to this one is in the documents that people query, where the store keeps any.
+    pub documents_seq: Option<Seq>,
+    /// Why they could not be brought further when that was tried last, if it failed.
+    pub documents_error: Option<String>,
 }

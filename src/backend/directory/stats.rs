@@ -34,6 +34,8 @@ pub(crate) fn stats(reads: &ReadState) -> Stats {
         epoch: checkpoint.head().epoch,
         index_bytes: to_u64(index.list_bytes()),
         compaction_error: None,
+        documents_seq: None,
+        documents_error: None,
     }
 }
 

@@ -11,6 +11,7 @@ use super::names;
 use super::objects::Objects;
 use super::opening;
 use super::state::{State, Wrong};
+use super::touches::Touches;
 use super::tries;
 use crate::codec::segment::{Previous, SegmentHeader};
 use crate::error::{Error, ErrorKind, Result};
@@ -25,19 +26,27 @@ pub(super) struct Journal {
     state: RwLock<State>,
     /// An object could be taken in by half only: the state is worth nothing.
     is_spoiled: AtomicBool,
+    /// Whether somebody wants to know what events touch.
+    notes: bool,
 }
 
 impl Journal {
     /// Reads a store's log to its end, from what was found of the store.
     pub(super) fn read(objects: Arc<dyn Objects>, found: State) -> Result<Self> {
-        let state = Self::caught_up(&*objects, found)?;
-        Ok(Self { objects, state: RwLock::new(state), is_spoiled: AtomicBool::new(false) })
+        Self::read_noting(objects, found, false)
+    }
+
+    /// The same, and says from then on what events touch, if it is asked to.
+    pub(super) fn read_noting(objects: Arc<dyn Objects>, found: State, notes: bool) -> Result<Self> {
+        let state = Self::caught_up(&*objects, found, notes)?;
+        Ok(Self { objects, state: RwLock::new(state), is_spoiled: AtomicBool::new(false), notes })
     }
 
     /// The same, read by somebody else.
     #[cfg(test)]
     pub(super) fn like(&self, objects: Arc<dyn Objects>) -> Self {
-        Self { objects, state: RwLock::new(self.state().clone()), is_spoiled: AtomicBool::new(false) }
+        let (state, notes) = (RwLock::new(self.state().clone()), self.notes);
+        Self { objects, state, is_spoiled: AtomicBool::new(false), notes }
     }
 
     pub(super) fn state(&self) -> RwLockReadGuard<'_, State> {
@@ -85,7 +94,7 @@ impl Journal {
             let reason = "another store has taken the place of the one that was open; close this one";
             return Err(Error::new(ErrorKind::Corrupt, reason).at(self.objects.place(), None));
         }
-        let newer = Self::caught_up(&*self.objects, found)?;
+        let newer = Self::caught_up(&*self.objects, found, self.notes)?;
         let mut state = self.state_mut();
         // Others may have got further meanwhile, and what was shown is not taken back.
         if newer.next_place() >= state.next_place() || self.is_spoiled.load(Ordering::SeqCst) {
@@ -96,7 +105,9 @@ impl Journal {
     }
 
     /// Reads from a checkpoint to the end of the log; from the next one, if this one's objects are empty.
-    fn caught_up(objects: &dyn Objects, mut state: State) -> Result<State> {
+    fn caught_up(objects: &dyn Objects, mut state: State, notes: bool) -> Result<State> {
+        let touches = |state: &State| notes.then(|| Touches::behind(state.next_seq - 1));
+        state.touches = touches(&state);
         let mut chases = 0;
         loop {
             let place = state.next_place();
@@ -118,6 +129,7 @@ impl Journal {
                     chases += 1;
                     let gone = || Error::new(ErrorKind::Corrupt, "the store is gone from the bucket");
                     state = opening::find(objects)?.ok_or_else(gone)?.state;
+                    state.touches = touches(&state);
                 }
                 Next::Emptied => {
                     let reason =

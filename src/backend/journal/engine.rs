@@ -6,13 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::background::Background;
 use super::chain::Journal;
 use super::commit::{Committer, Outcome};
 use super::compaction::Compactor;
+use super::compared;
 use super::events::{self, Source};
 use super::freshness::Freshness;
 use super::objects::Objects;
 use super::opening;
+use super::projection::Projection;
+use super::projector::Projector;
 use super::reads::Reads;
 use super::state::State;
 use super::verify;
@@ -45,18 +49,46 @@ pub(crate) struct Engine {
     compactor: Compactor,
     is_closed: Arc<AtomicBool>,
     found: RecoveryReport,
+    /// What keeps the documents that people query, where there are any.
+    projector: Option<Arc<Projector>>,
+    background: Option<Background>,
 }
 
 impl Engine {
     /// Opens the store in a bucket, making it if there is none and it is to be written.
     pub(crate) fn open(objects: Arc<dyn Objects>, settings: Settings) -> Result<Self> {
+        Self::open_with(objects, None, settings)
+    }
+
+    /// The same where documents are kept beside, which are brought up to date from then on if it is open for writing.
+    pub(crate) fn open_with(
+        objects: Arc<dyn Objects>,
+        projection: Option<Arc<dyn Projection>>,
+        settings: Settings,
+    ) -> Result<Self> {
+        let mut engine = Self::opened(objects, projection, settings)?;
+        let projector = engine.projector.as_ref().filter(|_| !engine.settings.is_read_only);
+        engine.background = projector.map(Background::begin);
+        Ok(engine)
+    }
+
+    /// Opens it, and leaves the documents as they are.
+    pub(super) fn opened(
+        objects: Arc<dyn Objects>,
+        projection: Option<Arc<dyn Projection>>,
+        settings: Settings,
+    ) -> Result<Self> {
         if settings.salvages {
             let reason = "a store in a bucket is not salvaged: copy it down and repair the directory";
             return Err(Error::new(ErrorKind::Unsupported, reason).at(objects.place(), None));
         }
         let (state, made) = Self::find(&*objects, &settings)?;
-        let mut engine = Self::with(objects, state, settings)?;
-        engine.found.made = made;
+        let journal = Journal::read_noting(objects, state, projection.is_some())?;
+        let mut found = report(&journal.state(), journal.objects.place());
+        found.made = made;
+        let mut engine = Self::on(journal, settings, found);
+        let projector = |projection| Arc::new(Projector::new(Arc::clone(&engine.reads), projection));
+        engine.projector = projection.map(projector);
         Ok(engine)
     }
 
@@ -66,12 +98,6 @@ impl Engine {
             return Ok((opening::find(objects)?.ok_or_else(none)?.state, false));
         }
         opening::find_or_make(objects)
-    }
-
-    fn with(objects: Arc<dyn Objects>, state: State, settings: Settings) -> Result<Self> {
-        let journal = Journal::read(objects, state)?;
-        let found = report(&journal.state(), journal.objects.place());
-        Ok(Self::on(journal, settings, found))
     }
 
     /// An opening that knows what another one has read, so that tests can have many.
@@ -93,6 +119,8 @@ impl Engine {
             reads,
             settings,
             found,
+            projector: None,
+            background: None,
         }
     }
 
@@ -112,6 +140,34 @@ impl Engine {
     fn look(&self) -> Result<()> {
         self.check_open()?;
         self.freshness.await_with(|| self.journal.advance())
+    }
+
+    /// Makes the documents anew that are not as the log has them.
+    #[cfg(test)]
+    pub(crate) fn repair_documents(&self) -> Result<crate::model::RepairReport> {
+        self.check_writable()?;
+        let none =
+            || Error::new(ErrorKind::Unsupported, "this store has no documents that could be made anew");
+        compared::repair(self.projector.as_ref().ok_or_else(none)?)
+    }
+
+    #[cfg(test)]
+    pub(super) fn projector(&self) -> &Projector {
+        self.projector.as_ref().unwrap()
+    }
+
+    /// Says that something was appended to whoever keeps the documents.
+    fn tell(&self) {
+        if let Some(background) = &self.background {
+            background.tell();
+        }
+    }
+
+    /// Brings the documents up to date, as far as that can be done; `stats` tells why not.
+    fn bring_documents(&self) {
+        if let Some(background) = &self.background {
+            background.catch_up().ok();
+        }
     }
 
     fn folded(&self, id: &str) -> Result<Option<Arc<Folded>>> {
@@ -152,6 +208,7 @@ impl Backend for Engine {
                 known.iter().map(|record| known_receipt(record, Durability::Durable)).collect()
             }
             Outcome::Now { first_seq, versions } => {
+                self.tell();
                 receipts(&mut ready, versions, first_seq, Durability::Durable)
             }
         })
@@ -162,7 +219,10 @@ impl Backend for Engine {
         let batch = Request::of_events(events, first_seq);
         let (_, outcome) = self.queue.carry_out(batch, &|batches| self.committer.carry_out(batches));
         match outcome? {
-            Outcome::Now { .. } => Ok(()),
+            Outcome::Now { .. } => {
+                self.tell();
+                Ok(())
+            }
             Outcome::Before(_) => Err(carried_out_before()),
         }
     }
@@ -214,7 +274,9 @@ impl Backend for Engine {
     }
 
     fn sync(&self) -> Result<()> {
-        self.check_open()
+        self.check_open()?;
+        self.bring_documents();
+        Ok(())
     }
 
     fn recovery(&self) -> RecoveryReport {
@@ -228,8 +290,13 @@ impl Backend for Engine {
 
     fn stats(&self) -> Result<Stats> {
         self.look()?;
+        let documents_seq = match &self.projector {
+            Some(projector) => Some(projector.mark()?.map_or(0, |mark| mark.seq)),
+            None => None,
+        };
         let state = self.journal.state();
         let list = state.list(Order::Created, None);
+        let trouble = self.background.as_ref().and_then(Background::trouble);
         let head = state.checkpoint.head();
         Ok(Stats {
             conversations: to_u64(list.len()),
@@ -242,18 +309,26 @@ impl Backend for Engine {
             log_bytes: state.places.iter().map(|place| place.bytes).sum(),
             snapshot_bytes: state.checkpoint.entries().map(|entry| entry.file.len).sum(),
             epoch: head.epoch,
+            documents_seq,
+            documents_error: trouble.map(|error| error.to_string()),
             ..Stats::default()
         })
     }
 
     fn compact(&self) -> Result<CompactionReport> {
         self.check_writable()?;
+        // Order: the documents first. Behind a compaction nobody knows any more which places an event has touched.
+        self.bring_documents();
         self.compactor.compact()
     }
 
     fn verify(&self) -> Result<VerifyReport> {
         self.check_open()?;
-        verify::verify(&self.journal)
+        let mut report = verify::verify(&self.journal)?;
+        if let Some(projector) = &self.projector {
+            compared::verify(projector, &mut report)?;
+        }
+        Ok(report)
     }
 
     fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
@@ -277,6 +352,7 @@ impl Backend for Engine {
             return Ok(());
         }
         let compacts = self.settings.compacts_on_close && !self.settings.is_read_only;
+        self.bring_documents();
         let compacted = if compacts { self.compactor.compact().map(drop) } else { Ok(()) };
         self.is_closed.store(true, Ordering::SeqCst);
         compacted

@@ -4,12 +4,17 @@
 //! by the small trait [`Objects`]. No lock, no lease and no clock: whoever finds a place taken reads what is there, judges again and
 //! tries the next. The way of a mutation: `engine` → `queue` (who comes at the same time shares an object) → `commit` → the rules →
 //! `group` → `tries` → the bucket → `journal` → `state`. The way of a read: `engine` → `freshness` → `journal` → `reads` → `documents`.
+//! Where people query documents, they come in by the trait [`Projection`](projection::Projection): `background` → `projector` → `touches`.
 
 pub(crate) mod objects;
+
+pub(crate) mod projection;
 
 mod names;
 
 mod tries;
+
+mod touches;
 
 mod group;
 
@@ -36,6 +41,12 @@ mod compaction;
 mod events;
 
 mod verify;
+
+mod projector;
+
+mod background;
+
+mod compared;
 
 mod engine;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::group::{Misfit, Segment};
 use super::slot::Slot;
+use super::touches::{Touch, Touches};
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{Checkpoint, Entry, FileState, TombstoneEntry};
 use crate::codec::payload::{BadPayload, EventView, for_each_event, too_new};
@@ -45,6 +46,8 @@ pub(super) struct State {
     pub(super) writer_epoch: u64,
     /// Whether copies of the checkpoint's documents may be missing: another checkpoint's epoch is in the marker.
     pub(super) published: u64,
+    /// What the events touched, where somebody wants to know.
+    pub(super) touches: Option<Touches>,
 }
 
 /// Where a conversation is.
@@ -69,6 +72,7 @@ impl State {
             places: Vec::new(),
             writer_epoch: 0,
             published,
+            touches: None,
             checkpoint,
         }
     }
@@ -119,12 +123,14 @@ impl State {
         let bad = |reason: &str| BadPayload(format!("event {seq}: {reason}"));
         let event = view.to_event()?;
         let id = event.conversation_id;
+        let mut begins = false;
         if !self.slots.contains_key(&id) {
             let slot = match self.recorded(&id) {
                 Some((ordinal, entry)) => Slot::behind(ordinal, entry.summary()),
                 None => {
                     let begun = Slot::begun_by(&id, &event.change, seq);
                     let begun = begun.ok_or_else(|| bad("its conversation does not exist"))?;
+                    begins = true;
                     self.born.insert(seq, id.clone());
                     if let Some(before) = self.removed_by.remove(&id) {
                         self.removed.remove(&before);
@@ -140,6 +146,10 @@ impl State {
         let removed_at =
             if let Change::Remove { removed_at } = event.change { Some(removed_at) } else { None };
         let slot = Arc::make_mut(slot);
+        if let Some(touches) = &mut self.touches {
+            let touch = Touch::of(&event.change, view.change.place(), slot.summary());
+            touches.note(seq, &id, if begins { Touch::Whole } else { touch });
+        }
         slot.apply(event.change, view.change.place(), seq).map_err(bad)?;
         let (version, ordinal, born) = (slot.summary().version, slot.ordinal, slot.born);
         if let (Some(key), Some(subject)) = (view.key, subject) {

@@ -83,7 +83,7 @@ pub(crate) fn compact(dir: &Path, form: Form) -> Result<Exit, Failure> {
 pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
     let store = place::for_reading(dir)?;
     let stats = store.stats()?;
-    let fields = vec![
+    let mut fields = vec![
         ("conversations", stats.conversations.into()),
         ("messages", stats.messages.into()),
         ("actions", stats.actions.into()),
@@ -99,6 +99,10 @@ pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
         ("compaction_error", stats.compaction_error.into()),
         ("held", stats.held.into()),
     ];
+    if let Some(seq) = stats.documents_seq {
+        fields.push(("documents_seq", seq.into()));
+        fields.push(("documents_error", stats.documents_error.into()));
+    }
     print_fields(form, fields)?;
     // The opening has named what is amiss on standard error.
     Ok(place::amiss(&store.recovery().damaged))

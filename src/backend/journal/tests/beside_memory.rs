@@ -39,7 +39,7 @@ fn object(numbers: &mut Numbers) -> JsonObject {
     JsonObject::parse(texts[numbers.next(texts.len())]).unwrap()
 }
 
-fn mutation(numbers: &mut Numbers) -> Mutation {
+pub(super) fn mutation(numbers: &mut Numbers) -> Mutation {
     let ids = ["a", "A", "a ", "b/c", "%"];
     let conversation = ids[numbers.next(ids.len())];
     let item = format!("m{}", numbers.next(6));

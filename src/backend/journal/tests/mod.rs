@@ -15,3 +15,5 @@ mod costs;
 mod copies;
 
 mod faults;
+
+mod projecting;

@@ -1,4 +1,4 @@
-//! Databases that version 1 of the schema wrote: read as they are by readers, brought up to date by whoever writes first.
+//! Databases that older versions of the schema wrote: read as they are by readers, brought up to date by whoever writes first.
 //!
 //! The fixtures were made by the software of their time. They are never regenerated.
 
@@ -17,20 +17,25 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-/// A database of version 1 of each engine that there is, and what an export of it says.
+/// A database of each older version and each engine that there is, and what an export of it says.
 fn old(dir: &Path, schema: &str) -> Vec<(String, String)> {
-    let path = dir.join("old.db");
-    fs::copy(fixture("sqlite/schema1.db"), &path).unwrap();
-    let lines = |engine: &str| fs::read_to_string(fixture(engine).join("schema1.jsonl")).unwrap();
-    let sqlite = (format!("sqlite:{}", path.display()), lines("sqlite"));
-    let databases = std::iter::once(sqlite).chain(on_a_server(schema).map(|url| (url, lines("postgres"))));
-    databases.filter(|(url, _)| StoreUrl::of(url).is_ok()).collect()
+    let of = |version: u32| {
+        let path = dir.join(format!("old{version}.db"));
+        fs::copy(fixture(&format!("sqlite/schema{version}.db")), &path).unwrap();
+        let lines = |engine: &str| {
+            fs::read_to_string(fixture(engine).join(format!("schema{version}.jsonl"))).unwrap()
+        };
+        let sqlite = (format!("sqlite:{}", path.display()), lines("sqlite"));
+        let postgres = on_a_server(&format!("{schema}{version}"), version);
+        std::iter::once(sqlite).chain(postgres.map(|url| (url, lines("postgres"))))
+    };
+    (1..=2).flat_map(of).filter(|(url, _)| StoreUrl::of(url).is_ok()).collect()
 }
 
 #[cfg(feature = "postgres")]
-fn on_a_server(schema: &str) -> Option<String> {
+fn on_a_server(schema: &str, version: u32) -> Option<String> {
     let server = crate::support::server::shared()?;
-    let statements = fs::read_to_string(fixture("postgres/schema1.sql")).unwrap();
+    let statements = fs::read_to_string(fixture(&format!("postgres/schema{version}.sql"))).unwrap();
     let named = statements
         .replace("chat.", &format!("{schema}."))
         .replace("SCHEMA chat;", &format!("SCHEMA {schema};"));
@@ -39,7 +44,7 @@ fn on_a_server(schema: &str) -> Option<String> {
 }
 
 #[cfg(not(feature = "postgres"))]
-fn on_a_server(_: &str) -> Option<String> {
+fn on_a_server(_: &str, _: u32) -> Option<String> {
     None
 }
 
@@ -56,7 +61,7 @@ fn exported(url: &str) -> String {
 }
 
 #[test]
-fn what_version_1_wrote_is_read_and_brought_up_to_date_with_nothing_lost() {
+fn what_older_versions_wrote_is_read_and_brought_up_to_date_with_nothing_lost() {
     let dir = tempfile::tempdir().unwrap();
     for (url, lines) in old(dir.path(), "first") {
         let reader = MessageStore::options().read_only().connect(&url).unwrap();
@@ -64,7 +69,7 @@ fn what_version_1_wrote_is_read_and_brought_up_to_date_with_nothing_lost() {
         let id = "twice";
         assert_eq!(reader.message("greetings", id).unwrap().unwrap().content, "the second with this id");
         assert_eq!(exported(&url), lines, "{url}");
-        // Without an index, which version 1 has not.
+        // Without an index, which version 1 has not, and version 2 has not made.
         assert_eq!(reader.search("with this id").unwrap().len(), 2, "{url}");
         let writer = MessageStore::connect(&url).unwrap();
         assert_eq!(writer.message("greetings", id).unwrap().unwrap().content, "the second with this id");
@@ -98,7 +103,7 @@ fn processes_that_migrate_at_once_do_it_once() {
 #[test]
 fn a_server_that_may_not_migrate_says_so_and_keeps_version_1() {
     let Some(server) = crate::support::server::shared() else { return };
-    let url = on_a_server("fenced").unwrap();
+    let url = on_a_server("fenced", 1).unwrap();
     server.sql(
         "CREATE ROLE fenced_writer LOGIN; GRANT USAGE ON SCHEMA fenced TO fenced_writer; \
          GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA fenced TO fenced_writer",
@@ -114,7 +119,10 @@ fn a_server_that_may_not_migrate_says_so_and_keeps_version_1() {
 #[test]
 fn a_server_ends_with_the_same_tables_whether_they_were_migrated_or_made() {
     let Some(server) = crate::support::server::shared() else { return };
-    drop(MessageStore::connect(on_a_server("migrated").unwrap()).unwrap());
+    for version in 1..=2 {
+        let migrated = on_a_server(&format!("migrated{version}"), version).unwrap();
+        drop(MessageStore::connect(migrated).unwrap());
+    }
     drop(MessageStore::connect(server.url("made")).unwrap());
     let shape = |schema: &str| {
         let columns = format!(
@@ -124,6 +132,8 @@ fn a_server_ends_with_the_same_tables_whether_they_were_migrated_or_made() {
         );
         server.sql(&columns)
     };
-    assert_eq!(shape("migrated"), shape("made"));
-    assert_eq!(server.sql("SELECT schema_version FROM migrated.aral_meta"), "2");
+    for migrated in ["migrated1", "migrated2"] {
+        assert_eq!(shape(migrated), shape("made"));
+        assert_eq!(server.sql(&format!("SELECT schema_version FROM {migrated}.aral_meta")), "3");
+    }
 }

@@ -9,10 +9,10 @@ use super::connection::{Connection, Connector, Dialect, Value, all, first, place
 use crate::error::{Error, ErrorKind, Result};
 
 /// The version of the schema that this software writes.
-pub(crate) const VERSION: i64 = 2;
+pub(crate) const VERSION: i64 = 3;
 
 /// What leads from each version to the next.
-const MIGRATIONS: [&[&str]; 2] = [FIRST, SECOND];
+const MIGRATIONS: [&[&str]; 3] = [FIRST, SECOND, THIRD];
 
 /// The tables and what is asked of them most.
 const FIRST: &[&str] = &[
@@ -122,9 +122,12 @@ const SECOND: &[&str] = &[
     "DROP INDEX aral_actions_by_id",
 ];
 
+/// Each event changes the number that this index has of its conversation. Without it, PostgreSQL updates such a row within its page, and no index with it.
+const THIRD: &[&str] = &["DROP INDEX aral_conversations_by_activity"];
+
 const COUNT_VERSIONS: usize = MIGRATIONS.len();
 
-const _: () = assert!(COUNT_VERSIONS == 2 && VERSION == 2, "there is one migration for each version");
+const _: () = assert!(COUNT_VERSIONS == 3 && VERSION == 3, "there is one migration for each version");
 
 /// A statement of a migration in a dialect.
 fn written(statement: &str, dialect: Dialect) -> Vec<String> {
@@ -265,7 +268,7 @@ pub(crate) fn names(connection: &mut dyn Connection, dialect: Dialect) -> Result
     Ok(found.into_iter().collect())
 }
 
-/// The newest version of which there is a table, whatever `aral_meta` says; 0 if there is none.
+/// The newest version of which there is a table, whatever `aral_meta` says, or one behind it that takes away what is not there; 0 if there is none.
 pub(crate) fn version_by_names(names: &HashSet<String>, dialect: Dialect) -> i64 {
     let is_of = |version: i64| {
         let older = made(version - 1, dialect);
@@ -273,5 +276,11 @@ pub(crate) fn version_by_names(names: &HashSet<String>, dialect: Dialect) -> i64
         let mut new = tables.filter(|made| older.iter().all(|older| older.name != made.name));
         new.any(|made| names.contains(&made.name))
     };
-    (1..=VERSION).rev().find(|version| is_of(*version)).unwrap_or(0)
+    let Some(newest) = (1..=VERSION).rev().find(|version| is_of(*version)) else { return 0 };
+    let is_without = |version: &i64| {
+        let (older, newer) = (made(version - 1, dialect), made(*version, dialect));
+        let mut gone = older.iter().filter(|older| newer.iter().all(|newer| newer.name != older.name));
+        newer.len() < older.len() && gone.all(|gone| !names.contains(&gone.name))
+    };
+    (newest + 1..=VERSION).take_while(is_without).last().unwrap_or(newest)
 }

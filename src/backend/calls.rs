@@ -1,13 +1,15 @@
 //! Waiting for requests from threads that wait.
 //!
 //! Owns the runtime that the client needs, which has no thread of its own: it works while somebody waits, and several may wait at once.
-//! Owns the pauses between tries as well.
+//! Owns the pauses between tries as well, and how long there are any.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::backend::deadline::Stopwatch;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long the first pause is, and the longest.
@@ -15,6 +17,14 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 
 /// How often a request is sent again: for half a minute where each try fails at once.
 const TRIES: u32 = 14;
+
+/// How long after the first failure a request is sent again, however long each takes to fail.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+thread_local! {
+    /// When the request that this thread tries failed for the first time.
+    static FAILED: Cell<Option<Stopwatch>> = const { Cell::new(None) };
+}
 
 /// Carries futures out.
 pub(crate) struct Calls {
@@ -42,7 +52,10 @@ impl Calls {
     /// Makes a pause before the next try, after so many; false if there have been enough.
     #[expect(clippy::disallowed_methods, reason = "this module is where a caller waits for time to pass")]
     pub(crate) fn pause(tries: u32) -> bool {
-        if tries >= TRIES {
+        if tries == 0 {
+            FAILED.set(Some(Stopwatch::start()));
+        }
+        if tries >= TRIES || FAILED.get().is_some_and(|failed| failed.elapsed() >= PATIENCE) {
             return false;
         }
         let longest = PAUSES.0.saturating_mul(1 << tries.min(10)).min(PAUSES.1);

@@ -46,8 +46,18 @@ const ENGINES: [Engine; 7] = [
         feature: Some("cloud"),
         is_here: cfg!(feature = "cloud"),
     },
-    Engine::absent(&["gs", "gcs"], "a Google Cloud Storage bucket"),
-    Engine::absent(&["az", "azure", "abfs", "abfss"], "an Azure container"),
+    Engine {
+        schemes: &["gs", "gcs"],
+        keeps: "a Google Cloud Storage bucket",
+        feature: Some("cloud"),
+        is_here: cfg!(feature = "cloud"),
+    },
+    Engine {
+        schemes: &["az", "azure", "abfs", "abfss"],
+        keeps: "an Azure container",
+        feature: Some("cloud"),
+        is_here: cfg!(feature = "cloud"),
+    },
     Engine::absent(&["firestore", "firebase"], "a Firestore database"),
 ];
 
@@ -211,8 +221,8 @@ mod tests {
             ("sqlite:secret.db", &["sqlite:", SQLITE]),
             ("mongodb+srv://secret", &["mongodb+srv:", "no engine for that yet"]),
             ("s3://secret", &["s3:", CLOUD]),
-            ("gs://secret", &["gs:", "no engine for that yet"]),
-            ("az://secret", &["az:", "no engine for that yet"]),
+            ("gs://secret", &["gs:", CLOUD]),
+            ("az://secret", &["az:", CLOUD]),
             ("firestore://secret", &["firestore:", "no engine for that yet"]),
             ("memory:", &["memory:", "in_memory()"]),
             (":memory:", &["memory:", "in_memory()"]),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::location::check_directory;
 #[cfg(feature = "cloud")]
-use crate::backend::cloud::CloudUrl;
+use crate::backend::cloud::{Cloud, CloudUrl};
 #[cfg(feature = "postgres")]
 use crate::backend::postgres::PostgresUrl;
 #[cfg(feature = "sqlite")]
@@ -39,7 +39,7 @@ pub enum StoreUrl {
     /// `postgres://…`, a PostgreSQL database.
     #[cfg(feature = "postgres")]
     Postgres(PostgresUrl),
-    /// `s3://…`, a bucket.
+    /// `s3://…`, `gs://…` or `az://…`, a bucket.
     #[cfg(feature = "cloud")]
     Cloud(CloudUrl),
 }
@@ -67,13 +67,23 @@ impl StoreUrl {
             return PostgresUrl::of(rest.as_bytes()).map(Self::Postgres);
         }
         #[cfg(feature = "cloud")]
-        if let Some(rest) = after_scheme(name, &["s3:", "s3a:"]) {
-            return CloudUrl::of(rest.as_bytes()).map(Self::Cloud);
+        for (cloud, schemes) in CLOUDS {
+            if let Some(rest) = after_scheme(name, schemes) {
+                return CloudUrl::of(cloud, rest.as_bytes()).map(Self::Cloud);
+            }
         }
         check_directory(Path::new(name))?;
         Ok(Self::Directory(name.into()))
     }
 }
+
+/// The schemes of each cloud's buckets.
+#[cfg(feature = "cloud")]
+const CLOUDS: [(Cloud, &[&str]); 3] = [
+    (Cloud::S3, &["s3:", "s3a:"]),
+    (Cloud::Gcs, &["gs:", "gcs:"]),
+    (Cloud::Azure, &["az:", "azure:", "abfs:", "abfss:"]),
+];
 
 /// What stands behind one of these schemes.
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "journal"))]

@@ -5,6 +5,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "a copy of a bucket is made on the real file system")]
 
+#[cfg(feature = "cloud")]
+mod refusals;
+
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::thread;
@@ -108,12 +111,11 @@ fn processes_and_threads_write_one_bucket_and_everything_is_there_once() {
 
 #[test]
 fn what_a_server_refuses_is_an_error_that_names_the_remedy() {
-    for url in urls("refused") {
-        let gone = url.replacen("s3://aral/", "s3://not-there/", 1);
-        let error = MessageStore::connect(&gone).unwrap_err();
+    for place in buckets::places("refused") {
+        let error = MessageStore::connect(place.url_in("not-there")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
         assert!(error.message().contains("make it first"), "{error}");
-        let reading = MessageStore::options().read_only().connect(&url).unwrap_err();
+        let reading = MessageStore::options().read_only().connect(place.url()).unwrap_err();
         assert_eq!(reading.kind(), ErrorKind::NotFound, "{reading}");
     }
 }

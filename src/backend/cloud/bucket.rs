@@ -1,35 +1,24 @@
 //! A bucket as the journal sees it.
 //!
-//! Owns the five verbs over the client, and the client's settings. The client itself sends nothing twice: whether that is right only
-//! the journal knows.
+//! Owns the five verbs over the client, and what tells one content of an object from the next in each cloud.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path as Name;
 use object_store::{
-    ClientOptions, Error as Cause, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig,
-    UpdateVersion,
+    Attribute, Attributes, Error as Cause, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    PutPayload, UpdateVersion,
 };
 
-use super::errors::trouble;
-use super::target::CloudUrl;
+use super::client::{client, settings};
+use super::errors::{Act, is_absence, is_refusal, trouble};
+use super::target::{Cloud, CloudUrl};
 use crate::backend::calls::Calls;
 use crate::backend::journal::objects::{Answer, Found, Objects, Trouble, Version, Written};
 use crate::error::{Error, ErrorKind, Result};
-
-/// How long a service may take to take a connection.
-const CONNECT: Duration = Duration::from_secs(5);
-
-/// How long it may say nothing while an answer is due.
-const SILENCE: Duration = Duration::from_secs(15);
-
-/// How long one request may take altogether, however large it is.
-const LONGEST: Duration = Duration::from_secs(300);
 
 /// A bucket.
 pub(super) struct CloudBucket {
@@ -52,8 +41,8 @@ impl CloudBucket {
         let store = client(target).map_err(|cause| {
             // What the crate says may repeat a setting.
             drop(cause);
-            let reason = "a setting cannot be used; look at the AWS_ variables, the endpoint and the region";
-            Error::new(ErrorKind::InvalidInput, format!("s3: {reason}")).at(&place, None)
+            let (scheme, reason) = (target.cloud.scheme(), settings(target.cloud));
+            Error::new(ErrorKind::InvalidInput, format!("{scheme}: {reason}")).at(&place, None)
         })?;
         Ok(Self { target: target.clone(), store, place, calls: Calls::new()? })
     }
@@ -72,42 +61,34 @@ impl CloudBucket {
             .ok_or_else(|| Trouble::Open(Error::new(ErrorKind::Failed, "the request was given up")))
     }
 
+    fn trouble(&self, act: Act, cause: &Cause) -> Trouble {
+        trouble(self.target.cloud, act, cause)
+    }
+
     fn put(&self, name: &str, bytes: &[u8], mode: PutMode) -> Answer<Written> {
+        let act = if mode == PutMode::Create { Act::Create } else { Act::Replace };
         let (name, payload) = (self.name(name)?, PutPayload::from(bytes.to_vec()));
-        match self.wait(self.store.put_opts(&name, payload, PutOptions::from(mode.clone())))? {
+        let mut options = PutOptions::from(mode);
+        if self.target.cloud == Cloud::Gcs {
+            // What everybody may read is kept for an hour by those in between, if nothing else is said.
+            options.attributes = Attributes::from_iter([(Attribute::CacheControl, "no-store")]);
+        }
+        match self.wait(self.store.put_opts(&name, payload, options))? {
             Ok(_) => Ok(Written::Done),
-            Err(Cause::AlreadyExists { .. }) if mode == PutMode::Create => Ok(Written::Refused),
-            Err(Cause::Precondition { .. }) => Ok(Written::Refused),
-            // What is gone is not as it was read.
-            Err(Cause::NotFound { .. }) if mode != PutMode::Create => Ok(Written::Refused),
-            Err(cause) => Err(trouble(&cause)),
+            Err(cause) if is_refusal(self.target.cloud, act, &cause) => Ok(Written::Refused),
+            Err(cause) => Err(self.trouble(act, &cause)),
         }
     }
-}
 
-/// The client, with what the environment, the URL and the machine say.
-fn client(target: &CloudUrl) -> Result<Arc<dyn ObjectStore>, Cause> {
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(&target.bucket);
-    if let Some(region) = &target.region {
-        builder = builder.with_region(region);
+    /// What tells the content that was read from the one that replaces it.
+    fn version(&self, read: &GetResult) -> Version {
+        let version = match self.target.cloud {
+            Cloud::S3 | Cloud::Azure => &read.meta.e_tag,
+            // The generation: a condition on the entity tag is none for a write there.
+            Cloud::Gcs => &read.meta.version,
+        };
+        Version(version.clone().unwrap_or_default())
     }
-    if let Some(endpoint) = &target.endpoint {
-        builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
-    }
-    if target.is_anonymous {
-        builder = builder.with_skip_signature(true);
-    }
-    let keys = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint];
-    let endpoint = keys.iter().find_map(|key| builder.get_config_value(key));
-    // Who names such an endpoint means it.
-    let is_plain = endpoint.is_some_and(|url| url.starts_with("http://"));
-    let options = ClientOptions::new()
-        .with_allow_http(is_plain)
-        .with_connect_timeout(CONNECT)
-        .with_read_timeout(SILENCE)
-        .with_timeout(LONGEST);
-    let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
-    Ok(Arc::new(builder.with_client_options(options).with_retry(retry).build()?))
 }
 
 impl Objects for CloudBucket {
@@ -116,20 +97,29 @@ impl Objects for CloudBucket {
     }
 
     fn replace(&self, name: &str, bytes: &[u8], read: &Version) -> Answer<Written> {
-        self.put(name, bytes, PutMode::Update(UpdateVersion { e_tag: Some(read.0.clone()), version: None }))
+        if read.0.is_empty() {
+            let reason = "the server does not say which version of an object it has, without which it cannot be written to";
+            return Err(Trouble::Final(Error::new(ErrorKind::Unsupported, reason)));
+        }
+        let version = Some(read.0.clone());
+        let version = match self.target.cloud {
+            Cloud::S3 | Cloud::Azure => UpdateVersion { e_tag: version, version: None },
+            Cloud::Gcs => UpdateVersion { e_tag: None, version },
+        };
+        self.put(name, bytes, PutMode::Update(version))
     }
 
     fn get(&self, name: &str) -> Answer<Option<Found>> {
         let name = self.name(name)?;
         let answer = self.wait(async {
             let found = self.store.get(&name).await?;
-            let version = Version(found.meta.e_tag.clone().unwrap_or_default());
+            let version = self.version(&found);
             Ok((version, found.bytes().await?))
         })?;
         match answer {
             Ok((version, bytes)) => Ok(Some(Found { bytes: bytes.to_vec(), version })),
-            Err(Cause::NotFound { source, .. }) if !source.to_string().contains("NoSuchBucket") => Ok(None),
-            Err(cause) => Err(trouble(&cause)),
+            Err(cause) if is_absence(&cause) => Ok(None),
+            Err(cause) => Err(self.trouble(Act::Read, &cause)),
         }
     }
 
@@ -144,7 +134,7 @@ impl Objects for CloudBucket {
             };
             listed.try_collect::<Vec<_>>().await
         })?;
-        let listed = answer.map_err(|cause| trouble(&cause))?;
+        let listed = answer.map_err(|cause| self.trouble(Act::Read, &cause))?;
         let own = self.target.name("");
         let names = listed.iter().filter_map(|meta| meta.location.as_ref().strip_prefix(&own));
         let is_meant = |name: &&str| name.starts_with(prefix) && *name > behind;
@@ -157,8 +147,9 @@ impl Objects for CloudBucket {
     fn delete(&self, name: &str) -> Answer<()> {
         let name = self.name(name)?;
         match self.wait(self.store.delete(&name))? {
-            Ok(()) | Err(Cause::NotFound { .. }) => Ok(()),
-            Err(cause) => Err(trouble(&cause)),
+            Ok(()) => Ok(()),
+            Err(cause) if is_absence(&cause) => Ok(()),
+            Err(cause) => Err(self.trouble(Act::Delete, &cause)),
         }
     }
 

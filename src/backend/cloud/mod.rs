@@ -1,4 +1,4 @@
-//! The journal in a bucket of a cloud, or of a server that speaks S3.
+//! The journal in a bucket of S3, Google Cloud Storage or Azure, or of a server that speaks as one of them does.
 //!
 //! Owns the way to it, over the `object_store` crate: URLs, credentials from where each cloud's tools look for them, deadlines, and errors that
 //! say what to do and show no secret. What is in the bucket is the business of `backend/journal/`.
@@ -6,6 +6,8 @@
 mod target;
 
 mod errors;
+
+mod client;
 
 mod bucket;
 
@@ -16,6 +18,7 @@ use super::journal::Engine;
 use super::settings::Settings;
 use crate::error::Result;
 use bucket::CloudBucket;
+pub(crate) use target::Cloud;
 pub use target::CloudUrl;
 
 /// Opens the store in a bucket, making it if there is none and it is to be written. The bucket has to be there.

@@ -14,6 +14,8 @@ pub(crate) mod driver;
 pub(crate) mod faultfs;
 pub(crate) mod faulty;
 pub(crate) mod files;
+#[cfg(feature = "cloud")]
+pub(crate) mod google;
 pub(crate) mod hooks;
 pub(crate) mod meeting;
 pub(crate) mod mounts;
@@ -23,6 +25,8 @@ pub(crate) mod paced;
 pub(crate) mod program;
 #[cfg(feature = "postgres")]
 pub(crate) mod proxy;
+#[cfg(feature = "cloud")]
+pub(crate) mod recorded;
 #[cfg(feature = "postgres")]
 pub(crate) mod server;
 pub(crate) mod simfs;

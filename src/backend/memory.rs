@@ -12,12 +12,12 @@ use super::{Backend, closed, no_conversation};
 use crate::codec::bytes::to_u64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, Change, Conversation, Durability, Event, ExportReport, Message, MessageRef, Messages, Mutation,
-    Order, Receipt, Seq, Stats, Summary, Text, TextRef, Tombstone,
+    Action, Change, Conversation, Durability, Event, ExportReport, Message, Messages, Mutation, Order,
+    Receipt, Seq, Stats, Summary, TextRef, Tombstone,
 };
 use crate::rules::{
-    ConversationState, Folded, KEPT_TOMBSTONES, KeyRecord, KeyTable, Listed, Lookups, Pending, Refusal,
-    Request, Resolved, StateView, Step, Validation, known_receipt, normalize, receipts, select,
+    ConversationState, Folded, KEPT_TOMBSTONES, KeyRecord, KeyTable, Lookups, Pending, Refusal, Request,
+    Resolved, StateView, Step, Validation, known_receipt, normalize, receipts, select,
 };
 
 /// Conversations in memory.
@@ -100,21 +100,6 @@ impl StateView for State {
 
     fn find_key(&self, key: &str) -> Option<KeyRecord> {
         self.keys.find(key).cloned()
-    }
-}
-
-impl Listed for Vec<Message> {
-    fn count(&self) -> usize {
-        self.len()
-    }
-
-    fn find(&self, id: &Text) -> Result<Option<usize>> {
-        Ok(self.iter().rposition(|message| message.id == *id))
-    }
-
-    fn look(&self, at: usize, look: &mut dyn FnMut(MessageRef<'_>)) -> Result<()> {
-        self.get(at).into_iter().for_each(|message| look(MessageRef::from(message)));
-        Ok(())
     }
 }
 

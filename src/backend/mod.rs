@@ -47,9 +47,9 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, Found, ListCursor,
-    Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq, Stats, Summary,
-    TextRef, Tombstone, VerifyReport, activity_key,
+    Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, Found, History,
+    ListCursor, Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq, Stats,
+    Summary, TextRef, Tombstone, VerifyReport, activity_key,
 };
 use follow::Follower;
 
@@ -272,6 +272,18 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
         let _ = from;
         Err(Error::new(ErrorKind::Unsupported, "this backend keeps no events"))
+    }
+
+    /// What is kept of one conversation's past, up to its newest event that is visible.
+    ///
+    /// Whoever keeps every event gives every one, and `whole_from` as 0.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where events are not kept; `Corrupt` if what is kept of it cannot be read.
+    fn history(&self, id: &str) -> Result<History> {
+        let _ = id;
+        Err(Error::new(ErrorKind::Unsupported, "this backend keeps nothing of what a conversation was"))
     }
 
     /// Reads the events from a sequence number on, and goes on with what is appended later.

@@ -19,6 +19,8 @@ mod borrowed;
 
 mod fast_path;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use decode::beginning;
 pub(crate) use decode::{MAX_FRAME_EVENTS, decode_event, decode_message, for_each_event, named_in};
 
 /// The newest version of this encoding. Each frame's header has the oldest one that has all that is in it, so

@@ -39,12 +39,18 @@ mod tombstone;
 
 mod copying;
 
+mod history;
+
+mod difference;
+
 pub use backup::{BackupReport, Moment, RestoreReport};
 pub use borrowed::{MessageRef, TextRef};
 pub use conversation::{Action, Conversation, Message, Summary};
 pub use copying::{CopyMark, CopyProgress, CopyReport, CopyStage};
+pub use difference::{Difference, ItemDifference};
 pub use edit::{ActionEdit, Edit};
 pub use event::{Change, Event, Seq, Version};
+pub use history::{At, History, HistoryBase, PastEvent};
 pub use json::JsonObject;
 pub use listing::{Conversations, ListCursor};
 pub use logged::Logged;

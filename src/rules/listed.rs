@@ -1,7 +1,7 @@
 //! A list of messages, as a selection sees it.
 
 use crate::error::Result;
-use crate::model::{MessageRef, Text};
+use crate::model::{Message, MessageRef, Text};
 
 /// A conversation's messages, as far as a selection needs to see them.
 pub(crate) trait Listed {
@@ -13,4 +13,19 @@ pub(crate) trait Listed {
 
     /// Lends the one at a place.
     fn look(&self, at: usize, look: &mut dyn FnMut(MessageRef<'_>)) -> Result<()>;
+}
+
+impl Listed for Vec<Message> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn find(&self, id: &Text) -> Result<Option<usize>> {
+        Ok(self.iter().rposition(|message| message.id == *id))
+    }
+
+    fn look(&self, at: usize, look: &mut dyn FnMut(MessageRef<'_>)) -> Result<()> {
+        self.get(at).into_iter().for_each(|message| look(MessageRef::from(message)));
+        Ok(())
+    }
 }

@@ -31,6 +31,12 @@ mod receipts;
 
 mod fold;
 
+mod past;
+
+mod revert;
+
+mod history;
+
 mod listed;
 
 mod tool_calls;

@@ -17,6 +17,10 @@ mod connect;
 
 mod copying;
 
+mod past;
+
+mod undo;
+
 mod backup;
 
 #[cfg(feature = "cloud")]
@@ -27,4 +31,5 @@ pub use backup::Replica;
 pub use batch::Batch;
 pub use handle::MessageStore;
 pub use options::Options;
+pub use past::StoreAt;
 pub use url::StoreUrl;

@@ -40,6 +40,7 @@ mod keeping;
 mod lending;
 mod listing;
 mod location;
+mod looking_back;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod many_writers;
 mod memory;

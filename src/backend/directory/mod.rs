@@ -64,6 +64,8 @@ mod read_only;
 
 mod tail;
 
+mod history;
+
 mod verify;
 
 mod stats;

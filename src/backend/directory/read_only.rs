@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use super::copied_from;
 use super::events;
 use super::export::Export;
+use super::history::history;
 use super::messages::Lending;
 use super::open;
 use super::read_position::{Came, ReadPosition};
@@ -25,9 +26,9 @@ use crate::backend::{Backend, no_place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
 use crate::model::{
-    Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, Logged, Message,
-    MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary,
-    TextRef, Tombstone, VerifyReport,
+    Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, History, Logged,
+    Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, RepairReport, Seq, Stats,
+    Summary, TextRef, Tombstone, VerifyReport,
 };
 use crate::snapshot::layout::{self, Layout};
 
@@ -283,6 +284,15 @@ impl Backend for ReadOnly {
             Some(log) => log.events(from),
             None => steady(|| events::events(&self.reads(), from)),
         }
+    }
+
+    fn history(&self, id: &str) -> Result<History> {
+        if self.salvaged.is_some() {
+            let reason = "the past of a damaged store cannot be put together; its events prove themselves one by one, \
+                          and `events` gives those that do";
+            return Err(Error::new(ErrorKind::Unsupported, reason));
+        }
+        steady(|| history(&self.reads(), id))
     }
 
     fn follow(&self, from: Seq) -> Result<Follower> {

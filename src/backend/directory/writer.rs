@@ -14,6 +14,7 @@ use super::engine::Engine;
 use super::events;
 use super::export::Export;
 use super::external_changes::ExternalChanges;
+use super::history::history;
 use super::lock_wait;
 use super::messages::Lending;
 use super::open;
@@ -32,7 +33,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::claim::{Claim, Fenced, Now, Right};
 use crate::log::{Active, Limits, Log, Start};
 use crate::model::{
-    Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, Message,
+    Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, History, Message,
     MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone,
     VerifyReport,
 };
@@ -324,6 +325,12 @@ impl Backend for Engine {
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
         self.check_open()?;
         steady(|| events::events(self.reads(), from))
+    }
+
+    fn history(&self, id: &str) -> Result<History> {
+        self.check_open()?;
+        self.settle()?;
+        steady(|| history(self.reads(), id))
     }
 
     fn follow(&self, from: Seq) -> Result<Follower> {

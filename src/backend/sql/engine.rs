@@ -18,15 +18,15 @@ use super::search;
 use super::search_index::Standing;
 use super::waiting::patience;
 use super::writer::Writer;
-use super::{copied_from, events, messages, schema, search_index, verify};
+use super::{copied_from, events, history, messages, schema, search_index, verify};
 use crate::backend::follow::Follower;
 use crate::backend::settings::{Settings, SyncPolicy};
 use crate::backend::{Backend, carried_out_before, closed, export};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Action, CompactionReport, Conversation, Conversations, CopyMark, Durability, Event, ExportReport, Found,
-    Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq, Stats, Summary,
-    TextRef, Tombstone, VerifyReport,
+    History, Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq, Stats,
+    Summary, TextRef, Tombstone, VerifyReport,
 };
 use crate::rules::{Request, known_receipt, normalize, receipts};
 use crate::search::Matcher;
@@ -343,6 +343,10 @@ impl Backend for Engine {
 
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
         self.read(|connection| events::all(connection, from))
+    }
+
+    fn history(&self, id: &str) -> Result<History> {
+        self.read(|connection| history::history(connection, id))
     }
 
     fn follow(&self, from: Seq) -> Result<Follower> {

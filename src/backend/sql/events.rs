@@ -15,10 +15,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Event, Logged, Seq};
 
 /// The columns of an event, in the order in which they are read.
-const EVENT: &str = "seq, first_seq, last_seq, event_schema, crc, payload";
+pub(super) const EVENT: &str = "seq, first_seq, last_seq, event_schema, crc, payload";
 
 /// How many rows are asked for at once. What a server has begun to send it sends to its end, whether it is wanted or not.
-const ROWS: u64 = 1000;
+pub(super) const ROWS: u64 = 1000;
 
 /// How many events are asked for by their numbers at once.
 const LISTED: usize = 256;

@@ -40,6 +40,8 @@ mod messages;
 
 mod events;
 
+mod history;
+
 mod doorbell;
 
 mod search_index;

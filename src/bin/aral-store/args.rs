@@ -131,6 +131,9 @@ pub(crate) struct ShowArgs {
     /// The conversation's id, or a beginning of four characters or more that no other has
     #[arg(value_name = "CONV")]
     pub(crate) conversation: String,
+    /// Show what it was: after an event, at a version such as v3, or at a time, a date, or before a span such as 7d
+    #[arg(long, value_name = "SEQ|vN|TIME", allow_hyphen_values = true)]
+    pub(crate) at: Option<String>,
     /// Show only the last N messages
     #[arg(short, value_name = "N")]
     pub(crate) number: Option<usize>,
@@ -161,6 +164,9 @@ pub(crate) struct RepairArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct LogArgs {
+    /// Only the events of this conversation, as far as they are kept, with the version that each left and its time
+    #[arg(value_name = "CONV", conflicts_with = "follow")]
+    pub(crate) conversation: Option<String>,
     /// Begin with this event
     #[arg(long, value_name = "SEQ", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) from: u64,

@@ -12,10 +12,12 @@ use crate::args::{
     ManArgs, NewArgs, RenameArgs, RepairArgs, RmArgs, ShowArgs,
 };
 use crate::backup::{BackupArgs, ReplicateArgs, RestoreArgs};
+use crate::diff::DiffArgs;
 use crate::exit::Failure;
 use crate::import::forms;
 use crate::patience::Patience;
 use crate::search::SearchArgs;
+use crate::undo::{RevertArgs, UndoArgs, UnremoveArgs};
 
 /// Keeps the conversations of agents, safe from crashes.
 #[derive(Parser, Debug)]
@@ -85,7 +87,7 @@ pub(crate) enum Command {
     /// Show a conversation
     #[command(after_help = "Example: aral-store show c1 -n 20\n         \
                             aral-store show c1 --since 2025-03-13 --until 2025-03-14\n         \
-                            aral-store show c1 -n 40 --whole-turns --json")]
+                            aral-store show c1 -n 40 --whole-turns --json\n         aral-store show c1 --at v3")]
     Show(ShowArgs),
     /// Search the messages, and print what is found, the newest first
     #[command(
@@ -94,12 +96,31 @@ pub(crate) enum Command {
                             aral-store search '\"will it rain\" tomorr*' -r user --since 7d -n 20"
     )]
     Search(SearchArgs),
-    /// Print the events that the log holds, and with -f those that come
+    /// Print the events that the log holds, or those of a conversation, and with -f those that come
     #[command(
         after_help = "What a compaction has dropped from the log is told on standard error. The lines of \
-                            --json are those\nthat append takes.\n\nExample: aral-store log --from 100 -f --json"
+                            --json are those\nthat append takes.\n\nExample: aral-store log --from 100 -f --json\n         aral-store log c1"
     )]
     Log(LogArgs),
+    /// Compare two states of a conversation, as far as its past is kept
+    #[command(
+        after_help = "A state is named by an event's number, a version such as v3, a time, a date, or a span such as 7d.\n\n\
+                            Example: aral-store diff c1 v3 v5\n         aral-store diff c1 7d"
+    )]
+    Diff(DiffArgs),
+    /// Take the newest changes of a conversation back, by new events
+    #[command(
+        after_help = "What was carried out together is one change. Undone once more, all is as before.\n\n\
+                            Example: aral-store undo c1 2 --dry-run"
+    )]
+    Undo(UndoArgs),
+    /// Make a conversation what it was, by new events
+    #[command(after_help = "To make a whole store of a backup there is restore.\n\n\
+                            Example: aral-store revert c1 --at v3\n         aral-store revert c1 --at 24h --dry-run")]
+    Revert(RevertArgs),
+    /// Bring back a conversation that was removed, or a message or action, as far as that is kept
+    #[command(after_help = "Example: aral-store unremove c1\n         aral-store unremove c1/m7")]
+    Unremove(UnremoveArgs),
     /// Write every conversation to its JSON file and drop the log that this covers
     #[command(after_help = "Example: aral-store compact")]
     Compact,

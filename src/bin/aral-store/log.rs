@@ -6,14 +6,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use aral_store::{Change, Event, Follower, Logged, Seq};
+use aral_store::{Event, Follower, Logged, Seq};
 
 use crate::args::LogArgs;
+use crate::events_of;
 use crate::exit::{Exit, Failure};
+use crate::log_line::{self, room_for};
 use crate::output::{self, Form, Out, one_line};
 use crate::place;
 use crate::style::{self, painted};
-use crate::whole::room_to_print;
 
 /// How long a follower waits before it sees whether anybody reads what it prints.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -21,10 +22,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// After how many of these it looks for more without having been told that there is any.
 const LOOK: u32 = 25;
 
-/// How many characters of a text a terminal gets.
-const SHOWN_CHARS: usize = 60;
-
 pub(crate) fn run(dir: &Path, form: Form, args: &LogArgs) -> Result<Exit, Failure> {
+    if let Some(conversation) = &args.conversation {
+        return events_of::run(dir, form, conversation, args.from);
+    }
     let store = place::for_reading(dir)?;
     // The number behind the last one is where a reader goes on, and no mistake.
     let end = store.recovery().last_seq;
@@ -71,7 +72,7 @@ impl Printer {
                             return Ok(true);
                         }
                         if seq >= self.from {
-                            room_to_print(length(&event.change), || format!("event {seq}"))?;
+                            room_for(seq, &event.change)?;
                             self.out.line(&line(self.form, seq, event))?;
                         }
                     }
@@ -103,72 +104,24 @@ fn gap(first: Seq, last: Seq) {
 }
 
 fn line(form: Form, seq: Seq, event: &Event) -> String {
-    let word = event.change.type_name();
     let id = one_line(&event.conversation_id);
-    let subject = event.change.subject().map(|id| one_line(&id.to_string_lossy())).unwrap_or_default();
     match form {
         Form::Json => event.to_json_line(seq),
-        Form::Plain => format!("{seq}\t{id}\t{word}\t{subject}\t{}", detail(&event.change)),
+        Form::Plain => {
+            let [word, subject, detail] = log_line::parts(&event.change);
+            format!("{seq}\t{id}\t{word}\t{subject}\t{detail}")
+        }
         Form::Table => {
-            let parts = [subject, shortened(&detail(&event.change))];
-            let rest: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-            let line = format!(
-                "{}  {id}  {}",
-                painted(style::ASIDE, &format!("{seq:>8}")),
-                painted(style::WHO, word)
-            );
-            if rest.is_empty() { line } else { format!("{line}  {}", rest.join("  ").trim_end()) }
+            let number = painted(style::ASIDE, &format!("{seq:>8}"));
+            format!("{number}  {id}  {}", log_line::shown(&event.change))
         }
-    }
-}
-
-/// About how many bytes of a change may be many.
-fn length(change: &Change) -> usize {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the others hold nothing that is long")]
-    match change {
-        Change::SetMetadata(metadata) => metadata.as_json().len(),
-        Change::AddMessage(message) | Change::EditMessage(message) => {
-            message.content.len().saturating_add(message.metadata.as_json().len())
-        }
-        Change::AddAction(action) | Change::EditAction(action) => {
-            action.data.as_json().len().saturating_add(action.metadata.as_json().len())
-        }
-        _ => 0,
-    }
-}
-
-/// What the change holds, in a line.
-fn detail(change: &Change) -> String {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the others hold no more than their word and subject")]
-    let text = match change {
-        Change::Create { title, .. } | Change::Reset { title, .. } | Change::SetTitle(title) => {
-            title.to_string_lossy().into_owned()
-        }
-        Change::SetMetadata(metadata) => metadata.as_json().to_owned(),
-        Change::AddMessage(message) => {
-            format!("{}: {}", message.role.to_string_lossy(), message.content.to_string_lossy())
-        }
-        Change::EditMessage(message) => message.content.to_string_lossy().into_owned(),
-        Change::SetCreatedAt(time) => time.to_string(),
-        Change::SetExtra(extra) => extra.as_json().to_owned(),
-        Change::AddAction(action) | Change::EditAction(action) => {
-            format!("{}: {}", action.action_type.to_string_lossy(), action.data.as_json())
-        }
-        _ => String::new(),
-    };
-    one_line(&text)
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARS) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or(text)),
-        None => text.to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aral_store::Change;
 
     #[test]
     fn an_event_is_one_line_in_every_form() {
@@ -178,11 +131,5 @@ mod tests {
         assert_eq!(line(Form::Table, 7, &event), "       7  c\\n1  set_title  a\\tb");
         assert!(line(Form::Json, 7, &event).starts_with(r#"{"seq":7,"type":"set_title""#));
         assert_eq!(line(Form::Plain, 8, &Event::new("c", Change::Clear)), "8\tc\tclear\t\t");
-    }
-
-    #[test]
-    fn a_long_text_is_cut_at_a_character_and_marked() {
-        assert_eq!(shortened(&"é".repeat(60)), "é".repeat(60));
-        assert_eq!(shortened(&"é".repeat(61)), "é".repeat(60) + "…");
     }
 }

@@ -39,6 +39,12 @@ mod ids;
 
 mod moment;
 
+mod past;
+
+mod diff;
+
+mod undo;
+
 mod edit;
 
 mod rm;
@@ -48,6 +54,10 @@ mod whole;
 mod show;
 
 mod search;
+
+mod log_line;
+
+mod events_of;
 
 mod log;
 
@@ -133,6 +143,10 @@ fn run(cli: Cli) -> Exit {
         Command::Show(args) => show::show(&dir, form, &args),
         Command::Search(args) => search::run(&dir, form, &args),
         Command::Log(args) => log::run(&dir, form, &args),
+        Command::Diff(args) => diff::run(&dir, form, &args),
+        Command::Undo(args) => undo::undo(&dir, form, &args),
+        Command::Revert(args) => undo::revert(&dir, form, &args),
+        Command::Unremove(args) => undo::unremove(&dir, form, &args),
         Command::Compact => upkeep::compact(&dir, form),
         Command::Stats => upkeep::stats(&dir, form),
         Command::Verify => upkeep::verify(&dir, form),

@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use aral_store::{
-    Action, Conversation, Conversations, JsonObject, Message, MessageStore, Messages, Order, Summary, Text,
-    Timestamp, Tombstone,
+    Action, At, Conversation, Conversations, JsonObject, Message, MessageStore, Messages, Order, Summary,
+    Text, Timestamp, Tombstone,
 };
 
 use crate::args::{By, LsArgs, ShowArgs};
@@ -14,6 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::ids::{self, no_conversation};
 use crate::moment;
 use crate::output::{Form, Out, count, many_lines, one_line, table, to_u64};
+use crate::past;
 use crate::place;
 use crate::style::{self, ago, painted};
 use crate::whole::{Whole, must_fit};
@@ -110,7 +111,11 @@ pub(crate) fn readable(time: &Timestamp) -> String {
 pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Failure> {
     let selection = selected(args)?;
     let is_by_time = args.since.is_some() || args.until.is_some();
+    let at = args.at.as_deref().map(|text| past::point("--at", text)).transpose()?;
     let store = place::for_reading(dir)?;
+    if let Some(at) = at {
+        return show_past(&store, form, args, at);
+    }
     let id = &ids::conversation(&store, &args.conversation)?;
     // What is not shown is not read either.
     let read = |selection| Whole::read(&store, id, selection)?.ok_or_else(|| no_conversation(id));
@@ -149,6 +154,32 @@ pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Fail
     conversation.actions.iter().try_for_each(|action| shown_action(action, &mut out))?;
     out.finish()?;
     Ok(place::verdict(&store))
+}
+
+/// Shows what a conversation was.
+fn show_past(store: &MessageStore, form: Form, args: &ShowArgs, at: At) -> Result<Exit, Failure> {
+    let history = past::history(store, &args.conversation)?;
+    let mut then = past::then(&history, at)?;
+    let total = to_u64(then.messages.len());
+    if let Some(selection) = selected(args)? {
+        then.messages = store.at(at).messages(&then.id, selection)?;
+    }
+    let mut out = Out::new();
+    if form == Form::Json {
+        out.line(&then.to_json_line())?;
+        out.finish()?;
+        return Ok(place::verdict(store));
+    }
+    out.line(&painted(style::HEAD, &one_line(&then.title.to_string_lossy())))?;
+    about(&then, total, &mut out)?;
+    let left_out = total.saturating_sub(to_u64(then.messages.len()));
+    if left_out > 0 {
+        out.line(&format!("\n… {} left out", count(left_out, "message")))?;
+    }
+    then.messages.iter().try_for_each(|message| shown_message(message, &mut out))?;
+    then.actions.iter().try_for_each(|action| shown_action(action, &mut out))?;
+    out.finish()?;
+    Ok(place::verdict(store))
 }
 
 /// Prints the conversation in the fields and order of the layout, a message at a time.

@@ -16,4 +16,6 @@ mod found;
 
 mod export;
 
+mod difference;
+
 pub use export::{ExportEnd, ExportLine};

@@ -59,6 +59,14 @@ pub(crate) fn named_in(payload: &[u8]) -> Vec<String> {
     names
 }
 
+/// The bytes that every event of a conversation begins with, and no other one's.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn beginning(conversation_id: &str) -> Vec<u8> {
+    let id = IdView::of(conversation_id.as_bytes());
+    // An id is short, so that this cannot fail; a beginning that nothing has would find nothing.
+    bincode::encode_to_vec(id, CONFIG).unwrap_or_default()
+}
+
 /// The most events of one payload. A caller's batch has far fewer; a conversation that is put in another one's place
 /// has as many as it has items, and must be there as a whole or not at all.
 pub(crate) const MAX_FRAME_EVENTS: u32 = 1 << 24;

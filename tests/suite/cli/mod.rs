@@ -23,6 +23,7 @@ mod memory;
 mod mistakes;
 mod names;
 mod nested;
+mod past;
 mod repair;
 mod searching;
 mod terminal;

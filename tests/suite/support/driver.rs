@@ -15,6 +15,7 @@ use super::damage::Damage;
 use super::files;
 use super::ops::{Op, Settings};
 use super::oracle::Oracle;
+use super::past;
 use super::simfs::{self, SimFs, SplitMix};
 use super::sources::Sources;
 
@@ -382,6 +383,12 @@ impl Driver {
             same("damage in the database", &report.damaged, &Vec::new())?;
             let covered = done("stats", self.store().stats())?.covered_seq;
             same("the events of the database", &report.events, &(self.oracle.last_seq - covered))?;
+        }
+        // Now and then: each look reads the whole log.
+        if self.operation % 4 == 0 && !matches!(self.home, Home::Memory | Home::Bucket(_)) {
+            let damage = self.promised.damage();
+            let but = damage.as_ref().map(|damage| damage.id.as_str());
+            past::looking_back(self.store(), &self.history, self.operation, but)?;
         }
         if let Home::Sim(fs) = &self.home {
             same("files outside of the store", &fs.paths_outside(DIR), &Vec::new())?;

@@ -22,6 +22,7 @@ pub(crate) mod mounts;
 pub(crate) mod ops;
 pub(crate) mod oracle;
 pub(crate) mod paced;
+pub(crate) mod past;
 pub(crate) mod program;
 #[cfg(feature = "postgres")]
 pub(crate) mod proxy;

@@ -1,0 +1,41 @@
+//! The past of one conversation.
+//!
+//! Owns the question for its events, of which a database keeps every one. They have no column to be found by: the
+//! database looks through all of them for those that begin with the conversation's id, and gives these alone.
+
+use std::ops::ControlFlow;
+
+use super::columns::{corrupt, number_at};
+use super::connection::{Connection, Value};
+use super::events::{EVENT, ROWS, with_event};
+use crate::codec::payload::beginning;
+use crate::error::Result;
+use crate::model::{History, PastEvent};
+
+/// Everything that happened to a conversation.
+pub(super) fn history(connection: &mut dyn Connection, id: &str) -> Result<History> {
+    let beginning = beginning(id);
+    let sql = format!(
+        "SELECT {EVENT} FROM aral_events WHERE seq >= ?1 AND substr(payload, 1, {}) = ?2 ORDER BY seq LIMIT ?3",
+        beginning.len()
+    );
+    let mut history = History::new(id, 0);
+    let (mut next, mut is_over) = (1, false);
+    while !is_over {
+        let mut rows = 0;
+        let values = [Value::number(next), Value::bytes(&beginning), Value::number(ROWS)];
+        connection.query(&sql, &values, &mut |row| {
+            rows += 1;
+            next = number_at(row, 0)? + 1;
+            let past = with_event(row, |numbers, view| {
+                let bad = |reason: String| corrupt(format!("event {}: {reason}", numbers.seq));
+                let event = view.to_event().map_err(|damage| bad(damage.0))?;
+                Ok(PastEvent::new(numbers.seq, numbers.first_seq, event))
+            })?;
+            history.events.push(past);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        is_over = rows < ROWS;
+    }
+    Ok(history)
+}

@@ -1,0 +1,121 @@
+//! Looking back and going back, as users do it.
+
+use super::Room;
+
+/// A conversation that was added to, edited, renamed and cut down, event by event.
+fn room() -> Room {
+    let room = Room::new();
+    room.run(&["add", "c1", "Helo", "--id", "m1"]).fine();
+    room.run(&["add", "c1", "Hi", "-r", "assistant", "--id", "m2"]).fine();
+    let edit = r#"{"type":"edit_message","conversation_id":"c1","message_id":"m1","content":"Hello"}"#;
+    room.run_with(&["append"], edit.as_bytes()).fine();
+    room.run(&["rename", "c1", "Greetings"]).fine();
+    room.run(&["rm", "c1/m2", "--yes"]).fine();
+    room
+}
+
+#[test]
+fn a_conversation_is_shown_as_it_was() {
+    let room = room();
+    let texts = |at: &str| -> Vec<String> {
+        let shown = room.run(&["show", "c1", "--at", at, "--json"]).json().remove(0);
+        let messages = shown["messages"].as_array().unwrap().clone();
+        messages.iter().map(|message| message["content"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(texts("1"), ["Helo"]);
+    assert_eq!(texts("v2"), ["Helo", "Hi"]);
+    assert_eq!(texts("3"), ["Hello", "Hi"]);
+    assert_eq!(texts("99"), ["Hello"]);
+    let shown = room.run(&["show", "c1", "--at", "3", "-n", "1"]).fine();
+    assert!(shown.starts_with("Conversation c1\nc1 · created "), "{shown}");
+    assert!(shown.contains("\n… 1 message left out\n") && shown.contains("    Hi\n"), "{shown}");
+    assert!(room.run(&["show", "c1", "--at", "v9"]).fails(3).contains("no version 9; its newest is 5"));
+    assert!(room.run(&["show", "c1", "--at", "2000-01-01"]).fails(3).contains("no conversation \"c1\" then"));
+    assert!(room.run(&["show", "c1", "--at", "soon"]).fails(2).contains("no point in the past"));
+    let now = room.run(&["show", "c1", "--at", "0s", "--json"]);
+    assert!(now.err.contains("nothing says when events 3 to 5 happened"), "{now:?}");
+}
+
+#[test]
+fn what_happened_to_a_conversation_is_listed_also_after_its_end() {
+    let room = room();
+    room.run(&["add", "c2", "of another one"]).fine();
+    let plain = room.run(&["log", "c1"]).fine();
+    let columns: Vec<Vec<&str>> = plain.lines().map(|line| line.split('\t').collect()).collect();
+    let numbers: Vec<[&str; 3]> = columns.iter().map(|line| [line[0], line[1], line[3]]).collect();
+    assert_eq!(numbers[0], ["1", "v1", "add_message"]);
+    assert_eq!(numbers[4], ["5", "v5", "remove_message"]);
+    assert!(columns[0][2].starts_with("20") && columns[2][2] == "-", "{plain}");
+    assert_eq!(room.run(&["log", "c1", "--from", "4"]).fine().lines().count(), 2);
+    let json = room.run(&["log", "c1", "--json"]).fine();
+    let other = Room::new();
+    assert_eq!(other.run_with(&["append"], json.as_bytes()).json().len(), 5, "the lines are those of append");
+    room.run(&["rm", "c1", "--yes"]).fine();
+    assert_eq!(
+        room.run(&["log", "c1"]).fine().lines().last().unwrap().split('\t').nth(3),
+        Some("remove_conversation")
+    );
+    room.run(&["log", "nobody"]).fails(3);
+    room.run(&["log", "c1", "-f"]).fails(2);
+    room.run(&["compact"]).fine();
+    let gone = room.run(&["log", "c1"]);
+    assert_eq!((gone.code, gone.out.as_str()), (Some(0), ""));
+    assert!(gone.err.contains("up to event 7 is no longer kept"), "{gone:?}");
+    let kept = room.run(&["log", "c2"]);
+    assert!(
+        kept.err.contains("up to 6 are no longer kept one by one: before those here it had version 1"),
+        "{kept:?}"
+    );
+}
+
+#[test]
+fn two_states_are_compared() {
+    let room = room();
+    let differs = room.run(&["diff", "c1", "v2"]).fine();
+    let lines: Vec<&str> = differs.lines().collect();
+    assert_eq!(lines[0], "title Conversation c1 → Greetings");
+    assert!(lines[1].starts_with("- assistant · ") && lines[1].ends_with(" · m2"), "{differs}");
+    assert_eq!(lines[2], "    Hi");
+    assert!(lines[3].starts_with("~ user · "), "{differs}");
+    assert_eq!(lines[4..], ["  - Helo", "  + Hello"]);
+    assert_eq!(room.run(&["diff", "c1", "3", "3"]).fine(), "");
+    let json = room.run(&["diff", "c1", "v2", "3", "--json"]).json().remove(0);
+    assert_eq!(json["messages"][0]["change"], "edited");
+    assert_eq!(json["messages"][0]["new"]["content"], "Hello");
+    assert!(json.get("title").is_none() && json["reordered"] == false, "{json}");
+    room.run(&["rm", "c1", "--yes"]).fine();
+    assert!(room.run(&["diff", "c1", "3"]).fails(3).contains("say with which state"));
+    assert!(!room.run(&["diff", "c1", "2", "3"]).fine().is_empty());
+}
+
+#[test]
+fn changes_are_taken_back_and_what_was_removed_comes_back() {
+    let room = room();
+    let shown = room.run(&["undo", "c1", "--dry-run"]).fine();
+    assert!(shown.starts_with("+ assistant · "), "{shown}");
+    assert_eq!(room.texts("c1"), ["Hello"]);
+    assert_eq!(room.run(&["undo", "c1"]).fine(), "c1: version 6, by event 6\n");
+    assert_eq!(room.texts("c1"), ["Hello", "Hi"]);
+    let receipts = room.run(&["revert", "c1", "--at", "v2", "--json"]).json();
+    assert_eq!(receipts.len(), 2);
+    assert_eq!(room.texts("c1"), ["Helo", "Hi"]);
+    assert_eq!(room.run(&["undo", "c1", "1"]).fine(), "c1: version 10, by 2 events, 9 to 10\n");
+    assert_eq!(room.texts("c1"), ["Hello", "Hi"]);
+    room.run(&["rm", "c1/m1", "--yes"]).fine();
+    room.run(&["unremove", "c1/m1"]).fine();
+    assert_eq!(room.texts("c1"), ["Hello", "Hi"]);
+    assert!(room.run(&["unremove", "c1/m1"]).fails(4).contains("is in conversation"));
+    room.run(&["rm", "c1", "--yes"]).fine();
+    room.run(&["unremove", "c1"]).fine();
+    assert_eq!(room.texts("c1"), ["Hello", "Hi"]);
+    room.run(&["rm", "c1", "--yes"]).fine();
+    room.run(&["undo", "c1"]).fine();
+    assert_eq!(room.texts("c1"), ["Hello", "Hi"]);
+    assert!(room.run(&["unremove", "c1"]).fails(4).contains("revert makes it what it was"));
+    assert!(room.run(&["unremove", "c9"]).fails(3).contains("there never was"));
+    assert!(room.run(&["undo", "c1", "99"]).fails(3).contains("fewer than 99"));
+    room.run(&["undo", "c1", "0"]).fails(2);
+    let same = room.run(&["revert", "c1", "--at", "999"]).fine();
+    assert_eq!(same, "c1: is so already; nothing was changed\n");
+    assert_eq!(room.run(&["verify"]).code, Some(0));
+}

@@ -52,6 +52,8 @@ pub use model::{
 };
 #[cfg(feature = "cloud")]
 pub use store::CloudUrl;
+#[cfg(feature = "firestore")]
+pub use store::FirestoreUrl;
 #[cfg(feature = "postgres")]
 pub use store::PostgresUrl;
 pub use store::location;

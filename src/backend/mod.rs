@@ -42,6 +42,9 @@ pub(crate) mod calls;
 #[cfg(feature = "cloud")]
 pub(crate) mod cloud;
 
+#[cfg(feature = "firestore")]
+pub(crate) mod firestore;
+
 use std::fmt;
 use std::path::Path;
 

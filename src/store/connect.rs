@@ -13,6 +13,8 @@ use super::url::StoreUrl;
 #[cfg(feature = "cloud")]
 use crate::backend::cloud;
 use crate::backend::directory;
+#[cfg(feature = "firestore")]
+use crate::backend::firestore;
 use crate::backend::memory::Memory;
 #[cfg(feature = "postgres")]
 use crate::backend::postgres;
@@ -148,6 +150,11 @@ impl Options {
                 let backend = cloud::open(&target, self.settings)?;
                 Ok(MessageStore::with_rule(backend, unique_ids))
             }
+            #[cfg(feature = "firestore")]
+            StoreUrl::Firestore(target) => {
+                let backend = firestore::open(&target, self.settings)?;
+                Ok(MessageStore::with_rule(backend, unique_ids))
+            }
         }
     }
 
@@ -236,6 +243,12 @@ impl Options {
             StoreUrl::Sqlite(path) => sqlite::repair_in_place(&path, &self.settings),
             #[cfg(feature = "postgres")]
             StoreUrl::Postgres(target) => postgres::repair_in_place(target, &self.settings),
+            #[cfg(feature = "firestore")]
+            StoreUrl::Firestore(_) => Err(Error::new(
+                ErrorKind::Unsupported,
+                "a store in Firestore is not repaired where it is; restore the database from a backup, or copy the store with \
+                 aral-store copy",
+            )),
             #[cfg(feature = "cloud")]
             StoreUrl::Cloud(_) => Err(Error::new(
                 ErrorKind::Unsupported,

@@ -58,7 +58,12 @@ const ENGINES: [Engine; 7] = [
         feature: Some("cloud"),
         is_here: cfg!(feature = "cloud"),
     },
-    Engine::absent(&["firestore", "firebase"], "a Firestore database"),
+    Engine {
+        schemes: &["firestore", "firebase"],
+        keeps: "a Firestore database",
+        feature: Some("firestore"),
+        is_here: cfg!(feature = "firestore"),
+    },
 ];
 
 /// Refuses the name of a directory that is a URL, or begins like one.
@@ -199,6 +204,9 @@ mod tests {
     const CLOUD: &str =
         if cfg!(feature = "cloud") { "MessageStore::connect" } else { "the cargo feature cloud" };
 
+    const FIRESTORE: &str =
+        if cfg!(feature = "firestore") { "MessageStore::connect" } else { "the cargo feature firestore" };
+
     const POSTGRES: &str =
         if cfg!(feature = "postgres") { "MessageStore::connect" } else { "the cargo feature postgres" };
 
@@ -223,7 +231,7 @@ mod tests {
             ("s3://secret", &["s3:", CLOUD]),
             ("gs://secret", &["gs:", CLOUD]),
             ("az://secret", &["az:", CLOUD]),
-            ("firestore://secret", &["firestore:", "no engine for that yet"]),
+            ("firestore://secret", &["firestore:", FIRESTORE]),
             ("memory:", &["memory:", "in_memory()"]),
             (":memory:", &["memory:", "in_memory()"]),
             ("file:///secret", &["file:", "by its path alone"]),

@@ -25,6 +25,8 @@ mod backup;
 
 #[cfg(feature = "cloud")]
 pub use crate::backend::cloud::CloudUrl;
+#[cfg(feature = "firestore")]
+pub use crate::backend::firestore::FirestoreUrl;
 #[cfg(feature = "postgres")]
 pub use crate::backend::postgres::PostgresUrl;
 pub use backup::Replica;

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use super::location::check_directory;
 #[cfg(feature = "cloud")]
 use crate::backend::cloud::{Cloud, CloudUrl};
+#[cfg(feature = "firestore")]
+use crate::backend::firestore::FirestoreUrl;
 #[cfg(feature = "postgres")]
 use crate::backend::postgres::PostgresUrl;
 #[cfg(feature = "sqlite")]
@@ -42,6 +44,9 @@ pub enum StoreUrl {
     /// `s3://…`, `gs://…` or `az://…`, a bucket.
     #[cfg(feature = "cloud")]
     Cloud(CloudUrl),
+    /// `firestore://…`, a Firestore database.
+    #[cfg(feature = "firestore")]
+    Firestore(FirestoreUrl),
 }
 
 impl StoreUrl {
@@ -71,6 +76,10 @@ impl StoreUrl {
             if let Some(rest) = after_scheme(name, schemes) {
                 return CloudUrl::of(cloud, rest.as_bytes()).map(Self::Cloud);
             }
+        }
+        #[cfg(feature = "firestore")]
+        if let Some(rest) = after_scheme(name, &["firestore:", "firebase:"]) {
+            return FirestoreUrl::of(rest.as_bytes()).map(Self::Firestore);
         }
         check_directory(Path::new(name))?;
         Ok(Self::Directory(name.into()))

@@ -28,6 +28,8 @@ mod crash;
 mod databases;
 mod exact_json;
 mod faults;
+#[cfg(feature = "firestore")]
+mod firestore;
 mod fixtures;
 mod follow;
 mod foreign;

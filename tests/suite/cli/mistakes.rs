@@ -200,7 +200,8 @@ fn a_url_is_no_directory_and_what_it_holds_is_not_repeated() {
     let buckets: &[&str] = if cfg!(feature = "cloud") { &["s3:", "gs:", "az:"] } else { &[] };
     let is_a_store = |url: &str| {
         let schemes = ["sqlite:", "postgres:", "postgresql:"];
-        schemes.iter().chain(buckets).any(|scheme| url.starts_with(scheme))
+        let firestore: &[&str] = if cfg!(feature = "firestore") { &["firestore:"] } else { &[] };
+        schemes.iter().chain(buckets).chain(firestore).any(|scheme| url.starts_with(scheme))
     };
     for (url, part) in urls {
         for call in calls {

@@ -358,5 +358,17 @@ pub(crate) fn places(name: &str) -> Vec<Place> {
 
 /// The same as homes of stores.
 pub(crate) fn of(name: &str) -> Vec<Home> {
-    places(name).iter().map(|place| Home::Bucket(place.url())).collect()
+    let on_servers = places(name).into_iter().map(|place| Home::Bucket(place.url()));
+    on_servers.chain(in_firestore(name)).collect()
+}
+
+/// A fresh place in the fake of Firestore.
+#[cfg(feature = "firestore")]
+fn in_firestore(name: &str) -> Vec<Home> {
+    vec![Home::Bucket(super::firestore::shared(name))]
+}
+
+#[cfg(not(feature = "firestore"))]
+fn in_firestore(_: &str) -> Vec<Home> {
+    Vec::new()
 }

@@ -14,6 +14,8 @@ pub(crate) mod driver;
 pub(crate) mod faultfs;
 pub(crate) mod faulty;
 pub(crate) mod files;
+#[cfg(feature = "firestore")]
+pub(crate) mod firestore;
 #[cfg(feature = "cloud")]
 pub(crate) mod google;
 pub(crate) mod hooks;

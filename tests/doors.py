@@ -91,7 +91,7 @@ def python(clone: Path, home: Path, wheel: Path | None) -> None:
     count = 0
     for document in (clone / "README.md", clone / "python/README.md"):
         for text in blocks(document, "python"):
-            if re.search(r"^\s*(from|import) (agents|langchain|aral|src|numpy|your)\b|openai_agents|langchain|import aral_store.aral|agent", text, re.MULTILINE):
+            if re.search(r"^\s*(from|import) (agents|langchain|aral|src|numpy|your)\b|openai_agents|langchain|langgraph|import aral_store.aral|agent", text, re.MULTILINE):
                 continue
             room = home / f"room-{count}"
             room.mkdir()

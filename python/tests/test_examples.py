@@ -17,9 +17,11 @@ from conftest import DATABASES, place_in
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "python/README.md").read_text()
+#: The pages of the frameworks.
+PAGES = [(ROOT / "docs/langgraph.md").read_text()]
 SNIPPETS = [
     snippet
-    for text in (README, (ROOT / "README.md").read_text())
+    for text in (README, (ROOT / "README.md").read_text(), *PAGES)
     for snippet in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 ]
 
@@ -36,6 +38,14 @@ agents.Runner.run = run
 """,
 }
 
+#: What a snippet needs that imports from a package.
+NEEDED = {
+    "agents": "agents",
+    "aral_store.openai_agents": "agents",
+    "aral_store.langchain": "langchain_core",
+    "aral_store.langgraph": "langgraph.graph",
+}
+
 
 @pytest.mark.parametrize("name", ["", "._errors", "._models", "._offline", "._store", "._async_store", "._message_store"])
 def test_examples(name: str):
@@ -43,18 +53,31 @@ def test_examples(name: str):
     assert outcome.attempted and not outcome.failed
 
 
-@pytest.mark.parametrize(("name", "needs"), [("openai_agents", "agents"), ("langchain", "langchain_core")])
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        ("openai_agents", "agents"),
+        ("langchain", "langchain_core"),
+        ("_langgraph_saver", "langgraph.graph"),
+        ("_langgraph_store", "langgraph.graph"),
+    ],
+)
 def test_examples_of_the_adapters(name: str, needs: str):
     pytest.importorskip(needs)
     outcome = doctest.testmod(importlib.import_module("aral_store." + name))
     assert outcome.attempted and not outcome.failed
 
 
+def needed_by(snippet: str) -> None:
+    """Skips a test of a snippet whose framework is not installed."""
+    for package, module in NEEDED.items():
+        if f"from {package} " in snippet:
+            pytest.importorskip(module)
+
+
 @pytest.mark.parametrize("at", range(len(SNIPPETS)))
 def test_the_readmes_snippets_run_as_they_stand(tmp_path: Path, at: int):
-    for package, module in (("agents", "agents"), ("aral_store.langchain", "langchain_core")):
-        if f"from {package} " in SNIPPETS[at]:
-            pytest.importorskip(module)
+    needed_by(SNIPPETS[at])
     program = "".join(text for name, text in STAND_INS.items() if name in SNIPPETS[at]) + SNIPPETS[at]
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
@@ -63,13 +86,13 @@ def test_the_readmes_snippets_run_as_they_stand(tmp_path: Path, at: int):
 @pytest.mark.parametrize("kind", DATABASES)
 @pytest.mark.parametrize("at", range(len(SNIPPETS)))
 def test_the_readmes_snippets_run_in_a_database(tmp_path: Path, at: int, kind: str):
-    for package, module in (("agents", "agents"), ("aral_store.langchain", "langchain_core")):
-        if f"from {package} " in SNIPPETS[at]:
-            pytest.importorskip(module)
+    needed_by(SNIPPETS[at])
     url = str(place_in(kind, tmp_path))
     snippet, count = re.subn(r'"(\./data|data|sqlite:agents\.db)"', lambda _: repr(url), SNIPPETS[at])
     if not count:
         pytest.skip("names no place")
+    if kind == "postgres" and any(SNIPPETS[at] in page for page in PAGES):
+        pytest.skip("a page of a framework is tried in one kind of database")
     program = "".join(text for name, text in STAND_INS.items() if name in snippet) + snippet
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
@@ -94,5 +117,5 @@ def test_the_first_lines_are_a_users_own_and_leave_the_files_they_speak_of(tmp_p
 
 def test_the_readme_has_snippets_for_all_that_the_package_has():
     text = "".join(SNIPPETS)
-    for name in ("Store(", "AsyncStore.open(", "MessageStore(", "aral_store.aral", "AralSession(", "AralChatMessageHistory("):
+    for name in ("Store(", "AsyncStore.open(", "MessageStore(", "aral_store.aral", "AralSession(", "AralChatMessageHistory(", "AralSaver(", "AralBaseStore("):
         assert name in text

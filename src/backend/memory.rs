@@ -9,7 +9,9 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::export;
 use super::settings::Settings;
 use super::{Backend, closed, no_conversation};
+use crate::clock::random_id;
 use crate::codec::bytes::to_u64;
+use crate::codec::segment::{StoreId, hex_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Action, Change, Conversation, Durability, Event, ExportReport, Message, Messages, Mutation, Order,
@@ -24,6 +26,7 @@ use crate::rules::{
 #[derive(Debug)]
 pub(crate) struct Memory {
     settings: Settings,
+    store_id: StoreId,
     state: RwLock<State>,
 }
 
@@ -43,7 +46,8 @@ struct State {
 
 impl Memory {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, state: RwLock::new(State { next_seq: 1, ..State::default() }) }
+        let state = State { next_seq: 1, ..State::default() };
+        Self { settings, store_id: random_id(), state: RwLock::new(state) }
     }
 
     fn read(&self) -> Result<RwLockReadGuard<'_, State>> {
@@ -259,6 +263,10 @@ impl Backend for Memory {
 
     fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
         export::export(self, &*self.settings.vfs, to, ids)
+    }
+
+    fn identity(&self) -> Result<Option<String>> {
+        Ok(Some(hex_of(&self.store_id)))
     }
 
     fn close(&self) -> Result<()> {

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::segment::StoreId;
+use super::segment::{StoreId, hex_of};
 
 const FIRST_LINE: &str = "aral-store 1";
 /// The longest marker that is read.
@@ -25,11 +25,8 @@ pub(crate) struct Marker {
 impl Marker {
     /// The file's text.
     pub(crate) fn encode(&self) -> String {
-        let mut text = format!("{FIRST_LINE}\nstore ");
-        for byte in self.store_id {
-            // Writing to a string cannot fail.
-            write!(text, "{byte:02x}").ok();
-        }
+        let mut text = format!("{FIRST_LINE}\nstore {}", hex_of(&self.store_id));
+        // Writing to a string cannot fail.
         write!(text, "\ncheckpoint {}\nlast_seq {}\n", self.checkpoint_epoch, self.last_seq).ok();
         let crc = crc32fast::hash(text.as_bytes());
         writeln!(text, "crc {crc:08x}").ok();

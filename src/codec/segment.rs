@@ -20,6 +20,11 @@ pub(crate) const FORMAT_MAJOR: u16 = 1;
 /// A store's random identity, equal in all its files.
 pub(crate) type StoreId = [u8; 16];
 
+/// An identity as text: 32 hexadecimal digits.
+pub(crate) fn hex_of(store_id: &StoreId) -> String {
+    format!("{:032x}", u128::from_be_bytes(*store_id))
+}
+
 /// What a segment says of itself and of the one before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SegmentHeader {

@@ -22,6 +22,7 @@ mod contract;
 mod copies;
 #[cfg(feature = "cli")]
 mod copying;
+mod copying_another;
 mod corruption;
 mod crash;
 #[cfg(feature = "cli")]

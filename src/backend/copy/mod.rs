@@ -41,6 +41,8 @@ pub(crate) fn copy(from: &dyn Backend, to: &dyn Backend, progress: Progress<'_>)
     to.sync()?;
     let mark = to.copied_from()?;
     let source = source(from, to, mark.as_ref())?;
+    // A mark that names no store may be of any: what is there is compared then, and nothing of it is changed.
+    let mark = mark.filter(|mark| !mark.from.is_empty());
     let mut target = Target::new(to, last_seq(to)?);
     let seq = if from.keeps_every_event() {
         by_event(from, &mut target, (mark, &source), progress)?
@@ -141,7 +143,7 @@ fn source(from: &dyn Backend, to: &dyn Backend, mark: Option<&CopyMark>) -> Resu
         return Err(Error::invalid(reason));
     }
     let source = source.unwrap_or_default();
-    // A store that nobody had written to had no identity yet.
+    // A directory that no store had written to had no identity yet.
     if let Some(mark) = mark.filter(|mark| !mark.from.is_empty() && mark.from != source) {
         let reason =
             format!("what is to be copied into is a copy of another store, {}; name an empty one", mark.from);

@@ -2,10 +2,9 @@
 //!
 //! Owns the file `log/COPIED-FROM`, which is replaced as a whole, and the directory's identity as a copy of it remembers it.
 
-use std::fmt::Write as _;
-
 use super::reads::ReadState;
 use crate::codec::copy_mark::{MAX_COPY_MARK, decode_copy_mark, encode_copy_mark};
+use crate::codec::segment::{StoreId, hex_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::CopyMark;
 use crate::snapshot::layout;
@@ -14,12 +13,8 @@ use crate::vfs::{self, OpenMode};
 /// The store's identity; `None` for a directory of the original that no store has written to.
 pub(super) fn identity(reads: &ReadState) -> Option<String> {
     let head = *reads.index().checkpoint().head();
-    let mut text = String::new();
-    for byte in head.store_id {
-        // Writing to a string cannot fail.
-        write!(text, "{byte:02x}").ok();
-    }
-    (head.epoch > 0).then_some(text)
+    let is_written = head.epoch > 0 && head.store_id != StoreId::default();
+    is_written.then(|| hex_of(&head.store_id))
 }
 
 /// What is remembered; an unreadable file is an error, because without it nobody knows what may be changed.

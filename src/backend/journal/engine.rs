@@ -26,6 +26,7 @@ use crate::backend::settings::Settings;
 use crate::backend::{Backend, carried_out_before, closed, export, no_conversation};
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::FileState;
+use crate::codec::segment::hex_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Action, CompactionReport, Conversation, DamagedFile, Durability, Event, ExportReport, Message, Messages,
@@ -277,6 +278,11 @@ impl Backend for Engine {
         self.check_open()?;
         self.bring_documents();
         Ok(())
+    }
+
+    fn identity(&self) -> Result<Option<String>> {
+        self.check_open()?;
+        Ok(Some(hex_of(&self.journal.state().store_id())))
     }
 
     fn recovery(&self) -> RecoveryReport {

@@ -168,3 +168,22 @@ fn what_is_no_store_is_refused_and_nothing_is_written() {
         assert_eq!(locked(&bucket).objects.len(), 1);
     }
 }
+
+#[test]
+fn what_was_copied_from_one_bucket_is_not_taken_for_a_copy_of_another_one() {
+    let home = tempfile::tempdir().unwrap();
+    let to = directory::open(&home.path().join("data"), settings()).unwrap();
+    let stores = ["a", "b"].map(|id| {
+        let store = engine(Client::sound(&bucket()));
+        store.append(vec![message(id, "1"), message(id, "2")]).unwrap();
+        store
+    });
+    let copied = |from: &dyn Backend| crate::backend::copy::copy(from, &*to, &mut |_| {});
+    copied(&stores[0]).unwrap();
+    let ought = all(&*to);
+    let refused = copied(&stores[1]).unwrap_err();
+    assert_eq!(refused.kind(), crate::error::ErrorKind::Conflict, "{refused}");
+    assert_eq!(all(&*to), ought);
+    stores[0].append(vec![Mutation::new("a", Operation::Clear), message("c", "3")]).unwrap();
+    assert_eq!(copied(&stores[0]).unwrap().messages, 1);
+}

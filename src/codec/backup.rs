@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::bytes::MAX_NUMBER;
-use super::segment::StoreId;
+use super::segment::{StoreId, hex_of};
 use crate::model::Seq;
 
 const FIRST_LINE: &str = "aral-backup 1";
@@ -58,14 +58,16 @@ impl Manifest {
         self.end.next_seq.saturating_sub(1)
     }
 
+    /// When the store had come to its newest event.
+    pub(crate) fn reached(&self) -> Reached {
+        Reached { at_micros: self.at_micros, last_seq: self.last_seq() }
+    }
+
     /// The file's text.
     pub(crate) fn encode(&self) -> String {
-        let mut text = format!("{FIRST_LINE}\nstore ");
-        for byte in self.store_id {
-            // Writing to a string cannot fail.
-            write!(text, "{byte:02x}").ok();
-        }
+        let mut text = format!("{FIRST_LINE}\nstore {}", hex_of(&self.store_id));
         let Extent { segment, first_seq, length, rollup, next_seq } = self.end;
+        // Writing to a string cannot fail.
         write!(text, "\ncheckpoint {}\nsegment {segment}\nfirst_seq {first_seq}\n", self.epoch).ok();
         write!(text, "length {length}\nrollup {rollup}\nnext_seq {next_seq}\nat {}\n", self.at_micros).ok();
         let crc = crc32fast::hash(text.as_bytes());

@@ -26,7 +26,7 @@ pub struct BackupReport {
     /// The time of the oldest state that can be asked for by a time.
     pub kept_since: Option<Timestamp>,
     /// Files of the store that cannot be read, or that it has not taken in. The backup has what the store wrote there, if it
-    /// ever saw that.
+    /// ever saw that. Older checkpoints of the backup that are damaged, too: the states that begin with one are lost.
     pub damaged: Vec<DamagedFile>,
     /// Files of the backup that had been damaged, and were copied anew. What was there is in `set_aside`.
     pub mended: Vec<PathBuf>,
@@ -46,6 +46,8 @@ pub struct RestoreReport {
     pub files: u64,
     /// How many bytes were restored.
     pub bytes: u64,
+    /// What the backup does not have as the store wrote it, and the new store can do without.
+    pub damaged: Vec<DamagedFile>,
 }
 
 /// Which state of a backup is meant.

@@ -117,6 +117,9 @@ pub(crate) fn restore(form: Form, args: &RestoreArgs) -> Result<Exit, Failure> {
         let _work = Work::begin("restoring", Some(place::bytes_below(&args.from)), Unit::StoreBytes);
         place::watched(MessageStore::options()).restore(&args.from, &args.to, moment)?
     };
+    for file in &report.damaged {
+        note(&format!("the store is complete without it: {}", place::damage(file)));
+    }
     if let Moment::Seq(seq) = moment
         && seq > report.last_seq
     {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aral_store::{ErrorKind, Moment, Operation};
+use aral_store::{ErrorKind, Moment, NewConversation, Operation};
 
 use super::{ALWAYS, Scene, TO, batch, hold, options, restored, say};
 use crate::support::driver::DIR;
@@ -78,6 +78,38 @@ fn what_only_older_states_need_is_removed_and_every_state_that_is_kept_comes_bac
     assert!(scene.backups.used() < used * 2, "{} then, {} now", used, scene.backups.used());
     let error = restored(&scene.backups, Moment::Seq(first.last_seq)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+/// A conversation that comes back as it was has the same file, which is there already.
+#[test]
+fn a_file_that_only_a_later_one_of_the_kept_states_needs_stays() {
+    let scene = Scene::new(ALWAYS);
+    let new = || {
+        let mut new = NewConversation::new().title("the same");
+        new.created_at = Some(sources::time(1));
+        super::change("x", Operation::CreateConversation(new))
+    };
+    scene.run(&[new(), say("c1", "one"), Op::Compact]);
+    scene.backup();
+    scene.run(&[super::change("x", Operation::RemoveConversation), say("c1", "two"), Op::Compact]);
+    scene.backup();
+    let between = super::system_time();
+    scene.run(&[new(), say("c1", "three"), Op::Compact]);
+    let kept = options(scene.mounts()).keep_states(Duration::ZERO).clock(At(between));
+    let report = kept.backup(DIR, TO).unwrap();
+    let oldest = report.kept[0].0;
+    assert!(oldest > 2 && oldest < report.covered_seq, "{report:?}");
+    let history = scene.history();
+    let mut found = 0;
+    for state in &history {
+        let is_kept = report.kept.iter().any(|(first, last)| (*first..=*last).contains(&state.last_seq));
+        match restored(&scene.backups, Moment::Seq(state.last_seq)) {
+            Ok((store, last_seq)) => hold(&store, &history, last_seq, "kept"),
+            Err(error) => assert!(!is_kept && error.kind() == ErrorKind::NotFound, "{error}: {report:?}"),
+        }
+        found += u64::from(is_kept);
+    }
+    assert!(found >= 2, "{report:?}");
 }
 
 /// A clock that is behind everything.

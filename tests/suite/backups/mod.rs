@@ -7,6 +7,7 @@
 mod disagreeing;
 mod going_on;
 mod keeping;
+mod mending;
 mod refusing;
 mod stopping;
 
@@ -87,6 +88,13 @@ impl Scene {
     pub(crate) fn backup(&self) -> BackupReport {
         options(self.mounts()).backup(DIR, TO).unwrap()
     }
+}
+
+/// The time that the checkpoints of compactions have.
+#[expect(clippy::disallowed_methods, reason = "compactions are by the system's clock")]
+pub(crate) fn system_time() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_micros()).unwrap()
 }
 
 pub(crate) fn run(driver: &Mutex<Driver>, ops: &[Op]) {

@@ -61,9 +61,33 @@ impl Replica {
         };
         let Previous { number: segment, valid_len: length, next_seq, rollup } = seal;
         let end = Extent { segment, first_seq: *first_seq, length, rollup, next_seq };
+        report.set_aside.push(self.place.set_copy_aside(&*vfs, &path)?);
+        // Order: the manifest between the copy and the removal. What is stopped in between is done again, or has left a stray.
         self.go_over_to(Manifest { end, ..self.manifest })?;
-        report.set_aside.push(self.place.set_aside(&*vfs, &path)?);
+        layout::remove_file(&*vfs, &path)?;
+        layout::sync_dir(&*vfs, &self.place.segments())?;
         Ok(end)
+    }
+
+    /// Removes what lies where the log goes on and is no copy of what the store has there. It counts for nothing: it was not
+    /// finished, or a backup that went back behind it has set a copy aside.
+    pub(super) fn remove_strays(&self, look: &Look) -> Result<()> {
+        let (vfs, end) = (&*self.settings.vfs, self.manifest.end);
+        for (number, first_seq, path) in Inventory::take(vfs, &self.place.segments())?.segments {
+            if number < end.segment || (number, first_seq) == (end.segment, end.first_seq) {
+                continue;
+            }
+            let source = self.log_copy(vfs, look).segment(number)?;
+            let is_copy = match Segment::open(vfs, &path, (number, first_seq)) {
+                Ok(own) => source.is_some_and(|source| source.header == own.header),
+                Err(error) if error.kind() == ErrorKind::Corrupt => false,
+                Err(error) => return Err(error),
+            };
+            if !is_copy {
+                layout::remove_file(vfs, &path)?;
+            }
+        }
+        layout::sync_dir(vfs, &self.place.segments())
     }
 
     /// Reads the segments that the backup's newest state consists of. One that is damaged is copied anew, as long as the

@@ -38,12 +38,8 @@ impl Have {
     pub(super) fn read(vfs: &dyn Vfs, place: &Place, up_to: u64) -> Result<Self> {
         let mut have = Self::default();
         for epoch in epochs(vfs, place)?.into_iter().filter(|epoch| *epoch <= up_to) {
-            let files = place.files(epoch);
-            for entry in layout::list_dir(vfs, &files.conversations())? {
-                have.0.insert(entry.name, Kept { epoch, print: None });
-            }
-            if layout::probe(vfs, &files.index_file())?.is_some() {
-                have.0.insert(LIST.to_owned(), Kept { epoch, print: None });
+            for name in names_in(vfs, place, epoch)? {
+                have.0.insert(name, Kept { epoch, print: None });
             }
         }
         Ok(have)
@@ -93,6 +89,17 @@ pub(super) fn epochs(vfs: &dyn Vfs, place: &Place) -> Result<Vec<u64>> {
     Ok(epochs)
 }
 
+/// The files that came with a checkpoint.
+pub(super) fn names_in(vfs: &dyn Vfs, place: &Place, epoch: u64) -> Result<Vec<String>> {
+    let files = place.files(epoch);
+    let mut names: Vec<String> =
+        layout::list_dir(vfs, &files.conversations())?.into_iter().map(|entry| entry.name).collect();
+    if layout::probe(vfs, &files.index_file())?.is_some() {
+        names.push(LIST.to_owned());
+    }
+    Ok(names)
+}
+
 /// Removes what was copied for checkpoints before an epoch and never counted, because another one came first.
 pub(super) fn remove_unfinished(vfs: &dyn Vfs, place: &Place, before: u64) -> Result<()> {
     let counted = epochs(vfs, place)?;
@@ -112,7 +119,8 @@ pub(super) fn remove_unfinished(vfs: &dyn Vfs, place: &Place, before: u64) -> Re
     Ok(())
 }
 
-fn path_of(place: &Place, epoch: u64, name: &str) -> PathBuf {
+/// Where a file is that came with a checkpoint.
+pub(super) fn path_of(place: &Place, epoch: u64, name: &str) -> PathBuf {
     let files = place.files(epoch);
     if name == LIST { files.index_file() } else { files.conversation(name) }
 }
@@ -144,23 +152,29 @@ impl Files<'_> {
             layout::ensure_dir(self.vfs, &dir)?;
         }
         with_sync_pool(self.checkpoint.len(), |pool| {
-            for (ordinal, entry) in self.checkpoint.entries().enumerate() {
-                if entry.file_name.is_empty() || entry.state == FileState::Missing {
-                    continue;
-                }
-                if let Err(error) = self.take_one(&entry, ordinal, (have, report), pool) {
-                    // What could not be read when the store first saw it need not be there any more.
-                    if entry.state == FileState::Intact {
-                        return Err(error);
-                    }
-                }
-            }
-            self.take_list(have, report, pool)
+            let taken = self.take_all((have, report), pool);
+            // Order: whatever has ended it, hear of every sync before what was copied is relied on.
+            pool.wait()?;
+            taken
         })?;
         for dir in [own.conversations(), own.root().to_owned(), self.place.checkpoints()] {
             layout::sync_dir(self.vfs, &dir)?;
         }
         Ok(())
+    }
+
+    fn take_all(&self, (have, report): (&mut Have, &mut BackupReport), pool: &SyncPool) -> Result<()> {
+        for (ordinal, entry) in self.checkpoint.entries().enumerate() {
+            if entry.file_name.is_empty() || entry.state == FileState::Missing {
+                continue;
+            }
+            match self.take_one(&entry, ordinal, (have, report), pool) {
+                // What could not be read when the store first saw it need not be there any more, or be readable.
+                Err(error) if entry.state != FileState::Intact && is_of_source(&error, self.source) => {}
+                taken => taken?,
+            }
+        }
+        self.take_list(have, report, pool)
     }
 
     fn take_one(
@@ -202,13 +216,17 @@ impl Files<'_> {
         let places = [place.clone(), self.source.staged_index(self.epoch()), place.clone()];
         if !self.copy((LIST, &print, false), &places, (have, report), pool)? {
             let reason = "the list of conversations is not as the store wrote it, and is not in the backup";
-            report.damaged.push(DamagedFile {
+            let told = DamagedFile {
                 path: place,
                 offset: None,
                 conversation_id: None,
                 reason: reason.to_owned(),
                 is_forbidden: false,
-            });
+            };
+            // A look that is taken again tells it once.
+            if !report.damaged.contains(&told) {
+                report.damaged.push(told);
+            }
         }
         Ok(())
     }
@@ -227,7 +245,9 @@ impl Files<'_> {
             if layout::probe(self.vfs, &damaged)?.is_some() {
                 report.set_aside.push(self.place.set_aside(self.vfs, &damaged)?);
             }
-            report.mended.push(damaged);
+            if !report.mended.contains(&damaged) {
+                report.mended.push(damaged);
+            }
         }
         for path in places {
             if self.copy_from(path, &target, print, pool)? {
@@ -294,6 +314,11 @@ impl Files<'_> {
             None => Ok(Some(Error::corrupt(path, 0, MISSING))),
         }
     }
+}
+
+/// Whether an error is about a file of the store, and not about the copy of it.
+fn is_of_source(error: &Error, source: &Layout) -> bool {
+    error.place().is_some_and(|place| place.path.starts_with(source.root()))
 }
 
 /// Syncs each file at once.

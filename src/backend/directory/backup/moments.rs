@@ -5,18 +5,45 @@
 
 use std::path::Path;
 
-use crate::codec::backup::{MOMENT_LEN, Reached};
+use crate::codec::backup::{MOMENT_LEN, Manifest, Reached};
 use crate::codec::bytes::to_u64;
 use crate::error::{Error, Result};
 use crate::snapshot::layout;
 use crate::vfs::{self, OpenMode, Vfs};
 
-/// Adds a moment.
+/// Sees to it that the moment of a backup's newest state is there, if it has one.
 ///
 /// When this returns, it is durable.
-pub(super) fn add(vfs: &dyn Vfs, path: &Path, moment: &Reached) -> Result<()> {
+pub(super) fn keep(vfs: &dyn Vfs, path: &Path, manifest: &Manifest) -> Result<()> {
+    let moment = manifest.reached();
+    if manifest.epoch == 0 || last(vfs, path)?.is_some_and(|last| last.last_seq == moment.last_seq) {
+        return Ok(());
+    }
+    add(vfs, path, &moment)
+}
+
+/// The last moment; `None` if it was not written to its end, or there is none.
+fn last(vfs: &dyn Vfs, path: &Path) -> Result<Option<Reached>> {
+    let file = match vfs.open(path, OpenMode::Read) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(|e| Error::io("open", path, e))?,
+    };
+    let length = file.metadata().map_err(|e| Error::io("look at", path, e))?.len;
+    let mut line = [0; MOMENT_LEN];
+    let Some(at) = (length - length % to_u64(MOMENT_LEN)).checked_sub(to_u64(MOMENT_LEN)) else {
+        return Ok(None);
+    };
+    vfs::read_exact_at(&*file, &mut line, at).map_err(|e| Error::io("read", path, e))?;
+    Ok(Reached::decode(&line))
+}
+
+fn add(vfs: &dyn Vfs, path: &Path, moment: &Reached) -> Result<()> {
+    let mut is_new = false;
     let opened = match vfs.open(path, OpenMode::ReadWrite) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => vfs.open(path, OpenMode::CreateNew),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            is_new = true;
+            vfs.open(path, OpenMode::CreateNew)
+        }
         opened => opened,
     };
     let file = opened.map_err(|e| Error::io("open for writing", path, e))?;
@@ -24,7 +51,8 @@ pub(super) fn add(vfs: &dyn Vfs, path: &Path, moment: &Reached) -> Result<()> {
     // A line that was not written to its end is written over.
     let end = length - length % to_u64(MOMENT_LEN);
     vfs::write_all_at(&*file, moment.encode().as_bytes(), end).map_err(|e| Error::io("write", path, e))?;
-    file.sync().map_err(|e| Error::io("sync", path, e))
+    file.sync().map_err(|e| Error::io("sync", path, e))?;
+    if is_new { layout::sync_dir(vfs, path.parent().unwrap_or(path)) } else { Ok(()) }
 }
 
 /// The first and the last moment of those that are kept, and the newest one by some time.
@@ -33,6 +61,20 @@ pub(super) struct Found {
     pub(super) first: Option<Reached>,
     pub(super) last: Option<Reached>,
     pub(super) by_then: Option<Reached>,
+}
+
+impl Found {
+    /// Takes a moment in that comes behind the others.
+    pub(super) fn add(&mut self, moment: &Reached, by_micros: i64) {
+        self.first.get_or_insert(*moment);
+        self.last = Some(*moment);
+        // A clock may have been set back: what counts is the furthest state, not the last line.
+        if moment.at_micros <= by_micros
+            && self.by_then.is_none_or(|before| before.last_seq <= moment.last_seq)
+        {
+            self.by_then = Some(*moment);
+        }
+    }
 }
 
 /// Goes through the list, without the moments before an event, which are not kept any more.
@@ -44,14 +86,7 @@ pub(super) fn find(vfs: &dyn Vfs, path: &Path, from_seq: u64, by_micros: i64) ->
         let whole = rest.len() - rest.len() % MOMENT_LEN;
         let lines = rest.get(..whole).unwrap_or_default().chunks_exact(MOMENT_LEN);
         for moment in lines.filter_map(Reached::decode).filter(|moment| moment.last_seq >= from_seq) {
-            found.first.get_or_insert(moment);
-            found.last = Some(moment);
-            // A clock may have been set back: what counts is the furthest state, not the last line.
-            if moment.at_micros <= by_micros
-                && found.by_then.is_none_or(|before| before.last_seq <= moment.last_seq)
-            {
-                found.by_then = Some(moment);
-            }
+            found.add(&moment, by_micros);
         }
         rest.drain(..whole);
         Ok(())

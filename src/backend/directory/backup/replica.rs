@@ -16,13 +16,13 @@ use crate::backend::directory::checkpoint_file::{control, newest_checkpoint, rea
 use crate::backend::directory::completeness::Witnesses;
 use crate::backend::directory::root::existing_dir;
 use crate::backend::settings::Settings;
-use crate::codec::backup::{Extent, Manifest, Reached};
+use crate::codec::backup::{Extent, Manifest};
 use crate::codec::checkpoint::Checkpoint;
 use crate::codec::control::Control;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::{Inventory, LogEnd};
 use crate::log::segment::Segment;
-use crate::model::{BackupReport, Timestamp};
+use crate::model::{BackupReport, Seq, Timestamp};
 use crate::snapshot::layout::{self, Layout};
 use crate::vfs::{Lock, Vfs};
 
@@ -48,6 +48,8 @@ pub(crate) struct Replica {
     unfinished: Option<u64>,
     /// Whether all that the newest state relies on has been read by this process.
     is_checked: bool,
+    /// The event of the moment that was listed last by this process.
+    told: Option<Seq>,
     /// For how long states are kept that newer ones have replaced; for ever if nobody says.
     keep_micros: Option<i64>,
 }
@@ -113,6 +115,7 @@ impl Replica {
             kept_open: None,
             unfinished: None,
             is_checked: false,
+            told: None,
             keep_micros,
         })
     }
@@ -123,26 +126,20 @@ impl Replica {
         let now = self.settings.clock.now_micros();
         let before = self.manifest;
         let mut report = BackupReport::default();
-        let (mut last, mut same) = (String::new(), 0);
-        for _ in 0..MOST_ATTEMPTS {
-            match self.try_pass(now, &mut report) {
-                Ok(()) => break,
-                Err(error) if !passes(&error) => return Err(error),
-                Err(error) => {
-                    // A compaction moves and removes what it has published while it is looked at.
-                    let text = error.to_string();
-                    same = if text == last { same + 1 } else { 1 };
-                    if same == ATTEMPTS {
-                        return Err(error);
-                    }
-                    last = text;
-                }
+        // Order: the moment of the state before, which a stop may have left out, comes before that of a newer one.
+        self.keep_moment()?;
+        let (mut last, mut same, mut attempts) = (String::new(), 0, 0);
+        while let Err(error) = self.try_pass(now, &mut report) {
+            // A compaction moves and removes what it has published while it is looked at.
+            let text = error.to_string();
+            same = if text == last { same + 1 } else { 1 };
+            attempts += 1;
+            if !passes(&error) || same == ATTEMPTS || attempts == MOST_ATTEMPTS {
+                return Err(error);
             }
+            last = text;
         }
-        if self.manifest.last_seq() > before.last_seq() || before.epoch == 0 {
-            let moment = Reached { at_micros: now, last_seq: self.manifest.last_seq() };
-            moments::add(&*self.settings.vfs, &self.place.moments(), &moment)?;
-        }
+        self.keep_moment()?;
         if let Some(keep) = self.keep_micros.filter(|_| before.epoch != self.manifest.epoch) {
             let mut have = std::mem::take(&mut self.have);
             let dropped =
@@ -157,9 +154,21 @@ impl Replica {
         Ok(report)
     }
 
-    /// Says which states the backup keeps.
+    /// Lists the moment of the newest state, if it is not listed.
+    fn keep_moment(&mut self) -> Result<()> {
+        let reached = Some(self.manifest.last_seq());
+        if self.told != reached {
+            moments::keep(&*self.settings.vfs, &self.place.moments(), &self.manifest)?;
+            self.told = reached;
+        }
+        Ok(())
+    }
+
+    /// Says which states the backup keeps, and which it has lost.
     pub(crate) fn tell_kept(&self, report: &mut BackupReport) -> Result<()> {
-        report.kept = self.history()?.ranges()?;
+        let mut history = self.history()?;
+        report.damaged.extend(history.tell_damaged()?);
+        report.kept = history.ranges()?;
         let from = report.kept.first().map_or(0, |(first, _)| *first);
         let found = moments::find(&*self.settings.vfs, &self.place.moments(), from, i64::MAX)?;
         report.kept_since = found.first.and_then(|moment| Timestamp::from_unix_micros(moment.at_micros));
@@ -197,6 +206,9 @@ impl Replica {
         }
         if head.epoch < self.manifest.epoch {
             return Err(self.is_further_on());
+        }
+        if !self.is_checked {
+            self.remove_strays(&look)?;
         }
         if self.manifest.epoch > 0 {
             if !self.is_checked {

@@ -3,11 +3,11 @@
 //! Owns which checkpoint and which frames a state consists of, the building of the store beside its place, and its name,
 //! which it gets only once all of it has been read and proved itself. Nothing is written to the backup.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::extent::{Limit, ends_as, start_of, walk};
 use super::files::{Have, LIST, copy_checkpoint};
-use super::history::History;
+use super::history::{CopyOf, History};
 use super::moments;
 use super::place::Place;
 use crate::backend::directory::checkpoint_file::read_checkpoint;
@@ -17,14 +17,17 @@ use crate::backend::directory::sync_pool::{SyncPool, with_sync_pool};
 use crate::backend::directory::verify::verify;
 use crate::backend::settings::Settings;
 use crate::codec::backup::{Extent, Manifest};
-use crate::codec::checkpoint::{Checkpoint, CheckpointHead, FileState, Fingerprint};
+use crate::codec::bytes::to_u64;
+use crate::codec::checkpoint::{Checkpoint, CheckpointHead, Entry, FileState, Fingerprint};
+use crate::codec::index_file::{IndexFile, read_index};
 use crate::codec::marker::Marker;
 use crate::codec::segment::DATA_START;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::segment::{Segment, file_name};
-use crate::model::{Moment, RestoreReport, Seq, Timestamp};
+use crate::model::{DamagedFile, Moment, RestoreReport, Seq, Text, Timestamp};
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::load::is_same;
+use crate::snapshot::names::stem;
 use crate::snapshot::sink::Sink;
 use crate::vfs::{self, OpenMode, Vfs};
 
@@ -35,18 +38,23 @@ const RESTORE: Maker = Maker { verb: "restore", source: "the backup" };
 pub(crate) fn restore(from: &Path, to: &Path, moment: Moment, settings: Settings) -> Result<RestoreReport> {
     let vfs = &*settings.vfs;
     let (place, manifest) = Place::existing(vfs, from)?;
-    let history = History::read(vfs, &place, manifest)?;
+    let mut history = History::read(vfs, &place, manifest)?;
     let wanted = wanted(vfs, &place, &history, moment)?;
-    let head = history.heads.iter().rev().find(|head| head.covered_seq <= wanted).copied();
-    let is_kept = head.map_or(Ok(false), |head| history.last_of(&head).map(|last| wanted <= last))?;
-    let Some(head) = head.filter(|_| is_kept) else {
-        return Err(not_kept(&place, &format!("event {wanted}"), &history.ranges()?));
+    let (head, checkpoint) = loop {
+        let Some(head) = history.holding(wanted)? else {
+            return Err(not_kept(&place, wanted, &history)?);
+        };
+        match read_checkpoint(vfs, &place.checkpoint(head.epoch)) {
+            Ok(checkpoint) => break (head, checkpoint),
+            // The state may be come to from an older one.
+            Err(error) => history.set_damaged(head.epoch, error)?,
+        }
     };
     let target = NewPlace::choose(vfs, place.root(), to, RESTORE)?;
     target.make(vfs)?;
     let store = Layout::new(&target.unfinished);
     let work = Work { vfs, place: &place, manifest, history: &history, store: &store, head };
-    let built = work.build(wanted);
+    let built = work.build(&checkpoint, wanted);
     if built.is_err() {
         // What is left of it would stand in the way of the next one.
         remove_all(vfs, &store).ok();
@@ -65,7 +73,9 @@ fn wanted(vfs: &dyn Vfs, place: &Place, history: &History<'_>, moment: Moment) -
     };
     let from = history.heads.first().map_or(0, |head| head.covered_seq);
     let micros = time.approximate_unix_micros();
-    let found = moments::find(vfs, &place.moments(), from, micros)?;
+    let mut found = moments::find(vfs, &place.moments(), from, micros)?;
+    // Whoever wrote the manifest may not have come to its moment.
+    found.add(&history.reached(), micros);
     let is_after_all = found.last.is_none_or(|last| last.at_micros < micros) && history.at_micros() < micros;
     match found.by_then {
         Some(moment) if !is_after_all => Ok(moment.last_seq),
@@ -82,13 +92,18 @@ fn wanted(vfs: &dyn Vfs, place: &Place, history: &History<'_>, moment: Moment) -
     }
 }
 
-fn not_kept(place: &Place, what: &str, ranges: &[(Seq, Seq)]) -> Error {
+fn not_kept(place: &Place, wanted: Seq, history: &History<'_>) -> Result<Error> {
+    let ranges = history.ranges()?;
     let ranges: Vec<String> = ranges.iter().map(|(first, last)| format!("{first} to {last}")).collect();
     let reason = format!(
-        "the backup does not have the state after {what}: it has those after events {}",
+        "the backup does not have the state after event {wanted}: it has those after events {}",
         ranges.join(", ")
     );
-    Error::new(ErrorKind::NotFound, reason).at(place.root(), None)
+    // Without the damage it may have had it.
+    Ok(match history.damage() {
+        Some(damage) => damage.context(&reason),
+        None => Error::new(ErrorKind::NotFound, reason).at(place.root(), None),
+    })
 }
 
 struct Work<'w> {
@@ -103,15 +118,14 @@ struct Work<'w> {
 
 impl Work<'_> {
     /// Builds the store and reads all of it again. When this returns, it is durable but for its name.
-    fn build(&self, wanted: Seq) -> Result<RestoreReport> {
+    fn build(&self, checkpoint: &Checkpoint, wanted: Seq) -> Result<RestoreReport> {
         let (vfs, store) = (self.vfs, self.store);
         let mut report = RestoreReport::default();
         for dir in [store.conversations(), store.log()] {
             layout::ensure_dir(vfs, &dir)?;
         }
         let copy = self.place.checkpoint(self.head.epoch);
-        let checkpoint = read_checkpoint(vfs, &copy)?;
-        with_sync_pool(checkpoint.len(), |pool| self.files(&checkpoint, pool, &mut report))?;
+        with_sync_pool(checkpoint.len(), |pool| self.files(checkpoint, pool, &mut report))?;
         for held in &checkpoint.held().segments {
             let path = self.place.segment(held.end.number, held.first_seq);
             let segment = Segment::open(vfs, &path, (held.end.number, held.first_seq))?;
@@ -129,7 +143,7 @@ impl Work<'_> {
         for dir in [store.log(), store.conversations(), store.root().to_owned()] {
             layout::sync_dir(vfs, &dir)?;
         }
-        self.must_be_sound(&checkpoint)?;
+        self.must_be_sound(checkpoint)?;
         Ok(report)
     }
 
@@ -151,10 +165,33 @@ impl Work<'_> {
             report.files += 1;
             report.bytes += entry.file.len;
         }
-        if let (Some(from), Some(print)) = (have.path(self.place, LIST), self.head.index_file) {
-            self.file(&from, &self.store.index_file(), &print, pool)?;
+        self.list(checkpoint, have.path(self.place, LIST), report)
+    }
+
+    /// Writes the list of conversations, which is for the original's eyes. The backup lacks it where it was not as recorded;
+    /// the checkpoint says what was in it but for what others keep there. Without it, the next compaction makes it anew.
+    fn list(&self, checkpoint: &Checkpoint, from: Option<PathBuf>, report: &mut RestoreReport) -> Result<()> {
+        let Some(print) = self.head.index_file else { return Ok(()) };
+        let from = from.unwrap_or_else(|| self.place.files(self.head.epoch).index_file());
+        let is_it = |bytes: &[u8]| (to_u64(bytes.len()), crc32fast::hash(bytes)) == (print.len, print.crc);
+        let there = layout::read_file(self.vfs, &from)?.map(|(bytes, _)| bytes).unwrap_or_default();
+        let made = |base: IndexFile| IndexFile::with_ids(base, listed(checkpoint)).write();
+        let anew = [made(read_index(&there).unwrap_or_default()), made(IndexFile::default())];
+        match [there].into_iter().chain(anew).find(|bytes| is_it(bytes)) {
+            Some(bytes) => layout::write_file(self.vfs, &self.store.index_file(), &bytes).map(drop),
+            None => {
+                report.damaged.push(DamagedFile {
+                    path: from,
+                    offset: None,
+                    conversation_id: None,
+                    reason: "the list of conversations is not in the backup as the store wrote it; the next compaction \
+                             makes it anew, without what others had put in it"
+                        .to_owned(),
+                    is_forbidden: false,
+                });
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Copies a file and holds it against its checksum.
@@ -171,14 +208,15 @@ impl Work<'_> {
     fn log(&self, wanted: Seq, report: &mut RestoreReport) -> Result<Seq> {
         let chain = self.history.chain(self.head.first_segment);
         let mut last_seq = self.head.covered_seq;
-        for (at, (number, first_seq, path)) in chain.iter().enumerate() {
-            let segment = Segment::open(self.vfs, path, (*number, *first_seq))?;
-            let next = chain.get(at + 1).map(|(n, first, path)| Segment::open(self.vfs, path, (*n, *first)));
+        let open = |copy: &CopyOf| Segment::open(self.vfs, &copy.path, (copy.number, copy.first_seq));
+        for (at, copy) in chain.iter().enumerate() {
+            let segment = open(copy)?;
+            let next = chain.get(at + 1).map(|next| open(next));
             let seal = next.transpose()?.map(|next| next.header.previous);
             let own = self.manifest.end;
             let length = match seal {
                 Some(seal) => seal.valid_len,
-                None if *number == own.segment => own.length,
+                None if copy.number == own.segment => own.length,
                 None => u64::MAX,
             };
             let limit = Limit { length, last_seq: wanted };
@@ -195,10 +233,10 @@ impl Work<'_> {
             };
             let is_whole = match seal {
                 Some(seal) => ends_as(&whole, &seal),
-                None => *number != own.segment || whole == own,
+                None => copy.number != own.segment || whole == own,
             };
             if !is_reached && !is_whole {
-                return Err(damaged(path, whole.length));
+                return Err(damaged(&copy.path, whole.length));
             }
             last_seq = end.next_seq - 1;
             if is_last {
@@ -235,7 +273,7 @@ impl Work<'_> {
                 .is_none_or(|e| e.state == FileState::Intact)
         };
         let report = verify(self.vfs, self.store)?;
-        let is_new = |file: &&crate::model::DamagedFile| match &file.conversation_id {
+        let is_new = |file: &&DamagedFile| match &file.conversation_id {
             Some(id) => is_intact(id),
             None => file.path != self.store.index_file(),
         };
@@ -247,6 +285,15 @@ impl Work<'_> {
             }
         }
     }
+}
+
+/// What the list of conversations holds.
+fn listed(checkpoint: &Checkpoint) -> Vec<Text> {
+    let listed = checkpoint.entries().filter(|entry| entry.is_listed);
+    let name = |entry: Entry<'_>| {
+        Text::from(if entry.file_name.is_empty() { entry.id } else { stem(entry.file_name) })
+    };
+    listed.map(name).collect()
 }
 
 fn damaged(path: &Path, offset: u64) -> Error {

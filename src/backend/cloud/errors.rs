@@ -50,6 +50,8 @@ pub(super) fn trouble(cloud: Cloud, act: Act, cause: &Cause) -> Trouble {
     let text = cause.to_string();
     let (status, code) = (status_in(&text), code_in(&text));
     let said = said(status, code.as_deref());
+    // The service gave up waiting for the rest of the request, and may have all of it by then.
+    let is_late = status == Some(408) || code.as_deref() == Some("RequestTimeout");
     let error = |kind, reason: String| Error::new(kind, reason);
     if let Some((kind, remedy)) = by_code(cloud, code.as_deref().unwrap_or_default()) {
         return Trouble::Final(error(kind, format!("the service refuses the request ({said}): {remedy}")));
@@ -81,11 +83,9 @@ pub(super) fn trouble(cloud: Cloud, act: Act, cause: &Cause) -> Trouble {
         (_, Cause::AlreadyExists { .. }) => {
             Trouble::Busy(error(ErrorKind::Io, format!("another request is under way ({said})")))
         }
-        (Some(408 | 429 | 503), _) => {
-            Trouble::Busy(error(ErrorKind::Io, format!("the service is busy ({said})")))
-        }
+        (Some(429 | 503), _) => Trouble::Busy(error(ErrorKind::Io, format!("the service is busy ({said})"))),
         (Some(300..=399), _) => Trouble::Final(error(ErrorKind::Io, elsewhere(cloud, &said))),
-        (Some(400..=499), _) => {
+        (Some(400..=499), _) if !is_late => {
             let reason = format!(
                 "the service does not understand the request ({said}): it does not speak as {} does, or not with conditions on \
                  writes, without which it cannot be written to; look at the endpoint",
@@ -335,6 +335,8 @@ mod tests {
             assert!(matches!(of(coded(503, "SlowDown")), Trouble::Busy(_)));
             assert!(matches!(of(coded(429, "TooManyRequests")), Trouble::Busy(_)));
             assert!(matches!(of(answer(500, "")), Trouble::Open(_)));
+            assert!(matches!(of(answer(408, "")), Trouble::Open(_)));
+            assert!(matches!(of(coded(400, "RequestTimeout")), Trouble::Open(_)));
             let lost = Cause::Generic { store: "S3", source: "error sending request".into() };
             let Trouble::Open(error) = of(lost) else { panic!("nobody knows what became of it") };
             assert!(error.to_string().contains("network"), "{error}");

@@ -19,6 +19,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// How often a checkpoint is looked for that has what an emptied object had.
 const CHASES: u32 = 100;
 
+/// How often what was appended meanwhile is read while more may be.
+const UNLOCKED: u32 = 3;
+
 /// The log, and what it led to.
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -38,7 +41,7 @@ impl Journal {
 
     /// The same, and says from then on what events touch, if it is asked to.
     pub(super) fn read_noting(objects: Arc<dyn Objects>, found: State, notes: bool) -> Result<Self> {
-        let state = Self::caught_up(&*objects, found, notes)?;
+        let state = Self::caught_up(&*objects, found, (notes, None))?;
         Ok(Self { objects, state: RwLock::new(state), is_spoiled: AtomicBool::new(false), notes })
     }
 
@@ -60,13 +63,18 @@ impl Journal {
     /// Takes in what others have appended.
     pub(super) fn advance(&self) -> Result<()> {
         if self.is_spoiled.load(Ordering::SeqCst) {
-            return self.reload();
+            self.reload()?;
         }
         loop {
             let place = self.state().next_place();
             match next(&*self.objects, place)? {
                 Next::Nothing => return Ok(()),
-                Next::Emptied => return self.reload(),
+                Next::Emptied => {
+                    self.reload()?;
+                    if self.state().next_place() == place {
+                        return Err(emptied(&*self.objects, place));
+                    }
+                }
                 Next::There(bytes, seal) => self.take(place, &bytes, seal.as_ref())?,
             }
         }
@@ -94,23 +102,48 @@ impl Journal {
             let reason = "another store has taken the place of the one that was open; close this one";
             return Err(Error::new(ErrorKind::Corrupt, reason).at(self.objects.place(), None));
         }
-        let newer = Self::caught_up(&*self.objects, found, self.notes)?;
-        let mut state = self.state_mut();
-        // Others may have got further meanwhile, and what was shown is not taken back.
-        if newer.next_place() >= state.next_place() || self.is_spoiled.load(Ordering::SeqCst) {
-            *state = newer;
-            self.is_spoiled.store(false, Ordering::SeqCst);
+        let mut newer = found;
+        for tries in 0.. {
+            // As far as this process is: it goes on from there, and whoever appends all the time is no reason to wait.
+            let own = self.state().next_place();
+            newer = Self::caught_up(&*self.objects, newer, (self.notes, Some(own)))?;
+            let mut state = self.state_mut();
+            let is_spoiled = self.is_spoiled.load(Ordering::SeqCst);
+            if newer.next_place() < state.next_place() && !is_spoiled {
+                // This process has appended meanwhile. What was shown is not taken back, so that is read, too; in the end
+                // while nothing more is taken in.
+                if tries < UNLOCKED {
+                    continue;
+                }
+                newer = Self::caught_up(&*self.objects, newer, (self.notes, Some(state.next_place())))?;
+            }
+            // Another thread may have come to a newer checkpoint.
+            let is_newer = newer.checkpoint.head().epoch >= state.checkpoint.head().epoch
+                && newer.next_place() >= state.next_place();
+            if is_newer || is_spoiled {
+                *state = newer;
+                self.is_spoiled.store(false, Ordering::SeqCst);
+            }
+            return Ok(());
         }
         Ok(())
     }
 
-    /// Reads from a checkpoint to the end of the log; from the next one, if this one's objects are empty.
-    fn caught_up(objects: &dyn Objects, mut state: State, notes: bool) -> Result<State> {
-        let touches = |state: &State| notes.then(|| Touches::behind(state.next_seq - 1));
-        state.touches = touches(&state);
+    /// Reads from a checkpoint to the end of the log, or to a place; from the next one, if this one's objects are empty.
+    fn caught_up(
+        objects: &dyn Objects,
+        mut state: State,
+        (notes, enough): (bool, Option<(u64, u64)>),
+    ) -> Result<State> {
         let mut chases = 0;
         loop {
+            if notes && state.touches.is_none() {
+                state.touches = Some(Touches::behind(state.next_seq - 1));
+            }
             let place = state.next_place();
+            if state.end.is_some() && enough.is_some_and(|enough| place >= enough) {
+                return Ok(state);
+            }
             match next(objects, place)? {
                 Next::There(bytes, seal) => {
                     state.take(&bytes, seal.as_ref()).map_err(|wrong| wrong_at(objects, place, wrong))?;
@@ -129,13 +162,8 @@ impl Journal {
                     chases += 1;
                     let gone = || Error::new(ErrorKind::Corrupt, "the store is gone from the bucket");
                     state = opening::find(objects)?.ok_or_else(gone)?.state;
-                    state.touches = touches(&state);
                 }
-                Next::Emptied => {
-                    let reason =
-                        format!("object {} of the log is empty, and no checkpoint has its events", place.0);
-                    return Err(Error::new(ErrorKind::Corrupt, reason).at(objects.place(), None));
-                }
+                Next::Emptied => return Err(emptied(objects, place)),
             }
         }
     }
@@ -179,12 +207,19 @@ fn is_end(objects: &dyn Objects, (number, first_seq): (u64, u64)) -> Result<bool
     // Names are in the order of their numbers, and each begins with one.
     let behind = names::segments_at(number);
     let listed = tries::list_behind(objects, names::LOG, &behind)?;
-    let Some(other) = listed.iter().find(|other| names::is_segment(other)) else { return Ok(true) };
+    let Some(other) = listed.iter().find(|other| names::number_in(other).is_some()) else { return Ok(true) };
     if tries::get(objects, &name)?.is_some() {
         return Ok(false);
     }
     let reason = format!("{name} is missing: {other} stands behind it; put it back");
     Err(Error::new(ErrorKind::Corrupt, reason).at(objects.place(), None))
+}
+
+/// The error for an object that was emptied, and that no compaction can have emptied.
+pub(super) fn emptied(objects: &dyn Objects, (number, first_seq): (u64, u64)) -> Error {
+    let name = names::segment(number, first_seq);
+    let reason = format!("{name} is empty, and no checkpoint has its events; put it back as it was");
+    Error::new(ErrorKind::Corrupt, reason).at(objects.place(), None)
 }
 
 fn is_sealed(bytes: &[u8], header: &SegmentHeader) -> bool {

@@ -85,6 +85,8 @@ impl Compactor {
             journal.reload()?;
             if is_due {
                 self.settle(&mut report)?;
+            }
+            if is_due && journal.state().published >= epoch {
                 (report.epoch, report.covered_seq) = (epoch, cut.state.next_seq - 1);
                 return Ok(report);
             }

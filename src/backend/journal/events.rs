@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::chain::{Journal, Next, next};
+use super::chain::{Journal, Next, emptied, next};
 use super::group::Segment;
 use super::names;
 use crate::codec::payload::{BadPayload, for_each_event, too_new};
@@ -52,13 +52,7 @@ impl Source {
                     // Order: say what is gone before going on behind it.
                     let before = self.begin();
                     if before == place {
-                        let reason = format!(
-                            "object {} of the log is empty, and no checkpoint has its events",
-                            place.0
-                        );
-                        return Err(
-                            Error::new(ErrorKind::Corrupt, reason).at(self.journal.objects.place(), None)
-                        );
+                        return Err(emptied(&*self.journal.objects, place));
                     }
                 }
                 Next::There(bytes, seal) => self.read(place, &bytes, seal.as_ref())?,

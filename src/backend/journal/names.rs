@@ -23,9 +23,9 @@ pub(super) fn segment(number: u64, first_seq: Seq) -> String {
 /// With what the names of the log's objects begin.
 pub(super) const LOG: &str = "log/";
 
-/// Whether a name is that of a place in the log.
-pub(super) fn is_segment(name: &str) -> bool {
-    name.strip_prefix(LOG).is_some_and(|file| parse_name(file).is_some())
+/// The number of a place in the log; `None` if a name is not that of one.
+pub(super) fn number_in(name: &str) -> Option<u64> {
+    parse_name(name.strip_prefix(LOG)?).map(|(number, _)| number)
 }
 
 /// With what every name begins that a place of this number can have.

@@ -14,10 +14,10 @@ use super::opening::{raise, read_checkpoint, read_marker};
 use super::tries::{self, Made};
 use crate::codec::checkpoint::{Checkpoint, Entry, FileState};
 use crate::codec::index_file::{IndexFile, read_index};
-use crate::codec::segment::SegmentHeader;
-use crate::error::Result;
+use crate::codec::segment::{Previous, SegmentHeader};
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::scan;
-use crate::model::{CompactionReport, Text};
+use crate::model::{CompactionReport, Seq, Text};
 use crate::snapshot::names::stem;
 
 /// Brings a committed checkpoint's copies into place, ends what it covers, and says so in the marker.
@@ -50,11 +50,12 @@ fn copy_all(
             continue;
         }
         let recorded = Recorded::of(&entry);
-        // If it is gone, a later compaction has replaced it, and its file with it.
-        if let Some(bytes) = documents::fetch(objects, &recorded)? {
-            let before = before.map(|before| Recorded::of(&before));
-            put_copy(objects, &names::conversation(entry.file_name), &bytes, before.as_ref())?;
-        }
+        let Some(bytes) = documents::fetch(objects, &recorded)? else {
+            must_be_late(objects, new, entry.id)?;
+            continue;
+        };
+        let before = before.map(|before| Recorded::of(&before));
+        put_copy(objects, &names::conversation(entry.file_name), &bytes, before.as_ref())?;
     }
     let there: HashSet<&str> = new.entries().map(|entry| entry.file_name).collect();
     for gone in
@@ -66,20 +67,37 @@ fn copy_all(
     copy_index(objects, old, new)
 }
 
+/// Holds that a later compaction has replaced a document that is gone. That one has seen this one's copies in place before.
+///
+/// # Errors
+///
+/// `Corrupt` if it was removed otherwise: nothing that it was made of is taken away then.
+fn must_be_late(objects: &dyn Objects, new: &Checkpoint, id: &str) -> Result<()> {
+    if read_marker(objects)?.is_some_and(|marker| marker.checkpoint_epoch >= new.head().epoch) {
+        return Ok(());
+    }
+    let reason = format!(
+        "the document of conversation {id:?} is not as the checkpoint says; put back what the store wrote"
+    );
+    Err(Error::new(ErrorKind::Corrupt, reason).at(objects.place(), None))
+}
+
 fn is_same(before: &Entry<'_>, now: &Entry<'_>) -> bool {
     (before.file_name, before.last_seq, before.file.crc) == (now.file_name, now.last_seq, now.file.crc)
 }
 
 /// Puts a copy in its place, unless something else than the copy before it is there: a later one, or what somebody else put there.
 fn put_copy(objects: &dyn Objects, name: &str, bytes: &[u8], before: Option<&Recorded>) -> Result<()> {
-    let there = match tries::create(objects, name, bytes, &|there| there == bytes)? {
-        Made::Mine => return Ok(()),
-        Made::Theirs(there) => there,
-    };
-    if before.is_some_and(|before| before.is(&there.bytes)) {
-        tries::replace(objects, name, bytes, &there.version)?;
+    loop {
+        let there = match tries::create(objects, name, bytes, &|there| there == bytes)? {
+            Made::Mine => return Ok(()),
+            Made::Theirs(there) => there,
+        };
+        let is_due = before.is_some_and(|before| before.is(&there.bytes));
+        if !is_due || tries::replace(objects, name, bytes, &there.version)? {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 fn copy_index(objects: &dyn Objects, old: &Checkpoint, new: &Checkpoint) -> Result<()> {
@@ -96,15 +114,21 @@ fn copy_index(objects: &dyn Objects, old: &Checkpoint, new: &Checkpoint) -> Resu
     };
     // Who is late leaves alone what a later one has written.
     let is_due = || Ok(read_marker(objects)?.is_none_or(|marker| marker.checkpoint_epoch < new.head().epoch));
-    match tries::get(objects, names::INDEX)? {
-        Some(found) if is_that_of(&found, new) => {}
-        Some(found) if is_that_of(&found, old) || is_due()? => {
-            tries::replace(objects, names::INDEX, &bytes(Some(&found)), &found.version)?;
+    loop {
+        let is_done = match tries::get(objects, names::INDEX)? {
+            Some(found) if !is_that_of(&found, new) && (is_that_of(&found, old) || is_due()?) => {
+                tries::replace(objects, names::INDEX, &bytes(Some(&found)), &found.version)?
+            }
+            Some(_) => true,
+            None => {
+                let made = bytes(None);
+                tries::create(objects, names::INDEX, &made, &|there| there == made)? == Made::Mine
+            }
+        };
+        if is_done {
+            return Ok(());
         }
-        Some(_) => {}
-        None => drop(tries::create(objects, names::INDEX, &bytes(None), &|_| false)?),
     }
-    Ok(())
 }
 
 /// Removes the documents that nothing names any more. What a checkpoint leaves out of what it covers no later one names: of each
@@ -127,12 +151,15 @@ fn empty_log(objects: &dyn Objects, old: &Checkpoint, new: &Checkpoint) -> Resul
     let mut names_of = Vec::new();
     while place.0 < end {
         let Next::There(bytes, seal) = next(objects, place)? else { break };
-        let Ok(header) = SegmentHeader::decode(&bytes) else { break };
-        let until = seal.map_or(bytes.len(), |seal| crate::codec::bytes::to_usize(seal.valid_len));
-        let counted = bytes.get(..until).unwrap_or(&bytes);
-        let Ok(walk) = scan::walk::<()>(counted, header.space(), header.first_seq, |_| Ok(())) else { break };
+        let Some(next_seq) = next_seq(&bytes, seal.as_ref()) else { break };
         names_of.push(names::segment(place.0, place.1));
-        place = (place.0 + 1, walk.next_seq);
+        place = (place.0 + 1, next_seq);
+    }
+    if place.0 < end {
+        // One was emptied before, or cannot be read. The names of those behind it are known from a list only.
+        let behind = names::segments_at(place.0);
+        let is_covered = |name: &String| names::number_in(name).is_some_and(|number| number < end);
+        names_of.extend(tries::list_behind(objects, names::LOG, &behind)?.into_iter().filter(is_covered));
     }
     let mut emptied = 0;
     // Order: the newest first. Whoever goes on after a kill finds the others from the oldest on.
@@ -144,4 +171,13 @@ fn empty_log(objects: &dyn Objects, old: &Checkpoint, new: &Checkpoint) -> Resul
         }
     }
     Ok(emptied)
+}
+
+/// The event behind those of an object that can be read.
+fn next_seq(bytes: &[u8], seal: Option<&Previous>) -> Option<Seq> {
+    let header = SegmentHeader::decode(bytes).ok()?;
+    let until = seal.map_or(bytes.len(), |seal| crate::codec::bytes::to_usize(seal.valid_len));
+    let counted = bytes.get(..until).unwrap_or(bytes);
+    let walk = scan::walk::<()>(counted, header.space(), header.first_seq, |_| Ok(())).ok()?;
+    Some(walk.next_seq)
 }

@@ -79,7 +79,9 @@ pub(super) fn create(
         match objects.get(name) {
             Ok(Some(found)) if is_mine(&found.bytes) => return Ok(Made::Mine),
             Ok(Some(found)) => return Ok(Made::Theirs(found)),
-            Ok(None) | Err(_) => {}
+            // Nobody will find that out, however often it is tried.
+            Err(Trouble::Final(error)) => return Err(undecided(&error).at(objects.place(), None)),
+            Ok(None) | Err(Trouble::Open(_) | Trouble::Busy(_)) => {}
         }
         if !objects.pause(tries) {
             let error = trouble.into_error();

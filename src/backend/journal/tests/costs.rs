@@ -9,7 +9,7 @@ use crate::backend::Backend;
 use crate::backend::journal::Engine;
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
-use crate::model::{Messages, Mutation, Order};
+use crate::model::{Messages, Mutation, Operation, Order};
 
 fn bucket() -> Shared {
     Arc::new(Mutex::new(Bucket::default()))
@@ -38,6 +38,14 @@ fn an_append_takes_one_request_however_many_share_it() {
     assert_eq!(cost(&bucket, || store.append(vec![message("a", "1")]).unwrap()).0, 1);
     let many = (0..1000).map(|n| message(&format!("c{n}"), "1")).collect();
     assert_eq!(cost(&bucket, || store.append(many).unwrap()).0, 1);
+    // A refusal takes a look at whether it is still right.
+    assert_eq!(
+        cost(&bucket, || store
+            .append(vec![Mutation::new("none", Operation::RemoveConversation)])
+            .unwrap_err())
+        .0,
+        1
+    );
     // Judged on what another one has written meanwhile: one that is refused, the look at that, its end, and one more.
     let other = engine(Client::sound(&bucket));
     other.append(vec![message("a", "2")]).unwrap();

@@ -219,3 +219,53 @@ fn what_others_keep_in_the_list_of_conversations_stays() {
     let text = String::from_utf8(locked(&bucket).objects["message_store.json"].clone()).unwrap();
     assert!(text.contains("\"own\": 1") && text.contains("\"c\""), "{text}");
 }
+
+#[test]
+fn who_loses_the_right_to_read_while_it_is_open_what_became_of_an_append_is_told_at_once() {
+    let bucket = filled();
+    let client = Arc::new(Client::sound(&bucket));
+    let writer = engine(Client::sound(&bucket)).like(client.clone());
+    client.lose_the_next_create();
+    client.forbid_reading();
+    let before = locked(&bucket).count();
+    let error = writer.append(vec![message("a", "4")]).unwrap_err();
+    assert_eq!(locked(&bucket).count() - before, 2, "the object, and the look at it: {error}");
+    assert!(error.message().contains("403") && error.message().contains("with the same key"), "{error}");
+}
+
+#[test]
+fn a_server_that_does_not_keep_to_conditions_gets_no_more_than_the_beginning_of_a_store_in_an_empty_place() {
+    let bucket = bucket();
+    locked(&bucket).ignores_conditions = true;
+    locked(&bucket).objects.insert("elsewhere".to_owned(), b"mine".to_vec());
+    assert_eq!(reopened(&bucket).unwrap_err().kind(), ErrorKind::Unsupported);
+    let there: Vec<String> = locked(&bucket).objects.keys().cloned().collect();
+    assert_eq!(there, [".aral-store", "elsewhere", "log/CHECKPOINT-0000000000000000"]);
+    assert_eq!(locked(&bucket).objects["elsewhere"], b"mine");
+    locked(&bucket).ignores_conditions = false;
+    assert_eq!(reopened(&bucket).unwrap().refresh().unwrap(), 0);
+}
+
+/// What a compaction has committed and cannot copy is no success, and nothing that it was made of is taken away.
+#[test]
+fn a_document_that_is_gone_before_it_is_copied_is_told_and_its_events_stay() {
+    let bucket = filled();
+    let away = Arc::clone(&bucket);
+    let act = move || {
+        let document = "states/0000000000000005.json";
+        assert!(locked(&away).objects.remove(document).is_some(), "{:?}", locked(&away).objects.keys());
+        locked(&away).objects.remove("conversations/a.json");
+    };
+    let interruption = Interruption { verb: "get", part: "states/0000000000000005.json", act: Box::new(act) };
+    let store = engine(Client::interrupted(&bucket, interruption));
+    let log = |bucket: &Shared| {
+        let bucket = locked(bucket);
+        let all = bucket.objects.iter().filter(|(name, _)| name.ends_with(".seg"));
+        all.map(|(_, bytes)| bytes.len()).collect::<Vec<_>>()
+    };
+    let before = log(&bucket);
+    let error = store.compact().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.message().contains("\"a\""), "{error}");
+    assert_eq!(log(&bucket)[..before.len()], before);
+}

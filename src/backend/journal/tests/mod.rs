@@ -17,3 +17,5 @@ mod copies;
 mod faults;
 
 mod projecting;
+
+mod reloading;

@@ -116,6 +116,7 @@ pub(super) struct Client {
     interruption: Mutex<Option<Interruption>>,
     loses_a_create: AtomicBool,
     may_write: bool,
+    may_read: AtomicBool,
     /// How long a write takes.
     delay: Duration,
     place: PathBuf,
@@ -169,6 +170,7 @@ impl Client {
             interruption: Mutex::default(),
             loses_a_create: AtomicBool::new(false),
             may_write: true,
+            may_read: AtomicBool::new(true),
             delay: Duration::ZERO,
             place: PathBuf::from("sim://bucket"),
         }
@@ -209,6 +211,16 @@ impl Client {
     /// Lets the next object be made, and nobody hear of it.
     pub(super) fn lose_the_next_create(&self) {
         self.loses_a_create.store(true, Ordering::SeqCst);
+    }
+
+    /// Takes the right to read away.
+    pub(super) fn forbid_reading(&self) {
+        self.may_read.store(false, Ordering::SeqCst);
+    }
+
+    /// Lets something happen before the next request of a kind.
+    pub(super) fn interrupt_by(&self, next: Interruption) {
+        *locked(&self.interruption) = Some(next);
     }
 
     fn interrupt(&self, verb: &str, name: &str) {
@@ -281,6 +293,9 @@ impl Client {
 
     fn read<T>(&self, verb: &'static str, read: impl FnOnce(&Bucket) -> T) -> Answer<T> {
         self.begin(verb, false);
+        if !self.may_read.load(Ordering::SeqCst) {
+            return Err(Trouble::Final(error("403")));
+        }
         match self.fault() {
             None | Some(Fault::Twice) => Ok(read(&locked(&self.bucket))),
             Some(Fault::Busy | Fault::Conflict) => Err(Trouble::Busy(error("503"))),
@@ -310,6 +325,7 @@ impl Objects for Client {
     }
 
     fn list(&self, prefix: &str, behind: &str) -> Answer<Vec<String>> {
+        self.interrupt("list", prefix);
         self.read("list", |bucket| {
             let is_meant = |name: &&String| name.starts_with(prefix) && name.as_str() > behind;
             bucket.listed.iter().filter(is_meant).cloned().collect()

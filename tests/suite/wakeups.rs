@@ -65,3 +65,30 @@ fn a_follower_is_told_of_what_others_append_and_goes_on_when_its_line_is_cut() {
     writer.add_message("c1", "unheard").unwrap();
     assert_eq!(server.sql("SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'"), "0");
 }
+
+#[test]
+fn a_follower_that_comes_later_is_told_of_what_is_appended_in_one_round_trip() {
+    let Some(server) = server::start() else { return };
+    let url = server.url("later");
+    let writer = MessageStore::connect(&url).unwrap();
+    let add = || writer.add_message("c1", "x").unwrap().seq;
+    // By then it knows what it appends to, and that nobody listens.
+    let last = (0..8).map(|_| add()).max().unwrap();
+    for _ in 0..2 {
+        let reader = MessageStore::options().read_only().connect(&url).unwrap();
+        let mut follower = reader.follow(reader.stats().unwrap().last_seq + 1).unwrap();
+        let mut told = |_| {
+            thread::scope(|scope| {
+                let waiting = scope.spawn(|| next(&mut follower));
+                server::wait_until("the line", || !server.sql(LISTENERS).is_empty());
+                assert_eq!(add(), waiting.join().unwrap());
+            });
+        };
+        (0..3).for_each(&mut told);
+        drop(follower);
+        reader.close().unwrap();
+        server::wait_until("the end of the line", || server.sql(LISTENERS).is_empty());
+        (0..3).for_each(|_| assert!(add() > last));
+    }
+    assert_eq!(writer.refresh().unwrap(), last + 12);
+}

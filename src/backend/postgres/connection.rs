@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::future::OptionFuture;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, RowStream, Statement as Prepared};
 
 use super::calls::{Calls, at_once, followed_by, together};
 use super::errors::{self, Stopped};
+use super::rows::Count;
 use super::trip::{Answer, Sent, simply, writes};
-use super::values::{Parameter, PostgresRow, columns, of_one};
+use super::values::{Parameter, PostgresRow, of, of_one};
 use super::{listener, rows};
 use crate::backend::sql::connection::{Connection, Each, EachOf, Relied, Statement, Unfinished, Value};
 use crate::error::{Error, ErrorKind, Result};
@@ -46,6 +48,10 @@ pub(super) struct PostgresConnection {
     place: PathBuf,
     schema: String,
     rings: String,
+    /// What asks whether somebody listens.
+    pub(super) is_heard: String,
+    /// Whether somebody listened to the last transaction that asked.
+    was_heard: bool,
     /// The code of the last refusal.
     refusal: Option<SqlState>,
     /// How long an answer is waited for.
@@ -66,6 +72,8 @@ impl PostgresConnection {
             state: State::Idle,
             place,
             rings: listener::rings(&schema),
+            is_heard: listener::is_heard(&schema),
+            was_heard: false,
             schema,
             refusal: None,
             limit,
@@ -146,6 +154,16 @@ impl PostgresConnection {
     fn stopped(&mut self, error: &tokio_postgres::Error) -> Unfinished {
         let failed = self.failed("write", error);
         if errors::is_certain(error) { Unfinished::Refused(failed) } else { Unfinished::Open(failed) }
+    }
+
+    /// Takes in whether somebody listens. Whoever has begun to since the last transaction is told of this one now.
+    fn hear(&mut self, said: &tokio_postgres::Row) {
+        let is_heard = said.try_get(0).unwrap_or(true);
+        if is_heard && !self.was_heard {
+            // Whether it can be told changes nothing about what took place.
+            self.ring().ok();
+        }
+        self.was_heard = is_heard;
     }
 
     /// Asks questions in one round trip, behind the beginning of a transaction if there is one.
@@ -289,14 +307,22 @@ impl Connection for PostgresConnection {
         self.rollback();
         self.must_answer().map_err(Unfinished::Refused)?;
         let runs: Vec<_> = rows::runs(then).collect();
-        let prepared = self.prepare_as_one(take, &runs).map_err(Unfinished::Refused)?;
-        let arguments: Vec<_> = of_one(take).chain(runs.iter().copied().flat_map(columns)).collect();
-        let (taken, rings) =
-            (self.client.execute_raw(&prepared, arguments), self.client.batch_execute(&self.rings));
-        match self.calls.wait(self.limit, followed_by(taken, rings)) {
+        let count = if runs.iter().all(|rows| rows.len() == 1) { Count::One } else { Count::Several };
+        let prepared = self.prepare_as_one(take, &runs, count).map_err(Unfinished::Refused)?;
+        let arguments: Vec<_> = of_one(take).chain(runs.iter().flat_map(|rows| of(rows, count))).collect();
+        let taken =
+            async { self.client.query_raw(&prepared, arguments).await?.try_collect::<Vec<_>>().await };
+        // Where nobody listened, nobody is told before somebody does.
+        let rings = self.was_heard.then(|| self.client.batch_execute(&self.rings));
+        match self.calls.wait(self.limit, followed_by(taken, OptionFuture::from(rings))) {
             None => Err(Unfinished::Open(self.unanswered("commit"))),
-            Some(Ok(0)) => Ok(Relied::InVain),
-            Some(Ok(_)) => Ok(Relied::Rightly),
+            Some(Ok(said)) => match said.first() {
+                Some(said) => {
+                    self.hear(said);
+                    Ok(Relied::Rightly)
+                }
+                None => Ok(Relied::InVain),
+            },
             Some(Err(error)) if errors::is_null_in(&error, "next_seq") => Ok(Relied::InVain),
             Some(Err(error)) => Err(self.stopped(&error)),
         }

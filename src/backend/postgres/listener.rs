@@ -55,8 +55,13 @@ fn names(schema: &str) -> Names {
 
 /// What is sent behind a commit. It is a transaction of its own, which writes nothing and waits for no disk.
 pub(super) fn rings(schema: &str) -> String {
-    let Names { lock, channel } = names(schema);
-    format!("SELECT pg_notify('{channel}', '') WHERE NOT pg_try_advisory_xact_lock({lock})")
+    format!("SELECT pg_notify('{}', '') WHERE {}", names(schema).channel, is_heard(schema))
+}
+
+/// Whether somebody listens. Who is told that nobody does keeps everybody from beginning to until the transaction has ended: whoever listens then sees
+/// what it wrote.
+pub(super) fn is_heard(schema: &str) -> String {
+    format!("NOT pg_try_advisory_xact_lock({})", names(schema).lock)
 }
 
 /// Works for a session, and takes note of what it is told.

@@ -9,7 +9,7 @@ use tokio_postgres::Statement as Prepared;
 
 use super::calls::together;
 use super::connection::PostgresConnection;
-use super::rows;
+use super::rows::{self, Count};
 use super::trip::{Answer, Run};
 use crate::backend::sql::connection::Statement;
 use crate::error::{Error, ErrorKind, Result};
@@ -86,21 +86,22 @@ impl PostgresConnection {
         rows::runs(statements).map(one).collect()
     }
 
-    /// A statement, and then rows, as one. What they are stands for its text, which is long.
+    /// A statement, and then rows, as one, which answers with whether somebody listens. What they are stands for its text, which is long.
     pub(super) fn prepare_as_one(
         &mut self,
         take: &Statement<'_>,
         runs: &[&[Statement<'_>]],
+        count: Count,
     ) -> Result<Prepared> {
         let texts: Vec<&str> = runs.iter().filter_map(|rows| rows.first()).map(|row| &*row.sql).collect();
-        let name = texts.join(";");
+        let name = format!("{count:?}: {}", texts.join(";"));
         if let Some(prepared) = self.prepared.get(&name) {
             return Ok(prepared.clone());
         }
         self.prepare_missing("write", texts.iter().copied())?;
         let each: Vec<_> = texts.iter().map(|sql| self.prepare("write", sql)).collect::<Result<_>>()?;
         let then: Vec<_> = texts.iter().copied().zip(each.iter().map(Prepared::params)).collect();
-        let text = rows::as_one(&take.sql, take.values.len(), &then);
+        let text = rows::as_one((&take.sql, take.values.len()), &then, count, &self.is_heard);
         let text = text.ok_or_else(|| Error::new(ErrorKind::Failed, "these statements are not one"))?;
         let prepared = self.prepare("write", &text)?;
         self.prepared.insert(name, prepared.clone());

@@ -24,15 +24,54 @@ pub(super) fn several(sql: &str, types: &[Type]) -> Option<String> {
     from(sql, types, (0, ""))
 }
 
-/// The text of one statement that carries all of these out: a first one that returns a row, and then what there is for several rows each, if
-/// it has returned one. Each has the types of its parameters.
-pub(super) fn as_one(first: &str, parameters: usize, then: &[(&str, &[Type])]) -> Option<String> {
+/// How many rows there are for each part of a statement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Count {
+    One,
+    /// Any number; their values come in arrays, which take a server longer than those of one.
+    Several,
+}
+
+/// The text of one statement that carries all of these out: a first one that returns a row, and then what there is for so many rows each, if
+/// it has returned one. Each has the types of its parameters. It answers with `said`.
+pub(super) fn as_one(
+    (first, parameters): (&str, usize),
+    then: &[(&str, &[Type])],
+    count: Count,
+    said: &str,
+) -> Option<String> {
     let (mut text, mut before) = (format!("WITH taken AS ({first} RETURNING one)"), parameters);
     for (number, (sql, types)) in then.iter().enumerate() {
-        write!(text, ", rows{number} AS ({})", from(sql, types, (before, "taken, "))?).ok()?;
+        let part = match count {
+            Count::One => from_taken(sql, types, before)?,
+            Count::Several => from(sql, types, (before, "taken, "))?,
+        };
+        write!(text, ", rows{number} AS ({part})").ok()?;
         before += types.len();
     }
-    Some(text + " SELECT one FROM taken")
+    Some(format!("{text} SELECT {said} FROM taken"))
+}
+
+/// The text for one row, if there is one of `taken`, with so many parameters before its own.
+fn from_taken(sql: &str, types: &[Type], before: usize) -> Option<String> {
+    let placed = |expression: &str| {
+        let mut parts = expression.split('?');
+        let mut text = parts.next()?.to_owned();
+        for part in parts {
+            let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+            let (number, rest) = part.split_at(digits);
+            let number: usize = number.parse().ok()?;
+            let kind = types.get(number.checked_sub(1)?)?.name();
+            write!(text, "?{}::{kind}{rest}", before + number).ok()?;
+        }
+        Some(text)
+    };
+    if let Some((insert, values)) = sql.split_once(" VALUES ") {
+        let values = values.trim().strip_prefix('(')?.strip_suffix(')')?;
+        return Some(format!("{insert} SELECT {} FROM taken", placed(values)?));
+    }
+    let (update, condition) = sql.split_once(" WHERE ")?;
+    Some(format!("{} FROM taken WHERE {}", placed(update)?, placed(condition)?))
 }
 
 /// The text for several rows, with so many parameters before its own, and what else they come from.
@@ -86,9 +125,16 @@ mod tests {
         assert_eq!(several("DELETE FROM t", &types), None);
         let insert = ("INSERT INTO t (a, b) VALUES (?1, ?2)", &types[..]);
         assert_eq!(
-            as_one("UPDATE m SET n = ?1", 1, &[insert]).unwrap(),
+            as_one(("UPDATE m SET n = ?1", 1), &[insert], Count::Several, "one").unwrap(),
             "WITH taken AS (UPDATE m SET n = ?1 RETURNING one), rows0 AS (INSERT INTO t (a, b) SELECT v.p1, v.p2 \
              FROM taken, unnest(?2::int8[], ?3::text[]) AS v(p1, p2)) SELECT one FROM taken"
+        );
+        let update = ("UPDATE t SET b = COALESCE(?2, b) WHERE a = ?1", &types[..]);
+        assert_eq!(
+            as_one(("UPDATE m SET n = ?1", 1), &[insert, update], Count::One, "1 = 1").unwrap(),
+            "WITH taken AS (UPDATE m SET n = ?1 RETURNING one), \
+             rows0 AS (INSERT INTO t (a, b) SELECT ?2::int8, ?3::text FROM taken), \
+             rows1 AS (UPDATE t SET b = COALESCE(?5::text, b) FROM taken WHERE a = ?4::int8) SELECT 1 = 1 FROM taken"
         );
     }
 }

@@ -7,6 +7,7 @@ use std::error::Error as StdError;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 
+use super::rows::Count;
 use crate::backend::sql::connection::{Row, Statement, Value};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -69,7 +70,12 @@ pub(super) fn of_one<'s>(row: &'s Statement<'_>) -> impl Iterator<Item = Argumen
     row.values.iter().map(|value| Argument::One(Parameter(value)))
 }
 
-pub(super) fn columns<'s>(rows: &'s [Statement<'_>]) -> impl Iterator<Item = Argument<'s>> {
+/// The arguments of a part of a statement that has been prepared for so many rows.
+pub(super) fn of<'s>(rows: &'s [Statement<'_>], count: Count) -> Vec<Argument<'s>> {
+    if count == Count::One { arguments(rows) } else { columns(rows).collect() }
+}
+
+fn columns<'s>(rows: &'s [Statement<'_>]) -> impl Iterator<Item = Argument<'s>> {
     let width = rows.first().map_or(0, |row| row.values.len());
     let column = |at| rows.iter().filter_map(move |row| row.values.get(at)).map(Parameter).collect();
     (0..width).map(move |at| Argument::Column(column(at)))

@@ -26,7 +26,7 @@ pub(crate) enum Place {
     Directory(PathBuf),
     /// An SQLite file: its URL from the root, and the file, which is asked for by one name only.
     File(OsString, PathBuf),
-    /// A database on a server: its URL, and how it is shown, which is without the user and the password.
+    /// A database on a server, or a bucket: its URL, and how it is shown, which is without the user and the password.
     Server(PathBuf, String),
 }
 
@@ -42,6 +42,7 @@ impl Place {
                 Ok(Self::File(url, same_for_all(&file)))
             }
             StoreUrl::Postgres(target) => Ok(Self::Server(path, target.to_string())),
+            StoreUrl::Cloud(target) => Ok(Self::Server(path, target.to_string())),
             _ => location::check_directory(&path).map(|()| Self::Directory(path)),
         }
     }
@@ -80,7 +81,7 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    /// A database on a server, which any process may open.
+    /// A database on a server, or a bucket, which any process may open.
     fn of_server() -> Self {
         Self { file: None, process: process::id() }
     }

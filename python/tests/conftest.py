@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
+import bucket_server as buckets
 import server
 
 #: The engines that keep a store in a database.
 DATABASES = ["sqlite", "postgres"]
 
 #: What a store can be kept in.
-KINDS = ["file", *DATABASES]
+KINDS = ["file", *DATABASES, "s3"]
 
-#: A directory, or the URL of a database.
+#: A directory, or the URL of a database or of a place in a bucket.
 Place = Path | str
 
 
@@ -29,17 +30,28 @@ def database_server() -> server.Server:
     return found
 
 
+def bucket_server() -> buckets.BucketServer:
+    """The server of this run that speaks S3, without which the test is skipped."""
+    found = buckets.shared()
+    if found is None:
+        pytest.skip("no moto here")
+    return found
+
+
 def place_in(kind: str, dir: Path) -> Place:
     """The place of a store of this kind, one for each directory."""
+    # A name of its own, however long the directory's is.
+    name = "t" + hashlib.sha256(bytes(dir)).hexdigest()[:24]
     if kind == "postgres":
-        # A name of its own, however long the directory's is.
-        return database_server().url("t" + hashlib.sha256(bytes(dir)).hexdigest()[:24])
+        return database_server().url(name)
+    if kind == "s3":
+        return bucket_server().url(name)
     return f"sqlite:{dir}/data.db" if kind == "sqlite" else dir / "data"
 
 
 def unmirrored(place: Place | None) -> dict[str, Any]:
-    """What keeps a message store from writing JSON files, which one in a database does not have."""
-    return {} if str(place).startswith(("sqlite:", "postgres:")) else {"mirror": "never"}
+    """What keeps a message store from writing JSON files by itself, which one in a database or a bucket does not."""
+    return {} if str(place).startswith(("sqlite:", "postgres:", "s3:")) else {"mirror": "never"}
 
 
 @pytest.fixture(params=KINDS)
@@ -49,8 +61,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def end_of_the_server() -> Iterator[None]:
-    """Ends the server with the run, if one was started."""
+def end_of_the_servers() -> Iterator[None]:
+    """Ends the servers with the run, if any were started."""
     yield
-    if server.shared.cache_info().currsize and (found := server.shared()) is not None:
-        found.stop()
+    for shared in (server.shared, buckets.shared):
+        if shared.cache_info().currsize and (found := shared()) is not None:
+            found.stop()

@@ -83,15 +83,15 @@ def test_the_readmes_snippets_run_as_they_stand(tmp_path: Path, at: int):
     assert done.returncode == 0 and done.stderr == "", done.stderr
 
 
-@pytest.mark.parametrize("kind", DATABASES)
+@pytest.mark.parametrize("kind", [*DATABASES, "s3"])
 @pytest.mark.parametrize("at", range(len(SNIPPETS)))
-def test_the_readmes_snippets_run_in_a_database(tmp_path: Path, at: int, kind: str):
+def test_the_readmes_snippets_run_in_a_database_and_in_a_bucket(tmp_path: Path, at: int, kind: str):
     needed_by(SNIPPETS[at])
     url = str(place_in(kind, tmp_path))
     snippet, count = re.subn(r'"(\./data|data|sqlite:agents\.db)"', lambda _: repr(url), SNIPPETS[at])
     if not count:
         pytest.skip("names no place")
-    if kind == "postgres" and any(SNIPPETS[at] in page for page in PAGES):
+    if kind != "sqlite" and any(SNIPPETS[at] in page for page in PAGES):
         pytest.skip("a page of a framework is tried in one kind of database")
     program = "".join(text for name, text in STAND_INS.items() if name in snippet) + snippet
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)

@@ -464,7 +464,7 @@ def test_everything_public_is_documented():
                 assert value.__doc__, f"{name}.{member}"
 
 
-@pytest.mark.parametrize("url", ["mysql://app:secret@db/x", "s3://secret/x", "redis://:secret@cache", "memory:"])
+@pytest.mark.parametrize("url", ["mysql://app:secret@db/x", "s3://app:secret@bucket/x", "redis://:secret@cache", "memory:"])
 def test_a_url_is_no_directory_and_makes_none(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     calls = (

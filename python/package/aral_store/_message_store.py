@@ -23,7 +23,7 @@ from ._lock import Lock
 from ._mirror import Mirror, MirrorMode
 from ._models import Conversation, ConversationAction, Message, new_id
 from ._opened import Opened
-from ._place import absolute, is_database, shown
+from ._place import absolute, is_bucket, is_database, shown
 from ._receipts import Receipt
 from ._store import COMPACT_ABOVE, Store, check_wait
 from ._warning import warn
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class MessageStore:
-    """Conversations in memory, in a directory, ``MessageStore(save_dir="./data")``, or in a database.
+    """Conversations in memory, in a directory, ``MessageStore(save_dir="./data")``, in a database or in a bucket.
 
     >>> store = MessageStore()
     >>> conversation = store.create_conversation(title="Plans")
@@ -63,7 +63,8 @@ class MessageStore:
 
     ``save_dir="sqlite:agents.db"`` keeps the conversations in an SQLite file, which any number of processes may save to at the
     same time; each shows what the others have saved. It has no JSON files, so ``mirror`` is refused and :meth:`compact`
-    raises :class:`Unsupported`; the attribute ``save_dir`` is ``None``.
+    raises :class:`Unsupported`; the attribute ``save_dir`` is ``None``. ``save_dir="s3://bucket/prefix"`` keeps them in a bucket, where
+    :meth:`compact` alone writes JSON files.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class MessageStore:
         place = _place_of(save_dir, backend_type)
         is_in_files = place is not None and not is_database(place)
         if place is not None and not is_in_files and mirror is not None:
-            raise InvalidInput("mirror is about JSON files, and a store in a database has none; leave it out")
+            raise InvalidInput("mirror is about JSON files, which a store in a database or a bucket does not keep; leave it out")
         self.save_dir = Path(place) if place is not None and is_in_files else None
         self._lock = Lock(survives_fork=place is None)
         compact_above = None if mirror == "never" else COMPACT_ABOVE
@@ -450,12 +451,12 @@ class MessageStore:
 
 
 def _place_of(save_dir: str | os.PathLike[str] | None, backend_type: str) -> str | None:
-    """Where a store is, if it is not in memory: a directory or a database says so alone."""
+    """Where a store is, if it is not in memory: a directory, a database or a bucket says so alone."""
     if save_dir is not None and os.fspath(save_dir):
         place = absolute(save_dir)
         if backend_type not in ("memory", "file"):
             # Nothing is lost by it, but whoever named an engine should hear that it is not that one.
-            where = "a database" if is_database(place) else "files"
+            where = "a bucket" if is_bucket(place) else "a database" if is_database(place) else "files"
             what = f"backend_type {backend_type!r} is not known: the store is in {where}, in {shown(save_dir)!r}"
             warnings.warn(what, UserWarning, stacklevel=3)
         return place

@@ -1,4 +1,4 @@
-"""Where a store is: in a directory, or in the database that a URL names."""
+"""Where a store is: in a directory, or in the database or the bucket that a URL names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from ._errors import InvalidInput
 
 
 def is_database(place: str | os.PathLike[str]) -> bool:
-    """Whether a place is a database and no directory. Raises for a URL of no engine here."""
+    """Whether a place is a database or a bucket and no directory. Raises for a URL of no engine here."""
     return database(place) is not None
+
+
+def is_bucket(place: str | os.PathLike[str]) -> bool:
+    """Whether a place is in a bucket."""
+    return (database(place) or "").startswith(("s3://", "gs://", "az://"))
 
 
 def absolute(place: str | os.PathLike[str]) -> str:

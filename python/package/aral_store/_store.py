@@ -26,7 +26,7 @@ COMPACT_ABOVE = 64 << 20
 
 
 class Store:
-    """A store of conversations: in a directory, in the database that a URL names, or in memory without either.
+    """A store of conversations: in a directory, in the database or the bucket that a URL names, or in memory without any.
 
     What it gives are values: changing them changes nothing in the store. Every method may be called from any thread,
     and lets the interpreter's other threads go on meanwhile. When a method that changes something returns, the change
@@ -67,6 +67,9 @@ class Store:
     ``"sqlite:agents.db"`` is an SQLite file, which any number of processes may write at the same time; each waits for the
     others for 30 seconds, or ``wait`` if that is more. There is nothing to compact, to accept or to salvage there: that raises
     :class:`Unsupported`. A process that is forked off while the database is open cannot open it; see :class:`Forked`.
+
+    ``"s3://bucket/prefix"``, ``"gs://bucket/prefix"`` and ``"az://container/prefix?account=name"`` are places in buckets, which any number of
+    processes on any machines may write. :meth:`compact` makes the next opening short, and nothing does so by itself.
     """
 
     def __init__(

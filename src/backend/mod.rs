@@ -7,7 +7,6 @@ pub(crate) mod settings;
 pub(crate) mod follow;
 
 mod export;
-
 mod scan;
 
 pub(crate) mod copy;

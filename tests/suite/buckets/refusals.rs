@@ -129,6 +129,18 @@ fn credentials_that_are_wrong_or_expired_or_for_reading_only_are_told_by_the_rea
         assert!(shown.status.success() && String::from_utf8_lossy(&shown.stdout).contains("kept"));
         assert_eq!(store.stats().unwrap().last_seq, 1);
     }
+    if let Some(server) = buckets::guarded("right", "right-secret") {
+        let url = server.url("aral", "p");
+        for (key, secret, code, remedy) in [
+            ("right", "wrong-secret", "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"),
+            ("wrong", "right-secret", "InvalidAccessKeyId", "AWS_ACCESS_KEY_ID"),
+            ("right", "right-secret", "NoSuchBucket", "make it first"),
+        ] {
+            let keys = [("AWS_ACCESS_KEY_ID", key), ("AWS_SECRET_ACCESS_KEY", secret)];
+            let text = said(&run(&keys, &["-d", &url, "add", "c1", "x"]));
+            assert!(text.contains(code) && text.contains(remedy) && !text.contains(secret), "{text}");
+        }
+    }
     for place in places("credentials", "gs:") {
         let url = place.url().replace("&anonymous=true", "");
         let token = [("GOOGLE_BEARER_TOKEN", "wrong-secret")];

@@ -76,6 +76,9 @@ enum Hand {
     /// Not at all; buckets are made by a request with JSON.
     #[cfg(feature = "cloud")]
     Json,
+    /// Not at all.
+    #[cfg(feature = "cloud")]
+    Shut,
 }
 
 /// A server that runs for as long as this process.
@@ -149,7 +152,7 @@ impl Place {
                 true
             }
             #[cfg(feature = "cloud")]
-            Hand::Json => false,
+            Hand::Json | Hand::Shut => false,
         };
         assert!(done, "{method} {name}");
     }
@@ -238,19 +241,32 @@ fn azurite() -> Option<Server> {
 }
 
 fn seaweed() -> Option<Server> {
+    weed(("&anonymous=true", Hand::Plain), None)
+}
+
+/// One that asks for a signature with this key and this secret.
+#[cfg(feature = "cloud")]
+pub(crate) fn guarded(key: &str, secret: &str) -> Option<Server> {
+    weed(("", Hand::Shut), Some((key, secret)))
+}
+
+fn weed((with, hand): (&'static str, Hand), keys: Option<(&str, &str)>) -> Option<Server> {
     let Some(weed) = program("SEAWEED", "weed") else {
         writeln!(std::io::stderr(), "SKIPPED: no SeaweedFS here (weed on the path, or its place in SEAWEED)")
             .ok();
         return None;
     };
     let (master, volume, filer, s3) = (port(), port(), port(), port());
-    Some(Server::start(("s3", s3, "&anonymous=true", Hand::Plain), move |home, command| {
+    Some(Server::start(("s3", s3, with, hand), move |home, command| {
         let data = home.join("data");
         let ports = [("master", master), ("volume", volume), ("filer", filer), ("s3", s3)];
         command.arg(weed).arg("mini").arg(format!("-dir={}", data.display()));
         command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false", "-admin.ui=false"]);
         // It would ask for signatures by these.
         command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+        if let Some((key, secret)) = keys {
+            command.env("AWS_ACCESS_KEY_ID", key).env("AWS_SECRET_ACCESS_KEY", secret);
+        }
         command.args(ports.map(|(name, port)| format!("-{name}.port={port}")));
     }))
 }
@@ -309,13 +325,21 @@ impl Server {
             #[cfg(feature = "cloud")]
             Hand::Within(_) => true,
             #[cfg(feature = "cloud")]
+            Hand::Shut => self.answers("GET", "/", "").is_some(),
+            #[cfg(feature = "cloud")]
             Hand::Json => self.plain("POST", "/storage/v1/b", &format!("{{\"name\":\"{name}\"}}")),
         }
     }
 
     /// Sends a request; whether it was carried out.
     fn plain(&self, method: &str, path: &str, body: &str) -> bool {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let answer = self.answers(method, path, body);
+        answer.is_some_and(|answer| answer.get(9..11).is_some_and(|status| status == "20"))
+    }
+
+    /// The answer to a request, if there is one.
+    fn answers(&self, method: &str, path: &str, body: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         // Moto wants a signature, and does not look at it.
         let signature = "Authorization: AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request, \
@@ -327,9 +351,8 @@ impl Server {
             body.len()
         );
         let mut answer = String::new();
-        let is_done = |answer: &str| answer.get(9..11).is_some_and(|status| status == "20");
-        stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer)).is_ok()
-            && is_done(&answer)
+        stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer)).ok()?;
+        (!answer.is_empty()).then_some(answer)
     }
 
     /// The same of Azure's emulator.

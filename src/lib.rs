@@ -54,6 +54,8 @@ pub use model::{
 pub use store::CloudUrl;
 #[cfg(feature = "firestore")]
 pub use store::FirestoreUrl;
+#[cfg(feature = "mongodb")]
+pub use store::MongoUrl;
 #[cfg(feature = "postgres")]
 pub use store::PostgresUrl;
 pub use store::location;

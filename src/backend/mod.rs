@@ -10,12 +10,10 @@ mod export;
 mod scan;
 
 pub(crate) mod copy;
-
 pub(crate) mod locked;
 
-pub(crate) mod memory;
-
 pub(crate) mod directory;
+pub(crate) mod memory;
 
 #[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
 pub(crate) mod deadline;
@@ -43,6 +41,8 @@ pub(crate) mod cloud;
 
 #[cfg(feature = "firestore")]
 pub(crate) mod firestore;
+#[cfg(feature = "mongodb")]
+pub(crate) mod mongodb;
 
 use std::fmt;
 use std::path::Path;

@@ -16,6 +16,8 @@ use crate::backend::directory;
 #[cfg(feature = "firestore")]
 use crate::backend::firestore;
 use crate::backend::memory::Memory;
+#[cfg(feature = "mongodb")]
+use crate::backend::mongodb;
 #[cfg(feature = "postgres")]
 use crate::backend::postgres;
 #[cfg(feature = "sqlite")]
@@ -155,6 +157,11 @@ impl Options {
                 let backend = firestore::open(&target, self.settings)?;
                 Ok(MessageStore::with_rule(backend, unique_ids))
             }
+            #[cfg(feature = "mongodb")]
+            StoreUrl::Mongodb(target) => {
+                let backend = mongodb::open(&target, self.settings)?;
+                Ok(MessageStore::with_rule(backend, unique_ids))
+            }
         }
     }
 
@@ -249,6 +256,8 @@ impl Options {
                 "a store in Firestore is not repaired where it is; restore the database from a backup, or copy the store with \
                  aral-store copy",
             )),
+            #[cfg(feature = "mongodb")]
+            StoreUrl::Mongodb(target) => mongodb::repair_in_place(&target, self.settings),
             #[cfg(feature = "cloud")]
             StoreUrl::Cloud(_) => Err(Error::new(
                 ErrorKind::Unsupported,

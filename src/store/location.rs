@@ -13,16 +13,10 @@ struct Engine {
     schemes: &'static [&'static str],
     /// What it keeps a store in, for people.
     keeps: &'static str,
-    /// The cargo feature that builds it in, if there is such an engine.
-    feature: Option<&'static str>,
+    /// The cargo feature that builds it in.
+    feature: &'static str,
     /// Whether it is built in.
     is_here: bool,
-}
-
-impl Engine {
-    const fn absent(schemes: &'static [&'static str], keeps: &'static str) -> Self {
-        Self { schemes, keeps, feature: None, is_here: false }
-    }
 }
 
 /// The engines that a name can mean.
@@ -30,38 +24,43 @@ const ENGINES: [Engine; 7] = [
     Engine {
         schemes: &["sqlite", "sqlite3"],
         keeps: "an SQLite file",
-        feature: Some("sqlite"),
+        feature: "sqlite",
         is_here: cfg!(feature = "sqlite"),
     },
     Engine {
         schemes: &["postgres", "postgresql"],
         keeps: "a PostgreSQL database",
-        feature: Some("postgres"),
+        feature: "postgres",
         is_here: cfg!(feature = "postgres"),
     },
-    Engine::absent(&["mongodb", "mongodb+srv"], "a MongoDB database"),
+    Engine {
+        schemes: &["mongodb", "mongodb+srv"],
+        keeps: "a MongoDB database",
+        feature: "mongodb",
+        is_here: cfg!(feature = "mongodb"),
+    },
     Engine {
         schemes: &["s3", "s3a"],
         keeps: "an S3 bucket",
-        feature: Some("cloud"),
+        feature: "cloud",
         is_here: cfg!(feature = "cloud"),
     },
     Engine {
         schemes: &["gs", "gcs"],
         keeps: "a Google Cloud Storage bucket",
-        feature: Some("cloud"),
+        feature: "cloud",
         is_here: cfg!(feature = "cloud"),
     },
     Engine {
         schemes: &["az", "azure", "abfs", "abfss"],
         keeps: "an Azure container",
-        feature: Some("cloud"),
+        feature: "cloud",
         is_here: cfg!(feature = "cloud"),
     },
     Engine {
         schemes: &["firestore", "firebase"],
         keeps: "a Firestore database",
-        feature: Some("firestore"),
+        feature: "firestore",
         is_here: cfg!(feature = "firestore"),
     },
 ];
@@ -161,12 +160,9 @@ impl Named {
             (Some(engine), _) if engine.is_here => {
                 format!("means {}, which MessageStore::connect and aral-store -d open", engine.keeps)
             }
-            (Some(Engine { keeps, feature: Some(feature), .. }), _) => format!(
+            (Some(Engine { keeps, feature, .. }), _) => format!(
                 "means {keeps}, and this build has no engine for that: build it with the cargo feature {feature}"
             ),
-            (Some(engine), _) => {
-                format!("means {}, and this version has no engine for that yet", engine.keeps)
-            }
             (None, "memory") => "means a store in memory, which no path names: in Rust it is \
                                  MessageStore::in_memory(), in Python Store() or MessageStore() without a path"
                 .to_owned(),
@@ -207,6 +203,9 @@ mod tests {
     const FIRESTORE: &str =
         if cfg!(feature = "firestore") { "MessageStore::connect" } else { "the cargo feature firestore" };
 
+    const MONGODB: &str =
+        if cfg!(feature = "mongodb") { "MessageStore::connect" } else { "the cargo feature mongodb" };
+
     const POSTGRES: &str =
         if cfg!(feature = "postgres") { "MessageStore::connect" } else { "the cargo feature postgres" };
 
@@ -227,7 +226,7 @@ mod tests {
             ("postgres://app:secret@db/x", &["postgres:", "PostgreSQL", POSTGRES][..]),
             ("PostgreSQL://secret", &["postgresql:", POSTGRES]),
             ("sqlite:secret.db", &["sqlite:", SQLITE]),
-            ("mongodb+srv://secret", &["mongodb+srv:", "no engine for that yet"]),
+            ("mongodb+srv://secret", &["mongodb+srv:", MONGODB]),
             ("s3://secret", &["s3:", CLOUD]),
             ("gs://secret", &["gs:", CLOUD]),
             ("az://secret", &["az:", CLOUD]),

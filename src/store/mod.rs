@@ -27,6 +27,8 @@ mod backup;
 pub use crate::backend::cloud::CloudUrl;
 #[cfg(feature = "firestore")]
 pub use crate::backend::firestore::FirestoreUrl;
+#[cfg(feature = "mongodb")]
+pub use crate::backend::mongodb::MongoUrl;
 #[cfg(feature = "postgres")]
 pub use crate::backend::postgres::PostgresUrl;
 pub use backup::Replica;

@@ -13,6 +13,8 @@ use super::location::check_directory;
 use crate::backend::cloud::{Cloud, CloudUrl};
 #[cfg(feature = "firestore")]
 use crate::backend::firestore::FirestoreUrl;
+#[cfg(feature = "mongodb")]
+use crate::backend::mongodb::MongoUrl;
 #[cfg(feature = "postgres")]
 use crate::backend::postgres::PostgresUrl;
 #[cfg(feature = "sqlite")]
@@ -47,6 +49,9 @@ pub enum StoreUrl {
     /// `firestore://…`, a Firestore database.
     #[cfg(feature = "firestore")]
     Firestore(FirestoreUrl),
+    /// `mongodb://…`, a MongoDB database.
+    #[cfg(feature = "mongodb")]
+    Mongodb(MongoUrl),
 }
 
 impl StoreUrl {
@@ -80,6 +85,12 @@ impl StoreUrl {
         #[cfg(feature = "firestore")]
         if let Some(rest) = after_scheme(name, &["firestore:", "firebase:"]) {
             return FirestoreUrl::of(rest.as_bytes()).map(Self::Firestore);
+        }
+        #[cfg(feature = "mongodb")]
+        for (scheme, is_srv) in [("mongodb:", false), ("mongodb+srv:", true)] {
+            if let Some(rest) = after_scheme(name, &[scheme]) {
+                return MongoUrl::of(rest.as_bytes(), is_srv).map(Self::Mongodb);
+            }
         }
         check_directory(Path::new(name))?;
         Ok(Self::Directory(name.into()))

@@ -50,6 +50,8 @@ mod memory;
 #[cfg(all(feature = "cli", feature = "sqlite"))]
 mod migrations;
 mod model;
+#[cfg(all(feature = "cli", feature = "mongodb"))]
+mod mongodb;
 mod overtaken;
 #[cfg(feature = "postgres")]
 mod pooling;

@@ -57,6 +57,7 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Opens the store in a bucket, making it if there is none and it is to be written.
+    #[cfg(any(test, feature = "cloud"))]
     pub(crate) fn open(objects: Arc<dyn Objects>, settings: Settings) -> Result<Self> {
         Self::open_with(objects, None, settings)
     }
@@ -144,7 +145,7 @@ impl Engine {
     }
 
     /// Makes the documents anew that are not as the log has them.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "mongodb"))]
     pub(crate) fn repair_documents(&self) -> Result<crate::model::RepairReport> {
         self.check_writable()?;
         let none =

@@ -27,6 +27,8 @@ pub(crate) fn of(name: &Path) -> Result<Option<Database>, Failure> {
         StoreUrl::Cloud(url) => Ok(Some(Database::Server(url.to_string().into()))),
         #[cfg(feature = "firestore")]
         StoreUrl::Firestore(url) => Ok(Some(Database::Server(url.to_string().into()))),
+        #[cfg(feature = "mongodb")]
+        StoreUrl::Mongodb(url) => Ok(Some(Database::Server(url.to_string().into()))),
         // What ends with the command is no store to name.
         StoreUrl::Memory | _ => Ok(location::check_directory(name).map(|()| None)?),
     }

@@ -118,11 +118,13 @@ fn a_replication_goes_on_as_the_store_grows_and_ends_when_it_is_told_to() {
 fn what_is_no_place_for_a_backup_is_named() {
     let room = Room::new();
     room.run(&["add", "c", "one"]).fine();
+    let mongodb =
+        if cfg!(feature = "mongodb") { "aral-store copy FROM TO" } else { "the cargo feature mongodb" };
     for (args, code, says) in [
         (&["backup", "store"][..], 2, "must not lie in the directory of its store"),
         (&["backup", "sqlite:x.db"], 2, "aral-store copy FROM TO"),
         (&["-d", "sqlite:x.db", "backup", "b"], 2, "aral-store copy FROM TO"),
-        (&["backup", "mongodb://h/db"], 2, "no engine for that yet"),
+        (&["backup", "mongodb://h/db"], 2, mongodb),
         (&["backup", "backup:monday"], 2, "is written with ./ before it"),
         (&["restore", "postgres://h/db", "--to", "x"], 2, "aral-store copy FROM TO"),
         (&["restore", "store", "--to", "x"], 2, "this directory holds no backup"),

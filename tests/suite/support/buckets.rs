@@ -16,6 +16,7 @@ use aral_store::StoreUrl;
 use super::driver::Home;
 #[cfg(feature = "cloud")]
 use super::google::Google;
+use super::installed::program;
 
 /// The account of Azure's emulator, whose key everybody knows.
 const EMULATOR: &str = "devstoreaccount1";
@@ -167,15 +168,6 @@ fn port() -> u16 {
             return port;
         }
     }
-}
-
-/// Where a program is, by this variable or on the path.
-fn program(variable: &str, name: &str) -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os(variable) {
-        return Some(PathBuf::from(named));
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|program| program.is_file())
 }
 
 /// The servers that the tests of a run share; none, once said, where there are none, and none where no engine could use them.
@@ -382,7 +374,7 @@ pub(crate) fn places(name: &str) -> Vec<Place> {
 /// The same as homes of stores.
 pub(crate) fn of(name: &str) -> Vec<Home> {
     let on_servers = places(name).into_iter().map(|place| Home::Bucket(place.url()));
-    on_servers.chain(in_firestore(name)).collect()
+    on_servers.chain(in_firestore(name)).chain(in_mongodb(name)).collect()
 }
 
 /// A fresh place in the fake of Firestore.
@@ -393,5 +385,19 @@ fn in_firestore(name: &str) -> Vec<Home> {
 
 #[cfg(not(feature = "firestore"))]
 fn in_firestore(_: &str) -> Vec<Home> {
+    Vec::new()
+}
+
+/// A fresh database on each MongoDB server.
+#[cfg(feature = "mongodb")]
+fn in_mongodb(name: &str) -> Vec<Home> {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let database = format!("{name}-{}", COUNT.fetch_add(1, Ordering::SeqCst));
+    super::mongod::shared().iter().map(|server| Home::Bucket(server.url(&database))).collect()
+}
+
+#[cfg(not(feature = "mongodb"))]
+fn in_mongodb(_: &str) -> Vec<Home> {
     Vec::new()
 }

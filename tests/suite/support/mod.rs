@@ -19,7 +19,10 @@ pub(crate) mod firestore;
 #[cfg(feature = "cloud")]
 pub(crate) mod google;
 pub(crate) mod hooks;
+pub(crate) mod installed;
 pub(crate) mod meeting;
+#[cfg(feature = "mongodb")]
+pub(crate) mod mongod;
 pub(crate) mod mounts;
 pub(crate) mod ops;
 pub(crate) mod oracle;

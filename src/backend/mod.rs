@@ -6,6 +6,8 @@ pub(crate) mod settings;
 
 pub(crate) mod follow;
 
+mod listing;
+
 mod export;
 mod scan;
 
@@ -50,10 +52,13 @@ use std::path::Path;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, Found, History,
-    ListCursor, Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq, Stats,
-    Summary, TextRef, Tombstone, VerifyReport, activity_key,
+    Keep, KeptHistory, Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq,
+    Stats, Summary, TextRef, Tombstone, VerifyReport,
 };
 use follow::Follower;
+use listing::list_behind;
+
+pub(crate) use listing::no_place;
 
 /// What keeps conversations: memory, a directory, or, one day, a database or an object store.
 ///
@@ -288,6 +293,28 @@ pub trait Backend: Send + Sync + fmt::Debug {
         Err(Error::new(ErrorKind::Unsupported, "this backend keeps nothing of what a conversation was"))
     }
 
+    /// How much of its history it keeps.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where events are not kept.
+    fn kept_history(&self) -> Result<KeptHistory> {
+        if self.keeps_every_event() {
+            return Ok(KeptHistory::from_event(Keep::Everything, 1));
+        }
+        Err(Error::new(ErrorKind::Unsupported, "this backend keeps nothing of what a conversation was"))
+    }
+
+    /// Chooses how much that is from now on, for good. What is not to be kept is dropped.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where there is no choice.
+    fn keep_history(&self, keep: Keep) -> Result<KeptHistory> {
+        let what = if self.keeps_every_event() { "every event, whatever is asked for" } else { "no events" };
+        Err(Error::new(ErrorKind::Unsupported, format!("this backend keeps {what}: {keep}")))
+    }
+
     /// Reads the events from a sequence number on, and goes on with what is appended later.
     ///
     /// # Errors
@@ -357,31 +384,6 @@ pub trait Backend: Send + Sync + fmt::Debug {
     ///
     /// What went wrong; it is closed all the same.
     fn close(&self) -> Result<()>;
-}
-
-/// What stands behind a place in a list of all conversations in its order.
-fn list_behind(mut all: Vec<Summary>, selection: &Conversations, after: &ListCursor) -> Result<Vec<Summary>> {
-    let at = all.iter().position(|summary| summary.id == after.id);
-    let begin = match (selection.order, after.seen) {
-        (Order::Activity, Some(seen)) => {
-            let is_behind = |(place, summary): &(usize, &Summary)| {
-                let key = activity_key(summary);
-                // Of those with one key the list's own order decides, as far as the one that was seen is still among them.
-                key < seen || key == seen && at.is_none_or(|at| *place > at)
-            };
-            all.iter().enumerate().find(is_behind).map_or(all.len(), |(place, _)| place)
-        }
-        (Order::Created, _) | (Order::Activity, None) => at.ok_or_else(|| no_place(&after.id))? + 1,
-    };
-    all.drain(..begin);
-    all.truncate(selection.limit.unwrap_or(usize::MAX));
-    Ok(all)
-}
-
-/// There is nothing behind what is not there.
-pub(crate) fn no_place(id: &str) -> Error {
-    let reason = format!("there is no conversation {id:?} behind which a list could go on; begin it again");
-    Error::new(ErrorKind::NotFound, reason)
 }
 
 /// What a conversation answers that is not there.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::chapter::ChapterHead;
 use super::checkpoint::{
     Checkpoint, CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, Held, HeldSegment, Hold,
     KeyEntry, TombstoneEntry,
@@ -37,6 +38,18 @@ fn assert_bytes(name: &str, bytes: &[u8]) {
         .map(|row| row.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" "))
         .collect();
     assert!(example(name) == bytes, "{name} is now:\n{}", hex.join("\n"));
+}
+
+#[test]
+fn the_chapter_head_is_as_written() {
+    let head = ChapterHead {
+        store_id: *b"0123456789abcdef",
+        first: 3,
+        last: 9,
+        created_unix_micros: 1_741_878_693_447_327,
+    };
+    assert_bytes("chapter head", &head.encode());
+    assert_eq!(ChapterHead::decode(&example("chapter head")), Ok(head));
 }
 
 fn segment() -> SegmentHeader {

@@ -15,6 +15,10 @@ pub(crate) mod marker;
 
 pub(crate) mod copy_mark;
 
+pub(crate) mod keep;
+
+pub(crate) mod chapter;
+
 pub(crate) mod backup;
 
 pub(crate) mod claim;

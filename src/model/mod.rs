@@ -41,6 +41,8 @@ mod copying;
 
 mod history;
 
+mod keep;
+
 mod difference;
 
 pub use backup::{BackupReport, Moment, RestoreReport};
@@ -52,6 +54,7 @@ pub use edit::{ActionEdit, Edit};
 pub use event::{Change, Event, Seq, Version};
 pub use history::{At, History, HistoryBase, PastEvent};
 pub use json::JsonObject;
+pub use keep::{Keep, KeptHistory};
 pub use listing::{Conversations, ListCursor};
 pub use logged::Logged;
 pub use mutation::{Mutation, NewAction, NewConversation, NewMessage, Operation, UniqueIds};

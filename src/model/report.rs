@@ -144,6 +144,8 @@ pub struct CompactionReport {
     /// others were written. The events of these are kept in the log, and nothing is added to them, until the file
     /// is as it was or the conversation is removed.
     pub held: Vec<DamagedFile>,
+    /// The events whose history was dropped because of how much the store is [to keep](super::Keep).
+    pub dropped_history: Option<(Seq, Seq)>,
 }
 
 /// What is wrong with a store.

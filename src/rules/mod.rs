@@ -51,6 +51,7 @@ pub(crate) use key_table::{KEPT_KEYS, KeyRecord, KeyTable};
 pub(crate) use listed::Listed;
 pub(crate) use lookup::{Lookup, Lookups};
 pub(crate) use normalize::normalize;
+pub(crate) use past::Walk;
 pub(crate) use pending::Pending;
 pub(crate) use receipts::{known_receipt, receipts};
 pub(crate) use refusal::Refusal;

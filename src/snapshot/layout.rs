@@ -77,6 +77,16 @@ impl Layout {
         self.log().join("COPIED-FROM")
     }
 
+    /// Where the store's history is kept, if it keeps any.
+    pub(crate) fn archive(&self) -> PathBuf {
+        self.log().join("archive")
+    }
+
+    /// What says how much of it is kept.
+    pub(crate) fn keep(&self) -> PathBuf {
+        self.archive().join("KEEP")
+    }
+
     /// What was set aside instead of being deleted.
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.log().join("quarantine")

@@ -37,3 +37,5 @@ pub(crate) mod held;
 pub(crate) mod stage;
 
 pub(crate) mod publish;
+
+pub(crate) mod chapter;

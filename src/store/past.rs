@@ -4,7 +4,9 @@
 
 use super::handle::MessageStore;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Action, At, Conversation, History, Message, Messages, Order, Summary, activity_key};
+use crate::model::{
+    Action, At, Conversation, History, Keep, KeptHistory, Message, Messages, Order, Summary, activity_key,
+};
 
 /// A store as it was at a point in its past, for reading; see [`MessageStore::at`].
 #[derive(Clone, Debug)]
@@ -30,6 +32,42 @@ impl MessageStore {
     #[must_use]
     pub fn at(&self, at: impl Into<At>) -> StoreAt {
         StoreAt { store: self.clone(), at: at.into() }
+    }
+
+    /// How much of its past the store keeps, and from which event on it has all of it.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where events are not kept; `Corrupt` if nobody can read how much it is.
+    pub fn kept_history(&self) -> Result<KeptHistory> {
+        self.backend().kept_history()
+    }
+
+    /// Chooses how much of its past the store keeps from now on: in a directory, of the events that compactions cover. The
+    /// choice is the store's and stays with it. What is not to be kept is dropped at once, and then with each compaction.
+    ///
+    /// When this returns, the choice is durable. A compaction writes, besides what it writes anyway, what the conversations
+    /// that have changed were before, and their events: opening, reading and appending cost what they cost without it.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where there is no choice: a database keeps every event; `ReadOnly`; `NoSpace`; `Io`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::{Keep, MessageStore};
+    /// let store = MessageStore::open(dir.path())?;
+    /// store.keep_history(Keep::Everything)?;
+    /// store.add_message("c1", "one")?;
+    /// store.compact()?;
+    /// store.add_message("c1", "two")?;
+    /// store.compact()?;
+    /// assert_eq!(store.at(1).conversation("c1")?.map(|was| was.messages.len()), Some(1));
+    /// assert_eq!(store.kept_history()?.from, 1);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn keep_history(&self, keep: Keep) -> Result<KeptHistory> {
+        self.backend().keep_history(keep)
     }
 
     /// What is kept of a conversation's past: what it was before the oldest event that is kept of it, and its events

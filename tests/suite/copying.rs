@@ -195,6 +195,7 @@ fn what_was_done_since_a_copy_comes_over_whatever_it_was() {
                     Op::Reopen
                     | Op::Close
                     | Op::Compact
+                    | Op::Keep
                     | Op::Sync
                     | Op::Kill
                     | Op::PowerCut(_)

@@ -150,6 +150,12 @@ fn adopting() -> Vec<Op> {
     ]
 }
 
+/// The same with all of the history kept.
+fn keeping(mut program: Vec<Op>) -> Vec<Op> {
+    program.insert(0, Op::Keep);
+    program
+}
+
 /// Files that are damaged while the log has newer events for them, compacted over, and put back.
 fn damaging() -> Vec<Op> {
     let mut program: Vec<Op> = ["c1", "c2", "c3"].into_iter().map(|id| say(id, "in its file")).collect();
@@ -190,6 +196,8 @@ fn workload(number: usize) -> (SimFs, Settings, Vec<Op>) {
         4 => (plain, Settings { compacts_on_close: true, ..ALWAYS }, appending()),
         5 => (plain, ALWAYS, damaging()),
         6 => (plain, Settings { compacts_on_close: true, ..ALWAYS }, damaging()),
+        7 => (plain, ALWAYS, keeping(changing())),
+        8 => (plain, ALWAYS, keeping(damaging())),
         _ => {
             let choice = &mut SplitMix::new(u64::try_from(number).unwrap_or(0));
             let torn = simfs::Settings {
@@ -209,7 +217,7 @@ fn workload(number: usize) -> (SimFs, Settings, Vec<Op>) {
 }
 
 /// How many workloads are composed by hand; any number above is drawn.
-const COMPOSED: usize = 7;
+const COMPOSED: usize = 9;
 
 /// What plain `cargo test` has the time for.
 const DEFAULT_STATES: u64 = 200_000;

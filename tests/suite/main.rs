@@ -15,6 +15,7 @@ mod altered;
 mod backups;
 #[cfg(feature = "cli")]
 mod buckets;
+mod chapters;
 #[cfg(feature = "cli")]
 mod cli;
 mod concurrency;

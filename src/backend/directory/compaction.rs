@@ -5,6 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::archive;
 use super::commit::{abandon, commit};
 use super::engine::{Compaction, Engine};
 use super::sync_pool::with_sync_pool;
@@ -80,6 +81,7 @@ impl Engine {
         // The same for those that a reader has opened where they were until now.
         reads.file_cache.let_go();
         self.log.client().log_bytes.store(0, Ordering::Relaxed);
+        report.dropped_history = archive::trim(reads, self.settings.clock.now_micros())?.dropped;
         Ok(report)
     }
 
@@ -117,6 +119,9 @@ impl Engine {
             };
             plan.stage(report)
         })?;
+        // Order: what is kept of the past before the checkpoint that covers it. Reversed, a crash would leave a gap.
+        let now = self.settings.clock.now_micros();
+        archive::cover(reads, &cut.captured, (cut.first_segment, cut.covered_seq), now)?;
         commit(&*reads.vfs, &reads.layout, epoch, &bytes)
     }
 

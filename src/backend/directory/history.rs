@@ -1,13 +1,12 @@
 //! The past of one conversation, as far as a directory keeps it.
 //!
-//! Owns the putting together: what the conversation's file holds as of the newest checkpoint, then what is held of it in
-//! the log, then what the log has behind the checkpoint. All of it is of one look, and works on nothing that another
+//! Owns the putting together: what the chapters have or, without them, what the conversation's file holds as of the newest
+//! checkpoint and what is held of it in the log, then what the log has behind the checkpoint. All of it is of one look, and works on nothing that another
 //! reader uses.
 
-use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
+use super::archive::{Archived, archived, base_of, of_checkpoint};
 use super::checkpoint_file::newest_checkpoint;
 use super::reads::ReadState;
 use super::remedy::of_the_log;
@@ -15,13 +14,12 @@ use super::replay::held_events;
 use crate::codec::checkpoint::Checkpoint;
 use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Found, Index};
+use crate::index::Found;
 use crate::log::inventory::Inventory;
 use crate::log::recovery::{self, Holder, Source};
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
-use crate::model::{Change, History, HistoryBase, PastEvent, Seq};
-use crate::snapshot::file_cache::FileCache;
+use crate::model::{Change, History, PastEvent, Seq};
 use crate::snapshot::layout;
 
 /// What is kept of a conversation's past, up to what this state shows.
@@ -39,8 +37,13 @@ pub(super) fn history(reads: &ReadState, id: &str) -> Result<History> {
         return base(reads, &no_log(), &[], id);
     };
     let end = reads.index().next_seq();
+    let older = archived(reads, &checkpoint, id)?;
     let read = || {
-        let held = held_events(source(checkpoint.head()), &checkpoint, Some(id))?;
+        // What is held is covered, so that it is in a chapter too.
+        let held = match older {
+            Some(_) => Vec::new(),
+            None => held_events(source(checkpoint.head()), &checkpoint, Some(id))?,
+        };
         let mut events: Vec<_> =
             held.into_iter().map(|(seq, event)| PastEvent::new(seq, seq, event)).collect();
         let mut visit = |segment: &Arc<Segment>, frame: &Frame<'_>| {
@@ -51,8 +54,15 @@ pub(super) fn history(reads: &ReadState, id: &str) -> Result<History> {
         Ok(events)
     };
     let events = read().map_err(|error| of_the_log(&reads.layout, error))?;
-    let mut history = base(reads, &checkpoint, &events, id)?;
-    history.events = events;
+    let mut history = match older {
+        Some(Archived { base, events, whole_from }) => {
+            let mut history = History::new(id, whole_from);
+            (history.base, history.events) = (base, events);
+            history
+        }
+        None => base(reads, &checkpoint, &events, id)?,
+    };
+    history.events.extend(events);
     Ok(history)
 }
 
@@ -76,30 +86,16 @@ fn base(reads: &ReadState, checkpoint: &Checkpoint, events: &[PastEvent], id: &s
     if let Some(tombstone) = tombstone {
         history.whole_from = tombstone.seq;
     }
-    let Some(summary) = state.summary(id)? else { return Ok(history) };
-    let Some(conversation) = state.conversation(id)? else { return Ok(history) };
-    history.whole_from = summary.last_seq;
-    history.base = Some(HistoryBase::new(conversation, summary.last_seq, summary.last_activity));
+    if let Some(base) = base_of(&state, id)? {
+        history.whole_from = base.last_seq;
+        history.base = Some(base);
+    }
     Ok(history)
 }
 
 /// Whether a conversation is, after this, what it says, whatever it was before.
 fn begins_anew(change: &Change) -> bool {
     matches!(change, Change::Create { .. } | Change::Reset { .. })
-}
-
-/// A checkpoint's state, to be read from as any other.
-fn of_checkpoint(reads: &ReadState, checkpoint: &Checkpoint) -> ReadState {
-    let (vfs, layout) = (Arc::clone(&reads.vfs), reads.layout.clone());
-    ReadState {
-        file_cache: FileCache::new(&*vfs),
-        vfs,
-        layout,
-        index: RwLock::new(Index::new(checkpoint.clone())),
-        segments: RwLock::default(),
-        suspects: RwLock::new(HashMap::new()),
-        has_suspects: AtomicBool::new(false),
-    }
 }
 
 /// Adds a conversation's events in a frame to those before.

@@ -64,6 +64,8 @@ mod read_only;
 
 mod tail;
 
+mod archive;
+
 mod history;
 
 mod verify;

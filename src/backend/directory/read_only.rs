@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::archive;
 use super::copied_from;
 use super::events;
 use super::export::Export;
@@ -26,9 +27,9 @@ use crate::backend::{Backend, no_place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
 use crate::model::{
-    Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, History, Logged,
-    Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, RepairReport, Seq, Stats,
-    Summary, TextRef, Tombstone, VerifyReport,
+    Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, History, Keep,
+    KeptHistory, Logged, Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport,
+    RepairReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
 };
 use crate::snapshot::layout::{self, Layout};
 
@@ -293,6 +294,14 @@ impl Backend for ReadOnly {
             return Err(Error::new(ErrorKind::Unsupported, reason));
         }
         steady(|| history(&self.reads(), id))
+    }
+
+    fn kept_history(&self) -> Result<KeptHistory> {
+        archive::kept(&self.reads())
+    }
+
+    fn keep_history(&self, _keep: Keep) -> Result<KeptHistory> {
+        Err(read_only())
     }
 
     fn follow(&self, from: Seq) -> Result<Follower> {

@@ -8,6 +8,7 @@ mod unrecorded;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::archive;
 use super::checkpoint_file::{newest_checkpoint, read_checkpoint};
 use super::completeness::{MarkerFile, Witnesses, read_marker};
 use super::events::read_frame;
@@ -38,6 +39,7 @@ pub(crate) fn verify(vfs: &dyn Vfs, layout: &Layout) -> Result<VerifyReport> {
     let mut check = Check { vfs, layout, index: None, no_memory: None, report, is_publishing: false };
     check.marker()?;
     let checkpoint = check.log()?;
+    check.history()?;
     if let Some(checkpoint) = &checkpoint {
         check.snapshot(checkpoint)?;
     } else {
@@ -227,6 +229,21 @@ impl Check<'_> {
         if let Some(metadata) = layout::probe(self.vfs, path)? {
             self.report.files += 1;
             self.report.bytes += metadata.len;
+        }
+        Ok(())
+    }
+
+    /// Checks what is kept of the past.
+    fn history(&mut self) -> Result<()> {
+        let mut told = Vec::new();
+        archive::check(self.vfs, self.layout, |named, checked| told.push((named.path.clone(), checked)))?;
+        for (path, checked) in told {
+            self.count(&path)?;
+            self.unless_damaged(checked);
+        }
+        if layout::probe(self.vfs, &self.layout.keep())?.is_some() {
+            let keep = archive::keep_in(self.vfs, self.layout);
+            self.unless_damaged(keep);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::apply::Applier;
+use super::archive;
 use super::background::{self, Tended};
 use super::completeness::MarkerFile;
 use super::copied_from;
@@ -33,9 +34,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::claim::{Claim, Fenced, Now, Right};
 use crate::log::{Active, Limits, Log, Start};
 use crate::model::{
-    Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, History, Message,
-    MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone,
-    VerifyReport,
+    Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, History, Keep,
+    KeptHistory, Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Seq, Stats,
+    Summary, TextRef, Tombstone, VerifyReport,
 };
 use crate::rules::Pending;
 use crate::snapshot::layout::{self, Layout};
@@ -331,6 +332,18 @@ impl Backend for Engine {
         self.check_open()?;
         self.settle()?;
         steady(|| history(self.reads(), id))
+    }
+
+    fn kept_history(&self) -> Result<KeptHistory> {
+        self.check_open()?;
+        archive::kept(self.reads())
+    }
+
+    fn keep_history(&self, keep: Keep) -> Result<KeptHistory> {
+        // No compaction may rely on what was to be kept until now.
+        let _compaction = locked(&self.compaction);
+        self.check_open()?;
+        archive::set_keep(self.reads(), keep, self.settings.clock.now_micros())
     }
 
     fn follow(&self, from: Seq) -> Result<Follower> {

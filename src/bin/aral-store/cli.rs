@@ -15,6 +15,7 @@ use crate::backup::{BackupArgs, ReplicateArgs, RestoreArgs};
 use crate::diff::DiffArgs;
 use crate::exit::Failure;
 use crate::import::forms;
+use crate::keep::KeepArgs;
 use crate::patience::Patience;
 use crate::search::SearchArgs;
 use crate::undo::{RevertArgs, UndoArgs, UnremoveArgs};
@@ -121,6 +122,13 @@ pub(crate) enum Command {
     /// Bring back a conversation that was removed, or a message or action, as far as that is kept
     #[command(after_help = "Example: aral-store unremove c1\n         aral-store unremove c1/m7")]
     Unremove(UnremoveArgs),
+    /// Print or choose how much of its history a store keeps beyond the newest compaction
+    #[command(
+        after_help = "The choice is the store's and stays with it; without one nothing is kept. What is kept is what log CONV, \
+                      show --at,\ndiff, undo, revert and unremove go back to.\n\nExample: aral-store keep 30d\n         \
+                      aral-store keep nothing --yes"
+    )]
+    Keep(KeepArgs),
     /// Write every conversation to its JSON file and drop the log that this covers
     #[command(after_help = "Example: aral-store compact")]
     Compact,

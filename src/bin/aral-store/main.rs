@@ -45,6 +45,8 @@ mod diff;
 
 mod undo;
 
+mod keep;
+
 mod edit;
 
 mod rm;
@@ -147,6 +149,7 @@ fn run(cli: Cli) -> Exit {
         Command::Undo(args) => undo::undo(&dir, form, &args),
         Command::Revert(args) => undo::revert(&dir, form, &args),
         Command::Unremove(args) => undo::unremove(&dir, form, &args),
+        Command::Keep(args) => keep::run(&dir, form, &args),
         Command::Compact => upkeep::compact(&dir, form),
         Command::Stats => upkeep::stats(&dir, form),
         Command::Verify => upkeep::verify(&dir, form),

@@ -13,6 +13,7 @@ use crate::args::RmArgs;
 use crate::edit::{Telling, carry_out};
 use crate::exit::{Exit, Failure};
 use crate::ids;
+use crate::keep;
 use crate::output::{self, Form, count};
 use crate::place;
 use crate::upkeep::json;
@@ -43,7 +44,12 @@ pub(crate) fn run(dir: &Path, form: Form, args: &RmArgs) -> Result<Exit, Failure
         store.close()?;
         return Ok(Exit::Error);
     }
-    carry_out(store, form, removal.mutation, Telling::Nothing)
+    let how_long = keep::how_long(&store);
+    let done = carry_out(store, form, removal.mutation, Telling::Nothing)?;
+    if let Some(text) = how_long {
+        output::note(&text);
+    }
+    Ok(done)
 }
 
 /// One thing that the target may mean.

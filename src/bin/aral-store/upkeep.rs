@@ -48,6 +48,15 @@ pub(crate) fn print_fields(form: Form, fields: Fields) -> Result<(), Failure> {
     out.finish()
 }
 
+/// Says which events' history was dropped.
+pub(crate) fn tell_dropped(dropped: Option<(u64, u64)>) {
+    if let Some((first, last)) = dropped {
+        note(&format!(
+            "the history of events {first} to {last} was dropped, as it was not to be kept any longer"
+        ));
+    }
+}
+
 pub(crate) fn compact(dir: &Path, form: Form) -> Result<Exit, Failure> {
     let store = place::for_change(dir)?;
     let report = {
@@ -55,6 +64,7 @@ pub(crate) fn compact(dir: &Path, form: Form) -> Result<Exit, Failure> {
         let _work = Work::begin("compacting", Some(store.stats()?.dirty_conversations), Unit::Files);
         store.compact()?
     };
+    tell_dropped(report.dropped_history);
     for path in &report.quarantined {
         note(&format!(
             "was not the store's own where a compaction puts a file, and is kept in {}",

@@ -119,3 +119,44 @@ fn changes_are_taken_back_and_what_was_removed_comes_back() {
     assert_eq!(same, "c1: is so already; nothing was changed\n");
     assert_eq!(room.run(&["verify"]).code, Some(0));
 }
+
+#[test]
+fn how_much_of_the_history_is_kept_is_chosen_told_and_never_dropped_unasked() {
+    let room = room();
+    assert_eq!(room.run(&["keep"]).fine(), "keep\tnothing\nfrom\t1\nbytes\t0\n");
+    room.run(&["keep", "some"]).fails(2);
+    assert_eq!(room.run(&["keep", "30d"]).fine(), "keep\t2592000s\nfrom\t1\nbytes\t0\n");
+    room.run(&["compact"]).fine();
+    let kept = room.run(&["keep", "--json"]).json().remove(0);
+    assert!(kept["from"] == 1 && kept["bytes"].as_u64() > Some(100), "{kept}");
+    // A copy of the directory has its history, a backup has states of its own.
+    assert!(
+        std::process::Command::new("cp")
+            .args(["-r", "store", "copy"])
+            .current_dir(room.0.path())
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(room.run(&["-d", "copy", "log", "c1"]).fine().lines().count(), 5);
+    room.run(&["backup", "kept"]).fine();
+    room.run(&["restore", "kept", "--to", "back"]).fine();
+    assert_eq!(room.run(&["-d", "back", "keep"]).fine(), "keep\tnothing\nfrom\t6\nbytes\t0\n");
+    assert_eq!(room.run(&["log", "c1"]).fine().lines().count(), 5, "all of it is still there");
+    let removed = room.run(&["rm", "c1", "--yes"]);
+    assert!(
+        removed.err.contains("unremove brings it back as long as its history is kept (2592000s)"),
+        "{removed:?}"
+    );
+    room.run(&["compact"]).fine();
+    room.run(&["unremove", "c1"]).fine();
+    assert_eq!(room.texts("c1"), ["Hello"]);
+    let refused = room.run(&["keep", "nothing"]).fails(2);
+    assert!(refused.contains("goes back to event 1 now; say so with --yes"), "{refused}");
+    let dropped = room.run(&["keep", "nothing", "--yes"]);
+    assert!(dropped.err.contains("the history of events 1 to 6 was dropped"), "{dropped:?}");
+    assert!(room.run(&["show", "c1", "--at", "1"]).fails(3).contains("no longer kept"));
+    assert_eq!(room.texts("c1"), ["Hello"]);
+    room.run(&["keep", "1B"]).fine();
+    assert!(room.run(&["compact"]).err.contains("the history of events 7 to"), "told by its range");
+}

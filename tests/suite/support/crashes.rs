@@ -15,6 +15,7 @@ use super::driver::{self, DIR, Driver, Home, Promised};
 use super::files;
 use super::ops::{Op, Settings};
 use super::oracle::Oracle;
+use super::past;
 use super::simfs::{Choose, Op as FsOp, SimFs, SplitMix};
 use super::sources::Sources;
 
@@ -276,6 +277,11 @@ impl Recording {
         check::gist(&store, ought)?;
         files::whole(image, Path::new(DIR))?;
         same("files outside of the store", &image.paths_outside(DIR), &Vec::new())?;
+        if nth % 4 == 0 {
+            let states = self.history.iter().position(|state| state.last_seq == ought.last_seq);
+            let states = self.history.get(..=states.unwrap_or_default()).unwrap_or_default();
+            past::looking_back(&store, states, u64::try_from(nth).unwrap_or_default(), None)?;
+        }
         if nth % 8 != 0 {
             image.kill();
             return Ok(());

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aral_store::{Durability, ErrorKind, MessageStore, Mutation, Options, Order, SyncPolicy};
+use aral_store::{Durability, ErrorKind, Keep, MessageStore, Mutation, Options, Order, SyncPolicy};
 
 use super::check::{self, Checked, done, refused, same};
 use super::damage::Damage;
@@ -193,6 +193,7 @@ impl Driver {
                 Ok(())
             }
             Op::Compact => self.compact(),
+            Op::Keep => done("keeping", self.store().keep_history(Keep::Everything).map(|_| ())),
             Op::Reopen | Op::Close => self.reopen(matches!(op, Op::Close)),
             Op::Kill => self.crash(None),
             Op::PowerCut(seed) => self.crash(Some(*seed)),

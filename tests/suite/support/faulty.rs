@@ -3,7 +3,7 @@
 //! Owns the reading of bytes as a plan of faults and the operations that meet them. What a run may come to is
 //! judged as the fault sweep judges it.
 
-use aral_store::{ErrorKind, MessageStore};
+use aral_store::{ErrorKind, Keep, MessageStore};
 
 use super::check::Checked;
 use super::driver;
@@ -63,6 +63,7 @@ fn meet(fs: &FaultFs, ops: &[Op], suspects: &mut Suspects) -> Checked {
             Op::Append(step) => say(&store, std::slice::from_ref(step), suspects)?,
             Op::Batch(steps) => say(&store, steps, suspects)?,
             Op::Sync => tolerate(store.sync())?,
+            Op::Keep => tolerate(store.keep_history(Keep::Everything).map(|_| ()))?,
             Op::Compact => tolerate(store.compact().map(|_| ()))?,
             // Faults are of the system here; files that are damaged are those of the crash states.
             Op::Damage(_) | Op::PutBack => {}

@@ -27,6 +27,8 @@ pub(crate) enum Op {
     /// Closes it, shows that it refuses everything, and opens it again.
     Close,
     Compact,
+    /// Keeps all of the history from now on. It is not drawn.
+    Keep,
     Sync,
     /// The process dies and another opens the store.
     Kill,

@@ -1,0 +1,368 @@
+//! What a directory keeps of its history beyond the newest compaction.
+//!
+//! Owns when a chapter is written and when one is dropped. A chapter holds what each conversation that changed was before,
+//! and the events that a compaction covers; it is durable before the compaction's checkpoint is, which is when it begins to
+//! count. Nothing of the present depends on it, and whoever keeps nothing pays nothing.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use super::reads::ReadState;
+use super::replay::held_events;
+use crate::codec::chapter::ChapterHead;
+use crate::codec::checkpoint::{Checkpoint, Hold};
+use crate::codec::keep::{MAX_KEEP, decode_keep, encode_keep};
+use crate::codec::payload::{BadPayload, for_each_event};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{Captured, Index};
+use crate::log::inventory::Inventory;
+use crate::log::recovery::{Holder, Source, replay_sealed};
+use crate::log::scan::Frame;
+use crate::log::segment::Segment;
+use crate::model::{Change, History, HistoryBase, Keep, KeptHistory, PastEvent, Seq};
+use crate::rules::Walk;
+use crate::snapshot::chapter::{self, Chapter, Named, Writer};
+use crate::snapshot::file_cache::FileCache;
+use crate::snapshot::layout::{self, Layout};
+use crate::vfs::{self, OpenMode, Vfs};
+
+/// How much is to be kept.
+///
+/// # Errors
+///
+/// `Corrupt` if that cannot be read.
+fn keep_of(reads: &ReadState) -> Result<Keep> {
+    keep_in(&*reads.vfs, &reads.layout)
+}
+
+/// The same of a directory that nobody has opened.
+pub(super) fn keep_in(vfs: &dyn Vfs, layout: &Layout) -> Result<Keep> {
+    let path = layout.keep();
+    if layout::probe(vfs, &path)?.is_none() {
+        return Ok(Keep::Nothing);
+    }
+    let read = vfs.open(&path, OpenMode::Read).and_then(|file| vfs::read_all(&*file, MAX_KEEP));
+    let bytes = read.map_err(|error| Error::io("read", &path, error))?;
+    let reason = "it does not say how much of the history is kept; until `aral-store keep` says it anew, nothing is dropped";
+    decode_keep(&bytes).ok_or_else(|| Error::new(ErrorKind::Corrupt, reason).at(&path, None))
+}
+
+/// The same for whoever is about to drop something: as long as nobody can read it, all is kept.
+fn keep_or_all(reads: &ReadState) -> Result<Keep> {
+    keep_of(reads)
+        .or_else(|error| if error.kind() == ErrorKind::Corrupt { Ok(Keep::Everything) } else { Err(error) })
+}
+
+/// A checkpoint's state, to be read from as any other.
+pub(super) fn of_checkpoint(reads: &ReadState, checkpoint: &Checkpoint) -> ReadState {
+    let (vfs, layout) = (Arc::clone(&reads.vfs), reads.layout.clone());
+    ReadState {
+        file_cache: FileCache::new(&*vfs),
+        vfs,
+        layout,
+        index: RwLock::new(Index::new(checkpoint.clone())),
+        segments: RwLock::default(),
+        suspects: RwLock::new(HashMap::new()),
+        has_suspects: AtomicBool::new(false),
+    }
+}
+
+/// What a conversation was as of a checkpoint; `None` if it was not there.
+pub(super) fn base_of(state: &ReadState, id: &str) -> Result<Option<HistoryBase>> {
+    let Some(summary) = state.summary(id)? else { return Ok(None) };
+    let conversation = state.conversation(id)?;
+    Ok(conversation.map(|found| HistoryBase::new(found, summary.last_seq, summary.last_activity)))
+}
+
+/// The same with what is held of it in the log, which its file does not have.
+fn base_with_held(reads: &ReadState, checkpoint: &Checkpoint, id: &str) -> Result<Option<HistoryBase>> {
+    let base = base_of(&of_checkpoint(reads, checkpoint), id)?;
+    if hold_of(checkpoint, id).is_none() {
+        return Ok(base);
+    }
+    let inventory = Inventory::take(&*reads.vfs, &reads.layout.log())?;
+    let (vfs, head) = (&*reads.vfs, checkpoint.head());
+    let source = Source { vfs, inventory: &inventory, head, control: None, holder: Holder::Caller };
+    let events = held_events(source, checkpoint, Some(id))?;
+    let mut history = History::new(id, 0);
+    history.base = base;
+    let events: Vec<_> = events.into_iter().map(|(seq, event)| PastEvent::new(seq, seq, event)).collect();
+    let state = Walk::begin(&history).steps(&events)?.state;
+    Ok(state.map(|state| HistoryBase::new(state.conversation, state.last_seq, state.last_activity)))
+}
+
+fn hold_of<'c>(checkpoint: &'c Checkpoint, id: &str) -> Option<&'c Hold> {
+    checkpoint.held().of(checkpoint.find(id)?)
+}
+
+/// Keeps what a compaction is about to cover, unless nothing is to be kept. When this returns, it is durable.
+pub(super) fn cover(
+    reads: &ReadState,
+    captured: &Captured,
+    (first_segment, covered_seq): (u64, Seq),
+    now_micros: i64,
+) -> Result<()> {
+    let old = &captured.checkpoint;
+    let head = ChapterHead {
+        store_id: old.head().store_id,
+        first: old.head().covered_seq + 1,
+        last: covered_seq,
+        created_unix_micros: now_micros,
+    };
+    if head.first > head.last || keep_or_all(reads)? == Keep::Nothing {
+        return Ok(());
+    }
+    let (vfs, layout) = (&*reads.vfs, &reads.layout);
+    let mut writer = Writer::begin(vfs, layout, &head)?;
+    for slot in &captured.dirty {
+        let id = &slot.summary.id;
+        if old.find(id).is_none() {
+            continue;
+        }
+        // Of its own, so that no more than one is in memory at a time.
+        match base_with_held(reads, old, id) {
+            Ok(Some(base)) => writer.base(id, Some(&base))?,
+            Ok(None) => {}
+            Err(error) if error.kind() == ErrorKind::Corrupt => writer.base(id, None)?,
+            Err(error) => return Err(error),
+        }
+    }
+    let segments = reads.segments();
+    let needed = segments.iter().zip(segments.iter().skip(1));
+    for (segment, successor) in needed {
+        let number = segment.header.number;
+        if old.head().first_segment <= number && number < first_segment {
+            let mut visit = |segment: &Arc<Segment>, frame: &Frame<'_>| add(&mut writer, segment, frame);
+            replay_sealed(segment, &successor.header.previous, &mut visit)?;
+        }
+    }
+    writer.finish(vfs, layout)
+}
+
+/// Adds a record of the log to a chapter.
+fn add(writer: &mut Writer, segment: &Arc<Segment>, frame: &Frame<'_>) -> Result<()> {
+    if frame.header.events == 0 {
+        return Ok(());
+    }
+    let mut ids: Vec<String> = Vec::new();
+    let read = for_each_event::<BadPayload>(frame.payload, frame.header.events, |view, _| {
+        let is_known = |id: &String| view.conversation.with_bytes(|bytes| bytes == id.as_bytes());
+        if !ids.last().is_some_and(is_known) && !ids.iter().any(is_known) {
+            ids.push(view.conversation.to_id()?);
+        }
+        Ok(())
+    });
+    read.map_err(|bad| Error::corrupt(&segment.path, frame.offset, bad.0))?;
+    let numbers = (frame.header.first_seq, frame.header.events, frame.header.schema);
+    writer.batch(numbers, frame.payload, &ids)
+}
+
+/// Drops what is no longer to be kept, oldest first, and says how much is.
+pub(super) fn trim(reads: &ReadState, now_micros: i64) -> Result<KeptHistory> {
+    let (vfs, layout) = (&*reads.vfs, &reads.layout);
+    let covered = reads.index().checkpoint().head().covered_seq;
+    let keep = keep_or_all(reads)?;
+    chapter::remove_unfinished(vfs, layout)?;
+    let all = chapter::list(vfs, layout)?;
+    if all.is_empty() {
+        return Ok(KeptHistory { keep, ..KeptHistory::from_event(keep, covered + 1) });
+    }
+    let chain = chapter::chain(all.clone(), covered);
+    let count = too_many(reads, &all, keep, now_micros)?;
+    let (dropped, kept) = all.split_at_checked(count).unwrap_or((&all, &[]));
+    // What a compaction left that failed, and did again as a part of more.
+    let has_again = |named: &&Named| {
+        let is_in = |other: &Named| other.first <= named.first && named.last <= other.last && other != *named;
+        !chain.contains(named) && chain.iter().any(is_in)
+    };
+    let again: Vec<&Named> = kept.iter().filter(has_again).collect();
+    for named in dropped.iter().chain(again.iter().copied()) {
+        layout::remove_file(vfs, &named.path)?;
+    }
+    if !dropped.is_empty() || !again.is_empty() {
+        layout::sync_dir(vfs, &layout.archive())?;
+    }
+    let left: Vec<&Named> = chain.iter().filter(|named| kept.contains(named)).collect();
+    let mut report = KeptHistory::from_event(keep, left.first().map_or(covered + 1, |named| named.first));
+    report.bytes = kept.iter().filter(|named| !again.contains(named)).map(|named| named.bytes).sum();
+    let range =
+        dropped.iter().map(|named| named.first).min().zip(dropped.iter().map(|named| named.last).max());
+    report.dropped = range;
+    Ok(report)
+}
+
+/// How many of the chapters, the oldest ones, are not to be kept.
+fn too_many(reads: &ReadState, all: &[Named], keep: Keep, now_micros: i64) -> Result<usize> {
+    match keep {
+        Keep::Nothing => Ok(all.len()),
+        Keep::Everything => Ok(0),
+        Keep::Bytes(most) => {
+            let mut sum = 0_u64;
+            let fitting = all.iter().rev().take_while(|named| {
+                sum = sum.saturating_add(named.bytes);
+                sum <= most
+            });
+            Ok(all.len() - fitting.count())
+        }
+        Keep::For(span) => {
+            let mut count = 0;
+            for named in all {
+                match Chapter::open(&*reads.vfs, named) {
+                    Ok(chapter) if is_older(&chapter.head, span, now_micros) => count += 1,
+                    Ok(_) => break,
+                    // Nobody knows how old one is that cannot be read. It goes with the next that goes.
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {
+                        let mut newer =
+                            all.iter().skip(count + 1).map(|named| Chapter::open(&*reads.vfs, named));
+                        let is_old = |newer: Result<Chapter>| {
+                            newer.is_ok_and(|chapter| is_older(&chapter.head, span, now_micros))
+                        };
+                        if !newer.next().is_some_and(is_old) {
+                            break;
+                        }
+                        count += 1;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(count)
+        }
+    }
+}
+
+fn is_older(head: &ChapterHead, span: Duration, now_micros: i64) -> bool {
+    let span = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+    head.created_unix_micros < now_micros.saturating_sub(span)
+}
+
+/// Takes note of how much is to be kept, and drops what is not. When this returns, it is durable.
+pub(super) fn set_keep(reads: &ReadState, keep: Keep, now_micros: i64) -> Result<KeptHistory> {
+    let (vfs, layout, path) = (&*reads.vfs, &reads.layout, reads.layout.keep());
+    if keep == Keep::Nothing && layout::probe(vfs, &layout.archive())?.is_none() {
+        return trim(reads, now_micros);
+    }
+    if layout::ensure_dir(vfs, &layout.archive())? {
+        layout::sync_dir(vfs, &layout.log())?;
+    }
+    let unfinished = path.with_extension("tmp");
+    layout::remove_file(vfs, &unfinished)?;
+    layout::write_file(vfs, &unfinished, encode_keep(keep).as_bytes())?;
+    vfs.rename(&unfinished, &path).map_err(|error| Error::io("rename", &unfinished, error))?;
+    layout::sync_dir(vfs, &layout.archive())?;
+    trim(reads, now_micros)
+}
+
+/// How much is kept.
+pub(super) fn kept(reads: &ReadState) -> Result<KeptHistory> {
+    let covered = reads.index().checkpoint().head().covered_seq;
+    let all = chapter::list(&*reads.vfs, &reads.layout)?;
+    let bytes = all.iter().map(|named| named.bytes).sum();
+    let chain = chapter::chain(all, covered);
+    let from = chain.first().map_or(covered + 1, |named| named.first);
+    Ok(KeptHistory { bytes, ..KeptHistory::from_event(keep_of(reads)?, from) })
+}
+
+/// What the chapters have of a conversation.
+#[derive(Debug)]
+pub(super) struct Archived {
+    pub(super) base: Option<HistoryBase>,
+    pub(super) events: Vec<PastEvent>,
+    pub(super) whole_from: Seq,
+}
+
+impl Archived {
+    /// The newest event that led to what it was; nothing if it was not there.
+    fn end(&self) -> Option<Seq> {
+        match self.events.last() {
+            Some(PastEvent { event, .. }) if matches!(event.change, Change::Remove { .. }) => None,
+            Some(last) => Some(last.seq),
+            None => self.base.as_ref().map(|base| base.last_seq),
+        }
+    }
+}
+
+/// What the chapters that lead up to a checkpoint have of a conversation; `None` if it is in none of them, or if they do not
+/// lead to what the checkpoint has.
+pub(super) fn archived(reads: &ReadState, checkpoint: &Checkpoint, id: &str) -> Result<Option<Archived>> {
+    let head = checkpoint.head();
+    let chain = chapter::chain(chapter::list(&*reads.vfs, &reads.layout)?, head.covered_seq);
+    let mut floor = chain.first().map_or(head.covered_seq, |named| named.first - 1);
+    let mut found: Option<Archived> = None;
+    for named in &chain {
+        let (base, events) = match part(reads, checkpoint, named, id) {
+            Ok(Part::Nothing) => continue,
+            Ok(Part::Of(base, events)) => (base.map(|base| *base), events),
+            // What is behind it is whole all the same; `verify` tells of it.
+            Ok(Part::Lost) => {
+                (found, floor) = (None, named.last);
+                continue;
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                (found, floor) = (None, named.last);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let goes_on =
+            found.as_ref().is_some_and(|found| found.end() == base.as_ref().map(|base| base.last_seq));
+        match &mut found {
+            Some(found) if goes_on => found.events.extend(events),
+            // Something else than events has changed it in between, such as a file that was put there.
+            Some(_) => found = Some(Archived { base, events, whole_from: named.first - 1 }),
+            None => {
+                let whole_from = base.as_ref().map_or(floor, |base| base.last_seq);
+                found = Some(Archived { base, events, whole_from });
+            }
+        }
+    }
+    let state = of_checkpoint(reads, checkpoint);
+    // What is in none of them has not changed; what is not there now was not there all along.
+    let absent = || {
+        let removed = state.index().tombstone(id).map_or(floor, |tombstone| tombstone.seq);
+        Archived { base: None, events: Vec::new(), whole_from: floor.min(removed) }
+    };
+    let found = match found {
+        Some(found) => found,
+        None if checkpoint.find(id).is_none() => absent(),
+        None => return Ok(None),
+    };
+    let is_so = match state.summary(id) {
+        _ if hold_of(checkpoint, id).is_some_and(|hold| found.end() == Some(hold.through)) => true,
+        Ok(summary) => found.end() == summary.map(|summary| summary.last_seq),
+        // Its file cannot be read, and is not needed.
+        Err(error) => error.kind() == ErrorKind::Corrupt,
+    };
+    Ok(is_so.then_some(found))
+}
+
+/// What one chapter has of a conversation.
+enum Part {
+    Nothing,
+    /// It changed, and nobody knows from what.
+    Lost,
+    Of(Option<Box<HistoryBase>>, Vec<PastEvent>),
+}
+
+fn part(reads: &ReadState, checkpoint: &Checkpoint, named: &Named, id: &str) -> Result<Part> {
+    let chapter = Chapter::open(&*reads.vfs, named)?;
+    if chapter.head.store_id != checkpoint.head().store_id {
+        return Err(Error::corrupt(&named.path, 12, "the chapter belongs to another store"));
+    }
+    let Some(entry) = chapter.entry(id)? else { return Ok(Part::Nothing) };
+    if entry.is_lost {
+        return Ok(Part::Lost);
+    }
+    let base = entry.base.map(|offset| chapter.base(offset)).transpose()?;
+    Ok(Part::Of(base.map(Box::new), chapter.events(&entry)?))
+}
+
+/// Reads all chapters, and gives what is wrong with each, and how many there are and how long.
+pub(super) fn check(vfs: &dyn Vfs, layout: &Layout, mut each: impl FnMut(&Named, Result<()>)) -> Result<()> {
+    for named in chapter::list(vfs, layout)? {
+        let checked = Chapter::open(vfs, &named).and_then(|chapter| chapter.check());
+        each(&named, checked);
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! The command that says, and chooses, how much of its history a store keeps.
+//!
+//! Owns the words of the choice. What would drop history needs --yes: nothing brings that back.
+
+use std::path::Path;
+
+use aral_store::{Keep, KeptHistory, MessageStore};
+use clap::Args;
+
+use crate::exit::{Exit, Failure};
+use crate::output::Form;
+use crate::place;
+use crate::upkeep::{print_fields, tell_dropped};
+
+#[derive(Args, Debug)]
+pub(crate) struct KeepArgs {
+    /// everything, nothing, a span such as 30d, or a size such as 256MiB; without it, the choice is printed
+    #[arg(value_name = "WHAT", value_parser = what)]
+    pub(crate) keep: Option<Keep>,
+    /// Drop history that is not to be kept any more
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+fn what(text: &str) -> Result<Keep, String> {
+    Keep::parse(text)
+        .ok_or_else(|| "give everything, nothing, a span such as 30d, or a size such as 256MiB".to_owned())
+}
+
+pub(crate) fn run(dir: &Path, form: Form, args: &KeepArgs) -> Result<Exit, Failure> {
+    let Some(keep) = args.keep else {
+        let store = place::for_reading(dir)?;
+        print(form, store.kept_history()?)?;
+        return Ok(Exit::Done);
+    };
+    let store = place::for_change(dir)?;
+    let before = store.kept_history().unwrap_or_default();
+    if before.bytes > 0 && keep != Keep::Everything && !args.yes {
+        let text = format!(
+            "that may drop history for good, which goes back to event {} now; say so with --yes, nothing was changed",
+            before.from
+        );
+        store.close()?;
+        return Err(Failure::Usage(text));
+    }
+    let kept = store.keep_history(keep)?;
+    store.close()?;
+    tell_dropped(kept.dropped);
+    print(form, kept)?;
+    Ok(Exit::Done)
+}
+
+fn print(form: Form, kept: KeptHistory) -> Result<(), Failure> {
+    let fields = vec![
+        ("keep", kept.keep.to_string().into()),
+        ("from", kept.from.into()),
+        ("bytes", kept.bytes.into()),
+    ];
+    print_fields(form, fields)
+}
+
+/// How long something that is removed can be brought back; nothing where no history is kept beyond a compaction, or where
+/// all of it always is.
+pub(crate) fn how_long(store: &MessageStore) -> Option<String> {
+    let until = match store.kept_history().ok()? {
+        KeptHistory { keep: Keep::Everything, bytes, .. } if bytes > 0 => "for ever".to_owned(),
+        KeptHistory { keep: keep @ (Keep::For(_) | Keep::Bytes(_)), .. } => {
+            format!("as long as its history is kept ({keep})")
+        }
+        _ => return None,
+    };
+    Some(format!(
+        "aral-store unremove brings it back {until}; aral-store keep nothing drops the history at once"
+    ))
+}

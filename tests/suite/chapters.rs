@@ -1,0 +1,284 @@
+//! What a store keeps of its history is whole, whatever happens to it, and nothing of the present depends on it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aral_store::{
+    Conversation, Edit, ErrorKind, Keep, MessageStore, Mutation, NewMessage, Operation, SyncPolicy,
+};
+
+use crate::support::databases;
+use crate::support::driver::{self, DIR, Driver, Home};
+use crate::support::ops::{self, CONVERSATIONS, Op, Settings};
+use crate::support::past;
+use crate::support::simfs::{self, SimFs, SplitMix};
+use crate::support::sources::Sources;
+
+const SETTINGS: Settings =
+    Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
+
+fn fresh() -> SimFs {
+    driver::fresh(simfs::Settings::default())
+}
+
+fn open(sim: &SimFs) -> MessageStore {
+    driver::open(&Home::Sim(sim.clone()), SETTINGS, &Sources::default()).unwrap()
+}
+
+fn read(sim: &SimFs) -> aral_store::Result<MessageStore> {
+    MessageStore::options().vfs(Arc::new(sim.clone())).read_only().open(DIR)
+}
+
+/// The chapters of a store, oldest first.
+fn chapters(sim: &SimFs) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = sim.files().into_iter().map(|(path, _)| path).collect();
+    found.retain(|path| path.extension().is_some_and(|ending| ending == "chapter"));
+    found.sort();
+    found
+}
+
+#[test]
+fn with_everything_kept_every_state_is_found_again_through_compactions_kills_and_cuts_of_power() {
+    for seed in 0..4_u64 {
+        let mut driver = Driver::new(Home::Sim(fresh()), SETTINGS).unwrap();
+        assert_eq!(driver.store().keep_history(Keep::Everything).unwrap().dropped, None);
+        let mut choice = SplitMix::new(seed);
+        while driver.history.len() < 40 {
+            let op = ops::op(&mut choice);
+            if !matches!(op, Op::Damage(_) | Op::PutBack) {
+                driver.run(&op).unwrap();
+            }
+        }
+        driver.run(&Op::Compact).unwrap();
+        let Home::Sim(sim) = &driver.home else { panic!("the home is a simulated one") };
+        assert!(chapters(sim).len() > 2, "there were compactions");
+        let now = driver.history.last().unwrap();
+        for then in &driver.history {
+            for id in CONVERSATIONS {
+                past::at(driver.store(), id, then, now).unwrap();
+                assert!(
+                    driver.store().at(then.last_seq).conversation(id).is_ok(),
+                    "{id:?} after {}",
+                    then.last_seq
+                );
+            }
+        }
+        let report = driver.store().verify().unwrap();
+        assert!(report.is_sound(), "{report:?}");
+        assert_eq!(driver.store().kept_history().unwrap().from, 1);
+        driver.close().unwrap();
+    }
+}
+
+/// What a store showed after some event.
+type Seen = (u64, [Option<Conversation>; 2]);
+
+fn look(store: &MessageStore) -> Seen {
+    let last = store.stats().unwrap().last_seq;
+    (last, ["c1", "c2"].map(|id| store.conversation(id).unwrap()))
+}
+
+fn say(store: &MessageStore, conversation: &str, id: &str) {
+    drop(store.add_message(conversation, NewMessage::new(format!("said as {id}")).id(id)).unwrap());
+}
+
+/// A life with compactions in it; what was seen is noted after each step.
+fn live(store: &MessageStore, seen: &mut Vec<Seen>) {
+    let steps: [&dyn Fn(); 12] = [
+        &|| say(store, "c1", "m1"),
+        &|| say(store, "c2", "m2"),
+        &|| drop(store.compact().unwrap()),
+        &|| drop(store.edit_message("c1", "m1", Edit::content("edited")).unwrap()),
+        &|| say(store, "c1", "m3"),
+        &|| drop(store.compact().unwrap()),
+        &|| drop(store.append(Mutation::new("c2", Operation::RemoveConversation)).unwrap()),
+        &|| drop(store.compact().unwrap()),
+        &|| say(store, "c2", "m4"),
+        &|| drop(store.unremove_item("c2", "m2").unwrap()),
+        &|| drop(store.compact().unwrap()),
+        &|| say(store, "c1", "m5"),
+    ];
+    for step in steps {
+        step();
+        seen.push(look(store));
+    }
+}
+
+/// Everything that was seen up to the last event that is there is found again.
+fn all_is_found(store: &MessageStore, seen: &[Seen], place: &str) {
+    let last = store.stats().unwrap().last_seq;
+    for (seq, were) in seen.iter().filter(|(seq, _)| *seq <= last) {
+        for (id, was) in ["c1", "c2"].into_iter().zip(were) {
+            let is = store.at(*seq).conversation(id).unwrap_or_else(|error| panic!("{place}: {error}"));
+            assert_eq!(is, *was, "{place}: {id} after event {seq}");
+        }
+    }
+}
+
+#[test]
+fn a_crash_at_any_call_leaves_the_history_whole_and_the_next_compaction_goes_on_with_it() {
+    let sim = fresh();
+    let store = open(&sim);
+    assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
+    let mut seen = Vec::new();
+    let recorded = sim.record(|_| live(&store, &mut seen));
+    assert!(recorded.len() > 100, "{}", recorded.len());
+    for (call, (op, state)) in (0_u64..).zip(&recorded) {
+        let mut choice = SplitMix::new(call);
+        for survivor in [state.kill(), state.crash(&mut choice)] {
+            let place = format!("call {call}, {op:?}");
+            let store = open(&survivor);
+            all_is_found(&store, &seen, &place);
+            drop(store.compact().unwrap());
+            all_is_found(&store, &seen, &place);
+            let report = store.verify().unwrap();
+            assert!(report.is_sound(), "{place}: {report:?}");
+            store.close().unwrap();
+        }
+    }
+}
+
+#[test]
+fn damage_to_the_history_is_told_by_its_range_and_touches_nothing_of_the_present() {
+    let sim = fresh();
+    let store = open(&sim);
+    assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
+    let mut seen = Vec::new();
+    live(&store, &mut seen);
+    store.close().unwrap();
+    let present = look(&read(&sim).unwrap());
+    let step = std::env::var("ROT_STEP").ok().and_then(|step| step.parse().ok()).unwrap_or(5);
+    for path in chapters(&sim) {
+        let length = sim.read(&path).unwrap().len();
+        for (offset, bit) in (0_u64..).zip((0_u8..8).cycle()).take(length).step_by(step) {
+            let rotten = sim.snapshot();
+            rotten.flip_bit(&path, offset, bit);
+            let store = read(&rotten).unwrap();
+            let place = format!("{path:?}, byte {offset}");
+            assert_eq!(look(&store), present, "{place}");
+            for (seq, were) in &seen {
+                for (id, was) in ["c1", "c2"].into_iter().zip(were) {
+                    match store.at(*seq).conversation(id) {
+                        Ok(is) => assert_eq!(is, *was, "{place}: {id} after event {seq}"),
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{place}: {error}"),
+                    }
+                }
+            }
+            let report = store.verify().unwrap();
+            let told = report.damaged.iter().find(|damage| damage.path == path);
+            assert!(
+                told.is_some_and(|damage| damage.reason.contains("history of events")),
+                "{place}: {report:?}"
+            );
+        }
+    }
+    for (number, path) in chapters(&sim).into_iter().enumerate() {
+        let gone = sim.snapshot();
+        gone.delete(&path);
+        let store = open(&gone);
+        assert_eq!(look(&store), present);
+        assert!(store.kept_history().unwrap().from > 1, "without chapter {number}");
+        say(&store, "c1", "m6");
+        drop(store.compact().unwrap());
+        assert_eq!(store.verify().unwrap().damaged, []);
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn what_is_not_to_be_kept_is_dropped_oldest_first_and_said_by_its_range() {
+    let (sim, sources) = (fresh(), Sources::default());
+    let store = driver::open(&Home::Sim(sim.clone()), SETTINGS, &sources).unwrap();
+    say(&store, "c1", "m0");
+    drop(store.compact().unwrap());
+    assert!(chapters(&sim).is_empty() && store.kept_history().unwrap().from == 2, "nothing is kept unasked");
+    // The clock of the tests goes on by a second with each operation.
+    let keep = Keep::For(Duration::from_secs(10));
+    assert_eq!(store.keep_history(keep).unwrap().from, 2);
+    let mut dropped = None;
+    for operation in 1..=4 {
+        sources.begin(operation * 6);
+        say(&store, "c1", &format!("m{operation}"));
+        dropped = store.compact().unwrap().dropped_history.or(dropped);
+    }
+    assert_eq!(dropped, Some((3, 3)), "what was covered twelve seconds ago, and before");
+    assert_eq!((store.kept_history().unwrap().from, chapters(&sim).len()), (4, 2));
+    let count =
+        |seq: u64| store.at(seq).conversation("c1").map(|was| was.map_or(0, |was| was.messages.len()));
+    assert_eq!((count(3).unwrap(), count(4).unwrap(), count(5).unwrap()), (3, 4, 5));
+    let error = count(2).unwrap_err();
+    assert!(error.to_string().contains("whole from event 3 on"), "{error}");
+    let bytes = store.kept_history().unwrap().bytes;
+    let kept = store.keep_history(Keep::Bytes(bytes - 1)).unwrap();
+    assert_eq!((kept.dropped, kept.from, chapters(&sim).len()), (Some((4, 4)), 5, 1));
+    store.close().unwrap();
+    let store = open(&sim);
+    assert_eq!(store.kept_history().unwrap().keep, Keep::Bytes(bytes - 1), "the choice is the store's");
+    let kept = store.keep_history(Keep::Nothing).unwrap();
+    assert_eq!((kept.dropped, kept.from, chapters(&sim).len()), (Some((5, 5)), 6, 0));
+    say(&store, "c1", "m7");
+    drop(store.compact().unwrap());
+    assert!(chapters(&sim).is_empty());
+    assert_eq!(store.verify().unwrap().damaged, []);
+}
+
+#[test]
+fn a_compaction_without_room_for_the_history_fails_and_loses_nothing() {
+    let sim = fresh();
+    let store = open(&sim);
+    assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
+    let mut seen = Vec::new();
+    live(&store, &mut seen);
+    let before = chapters(&sim).len();
+    // What there is room for grows until there is enough; what fails on the way is tried again with more.
+    let mut failures = 0;
+    for room in (0..).map(|n| n * 512) {
+        sim.set_quota(Some(sim.used() + room));
+        match store.compact() {
+            Ok(_) => break,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}"),
+        }
+        failures += 1;
+        assert!(failures < 200, "there is room in the end");
+    }
+    sim.set_quota(None);
+    assert!(failures > 0);
+    drop(store.compact().unwrap());
+    assert_eq!(chapters(&sim).len(), before + 1);
+    all_is_found(&store, &seen, "at the end");
+    assert_eq!(store.verify().unwrap().damaged, []);
+    let left: Vec<_> = sim.files().into_iter().map(|(path, _)| path).collect();
+    assert!(left.iter().all(|path| path.extension().is_none_or(|ending| ending != "tmp")), "{left:?}");
+}
+
+#[test]
+fn a_choice_that_nobody_can_read_drops_nothing_and_is_told() {
+    let sim = fresh();
+    let store = open(&sim);
+    assert_eq!(store.keep_history(Keep::Bytes(0)).unwrap().dropped, None);
+    say(&store, "c1", "m1");
+    store.close().unwrap();
+    let keep = PathBuf::from(DIR).join("log/archive/KEEP");
+    sim.flip_bit(&keep, 20, 1);
+    let store = open(&sim);
+    assert_eq!(store.kept_history().unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(store.verify().unwrap().damaged[0].path, keep);
+    drop(store.compact().unwrap());
+    assert_eq!(chapters(&sim).len(), 1);
+    assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
+    assert_eq!(store.kept_history().unwrap().from, 1);
+}
+
+#[test]
+fn engines_without_a_choice_say_what_they_keep() {
+    let dir = tempfile::tempdir().unwrap();
+    for home in databases::of(dir.path()) {
+        let store = driver::open(&home, SETTINGS, &Sources::default()).unwrap();
+        let kept = store.kept_history().unwrap();
+        assert_eq!((kept.keep, kept.from), (Keep::Everything, 1));
+        assert_eq!(store.keep_history(Keep::Nothing).unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+    let memory = MessageStore::in_memory();
+    assert_eq!(memory.kept_history().unwrap_err().kind(), ErrorKind::Unsupported);
+}

@@ -42,6 +42,7 @@ agents.Runner.run = run
 NEEDED = {
     "agents": "agents",
     "aral_store.openai_agents": "agents",
+    "aral_store.openai_agents_advanced": "agents",
     "aral_store.langchain": "langchain_core",
     "aral_store.langgraph": "langgraph.graph",
 }
@@ -57,6 +58,7 @@ def test_examples(name: str):
     ("name", "needs"),
     [
         ("openai_agents", "agents"),
+        ("openai_agents_advanced", "agents"),
         ("langchain", "langchain_core"),
         ("_langgraph_saver", "langgraph.graph"),
         ("_langgraph_store", "langgraph.graph"),
@@ -117,5 +119,5 @@ def test_the_first_lines_are_a_users_own_and_leave_the_files_they_speak_of(tmp_p
 
 def test_the_readme_has_snippets_for_all_that_the_package_has():
     text = "".join(SNIPPETS)
-    for name in ("Store(", "AsyncStore.open(", "MessageStore(", "aral_store.aral", "AralSession(", "AralChatMessageHistory(", "AralSaver(", "AralBaseStore("):
+    for name in ("Store(", "AsyncStore.open(", "MessageStore(", "aral_store.aral", "AralSession(", "AralAdvancedSession(", "AralChatMessageHistory(", "AralSaver(", "AralBaseStore("):
         assert name in text

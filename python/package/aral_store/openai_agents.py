@@ -77,11 +77,13 @@ class AralSession(Adapter):
         most: the first is a user's, and no tool's result is there without its call. A newest turn that is longer than
         ``limit`` comes whole.
         """
-        last = resolve_session_limit(limit, self.session_settings)
-        if last is not None and last < 0:
-            last = None
+        last = self._last(limit)
         whole = self.whole_turns if whole_turns is None else whole_turns
         return await self._run(lambda: self._read_items(_ITEM, _item, last, whole))
+
+    def _last(self, limit: int | None) -> int | None:
+        last = resolve_session_limit(limit, self.session_settings)
+        return None if last is not None and last < 0 else last
 
     async def add_items(self, items: list[TResponseInputItem], *, key: str | None = None) -> None:
         """Adds items at the end, all of them or none.

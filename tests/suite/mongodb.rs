@@ -238,6 +238,37 @@ fn a_server_that_is_killed_again_and_again_loses_nothing_and_gives_nothing_twice
     }
 }
 
+#[test]
+fn a_replica_set_whose_primary_is_killed_goes_on_and_shows_everything_that_was_acknowledged() {
+    let Some((mut servers, url)) = mongod::start_three() else { return };
+    let url = url.replace("DATABASE", "three");
+    let (writer, reader) =
+        (MessageStore::connect(&url).unwrap(), MessageStore::options().read_only().connect(&url).unwrap());
+    for n in 0..5 {
+        writer.add_message("c", NewMessage::new("x").id(format!("a{n}"))).unwrap();
+        assert_eq!(reader.messages("c", Messages::all()).unwrap().len(), n + 1);
+    }
+    writer.sync().unwrap();
+    let is_primary = |server: &Server| {
+        let hello = server.command("admin", doc! { "hello": 1 }).unwrap();
+        hello.get_bool("isWritablePrimary").unwrap()
+    };
+    let primary = servers.iter().position(is_primary).unwrap();
+    drop(servers.remove(primary));
+    for n in 5..10 {
+        writer.add_message("c", NewMessage::new("x").id(format!("a{n}"))).unwrap();
+        assert_eq!(reader.messages("c", Messages::all()).unwrap().len(), n + 1);
+    }
+    writer.sync().unwrap();
+    let report = reader.verify().unwrap();
+    assert!(report.is_sound() && report.notes.is_empty(), "{report:?}");
+    // Without a majority nothing can be confirmed: an error that says so, and nothing that might be old.
+    drop(servers.remove(0));
+    let error = writer.add_message("c", "x").unwrap_err();
+    assert!(error.kind() == ErrorKind::Io && error.to_string().contains("primary"), "{error}");
+    assert_eq!(reader.messages("c", Messages::all()).unwrap_err().kind(), ErrorKind::Io);
+}
+
 #[expect(clippy::disallowed_methods, reason = "a server takes real time to be in the middle of something")]
 fn pause(millis: u64) {
     thread::sleep(std::time::Duration::from_millis(millis));

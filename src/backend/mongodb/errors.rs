@@ -67,14 +67,17 @@ fn selection(said: &str) -> Error {
                       tlsCAFile= and the host's name";
         return Error::invalid(reason);
     }
-    if said.contains("refused") {
-        return io(format!("the server refuses connections: {AWAY}"));
-    }
-    if said.contains("secondary") || said.contains("replicasetnoprimary") {
+    // Members that are there tell more than those that are away.
+    let has_members =
+        said.contains("secondary") || !said.contains("refused") && said.contains("replicasetnoprimary");
+    if has_members {
         return io(
             "the replica set has no primary that can be reached: its members are away or electing one, the names in its \
              configuration do not lead to them from here, or the name after replicaSet= is another's",
         );
+    }
+    if said.contains("refused") {
+        return io(format!("the server refuses connections: {AWAY}"));
     }
     io(format!("no server can be reached: {AWAY}"))
 }
@@ -150,6 +153,7 @@ mod tests {
             ("Topology: Unknown, Error: Connection refused (os error 111)", "refuses connections"),
             ("invalid peer certificate: UnknownIssuer", "tlsCAFile="),
             ("Topology: ReplicaSetNoPrimary, Servers: [...]", "no primary"),
+            ("Topology: ReplicaSetNoPrimary, Type: RSSecondary, Error: Connection refused", "no primary"),
             ("timed out", "no server can be reached"),
         ] {
             assert!(selection(said).to_string().contains(words), "{said}");

@@ -68,11 +68,34 @@ pub(crate) fn shared() -> &'static [Server] {
 }
 
 /// A server of one's own.
+pub(crate) fn start(is_set: bool, with: &[&str]) -> Option<Server> {
+    let server = launch(is_set, with)?;
+    if is_set {
+        let member = doc! { "_id": 0, "host": format!("127.0.0.1:{}", server.port) };
+        server.eventually(doc! { "replSetInitiate": { "_id": "rs0", "members": [member] } });
+    }
+    server.await_ready();
+    Some(server)
+}
+
+/// Three servers of one's own that are one replica set, and its URL without a database.
+pub(crate) fn start_three() -> Option<(Vec<Server>, String)> {
+    let servers: Vec<Server> = (0..3).map(|_| launch(true, &[])).collect::<Option<_>>()?;
+    let hosts: Vec<String> = servers.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect();
+    let members: Vec<Document> =
+        (0..).zip(&hosts).map(|(n, host): (i32, _)| doc! { "_id": n, "host": host }).collect();
+    let settings = doc! { "electionTimeoutMillis": 2000 };
+    servers[0]
+        .eventually(doc! { "replSetInitiate": { "_id": "rs0", "members": members, "settings": settings } });
+    servers[0].await_ready();
+    Some((servers, format!("mongodb://{}/DATABASE?replicaSet=rs0", hosts.join(","))))
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "a server lives on the real file system, and takes time to start"
 )]
-pub(crate) fn start(is_set: bool, with: &[&str]) -> Option<Server> {
+fn launch(is_set: bool, with: &[&str]) -> Option<Server> {
     let mongod = program("MONGOD", "mongod")?;
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let home: PathBuf = std::env::temp_dir().join(format!("aral-mongod-{}-{port}", std::process::id()));
@@ -89,11 +112,6 @@ pub(crate) fn start(is_set: bool, with: &[&str]) -> Option<Server> {
     let (stdin, stdout) = (keeper.stdin.take(), BufReader::new(keeper.stdout.take().unwrap()));
     let server = Server { port, is_set, keeper: Mutex::new((keeper, stdin, stdout)) };
     server.hear("started");
-    if is_set {
-        let member = doc! { "_id": 0, "host": format!("127.0.0.1:{port}") };
-        server.eventually(doc! { "replSetInitiate": { "_id": "rs0", "members": [member] } });
-    }
-    server.await_ready();
     Some(server)
 }
 

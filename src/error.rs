@@ -94,6 +94,10 @@ impl Error {
         if let Some(overtaken) = source.get_ref().and_then(|cause| cause.downcast_ref::<Overtaken>()) {
             return overtaken.error();
         }
+        // A file that is kept elsewhere fails with an error of its own.
+        if let Some(own) = source.get_ref().and_then(|cause| cause.downcast_ref::<Self>()) {
+            return own.clone().at(path, None);
+        }
         #[expect(clippy::wildcard_enum_match_arm, reason = "the standard library's kinds are open-ended")]
         let kind = match source.kind() {
             io::ErrorKind::NotFound => ErrorKind::NotFound,

@@ -6,9 +6,8 @@ pub(crate) mod settings;
 
 pub(crate) mod follow;
 
-mod listing;
-
 mod export;
+mod listing;
 mod scan;
 
 pub(crate) mod copy;
@@ -19,7 +18,6 @@ pub(crate) mod memory;
 
 #[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
 pub(crate) mod deadline;
-
 #[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
 pub(crate) mod queue;
 

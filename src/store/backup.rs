@@ -3,17 +3,23 @@
 //! Owns the public way to them, and what is promised of each.
 
 use std::path::Path;
+#[cfg(feature = "journal")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::location::check_directory;
 use super::options::Options;
 use crate::backend::directory;
+#[cfg(feature = "journal")]
+use crate::backend::journal::files::ObjectFiles;
+#[cfg(feature = "journal")]
+use crate::backend::settings::Settings;
 use crate::error::{Error, Result};
 use crate::model::{BackupReport, Moment, RestoreReport};
 
 /// What whoever names a database is told.
-const OF_DIRECTORIES: &str = "backups are of stores in directories, to directories; `aral-store copy FROM TO` copies a store \
-                              from any engine to any other";
+const OF_DIRECTORIES: &str = "backups are of stores in directories, to directories or buckets; `aral-store copy FROM TO` copies a \
+                              store from any engine to any other";
 
 /// A backup that goes on with its store; see [`Options::replica`].
 #[derive(Debug)]
@@ -100,8 +106,17 @@ impl Options {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn replica(self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Replica> {
-        must_be_directories(from.as_ref(), to.as_ref())?;
+        let told = |error: Error| error.with_remedy(OF_DIRECTORIES);
+        check_directory(from.as_ref()).map_err(told)?;
         let keep = self.keep_states.map(|span| i64::try_from(span.as_micros()).unwrap_or(i64::MAX));
+        #[cfg(feature = "journal")]
+        if let Some(files) = elsewhere(to.as_ref(), &self.settings)? {
+            let settings = Settings { vfs: files.clone(), ..self.settings };
+            let replica = directory::Replica::open(from.as_ref(), files.root(), settings, keep)?;
+            files.must_keep_conditions(directory::MANIFEST)?;
+            return Ok(Replica(replica));
+        }
+        check_directory(to.as_ref()).map_err(told)?;
         directory::Replica::open(from.as_ref(), to.as_ref(), self.settings, keep).map(Replica)
     }
 
@@ -123,12 +138,22 @@ impl Options {
         to: impl AsRef<Path>,
         moment: Moment,
     ) -> Result<RestoreReport> {
-        must_be_directories(from.as_ref(), to.as_ref())?;
+        let told = |error: Error| error.with_remedy(OF_DIRECTORIES);
+        check_directory(to.as_ref()).map_err(told)?;
+        #[cfg(feature = "journal")]
+        if let Some(files) = elsewhere(from.as_ref(), &self.settings)? {
+            let settings = Settings { vfs: files.clone(), ..self.settings };
+            return directory::restore(files.root(), to.as_ref(), moment, settings);
+        }
+        check_directory(from.as_ref()).map_err(told)?;
         directory::restore(from.as_ref(), to.as_ref(), moment, self.settings)
     }
 }
 
-fn must_be_directories(from: &Path, to: &Path) -> Result<()> {
+/// The file system in which a URL's objects are a backup's place; `None` for the name of anything else.
+#[cfg(feature = "journal")]
+fn elsewhere(name: &Path, settings: &Settings) -> Result<Option<Arc<ObjectFiles>>> {
     let told = |error: Error| error.with_remedy(OF_DIRECTORIES);
-    check_directory(from).and_then(|()| check_directory(to)).map_err(told)
+    let objects = super::connect::objects(name).map_err(told)?;
+    Ok(objects.map(|objects| Arc::new(ObjectFiles::new(objects, Arc::clone(&settings.vfs)))))
 }

@@ -15,6 +15,8 @@ use crate::backend::cloud;
 use crate::backend::directory;
 #[cfg(feature = "firestore")]
 use crate::backend::firestore;
+#[cfg(feature = "journal")]
+use crate::backend::journal::objects::Objects;
 use crate::backend::memory::Memory;
 #[cfg(feature = "mongodb")]
 use crate::backend::mongodb;
@@ -24,6 +26,20 @@ use crate::backend::postgres;
 use crate::backend::sqlite;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{RepairReport, VerifyReport};
+
+/// The objects that a URL means, if it means a place of objects; anything else is `None`.
+#[cfg(feature = "journal")]
+pub(super) fn objects(name: &Path) -> Result<Option<Arc<dyn Objects>>> {
+    match StoreUrl::of(name)? {
+        #[cfg(feature = "cloud")]
+        StoreUrl::Cloud(target) => cloud::objects(&target).map(Some),
+        #[cfg(feature = "firestore")]
+        StoreUrl::Firestore(target) => firestore::objects(&target).map(Some),
+        #[cfg(feature = "mongodb")]
+        StoreUrl::Mongodb(target) => mongodb::objects(&target).map(Some),
+        _ => Ok(None),
+    }
+}
 
 impl MessageStore {
     /// An empty store that lives in memory and ends with the process.

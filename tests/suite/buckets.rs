@@ -110,6 +110,45 @@ fn processes_and_threads_write_one_bucket_and_everything_is_there_once() {
 }
 
 #[test]
+fn a_directory_is_backed_up_to_a_bucket_and_comes_back_from_it() {
+    for url in urls("backup") {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("data");
+        let run = |args: &[&str]| {
+            let output = Command::new(BINARY).args(args).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            (output.status.code(), String::from_utf8(output.stdout).unwrap(), said)
+        };
+        let store = MessageStore::open(&dir).unwrap();
+        store.add_message("c1", "one").unwrap();
+        let (code, out, said) = run(&["-d", dir.to_str().unwrap(), "backup", &url]);
+        assert!(code == Some(0) && out.contains("last_seq"), "{url}: {code:?} {out} {said}");
+        store.compact().unwrap();
+        store.add_message("c2", "two").unwrap();
+        let mut replica = MessageStore::options().replica(&dir, &url).unwrap();
+        assert_eq!(replica.pass().unwrap().last_seq, 2);
+        for n in 0..3 {
+            store.add_message("c1", format!("{n}")).unwrap();
+            assert_eq!(replica.pass().unwrap().last_seq, 3 + n);
+        }
+        drop(replica);
+        let (new, before) = (home.path().join("new"), home.path().join("before"));
+        let (code, out, said) = run(&["restore", &url, "--to", new.to_str().unwrap()]);
+        assert!(code == Some(0) && said.is_empty(), "{url}: {out} {said}");
+        let again = MessageStore::open(&new).unwrap();
+        for summary in store.conversations(Order::Created).unwrap() {
+            assert_eq!(again.conversation(&summary.id).unwrap(), store.conversation(&summary.id).unwrap());
+        }
+        assert_eq!(again.stats().unwrap().last_seq, 5);
+        let (code, _, said) = run(&["restore", &url, "--to", before.to_str().unwrap(), "--at", "2"]);
+        assert_eq!(code, Some(0), "{url}: {said}");
+        assert_eq!(MessageStore::open(&before).unwrap().stats().unwrap().messages, 2);
+        let refused = MessageStore::connect(&url).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{refused}");
+    }
+}
+
+#[test]
 fn what_a_server_refuses_is_an_error_that_names_the_remedy() {
     for place in buckets::places("refused") {
         let error = MessageStore::connect(place.url_in("not-there")).unwrap_err();

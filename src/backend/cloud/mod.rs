@@ -15,14 +15,19 @@ use std::sync::Arc;
 
 use super::Backend;
 use super::journal::Engine;
+use super::journal::objects::Objects;
 use super::settings::Settings;
 use crate::error::Result;
 use bucket::CloudBucket;
 pub(crate) use target::Cloud;
 pub use target::CloudUrl;
 
+/// The objects of a bucket, which has to be there.
+pub(crate) fn objects(target: &CloudUrl) -> Result<Arc<dyn Objects>> {
+    Ok(Arc::new(CloudBucket::new(target)?))
+}
+
 /// Opens the store in a bucket, making it if there is none and it is to be written. The bucket has to be there.
 pub(crate) fn open(target: &CloudUrl, settings: Settings) -> Result<Arc<dyn Backend>> {
-    let bucket = CloudBucket::new(target)?;
-    Ok(Arc::new(Engine::open(Arc::new(bucket), settings)?))
+    Ok(Arc::new(Engine::open(objects(target)?, settings)?))
 }

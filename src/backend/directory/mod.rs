@@ -95,6 +95,8 @@ use crate::model::VerifyReport;
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::nested;
 
+#[cfg(any(test, feature = "journal"))]
+pub(crate) use backup::MANIFEST;
 pub(crate) use backup::{Replica, restore};
 pub(crate) use repair::{repair, repair_in_place};
 

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use super::Backend;
 use super::journal::Engine;
+use super::journal::objects::Objects;
 use super::settings::Settings;
 use crate::error::Result;
 use client::Client;
@@ -34,10 +35,14 @@ use layout::Layout;
 use store::Database;
 pub use target::FirestoreUrl;
 
-/// Opens the store in a database, making it if there is none and it is to be written. The database has to be there.
-pub(crate) fn open(target: &FirestoreUrl, settings: Settings) -> Result<Arc<dyn Backend>> {
+/// The objects of a database, which has to be there.
+pub(crate) fn objects(target: &FirestoreUrl) -> Result<Arc<dyn Objects>> {
     let setup = credentials::find(target, &|name| std::env::var(name).ok())?;
     let (client, layout) = (Client::new(setup)?, Layout::of(target));
-    let database = Database { client, layout, place: PathBuf::from(target.to_string()) };
-    Ok(Arc::new(Engine::open(Arc::new(database), settings)?))
+    Ok(Arc::new(Database { client, layout, place: PathBuf::from(target.to_string()) }))
+}
+
+/// Opens the store in a database, making it if there is none and it is to be written. The database has to be there.
+pub(crate) fn open(target: &FirestoreUrl, settings: Settings) -> Result<Arc<dyn Backend>> {
+    Ok(Arc::new(Engine::open(objects(target)?, settings)?))
 }

@@ -50,6 +50,8 @@ mod compared;
 
 mod engine;
 
+pub(crate) mod files;
+
 pub(crate) use engine::Engine;
 
 #[cfg(test)]

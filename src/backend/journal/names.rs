@@ -10,6 +10,8 @@ use crate::model::Seq;
 pub(super) const MARKER: &str = ".aral-store";
 /// The list of conversations, as the original has it.
 pub(super) const INDEX: &str = "message_store.json";
+/// What says that a place is that of a backup.
+pub(super) const BACKUP: &str = "aral-backup";
 /// With what the names of documents begin.
 pub(super) const DOCUMENTS: &str = "states/";
 /// With what the names of checkpoints begin.

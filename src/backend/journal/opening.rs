@@ -103,6 +103,10 @@ fn unmarked(objects: &dyn Objects) -> Result<Option<Store>> {
         let epoch = checkpoint.head().epoch;
         return Ok(Some(Store::unseen(State::new(checkpoint, epoch))));
     }
+    if tries::get(objects, names::BACKUP)?.is_some() {
+        let reason = "a backup lies here, which is no store: `aral-store restore` makes one of it; name another prefix";
+        return Err(Error::invalid(reason).at(objects.place(), None));
+    }
     let is_listed = tries::get(objects, names::INDEX)?.is_some();
     for prefix in ["conversations/", names::LOG] {
         if is_listed || !tries::list(objects, prefix)?.is_empty() {

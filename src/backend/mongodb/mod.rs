@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use super::Backend;
 use super::journal::Engine;
+use super::journal::objects::Objects;
 use super::settings::Settings;
 use crate::error::Result;
 use crate::model::RepairReport;
@@ -30,6 +31,11 @@ use documents::Documents;
 use link::Link;
 use objects::DatabaseObjects;
 pub use target::MongoUrl;
+
+/// The objects of a database, such as a backup is of.
+pub(crate) fn objects(target: &MongoUrl) -> Result<Arc<dyn Objects>> {
+    Ok(Arc::new(DatabaseObjects::new(Arc::new(Link::open(target)?))))
+}
 
 fn engine(target: &MongoUrl, settings: Settings) -> Result<Engine> {
     let link = Arc::new(Link::open(target)?);

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aral_store::{BackupReport, Error, ErrorKind, MessageStore, Moment, Options};
+use aral_store::{BackupReport, Error, ErrorKind, MessageStore, Moment, Options, StoreUrl};
 use clap::Args;
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ use crate::upkeep::{json, print_fields};
 
 #[derive(Args, Debug)]
 pub(crate) struct BackupArgs {
-    /// The backup: a directory that is new, empty, or holds an earlier backup of this store
+    /// The backup: a directory, or the URL of a place in a bucket, that is new, empty, or holds an earlier backup of this store
     pub(crate) to: PathBuf,
     /// Remove from the backup what only states older than this need, such as 30d; all are kept if not given
     #[arg(long, value_name = "SPAN", value_parser = span)]
@@ -40,7 +40,7 @@ pub(crate) struct ReplicateArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct RestoreArgs {
-    /// The backup
+    /// The backup, a directory or a URL
     pub(crate) from: PathBuf,
     /// The new store: a directory that does not exist or is empty
     #[arg(long, value_name = "DIR")]
@@ -103,9 +103,8 @@ pub(crate) fn replicate(dir: &Path, form: Form, args: &ReplicateArgs) -> Result<
 const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) fn restore(form: Form, args: &RestoreArgs) -> Result<Exit, Failure> {
-    for name in [&args.from, &args.to] {
-        must_be_a_directory(name)?;
-    }
+    must_be_a_backups_place(&args.from)?;
+    must_be_a_directory(&args.to)?;
     let moment = match args.at.as_deref() {
         None => Moment::Newest,
         Some(text) => match text.parse() {
@@ -139,9 +138,8 @@ pub(crate) fn restore(form: Form, args: &RestoreArgs) -> Result<Exit, Failure> {
 }
 
 fn begin(dir: &Path, args: &BackupArgs) -> Result<Options, Failure> {
-    for name in [dir, &args.to] {
-        must_be_a_directory(name)?;
-    }
+    must_be_a_directory(dir)?;
+    must_be_a_backups_place(&args.to)?;
     place::must_exist(dir)?;
     place::must_hold_a_store(dir)?;
     let options = place::watched(MessageStore::options());
@@ -150,11 +148,30 @@ fn begin(dir: &Path, args: &BackupArgs) -> Result<Options, Failure> {
 
 fn must_be_a_directory(name: &Path) -> Result<(), Failure> {
     if database::of(name)?.is_some() {
-        let text = "backups are of stores in directories, to directories; `aral-store copy FROM TO` copies a store from any \
-                    engine to any other";
-        return Err(Failure::Store(Error::new(ErrorKind::InvalidInput, text)));
+        return Err(of_directories());
     }
     Ok(())
+}
+
+/// Refuses a place that neither is a directory nor can be like one.
+fn must_be_a_backups_place(name: &Path) -> Result<(), Failure> {
+    match StoreUrl::of(name) {
+        #[cfg(feature = "cloud")]
+        Ok(StoreUrl::Cloud(_)) => Ok(()),
+        #[cfg(feature = "firestore")]
+        Ok(StoreUrl::Firestore(_)) => Ok(()),
+        #[cfg(feature = "mongodb")]
+        Ok(StoreUrl::Mongodb(_)) => Ok(()),
+        Ok(StoreUrl::Directory(_)) => Ok(()),
+        Ok(_) => Err(of_directories()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn of_directories() -> Failure {
+    let text = "backups are of stores in directories, to directories or buckets; `aral-store copy FROM TO` copies a store from \
+                any engine to any other";
+    Failure::Store(Error::new(ErrorKind::InvalidInput, text))
 }
 
 /// Says what was amiss with the backup itself.

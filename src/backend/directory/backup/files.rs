@@ -78,14 +78,12 @@ pub(super) fn epochs(vfs: &dyn Vfs, place: &Place) -> Result<Vec<u64>> {
     let mut epochs = Vec::new();
     for entry in layout::list_dir(vfs, &place.checkpoints())? {
         let Ok(epoch) = u64::from_str_radix(&entry.name, 16) else { continue };
-        for sign in [place.checkpoint(epoch), place.dropped(epoch)] {
-            if layout::probe(vfs, &sign)?.is_some() {
-                epochs.push(epoch);
-            }
+        let is_there = |sign: PathBuf| Ok::<_, Error>(layout::probe(vfs, &sign)?.is_some());
+        if is_there(place.checkpoint(epoch))? || is_there(place.dropped(epoch))? {
+            epochs.push(epoch);
         }
     }
     epochs.sort_unstable();
-    epochs.dedup();
     Ok(epochs)
 }
 

@@ -23,6 +23,8 @@ mod replica;
 
 mod restore;
 
+#[cfg(any(test, feature = "journal"))]
+pub(crate) use place::MANIFEST;
 pub(super) use place::is_backup;
 pub(crate) use replica::Replica;
 pub(crate) use restore::restore;

@@ -17,7 +17,8 @@ use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::nested;
 use crate::vfs::{self, Lock, OpenMode, Vfs};
 
-const MANIFEST: &str = "aral-backup";
+/// The file that says what of a backup counts.
+pub(crate) const MANIFEST: &str = "aral-backup";
 const UNFINISHED: &str = "aral-backup.tmp";
 
 /// The paths of a backup.
@@ -152,6 +153,15 @@ impl Place {
                 Error::corrupt(&path, 0, reason)
             }
         })
+    }
+
+    /// Holds that the backup is as this process has left it, which a lock does not hold everywhere.
+    pub(super) fn must_be_own(&self, vfs: &dyn Vfs, manifest: &Manifest) -> Result<()> {
+        if self.manifest(vfs)?.as_ref() == Some(manifest) {
+            return Ok(());
+        }
+        let reason = "another process writes to this backup at the same time; let it end, and begin again";
+        Err(Error::new(ErrorKind::Locked, reason).at(&self.root, None))
     }
 
     /// The manifest of a backup of this store, made if there is none.

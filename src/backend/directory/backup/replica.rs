@@ -141,6 +141,7 @@ impl Replica {
         }
         self.keep_moment()?;
         if let Some(keep) = self.keep_micros.filter(|_| before.epoch != self.manifest.epoch) {
+            self.place.must_be_own(&*self.settings.vfs, &self.manifest)?;
             let mut have = std::mem::take(&mut self.have);
             let dropped =
                 self.history().and_then(|history| history.drop_before(now.saturating_sub(keep), &mut have));

@@ -17,7 +17,7 @@ fn bucket() -> Shared {
 
 /// Everything in a directory, by names with slashes.
 #[expect(clippy::disallowed_methods, reason = "a copy is made of the real files")]
-fn files(dir: &Path, prefix: &str, into: &mut BTreeMap<String, Vec<u8>>) {
+pub(super) fn files(dir: &Path, prefix: &str, into: &mut BTreeMap<String, Vec<u8>>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let entry = entry.unwrap();
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
@@ -36,7 +36,7 @@ fn up(dir: &Path) -> Shared {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a copy is made as real files")]
-fn down(bucket: &Shared, dir: &Path) {
+pub(super) fn down(bucket: &Shared, dir: &Path) {
     for (name, bytes) in &locked(bucket).objects {
         let path = dir.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

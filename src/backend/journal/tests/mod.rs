@@ -19,3 +19,5 @@ mod faults;
 mod projecting;
 
 mod reloading;
+
+mod backups;

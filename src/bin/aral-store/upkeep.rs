@@ -113,6 +113,11 @@ pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
         fields.push(("documents_seq", seq.into()));
         fields.push(("documents_error", stats.documents_error.into()));
     }
+    if let Some(kept) = store.kept_history().ok().filter(|kept| kept.bytes > 0) {
+        fields.push(("history_keep", kept.keep.to_string().into()));
+        fields.push(("history_from", kept.from.into()));
+        fields.push(("history_bytes", kept.bytes.into()));
+    }
     print_fields(form, fields)?;
     // The opening has named what is amiss on standard error.
     Ok(place::amiss(&store.recovery().damaged))

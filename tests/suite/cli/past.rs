@@ -129,6 +129,8 @@ fn how_much_of_the_history_is_kept_is_chosen_told_and_never_dropped_unasked() {
     room.run(&["compact"]).fine();
     let kept = room.run(&["keep", "--json"]).json().remove(0);
     assert!(kept["from"] == 1 && kept["bytes"].as_u64() > Some(100), "{kept}");
+    let stats = room.run(&["stats", "--json"]).json().remove(0);
+    assert!(stats["history_from"] == 1 && stats["history_bytes"] == kept["bytes"], "{stats}");
     // A copy of the directory has its history, a backup has states of its own.
     assert!(
         std::process::Command::new("cp")

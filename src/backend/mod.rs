@@ -6,6 +6,7 @@ pub(crate) mod settings;
 
 pub(crate) mod follow;
 
+mod answers;
 mod export;
 mod listing;
 mod scan;
@@ -56,6 +57,7 @@ use crate::model::{
 use follow::Follower;
 use listing::list_behind;
 
+pub(crate) use answers::{carried_out_before, closed, no_conversation};
 pub(crate) use listing::no_place;
 
 /// What keeps conversations: memory, a directory, or, one day, a database or an object store.
@@ -382,19 +384,4 @@ pub trait Backend: Send + Sync + fmt::Debug {
     ///
     /// What went wrong; it is closed all the same.
     fn close(&self) -> Result<()>;
-}
-
-/// What a conversation answers that is not there.
-pub(crate) fn no_conversation(id: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("there is no conversation {id:?}"))
-}
-
-/// What a copy answers whose events have keys that were used already.
-pub(crate) fn carried_out_before() -> Error {
-    Error::new(ErrorKind::Conflict, "the keys of these events were used before")
-}
-
-/// What every call answers once a store has ended.
-pub(crate) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the store was closed")
 }

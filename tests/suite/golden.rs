@@ -75,6 +75,27 @@ fn what_was_written_is_read_as_it_was() {
 }
 
 #[test]
+fn the_history_that_was_kept_is_read_as_it_was() {
+    let expected = fs::read_to_string(golden().join("history1/kept.jsonl")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    copy(&golden().join("history1/kept"), dir.path());
+    let read = |store: &MessageStore| -> String {
+        let other = "3f0f2a34-5b1e-4a8e-9c36-0d5d2ab6f001";
+        let states = [1, 2, 3, 4, 6, 8].map(|seq| (seq, "c1")).into_iter().chain([(5, other)]);
+        let line =
+            |(seq, id): (u64, &str)| store.at(seq).conversation(id).unwrap().unwrap().to_json_line() + "\n";
+        states.map(line).collect()
+    };
+    let viewer = MessageStore::options().read_only().open(dir.path()).unwrap();
+    assert_eq!(read(&viewer), expected);
+    let store = MessageStore::open(dir.path()).unwrap();
+    drop(store.compact().unwrap());
+    assert_eq!(read(&store), expected, "with another chapter");
+    assert_eq!(store.kept_history().unwrap().from, 1);
+    assert!(store.verify().unwrap().is_sound());
+}
+
+#[test]
 fn the_keys_that_were_kept_still_make_a_retry_harmless() {
     for name in STORES {
         let dir = tempfile::tempdir().unwrap();

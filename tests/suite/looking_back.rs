@@ -191,6 +191,29 @@ fn undo_takes_batches_back_as_one_and_never_ends_a_conversation() {
 }
 
 #[test]
+fn an_id_that_is_used_twice_means_the_later_one_in_the_past_too() {
+    each_store(|store, _| {
+        say(store, "m1");
+        say(store, "m1");
+        say(store, "m2");
+        let before = store.conversation("c1").unwrap();
+        drop(store.edit_message("c1", "m1", Edit::content("the later one")).unwrap());
+        let edited = store.conversation("c1").unwrap();
+        remove(store, Operation::RemoveMessage("m1".into()));
+        let removed = store.conversation("c1").unwrap();
+        assert_eq!(store.at(3).conversation("c1").unwrap(), before);
+        assert_eq!(store.at(4).conversation("c1").unwrap(), edited);
+        assert_eq!(store.at(5).conversation("c1").unwrap(), removed);
+        drop(store.revert("c1", 4).unwrap());
+        assert_eq!(content(store.conversation("c1").unwrap()), content(edited));
+        drop(store.revert("c1", 3).unwrap());
+        assert_eq!(content(store.conversation("c1").unwrap()), content(before));
+        drop(store.revert("c1", 1).unwrap());
+        assert_eq!(ids(store), ["m1"]);
+    });
+}
+
+#[test]
 fn nothing_that_others_did_meanwhile_is_undone_unseen() {
     each_store(|store, _| {
         let first = say(store, "m1");

@@ -1,0 +1,20 @@
+//! Errors that every engine answers with.
+//!
+//! Owns their words, so that they are the same everywhere.
+
+use crate::error::{Error, ErrorKind};
+
+/// What a conversation answers that is not there.
+pub(crate) fn no_conversation(id: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no conversation {id:?}"))
+}
+
+/// What a copy answers whose events have keys that were used already.
+pub(crate) fn carried_out_before() -> Error {
+    Error::new(ErrorKind::Conflict, "the keys of these events were used before")
+}
+
+/// What every call answers once a store has ended.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the store was closed")
+}

@@ -124,6 +124,18 @@ fn azure(target: &CloudUrl) -> Result<Arc<dyn ObjectStore>, Cause> {
             builder = builder.with_config(key, value);
         }
     }
+    if let Some(text) = variable("AZURE_STORAGE_CONNECTION_STRING") {
+        let said = of_connection_string(&text);
+        let theirs = said.iter().find(|(key, _)| *key == AzureConfigKey::AccountName).map(|(_, name)| name);
+        let named = builder.get_config_value(&AzureConfigKey::AccountName);
+        // Its key is of no use for another account.
+        let is_meant = target.account.as_ref().or(named.as_ref()).is_none_or(|name| Some(name) == theirs);
+        for (key, value) in if is_meant { said } else { Vec::new() } {
+            if builder.get_config_value(&key).is_none_or(|there| there == "false") {
+                builder = builder.with_config(key, value);
+            }
+        }
+    }
     if let Some(account) = &target.account {
         builder = builder.with_account(account);
     }
@@ -145,8 +157,51 @@ fn azure(target: &CloudUrl) -> Result<Arc<dyn ObjectStore>, Cause> {
     Ok(Arc::new(builder.with_client_options(options).with_retry(once()).build()?))
 }
 
+/// What a connection string says, in the form in which Azure's portal shows them.
+fn of_connection_string(text: &str) -> Vec<(AzureConfigKey, String)> {
+    let pairs = text.split(';').filter_map(|part| part.split_once('='));
+    let pairs: Vec<_> = pairs.map(|(name, value)| (name.trim(), value.trim())).collect();
+    let value = |name| pairs.iter().find(|(there, _)| *there == name).map(|(_, value)| (*value).to_owned());
+    let account = value("AccountName");
+    let of_suffix = || {
+        let (account, suffix) = (account.as_ref()?, value("EndpointSuffix")?);
+        let protocol = value("DefaultEndpointsProtocol").unwrap_or_else(|| "https".to_owned());
+        Some(format!("{protocol}://{account}.blob.{suffix}"))
+    };
+    let said = [
+        (AzureConfigKey::UseEmulator, value("UseDevelopmentStorage")),
+        (AzureConfigKey::Endpoint, value("BlobEndpoint").or_else(of_suffix)),
+        (AzureConfigKey::AccessKey, value("AccountKey")),
+        (AzureConfigKey::SasKey, value("SharedAccessSignature")),
+        (AzureConfigKey::AccountName, account),
+    ];
+    said.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
 /// An endpoint with the account in its path, where it is the emulator's: that has no name of its own for each account.
 fn of_account(endpoint: &str, is_emulator: bool) -> String {
     let has_path = endpoint.split_once("://").is_some_and(|(_, host)| host.contains('/'));
     if is_emulator && !has_path { format!("{endpoint}/{}", EMULATOR.0) } else { endpoint.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_string_names_account_key_and_endpoint() {
+        use AzureConfigKey::{AccessKey, AccountName, Endpoint, SasKey, UseEmulator};
+        let text = "DefaultEndpointsProtocol=https;AccountName=shop;AccountKey=a+b/c==;EndpointSuffix=core.windows.net";
+        let expected = [
+            (Endpoint, "https://shop.blob.core.windows.net".to_owned()),
+            (AccessKey, "a+b/c==".to_owned()),
+            (AccountName, "shop".to_owned()),
+        ];
+        assert_eq!(of_connection_string(text), expected);
+        let text = "BlobEndpoint=http://h/shop; SharedAccessSignature=sv=1&sig=2 ;QueueEndpoint=x;";
+        let expected = [(Endpoint, "http://h/shop".to_owned()), (SasKey, "sv=1&sig=2".to_owned())];
+        assert_eq!(of_connection_string(text), expected);
+        assert_eq!(of_connection_string("UseDevelopmentStorage=true"), [(UseEmulator, "true".to_owned())]);
+        assert_eq!(of_connection_string("nonsense"), []);
+    }
 }

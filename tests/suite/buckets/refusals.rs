@@ -7,6 +7,7 @@ use std::thread;
 use aral_store::{ErrorKind, MessageStore, Messages};
 
 use super::BINARY;
+use crate::support::azurite::EMULATOR_KEY;
 use crate::support::buckets::{self, Place};
 use crate::support::recorded::Recorded;
 
@@ -128,6 +129,19 @@ fn credentials_that_are_wrong_or_expired_or_for_reading_only_are_told_by_the_rea
         let shown = run(&reading, &["-d", &url, "show", "c1"]);
         assert!(shown.status.success() && String::from_utf8_lossy(&shown.stdout).contains("kept"));
         assert_eq!(store.stats().unwrap().last_seq, 1);
+        // The other ways to name the emulator.
+        let (plain, rest) = url.split_once('?').unwrap();
+        let endpoint = rest.split_once("endpoint=").unwrap().1.split('&').next().unwrap();
+        let connection = format!(
+            "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={EMULATOR_KEY};BlobEndpoint={endpoint}/devstoreaccount1;",
+        );
+        for variables in [
+            &[("AZURE_STORAGE_CONNECTION_STRING", &*connection)][..],
+            &[("AZURE_STORAGE_USE_EMULATOR", "true"), ("AZURITE_BLOB_STORAGE_URL", endpoint)],
+        ] {
+            let shown = run(variables, &["-d", plain, "show", "c1"]);
+            assert!(shown.status.success(), "{}", said(&shown));
+        }
     }
     if let Some(server) = buckets::guarded("right", "right-secret") {
         let url = server.url("aral", "p");

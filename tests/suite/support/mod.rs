@@ -5,6 +5,7 @@
 
 #[cfg(feature = "postgres")]
 pub(crate) mod altered;
+pub(crate) mod azurite;
 pub(crate) mod buckets;
 pub(crate) mod check;
 pub(crate) mod crashes;

@@ -31,11 +31,10 @@ pub(crate) mod sqlite;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 
-#[cfg(any(test, feature = "journal"))]
-pub(crate) mod journal;
-
 #[cfg(feature = "journal")]
 pub(crate) mod calls;
+#[cfg(any(test, feature = "journal"))]
+pub(crate) mod journal;
 
 #[cfg(feature = "cloud")]
 pub(crate) mod cloud;

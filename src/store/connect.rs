@@ -267,11 +267,7 @@ impl Options {
             #[cfg(feature = "postgres")]
             StoreUrl::Postgres(target) => postgres::repair_in_place(target, &self.settings),
             #[cfg(feature = "firestore")]
-            StoreUrl::Firestore(_) => Err(Error::new(
-                ErrorKind::Unsupported,
-                "a store in Firestore is not repaired where it is; restore the database from a backup, or copy the store with \
-                 aral-store copy",
-            )),
+            StoreUrl::Firestore(target) => firestore::repair_in_place(&target, self.settings),
             #[cfg(feature = "mongodb")]
             StoreUrl::Mongodb(target) => mongodb::repair_in_place(&target, self.settings),
             #[cfg(feature = "cloud")]

@@ -3,6 +3,7 @@
 //! Nothing here was seen on the service itself: see docs/testing.md for what rests on what.
 
 mod laws;
+mod queries;
 
 use std::process::Command;
 use std::thread;
@@ -26,7 +27,7 @@ fn ids(store: &MessageStore) -> Vec<String> {
 #[test]
 fn groups_and_documents_of_any_size_are_kept_within_the_limits_and_come_back() {
     let fake = Fake::emulator();
-    let url = fake.url("large");
+    let url = fake.bare_url("large");
     let store = MessageStore::connect(&url).unwrap();
     let sizes = [1, DOCUMENT - 70_000, DOCUMENT, 5 * DOCUMENT];
     let text = |size: usize| "\u{1f600}é\"\\\0x".chars().cycle().take(size / 2).collect::<String>();
@@ -68,7 +69,7 @@ fn requests_that_are_lost_doubled_refused_and_late_lead_to_what_the_oracle_says(
         let settings =
             Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
         let mut rng = SplitMix::new(seed);
-        let mut driver = Driver::new(Home::Bucket(fake.url("faults")), settings).unwrap();
+        let mut driver = Driver::new(Home::Bucket(fake.bare_url("faults")), settings).unwrap();
         fake.faults().draw(seed, 100);
         for n in 0..60 {
             let op = ops::op(&mut rng);
@@ -116,7 +117,7 @@ fn writers_that_meet_faults_write_everything_once() {
 #[test]
 fn an_append_whose_answer_is_lost_in_any_way_takes_place_once() {
     let fake = Fake::emulator();
-    let store = MessageStore::connect(fake.url("lost")).unwrap();
+    let store = MessageStore::connect(fake.bare_url("lost")).unwrap();
     for (n, fault) in ALL.into_iter().enumerate() {
         fake.faults().plan(":commit", &[fault]);
         let receipt = store.add_message("c", NewMessage::new("x").id(format!("m{n}"))).unwrap();
@@ -161,7 +162,7 @@ fn tokens_are_renewed_once_they_are_refused_and_their_end_is_named() {
         let fake = Fake::with_accounts();
         let file = dir.path().join(format!("{is_login}.json"));
         fake.write_credentials(&file, is_login);
-        let url = format!("{}&credentials={}", fake.url("tokens"), file.display());
+        let url = format!("{}&credentials={}", fake.bare_url("tokens"), file.display());
         // Without credentials a request is anybody's.
         let anybody = MessageStore::connect(fake.url("tokens")).unwrap_err();
         assert!(anybody.message().contains("accept the credentials"), "{anybody}");
@@ -223,7 +224,7 @@ fn the_command_line_finds_the_emulator_and_the_machines_account_by_the_usual_var
 #[test]
 fn documents_that_were_altered_or_removed_by_hand_are_named() {
     let fake = Fake::emulator();
-    let url = fake.url("altered");
+    let url = fake.bare_url("altered");
     let store = MessageStore::connect(&url).unwrap();
     store.add_message("c", NewMessage::new("x".repeat(2 * DOCUMENT))).unwrap();
     store.add_message("c", "last").unwrap();
@@ -246,7 +247,7 @@ fn documents_that_were_altered_or_removed_by_hand_are_named() {
 #[test]
 fn the_bill_is_what_the_documentation_says() {
     let fake = Fake::emulator();
-    let url = fake.url("bill");
+    let url = fake.bare_url("bill");
     let store = MessageStore::connect(&url).unwrap();
     let cost = |act: &dyn Fn()| {
         let before = fake.bill();
@@ -271,9 +272,38 @@ fn the_bill_is_what_the_documentation_says() {
 }
 
 #[test]
+fn documents_to_query_are_billed_beside() {
+    let fake = Fake::emulator();
+    let store = MessageStore::connect(fake.url("bill")).unwrap();
+    store.add_message("c", "x").unwrap();
+    store.sync().unwrap();
+    let before = fake.bill();
+    store.add_message("c", "y").unwrap();
+    store.sync().unwrap();
+    let after = fake.bill();
+    // The object; then the mark twice, the conversation and the message. Whoever syncs while the thread is at it looks once more.
+    assert_eq!((after.writes - before.writes, after.deletes - before.deletes), (5, 0));
+    assert!((1..=3).contains(&(after.reads - before.reads)), "{after:?}");
+}
+
+/// For `tests/firestore_client.py`, which is Google's own client in Python.
+#[test]
+#[ignore = "serves another program until its standard input ends"]
+fn the_fake_serves_another_program() {
+    let fake = Fake::emulator();
+    let store = MessageStore::connect(fake.url("python")).unwrap();
+    store.add_message("c", "from Rust").unwrap();
+    store.sync().unwrap();
+    println!("SERVING {}", fake.address());
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+    // Whatever the other program did, the store has not been touched.
+    assert!(store.verify().unwrap().is_sound());
+}
+
+#[test]
 fn a_service_that_does_not_recover_is_an_error_that_says_what_is_open() {
     let fake = Fake::emulator();
-    let store = MessageStore::connect(fake.url("down")).unwrap();
+    let store = MessageStore::connect(fake.bare_url("down")).unwrap();
     fake.faults().plan(":commit", &[Fault::Answered(Said::Unavailable, true)]);
     fake.faults().plan(":batchGet", &[Fault::Answered(Said::Exhausted, false); 3]);
     // It took place, and is found once the service answers again.

@@ -75,7 +75,8 @@ impl Client {
         let mut rejected: Option<String> = None;
         loop {
             let token = self.tokens.bearer(&self.http, rejected.as_deref()).await?;
-            let request = self.http.post(format!("{}/v1/{path}", self.address)).bearer_auth(&token);
+            let request =
+                self.http.post(format!("{}/v1/{}", self.address, encoded(path))).bearer_auth(&token);
             let request = match &self.quota_project {
                 Some(project) => request.header("x-goog-user-project", project),
                 None => request,
@@ -94,6 +95,20 @@ impl Client {
             }
         }
     }
+}
+
+/// A path as it stands in an address. Its last colon parts the verb from it, and others may be in ids.
+fn encoded(path: &str) -> String {
+    let (parent, verb) = path.rsplit_once(':').unwrap_or((path, ""));
+    let escape = |byte: u8| {
+        if byte.is_ascii_alphanumeric() || b"-._~/()".contains(&byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
+    let parent: String = parent.bytes().map(escape).collect();
+    format!("{parent}:{verb}")
 }
 
 /// What proves a server's name, by the certificates that the system trusts.

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::layout::Layout;
+use super::layout::{Layout, hexadecimal};
 use super::values::{self, Condition, Document, delete, update};
 use crate::backend::journal::objects::Version;
 use crate::clock::random_id;
@@ -113,15 +113,6 @@ impl Upload {
 
 fn fields<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        // Nothing can go wrong in memory.
-        write!(out, "{byte:02x}").ok();
-        out
-    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use super::target::FirestoreUrl;
 const STORES: &str = "aral_stores";
 /// Of a store, the collection of its objects.
 pub(super) const OBJECTS: &str = "aral_objects";
+/// Of a store, the collection of its conversations, for queries.
+pub(super) const CONVERSATIONS: &str = "aral_conversations";
 /// Of a store, the collection of what did not fit into their documents.
 pub(super) const PARTS: &str = "aral_parts";
 
@@ -40,6 +42,11 @@ impl Layout {
         format!("{}/{PARTS}/{upload}-{number:06}", self.store)
     }
 
+    /// The document of a conversation.
+    pub(super) fn conversation(&self, id: &str) -> String {
+        format!("{}/{CONVERSATIONS}/{}", self.store, any_id(id))
+    }
+
     /// The name of the object in a document.
     pub(super) fn object_in(&self, document: &str) -> Option<String> {
         let id = document.strip_prefix(&self.store)?.strip_prefix('/')?.strip_prefix(OBJECTS)?;
@@ -49,8 +56,8 @@ impl Layout {
     /// From which document on objects are whose names begin with `prefix` and come behind `behind`, and before which; there may be
     /// others among them.
     pub(super) fn range(&self, prefix: &str, behind: &str) -> (String, Option<String>) {
-        // What is encoded sorts before what it stands for. Up to the first character between the two, ids sort as names do.
-        let keeps_order = |c: char| !('%'..='/').contains(&c);
+        // What is encoded sorts behind what it stands for. Up to the first character that is, ids sort as names do.
+        let keeps_order = |c: char| !ENCODED.contains(&c);
         let sorted = match behind.strip_prefix(prefix) {
             Some(rest) => {
                 let end = rest.find(|c| !keeps_order(c)).unwrap_or(rest.len());
@@ -88,14 +95,44 @@ fn id(name: &str) -> Option<String> {
     (!is_reserved && id.len() <= LONGEST_ID).then_some(id)
 }
 
-/// A name without a slash.
+/// The id of a document for any text. What an id must not be has its first character encoded; of what is too long there is a checksum, which
+/// nobody can make two texts for.
+fn any_id(text: &str) -> String {
+    if let Some(id) = id(text) {
+        return id;
+    }
+    match text.split_at_checked(1) {
+        Some((".", rest)) if text.len() <= 2 => format!("~2E{}", encoded(rest)),
+        Some(("_", rest)) if encoded(text).len() + 2 <= LONGEST_ID => format!("~5F{}", encoded(rest)),
+        Some(_) | None => {
+            let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+            format!("~-{}", hexadecimal(digest.as_ref()))
+        }
+    }
+}
+
+/// Bytes in digits.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        // Nothing can go wrong in memory.
+        write!(out, "{byte:02x}").ok();
+        out
+    })
+}
+
+/// What does not stand in an id as it is: a slash parts ids, and a percent sign would have to be encoded in the address of a request in
+/// a way that not everything on the way reads alike.
+const ENCODED: [char; 3] = ['~', '%', '/'];
+
+/// A name without these.
 fn encoded(name: &str) -> String {
-    name.replace('%', "%25").replace('/', "%2F")
+    name.replace('~', "~7E").replace('%', "~25").replace('/', "~2F")
 }
 
 /// The name that was encoded so.
 fn decoded(id: &str) -> Option<String> {
-    let name = id.replace("%2F", "/").replace("%25", "%");
+    let name = id.replace("~2F", "/").replace("~25", "%").replace("~7E", "~");
     (encoded(&name) == id).then_some(name)
 }
 
@@ -112,11 +149,21 @@ mod tests {
         let layout = layout();
         assert_eq!(
             layout.object("log/1.seg").unwrap(),
-            "projects/p/databases/(default)/documents/aral_stores/a~b/aral_objects/log%2F1.seg"
+            "projects/p/databases/(default)/documents/aral_stores/a~b/aral_objects/log~2F1.seg"
         );
-        for name in
-            [".aral-store", "log/0-1.seg", "a%2Fb", "a/b", "%", "%25", "a b", "\u{1f600}/\u{0}", "___"]
-        {
+        for name in [
+            ".aral-store",
+            "log/0-1.seg",
+            "a%2Fb",
+            "a/b",
+            "%",
+            "~",
+            "~7E",
+            "a~2Fb",
+            "a b",
+            "\u{1f600}/\u{0}",
+            "___",
+        ] {
             let document = layout.object(name).unwrap();
             assert_eq!(layout.object_in(&document).as_deref(), Some(name));
         }
@@ -127,12 +174,42 @@ mod tests {
     }
 
     #[test]
+    fn every_conversation_has_a_document_and_no_two_the_same() {
+        let layout = layout();
+        let long = "/".repeat(1000);
+        let ids = [
+            "c",
+            "C",
+            "c ",
+            "a/b",
+            "a%2Fb",
+            ".",
+            "..",
+            "~2E",
+            "%2E",
+            "__x__",
+            "~5F_x__",
+            "____",
+            &long,
+            &"/".repeat(999),
+        ];
+        let documents: std::collections::BTreeSet<String> =
+            ids.iter().map(|id| layout.conversation(id)).collect();
+        assert_eq!(documents.len(), ids.len());
+        assert!(documents.iter().all(|document| document.len() < 1_800));
+    }
+
+    #[test]
     fn a_range_of_documents_has_every_name_that_is_meant() {
         let layout = layout();
         let names = [
             "a",
             "a%",
             "a&",
+            "a~",
+            "a~b",
+            "a}",
+            "a\u{7f}",
             "a-b",
             "a-b/c",
             "a.",
@@ -164,6 +241,6 @@ mod tests {
             }
         }
         let (from, until) = layout.range("log/", "log/1-1");
-        assert!(from.ends_with("/log%2F1") && until.unwrap().ends_with("/log%2G"));
+        assert!(from.ends_with("/log~2F1-1") && until.unwrap().ends_with("/log~2G"));
     }
 }

@@ -39,14 +39,86 @@ impl Database {
     }
 
     /// Carries writes out, all of them or none.
-    fn commit(&self, writes: &[Value]) -> Result<(), Failure> {
+    pub(super) fn commit(&self, writes: &[Value]) -> Result<Vec<String>, Failure> {
         let path = format!("{}/documents:commit", self.layout.database);
         let answer = self.client.send(&path, &json!({ "writes": writes }))?;
         let results = answer.get("writeResults").and_then(Value::as_array);
-        if results.is_some_and(|results| results.len() == writes.len()) {
-            return Ok(());
+        let results = results.filter(|results| results.len() == writes.len());
+        let results = results.ok_or_else(|| garbled("a commit without its results"))?;
+        let time =
+            |result: &Value| result.get("updateTime").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Ok(results.iter().map(time).collect())
+    }
+
+    /// The same of writes with a condition on a document, when each was carried out; `None` if it did not hold.
+    pub(super) fn commit_if(&self, writes: &[Value], path: &str) -> Answer<Option<Vec<String>>> {
+        match self.commit(writes) {
+            Ok(times) => Ok(Some(times)),
+            Err(failure) if self.is_refused(&failure, path) => Ok(None),
+            Err(failure) => Err(failure.trouble),
         }
-        Err(garbled("a commit without its results"))
+    }
+
+    /// Whether a condition on a document did not hold, so that nothing was written.
+    fn is_refused(&self, failure: &Failure, path: &str) -> bool {
+        CONDITIONS.contains(&failure.code.as_str()) && !is_of_datastore(failure)
+            // The document is gone, or the database: a look at the one tells of the other.
+            || failure.code == NOT_FOUND && self.read_one(path).is_ok()
+    }
+
+    /// Reads a document; `None` if it is not there.
+    pub(super) fn read_one(&self, path: &str) -> Answer<Option<Value>> {
+        Ok(self.read(&[path.to_owned()])?.into_iter().next().flatten())
+    }
+
+    /// The documents of a range in the order of their names, with these fields or all: so many in one request, and so many altogether.
+    pub(super) fn query(
+        &self,
+        range: &Range<'_>,
+        fields: Option<&[&str]>,
+        at_once: usize,
+        most: usize,
+    ) -> Answer<Vec<Value>> {
+        let bound = |op: &str, path: &str| {
+            let field = json!({ "fieldPath": "__name__" });
+            json!({ "fieldFilter": { "field": field, "op": op, "value": { "referenceValue": path } } })
+        };
+        let mut found: Vec<Value> = Vec::new();
+        let (mut from, mut is_behind) = (range.from.map(str::to_owned), range.behind);
+        loop {
+            let op = if is_behind { "GREATER_THAN" } else { "GREATER_THAN_OR_EQUAL" };
+            let mut filters: Vec<Value> = from.iter().map(|from| bound(op, from)).collect();
+            filters.extend(range.until.map(|until| bound("LESS_THAN", until)));
+            let mut query = json!({
+                "from": [{ "collectionId": range.collection }],
+                "orderBy": [{ "field": { "fieldPath": "__name__" }, "direction": "ASCENDING" }],
+                "limit": at_once,
+            });
+            if let Some(query) = query.as_object_mut() {
+                if !filters.is_empty() {
+                    let all = json!({ "compositeFilter": { "op": "AND", "filters": filters } });
+                    query.insert("where".to_owned(), all);
+                }
+                if let Some(fields) = fields {
+                    let fields: Vec<Value> =
+                        fields.iter().map(|field| json!({ "fieldPath": field })).collect();
+                    query.insert("select".to_owned(), json!({ "fields": fields }));
+                }
+            }
+            let answer = self
+                .client
+                .send(&format!("{}:runQuery", range.parent), &json!({ "structuredQuery": query }))?;
+            let answers = answer.as_array().ok_or_else(|| garbled("a list that is none"))?;
+            let before = found.len();
+            found.extend(answers.iter().filter_map(|answer| answer.get("document")).cloned());
+            let last = found.last().and_then(|document| Document(document).name());
+            match last {
+                Some(last) if found.len() - before >= at_once && found.len() < most => {
+                    (from, is_behind) = (Some(last.to_owned()), true);
+                }
+                Some(_) | None => return Ok(found),
+            }
+        }
     }
 
     /// Reads documents; `None` for one that is not there.
@@ -72,7 +144,7 @@ impl Database {
 
     /// What an object's document says; `None` if there is none.
     fn head(&self, path: &str) -> Answer<Option<Head>> {
-        let found = self.read(&[path.to_owned()])?.into_iter().next().flatten();
+        let found = self.read_one(path)?;
         let altered = || Trouble::Final(self.corrupt(path, "it was altered"));
         found.map(|document| Head::of(Document(&document)).ok_or_else(altered)).transpose()
     }
@@ -121,10 +193,7 @@ impl Database {
             }
         }
         let Err(failure) = self.commit(&upload.last) else { return Ok(Written::Done) };
-        let is_refused = CONDITIONS.contains(&failure.code.as_str()) && !is_of_datastore(&failure)
-            // The document is gone, or the database: a look at the one tells of the other.
-            || failure.code == NOT_FOUND && self.head(path).is_ok();
-        if !is_refused {
+        if !self.is_refused(&failure, path) {
             if !matches!(failure.trouble, Trouble::Open(_)) {
                 self.clean(&upload.parts);
             }
@@ -146,6 +215,20 @@ impl Database {
             self.commit(&writes).ok();
         }
     }
+}
+
+/// Documents of a collection by their names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range<'r> {
+    /// The document that the collection is of.
+    pub(super) parent: &'r str,
+    pub(super) collection: &'r str,
+    /// The path from which on they are, if it is not the first.
+    pub(super) from: Option<&'r str>,
+    /// The path before which they are.
+    pub(super) until: Option<&'r str>,
+    /// Whether the one at this path is not among them.
+    pub(super) behind: bool,
 }
 
 fn is_of_datastore(failure: &Failure) -> bool {
@@ -189,35 +272,17 @@ impl Objects for Database {
     }
 
     fn list(&self, prefix: &str, behind: &str) -> Answer<Vec<String>> {
-        let (mut from, until) = self.layout.range(prefix, behind);
-        let path = format!("{}:runQuery", self.layout.store);
-        let bound = |op: &str, path: &str| {
-            let field = json!({ "fieldPath": "__name__" });
-            json!({ "fieldFilter": { "field": field, "op": op, "value": { "referenceValue": path } } })
+        let (from, until) = self.layout.range(prefix, behind);
+        let range = Range {
+            parent: &self.layout.store,
+            collection: OBJECTS,
+            from: Some(&from),
+            until: until.as_deref(),
+            behind: false,
         };
-        let (mut names, mut lower) = (Vec::new(), "GREATER_THAN_OR_EQUAL");
-        loop {
-            let mut filters = vec![bound(lower, &from)];
-            filters.extend(until.as_deref().map(|until| bound("LESS_THAN", until)));
-            let query = json!({ "structuredQuery": {
-                "select": { "fields": [{ "fieldPath": "__name__" }] },
-                "from": [{ "collectionId": OBJECTS }],
-                "where": { "compositeFilter": { "op": "AND", "filters": filters } },
-                "orderBy": [{ "field": { "fieldPath": "__name__" }, "direction": "ASCENDING" }],
-                "limit": NAMES_AT_ONCE,
-            }});
-            let answer = self.client.send(&path, &query)?;
-            let answers = answer.as_array().ok_or_else(|| garbled("a list that is none"))?;
-            let found: Vec<&str> =
-                answers.iter().filter_map(|answer| Document(answer.get("document")?).name()).collect();
-            names.extend(found.iter().filter_map(|path| self.layout.object_in(path)));
-            match found.last() {
-                Some(last) if found.len() >= NAMES_AT_ONCE => {
-                    (from, lower) = ((*last).to_owned(), "GREATER_THAN");
-                }
-                Some(_) | None => break,
-            }
-        }
+        let found = self.query(&range, Some(&["__name__"]), NAMES_AT_ONCE, usize::MAX)?;
+        let paths = found.iter().filter_map(|document| Document(document).name());
+        let mut names: Vec<String> = paths.filter_map(|path| self.layout.object_in(path)).collect();
         names.retain(|name| name.starts_with(prefix) && name.as_str() > behind);
         names.sort_unstable();
         Ok(names)
@@ -231,7 +296,7 @@ impl Objects for Database {
             let parts = documents::parts(&self.layout, &head.upload, head.parts);
             writes.extend(parts.iter().map(|part| delete(part, None)));
             match self.commit(&writes) {
-                Ok(()) => return Ok(()),
+                Ok(_) => return Ok(()),
                 // It was replaced or removed meanwhile.
                 Err(failure) if failure.code == NOT_FOUND || CONDITIONS.contains(&failure.code.as_str()) => {}
                 Err(failure) => return Err(failure.trouble),

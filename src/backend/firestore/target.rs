@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::error::{Error, Result};
 
 /// A Firestore database and the place in it, as a URL names them:
-/// `firestore://PROJECT/DATABASE/PREFIX?endpoint=URL&credentials=FILE`.
+/// `firestore://PROJECT/DATABASE/PREFIX?endpoint=URL&credentials=FILE&documents=none`.
 ///
 /// ```
 /// use aral_store::StoreUrl;
@@ -26,6 +26,8 @@ pub struct FirestoreUrl {
     pub(super) endpoint: Option<String>,
     /// The file with the credentials, where it is not the one that the environment names.
     pub(super) credentials: Option<PathBuf>,
+    /// Whether documents to query are kept beside the journal.
+    pub(super) keeps_documents: bool,
 }
 
 impl fmt::Display for FirestoreUrl {
@@ -49,8 +51,8 @@ const LONGEST_PREFIX: usize = 500;
 
 fn invalid(reason: &str) -> Error {
     Error::invalid(format!(
-        "firestore: {reason}; write firestore://PROJECT/DATABASE/PREFIX?endpoint=URL&credentials=FILE, of which DATABASE may be \
-         (default), and the last two may be left out"
+        "firestore: {reason}; write firestore://PROJECT/DATABASE/PREFIX?endpoint=URL&credentials=FILE&documents=none, of which \
+         DATABASE may be (default), and what follows the prefix may be left out"
     ))
 }
 
@@ -95,7 +97,8 @@ impl FirestoreUrl {
             return Err(invalid("the prefix is over the limit of 500 bytes"));
         }
         let (project, database, prefix) = (project.to_owned(), database.to_owned(), prefix.to_owned());
-        let mut target = Self { project, database, prefix, endpoint: None, credentials: None };
+        let mut target =
+            Self { project, database, prefix, endpoint: None, credentials: None, keeps_documents: true };
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
             match parameter.split_once('=') {
                 Some(("endpoint", url)) if url.starts_with("http://") || url.starts_with("https://") => {
@@ -103,8 +106,11 @@ impl FirestoreUrl {
                 }
                 Some(("endpoint", _)) => return Err(invalid("the endpoint is no http:// or https:// URL")),
                 Some(("credentials", file)) if !file.is_empty() => target.credentials = Some(file.into()),
+                Some(("documents", "none")) => target.keeps_documents = false,
                 Some(_) | None => {
-                    return Err(invalid("only endpoint and credentials are known as parameters"));
+                    return Err(invalid(
+                        "only endpoint, credentials and documents=none are known as parameters",
+                    ));
                 }
             }
         }

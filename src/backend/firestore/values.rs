@@ -45,6 +45,11 @@ pub(super) fn update(name: &str, fields: Map<String, Value>, condition: Conditio
     json!({ "update": { "name": name, "fields": fields }, "currentDocument": condition.to_value() })
 }
 
+/// The writing of a document, whatever is there.
+pub(super) fn write(name: &str, fields: Map<String, Value>) -> Value {
+    json!({ "update": { "name": name, "fields": fields } })
+}
+
 /// The removal of a document, on a condition if there is one.
 pub(super) fn delete(name: &str, condition: Option<Condition<'_>>) -> Value {
     match condition {

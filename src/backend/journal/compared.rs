@@ -90,7 +90,7 @@ pub(super) fn verify(projector: &Projector, report: &mut VerifyReport) -> Result
 }
 
 /// Makes the documents anew that are not as the log has them.
-#[cfg(any(test, feature = "mongodb"))]
+#[cfg(any(test, feature = "mongodb", feature = "firestore"))]
 pub(super) fn repair(projector: &Projector) -> Result<crate::model::RepairReport> {
     use crate::model::{Loss, Order, RepairReport};
     projector.journal().advance()?;

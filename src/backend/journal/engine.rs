@@ -145,7 +145,7 @@ impl Engine {
     }
 
     /// Makes the documents anew that are not as the log has them.
-    #[cfg(any(test, feature = "mongodb"))]
+    #[cfg(any(test, feature = "mongodb", feature = "firestore"))]
     pub(crate) fn repair_documents(&self) -> Result<crate::model::RepairReport> {
         self.check_writable()?;
         let none =

@@ -180,7 +180,7 @@ impl Projector {
     }
 
     /// Writes a conversation's documents anew, whatever is there.
-    #[cfg(any(test, feature = "mongodb"))]
+    #[cfg(any(test, feature = "mongodb", feature = "firestore"))]
     pub(super) fn write_anew(&self, id: &str) -> Result<()> {
         self.until(|| self.projection.forget(id))?;
         locked(&self.suspects).insert(id.to_owned(), Touched::whole());

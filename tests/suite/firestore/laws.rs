@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::support::firestore::{Fake, REQUEST, VALUE};
 
-const DOCUMENTS: &str = "projects/shop-1/databases/(default)/documents";
+pub(super) const DOCUMENTS: &str = "projects/shop-1/databases/(default)/documents";
 
 /// Sends a request, and gives the status and what was said.
-fn ask(fake: &Fake, path: &str, token: Option<&str>, body: &str) -> (u16, Value) {
+pub(super) fn ask(fake: &Fake, path: &str, token: Option<&str>, body: &str) -> (u16, Value) {
     let address = fake.address().strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();

@@ -94,6 +94,11 @@ impl Fake {
         format!("firestore://{PROJECT}/(default)/{prefix}?endpoint={}", self.address())
     }
 
+    /// The same without documents to query.
+    pub(crate) fn bare_url(&self, prefix: &str) -> String {
+        format!("{}&documents=none", self.url(prefix))
+    }
+
     pub(crate) fn faults(&self) -> &Faults {
         &self.0.faults
     }

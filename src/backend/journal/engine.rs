@@ -19,6 +19,7 @@ use super::projection::Projection;
 use super::projector::Projector;
 use super::reads::Reads;
 use super::state::State;
+use super::upkeep::Upkeep;
 use super::verify;
 use crate::backend::follow::Follower;
 use crate::backend::queue::{Gathering, Queue};
@@ -47,7 +48,8 @@ pub(crate) struct Engine {
     freshness: Freshness,
     queue: Queue<Outcome>,
     committer: Committer,
-    compactor: Compactor,
+    compactor: Arc<Compactor>,
+    upkeep: Upkeep,
     is_closed: Arc<AtomicBool>,
     found: RecoveryReport,
     /// What keeps the documents that people query, where there are any.
@@ -111,11 +113,13 @@ impl Engine {
     fn on(journal: Journal, settings: Settings, found: RecoveryReport) -> Self {
         let journal = Arc::new(journal);
         let reads = Arc::new(Reads::new(Arc::clone(&journal)));
+        let compactor = Arc::new(Compactor::new(Arc::clone(&reads)));
         Self {
             freshness: Freshness::default(),
             queue: Queue::new(GATHERING),
             committer: Committer { reads: Arc::clone(&reads) },
-            compactor: Compactor::new(Arc::clone(&reads)),
+            upkeep: Upkeep::new(Arc::clone(&compactor), settings.compact_above),
+            compactor,
             is_closed: Arc::default(),
             journal,
             reads,
@@ -158,11 +162,12 @@ impl Engine {
         self.projector.as_ref().unwrap()
     }
 
-    /// Says that something was appended to whoever keeps the documents.
+    /// Says that something was appended to whoever keeps the documents, and to whoever compacts.
     fn tell(&self) {
         if let Some(background) = &self.background {
             background.tell();
         }
+        self.upkeep.look(&self.journal.state(), self.projector.as_ref());
     }
 
     /// Brings the documents up to date, as far as that can be done; `stats` tells why not.
@@ -359,6 +364,7 @@ impl Backend for Engine {
             return Ok(());
         }
         let compacts = self.settings.compacts_on_close && !self.settings.is_read_only;
+        self.upkeep.end();
         self.bring_documents();
         let compacted = if compacts { self.compactor.compact().map(drop) } else { Ok(()) };
         self.is_closed.store(true, Ordering::SeqCst);

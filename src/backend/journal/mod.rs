@@ -48,6 +48,8 @@ mod background;
 
 mod compared;
 
+mod upkeep;
+
 mod engine;
 
 pub(crate) mod files;

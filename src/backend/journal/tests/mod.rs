@@ -21,3 +21,5 @@ mod projecting;
 mod reloading;
 
 mod backups;
+
+mod upkeep;

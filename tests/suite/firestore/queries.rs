@@ -106,6 +106,29 @@ fn the_largest_documents_are_within_the_limits() {
 }
 
 #[test]
+fn who_is_late_replaces_no_document_of_a_later_event() {
+    let fake = Fake::emulator();
+    let url = fake.url("late");
+    let store = MessageStore::connect(&url).unwrap();
+    current(&store);
+    let other = MessageStore::connect(&url).unwrap();
+    current(&other);
+    // Before the first one's document arrives, the other one has written what came behind it.
+    let act = move || {
+        let edit = Edit::content("later");
+        other.append(Mutation::new("c", Operation::EditMessage { message_id: "m".into(), edit })).unwrap();
+        other.sync().unwrap();
+    };
+    fake.faults().interrupt("earlier-document", Box::new(act));
+    // In the object of the log the text is in base64.
+    store.add_message("c", NewMessage::new("earlier-document").id("m")).unwrap();
+    store.sync().unwrap();
+    current(&store);
+    let found = all(&fake, "late/aral_conversations/c", "aral_messages");
+    assert_eq!(texts(&found, "content"), ["later"]);
+}
+
+#[test]
 fn several_processes_keep_the_documents_whatever_happens_to_their_requests() {
     let fake = Fake::emulator();
     let url = fake.url("kept");

@@ -69,16 +69,23 @@ pub(crate) const ALL: [Fault; 12] = [
     Fault::Answered(Said::Gateway, true),
 ];
 
+/// What is done in between.
+pub(crate) type Act = Box<dyn FnOnce() + Send>;
+
 /// Which requests go wrong.
-#[derive(Debug)]
 pub(crate) struct Faults {
+    interruption: Mutex<Option<(&'static str, Act)>>,
     next: Mutex<VecDeque<(&'static str, Fault)>>,
     drawn: Mutex<(SplitMix, u64)>,
 }
 
 impl Faults {
     pub(crate) fn none() -> Self {
-        Self { next: Mutex::default(), drawn: Mutex::new((SplitMix::new(0), 0)) }
+        Self {
+            interruption: Mutex::default(),
+            next: Mutex::default(),
+            drawn: Mutex::new((SplitMix::new(0), 0)),
+        }
     }
 
     /// So many of a thousand requests go wrong.
@@ -89,6 +96,23 @@ impl Faults {
     /// What happens to the next requests whose paths end so, one after the other.
     pub(crate) fn plan(&self, verb: &'static str, faults: &[Fault]) {
         self.next.lock().unwrap().extend(faults.iter().map(|fault| (verb, *fault)));
+    }
+
+    /// Does something before the first request with these words in it is carried out.
+    pub(crate) fn interrupt(&self, words: &'static str, act: Act) {
+        *self.interruption.lock().unwrap() = Some((words, act));
+    }
+
+    /// Does what is to be done before this request.
+    pub(crate) fn let_others_come(&self, body: &[u8]) {
+        let mut interruption = self.interruption.lock().unwrap();
+        let is_meant =
+            |(words, _): &mut (&'static str, Act)| memchr::memmem::find(body, words.as_bytes()).is_some();
+        let due = interruption.take_if(is_meant);
+        drop(interruption);
+        if let Some((_, act)) = due {
+            act();
+        }
     }
 
     /// What happens to a request.

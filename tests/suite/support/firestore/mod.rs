@@ -154,6 +154,7 @@ impl Inner {
             return self.accounts.give(request, self.url.get().unwrap(), &self.key);
         }
         self.bill.lock().unwrap().requests += 1;
+        self.faults.let_others_come(&request.body);
         let fault = self.faults.take(&request.path);
         let said = |said: Said| {
             let refused = said.refused();

@@ -35,7 +35,9 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     // A database on a server is no file, and neither is a bucket. The text says which one it is.
     let is_file = |path: &PathBuf| {
         let place = path.as_os_str().as_encoded_bytes();
-        !["postgres://", "s3://", "gs://", "az://"].iter().any(|scheme| place.starts_with(scheme.as_bytes()))
+        !["postgres://", "mongodb", "s3://", "gs://", "az://"]
+            .iter()
+            .any(|scheme| place.starts_with(scheme.as_bytes()))
     };
     let path = error.place().map(|place| place.path.clone()).filter(is_file);
     let offset = error.place().and_then(|place| place.offset);

@@ -55,6 +55,10 @@ fn what_somebody_altered_on_a_server_is_named_and_rebuilt_from_the_events() {
         if is_of_events {
             let error = repaired.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Corrupt, "{sql}: {error}");
+            if sql.starts_with("DELETE") {
+                let error = store.history("c1").unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{sql}: {error}");
+            }
             alter(server, "altered", "DELETE FROM aral_events; INSERT INTO aral_events SELECT * FROM saved");
             continue;
         }

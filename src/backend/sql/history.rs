@@ -6,14 +6,21 @@
 use std::ops::ControlFlow;
 
 use super::columns::{corrupt, number_at};
-use super::connection::{Connection, Value};
+use super::connection::{Connection, Value, first};
 use super::events::{EVENT, ROWS, with_event};
+use super::reads::last_seq;
 use crate::codec::payload::beginning;
 use crate::error::Result;
 use crate::model::{History, PastEvent};
 
 /// Everything that happened to a conversation.
+///
+/// # Errors
+///
+/// `Corrupt` also where an event of the store is missing: nobody knows whose it was, and what follows from the others alone
+/// never was.
 pub(super) fn history(connection: &mut dyn Connection, id: &str) -> Result<History> {
+    check_whole(connection)?;
     let beginning = beginning(id);
     let sql = format!(
         "SELECT {EVENT} FROM aral_events WHERE seq >= ?1 AND substr(payload, 1, {}) = ?2 ORDER BY seq LIMIT ?3",
@@ -38,4 +45,20 @@ pub(super) fn history(connection: &mut dyn Connection, id: &str) -> Result<Histo
         is_over = rows < ROWS;
     }
     Ok(history)
+}
+
+/// Refuses events of which some are missing.
+fn check_whole(connection: &mut dyn Connection) -> Result<()> {
+    let last = last_seq(connection)?;
+    let sql = "SELECT COUNT(*), COALESCE(MAX(seq), 0) FROM aral_events WHERE seq >= 1";
+    let found = first(connection, sql, &[], |row| Ok((number_at(row, 0)?, number_at(row, 1)?)))?;
+    let (count, newest) = found.unwrap_or_default();
+    if (count, newest) == (last, last) {
+        return Ok(());
+    }
+    let reason = format!(
+        "aral_events has {count} events up to {newest}, and the newest of the store is {last}: events are missing, and what a \
+         conversation was cannot be told without them; `verify` names them"
+    );
+    Err(corrupt(reason))
 }

@@ -105,3 +105,21 @@ fn what_somebody_changed_in_the_tables_is_found() {
         assert!(!engine.verify().unwrap().is_sound(), "{change}");
     }
 }
+
+#[test]
+fn a_past_of_which_an_event_is_missing_is_refused_and_the_present_is_read() {
+    for seq in 1..=3 {
+        let dir = tempfile::tempdir().unwrap();
+        let (engine, _) = open(dir.path());
+        for text in ["one", "two", "three"] {
+            add(&engine, text).unwrap();
+        }
+        assert_eq!(engine.history("c1").unwrap().events.len(), 3);
+        stranger(dir.path()).execute_batch(&format!("DELETE FROM aral_events WHERE seq = {seq}")).unwrap();
+        for id in ["c1", "c2"] {
+            let error = engine.history(id).unwrap_err();
+            assert!(error.kind() == ErrorKind::Corrupt && error.to_string().contains("`verify`"), "{error}");
+        }
+        assert_eq!(engine.conversation("c1").unwrap().map(|found| found.messages.len()), Some(3));
+    }
+}

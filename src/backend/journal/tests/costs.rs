@@ -140,6 +140,44 @@ fn threads_that_append_at_the_same_time_share_their_requests() {
     assert!(requests * 32 <= THREADS * EACH, "{requests}");
 }
 
+/// How many bytes of objects an act sends and receives.
+fn bytes<T>(bucket: &Shared, act: impl FnOnce() -> T) -> ((usize, usize), T) {
+    let before = locked(bucket).bytes;
+    let value = act();
+    let after = locked(bucket).bytes;
+    ((after.0 - before.0, after.1 - before.1), value)
+}
+
+#[test]
+fn what_is_sent_and_received_is_what_is_written_and_read_and_little_beside() {
+    const TEXT: usize = 200;
+    let bucket = bucket();
+    let store = engine(Client::sound(&bucket));
+    let text = "x".repeat(TEXT);
+    let (one, _) = bytes(&bucket, || store.append(vec![message("a", &text)]).unwrap());
+    assert!(one.0 < 4_272 + 2 * TEXT + 100 && one.1 == 0, "{one:?}");
+    let (many, _) = bytes(&bucket, || {
+        let all = (0..1000).map(|n| Mutation::add_message(format!("c{}", n % 100), &*text));
+        store.append(all.collect()).unwrap()
+    });
+    assert!(many.0 < 4_272 + 1000 * (TEXT + 50), "{many:?}");
+    let (followed, count) = bytes(&bucket, || {
+        let mut follower = store.follow(1).unwrap();
+        std::iter::from_fn(|| follower.next_logged().unwrap()).count()
+    });
+    assert_eq!((followed, count), ((0, one.0 + many.0), 2));
+    let (compacted, report) = bytes(&bucket, || store.compact().unwrap());
+    let written = usize::try_from(report.written_bytes).unwrap();
+    // A document and its copy each; to be copied, a document is read, and what it replaces and what came of it are looked at.
+    assert!(compacted.0 < 2 * written + 200 * 101 && compacted.1 < 3 * written, "{compacted:?}");
+    let (opened, again) = bytes(&bucket, || engine(Client::sound(&bucket)));
+    assert!(opened.1 < 200 * 101 && opened.0 < 300, "{opened:?}");
+    let last = || again.messages("c0", &Messages::last(10)).unwrap().len();
+    let document = locked(&bucket).objects["conversations/c0.json"].len();
+    assert_eq!(bytes(&bucket, last), ((0, document), 10));
+    assert_eq!(bytes(&bucket, last), ((0, 0), 10));
+}
+
 #[test]
 fn those_who_read_at_the_same_time_share_a_look() {
     let bucket = bucket();

@@ -50,6 +50,8 @@ pub(super) struct Bucket {
     /// The names that a late list shows.
     listed: Vec<String>,
     pub(super) requests: BTreeMap<&'static str, usize>,
+    /// How many bytes of objects were sent to it, and received from it.
+    pub(super) bytes: (usize, usize),
     /// Whether conditions count.
     pub(super) ignores_conditions: bool,
 }
@@ -271,6 +273,9 @@ impl Client {
         let is_lost = verb == "create" && self.loses_a_create.swap(false, Ordering::SeqCst);
         let fault = if is_lost { Some(Fault::LostAfter) } else { self.fault() };
         let mut bucket = locked(&self.bucket);
+        if let Write::Create(_, bytes) | Write::Replace(_, bytes, _) = &write {
+            bucket.bytes.0 += bytes.len();
+        }
         match fault {
             None => Ok(bucket.carry_out(&write)),
             Some(Fault::LostBefore) => Err(Trouble::Open(error("timed out"))),
@@ -291,13 +296,13 @@ impl Client {
         }
     }
 
-    fn read<T>(&self, verb: &'static str, read: impl FnOnce(&Bucket) -> T) -> Answer<T> {
+    fn read<T>(&self, verb: &'static str, read: impl FnOnce(&mut Bucket) -> T) -> Answer<T> {
         self.begin(verb, false);
         if !self.may_read.load(Ordering::SeqCst) {
             return Err(Trouble::Final(error("403")));
         }
         match self.fault() {
-            None | Some(Fault::Twice) => Ok(read(&locked(&self.bucket))),
+            None | Some(Fault::Twice) => Ok(read(&mut locked(&self.bucket))),
             Some(Fault::Busy | Fault::Conflict) => Err(Trouble::Busy(error("503"))),
             Some(Fault::LostBefore | Fault::LostAfter | Fault::Late) => {
                 Err(Trouble::Open(error("timed out")))
@@ -319,8 +324,9 @@ impl Objects for Client {
     fn get(&self, name: &str) -> Answer<Option<Found>> {
         self.interrupt("get", name);
         self.read("get", |bucket| {
-            let there = bucket.objects.get(name)?;
-            Some(Found { bytes: there.clone(), version: version_of(there) })
+            let there = bucket.objects.get(name)?.clone();
+            bucket.bytes.1 += there.len();
+            Some(Found { version: version_of(&there), bytes: there })
         })
     }
 

@@ -8,6 +8,10 @@ use aral_store::{Error, ErrorKind};
 use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
 
+/// With what the place of an error begins where it is on a server.
+const SERVERS: [&str; 7] =
+    ["postgres://", "mongodb://", "mongodb+srv://", "firestore://", "s3://", "gs://", "az://"];
+
 /// The name of the class, which is that of the kind.
 fn class_of(kind: ErrorKind) -> &'static str {
     match kind {
@@ -35,9 +39,7 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     // A database on a server is no file, and neither is a bucket. The text says which one it is.
     let is_file = |path: &PathBuf| {
         let place = path.as_os_str().as_encoded_bytes();
-        !["postgres://", "mongodb", "s3://", "gs://", "az://"]
-            .iter()
-            .any(|scheme| place.starts_with(scheme.as_bytes()))
+        !SERVERS.iter().any(|scheme| place.starts_with(scheme.as_bytes()))
     };
     let path = error.place().map(|place| place.path.clone()).filter(is_file);
     let offset = error.place().and_then(|place| place.offset);

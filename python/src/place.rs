@@ -44,6 +44,7 @@ impl Place {
             StoreUrl::Postgres(target) => Ok(Self::Server(path, target.to_string())),
             StoreUrl::Cloud(target) => Ok(Self::Server(path, target.to_string())),
             StoreUrl::Mongodb(target) => Ok(Self::Server(path, target.to_string())),
+            StoreUrl::Firestore(target) => Ok(Self::Server(path, target.to_string())),
             _ => location::check_directory(&path).map(|()| Self::Directory(path)),
         }
     }

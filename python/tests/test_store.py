@@ -84,6 +84,24 @@ def test_reopening_finds_everything(tmp_path: Path):
         assert store.recovery().events == 1 and store.verify().is_sound
 
 
+def test_an_error_has_the_path_of_a_directory_that_is_called_like_an_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mongodb-data", "firestore", "s3", "postgres"):
+        with pytest.raises(NotFound) as missing:
+            Store(name, read_only=True)
+        assert missing.value.path is not None and missing.value.path.name == name
+
+
+def test_firestore_is_asked_with_the_credentials_that_there_are(tmp_path: Path):
+    key = tmp_path / "key.json"
+    with pytest.raises(NotFound, match="key.json"):
+        Store(f"firestore://project/(default)/agents?credentials={key}")
+    with pytest.raises(InvalidInput, match="firestore"):
+        Store("firestore://project")
+
+
 def test_an_opening_says_whether_it_has_made_the_store(place: Place):
     for made in (True, False):
         with Store(place) as store:

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aral_store::{BackupReport, Error, ErrorKind, MessageStore, Moment, Options, StoreUrl};
+use aral_store::{BackupReport, Error, ErrorKind, MessageStore, Moment, Options, Replica, StoreUrl};
 use clap::Args;
 use serde_json::Value;
 
@@ -71,15 +71,37 @@ pub(crate) fn backup(dir: &Path, form: Form, args: &BackupArgs) -> Result<Exit, 
 
 pub(crate) fn replicate(dir: &Path, form: Form, args: &ReplicateArgs) -> Result<Exit, Failure> {
     let stop = signals::on_stop(|_| {})?;
-    let mut replica = begin(dir, &args.backup)?.replica(dir, &args.backup.to)?;
-    let mut told = None;
+    let open =
+        || -> Result<Replica, Failure> { Ok(begin(dir, &args.backup)?.replica(dir, &args.backup.to)?) };
+    let mut replica = Some(open()?);
+    let (mut told, mut trouble) = (None, String::new());
     loop {
         let began = style::now();
-        let report = replica.pass()?;
-        tell(&report);
-        if told != Some((report.last_seq, report.epoch)) {
-            told = Some((report.last_seq, report.epoch));
-            print_state(&report, form)?;
+        // What has failed is opened anew: nobody knows how far it came.
+        let opened =
+            replica.take().map_or_else(|| must_be_a_backup(&args.backup.to).and_then(|()| open()), Ok);
+        let looked = opened.and_then(|mut opened| Ok((opened.pass()?, opened)));
+        match looked {
+            Ok((report, opened)) => {
+                replica = Some(opened);
+                if !std::mem::take(&mut trouble).is_empty() {
+                    note("the backup goes on");
+                }
+                tell(&report);
+                if told != Some((report.last_seq, report.epoch)) {
+                    told = Some((report.last_seq, report.epoch));
+                    print_state(&report, form)?;
+                }
+            }
+            // Who has had it running relies on it: what is away may come back.
+            Err(Failure::Store(error)) if told.is_some() && may_come_back(&error) => {
+                let text = error.to_string();
+                if trouble != text {
+                    note(&format!("nothing is backed up until this is over, and it is tried again: {text}"));
+                    trouble = text;
+                }
+            }
+            Err(failure) => return Err(failure),
         }
         // Looks begin at half the time: what came right behind one is copied before the next one ends, unless
         // copying takes longer than the other half.
@@ -97,6 +119,20 @@ pub(crate) fn replicate(dir: &Path, form: Form, args: &ReplicateArgs) -> Result<
             }
         }
     }
+}
+
+/// Holds that a directory still has the backup that was there. Where a disk is not mounted any more there is an empty one, in which another
+/// backup would be begun.
+fn must_be_a_backup(to: &Path) -> Result<(), Failure> {
+    if database::of(to)?.is_some() || to.join("aral-backup").is_file() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::NotFound, "the backup is not there any more").at(to, None).into())
+}
+
+/// Whether what failed may succeed later without anybody's doing: a store or a backup that is not there for the moment, a disk that is full.
+fn may_come_back(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Io | ErrorKind::NotFound | ErrorKind::NoSpace)
 }
 
 /// How long nobody looks whether a signal came.
@@ -181,7 +217,7 @@ fn tell(report: &BackupReport) {
     }
     for path in &report.set_aside {
         note(&format!(
-            "this was in the backup and is not in the store's history any more: kept in {}",
+            "this was in the backup, and was damaged or is not in the store's history any more: kept in {}",
             path.display()
         ));
     }

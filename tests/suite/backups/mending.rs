@@ -88,6 +88,29 @@ fn a_damaged_checkpoint_takes_from_a_backup_what_needs_it_and_nothing_else() {
 }
 
 #[test]
+fn a_damaged_checkpoint_that_the_store_still_has_is_copied_anew() {
+    let scene = three();
+    scene.run(&[Op::Compact]);
+    scene.backup();
+    let newest = checkpoints(&scene.backups).pop().unwrap();
+    for offset in [20, 130] {
+        scene.backups.flip_bit(&newest, offset, 1);
+        let report = options(scene.mounts()).backup(DIR, TO).unwrap();
+        assert_eq!(report.mended, [newest.clone()], "{report:?}");
+        assert_eq!((report.set_aside.len(), report.damaged.len()), (1, 0), "{report:?}");
+        judge(&scene.backups, &scene.history(), report.last_seq, "mended");
+    }
+    // What the store has no more cannot be copied anew: that is said, and what to do.
+    scene.run(&[say("c1", "more"), Op::Compact]);
+    scene.backups.flip_bit(&newest, 20, 1);
+    let error = options(scene.mounts()).backup(DIR, TO).unwrap_err();
+    assert!(
+        error.kind() == ErrorKind::Corrupt && error.to_string().contains("back up to another"),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_a_damaged_checkpoint_that_is_kept_may_need_is_not_let_go_of() {
     let scene = Scene::new(ALWAYS);
     scene.run(&[say("c1", "one"), Op::Compact]);

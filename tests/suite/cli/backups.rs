@@ -114,6 +114,41 @@ fn a_replication_goes_on_as_the_store_grows_and_ends_when_it_is_told_to() {
     );
 }
 
+/// A store that was moved away for a moment, and a disk that was not mounted for one, ended it for good.
+#[test]
+fn a_replication_outlives_what_is_away_and_begins_no_other_backup_meanwhile() {
+    let room = Room::new();
+    room.run(&["add", "c", "one"]).fine();
+    let mut command = room.command(&["replicate", "b", "--every", "20ms", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut next = || newest(&lines.next().unwrap().unwrap(), "last_seq");
+    let mut note = || said.next().unwrap().unwrap();
+    assert_eq!(next(), 1);
+    for (away, text) in [("store", "two"), ("b", "three")] {
+        std::fs::rename(room.path(away), room.path("away")).unwrap();
+        if away == "b" {
+            std::fs::create_dir(room.path("b")).unwrap();
+        }
+        let told = note();
+        assert!(told.contains("nothing is backed up until this is over"), "{away}: {told}");
+        if away == "b" {
+            std::fs::remove_dir(room.path("b")).expect("nothing was made in it");
+        }
+        std::fs::rename(room.path("away"), room.path(away)).unwrap();
+        // What is said of it may change while it lasts.
+        while !note().contains("the backup goes on") {}
+        room.run(&["add", "c", text]).fine();
+        while next() < if away == "b" { 3 } else { 2 } {}
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    room.run(&["restore", "b", "--to", "back"]).fine();
+    assert_eq!(room.run(&["-d", "back", "export"]).fine(), room.run(&["export"]).fine());
+}
+
 #[test]
 fn what_is_no_place_for_a_backup_is_named() {
     let room = Room::new();

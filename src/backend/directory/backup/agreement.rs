@@ -7,17 +7,22 @@
 use std::sync::Arc;
 
 use super::extent::{Copy, Limit, ends_as, start_of, walk};
+use super::files::copy_checkpoint;
 use super::log_copy::Came;
+use super::place::Place;
 use super::replica::{Look, Replica};
+use crate::backend::directory::checkpoint_file::read_checkpoint;
 use crate::codec::backup::{Extent, Manifest};
 use crate::codec::bytes::{all_zero, to_u64};
+use crate::codec::checkpoint::Checkpoint;
 use crate::codec::frame::FRAME_ALIGN;
 use crate::codec::segment::{DATA_START, Previous};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
 use crate::log::segment::Segment;
 use crate::model::BackupReport;
-use crate::snapshot::layout;
+use crate::snapshot::layout::{self, Layout};
+use crate::vfs::Vfs;
 
 impl Replica {
     /// Goes back to where a segment ends that the backup has more of: events that had not been made durable, and that a
@@ -88,6 +93,30 @@ impl Replica {
             }
         }
         layout::sync_dir(vfs, &self.place.segments())
+    }
+
+    /// The checkpoint that a backup's newest state begins with. A damaged copy is made anew, as long as the store has it.
+    pub(super) fn base_of(
+        vfs: &dyn Vfs,
+        (source, look): (&Layout, &Look),
+        (place, epoch): (&Place, u64),
+        report: &mut BackupReport,
+    ) -> Result<Checkpoint> {
+        let path = place.checkpoint(epoch);
+        match read_checkpoint(vfs, &path) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                if look.checkpoint.head().epoch != epoch {
+                    let reason =
+                        "the store has gone on from what this was a copy of; back up to another directory";
+                    return Err(error.context(reason));
+                }
+                report.set_aside.push(place.set_copy_aside(vfs, &path)?);
+                copy_checkpoint(vfs, &source.checkpoint(epoch), &path)?;
+                report.mended.push(path.clone());
+                read_checkpoint(vfs, &path)
+            }
+            read => read,
+        }
     }
 
     /// Reads the segments that the backup's newest state consists of. One that is damaged is copied anew, as long as the

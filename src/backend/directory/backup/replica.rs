@@ -48,6 +48,8 @@ pub(crate) struct Replica {
     unfinished: Option<u64>,
     /// Whether all that the newest state relies on has been read by this process.
     is_checked: bool,
+    /// What the opening has put right, until a look tells it.
+    opened: BackupReport,
     /// The event of the moment that was listed last by this process.
     told: Option<Seq>,
     /// For how long states are kept that newer ones have replaced; for ever if nobody says.
@@ -98,9 +100,10 @@ impl Replica {
         let look = retried(|| Look::take(vfs, &source))?;
         let (place, lock) = Place::claim(vfs, &source, to)?;
         let manifest = place.manifest_for(vfs, look.checkpoint.head().store_id)?;
+        let mut opened = BackupReport::default();
         let base = match manifest.epoch {
             0 => None,
-            epoch => Some(read_checkpoint(vfs, &place.checkpoint(epoch))?),
+            epoch => Some(Self::base_of(vfs, (&source, &look), (&place, epoch), &mut opened)?),
         };
         remove_unfinished(vfs, &place, manifest.epoch)?;
         let have = Have::read(vfs, &place, u64::MAX)?;
@@ -115,6 +118,7 @@ impl Replica {
             kept_open: None,
             unfinished: None,
             is_checked: false,
+            opened,
             told: None,
             keep_micros,
         })
@@ -125,7 +129,7 @@ impl Replica {
     pub(crate) fn pass(&mut self) -> Result<BackupReport> {
         let now = self.settings.clock.now_micros();
         let before = self.manifest;
-        let mut report = BackupReport::default();
+        let mut report = std::mem::take(&mut self.opened);
         // Order: the moment of the state before, which a stop may have left out, comes before that of a newer one.
         self.keep_moment()?;
         let (mut last, mut same, mut attempts) = (String::new(), 0, 0);

@@ -95,10 +95,12 @@ fn wanted(vfs: &dyn Vfs, place: &Place, history: &History<'_>, moment: Moment) -
 fn not_kept(place: &Place, wanted: Seq, history: &History<'_>) -> Result<Error> {
     let ranges = history.ranges()?;
     let ranges: Vec<String> = ranges.iter().map(|(first, last)| format!("{first} to {last}")).collect();
-    let reason = format!(
-        "the backup does not have the state after event {wanted}: it has those after events {}",
-        ranges.join(", ")
-    );
+    let has = if ranges.is_empty() {
+        "it has no state that can be restored".to_owned()
+    } else {
+        format!("it has those after events {}", ranges.join(", "))
+    };
+    let reason = format!("the backup does not have the state after event {wanted}: {has}");
     // Without the damage it may have had it.
     Ok(match history.damage() {
         Some(damage) => damage.context(&reason),

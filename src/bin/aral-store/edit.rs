@@ -149,7 +149,7 @@ fn under(mut mutation: Mutation, conditions: Conditions) -> Mutation {
 
 fn object(what: &str, text: Option<&str>) -> Result<JsonObject, Failure> {
     match text {
-        Some(text) => JsonObject::parse(text).map_err(|error| {
+        Some(text) => JsonObject::parse_strict(text).map_err(|error| {
             let example = r#"write an object in single quotes, such as '{"name":"search"}'"#;
             Failure::Usage(format!("{}; {example}", error.context(what)))
         }),

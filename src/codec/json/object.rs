@@ -40,11 +40,32 @@ impl JsonObject {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn parse(text: &str) -> Result<Self> {
+        Self::parse_with(text, |reader| reader)
+    }
+
+    /// The same of a text that a person has written: one that repeats a key is refused, as one of the two values would be lost without
+    /// a word.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse), and [`InvalidInput`](crate::ErrorKind::InvalidInput) that names the key.
+    ///
+    /// ```
+    /// use aral_store::JsonObject;
+    /// assert!(JsonObject::parse_strict(r#"{"a": 1, "a": 2}"#).is_err());
+    /// assert_eq!(JsonObject::parse_strict(r#"{"a": 1}"#)?, JsonObject::parse(r#"{"a": 1}"#)?);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn parse_strict(text: &str) -> Result<Self> {
+        Self::parse_with(text, Reader::strict)
+    }
+
+    fn parse_with<'t>(text: &'t str, set: impl Fn(Reader<'t>) -> Reader<'t>) -> Result<Self> {
         if text.len() > MAX_JSON_BYTES {
             return Err(too_long(text.len()));
         }
         let read = || {
-            let mut reader = Reader::new(text.as_bytes())?;
+            let mut reader = set(Reader::new(text.as_bytes())?);
             reader.peek();
             let start = reader.fail("");
             let value = reader.value(MAX_JSON_DEPTH)?;

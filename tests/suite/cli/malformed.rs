@@ -27,8 +27,16 @@ fn a_key_that_is_there_twice_is_refused_and_named() {
         let run = room.run_with(&["import", "-"], input.as_bytes());
         assert!(run.code == Some(1) && run.err.contains(r#""content" is there twice"#), "{input}: {run:?}");
     }
-    // As an argument it is what Python makes of it.
-    room.run(&["add", "d", "x", "--metadata", r#"{"a":1,"a":2}"#]).fine();
+    // So it is in an argument, which nobody reads a second time either.
+    let twice = r#"{"n":{"content":1,"content":2}}"#;
+    for args in [
+        &["add", "d", "x", "--metadata", twice][..],
+        &["new", "--metadata", twice],
+        &["act", "d", "t", twice],
+    ] {
+        let error = room.run(args).fails(2);
+        assert!(error.contains(r#""content" is there twice"#), "{args:?}: {error}");
+    }
 }
 
 /// Each of these made an empty message.

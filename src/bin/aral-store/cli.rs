@@ -26,7 +26,7 @@ use crate::undo::{RevertArgs, UndoArgs, UnremoveArgs};
 pub(crate) struct Cli {
     #[arg(short, long, global = true, value_name = "DIR", overrides_with = "dir")]
     #[arg(
-        help = "The store: a directory, sqlite:PATH or postgres://HOST/DATABASE; $ARAL_STORE_DIR if not given, else ./data"
+        help = "The store: a directory, or the URL of a database or a bucket, such as sqlite:PATH; $ARAL_STORE_DIR if not given, else ./data"
     )]
     pub(crate) dir: Option<PathBuf>,
     /// Refuse to make a store where there is none

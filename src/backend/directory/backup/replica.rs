@@ -239,8 +239,8 @@ impl Replica {
     /// The error for a store that lacks what its backup has.
     pub(super) fn is_further_on(&self) -> Error {
         let reason = format!(
-            "the backup has events of this store that the store does not have: it holds all up to event {}, and the store was \
-             put back to an earlier state and has gone on from there; back up to another directory",
+            "the backup holds all up to event {}, and not as this store has it: either the store was put back to an earlier state and has \
+             gone on from there, or another copy of it has been backed up here since; back up to another directory",
             self.manifest.last_seq()
         );
         Error::new(ErrorKind::Conflict, reason).at(self.place.root(), None)

@@ -96,7 +96,7 @@ fn a_damaged_checkpoint_that_the_store_still_has_is_copied_anew() {
     for offset in [20, 130] {
         scene.backups.flip_bit(&newest, offset, 1);
         let report = options(scene.mounts()).backup(DIR, TO).unwrap();
-        assert_eq!(report.mended, [newest.clone()], "{report:?}");
+        assert_eq!(report.mended, std::slice::from_ref(&newest), "{report:?}");
         assert_eq!((report.set_aside.len(), report.damaged.len()), (1, 0), "{report:?}");
         judge(&scene.backups, &scene.history(), report.last_seq, "mended");
     }

@@ -16,7 +16,7 @@ use crate::backend::directory;
 #[cfg(feature = "firestore")]
 use crate::backend::firestore;
 #[cfg(feature = "journal")]
-use crate::backend::journal::objects::Objects;
+use crate::backend::journal::{self, objects::Objects};
 use crate::backend::memory::Memory;
 #[cfg(feature = "mongodb")]
 use crate::backend::mongodb;
@@ -182,12 +182,18 @@ impl Options {
     }
 
     /// Reads every byte of a store in a directory and says what is wrong with it, even if it cannot be opened.
-    /// Writes nothing.
+    /// Writes nothing. By its URL a store that is kept as objects is read: in a bucket, in `MongoDB`, in Firestore.
     ///
     /// # Errors
     ///
     /// `NotFound` if there is no directory; I/O errors on directories. Damage is in the report.
     pub fn verify(self, dir: impl AsRef<Path>) -> Result<VerifyReport> {
+        #[cfg(feature = "journal")]
+        if check_directory(dir.as_ref()).is_err()
+            && let Some(objects) = objects(dir.as_ref())?
+        {
+            return journal::verify(&objects);
+        }
         check_directory(dir.as_ref())?;
         directory::verify_dir(dir.as_ref(), &self.settings)
     }

@@ -236,7 +236,7 @@ fn seal_of(objects: &dyn Objects, number: u64) -> Result<Option<Previous>> {
     Ok(SegmentHeader::decode(&found.bytes).ok().map(|header| header.previous))
 }
 
-fn wrong_at(objects: &dyn Objects, (number, first_seq): (u64, u64), wrong: Wrong) -> Error {
+pub(super) fn wrong_at(objects: &dyn Objects, (number, first_seq): (u64, u64), wrong: Wrong) -> Error {
     let name = names::segment(number, first_seq);
     let error = match wrong {
         Wrong::Newer(reason) => Error::new(ErrorKind::UnsupportedFormat, format!("{name}: {reason}")),

@@ -169,7 +169,7 @@ impl Compactor {
                     let recorded = old.map(|entry| Recorded::of(&entry));
                     let Some(folded) = self.folded(slot, recorded.as_ref())? else { return Ok(None) };
                     let bytes = self.make_document(&folded)?;
-                    let file = print_of(&bytes, now);
+                    let file = print_of(&bytes);
                     builder.entry(&Entry::of(summary, &file_name, file));
                     listed.push(Text::from(stem(&file_name)));
                     (report.written, report.written_bytes) =
@@ -178,7 +178,7 @@ impl Compactor {
             }
         }
         remember(state, &mut builder);
-        let index_file = Some(print_of(&self.index(listed)?, now));
+        let index_file = Some(print_of(&self.index(listed)?));
         Ok(Some(builder.finish(&CheckpointHead {
             epoch,
             covered_seq: state.next_seq - 1,
@@ -231,12 +231,8 @@ impl Compactor {
     }
 }
 
-fn print_of(bytes: &[u8], now: i64) -> Fingerprint {
-    Fingerprint {
-        len: to_u64(bytes.len()),
-        crc: crc32fast::hash(bytes),
-        modified_nanos: now.saturating_mul(1000),
-    }
+fn print_of(bytes: &[u8]) -> Fingerprint {
+    Fingerprint { len: to_u64(bytes.len()), crc: crc32fast::hash(bytes), modified_nanos: documents::NO_FILE }
 }
 
 /// Puts the newest keys and the removals into a checkpoint.

@@ -16,6 +16,15 @@ use crate::model::{Conversation, Seq, Timestamp, Version};
 use crate::rules::Folded;
 use crate::snapshot::load::{ItemKind, fallback};
 
+/// The time of a document that was made in a bucket, where no file is: none that a file can have. By it is known which documents
+/// have an object of their own.
+pub(super) const NO_FILE: i64 = i64::MIN;
+
+/// Whether this was made in a bucket. What came with a directory has the time of its file.
+pub(super) fn is_of_no_file(print: &Fingerprint) -> bool {
+    print.modified_nanos == NO_FILE
+}
+
 /// What a checkpoint says of a conversation's document.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Recorded {
@@ -41,6 +50,11 @@ impl Recorded {
         }
     }
 
+    /// The name of its own object. What came with a directory has none, and its file stands for it.
+    pub(super) fn own_name(&self) -> Option<String> {
+        (self.last_seq > 0).then(|| names::document(self.last_seq))
+    }
+
     /// Whether these are the bytes that the checkpoint means.
     pub(super) fn is(&self, bytes: &[u8]) -> bool {
         to_u64(bytes.len()) == self.file.len && crc32fast::hash(bytes) == self.file.crc
@@ -50,9 +64,7 @@ impl Recorded {
 /// The bytes that the checkpoint means; `None` if they are not there: they were replaced with the checkpoint, or something
 /// else has changed them.
 pub(super) fn fetch(objects: &dyn Objects, recorded: &Recorded) -> Result<Option<Vec<u8>>> {
-    // What came with a directory has no document of its own, and its file stands for it.
-    let own = (recorded.last_seq > 0).then(|| names::document(recorded.last_seq));
-    for name in own.into_iter().chain([names::conversation(&recorded.file_name)]) {
+    for name in recorded.own_name().into_iter().chain([names::conversation(&recorded.file_name)]) {
         if let Some(found) = tries::get(objects, &name)?
             && recorded.is(&found.bytes)
         {

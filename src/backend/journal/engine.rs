@@ -336,7 +336,7 @@ impl Backend for Engine {
 
     fn verify(&self) -> Result<VerifyReport> {
         self.check_open()?;
-        let mut report = verify::verify(&self.journal)?;
+        let mut report = verify(&self.journal.objects)?;
         if let Some(projector) = &self.projector {
             compared::verify(projector, &mut report)?;
         }

@@ -55,6 +55,7 @@ mod engine;
 pub(crate) mod files;
 
 pub(crate) use engine::Engine;
+pub(crate) use verify::verify;
 
 #[cfg(test)]
 mod tests;

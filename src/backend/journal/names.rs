@@ -27,7 +27,12 @@ pub(super) const LOG: &str = "log/";
 
 /// The number of a place in the log; `None` if a name is not that of one.
 pub(super) fn number_in(name: &str) -> Option<u64> {
-    parse_name(name.strip_prefix(LOG)?).map(|(number, _)| number)
+    place_in(name).map(|(number, _)| number)
+}
+
+/// The place in the log, its number and its first event; `None` if a name is not that of one.
+pub(super) fn place_in(name: &str) -> Option<(u64, Seq)> {
+    parse_name(name.strip_prefix(LOG)?)
 }
 
 /// With what every name begins that a place of this number can have.

@@ -176,9 +176,6 @@ fn checked(objects: &dyn Objects, epoch: u64, bytes: Vec<u8>) -> Result<Checkpoi
 ///
 /// `Unsupported` where conditions are not kept to, on which everything rests.
 pub(super) fn find_or_make(objects: &dyn Objects) -> Result<(State, bool)> {
-    let vanished = || {
-        Error::new(ErrorKind::Corrupt, "the store was removed while it was made").at(objects.place(), None)
-    };
     let mut made = false;
     for _ in 0..CHASES {
         let Some(store) = find(objects)? else {
@@ -196,10 +193,15 @@ pub(super) fn find_or_make(objects: &dyn Objects) -> Result<(State, bool)> {
             }
             // What came with a directory has no marker, or one that is older than its log.
             None if state.checkpoint.head().epoch > 0 => raise(objects, &state.checkpoint)?,
-            None => drop(make(objects, &names::checkpoint(0), &empty(state.store_id()))?),
+            None => {
+                make(objects, &names::checkpoint(0), &empty(state.store_id()))?;
+                // The marker of a store that was never compacted may have been removed.
+                raise(objects, &state.checkpoint)?;
+            }
         }
     }
-    Err(vanished())
+    let reason = "the objects .aral-store and log/CHECKPOINT-… were removed each time they were made";
+    Err(Error::new(ErrorKind::Corrupt, reason).at(objects.place(), None))
 }
 
 /// The bytes of the checkpoint before the first.

@@ -1,68 +1,195 @@
 //! Verifying: is everything that counts there, and as it was written?
 //!
-//! Owns the reading of all of it: the checkpoint's documents, and the log behind it from the first object on.
+//! Owns the reading of all of it: the marker, the checkpoint, each document with its copy, and the log behind the checkpoint from the
+//! first object on. Goes on behind what is damaged, so that all of it is named at once.
 
-use super::chain::Journal;
+use super::chain::{self, Journal, Next};
 use super::documents::{self, Recorded};
+use super::group::Segment;
 use super::names;
+use super::objects::Objects;
 use super::opening;
-use super::state::damaged;
+use super::state::{State, Wrong, damaged};
 use super::tries;
 use crate::codec::bytes::to_u64;
-use crate::codec::checkpoint::FileState;
+use crate::codec::checkpoint::{CheckpointHead, Entry, FileState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{DamagedFile, VerifyReport};
 use std::sync::Arc;
 
-/// Reads everything and says what is wrong with it.
-pub(super) fn verify(journal: &Journal) -> Result<VerifyReport> {
-    let objects = &*journal.objects;
-    let mut report = VerifyReport::default();
-    let mut tell = |id: Option<&str>, reason: &str| {
-        let conversation_id = id.map(str::to_owned);
-        let (path, reason) = (objects.place().to_owned(), reason.to_owned());
-        report.damaged.push(DamagedFile { path, offset: None, conversation_id, reason, is_forbidden: false });
-    };
-    let gone =
-        || Error::new(ErrorKind::Corrupt, "the store is gone from the bucket").at(objects.place(), None);
-    let read = opening::find(objects)
-        .and_then(|found| Journal::read(Arc::clone(&journal.objects), found.ok_or_else(gone)?.state));
-    let anew = match read {
-        Ok(anew) => anew,
-        Err(error) if error.kind() == ErrorKind::Corrupt => {
-            tell(None, error.message());
+/// How often everything is read anew because a compaction has replaced it meanwhile.
+const CHASES: u32 = 100;
+
+/// Which checkpoint was read, and of which all copies were in place; nothing if none could be read.
+type Seen = Option<(u64, u64)>;
+
+/// Reads everything and says what is wrong with it, also where it cannot be opened. Writes nothing.
+pub(crate) fn verify(objects: &Arc<dyn Objects>) -> Result<VerifyReport> {
+    for _ in 0..CHASES {
+        let (report, seen) = look(objects)?;
+        // Order: look for the checkpoint again behind what was found. What a compaction has replaced meanwhile is not damaged.
+        if (report.is_sound() && report.notes.is_empty()) || seen == now(&**objects)? {
             return Ok(report);
+        }
+    }
+    let reason = "compactions follow each other faster than they can be read";
+    Err(Error::new(ErrorKind::Conflict, reason).at(objects.place(), None))
+}
+
+fn seen(state: &State) -> (u64, u64) {
+    (state.checkpoint.head().epoch, state.published)
+}
+
+fn now(objects: &dyn Objects) -> Result<Seen> {
+    match opening::find(objects) {
+        Ok(found) => Ok(found.map(|found| seen(&found.state))),
+        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn look(objects: &Arc<dyn Objects>) -> Result<(VerifyReport, Seen)> {
+    let mut look = Look { objects: &**objects, report: VerifyReport::default() };
+    let found = match opening::find(&**objects) {
+        Ok(found) => found.map(|found| found.state),
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            look.tell(None, error.message());
+            return Ok((look.report, None));
         }
         Err(error) => return Err(error),
     };
-    let state = anew.state();
-    let (mut files, mut bytes, mut conversations) = (1 + to_u64(state.places.len()), 0, 0);
-    let mut notes = Vec::new();
-    for entry in state.checkpoint.entries() {
-        if entry.state != FileState::Intact {
-            tell(Some(entry.id), damaged(&entry).message());
-            continue;
-        }
-        let recorded = Recorded::of(&entry);
-        match documents::fetch(objects, &recorded)? {
-            Some(document) => {
-                (files, bytes, conversations) =
-                    (files + 1, bytes + to_u64(document.len()), conversations + 1);
-                if let Err(error) = documents::read(objects, &recorded, &document) {
-                    tell(Some(entry.id), error.message());
-                }
+    let Some(found) = found else {
+        look.tell(None, "the store is gone from the bucket");
+        return Ok((look.report, None));
+    };
+    look.marker(&found)?;
+    let mut state = found.clone();
+    match Journal::read(Arc::clone(objects), found) {
+        Ok(journal) => state = journal.state().clone(),
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            let before = look.report.damaged.len();
+            look.log(state.checkpoint.head())?;
+            if look.report.damaged.len() == before {
+                look.tell(None, error.message());
             }
-            None => tell(Some(entry.id), "neither its document nor its file is as the checkpoint says"),
         }
-        let name = names::conversation(entry.file_name);
-        let is_due = state.published == state.checkpoint.head().epoch;
-        if is_due && !tries::get(objects, &name)?.is_some_and(|copy| recorded.is(&copy.bytes)) {
-            notes.push(format!("{name} is not as the store has it: readers of the bucket see the right one, a copy of it does not"));
-        }
+        Err(error) => return Err(error),
     }
-    let logged: u64 = state.places.iter().map(|place| place.bytes).sum();
+    for entry in state.checkpoint.entries() {
+        look.conversation(&entry, state.published == state.checkpoint.head().epoch)?;
+    }
+    let (report, logged) = (&mut look.report, state.places.iter().map(|place| place.bytes).sum::<u64>());
     report.events = state.next_seq - 1 - state.checkpoint.head().covered_seq;
-    (report.files, report.bytes, report.conversations, report.notes) =
-        (files, bytes + logged, conversations, notes);
-    Ok(report)
+    report.files += 1 + to_u64(state.places.len());
+    report.bytes += logged;
+    Ok((look.report, Some(seen(&state))))
+}
+
+/// What was found so far.
+struct Look<'o> {
+    objects: &'o dyn Objects,
+    report: VerifyReport,
+}
+
+impl Look<'_> {
+    fn tell(&mut self, id: Option<&str>, reason: &str) {
+        let conversation_id = id.map(str::to_owned);
+        let (path, reason) = (self.objects.place().to_owned(), reason.to_owned());
+        self.report.damaged.push(DamagedFile {
+            path,
+            offset: None,
+            conversation_id,
+            reason,
+            is_forbidden: false,
+        });
+    }
+
+    /// The marker, of which a directory that was closed has none.
+    fn marker(&mut self, state: &State) -> Result<()> {
+        let head = state.checkpoint.head();
+        let is_of_a_bucket =
+            head.epoch == 0 || head.index_file.as_ref().is_some_and(documents::is_of_no_file);
+        if is_of_a_bucket && tries::get(self.objects, names::MARKER)?.is_none() {
+            let reason = "the object .aral-store is missing; the checkpoint has what it said: who opens the store for \
+                          writing makes it anew";
+            self.tell(None, reason);
+        }
+        Ok(())
+    }
+
+    /// Each object of the log by itself, since they cannot be read one after the other.
+    fn log(&mut self, head: &CheckpointHead) -> Result<()> {
+        let mut due = head.first_segment;
+        for name in tries::list(self.objects, names::LOG)? {
+            let Some(place) = names::place_in(&name).filter(|place| place.0 >= head.first_segment) else {
+                continue;
+            };
+            for missing in due..place.0 {
+                let reason =
+                    format!("segment {missing} of the log is missing: {name} stands behind it; put it back");
+                self.tell(None, &reason);
+            }
+            due = due.max(place.0 + 1);
+            let error = match chain::next(self.objects, place)? {
+                Next::Nothing => continue,
+                Next::Emptied => chain::emptied(self.objects, place),
+                Next::There(bytes, seal) => {
+                    let segment = Segment::open(&bytes, head.store_id, place, None);
+                    let walked = segment
+                        .map_err(Wrong::from)
+                        .and_then(|segment| segment.walk::<Wrong>(seal.as_ref(), |_| Ok(())));
+                    let Err(wrong) = walked else { continue };
+                    chain::wrong_at(self.objects, place, wrong)
+                }
+            };
+            self.tell(None, error.message());
+        }
+        Ok(())
+    }
+
+    /// A conversation's document and its copy.
+    fn conversation(&mut self, entry: &Entry<'_>, is_published: bool) -> Result<()> {
+        if entry.state != FileState::Intact {
+            self.tell(Some(entry.id), damaged(entry).message());
+            return Ok(());
+        }
+        let recorded = Recorded::of(entry);
+        let (own_name, copy_name) = (recorded.own_name(), names::conversation(entry.file_name));
+        let own = match &own_name {
+            Some(name) => tries::get(self.objects, name)?,
+            None => None,
+        };
+        let copy = tries::get(self.objects, &copy_name)?;
+        let is_there = own.is_some();
+        let own = own.filter(|found| recorded.is(&found.bytes));
+        let copy = copy.filter(|found| recorded.is(&found.bytes));
+        if let Some(name) = own_name.as_ref().filter(|_| own.is_none() && copy.is_some())
+            && (is_there || documents::is_of_no_file(&recorded.file))
+        {
+            let what = if is_there { "is not what the store wrote" } else { "is missing" };
+            let reason = format!("{name} {what}; {copy_name} has what it held: copy it to that name");
+            self.tell(Some(entry.id), &reason);
+        }
+        if own.is_some() && copy.is_none() && is_published {
+            self.report.notes.push(format!(
+                "{copy_name} is not as the store has it: readers of the bucket see the right one, a copy of it does not"
+            ));
+        }
+        let Some(document) = own.or(copy) else {
+            let own_name = own_name.unwrap_or_default();
+            let reason = format!(
+                "neither its document {own_name} nor its file {copy_name} is as the checkpoint says; put back what the store \
+                 wrote"
+            );
+            self.tell(Some(entry.id), &reason);
+            return Ok(());
+        };
+        self.report.files += 1;
+        self.report.bytes += to_u64(document.bytes.len());
+        self.report.conversations += 1;
+        if let Err(error) = documents::read(self.objects, &recorded, &document.bytes) {
+            self.tell(Some(entry.id), error.message());
+        }
+        Ok(())
+    }
 }

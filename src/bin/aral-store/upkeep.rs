@@ -131,6 +131,13 @@ pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {
     let is_directory = database::of(dir)?.is_none();
     let (report, refusal) = match verified {
         Ok(report) => (report, None),
+        // What is kept as objects can be looked at without opening it; of the others the opening has said what there is to say.
+        Err(Failure::Store(error)) if !is_directory && error.kind() == ErrorKind::Corrupt => {
+            match MessageStore::options().verify(dir) {
+                Ok(report) => (report, Some(error)),
+                Err(_) => return Err(Failure::Store(error)),
+            }
+        }
         // What a database is has to be asked of the database.
         Err(failure) if !is_directory => return Err(failure),
         // A store that cannot be opened is what this command is there to tell about.

@@ -23,3 +23,5 @@ mod reloading;
 mod backups;
 
 mod upkeep;
+
+mod verifying;

@@ -41,6 +41,14 @@ pub(super) struct Compactor {
     turn: Mutex<()>,
 }
 
+/// What came of making the documents.
+enum Staged {
+    /// The bytes of the checkpoint that names them.
+    Done(Vec<u8>),
+    /// What one of them is made of is gone.
+    Missed(Box<Recorded>),
+}
+
 /// A state, and the place that ends the log's stretch behind which it stands.
 struct Cut {
     state: State,
@@ -57,7 +65,7 @@ impl Compactor {
         let _turn = locked(&self.turn);
         let journal = &self.reads.journal;
         let objects = &*journal.objects;
-        let mut report = CompactionReport::default();
+        let (mut report, mut missed) = (CompactionReport::default(), None);
         for _ in 0..CHASES {
             journal.advance()?;
             self.settle(&mut report)?;
@@ -69,9 +77,17 @@ impl Compactor {
             };
             let epoch = cut.state.checkpoint.head().epoch + 1;
             (report.written, report.written_bytes) = (0, 0);
-            let Some(bytes) = self.stage(&cut, epoch, &mut report)? else {
-                journal.reload()?;
-                continue;
+            let bytes = match self.stage(&cut, epoch, &mut report)? {
+                Staged::Done(bytes) => bytes,
+                // No compaction has replaced it: the newest checkpoint still means it.
+                Staged::Missed(recorded) if missed.as_ref() == Some(&recorded) => {
+                    return Err(self.reads.gone(&recorded));
+                }
+                Staged::Missed(recorded) => {
+                    missed = Some(recorded);
+                    journal.reload()?;
+                    continue;
+                }
             };
             if let Some(superseded) = epoch.checked_sub(2) {
                 // What a compaction that was cut behind everything else left.
@@ -139,9 +155,8 @@ impl Compactor {
         }
     }
 
-    /// Makes the documents, and gives the bytes of the checkpoint that names them; `None` if another compaction has replaced what
-    /// they are made of.
-    fn stage(&self, cut: &Cut, epoch: u64, report: &mut CompactionReport) -> Result<Option<Vec<u8>>> {
+    /// Makes the documents, unless another compaction has replaced what they are made of.
+    fn stage(&self, cut: &Cut, epoch: u64, report: &mut CompactionReport) -> Result<Staged> {
         let state = &cut.state;
         let (mut builder, mut listed) = (CheckpointBuilder::default(), Vec::new());
         let mut taken: HashSet<String> =
@@ -167,7 +182,10 @@ impl Compactor {
                         old.map_or_else(|| choose(&summary.id, &taken), |entry| entry.file_name.to_owned());
                     taken.insert(fold(&file_name));
                     let recorded = old.map(|entry| Recorded::of(&entry));
-                    let Some(folded) = self.folded(slot, recorded.as_ref())? else { return Ok(None) };
+                    let folded = match self.folded(slot, recorded)? {
+                        Ok(folded) => folded,
+                        Err(missed) => return Ok(Staged::Missed(missed)),
+                    };
                     let bytes = self.make_document(&folded)?;
                     let file = print_of(&bytes);
                     builder.entry(&Entry::of(summary, &file_name, file));
@@ -179,7 +197,7 @@ impl Compactor {
         }
         remember(state, &mut builder);
         let index_file = Some(print_of(&self.index(listed)?));
-        Ok(Some(builder.finish(&CheckpointHead {
+        Ok(Staged::Done(builder.finish(&CheckpointHead {
             epoch,
             covered_seq: state.next_seq - 1,
             first_segment: cut.first_segment,
@@ -189,14 +207,16 @@ impl Compactor {
         })))
     }
 
-    /// A conversation as it is to be written; `None` if what it is made of is gone.
-    fn folded(&self, slot: &Slot, recorded: Option<&Recorded>) -> Result<Option<Arc<Folded>>> {
+    /// A conversation as it is to be written, or what it is made of, if that is gone.
+    fn folded(&self, slot: &Slot, recorded: Option<Recorded>) -> Result<Result<Arc<Folded>, Box<Recorded>>> {
         match (slot.whole(), recorded) {
-            (Some(folded), _) => Ok(Some(Arc::clone(folded))),
+            (Some(folded), _) => Ok(Ok(Arc::clone(folded))),
             (None, Some(recorded)) => {
-                let Some(document) = self.reads.document(recorded)? else { return Ok(None) };
+                let Some(document) = self.reads.document(&recorded)? else {
+                    return Ok(Err(Box::new(recorded)));
+                };
                 let folded = slot.fold(&document);
-                folded.map(Some).map_err(|reason| Error::new(ErrorKind::Corrupt, reason))
+                folded.map(Ok).map_err(|reason| self.reads.misfit(&recorded, reason))
             }
             (None, None) => {
                 Err(Error::new(ErrorKind::Failed, "a conversation without a document awaits one"))

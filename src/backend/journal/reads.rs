@@ -88,15 +88,22 @@ impl Reads {
                 return Ok(Some(folded));
             }
             if missed.as_ref() == Some(&recorded) {
-                let reason = "neither its document nor its file is as the checkpoint says; put back what the store wrote";
-                return Err(self.misfit(&recorded, reason));
+                return Err(self.gone(&recorded));
             }
             missed = Some(recorded);
             self.journal.reload()?;
         }
     }
 
-    fn misfit(&self, recorded: &Recorded, reason: &str) -> Error {
+    /// The error for a document that the newest checkpoint means and that is not there.
+    pub(super) fn gone(&self, recorded: &Recorded) -> Error {
+        self.misfit(
+            recorded,
+            "neither its document nor its file is as the checkpoint says; put back what the store wrote",
+        )
+    }
+
+    pub(super) fn misfit(&self, recorded: &Recorded, reason: &str) -> Error {
         let reason = format!("conversation {:?}: {reason}", recorded.id);
         Error::new(ErrorKind::Corrupt, reason).at(self.journal.objects.place(), None)
     }

@@ -269,3 +269,20 @@ fn a_document_that_is_gone_before_it_is_copied_is_told_and_its_events_stay() {
     assert!(error.message().contains("\"a\""), "{error}");
     assert_eq!(log(&bucket)[..before.len()], before);
 }
+
+#[test]
+fn a_compaction_of_what_is_damaged_names_it_at_once_and_takes_nothing_away() {
+    let bucket = filled();
+    for name in ["states/0000000000000002.json", "conversations/a.json"] {
+        assert!(locked(&bucket).objects.remove(name).is_some(), "{:?}", locked(&bucket).objects.keys());
+    }
+    let store = reopened(&bucket).unwrap();
+    let before = locked(&bucket).count();
+    let error = store.compact().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.message().contains("\"a\"") && error.message().contains("put back"), "{error}");
+    let requests = locked(&bucket).count() - before;
+    assert!(requests < 20, "{requests}");
+    assert_eq!(store.stats().unwrap().covered_seq, 4);
+    assert_eq!(store.append(vec![message("b", "4")]).unwrap()[0].seq, 7);
+}

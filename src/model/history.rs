@@ -42,10 +42,12 @@ pub struct History {
     pub conversation_id: String,
     /// What it was before the first of these events; nothing if it was not there.
     pub base: Option<HistoryBase>,
-    /// Every state from the one after this event on is known; 0 if everything is. What was before it is no longer kept.
+    /// Every state from the one after this event on is known; 0 if everything is. What was before it is no longer kept, or damaged.
     pub whole_from: Seq,
     /// What happened to it since, oldest first.
     pub events: Vec<PastEvent>,
+    /// Why it is whole from there on only, where that is damage; nothing where the rest is no longer kept.
+    pub damage: Option<String>,
 }
 
 /// A conversation as it was before the oldest event that is kept of it.
@@ -76,7 +78,8 @@ impl History {
     /// A history without anything in it that is whole from this event on.
     #[must_use]
     pub fn new(conversation_id: &str, whole_from: Seq) -> Self {
-        Self { conversation_id: conversation_id.to_owned(), base: None, whole_from, events: Vec::new() }
+        let conversation_id = conversation_id.to_owned();
+        Self { conversation_id, base: None, whole_from, events: Vec::new(), damage: None }
     }
 
     /// Whether nothing is known of such a conversation.

@@ -74,13 +74,15 @@ pub struct KeptHistory {
     pub bytes: u64,
     /// The events that were dropped by the call that gives this, if any.
     pub dropped: Option<(Seq, Seq)>,
+    /// The newest events whose history is missing although older ones have theirs, if any: no drop leaves that.
+    pub missing: Option<(Seq, Seq)>,
 }
 
 impl KeptHistory {
     /// Of a store that keeps every event from this one on.
     #[must_use]
     pub fn from_event(keep: Keep, from: Seq) -> Self {
-        Self { keep, from, bytes: 0, dropped: None }
+        Self { keep, from, bytes: 0, dropped: None, missing: None }
     }
 }
 

@@ -88,6 +88,9 @@ impl History {
             } else {
                 " have happened".to_owned()
             };
+            if self.damage.is_some() {
+                return Err(gone(self, &format!("before its newest {changes} changes")));
+            }
             let reason =
                 format!("{} changes of conversation {id:?}{since}, fewer than {changes}", batches.len());
             return Err(Error::new(ErrorKind::NotFound, reason));
@@ -161,6 +164,9 @@ impl History {
         match (messages, actions) {
             (Some(found), _) => found.put_back(&mut now.messages, |message| &message.id),
             (None, Some(found)) => found.put_back(&mut now.actions, |action| &action.id),
+            (None, None) if self.damage.is_some() => {
+                return Err(gone(self, &format!("when {name:?} was removed")));
+            }
             (None, None) => {
                 let mut reason =
                     format!("no message or action {name:?} was removed from conversation {id:?}");

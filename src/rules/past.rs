@@ -104,7 +104,7 @@ pub(crate) struct Past {
 ///
 /// # Errors
 ///
-/// `NotFound` for what is no longer kept, and for a version that it never had.
+/// `NotFound` for what is no longer kept, and for a version that it never had; `Corrupt` for what is damaged.
 pub(crate) fn past(history: &History, at: At) -> Result<Past> {
     let (events, base) = (&history.events, history.base.as_ref());
     let count = match at {
@@ -155,9 +155,16 @@ fn count_at_version(history: &History, version: Version) -> Result<usize> {
     })
 }
 
-/// What is answered where the past is no longer kept.
+/// What is answered where the past is no longer kept, or damaged.
 pub(crate) fn gone(history: &History, when: &str) -> Error {
     let (id, from) = (&history.conversation_id, history.whole_from);
+    if let Some(damage) = &history.damage {
+        let reason = format!(
+            "what conversation {id:?} was {when} cannot be told, because its history is damaged and is whole from event {from} on \
+             only: {damage}; `verify` names all that is damaged"
+        );
+        return Error::new(ErrorKind::Corrupt, reason);
+    }
     let reason = format!(
         "what conversation {id:?} was {when} is no longer kept: its history is whole from event {from} on"
     );

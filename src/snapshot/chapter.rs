@@ -86,6 +86,21 @@ pub(crate) fn chain(mut all: Vec<Named>, through: Seq) -> Vec<Named> {
     chain
 }
 
+/// The newest events that no chapter has although one has older ones. Dropping the oldest leaves no such gap.
+pub(crate) fn gap(all: &[Named], through: Seq) -> Option<(Seq, Seq)> {
+    let first = chain(all.to_vec(), through).first().map_or(through + 1, |named| named.first);
+    let before = all.iter().map(|named| named.last).filter(|last| *last < first).max()?;
+    Some((before + 1, first - 1))
+}
+
+/// What is said of such a gap.
+pub(crate) fn gap_in_words((first, last): (Seq, Seq), layout: &Layout) -> String {
+    format!(
+        "the history of events {first} to {last} is missing in {}, and what it keeps of older ones leads to nothing",
+        layout.archive().display()
+    )
+}
+
 /// A chapter that is being written.
 pub(crate) struct Writer {
     file: Arc<dyn VfsFile>,
@@ -370,6 +385,13 @@ mod tests {
         assert_eq!(chained(&[(1, 3), (5, 9)], 9), [(5, 9)]);
         assert_eq!(chained(&[(1, 4), (5, 9)], 10), []);
         assert_eq!(chained(&[(1, 4), (5, 7), (5, 9)], 9), [(1, 4), (5, 9)]);
+        let missing = |all: &[(u64, u64)], through| {
+            gap(&all.iter().map(|pair| named(*pair)).collect::<Vec<_>>(), through)
+        };
+        assert_eq!(missing(&[(5, 9), (10, 12)], 12), None);
+        assert_eq!(missing(&[(1, 3), (5, 9)], 9), Some((4, 4)));
+        assert_eq!(missing(&[(1, 3), (4, 9)], 12), Some((10, 12)));
+        assert_eq!(missing(&[(1, 4), (5, 7), (5, 9), (10, 11)], 9), None);
         assert_eq!(parse_name(&name(5, 9)), Some((5, 9)));
         assert_eq!(parse_name("5-9.chapter"), None);
     }

@@ -161,7 +161,12 @@ fn damage_to_the_history_is_told_by_its_range_and_touches_nothing_of_the_present
                 for (id, was) in ["c1", "c2"].into_iter().zip(were) {
                     match store.at(*seq).conversation(id) {
                         Ok(is) => assert_eq!(is, *was, "{place}: {id} after event {seq}"),
-                        Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{place}: {error}"),
+                        Err(error) => {
+                            assert_eq!(error.kind(), ErrorKind::Corrupt, "{place}: {error}");
+                            let said = error.to_string();
+                            let name = path.file_name().unwrap().to_str().unwrap();
+                            assert!(said.contains(name) && said.contains("`verify`"), "{place}: {said}");
+                        }
                     }
                 }
             }
@@ -178,7 +183,15 @@ fn damage_to_the_history_is_told_by_its_range_and_touches_nothing_of_the_present
         gone.delete(&path);
         let store = open(&gone);
         assert_eq!(look(&store), present);
-        assert!(store.kept_history().unwrap().from > 1, "without chapter {number}");
+        let kept = store.kept_history().unwrap();
+        assert!(kept.from > 1, "without chapter {number}");
+        // That the oldest is gone looks as if it had been dropped.
+        assert_eq!(kept.missing.is_some(), number > 0, "without chapter {number}");
+        let told = |notes: &[String]| notes.iter().any(|note| note.contains("the history of events"));
+        assert_eq!(told(&store.verify().unwrap().notes), number > 0, "without chapter {number}");
+        let error = store.at(1).conversation("c2").unwrap_err();
+        let kind = if number > 0 { ErrorKind::Corrupt } else { ErrorKind::NotFound };
+        assert_eq!(error.kind(), kind, "without chapter {number}: {error}");
         say(&store, "c1", "m6");
         drop(store.compact().unwrap());
         assert_eq!(store.verify().unwrap().damaged, []);

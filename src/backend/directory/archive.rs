@@ -259,9 +259,10 @@ pub(super) fn kept(reads: &ReadState) -> Result<KeptHistory> {
     let covered = reads.index().checkpoint().head().covered_seq;
     let all = chapter::list(&*reads.vfs, &reads.layout)?;
     let bytes = all.iter().map(|named| named.bytes).sum();
+    let missing = chapter::gap(&all, covered);
     let chain = chapter::chain(all, covered);
     let from = chain.first().map_or(covered + 1, |named| named.first);
-    Ok(KeptHistory { bytes, ..KeptHistory::from_event(keep_of(reads)?, from) })
+    Ok(KeptHistory { bytes, missing, ..KeptHistory::from_event(keep_of(reads)?, from) })
 }
 
 /// What the chapters have of a conversation.
@@ -284,10 +285,17 @@ impl Archived {
 }
 
 /// What the chapters that lead up to a checkpoint have of a conversation; `None` if it is in none of them, or if they do not
-/// lead to what the checkpoint has.
-pub(super) fn archived(reads: &ReadState, checkpoint: &Checkpoint, id: &str) -> Result<Option<Archived>> {
+/// lead to what the checkpoint has. And what is wrong with those before, if that is why there is no more.
+pub(super) fn archived(
+    reads: &ReadState,
+    checkpoint: &Checkpoint,
+    id: &str,
+) -> Result<(Option<Archived>, Option<String>)> {
     let head = checkpoint.head();
-    let chain = chapter::chain(chapter::list(&*reads.vfs, &reads.layout)?, head.covered_seq);
+    let all = chapter::list(&*reads.vfs, &reads.layout)?;
+    let mut damage =
+        chapter::gap(&all, head.covered_seq).map(|gap| chapter::gap_in_words(gap, &reads.layout));
+    let chain = chapter::chain(all, head.covered_seq);
     let mut floor = chain.first().map_or(head.covered_seq, |named| named.first - 1);
     let mut found: Option<Archived> = None;
     for named in &chain {
@@ -301,6 +309,8 @@ pub(super) fn archived(reads: &ReadState, checkpoint: &Checkpoint, id: &str) -> 
             }
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
                 (found, floor) = (None, named.last);
+                // What is not there any more was dropped since the list was read.
+                damage = (error.kind() == ErrorKind::Corrupt).then(|| error.to_string());
                 continue;
             }
             Err(error) => return Err(error),
@@ -326,7 +336,7 @@ pub(super) fn archived(reads: &ReadState, checkpoint: &Checkpoint, id: &str) -> 
     let found = match found {
         Some(found) => found,
         None if checkpoint.find(id).is_none() => absent(),
-        None => return Ok(None),
+        None => return Ok((None, damage)),
     };
     let is_so = match state.summary(id) {
         _ if hold_of(checkpoint, id).is_some_and(|hold| found.end() == Some(hold.through)) => true,
@@ -334,7 +344,7 @@ pub(super) fn archived(reads: &ReadState, checkpoint: &Checkpoint, id: &str) -> 
         // Its file cannot be read, and is not needed.
         Err(error) => error.kind() == ErrorKind::Corrupt,
     };
-    Ok(is_so.then_some(found))
+    Ok((is_so.then_some(found), damage))
 }
 
 /// What one chapter has of a conversation.
@@ -356,6 +366,12 @@ fn part(reads: &ReadState, checkpoint: &Checkpoint, named: &Named, id: &str) -> 
     }
     let base = entry.base.map(|offset| chapter.base(offset)).transpose()?;
     Ok(Part::Of(base.map(Box::new), chapter.events(&entry)?))
+}
+
+/// Says which events' history is missing although that of older ones is there.
+pub(super) fn gap(vfs: &dyn Vfs, layout: &Layout, covered: Seq) -> Result<Option<String>> {
+    let gap = chapter::gap(&chapter::list(vfs, layout)?, covered);
+    Ok(gap.map(|gap| chapter::gap_in_words(gap, layout)))
 }
 
 /// Reads all chapters, and gives what is wrong with each, and how many there are and how long.

@@ -37,7 +37,7 @@ pub(super) fn history(reads: &ReadState, id: &str) -> Result<History> {
         return base(reads, &no_log(), &[], id);
     };
     let end = reads.index().next_seq();
-    let older = archived(reads, &checkpoint, id)?;
+    let (older, damage) = archived(reads, &checkpoint, id)?;
     let read = || {
         // What is held is covered, so that it is in a chapter too.
         let held = match older {
@@ -63,6 +63,7 @@ pub(super) fn history(reads: &ReadState, id: &str) -> Result<History> {
         None => base(reads, &checkpoint, &events, id)?,
     };
     history.events.extend(events);
+    history.damage = damage;
     Ok(history)
 }
 

@@ -290,7 +290,7 @@ impl Backend for ReadOnly {
     fn history(&self, id: &str) -> Result<History> {
         if self.salvaged.is_some() {
             let reason = "the past of a damaged store cannot be put together; its events prove themselves one by one, \
-                          and `events` gives those that do";
+                          and `log` without a conversation gives those that do";
             return Err(Error::new(ErrorKind::Unsupported, reason));
         }
         steady(|| history(&self.reads(), id))

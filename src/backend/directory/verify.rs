@@ -39,7 +39,7 @@ pub(crate) fn verify(vfs: &dyn Vfs, layout: &Layout) -> Result<VerifyReport> {
     let mut check = Check { vfs, layout, index: None, no_memory: None, report, is_publishing: false };
     check.marker()?;
     let checkpoint = check.log()?;
-    check.history()?;
+    check.history(checkpoint.as_ref())?;
     if let Some(checkpoint) = &checkpoint {
         check.snapshot(checkpoint)?;
     } else {
@@ -234,12 +234,16 @@ impl Check<'_> {
     }
 
     /// Checks what is kept of the past.
-    fn history(&mut self) -> Result<()> {
+    fn history(&mut self, checkpoint: Option<&Checkpoint>) -> Result<()> {
         let mut told = Vec::new();
         archive::check(self.vfs, self.layout, |named, checked| told.push((named.path.clone(), checked)))?;
         for (path, checked) in told {
             self.count(&path)?;
             self.unless_damaged(checked);
+        }
+        let covered = checkpoint.map_or(0, |checkpoint| checkpoint.head().covered_seq);
+        if let Some(gap) = archive::gap(self.vfs, self.layout, covered)? {
+            self.report.notes.push(gap);
         }
         if layout::probe(self.vfs, &self.layout.keep())?.is_some() {
             let keep = archive::keep_in(self.vfs, self.layout);

@@ -18,7 +18,13 @@ pub(crate) fn run(dir: &Path, form: Form, conversation: &str, from: u64) -> Resu
     let store = place::for_reading(dir)?;
     let history = past::history(&store, conversation)?;
     let versions = history.versions()?;
-    if let Some(base) = &history.base {
+    if let Some(damage) = &history.damage {
+        let (id, from) = (&history.conversation_id, history.whole_from);
+        note(&format!(
+            "the history of conversation {id:?} is damaged, and whole from event {from} on only: {damage}; \
+             `verify` names all that is damaged"
+        ));
+    } else if let Some(base) = &history.base {
         let id = &history.conversation_id;
         let had = match base.last_seq {
             0 => format!("conversation {id:?} was taken over from files"),
@@ -35,7 +41,8 @@ pub(crate) fn run(dir: &Path, form: Form, conversation: &str, from: u64) -> Resu
         out.line(&line(form, past, version))?;
     }
     out.finish()?;
-    Ok(place::verdict(&store))
+    let damaged = history.damage.map_or(Exit::Done, |_| Exit::Corrupt);
+    Ok(place::verdict(&store).graver(damaged))
 }
 
 fn line(form: Form, past: &PastEvent, version: Version) -> String {

@@ -10,7 +10,7 @@ use clap::Args;
 use crate::exit::{Exit, Failure};
 use crate::output::Form;
 use crate::place;
-use crate::upkeep::{print_fields, tell_dropped};
+use crate::upkeep::{print_fields, tell_dropped, tell_missing};
 
 #[derive(Args, Debug)]
 pub(crate) struct KeepArgs {
@@ -30,8 +30,9 @@ fn what(text: &str) -> Result<Keep, String> {
 pub(crate) fn run(dir: &Path, form: Form, args: &KeepArgs) -> Result<Exit, Failure> {
     let Some(keep) = args.keep else {
         let store = place::for_reading(dir)?;
-        print(form, store.kept_history()?)?;
-        return Ok(Exit::Done);
+        let kept = store.kept_history()?;
+        print(form, kept)?;
+        return Ok(tell_missing(kept));
     };
     let store = place::for_change(dir)?;
     let before = store.kept_history().unwrap_or_default();
@@ -47,7 +48,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &KeepArgs) -> Result<Exit, Failu
     store.close()?;
     tell_dropped(kept.dropped);
     print(form, kept)?;
-    Ok(Exit::Done)
+    Ok(tell_missing(kept))
 }
 
 fn print(form: Form, kept: KeptHistory) -> Result<(), Failure> {

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use aral_store::{DamagedFile, ErrorKind, MessageStore, TornTail, VerifyReport};
+use aral_store::{DamagedFile, ErrorKind, KeptHistory, MessageStore, TornTail, VerifyReport};
 use serde_json::{Map, Value};
 
 use crate::database;
@@ -55,6 +55,15 @@ pub(crate) fn tell_dropped(dropped: Option<(u64, u64)>) {
             "the history of events {first} to {last} was dropped, as it was not to be kept any longer"
         ));
     }
+}
+
+/// Says which events' history is missing, and what that comes to.
+pub(crate) fn tell_missing(kept: KeptHistory) -> Exit {
+    let Some((first, last)) = kept.missing else { return Exit::Done };
+    note(&format!(
+        "the history of events {first} to {last} is missing, and what is kept of older ones leads to nothing; see verify"
+    ));
+    Exit::Corrupt
 }
 
 pub(crate) fn compact(dir: &Path, form: Form) -> Result<Exit, Failure> {
@@ -113,14 +122,15 @@ pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
         fields.push(("documents_seq", seq.into()));
         fields.push(("documents_error", stats.documents_error.into()));
     }
-    if let Some(kept) = store.kept_history().ok().filter(|kept| kept.bytes > 0) {
+    let kept = store.kept_history().ok().filter(|kept| kept.bytes > 0);
+    if let Some(kept) = kept {
         fields.push(("history_keep", kept.keep.to_string().into()));
         fields.push(("history_from", kept.from.into()));
         fields.push(("history_bytes", kept.bytes.into()));
     }
     print_fields(form, fields)?;
     // The opening has named what is amiss on standard error.
-    Ok(place::amiss(&store.recovery().damaged))
+    Ok(place::amiss(&store.recovery().damaged).graver(kept.map_or(Exit::Done, tell_missing)))
 }
 
 pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {

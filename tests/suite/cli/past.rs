@@ -121,6 +121,47 @@ fn changes_are_taken_back_and_what_was_removed_comes_back() {
 }
 
 #[test]
+fn history_that_is_damaged_or_missing_is_told_and_not_taken_for_dropped() {
+    let room = Room::new();
+    room.run(&["add", "c0", "here"]).fine();
+    room.run(&["keep", "everything"]).fine();
+    for text in ["one", "two", "three"] {
+        room.run(&["add", "c1", text]).fine();
+        room.run(&["compact"]).fine();
+    }
+    let archive = room.0.path().join("store/log/archive");
+    let mut chapters: Vec<_> =
+        std::fs::read_dir(archive).unwrap().map(|entry| entry.unwrap().path()).collect();
+    chapters.retain(|path| path.extension().is_some_and(|ending| ending == "chapter"));
+    chapters.sort();
+    let sound = std::fs::read(&chapters[1]).unwrap();
+    let mut flipped = sound.clone();
+    let at = flipped.len() / 2;
+    flipped[at] ^= 1;
+    std::fs::write(&chapters[1], &flipped).unwrap();
+    let name = chapters[1].file_name().unwrap().to_str().unwrap();
+    let told = |said: &str| assert!(said.contains(name) && said.contains("verify"), "{said}");
+    told(&room.run(&["show", "c1", "--at", "v1"]).fails(5));
+    told(&room.run(&["revert", "c1", "--at", "v1"]).fails(5));
+    told(&room.run(&["undo", "c1", "3"]).fails(5));
+    let log = room.run(&["log", "c1"]);
+    told(&log.err);
+    assert_eq!((log.code, log.out.lines().count()), (Some(5), 1), "{log:?}");
+    assert!(!room.run(&["show", "c1", "--at", "v3"]).fine().is_empty());
+    std::fs::remove_file(&chapters[1]).unwrap();
+    for command in ["keep", "stats"] {
+        let run = room.run(&[command]);
+        assert!(
+            run.code == Some(5) && run.err.contains("the history of events 3 to 3 is missing"),
+            "{run:?}"
+        );
+    }
+    assert!(room.run(&["show", "c1", "--at", "v1"]).fails(5).contains("is missing"));
+    let verified = room.run(&["verify"]);
+    assert!(verified.err.contains("is missing") || verified.out.contains("is missing"), "{verified:?}");
+}
+
+#[test]
 fn how_much_of_the_history_is_kept_is_chosen_told_and_never_dropped_unasked() {
     let room = room();
     assert_eq!(room.run(&["keep"]).fine(), "keep\tnothing\nfrom\t1\nbytes\t0\n");

@@ -18,7 +18,8 @@ pub enum At {
     /// Before the first event that says a later time. What events say is the time of what they add, or at which they
     /// removed a conversation, by the clock of whoever did it; edits say none.
     Time(Timestamp),
-    /// When the conversation had this version: the last time, if it was removed and begun again.
+    /// When the conversation had this version. One that was removed and begun again counts anew; what it had in more than one of
+    /// its lives is refused, naming the events.
     Version(Version),
 }
 

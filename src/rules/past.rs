@@ -104,7 +104,8 @@ pub(crate) struct Past {
 ///
 /// # Errors
 ///
-/// `NotFound` for what is no longer kept, and for a version that it never had; `Corrupt` for what is damaged.
+/// `NotFound` for what is no longer kept, and for a version that it never had; `InvalidInput` for one that it had in more than
+/// one of its lives; `Corrupt` for what is damaged.
 pub(crate) fn past(history: &History, at: At) -> Result<Past> {
     let (events, base) = (&history.events, history.base.as_ref());
     let count = match at {
@@ -136,23 +137,38 @@ pub(crate) fn past(history: &History, at: At) -> Result<Past> {
 fn count_at_version(history: &History, version: Version) -> Result<usize> {
     let mut walk = Walk::begin(history);
     let oldest = walk.version();
-    let mut found = (version > 0 && oldest == version).then_some(0);
+    // In each of its lives, the last time that it had the version: how many events had happened, and the newest of them.
+    let (mut life, mut found) = (0_usize, Vec::<(usize, usize, Seq)>::new());
+    if version > 0 && oldest == version {
+        found.push((life, 0, history.base.as_ref().map_or(0, |base| base.last_seq)));
+    }
     let mut newest = oldest;
     for (count, past) in (1..).zip(&history.events) {
         walk.step(past.seq, &past.event.change)?;
         if walk.version() == version && version > 0 {
-            found = Some(count);
+            found.pop_if(|(in_life, ..)| *in_life == life);
+            found.push((life, count, past.seq));
         }
+        life += usize::from(walk.version() == 0);
         newest = if walk.version() > 0 { walk.version() } else { newest };
     }
-    found.ok_or_else(|| {
-        if version < oldest || history.is_empty() {
-            return gone(history, &format!("at version {version}"));
+    let id = &history.conversation_id;
+    match found.as_slice() {
+        [(_, count, _)] => Ok(*count),
+        [] if version < oldest || history.is_empty() => Err(gone(history, &format!("at version {version}"))),
+        [] => {
+            let reason = format!("conversation {id:?} has had no version {version}; its newest is {newest}");
+            Err(Error::new(ErrorKind::NotFound, reason))
         }
-        let id = &history.conversation_id;
-        let reason = format!("conversation {id:?} has had no version {version}; its newest is {newest}");
-        Error::new(ErrorKind::NotFound, reason)
-    })
+        lives => {
+            let events: Vec<_> = lives.iter().map(|(.., seq)| seq.to_string()).collect();
+            let reason = format!(
+                "conversation {id:?} was removed and begun again, and had version {version} after each of the events {}: name one of them instead",
+                events.join(", ")
+            );
+            Err(Error::invalid(reason))
+        }
+    }
 }
 
 /// What is answered where the past is no longer kept, or damaged.

@@ -161,8 +161,18 @@ fn a_conversation_that_was_removed_comes_back_and_one_that_is_there_does_not() {
         drop(store.unremove("c1").unwrap());
         assert_eq!(content(store.conversation("c1").unwrap()), content(was.clone()));
         assert_eq!(store.removed("c1").unwrap(), None);
-        // A second life is no hindrance to looking at the first, and the version means the newest.
+        // A second life is no hindrance to looking at the first, and a version of both is neither.
         assert_eq!(store.at(2).conversation("c1").unwrap(), was);
+        let last = store.history("c1").unwrap().events.last().unwrap().seq;
+        for error in [
+            store.at(At::Version(2)).conversation("c1").unwrap_err(),
+            store.revert("c1", At::Version(2)).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+            assert!(error.to_string().contains(&format!("after each of the events 2, {last}")), "{error}");
+        }
+        say(store, "m9");
+        assert!(store.at(At::Version(3)).conversation("c1").unwrap().is_some(), "one life had it");
         assert_eq!(store.history("c1").unwrap().versions().unwrap()[..3], [1, 2, 0]);
     });
 }

@@ -32,6 +32,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &DiffArgs) -> Result<Exit, Failu
     let old = past::point("A", &args.old)?;
     let new = args.new.as_deref().map(|text| past::point("B", text)).transpose()?;
     let store = place::for_reading(dir)?;
+    [Some(old), new].into_iter().flatten().try_for_each(|at| past::must_have_happened(&store, at))?;
     let history = past::history(&store, &args.conversation)?;
     let old = past::then(&history, old)?;
     let new = match new {

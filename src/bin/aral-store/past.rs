@@ -24,6 +24,18 @@ pub(crate) fn point(option: &str, text: &str) -> Result<At, Failure> {
     })
 }
 
+/// Refuses the number of an event that has not happened yet: whoever gives one means another.
+pub(crate) fn must_have_happened(store: &MessageStore, at: At) -> Result<(), Failure> {
+    let newest = store.recovery().last_seq;
+    if let At::Seq(seq) = at
+        && seq > newest
+    {
+        let text = format!("there is no event {seq}: the newest of the store is {newest}");
+        return Err(Error::new(ErrorKind::NotFound, text).into());
+    }
+    Ok(())
+}
+
 /// The past of the conversation that is meant, which may have been removed.
 pub(crate) fn history(store: &MessageStore, given: &str) -> Result<History, Failure> {
     let whole = store.history(given)?;

@@ -158,6 +158,7 @@ pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Fail
 
 /// Shows what a conversation was.
 fn show_past(store: &MessageStore, form: Form, args: &ShowArgs, at: At) -> Result<Exit, Failure> {
+    past::must_have_happened(store, at)?;
     let history = past::history(store, &args.conversation)?;
     let mut then = past::then(&history, at)?;
     let total = to_u64(then.messages.len());

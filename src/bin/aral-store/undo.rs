@@ -64,10 +64,12 @@ pub(crate) fn revert(dir: &Path, form: Form, args: &RevertArgs) -> Result<Exit, 
     let at = past::point("--at", &args.at)?;
     if args.dry_run {
         let store = place::for_reading(dir)?;
+        past::must_have_happened(&store, at)?;
         let history = past::history(&store, &args.conversation)?;
         return would(&store, form, &history, &past::then(&history, at)?);
     }
     let store = place::for_change(dir)?;
+    past::must_have_happened(&store, at)?;
     let history = past::history_to_change(&store, &args.conversation)?;
     past::tell_doubt(&history, at)?;
     let receipts = store.revert(&history.conversation_id, at)?;

@@ -35,7 +35,8 @@ pub(crate) fn run(dir: &Path, form: Form, args: &LogArgs) -> Result<Exit, Failur
         output::note(&format!("{end}, and there is none from {} on", args.from));
     }
     let last = if args.follow { Seq::MAX } else { end };
-    let mut printer = Printer { form, from: args.from, last, out: Out::new() };
+    let kept_from = store.kept_history().map_or(Seq::MAX, |kept| kept.from);
+    let mut printer = Printer { form, from: args.from, last, kept_from, out: Out::new() };
     let mut follower = store.follow(args.from)?;
     loop {
         let is_done = printer.all(&mut follower)?;
@@ -58,6 +59,8 @@ struct Printer {
     form: Form,
     from: Seq,
     last: Seq,
+    /// From which event on `log CONV` has what is no longer in the log.
+    kept_from: Seq,
     out: Out,
 }
 
@@ -81,7 +84,7 @@ impl Printer {
                     // Order: what came before the gap is out before the gap is told.
                     self.out.finish()?;
                     if first <= self.last {
-                        gap(first, last.min(self.last));
+                        gap(first, last.min(self.last), self.kept_from);
                     }
                 }
                 other => {
@@ -94,12 +97,17 @@ impl Printer {
     }
 }
 
-fn gap(first: Seq, last: Seq) {
+fn gap(first: Seq, last: Seq, kept_from: Seq) {
     let which =
         if first == last { format!("event {first} is") } else { format!("events {first} to {last} are") };
+    let kept = match kept_from.max(first) {
+        from if from > last => String::new(),
+        from if from == last => format!(", and log CONV for event {last}, conversation by conversation"),
+        from => format!(", and log CONV for events {from} to {last}, conversation by conversation"),
+    };
     output::note(&format!(
         "{which} no longer in the log: a compaction has put what came of it into the conversations' files; \
-         see show or export"
+         see show or export{kept}"
     ));
 }
 

@@ -179,6 +179,8 @@ fn how_much_of_the_history_is_kept_is_chosen_told_and_never_dropped_unasked() {
     room.run(&["keep", "some"]).fails(2);
     assert_eq!(room.run(&["keep", "30d"]).fine(), "keep\t2592000s\nfrom\t1\nbytes\t0\n");
     room.run(&["compact"]).fine();
+    let log = room.run(&["log"]);
+    assert!(log.err.contains("see show or export, and log CONV for events 1 to 5"), "{log:?}");
     let kept = room.run(&["keep", "--json"]).json().remove(0);
     assert!(kept["from"] == 1 && kept["bytes"].as_u64() > Some(100), "{kept}");
     let stats = room.run(&["stats", "--json"]).json().remove(0);

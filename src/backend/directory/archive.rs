@@ -239,10 +239,17 @@ fn is_older(head: &ChapterHead, span: Duration, now_micros: i64) -> bool {
 
 /// Takes note of how much is to be kept, and drops what is not. When this returns, it is durable.
 pub(super) fn set_keep(reads: &ReadState, keep: Keep, now_micros: i64) -> Result<KeptHistory> {
-    let (vfs, layout, path) = (&*reads.vfs, &reads.layout, reads.layout.keep());
+    let (vfs, layout) = (&*reads.vfs, &reads.layout);
     if keep == Keep::Nothing && layout::probe(vfs, &layout.archive())?.is_none() {
         return trim(reads, now_micros);
     }
+    write_keep(vfs, layout, keep)?;
+    trim(reads, now_micros)
+}
+
+/// Makes the choice durable.
+pub(super) fn write_keep(vfs: &dyn Vfs, layout: &Layout, keep: Keep) -> Result<()> {
+    let path = layout.keep();
     if layout::ensure_dir(vfs, &layout.archive())? {
         layout::sync_dir(vfs, &layout.log())?;
     }
@@ -250,8 +257,7 @@ pub(super) fn set_keep(reads: &ReadState, keep: Keep, now_micros: i64) -> Result
     layout::remove_file(vfs, &unfinished)?;
     layout::write_file(vfs, &unfinished, encode_keep(keep).as_bytes())?;
     vfs.rename(&unfinished, &path).map_err(|error| Error::io("rename", &unfinished, error))?;
-    layout::sync_dir(vfs, &layout.archive())?;
-    trim(reads, now_micros)
+    layout::sync_dir(vfs, &layout.archive())
 }
 
 /// How much is kept.

@@ -173,6 +173,23 @@ fn history_that_is_damaged_or_missing_is_told_and_not_taken_for_dropped() {
 }
 
 #[test]
+fn a_repaired_store_keeps_as_much_as_the_old_one_and_the_history_that_stays_behind_is_said() {
+    let room = room();
+    room.run(&["keep", "30d"]).fine();
+    room.run(&["compact"]).fine();
+    for (args, store) in [(["repair", "--to", "new"].as_slice(), "new"), (&["repair", "--in-place"], "store")]
+    {
+        let said = room.run(args).fine();
+        assert!(said.contains("the history of events 1 to 5 stays in the old store alone"), "{said}");
+        let keep = room.run(&["-d", store, "keep"]).fine();
+        assert_eq!(keep.lines().next(), Some("keep\t2592000s"), "{args:?}");
+    }
+    room.run(&["add", "c1", "more"]).fine();
+    room.run(&["compact"]).fine();
+    assert_eq!(room.run(&["log", "c1"]).out.lines().count(), 1, "what came since is kept");
+}
+
+#[test]
 fn how_much_of_the_history_is_kept_is_chosen_told_and_never_dropped_unasked() {
     let room = room();
     assert_eq!(room.run(&["keep"]).fine(), "keep\tnothing\nfrom\t1\nbytes\t0\n");

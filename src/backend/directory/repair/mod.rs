@@ -27,6 +27,7 @@ use self::events::Events;
 use self::neighbours::Neighbours;
 use self::place::{REPAIR, Swap};
 pub(super) use self::view::open_salvaged;
+use super::archive;
 use super::completeness;
 use super::engine::Engine;
 use super::new_place::NewPlace;
@@ -36,7 +37,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::{Inventory, LOCK};
 use crate::log::salvage::{self, Fault, Known, Missing, Salvaged};
 use crate::log::scan::Frame;
-use crate::model::{Loss, RepairReport, Seq, TornTail};
+use crate::model::{Keep, Loss, RepairReport, Seq, TornTail};
+use crate::snapshot::chapter;
 use crate::snapshot::layout::{self, Layout};
 use crate::vfs::{Lock, Vfs};
 
@@ -157,7 +159,32 @@ fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, settings: 
     (report.conversations, report.messages, report.actions) =
         (stats.conversations, stats.messages, stats.actions);
     crate::backend::Backend::close(&*engine)?;
+    history(vfs, source, &target, &mut report)?;
     Ok(Rebuilt { report, known, next_seq })
+}
+
+/// Gives the new store the choice of how much history is kept, and says which history stays with the old one.
+fn history(vfs: &dyn Vfs, source: &Layout, target: &Layout, report: &mut RepairReport) -> Result<()> {
+    match archive::keep_in(vfs, source) {
+        Ok(Keep::Nothing) => {}
+        Ok(keep) => archive::write_keep(vfs, target, keep)?,
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            report
+                .notes
+                .push(format!("the new store keeps no history until `aral-store keep` says so: {error}"));
+        }
+        Err(error) => return Err(error),
+    }
+    let all = chapter::list(vfs, source)?;
+    if let (Some(first), Some(last)) = (all.iter().map(|named| named.first).min(), all.last()) {
+        report.notes.push(format!(
+            "the history of events {first} to {} stays in the old store alone: what `keep` kept is in {}, and the new store keeps \
+             what comes from now on",
+            last.last,
+            source.archive().join("").display()
+        ));
+    }
+    Ok(())
 }
 
 /// The settings of the store that is being built: one sync at the end, and no compaction by itself.

@@ -13,6 +13,7 @@ use super::compaction::Compactor;
 use super::compared;
 use super::events::{self, Source};
 use super::freshness::Freshness;
+use super::history;
 use super::objects::Objects;
 use super::opening;
 use super::projection::Projection;
@@ -30,8 +31,9 @@ use crate::codec::checkpoint::FileState;
 use crate::codec::segment::hex_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, CompactionReport, Conversation, DamagedFile, Durability, Event, ExportReport, Message, Messages,
-    Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
+    Action, CompactionReport, Conversation, DamagedFile, Durability, Event, ExportReport, History, Keep,
+    KeptHistory, Message, Messages, Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef,
+    Tombstone, VerifyReport,
 };
 use crate::rules::{Folded, Request, known_receipt, normalize, receipts, select};
 
@@ -350,6 +352,22 @@ impl Backend for Engine {
     fn events(&self, from: Seq) -> Result<Vec<(Seq, Vec<Event>)>> {
         self.look()?;
         events::all(&self.journal, from)
+    }
+
+    fn history(&self, id: &str) -> Result<History> {
+        self.look()?;
+        history::history(&self.reads, id)
+    }
+
+    fn kept_history(&self) -> Result<KeptHistory> {
+        self.look()?;
+        let covered = self.journal.state().checkpoint.head().covered_seq;
+        Ok(KeptHistory::from_event(Keep::Nothing, covered + 1))
+    }
+
+    fn keep_history(&self, keep: Keep) -> Result<KeptHistory> {
+        self.check_writable()?;
+        if keep == Keep::Nothing { self.kept_history() } else { Err(history::not_kept(keep)) }
     }
 
     fn follow(&self, from: Seq) -> Result<Follower> {

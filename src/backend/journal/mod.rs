@@ -40,6 +40,8 @@ mod compaction;
 
 mod events;
 
+mod history;
+
 mod verify;
 
 mod projector;

@@ -22,6 +22,8 @@ mod reloading;
 
 mod backups;
 
+mod past;
+
 mod upkeep;
 
 mod verifying;

@@ -279,7 +279,8 @@ impl Options {
             #[cfg(feature = "cloud")]
             StoreUrl::Cloud(_) => Err(Error::new(
                 ErrorKind::Unsupported,
-                "a store in a bucket is not repaired where it is; copy the bucket down, and repair the directory",
+                "a store in a bucket is not repaired where it is: copy its objects into a directory with the bucket's own tools, such as \
+                 `aws s3 sync`, `gcloud storage rsync` or `azcopy`, not with `aral-store copy`, and repair that directory",
             )),
         }
     }

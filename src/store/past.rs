@@ -51,7 +51,7 @@ impl MessageStore {
     ///
     /// # Errors
     ///
-    /// `Unsupported` where there is no choice: a database keeps every event; `ReadOnly`; `NoSpace`; `Io`.
+    /// `Unsupported` where there is no choice: a database of SQL keeps every event, what is kept as objects those since its newest compaction; `ReadOnly`; `NoSpace`; `Io`.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -75,7 +75,7 @@ impl MessageStore {
     ///
     /// # Errors
     ///
-    /// `Unsupported` where events are not kept: in memory, in a bucket, and of a damaged store; `Corrupt`; `Io`.
+    /// `Unsupported` where events are not kept: in memory, and of a damaged store; `Corrupt`; `Io`.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

@@ -85,7 +85,8 @@ impl Engine {
         settings: Settings,
     ) -> Result<Self> {
         if settings.salvages {
-            let reason = "a store in a bucket is not salvaged: copy it down and repair the directory";
+            let reason = "a store that is kept as objects is not salvaged; what is whole of it is read without that. Copy the objects of a \
+                          bucket into a directory with the bucket's own tools and repair that, or put the own backup of a database back";
             return Err(Error::new(ErrorKind::Unsupported, reason).at(objects.place(), None));
         }
         let (state, made) = Self::find(&*objects, &settings)?;
@@ -100,7 +101,8 @@ impl Engine {
 
     fn find(objects: &dyn Objects, settings: &Settings) -> Result<(State, bool)> {
         if settings.is_read_only {
-            let none = || Error::new(ErrorKind::NotFound, "there is no store").at(objects.place(), None);
+            let reason = "there is no store; name another place, or make one there with `aral-store new`";
+            let none = || Error::new(ErrorKind::NotFound, reason).at(objects.place(), None);
             return Ok((opening::find(objects)?.ok_or_else(none)?.state, false));
         }
         opening::find_or_make(objects)

@@ -21,8 +21,7 @@ pub(crate) fn run(dir: &Path, form: Form, to: Option<&Path>) -> Result<Exit, Fai
         None => place::must_be_there(dir)?,
     }
     if to.is_some() && database::of(dir)?.is_some() {
-        let text = "a store in a database is repaired in its place: `repair --in-place` rebuilds its tables from its events, \
-                    and keeps what stood there";
+        let text = database::instead_of_a_repaired_copy(dir)?;
         return Err(Error::new(ErrorKind::Unsupported, text).into());
     }
     to.map_or(Ok(()), location::check_directory)?;

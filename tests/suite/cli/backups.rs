@@ -162,7 +162,7 @@ fn what_is_no_place_for_a_backup_is_named() {
         (&["backup", "mongodb://h/db"], 2, mongodb),
         (&["backup", "backup:monday"], 2, "is written with ./ before it"),
         (&["restore", "postgres://h/db", "--to", "x"], 2, "aral-store copy FROM TO"),
-        (&["restore", "store", "--to", "x"], 2, "this directory holds no backup"),
+        (&["restore", "store", "--to", "x"], 2, "this place holds no backup"),
         (&["restore", "nowhere", "--to", "x"], 3, "nowhere"),
         (&["-d", "nowhere", "backup", "b"], 3, "there is no store"),
         (&["backup", "b", "--keep", "soon"], 2, "30d"),

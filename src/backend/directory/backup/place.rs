@@ -38,10 +38,11 @@ impl Place {
         match place.manifest(vfs)? {
             Some(manifest) if manifest.epoch > 0 => Ok((place, manifest)),
             Some(_) => {
-                let reason = "the first backup to this directory was not finished, so that there is nothing to restore";
+                let reason =
+                    "the first backup to this place was not finished, so that there is nothing to restore";
                 Err(Error::new(ErrorKind::NotFound, reason).at(&place.root, None))
             }
-            None => Err(Error::invalid("this directory holds no backup").at(&place.root, None)),
+            None => Err(Error::invalid("this place holds no backup; name that of one").at(&place.root, None)),
         }
     }
 

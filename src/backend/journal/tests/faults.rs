@@ -286,3 +286,15 @@ fn a_compaction_of_what_is_damaged_names_it_at_once_and_takes_nothing_away() {
     assert_eq!(store.stats().unwrap().covered_seq, 4);
     assert_eq!(store.append(vec![message("b", "4")]).unwrap()[0].seq, 7);
 }
+
+#[test]
+fn who_looks_for_a_store_that_is_not_there_or_would_salvage_one_is_told_what_to_do() {
+    let opened = |settings| Engine::open(Arc::new(Client::sound(&bucket())), settings).unwrap_err();
+    let none = opened(Settings { is_read_only: true, ..Settings::default() });
+    assert!(none.kind() == ErrorKind::NotFound && none.message().contains("aral-store new"), "{none}");
+    let refused = opened(Settings { is_read_only: true, salvages: true, ..Settings::default() });
+    assert!(
+        refused.message().contains("of a bucket") && refused.message().contains("of a database"),
+        "{refused}"
+    );
+}

@@ -189,7 +189,7 @@ pub(super) fn trim(reads: &ReadState, now_micros: i64) -> Result<KeptHistory> {
     report.bytes = kept.iter().filter(|named| !again.contains(named)).map(|named| named.bytes).sum();
     let range =
         dropped.iter().map(|named| named.first).min().zip(dropped.iter().map(|named| named.last).max());
-    report.dropped = range;
+    (report.dropped, report.missing) = (range, chapter::gap(kept, covered));
     Ok(report)
 }
 

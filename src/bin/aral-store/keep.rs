@@ -48,7 +48,9 @@ pub(crate) fn run(dir: &Path, form: Form, args: &KeepArgs) -> Result<Exit, Failu
     store.close()?;
     tell_dropped(kept.dropped);
     print(form, kept)?;
-    Ok(tell_missing(kept))
+    // The choice is made all the same.
+    tell_missing(kept);
+    Ok(Exit::Done)
 }
 
 fn print(form: Form, kept: KeptHistory) -> Result<(), Failure> {

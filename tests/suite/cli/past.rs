@@ -168,8 +168,28 @@ fn history_that_is_damaged_or_missing_is_told_and_not_taken_for_dropped() {
         );
     }
     assert!(room.run(&["show", "c1", "--at", "v1"]).fails(5).contains("is missing"));
+    let chosen = room.run(&["keep", "everything"]);
+    assert!(chosen.code == Some(0) && chosen.err.contains("events 3 to 3 is missing"), "{chosen:?}");
     let verified = room.run(&["verify"]);
     assert!(verified.err.contains("is missing") || verified.out.contains("is missing"), "{verified:?}");
+}
+
+#[test]
+fn the_past_of_a_store_that_is_salvaged_is_refused_by_a_command_that_there_is() {
+    let room = room();
+    let log = room.0.path().join("store/log");
+    let mut segments: Vec<_> = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path()).collect();
+    segments.retain(|path| path.extension().is_some_and(|ending| ending == "seg"));
+    segments.sort();
+    let mut bytes = std::fs::read(&segments[0]).unwrap();
+    bytes[200] ^= 0xff;
+    std::fs::write(&segments[0], bytes).unwrap();
+    let past = room.run(&["--salvage", "log", "c1"]);
+    assert!(
+        past.code == Some(1) && past.err.contains("`log` without a conversation gives those"),
+        "{past:?}"
+    );
+    assert_eq!(room.run(&["--salvage", "log"]).out.lines().count(), 5);
 }
 
 #[test]

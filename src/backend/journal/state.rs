@@ -57,6 +57,11 @@ pub(super) enum Kept<'s> {
 }
 
 impl State {
+    /// The event that removed a conversation, as long as that is remembered.
+    pub(super) fn removal_of(&self, id: &str) -> Option<Seq> {
+        self.removed_by.get(id).copied()
+    }
+
     /// A store whose log has not been read. The copies of the checkpoint `published` are in place.
     pub(super) fn new(checkpoint: Checkpoint, published: u64) -> Self {
         let tombstones: Vec<Tombstone> = checkpoint.tombstones().map(TombstoneEntry::to_tombstone).collect();

@@ -320,6 +320,26 @@ fn documents_that_something_else_has_changed_are_told_and_made_anew() {
     world.check();
 }
 
+/// They were told as damaged for as long as nobody had come to the removal.
+#[test]
+fn documents_that_are_still_to_go_are_no_damage_and_those_that_stayed_are() {
+    let world = World::default();
+    let engine = world.sound();
+    append(&engine, message("a", "1"));
+    append(&engine, message("b", "1"));
+    engine.projector().catch_up().unwrap();
+    let head = locked(&world.kept).heads["a"].clone();
+    append(&engine, Mutation::new("a", Operation::RemoveConversation));
+    let report = engine.verify().unwrap();
+    assert!(report.is_sound() && report.notes[0].contains("event 2 of 3"), "{report:?}");
+    engine.projector().catch_up().unwrap();
+    world.check();
+    locked(&world.kept).heads.insert("a".to_owned(), head);
+    append(&engine, message("b", "2"));
+    let told = engine.verify().unwrap().damaged;
+    assert!(told.len() == 1 && told[0].conversation_id.as_deref() == Some("a"), "{told:?}");
+}
+
 #[test]
 fn documents_of_another_store_or_of_a_log_that_has_lost_its_end_give_way() {
     let world = World::default();

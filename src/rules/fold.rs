@@ -3,9 +3,35 @@
 //! Owns the meaning of each change for a conversation that is held as a whole.
 
 use crate::codec::bytes::to_u64;
-#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
-use crate::model::Text;
-use crate::model::{Change, Conversation, Seq, Summary, Timestamp};
+use crate::model::{Change, Conversation, Seq, Summary, Text, Timestamp};
+
+/// What an event edits or removes, by its id.
+enum Target<'c> {
+    Message(&'c Text),
+    Action(&'c Text),
+}
+
+impl<'c> Target<'c> {
+    fn of(change: &'c Change) -> Option<Self> {
+        match change {
+            Change::EditMessage(message) => Some(Self::Message(&message.id)),
+            Change::RemoveMessage(id) => Some(Self::Message(id)),
+            Change::EditAction(action) => Some(Self::Action(&action.id)),
+            Change::RemoveAction(id) => Some(Self::Action(id)),
+            Change::Create { .. }
+            | Change::Reset { .. }
+            | Change::AddMessage(_)
+            | Change::AddAction(_)
+            | Change::SetTitle(_)
+            | Change::SetMetadata(_)
+            | Change::SetCreatedAt(_)
+            | Change::SetExtra(_)
+            | Change::Clear
+            | Change::SetVersion(_)
+            | Change::Remove { .. } => None,
+        }
+    }
+}
 
 /// A conversation, and what a list shows of it beside.
 #[derive(Clone, Debug)]
@@ -42,24 +68,20 @@ impl Folded {
     #[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
     pub(crate) fn holds(&self, change: &Change, at: usize) -> bool {
         let (messages, actions) = (&self.conversation.messages, &self.conversation.actions);
-        let is_message = |id: &Text| messages.get(at).is_some_and(|message| message.id == *id);
-        let is_action = |id: &Text| actions.get(at).is_some_and(|action| action.id == *id);
-        match change {
-            Change::EditMessage(message) => is_message(&message.id),
-            Change::RemoveMessage(id) => is_message(id),
-            Change::EditAction(action) => is_action(&action.id),
-            Change::RemoveAction(id) => is_action(id),
-            Change::Create { .. }
-            | Change::Reset { .. }
-            | Change::AddMessage(_)
-            | Change::AddAction(_)
-            | Change::SetTitle(_)
-            | Change::SetMetadata(_)
-            | Change::SetCreatedAt(_)
-            | Change::SetExtra(_)
-            | Change::Clear
-            | Change::SetVersion(_)
-            | Change::Remove { .. } => true,
+        match Target::of(change) {
+            Some(Target::Message(id)) => messages.get(at).is_some_and(|message| message.id == *id),
+            Some(Target::Action(id)) => actions.get(at).is_some_and(|action| action.id == *id),
+            None => true,
+        }
+    }
+
+    /// Where what an event edits or removes stands, the last with its id; `None` if nothing has it. Of an event that does neither, 0.
+    pub(crate) fn place_of(&self, change: &Change) -> Option<usize> {
+        let (messages, actions) = (&self.conversation.messages, &self.conversation.actions);
+        match Target::of(change) {
+            Some(Target::Message(id)) => messages.iter().rposition(|message| message.id == *id),
+            Some(Target::Action(id)) => actions.iter().rposition(|action| action.id == *id),
+            None => Some(0),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::fold::Folded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{At, Change, History, PastEvent, Seq, Text, Version};
+use crate::model::{At, Change, History, PastEvent, Seq, Version};
 
 /// A conversation on its way through its past.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Walk {
             self.state = Folded::begun_by(&self.id, change, seq);
         }
         let state = self.state.as_mut().ok_or_else(|| unfit("there is no conversation"))?;
-        let at = place(state, change).ok_or_else(|| unfit("what it changes is not there"))?;
+        let at = state.place_of(change).ok_or_else(|| unfit("what it changes is not there"))?;
         // Order: the version is counted on first. One that begins anew goes on counting.
         let version =
             if let Change::SetVersion(version) = change { *version } else { state.conversation.version + 1 };
@@ -62,30 +62,6 @@ impl Walk {
     pub(crate) fn steps(mut self, events: &[PastEvent]) -> Result<Self> {
         events.iter().try_for_each(|past| self.step(past.seq, &past.event.change))?;
         Ok(self)
-    }
-}
-
-/// The place of what a change edits or removes, the last with its id; `None` if nothing has it.
-fn place(state: &Folded, change: &Change) -> Option<usize> {
-    let (messages, actions) = (&state.conversation.messages, &state.conversation.actions);
-    let message = |id: &Text| messages.iter().rposition(|message| message.id == *id);
-    let action = |id: &Text| actions.iter().rposition(|action| action.id == *id);
-    match change {
-        Change::EditMessage(new) => message(&new.id),
-        Change::RemoveMessage(id) => message(id),
-        Change::EditAction(new) => action(&new.id),
-        Change::RemoveAction(id) => action(id),
-        Change::Create { .. }
-        | Change::Reset { .. }
-        | Change::AddMessage(_)
-        | Change::AddAction(_)
-        | Change::SetTitle(_)
-        | Change::SetMetadata(_)
-        | Change::SetCreatedAt(_)
-        | Change::SetExtra(_)
-        | Change::Clear
-        | Change::SetVersion(_)
-        | Change::Remove { .. } => Some(0),
     }
 }
 

@@ -31,10 +31,13 @@ pub(crate) mod sqlite;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 
-#[cfg(feature = "journal")]
-pub(crate) mod calls;
+#[cfg(any(feature = "journal", feature = "postgres"))]
+pub(crate) mod runtime;
+
 #[cfg(any(test, feature = "journal"))]
 pub(crate) mod journal;
+#[cfg(feature = "journal")]
+pub(crate) mod pauses;
 
 #[cfg(feature = "cloud")]
 pub(crate) mod cloud;

@@ -16,8 +16,9 @@ use object_store::{
 use super::client::{client, settings};
 use super::errors::{Act, is_absence, is_refusal, trouble};
 use super::target::{Cloud, CloudUrl};
-use crate::backend::calls::Calls;
 use crate::backend::journal::objects::{Answer, Found, Objects, Trouble, Version, Written};
+use crate::backend::pauses;
+use crate::backend::runtime::Calls;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A bucket.
@@ -154,7 +155,7 @@ impl Objects for CloudBucket {
     }
 
     fn pause(&self, tries: u32) -> bool {
-        Calls::pause(tries)
+        pauses::pause(tries)
     }
 
     fn place(&self) -> &Path {

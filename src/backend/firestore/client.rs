@@ -14,8 +14,8 @@ use serde_json::Value;
 use super::credentials::Setup;
 use super::errors::{self, Failure};
 use super::tokens::Tokens;
-use crate::backend::calls::Calls;
 use crate::backend::journal::objects::Trouble;
+use crate::backend::runtime::Calls;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a service may take to take a connection.

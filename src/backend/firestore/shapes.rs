@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::json;
 use super::values;
-use crate::backend::journal::projection::Head;
+use crate::backend::journal::projection::{Head, beginning};
 use crate::codec::bytes::to_usize;
 use crate::model::{Action, JsonObject, Message, Text, Timestamp};
 
@@ -24,15 +24,6 @@ struct Shape {
     fields: Map<String, Value>,
     exact: Map<String, Value>,
     truncated: Vec<Value>,
-}
-
-/// The beginning of a text, at most so many bytes of it.
-fn beginning(text: &str, most: usize) -> &str {
-    let mut end = most.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
 }
 
 impl Shape {

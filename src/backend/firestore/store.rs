@@ -11,8 +11,8 @@ use super::documents::{self, Head, Upload};
 use super::errors::{CONDITIONS, EXISTS, Failure, NOT_FOUND, garbled};
 use super::layout::{Layout, OBJECTS};
 use super::values::{Condition, Document, delete};
-use crate::backend::calls::Calls;
 use crate::backend::journal::objects::{Answer, Found, Objects, Trouble, Version, Written};
+use crate::backend::pauses;
 use crate::error::{Error, ErrorKind};
 
 /// How many parts one request reads.
@@ -306,7 +306,7 @@ impl Objects for Database {
     }
 
     fn pause(&self, tries: u32) -> bool {
-        Calls::pause(tries)
+        pauses::pause(tries)
     }
 
     fn place(&self) -> &Path {

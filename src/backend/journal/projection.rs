@@ -78,3 +78,13 @@ pub(crate) trait Projection: Send + Sync + fmt::Debug {
     /// Removes everything of a conversation, of whatever event.
     fn forget(&self, id: &str) -> Answer<()>;
 }
+
+/// The beginning of a text, at most so many bytes of it: documents have limits.
+#[cfg(any(feature = "mongodb", feature = "firestore"))]
+pub(crate) fn beginning(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}

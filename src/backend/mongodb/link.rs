@@ -18,8 +18,9 @@ use mongodb::{Client, Collection, Database};
 
 use super::errors::{of_code, silence, trouble};
 use super::target::{MongoUrl, invalid};
-use crate::backend::calls::Calls;
 use crate::backend::journal::objects::{Answer, Trouble};
+use crate::backend::pauses;
+use crate::backend::runtime::Calls;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a server may take to take a connection.
@@ -172,7 +173,7 @@ impl Link {
             self.slow.store(0, Ordering::SeqCst);
             return false;
         }
-        Calls::pause(tries)
+        pauses::pause(tries)
     }
 }
 

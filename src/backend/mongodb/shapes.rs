@@ -7,7 +7,7 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, DateTime, Document, doc};
 
 use super::values;
-use crate::backend::journal::projection::Head;
+use crate::backend::journal::projection::{Head, beginning};
 use crate::model::{Action, JsonObject, Message, Seq, Text, Timestamp};
 
 /// How many bytes of a text, and how many of one that is a name rather, a document holds.
@@ -23,15 +23,6 @@ struct Shape {
 
 fn int(n: u64) -> Bson {
     Bson::Int64(i64::try_from(n).unwrap_or(i64::MAX))
-}
-
-/// The beginning of a text, at most so many bytes of it.
-fn beginning(text: &str, most: usize) -> &str {
-    let mut end = most.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
 }
 
 impl Shape {

@@ -1,55 +1,31 @@
 //! Waiting for a server from a thread that waits.
 //!
-//! Owns the runtime that one connection's driver needs, and the deadline of each wait: no answer is waited for without one. The
-//! runtime has no thread; it works while somebody waits.
+//! Owns the deadline of each wait: no answer is waited for without one.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use crate::backend::runtime;
+use crate::error::Result;
 
-use crate::error::{Error, ErrorKind, Result};
-
-/// Carries futures out, one wait after the other.
-pub(super) struct Calls {
-    /// Always there until this is dropped.
-    runtime: Option<Runtime>,
-}
+/// Carries futures out, one wait after the other, none of them without an end.
+pub(super) struct Calls(runtime::Calls);
 
 impl Calls {
     pub(super) fn new() -> Result<Self> {
-        let made = Builder::new_current_thread().enable_io().enable_time().build();
-        let failed = |error| Error::new(ErrorKind::Io, format!("cannot prepare a connection: {error}"));
-        Ok(Self { runtime: Some(made.map_err(failed)?) })
+        Ok(Self(runtime::Calls::new()?))
     }
 
     /// Lets a future be worked on whenever somebody waits.
     pub(super) fn keep(&self, future: impl Future<Output = ()> + Send + 'static) {
-        if let Some(runtime) = &self.runtime {
-            drop(runtime.spawn(future));
-        }
+        self.0.keep(future);
     }
 
     /// Waits for a future for at most so long; `None` if that was not long enough.
     pub(super) fn wait<T: Send>(&self, limit: Duration, future: impl Future<Output = T> + Send) -> Option<T> {
-        let runtime = self.runtime.as_ref()?;
-        let limited = async { tokio::time::timeout(limit, future).await.ok() };
-        if Handle::try_current().is_err() {
-            return runtime.block_on(limited);
-        }
-        // A thread that works for a runtime must not wait for another one, so one of its own does.
-        std::thread::scope(|scope| scope.spawn(|| runtime.block_on(limited)).join().ok().flatten())
-    }
-}
-
-impl Drop for Calls {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Unlike the drop of a runtime, this may be done anywhere.
-            runtime.shutdown_background();
-        }
+        self.0.wait(async { tokio::time::timeout(limit, future).await.ok() }).flatten()
     }
 }
 
@@ -109,7 +85,7 @@ mod tests {
         let never = || std::future::pending::<()>();
         assert_eq!(calls.wait(Duration::from_millis(1), never()), None);
         assert_eq!(calls.wait(Duration::from_secs(60), async { 7 }), Some(7));
-        let other = Builder::new_current_thread().build().unwrap();
+        let other = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let within = other.block_on(async {
             let calls = Calls::new().unwrap();
             (calls.wait(Duration::from_millis(1), never()), calls.wait(Duration::from_secs(60), async { 7 }))

@@ -2,7 +2,7 @@
 //!
 //! Owns the values that looking back begins with: a point in the past, and the events that lead to it and on from it.
 
-use super::{Change, Conversation, Event, Seq, Timestamp, Version};
+use super::{Change, Conversation, Event, Seq, Timestamp, Tombstone, Version};
 
 /// A point in the past of a conversation, or of a whole store.
 ///
@@ -45,6 +45,8 @@ pub struct History {
     pub base: Option<HistoryBase>,
     /// Every state from the one after this event on is known; 0 if everything is. What was before it is no longer kept, or damaged.
     pub whole_from: Seq,
+    /// The removal behind which the history begins, if there is no base because it had been removed.
+    pub removed: Option<Tombstone>,
     /// What happened to it since, oldest first.
     pub events: Vec<PastEvent>,
     /// Why it is whole from there on only, where that is damage; nothing where the rest is no longer kept.
@@ -80,7 +82,7 @@ impl History {
     #[must_use]
     pub fn new(conversation_id: &str, whole_from: Seq) -> Self {
         let conversation_id = conversation_id.to_owned();
-        Self { conversation_id, base: None, whole_from, events: Vec::new(), damage: None }
+        Self { conversation_id, base: None, whole_from, removed: None, events: Vec::new(), damage: None }
     }
 
     /// Whether nothing is known of such a conversation.

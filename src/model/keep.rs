@@ -25,7 +25,8 @@ impl fmt::Display for Keep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("nothing"),
-            Self::For(span) => write!(f, "{}s", span.as_secs()),
+            // Rounded up: what is a little older than asked for is kept.
+            Self::For(span) => write!(f, "{}s", span.as_secs() + u64::from(span.subsec_nanos() > 0)),
             Self::Bytes(bytes) => write!(f, "{bytes}B"),
             Self::Everything => f.write_str("everything"),
         }

@@ -90,9 +90,14 @@ pub(crate) fn past(history: &History, at: At) -> Result<Past> {
         At::Time(time) => {
             let micros = time.approximate_unix_micros();
             let is_later = |other: crate::model::Timestamp| other.approximate_unix_micros() > micros;
-            let is_before_all = base.map_or(history.whole_from > 0, |base| is_later(base.last_activity));
             let first = events.iter().position(|past| past.time().is_some_and(is_later));
-            if is_before_all && (base.is_some() || first == Some(0)) {
+            let is_before_all = match (base, &history.removed) {
+                (Some(base), _) => is_later(base.last_activity),
+                // What does not say when it was may have been later.
+                (None, Some(removed)) => removed.removed_at.is_none_or(is_later),
+                (None, None) => history.whole_from > 0 && first == Some(0),
+            };
+            if is_before_all {
                 return Err(gone(history, &format!("at {time}")));
             }
             first.unwrap_or(events.len())

@@ -2,6 +2,8 @@
 //!
 //! Owns the words on it, and the choice between what is there now and what has to be put together from events.
 
+use std::collections::HashSet;
+
 use super::handle::MessageStore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
@@ -16,8 +18,8 @@ pub struct StoreAt {
 }
 
 impl MessageStore {
-    /// This store as it was at a point in its past, as far as that is kept: a database keeps every event, and a directory those
-    /// since the newest compaction. Nothing is read yet.
+    /// This store as it was at a point in its past, as far as that is kept: a database of SQL keeps every event, everything else those
+    /// since the newest compaction, and a directory what it was told to [keep](Self::keep_history) beside. Nothing is read yet.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -178,6 +180,8 @@ impl StoreAt {
             ));
         }
         let mut found = Vec::new();
+        // Order: what was removed before what is there. Reversed, one that is brought back in between would be in neither; so it is in both.
+        let removed = self.store.tombstones()?;
         for summary in self.store.conversations(Order::Created)? {
             if self.is_as_now(&summary) {
                 found.push(summary);
@@ -185,8 +189,10 @@ impl StoreAt {
                 found.extend(self.summary_then(&summary.id)?);
             }
         }
-        for tombstone in self.store.tombstones()? {
-            if matches!(self.at, At::Seq(seq) if tombstone.seq <= seq) {
+        let there: HashSet<String> = found.iter().map(|summary| summary.id.clone()).collect();
+        for tombstone in removed {
+            let is_gone_by_then = matches!(self.at, At::Seq(seq) if tombstone.seq <= seq);
+            if is_gone_by_then || there.contains(&tombstone.id) {
                 continue;
             }
             found.extend(self.summary_then(&tombstone.id)?);

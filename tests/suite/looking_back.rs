@@ -262,6 +262,27 @@ fn a_time_means_what_had_happened_by_then_and_what_says_no_time_is_told() {
     });
 }
 
+/// It was said not to have been there, and was left out of the store as it was.
+#[test]
+fn a_time_at_which_a_conversation_was_there_is_refused_once_nothing_knows_what_it_was() {
+    each_store(|store, sources| {
+        let time = |operation: u64| -> Timestamp { crate::support::sources::time(operation) };
+        sources.begin(10);
+        say(store, "m1");
+        drop(store.append(Mutation::new("c1", Operation::RemoveConversationAt(time(30)))).unwrap());
+        let there = |at: u64| store.at(At::Time(time(at))).conversation("c1");
+        assert_eq!(there(20).unwrap().unwrap().messages.len(), 1);
+        if store.compact().is_err() {
+            return; // A database keeps every event.
+        }
+        assert_eq!(there(20).unwrap_err().kind(), ErrorKind::NotFound);
+        let all = store.at(At::Time(time(20))).conversations();
+        assert_eq!(all.unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(there(40).unwrap(), None);
+        assert_eq!(store.at(At::Time(time(40))).conversations().unwrap(), []);
+    });
+}
+
 #[test]
 fn what_a_compaction_has_dropped_is_refused_by_the_event_from_which_on_history_is_whole() {
     let home = Home::Sim(driver::fresh(simfs::Settings::default()));

@@ -9,11 +9,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use super::keep::{keep_in, write_keep};
 use super::reads::ReadState;
 use super::replay::held_events;
 use crate::codec::chapter::ChapterHead;
 use crate::codec::checkpoint::{Checkpoint, Hold};
-use crate::codec::keep::{MAX_KEEP, decode_keep, encode_keep};
 use crate::codec::payload::{BadPayload, for_each_event};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Captured, Index};
@@ -21,12 +21,12 @@ use crate::log::inventory::Inventory;
 use crate::log::recovery::{Holder, Source, replay_sealed};
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
-use crate::model::{Change, History, HistoryBase, Keep, KeptHistory, PastEvent, Seq};
+use crate::model::{Change, History, HistoryBase, Keep, KeptHistory, PastEvent, Seq, Tombstone};
 use crate::rules::Walk;
 use crate::snapshot::chapter::{self, Chapter, Named, Writer};
 use crate::snapshot::file_cache::FileCache;
 use crate::snapshot::layout::{self, Layout};
-use crate::vfs::{self, OpenMode, Vfs};
+use crate::vfs::Vfs;
 
 /// How much is to be kept.
 ///
@@ -35,18 +35,6 @@ use crate::vfs::{self, OpenMode, Vfs};
 /// `Corrupt` if that cannot be read.
 fn keep_of(reads: &ReadState) -> Result<Keep> {
     keep_in(&*reads.vfs, &reads.layout)
-}
-
-/// The same of a directory that nobody has opened.
-pub(super) fn keep_in(vfs: &dyn Vfs, layout: &Layout) -> Result<Keep> {
-    let path = layout.keep();
-    if layout::probe(vfs, &path)?.is_none() {
-        return Ok(Keep::Nothing);
-    }
-    let read = vfs.open(&path, OpenMode::Read).and_then(|file| vfs::read_all(&*file, MAX_KEEP));
-    let bytes = read.map_err(|error| Error::io("read", &path, error))?;
-    let reason = "it does not say how much of the history is kept; until `aral-store keep` says it anew, nothing is dropped";
-    decode_keep(&bytes).ok_or_else(|| Error::new(ErrorKind::Corrupt, reason).at(&path, None))
 }
 
 /// The same for whoever is about to drop something: as long as nobody can read it, all is kept.
@@ -170,7 +158,7 @@ pub(super) fn trim(reads: &ReadState, now_micros: i64) -> Result<KeptHistory> {
         return Ok(KeptHistory { keep, ..KeptHistory::from_event(keep, covered + 1) });
     }
     let chain = chapter::chain(all.clone(), covered);
-    let count = too_many(reads, &all, keep, now_micros)?;
+    let count = too_many(reads, &all, keep, now_micros);
     let (dropped, kept) = all.split_at_checked(count).unwrap_or((&all, &[]));
     // What a compaction left that failed, and did again as a part of more.
     let has_again = |named: &&Named| {
@@ -194,17 +182,17 @@ pub(super) fn trim(reads: &ReadState, now_micros: i64) -> Result<KeptHistory> {
 }
 
 /// How many of the chapters, the oldest ones, are not to be kept.
-fn too_many(reads: &ReadState, all: &[Named], keep: Keep, now_micros: i64) -> Result<usize> {
+fn too_many(reads: &ReadState, all: &[Named], keep: Keep, now_micros: i64) -> usize {
     match keep {
-        Keep::Nothing => Ok(all.len()),
-        Keep::Everything => Ok(0),
+        Keep::Nothing => all.len(),
+        Keep::Everything => 0,
         Keep::Bytes(most) => {
             let mut sum = 0_u64;
             let fitting = all.iter().rev().take_while(|named| {
                 sum = sum.saturating_add(named.bytes);
                 sum <= most
             });
-            Ok(all.len() - fitting.count())
+            all.len() - fitting.count()
         }
         Keep::For(span) => {
             let mut count = 0;
@@ -212,22 +200,19 @@ fn too_many(reads: &ReadState, all: &[Named], keep: Keep, now_micros: i64) -> Re
                 match Chapter::open(&*reads.vfs, named) {
                     Ok(chapter) if is_older(&chapter.head, span, now_micros) => count += 1,
                     Ok(_) => break,
-                    // Nobody knows how old one is that cannot be read. It goes with the next that goes.
-                    Err(error) if error.kind() == ErrorKind::Corrupt => {
-                        let mut newer =
-                            all.iter().skip(count + 1).map(|named| Chapter::open(&*reads.vfs, named));
-                        let is_old = |newer: Result<Chapter>| {
-                            newer.is_ok_and(|chapter| is_older(&chapter.head, span, now_micros))
-                        };
-                        if !newer.next().is_some_and(is_old) {
+                    // Nobody knows how old one is that cannot be read. It goes with the next that can be and goes. No compaction
+                    // fails by it.
+                    Err(_) => {
+                        let newer = all.iter().skip(count + 1);
+                        let next = newer.map(|named| Chapter::open(&*reads.vfs, named)).find_map(Result::ok);
+                        if !next.is_some_and(|chapter| is_older(&chapter.head, span, now_micros)) {
                             break;
                         }
                         count += 1;
                     }
-                    Err(error) => return Err(error),
                 }
             }
-            Ok(count)
+            count
         }
     }
 }
@@ -247,19 +232,6 @@ pub(super) fn set_keep(reads: &ReadState, keep: Keep, now_micros: i64) -> Result
     trim(reads, now_micros)
 }
 
-/// Makes the choice durable.
-pub(super) fn write_keep(vfs: &dyn Vfs, layout: &Layout, keep: Keep) -> Result<()> {
-    let path = layout.keep();
-    if layout::ensure_dir(vfs, &layout.archive())? {
-        layout::sync_dir(vfs, &layout.log())?;
-    }
-    let unfinished = path.with_extension("tmp");
-    layout::remove_file(vfs, &unfinished)?;
-    layout::write_file(vfs, &unfinished, encode_keep(keep).as_bytes())?;
-    vfs.rename(&unfinished, &path).map_err(|error| Error::io("rename", &unfinished, error))?;
-    layout::sync_dir(vfs, &layout.archive())
-}
-
 /// How much is kept.
 pub(super) fn kept(reads: &ReadState) -> Result<KeptHistory> {
     let covered = reads.index().checkpoint().head().covered_seq;
@@ -275,6 +247,8 @@ pub(super) fn kept(reads: &ReadState) -> Result<KeptHistory> {
 #[derive(Debug)]
 pub(super) struct Archived {
     pub(super) base: Option<HistoryBase>,
+    /// The removal behind which it begins, where there is no base for that.
+    pub(super) removed: Option<Tombstone>,
     pub(super) events: Vec<PastEvent>,
     pub(super) whole_from: Seq,
 }
@@ -308,9 +282,15 @@ pub(super) fn archived(
         let (base, events) = match part(reads, checkpoint, named, id) {
             Ok(Part::Nothing) => continue,
             Ok(Part::Of(base, events)) => (base.map(|base| *base), events),
-            // What is behind it is whole all the same; `verify` tells of it.
-            Ok(Part::Lost) => {
-                (found, floor) = (None, named.last);
+            // Its file could not be read when this was written. It was what the chapters before lead to, if they have it.
+            Ok(Part::Lost(events)) => {
+                match found.as_mut().filter(|found| found.end().is_some()) {
+                    Some(found) => found.events.extend(events),
+                    None => {
+                        (found, floor) = (None, named.last);
+                        damage = Some(lost_in_words(named));
+                    }
+                }
                 continue;
             }
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
@@ -326,18 +306,21 @@ pub(super) fn archived(
         match &mut found {
             Some(found) if goes_on => found.events.extend(events),
             // Something else than events has changed it in between, such as a file that was put there.
-            Some(_) => found = Some(Archived { base, events, whole_from: named.first - 1 }),
+            Some(_) => found = Some(Archived { base, removed: None, events, whole_from: named.first - 1 }),
             None => {
                 let whole_from = base.as_ref().map_or(floor, |base| base.last_seq);
-                found = Some(Archived { base, events, whole_from });
+                found = Some(Archived { base, removed: None, events, whole_from });
             }
         }
     }
     let state = of_checkpoint(reads, checkpoint);
     // What is in none of them has not changed; what is not there now was not there all along.
     let absent = || {
-        let removed = state.index().tombstone(id).map_or(floor, |tombstone| tombstone.seq);
-        Archived { base: None, events: Vec::new(), whole_from: floor.min(removed) }
+        let tombstone = state.index().tombstone(id);
+        let whole_from = tombstone.as_ref().map_or(floor, |tombstone| floor.min(tombstone.seq));
+        // A removal that the chapters have is an event of theirs.
+        let removed = tombstone.filter(|tombstone| tombstone.seq <= whole_from);
+        Archived { base: None, removed, events: Vec::new(), whole_from }
     };
     let found = match found {
         Some(found) => found,
@@ -353,25 +336,40 @@ pub(super) fn archived(
     Ok((is_so.then_some(found), damage))
 }
 
+/// Why nobody knows what a conversation was before a chapter.
+fn lost_in_words(named: &Named) -> String {
+    format!(
+        "its file could not be read when events {} to {} were covered, and nothing before them says what it was, in {}",
+        named.first,
+        named.last,
+        named.path.display()
+    )
+}
+
 /// What one chapter has of a conversation.
 enum Part {
     Nothing,
-    /// It changed, and nobody knows from what.
-    Lost,
+    /// It changed, and this does not say from what.
+    Lost(Vec<PastEvent>),
     Of(Option<Box<HistoryBase>>, Vec<PastEvent>),
 }
 
 fn part(reads: &ReadState, checkpoint: &Checkpoint, named: &Named, id: &str) -> Result<Part> {
     let chapter = Chapter::open(&*reads.vfs, named)?;
-    if chapter.head.store_id != checkpoint.head().store_id {
-        return Err(Error::corrupt(&named.path, 12, "the chapter belongs to another store"));
-    }
+    must_be_of(&chapter, checkpoint, named)?;
     let Some(entry) = chapter.entry(id)? else { return Ok(Part::Nothing) };
     if entry.is_lost {
-        return Ok(Part::Lost);
+        return Ok(Part::Lost(chapter.events(&entry)?));
     }
     let base = entry.base.map(|offset| chapter.base(offset)).transpose()?;
     Ok(Part::Of(base.map(Box::new), chapter.events(&entry)?))
+}
+
+fn must_be_of(chapter: &Chapter, checkpoint: &Checkpoint, named: &Named) -> Result<()> {
+    if chapter.head.store_id == checkpoint.head().store_id {
+        return Ok(());
+    }
+    Err(Error::corrupt(&named.path, 12, "the chapter belongs to another store"))
 }
 
 /// Says which events' history is missing although that of older ones is there.
@@ -381,9 +379,17 @@ pub(super) fn gap(vfs: &dyn Vfs, layout: &Layout, covered: Seq) -> Result<Option
 }
 
 /// Reads all chapters, and gives what is wrong with each, and how many there are and how long.
-pub(super) fn check(vfs: &dyn Vfs, layout: &Layout, mut each: impl FnMut(&Named, Result<()>)) -> Result<()> {
+pub(super) fn check(
+    vfs: &dyn Vfs,
+    layout: &Layout,
+    checkpoint: Option<&Checkpoint>,
+    mut each: impl FnMut(&Named, Result<()>),
+) -> Result<()> {
     for named in chapter::list(vfs, layout)? {
-        let checked = Chapter::open(vfs, &named).and_then(|chapter| chapter.check());
+        let checked = Chapter::open(vfs, &named).and_then(|chapter| {
+            checkpoint.map_or(Ok(()), |checkpoint| must_be_of(&chapter, checkpoint, &named))?;
+            chapter.check()
+        });
         each(&named, checked);
     }
     Ok(())

@@ -55,9 +55,9 @@ pub(super) fn history(reads: &ReadState, id: &str) -> Result<History> {
     };
     let events = read().map_err(|error| of_the_log(&reads.layout, error))?;
     let mut history = match older {
-        Some(Archived { base, events, whole_from }) => {
+        Some(Archived { base, removed, events, whole_from }) => {
             let mut history = History::new(id, whole_from);
-            (history.base, history.events) = (base, events);
+            (history.base, history.removed, history.events) = (base, removed, events);
             history
         }
         None => base(reads, &checkpoint, &events, id)?,
@@ -84,9 +84,10 @@ fn base(reads: &ReadState, checkpoint: &Checkpoint, events: &[PastEvent], id: &s
         history.whole_from = hold.after;
         return Ok(history);
     }
-    if let Some(tombstone) = tombstone {
+    if let Some(tombstone) = &tombstone {
         history.whole_from = tombstone.seq;
     }
+    history.removed = tombstone;
     if let Some(base) = base_of(&state, id)? {
         history.whole_from = base.last_seq;
         history.base = Some(base);

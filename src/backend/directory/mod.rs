@@ -64,6 +64,8 @@ mod read_only;
 
 mod tail;
 
+mod keep;
+
 mod archive;
 
 mod history;

@@ -13,6 +13,7 @@ use super::checkpoint_file::{newest_checkpoint, read_checkpoint};
 use super::completeness::{MarkerFile, Witnesses, read_marker};
 use super::events::read_frame;
 use super::held;
+use super::keep;
 use super::replay::{apply_frame, held_events, torn_tail};
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{Checkpoint, CheckpointHead, FileState, Fingerprint};
@@ -236,7 +237,9 @@ impl Check<'_> {
     /// Checks what is kept of the past.
     fn history(&mut self, checkpoint: Option<&Checkpoint>) -> Result<()> {
         let mut told = Vec::new();
-        archive::check(self.vfs, self.layout, |named, checked| told.push((named.path.clone(), checked)))?;
+        archive::check(self.vfs, self.layout, checkpoint, |named, checked| {
+            told.push((named.path.clone(), checked));
+        })?;
         for (path, checked) in told {
             self.count(&path)?;
             self.unless_damaged(checked);
@@ -246,7 +249,7 @@ impl Check<'_> {
             self.report.notes.push(gap);
         }
         if layout::probe(self.vfs, &self.layout.keep())?.is_some() {
-            let keep = archive::keep_in(self.vfs, self.layout);
+            let keep = keep::keep_in(self.vfs, self.layout);
             self.unless_damaged(keep);
         }
         Ok(())

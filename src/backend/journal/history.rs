@@ -9,7 +9,7 @@ use super::documents::Recorded;
 use super::events::Source;
 use super::reads::Reads;
 use super::state::damaged;
-use crate::codec::checkpoint::FileState;
+use crate::codec::checkpoint::{FileState, TombstoneEntry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Event, History, HistoryBase, Keep, Logged, PastEvent, Seq};
 
@@ -49,7 +49,8 @@ fn begun(reads: &Reads, id: &str) -> Result<(History, Seq, Option<Recorded>)> {
     let checkpoint = &state.checkpoint;
     let covered = checkpoint.head().covered_seq;
     let removed = checkpoint.tombstones().find(|removed| removed.id == id);
-    let history = History::new(id, removed.map_or(covered, |removed| removed.seq));
+    let mut history = History::new(id, removed.as_ref().map_or(covered, |removed| removed.seq));
+    history.removed = removed.map(TombstoneEntry::to_tombstone);
     let entry = checkpoint.find(id).and_then(|ordinal| checkpoint.entry(ordinal));
     match entry {
         Some(entry) if entry.state != FileState::Intact => Err(damaged(&entry)),

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use aral_store::{Keep, KeptHistory, MessageStore};
+use aral_store::{ErrorKind, Keep, KeptHistory, MessageStore};
 use clap::Args;
 
 use crate::exit::{Exit, Failure};
@@ -35,12 +35,14 @@ pub(crate) fn run(dir: &Path, form: Form, args: &KeepArgs) -> Result<Exit, Failu
         return Ok(tell_missing(kept));
     };
     let store = place::for_change(dir)?;
-    let before = store.kept_history().unwrap_or_default();
-    if before.bytes > 0 && keep != Keep::Everything && !args.yes {
-        let text = format!(
-            "that may drop history for good, which goes back to event {} now; say so with --yes, nothing was changed",
-            before.from
-        );
+    let from = match store.kept_history() {
+        Ok(before) => (before.bytes > 0).then(|| format!("which goes back to event {} now", before.from)),
+        Err(error) if error.kind() == ErrorKind::Unsupported => None,
+        // Until it is said anew, all is kept.
+        Err(error) => Some(format!("of which nobody knows how much was to be kept ({error})")),
+    };
+    if let Some(from) = from.filter(|_| keep != Keep::Everything && !args.yes) {
+        let text = format!("that may drop history for good, {from}; say so with --yes, nothing was changed");
         store.close()?;
         return Err(Failure::Usage(text));
     }
@@ -65,9 +67,11 @@ fn print(form: Form, kept: KeptHistory) -> Result<(), Failure> {
 /// How long something that is removed can be brought back; nothing where no history is kept beyond a compaction, or where
 /// all of it always is.
 pub(crate) fn how_long(store: &MessageStore) -> Option<String> {
-    let until = match store.kept_history().ok()? {
-        KeptHistory { keep: Keep::Everything, bytes, .. } if bytes > 0 => "for ever".to_owned(),
-        KeptHistory { keep: keep @ (Keep::For(_) | Keep::Bytes(_)), .. } => {
+    let until = match store.kept_history() {
+        Err(error) if error.kind() == ErrorKind::Unsupported => return None,
+        Err(_) => "for as long as nobody says how much history is kept".to_owned(),
+        Ok(KeptHistory { keep: Keep::Everything, bytes, .. }) if bytes > 0 => "for ever".to_owned(),
+        Ok(KeptHistory { keep: keep @ (Keep::For(_) | Keep::Bytes(_)), .. }) => {
             format!("as long as its history is kept ({keep})")
         }
         _ => return None,

@@ -122,15 +122,23 @@ pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
         fields.push(("documents_seq", seq.into()));
         fields.push(("documents_error", stats.documents_error.into()));
     }
-    let kept = store.kept_history().ok().filter(|kept| kept.bytes > 0);
-    if let Some(kept) = kept {
+    let mut exit = place::amiss(&store.recovery().damaged);
+    let kept = store.kept_history();
+    if let Err(error) = &kept
+        && error.kind() != ErrorKind::Unsupported
+    {
+        note(&error.to_string());
+        exit = exit.graver(Exit::of(error.kind()));
+    }
+    if let Some(kept) = kept.ok().filter(|kept| kept.bytes > 0) {
         fields.push(("history_keep", kept.keep.to_string().into()));
         fields.push(("history_from", kept.from.into()));
         fields.push(("history_bytes", kept.bytes.into()));
+        exit = exit.graver(tell_missing(kept));
     }
     print_fields(form, fields)?;
     // The opening has named what is amiss on standard error.
-    Ok(place::amiss(&store.recovery().damaged).graver(kept.map_or(Exit::Done, tell_missing)))
+    Ok(exit)
 }
 
 pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {

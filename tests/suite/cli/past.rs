@@ -174,6 +174,43 @@ fn history_that_is_damaged_or_missing_is_told_and_not_taken_for_dropped() {
     assert!(verified.err.contains("is missing") || verified.out.contains("is missing"), "{verified:?}");
 }
 
+/// It was taken for a choice of nothing: the next one dropped what there was unasked, and nobody else said a word.
+#[test]
+fn a_choice_that_cannot_be_read_counts_as_one_that_keeps_everything() {
+    let room = Room::new();
+    room.run(&["add", "c1", "one"]).fine();
+    room.run(&["keep", "everything"]).fine();
+    room.run(&["compact"]).fine();
+    let keep = room.0.path().join("store/log/archive/KEEP");
+    let mut bytes = std::fs::read(&keep).unwrap();
+    bytes[20] ^= 1;
+    std::fs::write(&keep, &bytes).unwrap();
+    for choice in ["30d", "nothing"] {
+        let refused = room.run(&["keep", choice]).fails(2);
+        assert!(refused.contains("--yes") && refused.contains("nobody knows"), "{refused}");
+    }
+    let stats = room.run(&["stats"]);
+    assert!(stats.code == Some(5) && stats.err.contains("KEEP"), "{stats:?}");
+    let removed = room.run(&["rm", "c1", "--yes"]);
+    assert!(removed.err.contains("aral-store unremove brings it back"), "{removed:?}");
+    room.run(&["keep", "everything"]).fine();
+    room.run(&["unremove", "c1"]).fine();
+}
+
+/// What a chapter before had whole was told as no longer kept.
+#[test]
+fn what_was_removed_because_its_file_was_damaged_comes_back_from_the_chapters_before() {
+    let room = Room::new();
+    room.run(&["add", "c1", "one"]).fine();
+    room.run(&["keep", "everything"]).fine();
+    room.run(&["compact"]).fine();
+    std::fs::write(room.0.path().join("store/conversations/c1.json"), "{ no JSON").unwrap();
+    assert_eq!(room.run(&["rm", "c1", "--yes"]).code, Some(0));
+    assert_eq!(room.run(&["compact"]).code, Some(0));
+    room.run(&["unremove", "c1"]).fine();
+    assert!(room.run(&["show", "c1"]).fine().contains("one"));
+}
+
 #[test]
 fn the_past_of_a_store_that_is_salvaged_is_refused_by_a_command_that_there_is() {
     let room = room();

@@ -27,9 +27,9 @@ use self::events::Events;
 use self::neighbours::Neighbours;
 use self::place::{REPAIR, Swap};
 pub(super) use self::view::open_salvaged;
-use super::archive;
 use super::completeness;
 use super::engine::Engine;
+use super::keep;
 use super::new_place::NewPlace;
 use super::stats;
 use crate::backend::settings::{Settings, SyncPolicy};
@@ -165,9 +165,9 @@ fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, settings: 
 
 /// Gives the new store the choice of how much history is kept, and says which history stays with the old one.
 fn history(vfs: &dyn Vfs, source: &Layout, target: &Layout, report: &mut RepairReport) -> Result<()> {
-    match archive::keep_in(vfs, source) {
+    match keep::keep_in(vfs, source) {
         Ok(Keep::Nothing) => {}
-        Ok(keep) => archive::write_keep(vfs, target, keep)?,
+        Ok(keep) => keep::write_keep(vfs, target, keep)?,
         Err(error) if error.kind() == ErrorKind::Corrupt => {
             report
                 .notes

@@ -80,7 +80,8 @@ fn by_status(status: u16) -> &'static str {
         429 => "RESOURCE_EXHAUSTED",
         503 => "UNAVAILABLE",
         504 => "DEADLINE_EXCEEDED",
-        400..=408 | 410..=499 => "INVALID_ARGUMENT",
+        // Whoever stands between gave up waiting, and what was sent may have been carried out: 408 and 499.
+        400..=407 | 410..=498 => "INVALID_ARGUMENT",
         _ => "UNKNOWN",
     }
 }

@@ -109,6 +109,10 @@ impl Database {
                 .client
                 .send(&format!("{}:runQuery", range.parent), &json!({ "structuredQuery": query }))?;
             let answers = answer.as_array().ok_or_else(|| garbled("a list that is none"))?;
+            // What came before it is no whole list.
+            if answers.iter().any(|answer| answer.get("error").is_some()) {
+                return Err(Trouble::from(garbled("a list that ends with an error")));
+            }
             let before = found.len();
             found.extend(answers.iter().filter_map(|answer| answer.get("document")).cloned());
             let last = found.last().and_then(|document| Document(document).name());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::projector::Projector;
 use crate::backend::locked::locked;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
 
 /// How long it waits before it tries again what has failed.
@@ -28,21 +28,22 @@ struct Shared {
     changed: Condvar,
 }
 
-/// The thread. It ends when this goes.
+/// The thread. It ends with the store, or when this goes.
 #[derive(Debug)]
 pub(super) struct Background(Arc<Shared>);
 
 impl Background {
     /// Begins, with what others may have left.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "documents are kept beside the callers, none of whom waits"
-    )]
     pub(super) fn begin(projector: &Arc<Projector>) -> Self {
         let orders = Mutex::new(Orders { is_wanted: true, ..Orders::default() });
         let shared = Arc::new(Shared { projector: Arc::clone(projector), orders, changed: Condvar::new() });
         let own = Arc::clone(&shared);
-        std::thread::spawn(move || own.run());
+        let begun = std::thread::Builder::new().name("aral-documents".to_owned()).spawn(move || own.run());
+        if let Err(error) = begun {
+            // Whoever syncs, compacts or closes keeps them all the same.
+            let reason = format!("no thread can be had to keep the documents: {error}");
+            locked(&shared.orders).trouble = Some(Error::new(ErrorKind::Io, reason));
+        }
         Self(shared)
     }
 
@@ -60,6 +61,12 @@ impl Background {
         self.0.attempt()
     }
 
+    /// Ends the thread, once what it is at is done.
+    pub(super) fn end(&self) {
+        locked(&self.0.orders).has_ended = true;
+        self.0.changed.notify_all();
+    }
+
     /// Why the documents are not up to date, if they could not be brought there.
     pub(super) fn trouble(&self) -> Option<Error> {
         locked(&self.0.orders).trouble.clone()
@@ -68,8 +75,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        locked(&self.0.orders).has_ended = true;
-        self.0.changed.notify_all();
+        self.end();
     }
 }
 

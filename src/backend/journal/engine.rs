@@ -19,7 +19,7 @@ use super::opening;
 use super::projection::Projection;
 use super::projector::Projector;
 use super::reads::Reads;
-use super::state::State;
+use super::state::{Kept, State};
 use super::upkeep::Upkeep;
 use super::verify;
 use crate::backend::follow::Follower;
@@ -27,7 +27,7 @@ use crate::backend::queue::{Gathering, Queue};
 use crate::backend::settings::Settings;
 use crate::backend::{Backend, carried_out_before, closed, export, no_conversation};
 use crate::codec::bytes::to_u64;
-use crate::codec::checkpoint::FileState;
+use crate::codec::checkpoint::{Entry, FileState};
 use crate::codec::segment::hex_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
@@ -306,14 +306,14 @@ impl Backend for Engine {
 
     fn stats(&self) -> Result<Stats> {
         self.look()?;
-        let documents_seq = match &self.projector {
-            Some(projector) => Some(projector.mark()?.map_or(0, |mark| mark.seq)),
-            None => None,
-        };
+        let mark = self.projector.as_ref().map(|projector| projector.mark()).transpose()?;
         let state = self.journal.state();
         let list = state.list(Order::Created, None);
         let trouble = self.background.as_ref().and_then(Background::trouble);
         let head = state.checkpoint.head();
+        let is_there = |entry: &Entry<'_>| matches!(state.find(entry.id), Some(Kept::AsRecorded(_)));
+        let damaged =
+            state.checkpoint.entries().filter(|entry| entry.state != FileState::Intact && is_there(entry));
         Ok(Stats {
             conversations: to_u64(list.len()),
             messages: list.iter().map(|summary| summary.messages).sum(),
@@ -325,7 +325,9 @@ impl Backend for Engine {
             log_bytes: state.places.iter().map(|place| place.bytes).sum(),
             snapshot_bytes: state.checkpoint.entries().map(|entry| entry.file.len).sum(),
             epoch: head.epoch,
-            documents_seq,
+            damaged: to_u64(damaged.count()),
+            compaction_error: self.upkeep.trouble().map(|error| error.to_string()),
+            documents_seq: mark.map(|mark| mark.map_or(0, |mark| mark.seq)),
             documents_error: trouble.map(|error| error.to_string()),
             ..Stats::default()
         })
@@ -386,6 +388,9 @@ impl Backend for Engine {
         let compacts = self.settings.compacts_on_close && !self.settings.is_read_only;
         self.upkeep.end();
         self.bring_documents();
+        if let Some(background) = &self.background {
+            background.end();
+        }
         let compacted = if compacts { self.compactor.compact().map(drop) } else { Ok(()) };
         self.is_closed.store(true, Ordering::SeqCst);
         compacted

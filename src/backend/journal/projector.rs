@@ -71,7 +71,7 @@ impl Projector {
             if mark.as_ref().is_some_and(|mark| mark.seq >= self.journal().state().next_seq) {
                 self.journal().advance()?;
             }
-            let Some(mark) = self.own(mark)? else { continue };
+            let Some(mark) = self.own(mark, &mut suspects)? else { continue };
             let due = self.due(&mark, &suspects);
             if due.to <= mark.seq && due.touched.is_empty() {
                 return Ok(mark.seq);
@@ -81,8 +81,9 @@ impl Projector {
             for id in due.touched.keys() {
                 suspects.entry(id.clone()).or_default().join(&Touched::end());
             }
-            if self.carry_out(mark, &due)? {
-                suspects.clear();
+            if let Some(skipped) = self.carry_out(mark, &due)? {
+                // What could not be read has to be written once it can be.
+                *suspects = skipped.into_iter().map(|id| (id, Touched::whole())).collect();
                 return Ok(due.to);
             }
             // What others have written meanwhile was in the log before.
@@ -92,7 +93,7 @@ impl Projector {
     }
 
     /// The mark, if it is of this store and this log; else everything begins anew, and there is none yet if somebody else did that.
-    fn own(&self, mark: Option<Mark>) -> Result<Option<Mark>> {
+    fn own(&self, mark: Option<Mark>, suspects: &mut BTreeMap<String, Touched>) -> Result<Option<Mark>> {
         let (store_id, next_seq) = {
             let state = self.journal().state();
             (state.store_id(), state.next_seq)
@@ -101,8 +102,12 @@ impl Projector {
             Some(mark) if mark.store_id == store_id && mark.seq < next_seq => Ok(Some(mark)),
             None => self.until(|| self.projection.set_mark(None, store_id, 0)),
             Some(other) => {
-                // Documents of a store that was here before, or of a log that has lost its end.
-                self.each_id(|id| self.until(|| self.projection.forget(id)))?;
+                // Documents of a store that was here before, or of a log that has lost its end. Order: they are suspect before they go.
+                // Another process may have begun to write them anew, and whoever takes some of that away writes it once more.
+                self.each_id(|id| {
+                    suspects.insert(id.to_owned(), Touched::whole());
+                    self.until(|| self.projection.forget(id))
+                })?;
                 self.until(|| self.projection.set_mark(Some(&other), store_id, 0))
             }
         }
@@ -130,31 +135,30 @@ impl Projector {
         Due { to, touched, has_gaps }
     }
 
-    /// Writes what is due and raises the mark; false if somebody else has written.
-    fn carry_out(&self, mark: Mark, due: &Due) -> Result<bool> {
-        let mut writing = Writing { projector: self, mark: Some(mark), changes: Vec::new(), size: (0, 0) };
+    /// Writes what is due and raises the mark, and gives the conversations that cannot be read; nothing if somebody else has written.
+    fn carry_out(&self, mark: Mark, due: &Due) -> Result<Option<Vec<String>>> {
+        let (changes, skipped) = (Vec::new(), Vec::new());
+        let mut writing = Writing { projector: self, mark: Some(mark), changes, size: (0, 0), skipped };
         for (id, touched) in &due.touched {
             if !writing.conversation(id, touched, due.to)? {
-                return Ok(false);
+                return Ok(None);
             }
         }
         if due.has_gaps {
             for id in self.surplus()? {
                 if !writing.push(gone(&id, due.to))? {
-                    return Ok(false);
+                    return Ok(None);
                 }
             }
         }
         if !writing.flush()? {
-            return Ok(false);
+            return Ok(None);
         }
-        let Some(mark) = writing.mark else { return Ok(false) };
-        if mark.seq >= due.to {
-            // Only suspects were written, and nobody has raised it meanwhile.
-            return Ok(self.until(|| self.projection.mark())?.as_ref() == Some(&mark));
-        }
-        let raised = self.until(|| self.projection.set_mark(Some(&mark), mark.store_id, due.to))?;
-        Ok(raised.is_some())
+        let Some(mark) = writing.mark else { return Ok(None) };
+        // Where only suspects were written, it takes another one's place all the same: who has read this one, and is late, looks once more.
+        let seq = due.to.max(mark.seq);
+        let raised = self.until(|| self.projection.set_mark(Some(&mark), mark.store_id, seq))?;
+        Ok(raised.map(|_| writing.skipped))
     }
 
     /// Conversations of which there are documents, and that are not there.
@@ -182,8 +186,9 @@ impl Projector {
     /// Writes a conversation's documents anew, whatever is there.
     #[cfg(any(test, feature = "mongodb", feature = "firestore"))]
     pub(super) fn write_anew(&self, id: &str) -> Result<()> {
-        self.until(|| self.projection.forget(id))?;
+        // Order: suspect before it goes. Whatever ends this, what another process has written meanwhile is written once more.
         locked(&self.suspects).insert(id.to_owned(), Touched::whole());
+        self.until(|| self.projection.forget(id))?;
         self.catch_up().map(drop)
     }
 
@@ -223,6 +228,7 @@ struct Writing<'p> {
     mark: Option<Mark>,
     changes: Vec<Changed>,
     size: (usize, usize),
+    skipped: Vec<String>,
 }
 
 impl Writing<'_> {
@@ -231,8 +237,11 @@ impl Writing<'_> {
         let folded = match self.projector.reads.folded(id) {
             Ok(Some(folded)) => folded,
             Ok(None) => return self.push(gone(id, to)),
-            // Its documents stay as they are. The verification says what is wrong with it.
-            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(true),
+            // Its documents stay as they are until it can be read. The verification says what is wrong with it.
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                self.skipped.push(id.to_owned());
+                return Ok(true);
+            }
             Err(error) => return Err(error),
         };
         let (messages, actions) = (&folded.conversation.messages, &folded.conversation.actions);
@@ -240,7 +249,8 @@ impl Writing<'_> {
         let mut size = (1, 0);
         for place in touched.messages.among(to_u64(messages.len())) {
             let Some(message) = messages.get(to_usize(place)) else { continue };
-            let bytes = message.content.len() + message.metadata.as_json().len();
+            let bytes =
+                message.content.len() + message.metadata.as_json().len() + message.extra.as_json().len();
             changed.messages.push((place, message.clone()));
             size = (size.0 + 1, size.1 + bytes);
             if self.is_full(size) {
@@ -252,7 +262,8 @@ impl Writing<'_> {
         }
         for place in touched.actions.among(to_u64(actions.len())) {
             let Some(action) = actions.get(to_usize(place)) else { continue };
-            let bytes = action.data.as_json().len() + action.metadata.as_json().len();
+            let bytes =
+                action.data.as_json().len() + action.metadata.as_json().len() + action.extra.as_json().len();
             changed.actions.push((place, action.clone()));
             size = (size.0 + 1, size.1 + bytes);
             if self.is_full(size) {

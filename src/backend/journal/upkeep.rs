@@ -10,6 +10,7 @@ use super::compaction::Compactor;
 use super::projector::Projector;
 use super::state::State;
 use crate::backend::locked::locked;
+use crate::error::{Error, ErrorKind};
 
 /// How many objects may lie behind the checkpoint before they are compacted.
 pub(super) const MOST_OBJECTS: usize = 512;
@@ -27,11 +28,22 @@ pub(super) struct Upkeep {
 
 #[derive(Debug, Default)]
 struct Work {
-    /// Says whether it has succeeded.
-    thread: Option<JoinHandle<bool>>,
+    /// Says why it has failed, if it has.
+    thread: Option<JoinHandle<Option<Error>>>,
     /// How many objects there were when it was begun last.
     begun_at: usize,
-    has_failed: bool,
+    /// Why the last one failed that has ended.
+    trouble: Option<Error>,
+}
+
+impl Work {
+    /// Takes note of what came of the one that has ended.
+    fn hear(&mut self) {
+        if let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) {
+            let gave_up = |_| Some(Error::new(ErrorKind::Failed, "the compaction ended without a result"));
+            self.trouble = thread.join().unwrap_or_else(gave_up);
+        }
+    }
 }
 
 impl Upkeep {
@@ -47,13 +59,12 @@ impl Upkeep {
             return;
         }
         let mut work = locked(&self.work);
-        match work.thread.take_if(|thread| thread.is_finished()) {
-            Some(thread) => work.has_failed = !thread.join().unwrap_or(false),
-            None if work.thread.is_some() => return,
-            None => {}
+        work.hear();
+        if work.thread.is_some() {
+            return;
         }
         let is_soon = count >= work.begun_at && count < work.begun_at.saturating_add(PATIENCE);
-        if work.has_failed && is_soon {
+        if work.trouble.is_some() && is_soon {
             return;
         }
         work.begun_at = count;
@@ -63,11 +74,18 @@ impl Upkeep {
             if let Some(projector) = projector {
                 projector.catch_up().ok();
             }
-            compactor.compact().is_ok()
+            compactor.compact().err()
         };
-        // What it fails by is told to whoever compacts or verifies; without a thread the next append tries again.
+        // What it fails by is in `stats`; without a thread the next append tries again.
         let begun = std::thread::Builder::new().name("aral-compact".to_owned());
         work.thread = begun.spawn(compact).ok();
+    }
+
+    /// Why the last compaction failed, if it did.
+    pub(super) fn trouble(&self) -> Option<Error> {
+        let mut work = locked(&self.work);
+        work.hear();
+        work.trouble.clone()
     }
 
     /// Waits for the one that is under way.

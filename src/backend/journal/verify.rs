@@ -124,10 +124,16 @@ impl Look<'_> {
             let Some(place) = names::place_in(&name).filter(|place| place.0 >= head.first_segment) else {
                 continue;
             };
-            for missing in due..place.0 {
-                let reason =
-                    format!("segment {missing} of the log is missing: {name} stands behind it; put it back");
-                self.tell(None, &reason);
+            if due < place.0 {
+                let last = place.0 - 1;
+                let which = if due == last {
+                    format!("segment {due} of the log is missing: {name} stands behind it; put it back")
+                } else {
+                    format!(
+                        "segments {due} to {last} of the log are missing: {name} stands behind them; put them back"
+                    )
+                };
+                self.tell(None, &which);
             }
             due = due.max(place.0 + 1);
             let error = match chain::next(self.objects, place)? {

@@ -35,6 +35,11 @@ pub(super) struct DatabaseObjects {
     link: Arc<Link>,
 }
 
+fn not_whole(name: &str) -> Trouble {
+    let reason = format!("the object {name:?} is not whole; put back what is missing of it");
+    Trouble::Final(Error::new(ErrorKind::Corrupt, reason))
+}
+
 /// What no other attempt has.
 pub(super) fn token() -> String {
     hex(random_id())
@@ -203,7 +208,7 @@ impl Objects for DatabaseObjects {
             let version = Version(head.version.clone());
             if head.parts == 0 {
                 if head.bytes.len() != head.len {
-                    break;
+                    return Err(not_whole(name));
                 }
                 return Ok(Some(Found { bytes: head.bytes, version }));
             }
@@ -213,11 +218,11 @@ impl Objects for DatabaseObjects {
             // It was replaced while it was read, unless its document is still the same.
             if self.read(name)?.is_some_and(|now| now.version == head.version) && self.parts(&head)?.is_none()
             {
-                break;
+                return Err(not_whole(name));
             }
         }
-        let reason = format!("the object {name:?} is not whole; put back what is missing of it");
-        Err(Trouble::Final(Error::new(ErrorKind::Corrupt, reason)))
+        let reason = format!("the object {name:?} is replaced faster than it can be read");
+        Err(Trouble::Busy(Error::new(ErrorKind::Io, reason)))
     }
 
     fn list(&self, prefix: &str, behind: &str) -> Answer<Vec<String>> {

@@ -13,15 +13,15 @@ use super::link::Link;
 use crate::backend::journal::objects::{Answer, Trouble};
 use crate::error::{Error, ErrorKind};
 
-/// How many documents one request writes.
-const AT_ONCE: usize = 1000;
+/// How many documents one request writes, and of how many bytes: a command has the limits of a document.
+const AT_ONCE: (usize, usize) = (1000, 8 << 20);
 
 /// How often a document is tried again that is there and gone again at each look.
 const CHASES: u32 = 10;
 
 /// Puts documents in the place of older ones, and leaves newer ones.
 pub(super) fn put(link: &Arc<Link>, collection: &str, documents: Vec<Document>) -> Answer<()> {
-    for part in documents.chunks(AT_ONCE) {
+    for part in parts(&documents)? {
         let mut left: Vec<&Document> = part.iter().collect();
         for _ in 0..CHASES {
             if left.is_empty() {
@@ -39,6 +39,24 @@ pub(super) fn put(link: &Arc<Link>, collection: &str, documents: Vec<Document>) 
         }
     }
     Ok(())
+}
+
+/// Documents by the requests that write them. One alone is within the limits.
+fn parts(documents: &[Document]) -> Answer<Vec<&[Document]>> {
+    let failed = |error| {
+        Trouble::Final(Error::new(ErrorKind::Failed, format!("a document cannot be encoded: {error}")))
+    };
+    let (mut parts, mut begins, mut bytes) = (Vec::new(), 0, 0);
+    for (at, document) in documents.iter().enumerate() {
+        let length = mongodb::bson::serialize_to_vec(document).map_err(failed)?.len();
+        if at > begins && (at - begins == AT_ONCE.0 || bytes + length > AT_ONCE.1) {
+            parts.push(documents.get(begins..at).unwrap_or_default());
+            (begins, bytes) = (at, 0);
+        }
+        bytes += length;
+    }
+    parts.push(documents.get(begins..).unwrap_or_default());
+    Ok(parts)
 }
 
 /// Tries it, and gives the places of those that were not written because there is one that is newer, or has come this moment.
@@ -76,7 +94,7 @@ fn older<'d>(link: &Link, collection: &str, documents: Vec<&'d Document>) -> Ans
 
 /// Removes what fits one of these.
 pub(super) fn delete(link: &Link, collection: &str, filters: Vec<Document>) -> Answer<()> {
-    for part in filters.chunks(AT_ONCE) {
+    for part in filters.chunks(AT_ONCE.0) {
         let statements: Vec<Bson> =
             part.iter().map(|filter| Bson::Document(doc! { "q": filter.clone(), "limit": 0 })).collect();
         let command =

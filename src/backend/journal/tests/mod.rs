@@ -16,6 +16,8 @@ mod copies;
 
 mod faults;
 
+mod documents;
+
 mod projecting;
 
 mod reloading;

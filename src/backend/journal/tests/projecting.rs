@@ -1,184 +1,16 @@
 //! Documents that people query, kept beside the log by several processes whose requests go wrong.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::beside_memory::mutation;
+use super::documents::{Documents, Kept};
 use super::sim::{Bucket, Client, Numbers, Shared};
 use super::world::message;
 use crate::backend::Backend;
 use crate::backend::journal::Engine;
-use crate::backend::journal::objects::{Answer, Trouble, Version};
-use crate::backend::journal::projection::{Changed, Head, Mark, Projection};
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
-use crate::codec::segment::StoreId;
-use crate::error::{Error, ErrorKind};
-use crate::model::{Action, Message, Mutation, Operation, Seq};
-
-type Items<T> = BTreeMap<(String, u64), (Seq, T)>;
-
-/// Documents in memory, each of which is written by itself.
-#[derive(Debug, Default)]
-struct Kept {
-    mark: Option<Mark>,
-    heads: BTreeMap<String, (Seq, Head)>,
-    messages: Items<Message>,
-    actions: Items<Action>,
-    /// How many documents were written.
-    writes: usize,
-}
-
-/// What one process writes them by.
-struct Documents {
-    kept: Arc<Mutex<Kept>>,
-    numbers: Mutex<Numbers>,
-    /// How many requests in a thousand go wrong, before they take effect or after.
-    per_mille: usize,
-    /// What happens before the next writing takes effect.
-    before: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-    is_away: Mutex<bool>,
-}
-
-impl std::fmt::Debug for Documents {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Documents")
-    }
-}
-
-impl Documents {
-    fn on(kept: &Arc<Mutex<Kept>>, seed: u64, per_mille: usize) -> Arc<Self> {
-        Arc::new(Self {
-            kept: Arc::clone(kept),
-            numbers: Mutex::new(Numbers::new(seed)),
-            per_mille,
-            before: Mutex::default(),
-            is_away: Mutex::default(),
-        })
-    }
-
-    fn lost() -> Trouble {
-        Trouble::Open(Error::new(ErrorKind::Io, "no answer"))
-    }
-
-    /// Carries a request out; it may go wrong on either side of it.
-    fn ask<T>(&self, act: impl FnOnce(&mut Kept) -> T) -> Answer<T> {
-        if *locked(&self.is_away) {
-            return Err(Trouble::Final(Error::new(ErrorKind::Io, "the documents are away")));
-        }
-        let goes_wrong = |documents: &Self| locked(&documents.numbers).next(1000) < documents.per_mille;
-        if goes_wrong(self) {
-            return Err(Self::lost());
-        }
-        let value = act(&mut locked(&self.kept));
-        if goes_wrong(self) { Err(Self::lost()) } else { Ok(value) }
-    }
-}
-
-fn cut<T>(items: &mut Items<T>, id: &str, len: u64, as_of: Seq) {
-    items.retain(|(of, place), (seq, _)| of != id || *place < len || *seq > as_of);
-}
-
-fn lay<T: Clone>(items: &mut Items<T>, id: &str, as_of: Seq, new: &[(u64, T)]) {
-    for (place, item) in new {
-        let there = items.entry((id.to_owned(), *place)).or_insert_with(|| (as_of, item.clone()));
-        if there.0 < as_of {
-            *there = (as_of, item.clone());
-        }
-    }
-}
-
-impl Kept {
-    fn put(&mut self, changed: &Changed) {
-        let (id, as_of) = (&changed.id, changed.as_of);
-        self.writes += 1 + changed.messages.len() + changed.actions.len();
-        lay(&mut self.messages, id, as_of, &changed.messages);
-        lay(&mut self.actions, id, as_of, &changed.actions);
-        let (messages, actions) = match &changed.head {
-            Some(head) => {
-                let there = self.heads.entry(id.clone()).or_insert_with(|| (as_of, head.clone()));
-                if there.0 < as_of {
-                    *there = (as_of, head.clone());
-                }
-                (head.summary.messages, head.summary.actions)
-            }
-            None => {
-                self.heads.retain(|of, (seq, _)| of != id || *seq > as_of);
-                (0, 0)
-            }
-        };
-        if changed.is_cut {
-            cut(&mut self.messages, id, messages, as_of);
-            cut(&mut self.actions, id, actions, as_of);
-        }
-    }
-}
-
-impl Projection for Documents {
-    fn mark(&self) -> Answer<Option<Mark>> {
-        self.ask(|kept| kept.mark.clone())
-    }
-
-    fn set_mark(&self, read: Option<&Mark>, store_id: StoreId, seq: Seq) -> Answer<Option<Mark>> {
-        self.ask(|kept| {
-            if kept.mark.as_ref() != read {
-                return None;
-            }
-            let version = read.map_or(0, |mark| mark.version.0.parse::<u64>().unwrap()) + 1;
-            kept.mark = Some(Mark { store_id, seq, version: Version(version.to_string()) });
-            kept.mark.clone()
-        })
-    }
-
-    fn put(&self, mark: &Mark, changes: &[Changed]) -> Answer<Option<Mark>> {
-        if let Some(act) = locked(&self.before).take() {
-            act();
-        }
-        // Each by itself, so that a part of them is there when the rest gets lost.
-        for changed in changes {
-            self.ask(|kept| kept.put(changed))?;
-        }
-        Ok(Some(mark.clone()))
-    }
-
-    fn ids(&self, behind: Option<&str>) -> Answer<Vec<String>> {
-        self.ask(|kept| {
-            let all = kept.heads.keys().chain(kept.messages.keys().map(|(id, _)| id));
-            let mut ids: Vec<String> = all.chain(kept.actions.keys().map(|(id, _)| id)).cloned().collect();
-            ids.sort_unstable();
-            ids.dedup();
-            ids.into_iter().filter(|id| behind.is_none_or(|behind| id.as_str() > behind)).take(3).collect()
-        })
-    }
-
-    fn differences(&self, whole: &Changed) -> Answer<Vec<String>> {
-        self.ask(|kept| {
-            let of = |(id, _): &(String, u64)| *id == whole.id;
-            let items = |items: &Items<Message>| {
-                let own = items.iter().filter(|(key, _)| of(key));
-                own.map(|((_, place), (_, item))| (*place, item.clone())).collect::<Vec<_>>()
-            };
-            let actions = kept.actions.iter().filter(|(key, _)| of(key));
-            let actions: Vec<_> = actions.map(|((_, place), (_, action))| (*place, action.clone())).collect();
-            let mut found = Vec::new();
-            if kept.heads.get(&whole.id).map(|(_, head)| head) != whole.head.as_ref() {
-                found.push("the conversation is another one".to_owned());
-            }
-            if items(&kept.messages) != whole.messages || actions != whole.actions {
-                found.push("what it holds is something else".to_owned());
-            }
-            found
-        })
-    }
-
-    fn forget(&self, id: &str) -> Answer<()> {
-        self.ask(|kept| {
-            kept.heads.remove(id);
-            kept.messages.retain(|(of, _), _| of != id);
-            kept.actions.retain(|(of, _), _| of != id);
-        })
-    }
-}
+use crate::model::{Mutation, Operation};
 
 /// A bucket, and documents beside it.
 #[derive(Default)]
@@ -338,6 +170,48 @@ fn documents_that_are_still_to_go_are_no_damage_and_those_that_stayed_are() {
     append(&engine, message("b", "2"));
     let told = engine.verify().unwrap().damaged;
     assert!(told.len() == 1 && told[0].conversation_id.as_deref() == Some("a"), "{told:?}");
+}
+
+/// The mark was raised over what could not be read, and nobody came back to it.
+#[test]
+fn what_could_not_be_read_is_written_once_it_can_be() {
+    let world = World::default();
+    let engine = world.sound();
+    append(&engine, message("a", "1"));
+    engine.projector().catch_up().unwrap();
+    engine.compact().unwrap();
+    let engine = world.sound();
+    let away: Vec<_> = ["states/0000000000000001.json", "conversations/a.json"]
+        .into_iter()
+        .map(|name| (name, locked(&world.bucket).objects.remove(name).unwrap()))
+        .collect();
+    append(&engine, message("a", "2"));
+    append(&engine, message("b", "1"));
+    assert_eq!(engine.projector().catch_up().unwrap(), 3);
+    for (name, bytes) in away {
+        locked(&world.bucket).objects.insert(name.to_owned(), bytes);
+    }
+    engine.projector().catch_up().unwrap();
+    world.check();
+}
+
+/// Of two who begin anew at the same time, the later one took away what the first had written, and nobody wrote it again.
+#[test]
+fn who_takes_documents_of_another_log_away_too_late_writes_them_once_more() {
+    let world = World::default();
+    let engine = world.sound();
+    append(&engine, message("a", "1"));
+    let backup = locked(&world.bucket).objects.clone();
+    append(&engine, message("a", "2"));
+    engine.projector().catch_up().unwrap();
+    let bucket = Arc::new(Mutex::new(Bucket::of(backup)));
+    let back = World { bucket, kept: Arc::clone(&world.kept) };
+    let (late, other) = (Documents::on(&back.kept, 1, 0), back.sound());
+    let engine = back.open(Arc::clone(&late));
+    let act = move || assert_eq!(other.projector().catch_up().unwrap(), 1);
+    *locked(&late.before_forgetting) = Some(Box::new(act));
+    engine.projector().catch_up().unwrap();
+    back.check();
 }
 
 #[test]

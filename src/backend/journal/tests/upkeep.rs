@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::sim::{Bucket, Client, Shared};
-use super::world::message;
+use super::world::{engine, message};
 use crate::backend::Backend;
 use crate::backend::journal::Engine;
 use crate::backend::journal::upkeep::MOST_OBJECTS;
@@ -56,4 +56,21 @@ fn who_compacts_by_hand_is_left_to_it_and_an_append_does_not_fail_by_a_compactio
     append(&store, 100);
     store.close().unwrap();
     assert_eq!(store.compact().unwrap_err().kind(), crate::error::ErrorKind::Closed);
+}
+
+/// It was told to nobody, and each opening read one object more.
+#[test]
+fn a_compaction_in_the_background_that_fails_is_told_in_stats() {
+    let bucket = bucket();
+    append(&opened(&bucket, None), 2);
+    engine(Client::sound(&bucket)).compact().unwrap();
+    let store = opened(&bucket, Some(0));
+    for name in ["states/0000000000000002.json", "conversations/a.json"] {
+        assert!(locked(&bucket).objects.remove(name).is_some(), "{:?}", locked(&bucket).objects.keys());
+    }
+    append(&store, 1);
+    while store.stats().unwrap().compaction_error.is_none() {
+        std::thread::yield_now();
+    }
+    assert!(store.stats().unwrap().compaction_error.unwrap().contains("\"a\""));
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aral_store::{
-    Batch, Conversations, Durability, ListCursor, Message, MessageStore, Messages, Mutation, Options, Order,
-    Receipt, Result, Summary, SyncPolicy, Timestamp, UniqueIds,
+    Batch, Conversations, Durability, Keep, ListCursor, Message, MessageStore, Messages, Mutation, Options,
+    Order, Receipt, Result, Summary, SyncPolicy, Timestamp, UniqueIds,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
@@ -107,7 +107,7 @@ impl Core {
 impl Core {
     #[new]
     #[expect(clippy::too_many_arguments, reason = "Python hands them over by name")]
-    #[pyo3(signature = (path, *, sync, read_only, compact_above, unique_ids, salvage=false, wait=0.0))]
+    #[pyo3(signature = (path, *, sync, read_only, compact_above, unique_ids, salvage=false, wait=0.0, keep=None))]
     fn new(
         py: Python<'_>,
         path: Option<PathBuf>,
@@ -117,6 +117,7 @@ impl Core {
         unique_ids: Option<&str>,
         salvage: bool,
         wait: f64,
+        keep: Option<&str>,
     ) -> PyResult<Self> {
         let patience = Duration::try_from_secs_f64(wait)
             .map_err(|_| invalid(py, "wait must be a number of seconds, 0 or above"))?;
@@ -127,6 +128,10 @@ impl Core {
             Some(_) => return Err(invalid(py, "unique_ids must be \"refuse\", \"existing\" or None")),
         });
         options = options.wait(patience);
+        if let Some(keep) = keep {
+            let reason = "keep must be \"everything\", \"nothing\", a span such as \"30d\", a size such as \"256MiB\", or both, \"30d,256MiB\", for whichever is more";
+            options = options.keep(Keep::parse(keep).ok_or_else(|| invalid(py, reason))?);
+        }
         if read_only {
             options = options.read_only();
         }

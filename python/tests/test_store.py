@@ -499,3 +499,34 @@ def test_a_url_is_no_directory_and_makes_none(url: str, tmp_path: Path, monkeypa
             call()
         assert url.split(":")[0] in str(refused.value) and "secret" not in str(refused.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_how_much_of_the_past_is_kept_is_chosen_at_the_opening(tmp_path: Path):
+    chapters = tmp_path / "data" / "log" / "archive"
+
+    def kept() -> int:
+        return len(list(chapters.glob("*.chapter")))
+
+    with Store(tmp_path / "data", keep="30d,256MiB") as store:
+        store.add_message("c1", "one")
+        store.compact()
+        assert kept() == 1
+        assert "keep 2592000s,268435456B" in (chapters / "KEEP").read_text()
+    # The choice is the store's.
+    with Store(tmp_path / "data") as store:
+        store.add_message("c1", "two")
+        store.compact()
+        assert kept() == 2
+    with pytest.raises(ReadOnly):
+        Store(tmp_path / "data", keep="everything", read_only=True)
+    with Store(tmp_path / "data", keep="nothing"):
+        assert kept() == 0
+    for wrong in ("some", 30, "256MiB,30d"):
+        with pytest.raises(InvalidInput):
+            Store(tmp_path / "data", keep=wrong)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput):
+        Store(keep="everything")
+    with pytest.raises(Unsupported):
+        Store(f"sqlite:{tmp_path}/store.db", keep="30d")
+    with Store(f"sqlite:{tmp_path}/store.db", keep="everything") as store:
+        store.add_message("c1", "one")

@@ -2,7 +2,7 @@
 //!
 //! Owns the three lines of the file.
 
-use crate::model::Keep;
+use crate::model::{Keep, whole_seconds};
 
 const FIRST_LINE: &str = "aral-store keep 1";
 /// The longest such file that is read.
@@ -10,7 +10,13 @@ pub(crate) const MAX_KEEP: u64 = 1024;
 
 /// The file's text.
 pub(crate) fn encode_keep(keep: Keep) -> String {
-    let text = format!("{FIRST_LINE}\nkeep {keep}\n");
+    let choice = match keep {
+        Keep::Nothing | Keep::Everything => keep.to_string(),
+        Keep::For(span) => format!("{}s", whole_seconds(span)),
+        Keep::Bytes(bytes) => format!("{bytes}B"),
+        Keep::ForOrBytes(span, bytes) => format!("{}s,{bytes}B", whole_seconds(span)),
+    };
+    let text = format!("{FIRST_LINE}\nkeep {choice}\n");
     let crc = crc32fast::hash(text.as_bytes());
     format!("{text}crc {crc:08x}\n")
 }

@@ -54,6 +54,7 @@ pub use edit::{ActionEdit, Edit};
 pub use event::{Change, Event, Seq, Version};
 pub use history::{At, History, HistoryBase, PastEvent};
 pub use json::JsonObject;
+pub(crate) use keep::whole_seconds;
 pub use keep::{Keep, KeptHistory};
 pub use listing::{Conversations, ListCursor};
 pub use logged::Logged;

@@ -10,6 +10,7 @@ use super::handle::MessageStore;
 use super::location::check_directory;
 use super::options::Options;
 use super::url::StoreUrl;
+use crate::backend::Backend;
 #[cfg(feature = "cloud")]
 use crate::backend::cloud;
 use crate::backend::directory;
@@ -25,7 +26,7 @@ use crate::backend::postgres;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{RepairReport, VerifyReport};
+use crate::model::{Keep, RepairReport, UniqueIds, VerifyReport};
 
 /// The objects that a URL means, if it means a place of objects; anything else is `None`.
 #[cfg(feature = "journal")]
@@ -103,7 +104,33 @@ impl MessageStore {
     }
 }
 
+/// What of the options an engine does not know.
+#[derive(Clone, Copy)]
+struct Handing {
+    unique_ids: UniqueIds,
+    keep: Option<Keep>,
+}
+
+impl Handing {
+    /// A handle to a store that is open.
+    fn over(self, backend: Arc<dyn Backend>) -> Result<MessageStore> {
+        let store = MessageStore::with_rule(backend, self.unique_ids);
+        let Some(keep) = self.keep else { return Ok(store) };
+        match store.kept_history() {
+            Ok(kept) if kept.keep == keep => {}
+            Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+            // A choice that cannot be read is made anew too.
+            Ok(_) | Err(_) => drop(store.keep_history(keep)?),
+        }
+        Ok(store)
+    }
+}
+
 impl Options {
+    const fn handing(&self) -> Handing {
+        Handing { unique_ids: self.unique_ids, keep: self.keep }
+    }
+
     /// Opens the store in a directory, making the directory if there is none.
     ///
     /// A directory that the Python original wrote is opened as it is. In one process every opening of the
@@ -128,9 +155,8 @@ impl Options {
     /// A damaged conversation file is no error here.
     pub fn open(self, dir: impl AsRef<Path>) -> Result<MessageStore> {
         check_directory(dir.as_ref())?;
-        let unique_ids = self.unique_ids;
-        directory::open(dir.as_ref(), self.settings)
-            .map(|backend| MessageStore::with_rule(backend, unique_ids))
+        let handing = self.handing();
+        directory::open(dir.as_ref(), self.settings).and_then(|backend| handing.over(backend))
     }
 
     /// Opens a store by its URL: `memory:`, `sqlite:PATH` and `postgres://…` where they are built in (cargo features `sqlite` and
@@ -148,35 +174,34 @@ impl Options {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn connect(self, url: impl AsRef<OsStr>) -> Result<MessageStore> {
-        #[cfg(any(feature = "sqlite", feature = "postgres", feature = "journal"))]
-        let unique_ids = self.unique_ids;
+        let handing = self.handing();
         match StoreUrl::of(url)? {
             StoreUrl::Directory(dir) => self.open(dir),
-            StoreUrl::Memory => Ok(self.in_memory()),
+            StoreUrl::Memory => handing.over(Arc::new(Memory::new(self.settings))),
             #[cfg(feature = "sqlite")]
             StoreUrl::Sqlite(path) => {
                 let backend = sqlite::open(&path, self.settings)?;
-                Ok(MessageStore::with_rule(backend, unique_ids))
+                handing.over(backend)
             }
             #[cfg(feature = "postgres")]
             StoreUrl::Postgres(target) => {
                 let backend = postgres::open(target, self.settings)?;
-                Ok(MessageStore::with_rule(backend, unique_ids))
+                handing.over(backend)
             }
             #[cfg(feature = "cloud")]
             StoreUrl::Cloud(target) => {
                 let backend = cloud::open(&target, self.settings)?;
-                Ok(MessageStore::with_rule(backend, unique_ids))
+                handing.over(backend)
             }
             #[cfg(feature = "firestore")]
             StoreUrl::Firestore(target) => {
                 let backend = firestore::open(&target, self.settings)?;
-                Ok(MessageStore::with_rule(backend, unique_ids))
+                handing.over(backend)
             }
             #[cfg(feature = "mongodb")]
             StoreUrl::Mongodb(target) => {
                 let backend = mongodb::open(&target, self.settings)?;
-                Ok(MessageStore::with_rule(backend, unique_ids))
+                handing.over(backend)
             }
         }
     }
@@ -285,7 +310,7 @@ impl Options {
         }
     }
 
-    /// Makes an empty store in memory, with these options' clock and ids.
+    /// Makes an empty store in memory, with these options' clock and ids. It keeps no history, whatever they say of that.
     #[must_use]
     pub fn in_memory(self) -> MessageStore {
         let unique_ids = self.unique_ids;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::backend::settings::{Settings, SyncPolicy};
 use crate::clock::{Clock, IdSource};
-use crate::model::UniqueIds;
+use crate::model::{Keep, UniqueIds};
 use crate::vfs::Vfs;
 
 /// What a store is opened with.
@@ -25,6 +25,8 @@ use crate::vfs::Vfs;
 pub struct Options {
     pub(super) settings: Settings,
     pub(super) unique_ids: UniqueIds,
+    /// How much of its history the store is to keep; what it was told before if nothing is said.
+    pub(super) keep: Option<Keep>,
     /// For how long a backup keeps states that newer ones have replaced.
     pub(super) keep_states: Option<Duration>,
 }
@@ -133,6 +135,27 @@ impl Options {
     /// ```
     pub fn unique_ids(mut self, unique_ids: UniqueIds) -> Self {
         self.unique_ids = unique_ids;
+        self
+    }
+
+    /// Chooses at the opening how much of its history the store keeps, as
+    /// [`keep_history`](crate::MessageStore::keep_history) does afterwards. The choice stays with the store, for openings
+    /// that say nothing too. One that was made before gives way to this one, and what is not to be kept any more is dropped at once.
+    ///
+    /// An opening for reading chooses nothing, and is refused with `ReadOnly` unless the store keeps just that much;
+    /// a backend without a choice refuses what it does not do anyway with `Unsupported`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::{Keep, MessageStore};
+    /// use std::time::Duration;
+    /// let keep = Keep::ForOrBytes(Duration::from_secs(90 * 86_400), 1 << 30);
+    /// MessageStore::options().keep(keep).open(dir.path())?.close()?;
+    /// assert_eq!(MessageStore::open(dir.path())?.kept_history()?.keep, keep);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.keep = Some(keep);
         self
     }
 

@@ -237,6 +237,61 @@ fn what_is_not_to_be_kept_is_dropped_oldest_first_and_said_by_its_range() {
 }
 
 #[test]
+fn of_a_span_and_a_size_whichever_keeps_more_is_what_is_kept() {
+    let (sim, sources) = (fresh(), Sources::default());
+    let store = driver::open(&Home::Sim(sim.clone()), SETTINGS, &sources).unwrap();
+    assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
+    for operation in 1..=4 {
+        sources.begin(operation * 6);
+        say(&store, "c1", &format!("m{operation}"));
+        drop(store.compact().unwrap());
+    }
+    assert_eq!((store.kept_history().unwrap().from, chapters(&sim).len()), (1, 4));
+    let newest = chapters(&sim).last().map(|path| sim.read(path).unwrap().len()).unwrap();
+    let both = |seconds, bytes| Keep::ForOrBytes(Duration::from_secs(seconds), bytes);
+    let all = store.kept_history().unwrap().bytes;
+    let kept = |keep| {
+        let copy = driver::open(&Home::Sim(sim.kill()), SETTINGS, &sources).unwrap();
+        copy.keep_history(keep).unwrap()
+    };
+    // The clock of the tests stands at the last compaction; the others were six seconds before each other.
+    assert_eq!(kept(both(7, 0)).dropped, Some((1, 2)), "the span alone keeps two");
+    assert_eq!(
+        kept(both(0, u64::try_from(newest).unwrap())).dropped,
+        Some((1, 3)),
+        "the size alone keeps one"
+    );
+    assert_eq!(kept(both(7, all)).dropped, None, "the size keeps all");
+    assert_eq!(kept(both(1_000, 0)).dropped, None, "the span keeps all");
+    assert_eq!(kept(both(7, u64::try_from(newest).unwrap())).from, 3, "the span keeps more");
+}
+
+#[test]
+fn what_an_opening_is_told_to_keep_is_chosen_for_good_and_drops_what_is_not_to_be_kept() {
+    let sim = fresh();
+    let with = |keep| MessageStore::options().vfs(Arc::new(sim.clone())).keep(keep);
+    let both = Keep::ForOrBytes(Duration::from_secs(3_600), 1 << 20);
+    let store = with(both).open(DIR).unwrap();
+    say(&store, "c1", "m1");
+    drop(store.compact().unwrap());
+    store.close().unwrap();
+    let store = open(&sim);
+    assert_eq!((store.kept_history().unwrap().keep, store.kept_history().unwrap().from), (both, 1));
+    store.close().unwrap();
+    let reader = |keep| with(keep).read_only().open(DIR);
+    assert_eq!(reader(both).unwrap().kept_history().unwrap().keep, both);
+    assert_eq!(reader(Keep::Everything).unwrap_err().kind(), ErrorKind::ReadOnly);
+    let store = with(Keep::Nothing).open(DIR).unwrap();
+    assert_eq!((store.kept_history().unwrap().from, chapters(&sim).len()), (2, 0));
+    store.close().unwrap();
+    assert_eq!(open(&sim).kept_history().unwrap().keep, Keep::Nothing);
+    // A choice that nobody can read is made anew.
+    sim.flip_bit(PathBuf::from(DIR).join("log/archive/KEEP"), 20, 1);
+    let store = with(Keep::Nothing).open(DIR).unwrap();
+    assert_eq!(store.kept_history().unwrap().keep, Keep::Nothing);
+}
+
+#[test]
 fn a_compaction_without_room_for_the_history_fails_and_loses_nothing() {
     let sim = fresh();
     let store = open(&sim);
@@ -292,6 +347,8 @@ fn engines_without_a_choice_say_what_they_keep() {
         assert_eq!((kept.keep, kept.from), (Keep::Everything, 1));
         assert_eq!(store.keep_history(Keep::Nothing).unwrap_err().kind(), ErrorKind::Unsupported);
     }
+    let memory = |keep| MessageStore::options().keep(keep).connect("memory:");
+    assert_eq!(memory(Keep::Everything).unwrap_err().kind(), ErrorKind::Unsupported);
     let memory = MessageStore::in_memory();
     assert_eq!(memory.kept_history().unwrap_err().kind(), ErrorKind::Unsupported);
 }

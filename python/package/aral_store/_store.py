@@ -57,6 +57,11 @@ class Store:
     >>> store.add_message("c1", "Hello!", id="m1") == store.add_message("c1", "Hello!", id="m1")
     True
 
+    ``keep`` chooses how much of what was is kept beyond the newest compaction of a directory, to be looked back on with
+    ``aral-store log``, ``show --at`` and ``undo``: ``"everything"``, ``"nothing"``, a span such as ``"30d"``, a size such as
+    ``"256MiB"``, or ``"30d,256MiB"`` for whichever is more. The choice stays with the store, takes the place of the one before, and
+    what is not to be kept any more is dropped at once. An opening for reading, and a store with no choice, refuse any other than theirs.
+
     With ``salvage`` it is open for reading only, also if it is damaged: it shows what :func:`repair` would save, and
     writes nothing; what it could not save is in ``recovery().salvage``.
 
@@ -82,6 +87,7 @@ class Store:
         unique_ids: Literal["refuse", "existing"] | None = None,
         salvage: bool = False,
         wait: float = 0.0,
+        keep: str | None = None,
     ) -> None:
         # A bool is a number to Python, and would be an interval of one second.
         if isinstance(sync, bool) or not isinstance(sync, (str, int, float)):
@@ -90,6 +96,10 @@ class Store:
             raise InvalidInput("the path of a store must not be empty; without a path it is in memory")
         if path is None and (read_only or salvage):
             raise InvalidInput("a store in memory begins empty, and would stay so if it were for reading only")
+        if keep is not None and not isinstance(keep, str):
+            raise InvalidInput(f"keep must be a text such as \"30d\", not {keep!r}")
+        if path is None and keep is not None:
+            raise InvalidInput("a store in memory keeps no history")
         check_wait(wait)
         check_count("compact_above", compact_above)
         self._path = path
@@ -101,6 +111,7 @@ class Store:
             unique_ids=unique_ids,
             salvage=salvage,
             wait=wait,
+            keep=keep,
         )
 
     def __repr__(self) -> str:

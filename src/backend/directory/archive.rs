@@ -1,15 +1,14 @@
 //! What a directory keeps of its history beyond the newest compaction.
 //!
-//! Owns when a chapter is written and when one is dropped. A chapter holds what each conversation that changed was before,
+//! Owns when a chapter is written, and what is read from those that there are. A chapter holds what each conversation that changed was before,
 //! and the events that a compaction covers; it is durable before the compaction's checkpoint is, which is when it begins to
 //! count. Nothing of the present depends on it, and whoever keeps nothing pays nothing.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
 
-use super::keep::{keep_in, write_keep};
+use super::keep::keep_or_all;
 use super::reads::ReadState;
 use super::replay::held_events;
 use crate::codec::chapter::ChapterHead;
@@ -21,27 +20,12 @@ use crate::log::inventory::Inventory;
 use crate::log::recovery::{Holder, Source, replay_sealed};
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
-use crate::model::{Change, History, HistoryBase, Keep, KeptHistory, PastEvent, Seq, Tombstone};
+use crate::model::{Change, History, HistoryBase, Keep, PastEvent, Seq, Tombstone};
 use crate::rules::Walk;
 use crate::snapshot::chapter::{self, Chapter, Named, Writer};
 use crate::snapshot::file_cache::FileCache;
-use crate::snapshot::layout::{self, Layout};
+use crate::snapshot::layout::Layout;
 use crate::vfs::Vfs;
-
-/// How much is to be kept.
-///
-/// # Errors
-///
-/// `Corrupt` if that cannot be read.
-fn keep_of(reads: &ReadState) -> Result<Keep> {
-    keep_in(&*reads.vfs, &reads.layout)
-}
-
-/// The same for whoever is about to drop something: as long as nobody can read it, all is kept.
-fn keep_or_all(reads: &ReadState) -> Result<Keep> {
-    keep_of(reads)
-        .or_else(|error| if error.kind() == ErrorKind::Corrupt { Ok(Keep::Everything) } else { Err(error) })
-}
 
 /// A checkpoint's state, to be read from as any other.
 pub(super) fn of_checkpoint(reads: &ReadState, checkpoint: &Checkpoint) -> ReadState {
@@ -145,102 +129,6 @@ fn add(writer: &mut Writer, segment: &Arc<Segment>, frame: &Frame<'_>) -> Result
     read.map_err(|bad| Error::corrupt(&segment.path, frame.offset, bad.0))?;
     let numbers = (frame.header.first_seq, frame.header.events, frame.header.schema);
     writer.batch(numbers, frame.payload, &ids)
-}
-
-/// Drops what is no longer to be kept, oldest first, and says how much is.
-pub(super) fn trim(reads: &ReadState, now_micros: i64) -> Result<KeptHistory> {
-    let (vfs, layout) = (&*reads.vfs, &reads.layout);
-    let covered = reads.index().checkpoint().head().covered_seq;
-    let keep = keep_or_all(reads)?;
-    chapter::remove_unfinished(vfs, layout)?;
-    let all = chapter::list(vfs, layout)?;
-    if all.is_empty() {
-        return Ok(KeptHistory { keep, ..KeptHistory::from_event(keep, covered + 1) });
-    }
-    let chain = chapter::chain(all.clone(), covered);
-    let count = too_many(reads, &all, keep, now_micros);
-    let (dropped, kept) = all.split_at_checked(count).unwrap_or((&all, &[]));
-    // What a compaction left that failed, and did again as a part of more.
-    let has_again = |named: &&Named| {
-        let is_in = |other: &Named| other.first <= named.first && named.last <= other.last && other != *named;
-        !chain.contains(named) && chain.iter().any(is_in)
-    };
-    let again: Vec<&Named> = kept.iter().filter(has_again).collect();
-    for named in dropped.iter().chain(again.iter().copied()) {
-        layout::remove_file(vfs, &named.path)?;
-    }
-    if !dropped.is_empty() || !again.is_empty() {
-        layout::sync_dir(vfs, &layout.archive())?;
-    }
-    let left: Vec<&Named> = chain.iter().filter(|named| kept.contains(named)).collect();
-    let mut report = KeptHistory::from_event(keep, left.first().map_or(covered + 1, |named| named.first));
-    report.bytes = kept.iter().filter(|named| !again.contains(named)).map(|named| named.bytes).sum();
-    let range =
-        dropped.iter().map(|named| named.first).min().zip(dropped.iter().map(|named| named.last).max());
-    (report.dropped, report.missing) = (range, chapter::gap(kept, covered));
-    Ok(report)
-}
-
-/// How many of the chapters, the oldest ones, are not to be kept.
-fn too_many(reads: &ReadState, all: &[Named], keep: Keep, now_micros: i64) -> usize {
-    match keep {
-        Keep::Nothing => all.len(),
-        Keep::Everything => 0,
-        Keep::Bytes(most) => {
-            let mut sum = 0_u64;
-            let fitting = all.iter().rev().take_while(|named| {
-                sum = sum.saturating_add(named.bytes);
-                sum <= most
-            });
-            all.len() - fitting.count()
-        }
-        Keep::For(span) => {
-            let mut count = 0;
-            for named in all {
-                match Chapter::open(&*reads.vfs, named) {
-                    Ok(chapter) if is_older(&chapter.head, span, now_micros) => count += 1,
-                    Ok(_) => break,
-                    // Nobody knows how old one is that cannot be read. It goes with the next that can be and goes. No compaction
-                    // fails by it.
-                    Err(_) => {
-                        let newer = all.iter().skip(count + 1);
-                        let next = newer.map(|named| Chapter::open(&*reads.vfs, named)).find_map(Result::ok);
-                        if !next.is_some_and(|chapter| is_older(&chapter.head, span, now_micros)) {
-                            break;
-                        }
-                        count += 1;
-                    }
-                }
-            }
-            count
-        }
-    }
-}
-
-fn is_older(head: &ChapterHead, span: Duration, now_micros: i64) -> bool {
-    let span = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
-    head.created_unix_micros < now_micros.saturating_sub(span)
-}
-
-/// Takes note of how much is to be kept, and drops what is not. When this returns, it is durable.
-pub(super) fn set_keep(reads: &ReadState, keep: Keep, now_micros: i64) -> Result<KeptHistory> {
-    let (vfs, layout) = (&*reads.vfs, &reads.layout);
-    if keep == Keep::Nothing && layout::probe(vfs, &layout.archive())?.is_none() {
-        return trim(reads, now_micros);
-    }
-    write_keep(vfs, layout, keep)?;
-    trim(reads, now_micros)
-}
-
-/// How much is kept.
-pub(super) fn kept(reads: &ReadState) -> Result<KeptHistory> {
-    let covered = reads.index().checkpoint().head().covered_seq;
-    let all = chapter::list(&*reads.vfs, &reads.layout)?;
-    let bytes = all.iter().map(|named| named.bytes).sum();
-    let missing = chapter::gap(&all, covered);
-    let chain = chapter::chain(all, covered);
-    let from = chain.first().map_or(covered + 1, |named| named.first);
-    Ok(KeptHistory { bytes, missing, ..KeptHistory::from_event(keep_of(reads)?, from) })
 }
 
 /// What the chapters have of a conversation.

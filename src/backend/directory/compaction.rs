@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::archive;
 use super::commit::{abandon, commit};
 use super::engine::{Compaction, Engine};
+use super::keep;
 use super::sync_pool::with_sync_pool;
 use crate::backend::locked::locked;
 use crate::clock::now_micros;
@@ -81,7 +82,7 @@ impl Engine {
         // The same for those that a reader has opened where they were until now.
         reads.file_cache.let_go();
         self.log.client().log_bytes.store(0, Ordering::Relaxed);
-        report.dropped_history = archive::trim(reads, self.settings.clock.now_micros())?.dropped;
+        report.dropped_history = keep::trim(reads, self.settings.clock.now_micros())?.dropped;
         Ok(report)
     }
 

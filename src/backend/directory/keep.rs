@@ -1,10 +1,15 @@
 //! How much of its history a directory was told to keep.
 //!
-//! Owns the file that says so.
+//! Owns the file that says so, and the dropping of what is not to be kept. Does not know how a chapter is made, or what is read from one.
 
+use std::time::Duration;
+
+use super::reads::ReadState;
+use crate::codec::chapter::ChapterHead;
 use crate::codec::keep::{MAX_KEEP, decode_keep, encode_keep};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Keep;
+use crate::model::{Keep, KeptHistory};
+use crate::snapshot::chapter::{self, Chapter, Named};
 use crate::snapshot::layout::{self, Layout};
 use crate::vfs::{self, OpenMode, Vfs};
 
@@ -35,4 +40,125 @@ pub(super) fn write_keep(vfs: &dyn Vfs, layout: &Layout, keep: Keep) -> Result<(
     layout::write_file(vfs, &unfinished, encode_keep(keep).as_bytes())?;
     vfs.rename(&unfinished, &path).map_err(|error| Error::io("rename", &unfinished, error))?;
     layout::sync_dir(vfs, &layout.archive())
+}
+
+/// How much is to be kept.
+///
+/// # Errors
+///
+/// `Corrupt` if that cannot be read.
+fn keep_of(reads: &ReadState) -> Result<Keep> {
+    keep_in(&*reads.vfs, &reads.layout)
+}
+
+/// The same for whoever is about to drop something: as long as nobody can read it, all is kept.
+pub(super) fn keep_or_all(reads: &ReadState) -> Result<Keep> {
+    keep_of(reads)
+        .or_else(|error| if error.kind() == ErrorKind::Corrupt { Ok(Keep::Everything) } else { Err(error) })
+}
+
+/// Drops what is no longer to be kept, oldest first, and says how much is.
+pub(super) fn trim(reads: &ReadState, now_micros: i64) -> Result<KeptHistory> {
+    let (vfs, layout) = (&*reads.vfs, &reads.layout);
+    let covered = reads.index().checkpoint().head().covered_seq;
+    let keep = keep_or_all(reads)?;
+    chapter::remove_unfinished(vfs, layout)?;
+    let all = chapter::list(vfs, layout)?;
+    if all.is_empty() {
+        return Ok(KeptHistory { keep, ..KeptHistory::from_event(keep, covered + 1) });
+    }
+    let chain = chapter::chain(all.clone(), covered);
+    let count = too_many(reads, &all, keep, now_micros);
+    let (dropped, kept) = all.split_at_checked(count).unwrap_or((&all, &[]));
+    // What a compaction left that failed, and did again as a part of more.
+    let has_again = |named: &&Named| {
+        let is_in = |other: &Named| other.first <= named.first && named.last <= other.last && other != *named;
+        !chain.contains(named) && chain.iter().any(is_in)
+    };
+    let again: Vec<&Named> = kept.iter().filter(has_again).collect();
+    for named in dropped.iter().chain(again.iter().copied()) {
+        layout::remove_file(vfs, &named.path)?;
+    }
+    if !dropped.is_empty() || !again.is_empty() {
+        layout::sync_dir(vfs, &layout.archive())?;
+    }
+    let left: Vec<&Named> = chain.iter().filter(|named| kept.contains(named)).collect();
+    let mut report = KeptHistory::from_event(keep, left.first().map_or(covered + 1, |named| named.first));
+    report.bytes = kept.iter().filter(|named| !again.contains(named)).map(|named| named.bytes).sum();
+    let range =
+        dropped.iter().map(|named| named.first).min().zip(dropped.iter().map(|named| named.last).max());
+    (report.dropped, report.missing) = (range, chapter::gap(kept, covered));
+    Ok(report)
+}
+
+/// How many of the chapters, the oldest ones, are not to be kept.
+fn too_many(reads: &ReadState, all: &[Named], keep: Keep, now_micros: i64) -> usize {
+    match keep {
+        Keep::Nothing => all.len(),
+        Keep::Everything => 0,
+        Keep::Bytes(most) => not_within(all, most),
+        Keep::For(span) => older_than(reads, all, span, now_micros),
+        Keep::ForOrBytes(span, most) => match not_within(all, most) {
+            0 => 0,
+            count => count.min(older_than(reads, all, span, now_micros)),
+        },
+    }
+}
+
+/// How many of the oldest ones there are beside the newest that so many bytes hold.
+fn not_within(all: &[Named], most: u64) -> usize {
+    let mut sum = 0_u64;
+    let fitting = all.iter().rev().take_while(|named| {
+        sum = sum.saturating_add(named.bytes);
+        sum <= most
+    });
+    all.len() - fitting.count()
+}
+
+/// How many of the oldest ones were made longer ago than that.
+fn older_than(reads: &ReadState, all: &[Named], span: Duration, now_micros: i64) -> usize {
+    let mut count = 0;
+    for named in all {
+        match Chapter::open(&*reads.vfs, named) {
+            Ok(chapter) if is_older(&chapter.head, span, now_micros) => count += 1,
+            Ok(_) => break,
+            // Nobody knows how old one is that cannot be read. It goes with the next that can be and goes. No compaction
+            // fails by it.
+            Err(_) => {
+                let newer = all.iter().skip(count + 1);
+                let next = newer.map(|named| Chapter::open(&*reads.vfs, named)).find_map(Result::ok);
+                if !next.is_some_and(|chapter| is_older(&chapter.head, span, now_micros)) {
+                    break;
+                }
+                count += 1;
+            }
+        }
+    }
+    count
+}
+
+fn is_older(head: &ChapterHead, span: Duration, now_micros: i64) -> bool {
+    let span = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+    head.created_unix_micros < now_micros.saturating_sub(span)
+}
+
+/// Takes note of how much is to be kept, and drops what is not. When this returns, it is durable.
+pub(super) fn set_keep(reads: &ReadState, keep: Keep, now_micros: i64) -> Result<KeptHistory> {
+    let (vfs, layout) = (&*reads.vfs, &reads.layout);
+    if keep == Keep::Nothing && layout::probe(vfs, &layout.archive())?.is_none() {
+        return trim(reads, now_micros);
+    }
+    write_keep(vfs, layout, keep)?;
+    trim(reads, now_micros)
+}
+
+/// How much is kept.
+pub(super) fn kept(reads: &ReadState) -> Result<KeptHistory> {
+    let covered = reads.index().checkpoint().head().covered_seq;
+    let all = chapter::list(&*reads.vfs, &reads.layout)?;
+    let bytes = all.iter().map(|named| named.bytes).sum();
+    let missing = chapter::gap(&all, covered);
+    let chain = chapter::chain(all, covered);
+    let from = chain.first().map_or(covered + 1, |named| named.first);
+    Ok(KeptHistory { bytes, missing, ..KeptHistory::from_event(keep_of(reads)?, from) })
 }

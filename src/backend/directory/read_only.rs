@@ -7,11 +7,11 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::archive;
 use super::copied_from;
 use super::events;
 use super::export::Export;
 use super::history::history;
+use super::keep;
 use super::messages::Lending;
 use super::open;
 use super::read_position::{Came, ReadPosition};
@@ -297,7 +297,7 @@ impl Backend for ReadOnly {
     }
 
     fn kept_history(&self) -> Result<KeptHistory> {
-        archive::kept(&self.reads())
+        keep::kept(&self.reads())
     }
 
     fn keep_history(&self, _keep: Keep) -> Result<KeptHistory> {

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::apply::Applier;
-use super::archive;
 use super::background::{self, Tended};
 use super::completeness::MarkerFile;
 use super::copied_from;
@@ -16,6 +15,7 @@ use super::events;
 use super::export::Export;
 use super::external_changes::ExternalChanges;
 use super::history::history;
+use super::keep;
 use super::lock_wait;
 use super::messages::Lending;
 use super::open;
@@ -336,14 +336,14 @@ impl Backend for Engine {
 
     fn kept_history(&self) -> Result<KeptHistory> {
         self.check_open()?;
-        archive::kept(self.reads())
+        keep::kept(self.reads())
     }
 
     fn keep_history(&self, keep: Keep) -> Result<KeptHistory> {
         // No compaction may rely on what was to be kept until now.
         let _compaction = locked(&self.compaction);
         self.check_open()?;
-        archive::set_keep(self.reads(), keep, self.settings.clock.now_micros())
+        keep::set_keep(self.reads(), keep, self.settings.clock.now_micros())
     }
 
     fn follow(&self, from: Seq) -> Result<Follower> {

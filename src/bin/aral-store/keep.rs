@@ -14,7 +14,7 @@ use crate::upkeep::{print_fields, tell_dropped, tell_missing};
 
 #[derive(Args, Debug)]
 pub(crate) struct KeepArgs {
-    /// everything, nothing, a span such as 30d, or a size such as 256MiB; without it, the choice is printed
+    /// everything, nothing, a span such as 30d, a size such as 256MiB, or 30d,256MiB for whichever is more; without it, the choice is printed
     #[arg(value_name = "WHAT", value_parser = what)]
     pub(crate) keep: Option<Keep>,
     /// Drop history that is not to be kept any more
@@ -24,7 +24,10 @@ pub(crate) struct KeepArgs {
 
 fn what(text: &str) -> Result<Keep, String> {
     Keep::parse(text)
-        .ok_or_else(|| "give everything, nothing, a span such as 30d, or a size such as 256MiB".to_owned())
+        .ok_or_else(|| {
+            "give everything, nothing, a span such as 30d, a size such as 256MiB, or both, 30d,256MiB, for whichever is more"
+                .to_owned()
+        })
 }
 
 pub(crate) fn run(dir: &Path, form: Form, args: &KeepArgs) -> Result<Exit, Failure> {
@@ -71,7 +74,7 @@ pub(crate) fn how_long(store: &MessageStore) -> Option<String> {
         Err(error) if error.kind() == ErrorKind::Unsupported => return None,
         Err(_) => "for as long as nobody says how much history is kept".to_owned(),
         Ok(KeptHistory { keep: Keep::Everything, bytes, .. }) if bytes > 0 => "for ever".to_owned(),
-        Ok(KeptHistory { keep: keep @ (Keep::For(_) | Keep::Bytes(_)), .. }) => {
+        Ok(KeptHistory { keep: keep @ (Keep::For(_) | Keep::Bytes(_) | Keep::ForOrBytes(..)), .. }) => {
             format!("as long as its history is kept ({keep})")
         }
         _ => return None,

@@ -239,7 +239,7 @@ fn a_repaired_store_keeps_as_much_as_the_old_one_and_the_history_that_stays_behi
         let said = room.run(args).fine();
         assert!(said.contains("the history of events 1 to 5 stays in the old store alone"), "{said}");
         let keep = room.run(&["-d", store, "keep"]).fine();
-        assert_eq!(keep.lines().next(), Some("keep\t2592000s"), "{args:?}");
+        assert_eq!(keep.lines().next(), Some("keep\t30d"), "{args:?}");
     }
     room.run(&["add", "c1", "more"]).fine();
     room.run(&["compact"]).fine();
@@ -251,7 +251,7 @@ fn how_much_of_the_history_is_kept_is_chosen_told_and_never_dropped_unasked() {
     let room = room();
     assert_eq!(room.run(&["keep"]).fine(), "keep\tnothing\nfrom\t1\nbytes\t0\n");
     room.run(&["keep", "some"]).fails(2);
-    assert_eq!(room.run(&["keep", "30d"]).fine(), "keep\t2592000s\nfrom\t1\nbytes\t0\n");
+    assert_eq!(room.run(&["keep", "30d"]).fine(), "keep\t30d\nfrom\t1\nbytes\t0\n");
     room.run(&["compact"]).fine();
     let log = room.run(&["log"]);
     assert!(log.err.contains("see show or export, and log CONV for events 1 to 5"), "{log:?}");
@@ -275,7 +275,7 @@ fn how_much_of_the_history_is_kept_is_chosen_told_and_never_dropped_unasked() {
     assert_eq!(room.run(&["log", "c1"]).fine().lines().count(), 5, "all of it is still there");
     let removed = room.run(&["rm", "c1", "--yes"]);
     assert!(
-        removed.err.contains("unremove brings it back as long as its history is kept (2592000s)"),
+        removed.err.contains("unremove brings it back as long as its history is kept (30d)"),
         "{removed:?}"
     );
     room.run(&["compact"]).fine();
@@ -287,6 +287,15 @@ fn how_much_of_the_history_is_kept_is_chosen_told_and_never_dropped_unasked() {
     assert!(dropped.err.contains("the history of events 1 to 6 was dropped"), "{dropped:?}");
     assert!(room.run(&["show", "c1", "--at", "1"]).fails(3).contains("no longer kept"));
     assert_eq!(room.texts("c1"), ["Hello"]);
-    room.run(&["keep", "1B"]).fine();
-    assert!(room.run(&["compact"]).err.contains("the history of events 7 to"), "told by its range");
+    assert_eq!(room.run(&["keep", "30d,1B"]).fine(), "keep\t30d,1B\nfrom\t7\nbytes\t0\n");
+    assert_eq!(
+        room.run(&["compact"]).err,
+        "",
+        "what is older than a day is not, and is kept though it is more than a byte"
+    );
+    let dropped = room.run(&["keep", "1B", "--yes"]);
+    assert!(dropped.err.contains("the history of events 7 to"), "{dropped:?}");
+    room.run(&["add", "c1", "more"]).fine();
+    let compacted = room.run(&["compact"]);
+    assert!(compacted.err.contains("the history of events 9 to 9 was dropped"), "{compacted:?}");
 }

@@ -180,7 +180,7 @@ pub(crate) fn decode_batch(bytes: &[u8]) -> Option<(Seq, u32, u16, &[u8])> {
     Some((fields.u64()?, fields.u32()?, fields.u16()?, fields.0))
 }
 
-/// A conversation as it was, as the events that would make it.
+/// A conversation as it was, as the events that would make it; `None` if one of them is longer than an event can be.
 pub(crate) fn encode_base(base: &HistoryBase) -> Option<Vec<u8>> {
     let conversation = &base.conversation;
     let mut bytes = Vec::new();
@@ -204,7 +204,7 @@ pub(crate) fn encode_base(base: &HistoryBase) -> Option<Vec<u8>> {
         let event = Event::new(conversation.id.as_str(), change);
         super::payload::encode_event(&EventView::of(&event, 0), &mut bytes)?;
     }
-    (bytes.len() <= MAX_BODY).then_some(bytes)
+    Some(bytes)
 }
 
 pub(crate) fn decode_base(bytes: &[u8]) -> Result<HistoryBase, BadPayload> {

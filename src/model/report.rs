@@ -144,6 +144,9 @@ pub struct CompactionReport {
     /// others were written. The events of these are kept in the log, and nothing is added to them, until the file
     /// is as it was or the conversation is removed.
     pub held: Vec<DamagedFile>,
+    /// Conversations of which no history [that is kept](super::Keep) says any more what they were before: their files could not be
+    /// read, or are too long for it. What has happened to them since is kept.
+    pub unkept: Vec<DamagedFile>,
     /// The events whose history was dropped because of how much the store is [to keep](super::Keep).
     pub dropped_history: Option<(Seq, Seq)>,
 }

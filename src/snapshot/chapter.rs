@@ -1,198 +1,25 @@
-//! Chapters as files: one for each compaction of a store that keeps its history.
+//! The reading of a chapter: what a compaction of a store that keeps its history has covered.
 //!
-//! Owns their names, the writing of one from beginning to end, the finding of one conversation in one, and the reading of
-//! all of it. Nothing of the present depends on them. Does not know what is kept and for how long.
+//! Owns the finding of one conversation in one, and the reading of all of it. Nothing of the present depends on them. Does
+//! not know what is kept and for how long.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::layout::{self, Layout};
+use super::chapter_list::Named;
 use crate::codec::bytes::to_u64;
 use crate::codec::chapter::{
     BadChapter, ChapterEntry, ChapterHead, FOOT_LEN, HEAD_LEN, RECORD_HEAD, decode_base, decode_batch,
-    decode_foot, decode_record_head, encode_base, encode_batch, encode_foot, record_crc, record_head,
+    decode_foot, decode_record_head, record_crc,
 };
 use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::segment::UNFINISHED;
 use crate::model::{HistoryBase, PastEvent, Seq};
-use crate::vfs::{self, FileKind, OpenMode, Vfs, VfsFile};
+use crate::vfs::{self, OpenMode, Vfs, VfsFile};
 
-const ENDING: &str = ".chapter";
-/// How much is written at once.
-const WRITTEN_AT_ONCE: usize = 1 << 20;
 /// How long an entry of the table is: the CRC-32 of an id, and where its record is.
 const ROW: usize = 12;
-
-/// A chapter's file, by its name.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Named {
-    pub(crate) last: Seq,
-    pub(crate) first: Seq,
-    pub(crate) path: PathBuf,
-    pub(crate) bytes: u64,
-}
-
-fn name(first: Seq, last: Seq) -> String {
-    format!("{first:016x}-{last:016x}{ENDING}")
-}
-
-fn parse_name(text: &str) -> Option<(Seq, Seq)> {
-    let (first, last) = text.strip_suffix(ENDING)?.split_once('-')?;
-    let parsed = (u64::from_str_radix(first, 16).ok()?, u64::from_str_radix(last, 16).ok()?);
-    (name(parsed.0, parsed.1) == text && 0 < parsed.0 && parsed.0 <= parsed.1).then_some(parsed)
-}
-
-/// The chapters that there are, those that end first before the others.
-pub(crate) fn list(vfs: &dyn Vfs, layout: &Layout) -> Result<Vec<Named>> {
-    let dir = layout.archive();
-    let mut found = Vec::new();
-    for entry in layout::list_dir(vfs, &dir)? {
-        if let Some((first, last)) = parse_name(&entry.name).filter(|_| entry.kind == FileKind::File) {
-            let path = dir.join(&entry.name);
-            let bytes = layout::probe(vfs, &path)?.map_or(0, |metadata| metadata.len);
-            found.push(Named { last, first, path, bytes });
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// Removes what was not finished. Only for whoever keeps others from writing one.
-pub(crate) fn remove_unfinished(vfs: &dyn Vfs, layout: &Layout) -> Result<()> {
-    let dir = layout.archive();
-    for entry in layout::list_dir(vfs, &dir)? {
-        if entry.kind == FileKind::File && entry.name.ends_with(UNFINISHED) {
-            layout::remove_file(vfs, &dir.join(&entry.name))?;
-        }
-    }
-    Ok(())
-}
-
-/// Those of them that lead up to an event without a gap, oldest first.
-pub(crate) fn chain(mut all: Vec<Named>, through: Seq) -> Vec<Named> {
-    let (mut chain, mut end) = (Vec::new(), through);
-    while let Some(named) = all.pop() {
-        // Of two that end alike, which a compaction that failed may leave, the longer one has all of the other.
-        if named.last == end {
-            let longest = all.iter().position(|other| other.last == end && other.first < named.first);
-            let named = longest.map_or(named, |at| all.remove(at));
-            end = named.first - 1;
-            chain.push(named);
-        }
-    }
-    chain.reverse();
-    chain
-}
-
-/// The newest events that no chapter has although one has older ones. Dropping the oldest leaves no such gap.
-pub(crate) fn gap(all: &[Named], through: Seq) -> Option<(Seq, Seq)> {
-    let first = chain(all.to_vec(), through).first().map_or(through + 1, |named| named.first);
-    let before = all.iter().map(|named| named.last).filter(|last| *last < first).max()?;
-    Some((before + 1, first - 1))
-}
-
-/// What is said of such a gap.
-pub(crate) fn gap_in_words((first, last): (Seq, Seq), layout: &Layout) -> String {
-    format!(
-        "the history of events {first} to {last} is missing in {}, and what it keeps of older ones leads to nothing",
-        layout.archive().display()
-    )
-}
-
-/// A chapter that is being written.
-pub(crate) struct Writer {
-    file: Arc<dyn VfsFile>,
-    unfinished: PathBuf,
-    path: PathBuf,
-    buffer: Vec<u8>,
-    written: u64,
-    entries: BTreeMap<String, ChapterEntry>,
-}
-
-impl Writer {
-    /// Begins one, which has no name until it is finished.
-    pub(crate) fn begin(vfs: &dyn Vfs, layout: &Layout, head: &ChapterHead) -> Result<Self> {
-        let path = layout.archive().join(name(head.first, head.last));
-        let unfinished = path.with_extension("tmp");
-        layout::remove_file(vfs, &unfinished)?;
-        let opened = vfs.open(&unfinished, OpenMode::CreateNew);
-        let file = opened.map_err(|e| Error::io("create", &unfinished, e))?;
-        let (buffer, entries) = (head.encode(), BTreeMap::new());
-        Ok(Self { file, unfinished, path, buffer, written: 0, entries })
-    }
-
-    fn offset(&self) -> u64 {
-        self.written + to_u64(self.buffer.len())
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        let written = vfs::write_all_at(&*self.file, &self.buffer, self.written);
-        written.map_err(|e| Error::io("write", &self.unfinished, e))?;
-        self.written += to_u64(self.buffer.len());
-        self.buffer.clear();
-        Ok(())
-    }
-
-    fn record(&mut self, body: &[u8]) -> Result<u64> {
-        let offset = self.offset();
-        self.buffer.extend(record_head(offset, body));
-        self.buffer.extend(body);
-        if self.buffer.len() >= WRITTEN_AT_ONCE {
-            self.flush()?;
-        }
-        Ok(offset)
-    }
-
-    /// Takes note of what a conversation was; of one that cannot be read, that it was there.
-    pub(crate) fn base(&mut self, id: &str, base: Option<&HistoryBase>) -> Result<()> {
-        let offset = match base.and_then(encode_base) {
-            Some(body) => Some(self.record(&body)?),
-            None => None,
-        };
-        let entry =
-            ChapterEntry { id: id.to_owned(), base: offset, is_lost: offset.is_none(), batches: Vec::new() };
-        self.entries.insert(id.to_owned(), entry);
-        Ok(())
-    }
-
-    /// Adds a batch as it stood in the log, whose events are about these conversations.
-    pub(crate) fn batch(
-        &mut self,
-        (first_seq, events, schema): (Seq, u32, u16),
-        payload: &[u8],
-        ids: &[String],
-    ) -> Result<()> {
-        let offset = self.record(&encode_batch(first_seq, events, schema, payload))?;
-        for id in ids {
-            let new = || ChapterEntry { id: id.clone(), ..ChapterEntry::default() };
-            self.entries.entry(id.clone()).or_insert_with(new).batches.push(offset);
-        }
-        Ok(())
-    }
-
-    /// Ends it and gives it its name. When this returns, it is durable.
-    pub(crate) fn finish(mut self, vfs: &dyn Vfs, layout: &Layout) -> Result<()> {
-        let mut rows = Vec::new();
-        for entry in std::mem::take(&mut self.entries).into_values() {
-            rows.push((crc32fast::hash(entry.id.as_bytes()), self.record(&entry.encode())?));
-        }
-        rows.sort_unstable();
-        let rows: Vec<u8> = rows
-            .into_iter()
-            .flat_map(|(hash, offset)| hash.to_le_bytes().into_iter().chain(offset.to_le_bytes()))
-            .collect();
-        let table = self.record(&rows)?;
-        self.buffer.extend(encode_foot(table));
-        self.flush()?;
-        self.file.sync().map_err(|e| Error::io("sync", &self.unfinished, e))?;
-        // Order: sync the file, then rename, then sync the directory. Reversed, a crash leaves a name on bytes that
-        // never reached the disk.
-        vfs.rename(&self.unfinished, &self.path).map_err(|e| Error::io("rename", &self.unfinished, e))?;
-        layout::sync_dir(vfs, &layout.archive())
-    }
-}
 
 /// A chapter that can be read from.
 #[derive(Debug)]
@@ -312,14 +139,14 @@ impl Chapter {
         Ok(seq)
     }
 
-    /// Reads all of it.
+    /// Reads all of it, and names the conversations that were there before it and of which it does not say what they were.
     ///
     /// # Errors
     ///
     /// Corruption, naming the events that the chapter holds.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<Vec<String>> {
         let (table, rows) = self.table()?;
-        let (mut at, mut kinds) = (to_u64(HEAD_LEN), BTreeMap::new());
+        let (mut at, mut kinds, mut lost) = (to_u64(HEAD_LEN), BTreeMap::new(), Vec::new());
         for row in rows.chunks_exact(ROW) {
             let offset =
                 row.get(4..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_le_bytes(*bytes));
@@ -328,6 +155,9 @@ impl Chapter {
             let entry = entry.ok_or_else(|| self.bad(offset, "an entry of the table is cut short"))?;
             kinds.extend(entry.base.map(|base| (base, true)));
             kinds.extend(entry.batches.into_iter().map(|batch| (batch, false)));
+            if entry.is_lost {
+                lost.push(entry.id);
+            }
         }
         let mut next = self.head.first;
         while at < table {
@@ -345,7 +175,7 @@ impl Chapter {
             }
             at = behind;
         }
-        if next == self.head.last + 1 { Ok(()) } else { Err(self.bad(table, "events are missing")) }
+        if next == self.head.last + 1 { Ok(lost) } else { Err(self.bad(table, "events are missing")) }
     }
 }
 
@@ -367,32 +197,44 @@ fn read(file: &dyn VfsFile, path: &Path, offset: u64, length: usize) -> Result<V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::payload::{EventView, encode_event};
+    use crate::model::{Change, Conversation, Event, HistoryBase, Timestamp};
+    use crate::snapshot::chapter_list;
+    use crate::snapshot::chapter_writer::Writer;
+    use crate::snapshot::layout::{self, Layout};
+    use crate::vfs::OsVfs;
 
     #[test]
-    fn a_chain_goes_back_to_the_first_gap_and_over_what_a_failed_compaction_left() {
-        let named = |(first, last): (u64, u64)| Named {
-            last,
-            first,
-            path: PathBuf::from(name(first, last)),
-            bytes: 1,
+    fn a_conversation_that_is_too_long_for_a_record_is_told_when_it_is_left_out_and_when_the_chapter_is_read()
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let (vfs, layout) = (OsVfs, Layout::new(dir.path()));
+        for dir in [layout.log(), layout.archive()] {
+            assert!(layout::ensure_dir(&vfs, &dir).unwrap());
+        }
+        let head = ChapterHead { store_id: [7; 16], first: 3, last: 3, created_unix_micros: 0 };
+        let mut writer = Writer::begin(&vfs, &layout, &head).unwrap();
+        writer.longest = 200;
+        let base = |id: &str, title: usize| {
+            let mut conversation = Conversation::new(id, Timestamp::EPOCH);
+            conversation.title = "t".repeat(title).into();
+            HistoryBase::new(conversation, 2, Timestamp::EPOCH)
         };
-        let chained = |all: &[(u64, u64)], through| -> Vec<(u64, u64)> {
-            let mut all: Vec<Named> = all.iter().map(|pair| named(*pair)).collect();
-            all.sort();
-            chain(all, through).into_iter().map(|named| (named.first, named.last)).collect()
-        };
-        assert_eq!(chained(&[(1, 4), (5, 9)], 9), [(1, 4), (5, 9)]);
-        assert_eq!(chained(&[(1, 3), (5, 9)], 9), [(5, 9)]);
-        assert_eq!(chained(&[(1, 4), (5, 9)], 10), []);
-        assert_eq!(chained(&[(1, 4), (5, 7), (5, 9)], 9), [(1, 4), (5, 9)]);
-        let missing = |all: &[(u64, u64)], through| {
-            gap(&all.iter().map(|pair| named(*pair)).collect::<Vec<_>>(), through)
-        };
-        assert_eq!(missing(&[(5, 9), (10, 12)], 12), None);
-        assert_eq!(missing(&[(1, 3), (5, 9)], 9), Some((4, 4)));
-        assert_eq!(missing(&[(1, 3), (4, 9)], 12), Some((10, 12)));
-        assert_eq!(missing(&[(1, 4), (5, 7), (5, 9), (10, 11)], 9), None);
-        assert_eq!(parse_name(&name(5, 9)), Some((5, 9)));
-        assert_eq!(parse_name("5-9.chapter"), None);
+        assert!(writer.base("short", Some(&base("short", 10))).unwrap());
+        assert!(!writer.base("long", Some(&base("long", 300))).unwrap());
+        assert!(!writer.base("damaged", None).unwrap());
+        let mut payload = Vec::new();
+        let event = Event::new("short", Change::Clear);
+        encode_event(&EventView::of(&event, 0), &mut payload).unwrap();
+        writer.batch((3, 1, 1), &payload, &["short".to_owned()]).unwrap();
+        writer.finish(&vfs, &layout).unwrap();
+        let named = chapter_list::list(&vfs, &layout).unwrap().remove(0);
+        let chapter = Chapter::open(&vfs, &named).unwrap();
+        let entry = |id| chapter.entry(id).unwrap().unwrap();
+        assert_eq!(chapter.base(entry("short").base.unwrap()).unwrap(), base("short", 10));
+        assert_eq!((entry("long").base, entry("long").is_lost), (None, true));
+        let mut told = chapter.check().unwrap();
+        told.sort();
+        assert_eq!(told, ["damaged", "long"]);
     }
 }

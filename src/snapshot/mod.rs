@@ -38,4 +38,8 @@ pub(crate) mod stage;
 
 pub(crate) mod publish;
 
+pub(crate) mod chapter_list;
+
+pub(crate) mod chapter_writer;
+
 pub(crate) mod chapter;

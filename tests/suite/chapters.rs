@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aral_store::{
-    Conversation, Edit, ErrorKind, Keep, MessageStore, Mutation, NewMessage, Operation, SyncPolicy,
+    Conversation, DamagedFile, Edit, ErrorKind, Keep, MessageStore, Mutation, NewMessage, Operation,
+    SyncPolicy,
 };
 
 use crate::support::databases;
@@ -187,15 +188,56 @@ fn damage_to_the_history_is_told_by_its_range_and_touches_nothing_of_the_present
         assert!(kept.from > 1, "without chapter {number}");
         // That the oldest is gone looks as if it had been dropped.
         assert_eq!(kept.missing.is_some(), number > 0, "without chapter {number}");
-        let told = |notes: &[String]| notes.iter().any(|note| note.contains("the history of events"));
-        assert_eq!(told(&store.verify().unwrap().notes), number > 0, "without chapter {number}");
+        let archive = PathBuf::from(DIR).join("log/archive");
+        let told = || {
+            let damaged = store.verify().unwrap().damaged;
+            let is_gap = |damage: &DamagedFile| {
+                damage.path == archive && damage.reason.contains("the history of events")
+            };
+            assert!(damaged.iter().all(is_gap), "without chapter {number}: {damaged:?}");
+            damaged.len()
+        };
+        assert_eq!(told(), usize::from(number > 0), "without chapter {number}");
         let error = store.at(1).conversation("c2").unwrap_err();
         let kind = if number > 0 { ErrorKind::Corrupt } else { ErrorKind::NotFound };
         assert_eq!(error.kind(), kind, "without chapter {number}: {error}");
         say(&store, "c1", "m6");
         drop(store.compact().unwrap());
-        assert_eq!(store.verify().unwrap().damaged, []);
+        assert_eq!(told(), usize::from(number > 0), "without chapter {number}, and compacted since");
+        assert_eq!(store.keep_history(Keep::Nothing).unwrap().missing, None);
+        assert_eq!(told(), 0, "without chapter {number}, and all are dropped");
         store.close().unwrap();
+    }
+}
+
+#[test]
+fn a_conversation_that_could_not_be_kept_is_told_by_the_compaction_and_by_verify_unless_it_is_known_from_before()
+ {
+    for is_known in [false, true] {
+        let sim = fresh();
+        let store = open(&sim);
+        if is_known {
+            assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
+        }
+        say(&store, "c1", "m1");
+        drop(store.compact().unwrap());
+        assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
+        sim.put(PathBuf::from(DIR).join("conversations/c1.json"), b"{ no JSON");
+        drop(store.append(Mutation::new("c1", Operation::RemoveConversation)).unwrap());
+        let report = store.compact().unwrap();
+        let verified = store.verify().unwrap();
+        let ids: Vec<_> = report.unkept.iter().map(|lost| lost.conversation_id.as_deref()).collect();
+        let notes: Vec<_> = verified.notes.iter().filter(|note| note.contains("\"c1\"")).collect();
+        assert_eq!(verified.damaged, []);
+        if is_known {
+            assert_eq!((ids, notes), (vec![], vec![]));
+            assert_eq!(store.at(1).conversation("c1").unwrap().unwrap().messages.len(), 1);
+        } else {
+            assert_eq!(ids, [Some("c1")]);
+            assert!(report.unkept[0].path.ends_with("c1.json"), "{report:?}");
+            assert!(notes.len() == 1 && notes[0].contains("events 2 to 2"), "{verified:?}");
+            assert_eq!(store.at(1).conversation("c1").unwrap_err().kind(), ErrorKind::Corrupt);
+        }
     }
 }
 

@@ -20,11 +20,14 @@ use crate::log::inventory::Inventory;
 use crate::log::recovery::{Holder, Source, replay_sealed};
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
-use crate::model::{Change, History, HistoryBase, Keep, PastEvent, Seq, Tombstone};
+use crate::model::{Change, DamagedFile, History, HistoryBase, Keep, PastEvent, Seq, Tombstone};
 use crate::rules::Walk;
-use crate::snapshot::chapter::{self, Chapter, Named, Writer};
+use crate::snapshot::chapter::Chapter;
+use crate::snapshot::chapter_list::{self, Named};
+use crate::snapshot::chapter_writer::Writer;
 use crate::snapshot::file_cache::FileCache;
 use crate::snapshot::layout::Layout;
+use crate::snapshot::load::unreadable;
 use crate::vfs::Vfs;
 
 /// A checkpoint's state, to be read from as any other.
@@ -69,13 +72,14 @@ fn hold_of<'c>(checkpoint: &'c Checkpoint, id: &str) -> Option<&'c Hold> {
     checkpoint.held().of(checkpoint.find(id)?)
 }
 
-/// Keeps what a compaction is about to cover, unless nothing is to be kept. When this returns, it is durable.
+/// Keeps what a compaction is about to cover, unless nothing is to be kept. When this returns, it is durable. Gives the
+/// conversations of which nothing says any more what they were before.
 pub(super) fn cover(
     reads: &ReadState,
     captured: &Captured,
     (first_segment, covered_seq): (u64, Seq),
     now_micros: i64,
-) -> Result<()> {
+) -> Result<Vec<DamagedFile>> {
     let old = &captured.checkpoint;
     let head = ChapterHead {
         store_id: old.head().store_id,
@@ -84,22 +88,31 @@ pub(super) fn cover(
         created_unix_micros: now_micros,
     };
     if head.first > head.last || keep_or_all(reads)? == Keep::Nothing {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let (vfs, layout) = (&*reads.vfs, &reads.layout);
+    let mut unkept = Vec::new();
     let mut writer = Writer::begin(vfs, layout, &head)?;
     for slot in &captured.dirty {
         let id = &slot.summary.id;
-        if old.find(id).is_none() {
-            continue;
-        }
+        let Some(entry) = old.find(id).and_then(|ordinal| old.entry(ordinal)) else { continue };
         // Of its own, so that no more than one is in memory at a time.
-        match base_with_held(reads, old, id) {
-            Ok(Some(base)) => writer.base(id, Some(&base))?,
-            Ok(None) => {}
-            Err(error) if error.kind() == ErrorKind::Corrupt => writer.base(id, None)?,
-            Err(error) => return Err(error),
-        }
+        let base = match base_with_held(reads, old, id) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Err(error),
+            base => Ok(base?),
+        };
+        let why = match base {
+            Ok(None) => continue,
+            Ok(Some(base)) if writer.base(id, Some(&base))? => continue,
+            Ok(Some(_)) => {
+                Error::new(ErrorKind::Unsupported, TOO_LONG).at(&layout.conversation(entry.file_name), None)
+            }
+            Err(error) => {
+                writer.base(id, None)?;
+                error
+            }
+        };
+        unkept.push(unreadable(id, &why));
     }
     let segments = reads.segments();
     let needed = segments.iter().zip(segments.iter().skip(1));
@@ -110,7 +123,26 @@ pub(super) fn cover(
             replay_sealed(segment, &successor.header.previous, &mut visit)?;
         }
     }
-    writer.finish(vfs, layout)
+    writer.finish(vfs, layout)?;
+    let before = chapter_list::chain(chapter_list::list(vfs, layout)?, old.head().covered_seq);
+    unkept.retain(|lost| !lost.conversation_id.as_ref().is_some_and(|id| is_told_in(vfs, &before, id)));
+    Ok(unkept)
+}
+
+const TOO_LONG: &str = "what it was is longer than a record of the history may be, 1 GiB";
+
+/// Whether chapters, which follow each other, say what a conversation was at their end.
+fn is_told_in(vfs: &dyn Vfs, before: &[Named], id: &str) -> bool {
+    for named in before.iter().rev() {
+        match Chapter::open(vfs, named).and_then(|chapter| chapter.entry(id)) {
+            // It did not change, or nobody could read it then either: what is before that says what it was.
+            Ok(None) => {}
+            Ok(Some(entry)) if entry.is_lost => {}
+            Ok(Some(_)) => return true,
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// Adds a record of the log to a chapter.
@@ -160,10 +192,10 @@ pub(super) fn archived(
     id: &str,
 ) -> Result<(Option<Archived>, Option<String>)> {
     let head = checkpoint.head();
-    let all = chapter::list(&*reads.vfs, &reads.layout)?;
+    let all = chapter_list::list(&*reads.vfs, &reads.layout)?;
     let mut damage =
-        chapter::gap(&all, head.covered_seq).map(|gap| chapter::gap_in_words(gap, &reads.layout));
-    let chain = chapter::chain(all, head.covered_seq);
+        chapter_list::gap(&all, head.covered_seq).map(|gap| chapter_list::gap_in_words(gap, &reads.layout));
+    let chain = chapter_list::chain(all, head.covered_seq);
     let mut floor = chain.first().map_or(head.covered_seq, |named| named.first - 1);
     let mut found: Option<Archived> = None;
     for named in &chain {
@@ -227,7 +259,7 @@ pub(super) fn archived(
 /// Why nobody knows what a conversation was before a chapter.
 fn lost_in_words(named: &Named) -> String {
     format!(
-        "its file could not be read when events {} to {} were covered, and nothing before them says what it was, in {}",
+        "its file could not be read, or was too long to keep, when events {} to {} were covered, and nothing before them says what it was, in {}",
         named.first,
         named.last,
         named.path.display()
@@ -261,24 +293,39 @@ fn must_be_of(chapter: &Chapter, checkpoint: &Checkpoint, named: &Named) -> Resu
 }
 
 /// Says which events' history is missing although that of older ones is there.
-pub(super) fn gap(vfs: &dyn Vfs, layout: &Layout, covered: Seq) -> Result<Option<String>> {
-    let gap = chapter::gap(&chapter::list(vfs, layout)?, covered);
-    Ok(gap.map(|gap| chapter::gap_in_words(gap, layout)))
+///
+/// # Errors
+///
+/// `Corrupt` if there are such events.
+pub(super) fn must_have_no_gap(vfs: &dyn Vfs, layout: &Layout, covered: Seq) -> Result<()> {
+    let Some(gap) = chapter_list::gap(&chapter_list::list(vfs, layout)?, covered) else { return Ok(()) };
+    let reason = format!(
+        "{}; nothing of the present depends on it, and `aral-store keep nothing --yes` drops what is left of it",
+        chapter_list::gap_in_words(gap, layout)
+    );
+    Err(Error::new(ErrorKind::Corrupt, reason).at(&layout.archive(), None))
 }
 
-/// Reads all chapters, and gives what is wrong with each, and how many there are and how long.
+/// Reads all chapters, and gives what is wrong with each, and what none of those before it says of conversations in it.
 pub(super) fn check(
     vfs: &dyn Vfs,
     layout: &Layout,
     checkpoint: Option<&Checkpoint>,
-    mut each: impl FnMut(&Named, Result<()>),
+    mut each: impl FnMut(&Named, Result<Vec<String>>),
 ) -> Result<()> {
-    for named in chapter::list(vfs, layout)? {
-        let checked = Chapter::open(vfs, &named).and_then(|chapter| {
-            checkpoint.map_or(Ok(()), |checkpoint| must_be_of(&chapter, checkpoint, &named))?;
-            chapter.check()
+    let all = chapter_list::list(vfs, layout)?;
+    for named in &all {
+        let checked = Chapter::open(vfs, named).and_then(|chapter| {
+            checkpoint.map_or(Ok(()), |checkpoint| must_be_of(&chapter, checkpoint, named))?;
+            let mut lost = chapter.check()?;
+            if !lost.is_empty() {
+                let before = chapter_list::chain(all.clone(), named.first - 1);
+                lost.retain(|id| !is_told_in(vfs, &before, id));
+            }
+            let told = lost.into_iter().map(|id| format!("conversation {id:?}: {}", lost_in_words(named)));
+            Ok(told.collect())
         });
-        each(&named, checked);
+        each(named, checked);
     }
     Ok(())
 }

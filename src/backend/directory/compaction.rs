@@ -122,7 +122,8 @@ impl Engine {
         })?;
         // Order: what is kept of the past before the checkpoint that covers it. Reversed, a crash would leave a gap.
         let now = self.settings.clock.now_micros();
-        archive::cover(reads, &cut.captured, (cut.first_segment, cut.covered_seq), now)?;
+        let covered = (cut.first_segment, cut.covered_seq);
+        report.unkept = archive::cover(reads, &cut.captured, covered, now)?;
         commit(&*reads.vfs, &reads.layout, epoch, &bytes)
     }
 

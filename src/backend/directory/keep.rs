@@ -9,7 +9,8 @@ use crate::codec::chapter::ChapterHead;
 use crate::codec::keep::{MAX_KEEP, decode_keep, encode_keep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Keep, KeptHistory};
-use crate::snapshot::chapter::{self, Chapter, Named};
+use crate::snapshot::chapter::Chapter;
+use crate::snapshot::chapter_list::{self, Named};
 use crate::snapshot::layout::{self, Layout};
 use crate::vfs::{self, OpenMode, Vfs};
 
@@ -62,12 +63,12 @@ pub(super) fn trim(reads: &ReadState, now_micros: i64) -> Result<KeptHistory> {
     let (vfs, layout) = (&*reads.vfs, &reads.layout);
     let covered = reads.index().checkpoint().head().covered_seq;
     let keep = keep_or_all(reads)?;
-    chapter::remove_unfinished(vfs, layout)?;
-    let all = chapter::list(vfs, layout)?;
+    chapter_list::remove_unfinished(vfs, layout)?;
+    let all = chapter_list::list(vfs, layout)?;
     if all.is_empty() {
         return Ok(KeptHistory { keep, ..KeptHistory::from_event(keep, covered + 1) });
     }
-    let chain = chapter::chain(all.clone(), covered);
+    let chain = chapter_list::chain(all.clone(), covered);
     let count = too_many(reads, &all, keep, now_micros);
     let (dropped, kept) = all.split_at_checked(count).unwrap_or((&all, &[]));
     // What a compaction left that failed, and did again as a part of more.
@@ -87,7 +88,7 @@ pub(super) fn trim(reads: &ReadState, now_micros: i64) -> Result<KeptHistory> {
     report.bytes = kept.iter().filter(|named| !again.contains(named)).map(|named| named.bytes).sum();
     let range =
         dropped.iter().map(|named| named.first).min().zip(dropped.iter().map(|named| named.last).max());
-    (report.dropped, report.missing) = (range, chapter::gap(kept, covered));
+    (report.dropped, report.missing) = (range, chapter_list::gap(kept, covered));
     Ok(report)
 }
 
@@ -155,10 +156,10 @@ pub(super) fn set_keep(reads: &ReadState, keep: Keep, now_micros: i64) -> Result
 /// How much is kept.
 pub(super) fn kept(reads: &ReadState) -> Result<KeptHistory> {
     let covered = reads.index().checkpoint().head().covered_seq;
-    let all = chapter::list(&*reads.vfs, &reads.layout)?;
+    let all = chapter_list::list(&*reads.vfs, &reads.layout)?;
     let bytes = all.iter().map(|named| named.bytes).sum();
-    let missing = chapter::gap(&all, covered);
-    let chain = chapter::chain(all, covered);
+    let missing = chapter_list::gap(&all, covered);
+    let chain = chapter_list::chain(all, covered);
     let from = chain.first().map_or(covered + 1, |named| named.first);
     Ok(KeptHistory { bytes, missing, ..KeptHistory::from_event(keep_of(reads)?, from) })
 }

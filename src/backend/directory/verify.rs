@@ -242,12 +242,12 @@ impl Check<'_> {
         })?;
         for (path, checked) in told {
             self.count(&path)?;
-            self.unless_damaged(checked);
+            let lost = self.unless_damaged(checked);
+            self.report.notes.extend(lost.into_iter().flatten());
         }
         let covered = checkpoint.map_or(0, |checkpoint| checkpoint.head().covered_seq);
-        if let Some(gap) = archive::gap(self.vfs, self.layout, covered)? {
-            self.report.notes.push(gap);
-        }
+        let gap = archive::must_have_no_gap(self.vfs, self.layout, covered);
+        self.unless_damaged(gap);
         if layout::probe(self.vfs, &self.layout.keep())?.is_some() {
             let keep = keep::keep_in(self.vfs, self.layout);
             self.unless_damaged(keep);

@@ -74,6 +74,9 @@ pub(crate) fn compact(dir: &Path, form: Form) -> Result<Exit, Failure> {
         store.compact()?
     };
     tell_dropped(report.dropped_history);
+    for file in &report.unkept {
+        note(&format!("what it was before is not kept in the history: {}", place::damage(file)));
+    }
     for path in &report.quarantined {
         note(&format!(
             "was not the store's own where a compaction puts a file, and is kept in {}",

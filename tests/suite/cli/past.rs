@@ -171,7 +171,10 @@ fn history_that_is_damaged_or_missing_is_told_and_not_taken_for_dropped() {
     let chosen = room.run(&["keep", "everything"]);
     assert!(chosen.code == Some(0) && chosen.err.contains("events 3 to 3 is missing"), "{chosen:?}");
     let verified = room.run(&["verify"]);
-    assert!(verified.err.contains("is missing") || verified.out.contains("is missing"), "{verified:?}");
+    assert!(
+        verified.code == Some(5) && verified.out.contains("the history of events 3 to 3 is missing"),
+        "{verified:?}"
+    );
 }
 
 /// It was taken for a choice of nothing: the next one dropped what there was unasked, and nobody else said a word.
@@ -195,6 +198,24 @@ fn a_choice_that_cannot_be_read_counts_as_one_that_keeps_everything() {
     assert!(removed.err.contains("aral-store unremove brings it back"), "{removed:?}");
     room.run(&["keep", "everything"]).fine();
     room.run(&["unremove", "c1"]).fine();
+}
+
+#[test]
+fn what_a_compaction_cannot_keep_of_a_damaged_conversation_is_told() {
+    let room = Room::new();
+    room.run(&["add", "c1", "one"]).fine();
+    room.run(&["compact"]).fine();
+    room.run(&["keep", "everything"]).fine();
+    std::fs::write(room.0.path().join("store/conversations/c1.json"), "{ no JSON").unwrap();
+    assert_eq!(room.run(&["rm", "c1", "--yes"]).code, Some(0));
+    let compacted = room.run(&["compact"]);
+    assert!(compacted.err.contains("what it was before is not kept in the history: "), "{compacted:?}");
+    assert!(compacted.err.contains("c1.json"), "{compacted:?}");
+    let verified = room.run(&["verify"]);
+    assert!(
+        verified.code == Some(0) && verified.out.contains("nothing before them says what it was"),
+        "{verified:?}"
+    );
 }
 
 /// What a chapter before had whole was told as no longer kept.

@@ -38,7 +38,7 @@ use crate::log::inventory::{Inventory, LOCK};
 use crate::log::salvage::{self, Fault, Known, Missing, Salvaged};
 use crate::log::scan::Frame;
 use crate::model::{Keep, Loss, RepairReport, Seq, TornTail};
-use crate::snapshot::chapter;
+use crate::snapshot::chapter_list;
 use crate::snapshot::layout::{self, Layout};
 use crate::vfs::{Lock, Vfs};
 
@@ -175,7 +175,7 @@ fn history(vfs: &dyn Vfs, source: &Layout, target: &Layout, report: &mut RepairR
         }
         Err(error) => return Err(error),
     }
-    let all = chapter::list(vfs, source)?;
+    let all = chapter_list::list(vfs, source)?;
     if let (Some(first), Some(last)) = (all.iter().map(|named| named.first).min(), all.last()) {
         report.notes.push(format!(
             "the history of events {first} to {} stays in the old store alone: what `keep` kept is in {}, and the new store keeps \

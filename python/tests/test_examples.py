@@ -18,7 +18,7 @@ from conftest import DATABASES, place_in
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "python/README.md").read_text()
 #: The pages of the frameworks.
-PAGES = [(ROOT / "docs/langgraph.md").read_text()]
+PAGES = [(ROOT / "docs" / page).read_text() for page in ("langgraph.md", "google-adk.md")]
 SNIPPETS = [
     snippet
     for text in (README, (ROOT / "README.md").read_text(), *PAGES)
@@ -45,6 +45,7 @@ NEEDED = {
     "aral_store.openai_agents_advanced": "agents",
     "aral_store.langchain": "langchain_core",
     "aral_store.langgraph": "langgraph.graph",
+    "aral_store.google_adk": "google.adk",
 }
 
 
@@ -62,6 +63,7 @@ def test_examples(name: str):
         ("langchain", "langchain_core"),
         ("_langgraph_saver", "langgraph.graph"),
         ("_langgraph_store", "langgraph.graph"),
+        ("google_adk", "google.adk"),
     ],
 )
 def test_examples_of_the_adapters(name: str, needs: str):
@@ -119,5 +121,5 @@ def test_the_first_lines_are_a_users_own_and_leave_the_files_they_speak_of(tmp_p
 
 def test_the_readme_has_snippets_for_all_that_the_package_has():
     text = "".join(SNIPPETS)
-    for name in ("Store(", "AsyncStore.open(", "MessageStore(", "aral_store.aral", "AralSession(", "AralAdvancedSession(", "AralChatMessageHistory(", "AralSaver(", "AralBaseStore("):
+    for name in ("Store(", "AsyncStore.open(", "MessageStore(", "aral_store.aral", "AralSession(", "AralAdvancedSession(", "AralChatMessageHistory(", "AralSaver(", "AralBaseStore(", "AralSessionService("):
         assert name in text

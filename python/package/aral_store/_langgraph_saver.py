@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from os import PathLike
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -25,36 +25,17 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from ._async_store import AsyncStore, run_on, settled, store_of
+from ._async_store import AsyncStore, settled
 from ._errors import InvalidInput
 from ._langgraph_threads import Key, NewCheckpoint, Threads, Typed, Write
+from ._owner import Owner
 from ._store import Store
-
-_R = TypeVar("_R")
 
 #: So many checkpoints are read in a thread at once.
 _PAGE = 16
 
 #: Where the metadata of a checkpoint name the channels whose values are made from writes since an earlier one.
 _DELTAS = "counters_since_delta_snapshot"
-
-
-class Owner:
-    """A store that was handed over, or one of its own at a path or URL."""
-
-    def __init__(self, store: Store | AsyncStore | str | PathLike[str]) -> None:
-        self._is_own = isinstance(store, (str, PathLike))
-        self._owner: Store | AsyncStore = Store(store) if isinstance(store, (str, PathLike)) else store
-        self.store = store_of(self._owner)
-
-    async def run(self, work: Callable[[], _R]) -> _R:
-        """Does something while the event loop goes on. It has settled when it raises ``CancelledError``."""
-        return await run_on(self._owner, work)
-
-    def close(self) -> None:
-        """Closes the store, if it was opened here."""
-        if self._is_own:
-            self.store.close()
 
 
 class AralSaver(BaseCheckpointSaver[str]):

@@ -33,8 +33,8 @@ from ._async_store import AsyncStore, settled
 from ._errors import Conflict, InvalidInput, NotFound, Unsupported
 from ._json import decode, encode
 from ._langgraph_reading import RECORD, Record, Seen, read_since
-from ._langgraph_saver import Owner
 from ._lock import Lock
+from ._owner import Owner
 from ._receipts import Receipt
 from ._store import Store
 

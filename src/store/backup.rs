@@ -2,7 +2,7 @@
 //!
 //! Owns the public way to them, and what is promised of each.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 #[cfg(feature = "journal")]
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use crate::backend::journal::files::ObjectFiles;
 use crate::backend::settings::Settings;
 use crate::error::{Error, Result};
 use crate::model::{BackupReport, Moment, RestoreReport};
+use crate::vfs::Vfs;
 
 /// What whoever names a database is told.
 const OF_DIRECTORIES: &str = "backups are of stores in directories, to directories or buckets; `aral-store copy FROM TO` copies a \
@@ -23,7 +24,17 @@ const OF_DIRECTORIES: &str = "backups are of stores in directories, to directori
 
 /// A backup that goes on with its store; see [`Options::replica`].
 #[derive(Debug)]
-pub struct Replica(directory::Replica);
+pub struct Replica {
+    /// Absent after a failure: nobody knows how far it came.
+    opened: Option<directory::Replica>,
+    options: Options,
+    from: PathBuf,
+    to: PathBuf,
+    /// The identity of the store, once a state of it has been in the backup.
+    state_of: Option<[u8; 16]>,
+    /// What a look that failed had put right before.
+    untold: BackupReport,
+}
 
 impl Replica {
     /// Copies what is new in the store. When this returns, the backup holds everything that the store had acknowledged before the
@@ -36,10 +47,50 @@ impl Replica {
     /// # Errors
     ///
     /// `Corrupt` if bytes of the store are damaged that the backup does not have yet; `Conflict` if the store was put back to
-    /// an earlier state than the backup's; `ReadOnly`, `NoSpace` and `Io` as the system says. The backup is as it was then,
-    /// and the next call tries again.
+    /// an earlier state than the backup's; `NotFound` if the store or the backup is not there any more; `ReadOnly`, `NoSpace` and
+    /// `Io` as the system says. The backup is as it was then, and the next call opens it anew and tries again: where a disk
+    /// is not mounted or a bucket was emptied, no other backup is begun.
     pub fn pass(&mut self) -> Result<BackupReport> {
-        self.0.pass()
+        let mut opened = self.opened.take().map_or_else(|| self.open(), Ok)?;
+        let passed = opened.pass();
+        self.state_of = opened.state_of().or(self.state_of);
+        match passed {
+            Ok(mut report) => {
+                let untold = std::mem::take(&mut self.untold);
+                report.mended.splice(0..0, untold.mended);
+                report.set_aside.splice(0..0, untold.set_aside);
+                self.opened = Some(opened);
+                Ok(report)
+            }
+            Err(error) => {
+                let untold = opened.untold();
+                self.untold.mended.extend(untold.mended);
+                self.untold.set_aside.extend(untold.set_aside);
+                Err(error)
+            }
+        }
+    }
+
+    fn open(&self) -> Result<directory::Replica> {
+        let told = |error: Error| error.with_remedy(OF_DIRECTORIES);
+        let (from, to, options) = (&self.from, &self.to, self.options.clone());
+        check_directory(from).map_err(told)?;
+        let keep = options.keep_states.map(|span| i64::try_from(span.as_micros()).unwrap_or(i64::MAX));
+        #[cfg(feature = "journal")]
+        if let Some(files) = elsewhere(to, &options.settings)? {
+            let settings = Settings { vfs: files.clone(), ..options.settings };
+            self.must_still_be_there(&*settings.vfs, files.root())?;
+            let replica = directory::Replica::open(from, files.root(), settings, keep)?;
+            files.must_keep_conditions(directory::MANIFEST)?;
+            return Ok(replica);
+        }
+        check_directory(to).map_err(told)?;
+        self.must_still_be_there(&*options.settings.vfs, to)?;
+        directory::Replica::open(from, to, options.settings, keep)
+    }
+
+    fn must_still_be_there(&self, vfs: &dyn Vfs, to: &Path) -> Result<()> {
+        self.state_of.map_or(Ok(()), |store_id| directory::must_still_be_there(vfs, to, store_id))
     }
 }
 
@@ -81,9 +132,11 @@ impl Options {
     /// ```
     pub fn backup(self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<BackupReport> {
         let mut replica = self.replica(from, to)?;
-        let mut report = replica.0.pass()?;
-        replica.0.tell_kept(&mut report)?;
-        replica.0.tell_amiss(&mut report)?;
+        let mut report = replica.pass()?;
+        if let Some(opened) = &replica.opened {
+            opened.tell_kept(&mut report)?;
+            opened.tell_amiss(&mut report)?;
+        }
         Ok(report)
     }
 
@@ -106,18 +159,11 @@ impl Options {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn replica(self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Replica> {
-        let told = |error: Error| error.with_remedy(OF_DIRECTORIES);
-        check_directory(from.as_ref()).map_err(told)?;
-        let keep = self.keep_states.map(|span| i64::try_from(span.as_micros()).unwrap_or(i64::MAX));
-        #[cfg(feature = "journal")]
-        if let Some(files) = elsewhere(to.as_ref(), &self.settings)? {
-            let settings = Settings { vfs: files.clone(), ..self.settings };
-            let replica = directory::Replica::open(from.as_ref(), files.root(), settings, keep)?;
-            files.must_keep_conditions(directory::MANIFEST)?;
-            return Ok(Replica(replica));
-        }
-        check_directory(to.as_ref()).map_err(told)?;
-        directory::Replica::open(from.as_ref(), to.as_ref(), self.settings, keep).map(Replica)
+        let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
+        let untold = BackupReport::default();
+        let mut replica = Replica { opened: None, options: self, from, to, state_of: None, untold };
+        replica.opened = Some(replica.open()?);
+        Ok(replica)
     }
 
     /// Makes a store in the directory `to` of a backup: of its newest state, of that after an event, or of the newest one that the

@@ -99,7 +99,7 @@ use crate::snapshot::nested;
 
 #[cfg(any(test, feature = "journal"))]
 pub(crate) use backup::MANIFEST;
-pub(crate) use backup::{Replica, restore};
+pub(crate) use backup::{Replica, must_still_be_there, restore};
 pub(crate) use repair::{repair, repair_in_place};
 
 /// Opens the store in a directory.

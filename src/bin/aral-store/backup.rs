@@ -5,14 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aral_store::{BackupReport, Error, ErrorKind, MessageStore, Moment, Options, Replica, StoreUrl};
+use aral_store::{BackupReport, Error, ErrorKind, MessageStore, Moment, Options, StoreUrl};
 use clap::Args;
 use serde_json::Value;
 
 use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::moment;
-use crate::output::{self, Form, note};
+use crate::output::{self, Form, count, note};
 use crate::patience;
 use crate::place;
 use crate::progress::{Unit, Work};
@@ -71,20 +71,13 @@ pub(crate) fn backup(dir: &Path, form: Form, args: &BackupArgs) -> Result<Exit, 
 
 pub(crate) fn replicate(dir: &Path, form: Form, args: &ReplicateArgs) -> Result<Exit, Failure> {
     let stop = signals::on_stop(|_| {})?;
-    let open =
-        || -> Result<Replica, Failure> { Ok(begin(dir, &args.backup)?.replica(dir, &args.backup.to)?) };
-    let mut replica = Some(open()?);
-    let (mut told, mut trouble) = (None, String::new());
+    let mut replica = begin(dir, &args.backup)?.replica(dir, &args.backup.to)?;
+    let (mut told, mut trouble) = (None, None::<Trouble>);
     loop {
         let began = style::now();
-        // What has failed is opened anew: nobody knows how far it came.
-        let opened =
-            replica.take().map_or_else(|| must_be_a_backup(&args.backup.to).and_then(|()| open()), Ok);
-        let looked = opened.and_then(|mut opened| Ok((opened.pass()?, opened)));
-        match looked {
-            Ok((report, opened)) => {
-                replica = Some(opened);
-                if !std::mem::take(&mut trouble).is_empty() {
+        match replica.pass() {
+            Ok(report) => {
+                if trouble.take().is_some() {
                     note("the backup goes on");
                 }
                 tell(&report);
@@ -94,14 +87,13 @@ pub(crate) fn replicate(dir: &Path, form: Form, args: &ReplicateArgs) -> Result<
                 }
             }
             // Who has had it running relies on it: what is away may come back.
-            Err(Failure::Store(error)) if told.is_some() && may_come_back(&error) => {
-                let text = error.to_string();
-                if trouble != text {
-                    note(&format!("nothing is backed up until this is over, and it is tried again: {text}"));
-                    trouble = text;
+            Err(error) if told.is_some() && may_come_back(&error) => {
+                let since = trouble.get_or_insert_with(|| Trouble::new(began));
+                if let Some(words) = since.words(began, &error.to_string()) {
+                    note(&words);
                 }
             }
-            Err(failure) => return Err(failure),
+            Err(error) => return Err(error.into()),
         }
         // Looks begin at half the time: what came right behind one is copied before the next one ends, unless
         // copying takes longer than the other half.
@@ -121,13 +113,41 @@ pub(crate) fn replicate(dir: &Path, form: Form, args: &ReplicateArgs) -> Result<
     }
 }
 
-/// Holds that a directory still has the backup that was there. Where a disk is not mounted any more there is an empty one, in which another
-/// backup would be begun.
-fn must_be_a_backup(to: &Path) -> Result<(), Failure> {
-    if database::of(to)?.is_some() || to.join("aral-backup").is_file() {
-        return Ok(());
+/// Something that keeps a backup from going on.
+struct Trouble {
+    /// When it began, in microseconds.
+    since: i64,
+    /// What was said of it.
+    said: String,
+    /// When it is said again.
+    again: i64,
+}
+
+impl Trouble {
+    const MINUTE: i64 = 60_000_000;
+
+    fn new(now: i64) -> Self {
+        Self { since: now, said: String::new(), again: now }
     }
-    Err(Error::new(ErrorKind::NotFound, "the backup is not there any more").at(to, None).into())
+
+    /// What is to be said of it now: something else, or the same after one minute, two, four, and then every hour.
+    fn words(&mut self, now: i64, text: &str) -> Option<String> {
+        if self.said == text && now < self.again {
+            return None;
+        }
+        let lasted = now.saturating_sub(self.since);
+        let is_other = std::mem::replace(&mut self.said, text.to_owned()) != text;
+        self.again = now.saturating_add(lasted.clamp(Self::MINUTE, 60 * Self::MINUTE));
+        let minutes = u64::try_from(lasted / Self::MINUTE).unwrap_or_default();
+        Some(if is_other && minutes == 0 {
+            format!("nothing is backed up until this is over, and it is tried again: {text}")
+        } else {
+            format!(
+                "nothing has been backed up for {}, and it is tried again: {text}",
+                count(minutes, "minute")
+            )
+        })
+    }
 }
 
 /// Whether what failed may succeed later without anybody's doing: a store or a backup that is not there for the moment, a disk that is full.
@@ -264,6 +284,21 @@ mod tests {
     fn a_pause_of_nothing_is_refused() {
         assert_eq!(pause("1ms"), Ok(Duration::from_millis(1)));
         assert!(pause("0").is_err() && pause("0s").is_err() && pause("x").is_err());
+    }
+
+    #[test]
+    fn what_lasts_is_said_again_and_what_is_new_at_once() {
+        let mut trouble = Trouble::new(0);
+        let mut said = Vec::new();
+        for second in 0..3_600 {
+            let text = if second == 30 { "full" } else { "away" };
+            if trouble.words(second * 1_000_000, text).is_some() {
+                said.push(second);
+            }
+        }
+        assert_eq!(said, [0, 30, 31, 91, 182, 364, 728, 1_456, 2_912]);
+        let words = trouble.words(7_200_000_000, "away").unwrap();
+        assert_eq!(words, "nothing has been backed up for 120 minutes, and it is tried again: away");
     }
 
     #[test]

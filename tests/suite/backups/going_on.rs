@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aral_store::Moment;
+use aral_store::{ErrorKind, MessageStore, Moment};
 
 use super::{ALWAYS, Scene, TO, batch, hold, judge, options, program, restored, run, say};
 use crate::support::driver::DIR;
@@ -155,4 +155,30 @@ fn a_backup_at_every_step_of_a_compaction_is_the_store_as_it_was() {
         made.fetch_add(1, Ordering::Relaxed);
     }
     assert!(made.into_inner() > 30);
+}
+
+/// A disk that is not mounted any more leaves an empty directory where the backup was.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a directory is put elsewhere behind the software's back")]
+fn a_backup_that_is_away_is_waited_for_and_no_other_one_is_begun() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    let store = MessageStore::open(at("data")).unwrap();
+    store.add_message("c1", "one").unwrap();
+    let mut replica = MessageStore::options().replica(at("data"), at("backup")).unwrap();
+    assert_eq!(replica.pass().unwrap().last_seq, 1);
+    std::fs::rename(at("backup"), at("away")).unwrap();
+    std::fs::create_dir(at("backup")).unwrap();
+    for n in 2..4 {
+        store.add_message("c1", "more").unwrap();
+        let error = replica.pass().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Io), "{n}: {error}");
+        assert!(!at("backup/aral-backup").exists(), "no other backup is begun");
+    }
+    std::fs::remove_dir_all(at("backup")).unwrap();
+    std::fs::rename(at("away"), at("backup")).unwrap();
+    assert_eq!(replica.pass().unwrap().last_seq, 3);
+    drop(replica);
+    MessageStore::options().restore(at("backup"), at("new"), Moment::Newest).unwrap();
+    assert_eq!(MessageStore::open(at("new")).unwrap().stats().unwrap().messages, 3);
 }

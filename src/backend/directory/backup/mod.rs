@@ -15,6 +15,8 @@ mod history;
 
 mod log_copy;
 
+mod look;
+
 mod moments;
 
 mod place;
@@ -26,5 +28,6 @@ mod restore;
 #[cfg(any(test, feature = "journal"))]
 pub(crate) use place::MANIFEST;
 pub(super) use place::is_backup;
+pub(crate) use place::must_still_be_there;
 pub(crate) use replica::Replica;
 pub(crate) use restore::restore;

@@ -158,11 +158,19 @@ impl Place {
 
     /// Holds that the backup is as this process has left it, which a lock does not hold everywhere.
     pub(super) fn must_be_own(&self, vfs: &dyn Vfs, manifest: &Manifest) -> Result<()> {
-        if self.manifest(vfs)?.as_ref() == Some(manifest) {
+        let there = self.manifest(vfs)?;
+        if there.as_ref() == Some(manifest) {
             return Ok(());
+        }
+        if there.is_none() {
+            return Err(self.is_gone());
         }
         let reason = "another process writes to this backup at the same time; let it end, and begin again";
         Err(Error::new(ErrorKind::Locked, reason).at(&self.root, None))
+    }
+
+    fn is_gone(&self) -> Error {
+        Error::new(ErrorKind::NotFound, "the backup is not there any more").at(&self.root, None)
     }
 
     /// The manifest of a backup of this store, made if there is none.
@@ -237,6 +245,16 @@ impl Place {
         }
         Err(Error::invalid("too much was set aside").at(&dir, None))
     }
+}
+
+/// Holds that a place still has the backup of a store, before anything is made there. Where a disk is not mounted any more there is an
+/// empty directory, in which another backup would be begun.
+pub(crate) fn must_still_be_there(vfs: &dyn Vfs, to: &Path, store_id: StoreId) -> Result<()> {
+    let place = Place { root: existing_dir(vfs, to)? };
+    if place.manifest(vfs)?.is_some_and(|manifest| manifest.store_id == store_id && manifest.epoch > 0) {
+        return Ok(());
+    }
+    Err(place.is_gone())
 }
 
 /// Whether a directory holds a backup, finished or not.

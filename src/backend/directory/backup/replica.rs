@@ -10,15 +10,15 @@ use super::extent::{Copy, Limit, ends_as, start_of, walk};
 use super::files::{Files, Have, copy_checkpoint, remove_unfinished};
 use super::history::History;
 use super::log_copy::{Came, LogCopy};
+use super::look::Look;
 use super::moments;
 use super::place::Place;
-use crate::backend::directory::checkpoint_file::{control, newest_checkpoint, read_checkpoint};
-use crate::backend::directory::completeness::Witnesses;
+use crate::backend::directory::checkpoint_file::read_checkpoint;
 use crate::backend::directory::root::existing_dir;
 use crate::backend::settings::Settings;
 use crate::codec::backup::{Extent, Manifest};
 use crate::codec::checkpoint::Checkpoint;
-use crate::codec::control::Control;
+use crate::codec::segment::StoreId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::{Inventory, LogEnd};
 use crate::log::segment::Segment;
@@ -54,40 +54,6 @@ pub(crate) struct Replica {
     told: Option<Seq>,
     /// For how long states are kept that newer ones have replaced; for ever if nobody says.
     keep_micros: Option<i64>,
-}
-
-/// A store as it was looked at.
-pub(super) struct Look {
-    pub(super) inventory: Inventory,
-    pub(super) checkpoint: Checkpoint,
-    control: Option<Control>,
-    witnesses: Witnesses,
-}
-
-impl Look {
-    fn take(vfs: &dyn Vfs, source: &Layout) -> Result<Self> {
-        let log = source.log();
-        let none = || {
-            let reason = "there is no store in this directory, or one that was never opened for writing: \
-                          `aral-store compact` makes one of the original's files";
-            Error::new(ErrorKind::NotFound, reason).at(source.root(), None)
-        };
-        if layout::probe(vfs, &log)?.is_none() {
-            return Err(none());
-        }
-        let inventory = Inventory::take(vfs, &log)?;
-        let checkpoint = newest_checkpoint(vfs, &inventory, &log)?.ok_or_else(none)?;
-        // Order: the witnesses and CONTROL before the log is listed and read. The log is never behind them then.
-        let witnesses = Witnesses::of(vfs, source, checkpoint.head().store_id);
-        let control = control(vfs, &log, &checkpoint)?;
-        let inventory = Inventory::take(vfs, &log)?;
-        let newest = inventory.checkpoints.last().map_or(0, |(epoch, _)| *epoch);
-        if newest != checkpoint.head().epoch {
-            let reason = format!("checkpoint {newest} was published while the store was looked at");
-            return Err(Error::new(ErrorKind::Conflict, reason).at(&log, None));
-        }
-        Ok(Self { inventory, checkpoint, control, witnesses })
-    }
 }
 
 impl Replica {
@@ -127,13 +93,31 @@ impl Replica {
     /// Copies what has come since the last look. When this returns, the backup holds everything that had been acknowledged
     /// before it was called, durably.
     pub(crate) fn pass(&mut self) -> Result<BackupReport> {
+        let mut report = std::mem::take(&mut self.opened);
+        if let Err(error) = self.look(&mut report) {
+            self.opened = report;
+            return Err(error);
+        }
+        Ok(report)
+    }
+
+    /// What was put right and no look has told.
+    pub(crate) fn untold(&mut self) -> BackupReport {
+        std::mem::take(&mut self.opened)
+    }
+
+    /// The store of whose state this is the backup; `None` while it has none.
+    pub(crate) fn state_of(&self) -> Option<StoreId> {
+        (self.manifest.epoch > 0).then_some(self.manifest.store_id)
+    }
+
+    fn look(&mut self, report: &mut BackupReport) -> Result<()> {
         let now = self.settings.clock.now_micros();
         let before = self.manifest;
-        let mut report = std::mem::take(&mut self.opened);
         // Order: the moment of the state before, which a stop may have left out, comes before that of a newer one.
         self.keep_moment()?;
         let (mut last, mut same, mut attempts) = (String::new(), 0, 0);
-        while let Err(error) = self.try_pass(now, &mut report) {
+        while let Err(error) = self.try_pass(now, report) {
             // A compaction moves and removes what it has published while it is looked at.
             let text = error.to_string();
             same = if text == last { same + 1 } else { 1 };
@@ -156,7 +140,7 @@ impl Replica {
         report.epoch = self.manifest.epoch;
         report.covered_seq = self.base.as_ref().map_or(0, |base| base.head().covered_seq);
         report.current_to = Timestamp::from_unix_micros(now);
-        Ok(report)
+        Ok(())
     }
 
     /// Lists the moment of the newest state, if it is not listed.
@@ -231,6 +215,8 @@ impl Replica {
     }
 
     pub(super) fn go_over_to(&mut self, manifest: Manifest) -> Result<()> {
+        // A disk that is not mounted any more leaves an empty directory, in which a manifest would vouch for what is not there.
+        self.place.must_be_own(&*self.settings.vfs, &self.manifest)?;
         self.place.write_manifest(&*self.settings.vfs, &manifest)?;
         self.manifest = manifest;
         Ok(())

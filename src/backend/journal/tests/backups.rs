@@ -160,6 +160,25 @@ impl Objects for Killed {
 }
 
 #[test]
+fn no_other_backup_is_begun_in_a_bucket_that_was_emptied() {
+    let (mut scene, bucket) = (Scene::new(), bucket());
+    let client = || Arc::new(Client::sound(&bucket));
+    let mut own = replica(&scene.dir, client()).unwrap();
+    scene.run(message("a", "one"));
+    own.pass().unwrap();
+    let store_id = own.state_of().unwrap();
+    let (root, settings) = at(client());
+    directory::must_still_be_there(&*settings.vfs, &root, store_id).unwrap();
+    for name in client().list("", "").unwrap() {
+        client().delete(&name).unwrap();
+    }
+    scene.run(message("a", "two"));
+    assert_eq!(own.pass().unwrap_err().kind(), ErrorKind::NotFound);
+    let error = directory::must_still_be_there(&*settings.vfs, &root, store_id).unwrap_err();
+    assert!(error.to_string().contains("the backup is not there any more"), "{error}");
+}
+
+#[test]
 fn a_backup_in_a_bucket_gives_back_each_state_that_it_keeps_and_is_the_same_as_in_a_directory() {
     let (mut scene, bucket) = (Scene::new(), bucket());
     let beside = tempfile::tempdir().unwrap();

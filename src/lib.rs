@@ -46,9 +46,9 @@ pub use model::{
     ExportReport, Found, History, HistoryBase, ItemDifference, JsonObject, Keep, KeptHistory, ListCursor,
     Logged, Loss, MAX_BATCH_EVENTS, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_KEY_BYTES,
     MAX_TEXT_BYTES, Message, MessageRef, Messages, Moment, Mutation, NewAction, NewConversation, NewMessage,
-    NotWtf8, Operation, Order, OrphanedEvents, PastEvent, Receipt, RecoveryReport, RepairReport,
-    RestoreReport, Search, Seq, Snippet, Stats, Summary, Text, TextRef, Timestamp, Tombstone, TornTail,
-    UniqueIds, VerifyReport, Version, Zone, near_miss,
+    NotWtf8, Operation, Order, OrphanedEvents, PastEvent, PruneReport, Pruned, Receipt, RecoveryReport,
+    RemovalReason, RepairReport, RestoreReport, Retention, Search, Seq, Snippet, Stats, Summary, Text,
+    TextRef, Timestamp, Tombstone, TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
 };
 #[cfg(feature = "cloud")]
 pub use store::CloudUrl;

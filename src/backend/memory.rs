@@ -152,11 +152,11 @@ impl State {
             }
             self.conversations.push(begun);
         }
-        if let Change::Remove { removed_at } = change {
+        if let Change::Remove { removed_at, reason } = change {
             if let Some(at) = self.at.remove(id) {
                 self.conversations.remove(at);
                 self.at.values_mut().filter(|other| **other > at).for_each(|other| *other -= 1);
-                self.bury(Tombstone { id: id.clone(), seq, removed_at: *removed_at });
+                self.bury(Tombstone { id: id.clone(), seq, removed_at: *removed_at, reason: *reason });
             }
         } else if let Some(kept) = self.at.get(id).and_then(|at| self.conversations.get_mut(*at)) {
             kept.apply(change, usize::try_from(resolved.at).unwrap_or(usize::MAX));

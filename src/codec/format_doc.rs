@@ -11,10 +11,10 @@ use super::claim::encode_claim;
 use super::control::Control;
 use super::frame::{FrameHeader, FrameKind, FrameSpace, HeaderCheck};
 use super::payload::{
-    BadPayload, EventView, SECOND_SCHEMA, THIRD_SCHEMA, encode_event, for_each_event, schema_of,
+    BadPayload, EventView, FIFTH_SCHEMA, SECOND_SCHEMA, THIRD_SCHEMA, encode_event, for_each_event, schema_of,
 };
 use super::segment::{DATA_START, Previous, SegmentHeader};
-use crate::model::{Change, Event, JsonObject, Message, Timestamp, Zone};
+use crate::model::{Change, Event, JsonObject, Message, RemovalReason, Timestamp, Zone};
 
 const DOCUMENT: &str = include_str!("../../docs/format.md");
 
@@ -149,10 +149,13 @@ fn the_reset_of_the_document_is_one() {
 #[test]
 fn the_removal_and_the_version_of_the_document_are_ones() {
     let time = Timestamp::from_wall_micros(1_741_878_693_447_327, Zone::Offset(0)).unwrap();
-    for (name, change) in
-        [("removal", Change::Remove { removed_at: Some(time) }), ("version", Change::SetVersion(1_000))]
-    {
-        assert_eq!(schema_of(&change), THIRD_SCHEMA);
+    let removal = |reason| Change::Remove { removed_at: Some(time), reason };
+    for (name, change, schema) in [
+        ("removal", removal(RemovalReason::Asked), THIRD_SCHEMA),
+        ("version", Change::SetVersion(1_000), THIRD_SCHEMA),
+        ("removal for a reason", removal(RemovalReason::Retention), FIFTH_SCHEMA),
+    ] {
+        assert_eq!(schema_of(&change), schema);
         let event = Event::new("c1", change);
         let mut payload = Vec::new();
         encode_event(&EventView::of(&event, 0), &mut payload).unwrap();
@@ -227,7 +230,7 @@ fn the_checkpoint_of_the_document_is_one() {
     builder.entry(&entry);
     builder.key(&key);
     let utc = Timestamp::from_wall_micros(1_741_878_693_447_327, Zone::Offset(0));
-    let tombstone = TombstoneEntry { id: "c0", seq: 2, removed_at: utc };
+    let tombstone = TombstoneEntry { id: "c0", seq: 2, removed_at: utc, reason: RemovalReason::Asked };
     builder.tombstone(&tombstone);
     assert_bytes("checkpoint", &builder.finish(&head));
     let checkpoint = Checkpoint::parse(Arc::new(example("checkpoint"))).unwrap();
@@ -272,13 +275,14 @@ fn every_kind_of_change_has_the_number_that_the_document_gives_it() {
         Change::AddAction(action()),
         Change::RemoveAction("a".into()),
         Change::Clear,
-        Change::Remove { removed_at: None },
+        Change::Remove { removed_at: None, reason: RemovalReason::Asked },
         Change::Reset { title: "t".into(), created_at: time, metadata: empty(), extra: empty() },
         Change::EditAction(action()),
         Change::SetCreatedAt(time),
         Change::SetExtra(empty()),
-        Change::Remove { removed_at: Some(time) },
+        Change::Remove { removed_at: Some(time), reason: RemovalReason::Asked },
         Change::SetVersion(7),
+        Change::Remove { removed_at: Some(time), reason: RemovalReason::Retention },
     ];
     for (number, change) in changes.into_iter().enumerate() {
         let name = format!("{change:?}");

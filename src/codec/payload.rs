@@ -11,7 +11,9 @@ use bincode::{BorrowDecode, Encode};
 use super::frame::MAX_PAYLOAD;
 pub(crate) use super::ids::BadPayload;
 use super::ids::IdView;
-use crate::model::{Action, Change, Event, JsonObject, Message, Text, TextRef, Timestamp, Zone};
+use crate::model::{
+    Action, Change, Event, JsonObject, Message, RemovalReason, Text, TextRef, Timestamp, Zone,
+};
 
 mod decode;
 
@@ -19,48 +21,17 @@ mod borrowed;
 
 mod fast_path;
 
+mod schema;
+
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use decode::beginning;
 pub(crate) use decode::{MAX_FRAME_EVENTS, decode_event, decode_message, for_each_event, named_in};
 
-/// The newest version of this encoding. Each frame's header has the oldest one that has all that is in it, so
-/// that older software reads what it can, and refuses the rest instead of misreading it.
-pub(crate) const SCHEMA: u16 = 4;
-
-/// The version with which a removal has a time, and versions can be set.
-pub(crate) const THIRD_SCHEMA: u16 = 3;
-
-/// The version with which whatever can be changed at all came to be changed in place.
-pub(crate) const SECOND_SCHEMA: u16 = 2;
-
-/// The version that the encoding began with.
-pub(crate) const FIRST_SCHEMA: u16 = 1;
-
-/// The version of the encoding that a change came with.
-pub(crate) fn schema_of(change: &Change) -> u16 {
-    match change {
-        Change::Create { .. }
-        | Change::SetTitle(_)
-        | Change::SetMetadata(_)
-        | Change::AddMessage(_)
-        | Change::EditMessage(_)
-        | Change::RemoveMessage(_)
-        | Change::AddAction(_)
-        | Change::RemoveAction(_)
-        | Change::Clear
-        | Change::Remove { removed_at: None } => FIRST_SCHEMA,
-        Change::Reset { .. } | Change::EditAction(_) | Change::SetCreatedAt(_) | Change::SetExtra(_) => {
-            SECOND_SCHEMA
-        }
-        Change::Remove { removed_at: Some(_) } | Change::SetVersion(_) => THIRD_SCHEMA,
-    }
-}
-
-/// Why a payload of this version cannot be read, if it cannot.
-pub(crate) fn too_new(schema: u16) -> Option<String> {
-    (schema > SCHEMA)
-        .then(|| format!("event schema {schema} is newer than this software, which reads up to {SCHEMA}"))
-}
+#[cfg(any(test, feature = "sqlite", feature = "postgres"))]
+pub(crate) use schema::FIFTH_SCHEMA;
+#[cfg(test)]
+pub(crate) use schema::THIRD_SCHEMA;
+pub(crate) use schema::{FIRST_SCHEMA, FOURTH_SCHEMA, SECOND_SCHEMA, schema_of, too_new};
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_PAYLOAD>> =
     bincode::config::standard().with_limit::<MAX_PAYLOAD>();
@@ -120,6 +91,7 @@ pub(crate) enum ChangeView<'a> {
     SetExtra(&'a str),
     RemoveAt(TimeView),
     SetVersion(u64),
+    RemoveFor { removed_at: Option<TimeView>, reason: u8 },
 }
 
 /// A message as it stands in a payload.
@@ -161,6 +133,13 @@ fn object_text(text: &str) -> Result<&str, BadPayload> {
         _ if text.starts_with('{') && text.ends_with('}') => Ok(text),
         _ => Err(BadPayload("metadata or data is no object".to_owned())),
     }
+}
+
+/// The reason that a number in an event stands for. One that somebody merely asked for has another form.
+pub(crate) fn reason_of(number: u8) -> Result<RemovalReason, BadPayload> {
+    RemovalReason::of_number(number)
+        .filter(|reason| *reason != RemovalReason::Asked)
+        .ok_or_else(|| BadPayload(format!("a removal has no reason {number}")))
 }
 
 fn text(bytes: &[u8]) -> Result<Text, BadPayload> {
@@ -317,8 +296,13 @@ impl<'a> EventView<'a> {
             Change::AddAction(action) => ChangeView::AddAction(ActionView::of(action)),
             Change::RemoveAction(id) => ChangeView::RemoveAction { at, id: IdView::of(id.as_wtf8()) },
             Change::Clear => ChangeView::Clear,
-            Change::Remove { removed_at: None } => ChangeView::Remove,
-            Change::Remove { removed_at: Some(time) } => ChangeView::RemoveAt(TimeView::of(time)),
+            Change::Remove { removed_at, reason: RemovalReason::Asked } => removed_at
+                .as_ref()
+                .map_or(ChangeView::Remove, |time| ChangeView::RemoveAt(TimeView::of(time))),
+            Change::Remove { removed_at, reason } => ChangeView::RemoveFor {
+                removed_at: removed_at.as_ref().map(TimeView::of),
+                reason: reason.number(),
+            },
             Change::SetVersion(version) => ChangeView::SetVersion(*version),
             Change::Reset { title, created_at, metadata, extra } => ChangeView::Reset {
                 title: title.as_wtf8(),
@@ -350,8 +334,14 @@ impl<'a> EventView<'a> {
             ChangeView::AddAction(action) => Change::AddAction(action.to_action()?),
             ChangeView::RemoveAction { id, .. } => Change::RemoveAction(id.to_text()?),
             ChangeView::Clear => Change::Clear,
-            ChangeView::Remove => Change::Remove { removed_at: None },
-            ChangeView::RemoveAt(time) => Change::Remove { removed_at: Some(time.to_timestamp()?) },
+            ChangeView::Remove => Change::Remove { removed_at: None, reason: RemovalReason::Asked },
+            ChangeView::RemoveAt(time) => {
+                Change::Remove { removed_at: Some(time.to_timestamp()?), reason: RemovalReason::Asked }
+            }
+            ChangeView::RemoveFor { removed_at, reason } => Change::Remove {
+                removed_at: removed_at.map(TimeView::to_timestamp).transpose()?,
+                reason: reason_of(reason)?,
+            },
             ChangeView::SetVersion(version) => Change::SetVersion(version),
             ChangeView::Reset { title, created_at, metadata, extra } => Change::Reset {
                 title: text(title)?,

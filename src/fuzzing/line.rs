@@ -2,8 +2,8 @@
 
 use crate::codec::ExportLine;
 use crate::model::{
-    Action, Change, Conversation, Event, JsonObject, MAX_BATCH_EVENTS, Message, Mutation, Operation, Text,
-    Timestamp,
+    Action, Change, Conversation, Event, JsonObject, MAX_BATCH_EVENTS, Message, Mutation, Operation,
+    RemovalReason, Text, Timestamp,
 };
 
 /// What a line says, printed, is read as the same.
@@ -105,8 +105,13 @@ fn completed(operation: &mut Operation) -> Change {
         }),
         Operation::RemoveAction(id) => Change::RemoveAction(id.clone()),
         Operation::Clear => Change::Clear,
-        Operation::RemoveConversation => Change::Remove { removed_at: None },
-        Operation::RemoveConversationAt(time) => Change::Remove { removed_at: Some(*time) },
+        Operation::RemoveConversation => Change::Remove { removed_at: None, reason: RemovalReason::Asked },
+        Operation::RemoveConversationAt(time) => {
+            Change::Remove { removed_at: Some(*time), reason: RemovalReason::Asked }
+        }
+        Operation::PruneConversation(time) => {
+            Change::Remove { removed_at: *time, reason: RemovalReason::Retention }
+        }
         Operation::SetVersion(version) => Change::SetVersion(*version),
     }
 }

@@ -288,7 +288,7 @@ impl Index {
         let lists = |slot: &Slot| match &slot.body {
             Body::Loaded(lists) => lists.messages.capacity() + lists.actions.capacity(),
             Body::Deferred(ops) => 2 * ops.capacity(),
-            Body::Ended(_) => 0,
+            Body::Ended(..) => 0,
         };
         self.slots.iter().map(lists).sum::<usize>() * size_of::<super::Entry>()
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::Misfit;
 use super::position::{Entry, Position, hash_of};
 use crate::codec::bytes::MAX_NUMBER;
-use crate::codec::payload::{ChangeView, EventView, TimeView};
-use crate::model::{Conversation, JsonObject, Seq, Summary, Text, Timestamp, Version};
+use crate::codec::payload::{ChangeView, EventView, TimeView, reason_of};
+use crate::model::{Conversation, JsonObject, RemovalReason, Seq, Summary, Text, Timestamp, Version};
 
 /// A conversation that has been touched: changed since the checkpoint, or read.
 #[derive(Clone, Debug)]
@@ -41,8 +41,8 @@ pub(crate) enum Body {
     Deferred(Vec<Op>),
     /// All of it is known.
     Loaded(Lists),
-    /// It was removed, at this time if the event says so.
-    Ended(Option<Timestamp>),
+    /// It was removed, at this time if the event says so, for this reason.
+    Ended(Option<Timestamp>, RemovalReason),
 }
 
 /// Where everything lies.
@@ -178,7 +178,7 @@ impl Slot {
     pub(crate) fn needs_file(&self) -> bool {
         let is_of_file = match &self.body {
             Body::Deferred(_) => true,
-            Body::Ended(_) => false,
+            Body::Ended(..) => false,
             Body::Loaded(lists) => lists.base.is_some(),
         };
         self.exists && self.ordinal.is_some() && is_of_file
@@ -224,7 +224,10 @@ impl Slot {
             ChangeView::Reset { created_at, .. } if !self.exists => self.begin(time(*created_at)?, seq),
             ChangeView::AddMessage(message) if !self.exists => self.begin(time(message.created_at)?, seq),
             ChangeView::AddAction(action) if !self.exists => self.begin(time(action.created_at)?, seq),
-            ChangeView::Remove | ChangeView::RemoveAt(_) | ChangeView::Reset { .. } => {}
+            ChangeView::Remove
+            | ChangeView::RemoveAt(_)
+            | ChangeView::RemoveFor { .. }
+            | ChangeView::Reset { .. } => {}
             ChangeView::SetTitle(_)
             | ChangeView::SetMetadata(_)
             | ChangeView::AddMessage(_)
@@ -256,11 +259,19 @@ impl Slot {
         Ok(())
     }
 
-    /// Makes it not exist any more.
-    #[expect(clippy::unnecessary_wraps, reason = "it is one of the changes, which can fail")]
-    fn end(&mut self, removed_at: Option<Timestamp>) -> Result<(), Misfit> {
+    /// Makes it not exist any more, as of a removal that says when and why.
+    fn end(&mut self, removal: &ChangeView<'_>) -> Result<(), Misfit> {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else says anything of a removal")]
+        let (time, reason) = match removal {
+            ChangeView::RemoveAt(time) => (Some(*time), RemovalReason::Asked),
+            ChangeView::RemoveFor { removed_at, reason } => {
+                (*removed_at, reason_of(*reason).map_err(|bad| Misfit(bad.0))?)
+            }
+            _ => (None, RemovalReason::Asked),
+        };
+        let removed_at = time.map(TimeView::to_timestamp).transpose().map_err(|bad| Misfit(bad.0))?;
         let absent = Self::absent(&self.summary.id, self.summary.created_at);
-        *self = Self { body: Body::Ended(removed_at), ..absent };
+        *self = Self { body: Body::Ended(removed_at, reason), ..absent };
         Ok(())
     }
 
@@ -306,8 +317,9 @@ impl Slot {
                 Op::Clear
             }
             ChangeView::SetVersion(version) => return self.raise_version(*version),
-            ChangeView::Remove => return self.end(None),
-            ChangeView::RemoveAt(removed_at) => return self.end(Some(time(*removed_at)?)),
+            ChangeView::Remove | ChangeView::RemoveAt(_) | ChangeView::RemoveFor { .. } => {
+                return self.end(&view.change);
+            }
             ChangeView::AddMessage(message) => {
                 self.summary.messages += 1;
                 self.summary.last_activity = time(message.created_at)?;
@@ -346,7 +358,7 @@ impl Slot {
                 Ok(())
             }
             Body::Loaded(lists) => lists.apply(op),
-            Body::Ended(_) => Err(misfit("an event is about the absent", &self.summary)),
+            Body::Ended(..) => Err(misfit("an event is about the absent", &self.summary)),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Owns the alphabet of the log. A mutation may leave an id or a time open; an event leaves nothing open,
 //! so that replaying it gives the same state every time.
 
-use super::{JsonObject, Message, Text, Timestamp, conversation::Action};
+use super::{JsonObject, Message, RemovalReason, Text, Timestamp, conversation::Action};
 
 /// The place of an event in the whole store: 1, 2, 3 …, without gaps.
 pub type Seq = u64;
@@ -66,6 +66,8 @@ pub enum Change {
     Remove {
         /// When it was removed; absent in events of earlier versions, which do not say.
         removed_at: Option<Timestamp>,
+        /// Why.
+        reason: RemovalReason,
     },
     /// The conversation begins anew, under its id and in its place: without messages and actions, and with
     /// these fields instead of those it had. One that does not exist begins.

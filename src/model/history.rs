@@ -114,7 +114,7 @@ impl PastEvent {
             Change::Create { created_at, .. } => Some(*created_at),
             Change::AddMessage(message) => Some(message.created_at),
             Change::AddAction(action) => Some(action.created_at),
-            Change::Remove { removed_at } => *removed_at,
+            Change::Remove { removed_at, .. } => *removed_at,
             // Those of these are of what is changed, or of what it is to have been.
             Change::Reset { .. }
             | Change::EditMessage(_)

@@ -43,6 +43,8 @@ mod history;
 
 mod keep;
 
+mod retention;
+
 mod difference;
 
 pub use backup::{BackupReport, Moment, RestoreReport};
@@ -67,12 +69,13 @@ pub use report::{
     CompactionReport, DamagedFile, ExportReport, Loss, OrphanedEvents, RecoveryReport, RepairReport, Stats,
     TornTail, VerifyReport,
 };
+pub use retention::{PruneReport, Pruned, Retention};
 pub use search::{Found, Search, Snippet};
 pub use text::{NotWtf8, Text};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use timestamp::DAY_MICROS;
 pub use timestamp::{Timestamp, Zone};
-pub use tombstone::Tombstone;
+pub use tombstone::{RemovalReason, Tombstone};
 
 /// The most bytes of UTF-8 that one text (a message's content, a title, a role) may have: 64 MiB.
 ///

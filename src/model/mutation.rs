@@ -105,6 +105,9 @@ pub enum Operation {
     RemoveConversation,
     /// The same, with the time at which it was removed; for copies of another store's events.
     RemoveConversationAt(Timestamp),
+    /// The same for the reason that it is older than what is to be kept, at this time or now. What is remembered of it
+    /// says so; see [`MessageStore::prune`](crate::MessageStore::prune).
+    PruneConversation(Option<Timestamp>),
     /// Raise its version to this one; refused with a conflict if it has reached it already. For imports, after which
     /// the versions that somebody may expect are those of the source.
     SetVersion(Version),

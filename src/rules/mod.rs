@@ -45,6 +45,8 @@ mod turns;
 
 mod selection;
 
+mod retention;
+
 pub(crate) use fold::Folded;
 pub(crate) use hashing::FastHash;
 pub(crate) use key_table::{KEPT_KEYS, KeyRecord, KeyTable};

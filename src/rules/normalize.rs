@@ -9,8 +9,8 @@ use crate::codec::document::{ACTION_FIELDS, CONVERSATION_FIELDS, MESSAGE_FIELDS,
 use crate::error::{Error, Result};
 use crate::model::{
     Action, ActionEdit, Change, Conversation, Edit, JsonObject, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_KEY_BYTES,
-    MAX_TEXT_BYTES, Message, Mutation, NewAction, NewConversation, NewMessage, Operation, Text, Timestamp,
-    UniqueIds,
+    MAX_TEXT_BYTES, Message, Mutation, NewAction, NewConversation, NewMessage, Operation, RemovalReason,
+    Text, Timestamp, UniqueIds,
 };
 
 const _: () = assert!(
@@ -71,8 +71,9 @@ pub(crate) fn normalize(mutation: Mutation, clock: &dyn Clock, ids: &dyn IdSourc
         Operation::AddAction(new) => Step::Ready(Change::AddAction(filler.action(new)?)),
         Operation::RemoveAction(id) => Step::RemoveAction(id),
         Operation::Clear => Step::Ready(Change::Clear),
-        Operation::RemoveConversation => Step::Ready(Change::Remove { removed_at: Some(filler.time(None)) }),
-        Operation::RemoveConversationAt(time) => Step::Ready(Change::Remove { removed_at: Some(time) }),
+        Operation::RemoveConversation => filler.removal(None, RemovalReason::Asked),
+        Operation::RemoveConversationAt(time) => filler.removal(Some(time), RemovalReason::Asked),
+        Operation::PruneConversation(time) => filler.removal(time, RemovalReason::Retention),
         Operation::SetVersion(version) => Step::Ready(Change::SetVersion(version)),
     };
     Ok(Request { conversation_id, step, key, fingerprint, expect: expect.map(Expected::Version), unique_ids })
@@ -142,6 +143,10 @@ struct Filler<'f> {
 }
 
 impl Filler<'_> {
+    fn removal(&self, given: Option<Timestamp>, reason: RemovalReason) -> Step {
+        Step::Ready(Change::Remove { removed_at: Some(self.time(given)), reason })
+    }
+
     #[inline]
     fn time(&self, given: Option<Timestamp>) -> Timestamp {
         let now = || Timestamp::from_unix_micros(self.clock.now_micros()).unwrap_or(Timestamp::EPOCH);
@@ -230,6 +235,7 @@ fn fingerprint(mutation: &Mutation) -> u32 {
         Operation::RemoveAction(id) => print.parts([b"remove action", id.as_wtf8()]),
         Operation::Clear => print.part(b"clear"),
         Operation::RemoveConversation | Operation::RemoveConversationAt(_) => print.part(b"remove"),
+        Operation::PruneConversation(_) => print.part(b"prune"),
         Operation::SetVersion(version) => print.parts([b"version", &version.to_le_bytes()]),
     }
     print.0.finalize()

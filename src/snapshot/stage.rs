@@ -174,7 +174,7 @@ impl Plan<'_> {
         let loaded;
         let lists = match &slot.body {
             Body::Loaded(lists) => lists,
-            Body::Ended(_) => return Err(Error::invalid("a removed conversation has no file")),
+            Body::Ended(..) => return Err(Error::invalid("a removed conversation has no file")),
             Body::Deferred(_) => {
                 let entry =
                     entry.ok_or_else(|| Error::invalid("a conversation without a file awaits one"))?;

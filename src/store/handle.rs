@@ -590,7 +590,8 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn messages(&self, conversation_id: &str, selection: Messages) -> Result<Vec<Message>> {
-        self.held.backend.messages(conversation_id, &selection)
+        let read = self.held.backend.messages(conversation_id, &selection);
+        read.map_err(|error| self.explained(conversation_id, error))
     }
 
     /// The messages in which every word of a query occurs, newest first: by their times, and of one time those of the
@@ -675,7 +676,8 @@ impl MessageStore {
         selection: Messages,
         mut each: impl FnMut(MessageRef<'_>),
     ) -> Result<()> {
-        self.held.backend.for_each_message(conversation_id, &selection, &mut each)
+        let lent = self.held.backend.for_each_message(conversation_id, &selection, &mut each);
+        lent.map_err(|error| self.explained(conversation_id, error))
     }
 
     /// A conversation's actions, oldest first.
@@ -692,7 +694,8 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn actions(&self, conversation_id: &str) -> Result<Vec<Action>> {
-        self.held.backend.actions(conversation_id)
+        let read = self.held.backend.actions(conversation_id);
+        read.map_err(|error| self.explained(conversation_id, error))
     }
 
     /// The events from a sequence number on that the log still holds, each batch whole with the sequence

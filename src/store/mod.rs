@@ -21,6 +21,8 @@ mod past;
 
 mod undo;
 
+mod prune;
+
 mod backup;
 
 #[cfg(feature = "cloud")]

@@ -126,6 +126,13 @@ fn a_conversation_that_was_removed_is_remembered_until_it_begins_again() {
         change("c2", Operation::RemoveConversationAt(time)),
         change("c1", Operation::RemoveConversation),
         append(message("c1", "m2", "begun again")),
+        change("c1", Operation::PruneConversation(Some(time))),
+        append(message("c1", "m2", "begun again")),
+        change("c2", Operation::PruneConversation(None)),
+        append(message("c4", "m2", "begun again")),
+        append(Mutation::new("c4", Operation::PruneConversation(None)).key("k1")),
+        append(Mutation::new("c4", Operation::PruneConversation(Some(time))).key("k1")),
+        append(Mutation::new("c4", Operation::RemoveConversation).key("k1")),
         Op::Batch(vec![
             Step::of(Mutation::new("c3", Operation::RemoveConversation)),
             Step::of(Mutation::create_conversation("c3", NewConversation::new())),

@@ -41,7 +41,8 @@ fn listed(store: &MessageStore, order: Order) -> Vec<Summary> {
 }
 
 fn removed(store: &MessageStore) -> Vec<(String, String)> {
-    let gist = |Tombstone { id, removed_at, .. }: Tombstone| (id, format!("{removed_at:?}"));
+    let gist =
+        |Tombstone { id, removed_at, reason, .. }: Tombstone| (id, format!("{removed_at:?} {reason:?}"));
     let mut all: Vec<_> = store.tombstones().unwrap().into_iter().map(gist).collect();
     all.sort();
     all

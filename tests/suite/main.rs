@@ -60,6 +60,7 @@ mod pooling;
 mod postgres;
 #[cfg(feature = "cli")]
 mod processes;
+mod pruning;
 mod queries;
 mod receipts;
 mod refresh;

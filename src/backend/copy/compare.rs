@@ -9,7 +9,7 @@ use super::pages::Pages;
 use crate::backend::Backend;
 use crate::codec::bytes::to_u64;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Conversations, CopyProgress, CopyStage, Order, Seq, Summary, Timestamp, activity_key};
+use crate::model::{Conversations, CopyProgress, CopyStage, Order, Seq, Summary, Tombstone, activity_key};
 
 /// What is compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,10 +121,11 @@ fn difference(
 
 /// Holds that the copy remembers what the source does.
 fn same_removals(from: &dyn Backend, to: &dyn Backend, extent: Extent) -> Result<()> {
-    let known: HashMap<String, Option<Timestamp>> =
-        to.tombstones()?.into_iter().map(|tombstone| (tombstone.id, tombstone.removed_at)).collect();
+    let of = |tombstone: &Tombstone| (tombstone.removed_at, tombstone.reason);
+    let known: HashMap<String, _> =
+        to.tombstones()?.into_iter().map(|tombstone| (tombstone.id.clone(), of(&tombstone))).collect();
     for tombstone in from.tombstones()? {
-        if extent.has(tombstone.seq) && known.get(&tombstone.id) != Some(&tombstone.removed_at) {
+        if extent.has(tombstone.seq) && known.get(&tombstone.id) != Some(&of(&tombstone)) {
             return Err(differs(&format!("it does not remember the removal of {:?}", tombstone.id)));
         }
     }

@@ -15,8 +15,8 @@ use crate::backend::Backend;
 use crate::codec::bytes::{MAX_NUMBER, to_u64};
 use crate::error::Result;
 use crate::model::{
-    Action, Change, Conversations, CopyMark, CopyProgress, CopyStage, Event, Message, Order, Summary, Text,
-    Timestamp, Tombstone, Version,
+    Action, Change, Conversations, CopyMark, CopyProgress, CopyStage, Event, Message, Order, RemovalReason,
+    Summary, Text, Timestamp, Tombstone, Version,
 };
 
 /// After how many events a mark is left, so that little of a copy that is cut off is taken for somebody else's.
@@ -75,10 +75,12 @@ impl Carrier<'_, '_> {
     fn removals(&mut self, mut ended: HashSet<String>, known: &HashMap<String, Tombstone>) -> Result<()> {
         for tombstone in self.from.tombstones()?.into_iter().rev() {
             let id = &tombstone.id;
-            let removed = Change::Remove { removed_at: tombstone.removed_at };
+            let removed = Change::Remove { removed_at: tombstone.removed_at, reason: tombstone.reason };
             if ended.remove(id) {
                 self.target.take(vec![Event::new(id, removed)])?;
-            } else if known.get(id).is_none_or(|known| known.removed_at != tombstone.removed_at) {
+            } else if known.get(id).is_none_or(|known| {
+                (known.removed_at, known.reason) != (tombstone.removed_at, tombstone.reason)
+            }) {
                 let begun = passing_conversation(id, tombstone.removed_at.unwrap_or(Timestamp::EPOCH));
                 self.target.take(vec![Event::new(id, begun), Event::new(id, removed)])?;
             }
@@ -86,7 +88,10 @@ impl Carrier<'_, '_> {
         let mut ended: Vec<String> = ended.into_iter().collect();
         ended.sort_unstable();
         for id in ended {
-            self.target.take(vec![Event::new(id, Change::Remove { removed_at: None })])?;
+            self.target.take(vec![Event::new(
+                id,
+                Change::Remove { removed_at: None, reason: RemovalReason::Asked },
+            )])?;
         }
         Ok(())
     }

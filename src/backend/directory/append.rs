@@ -16,7 +16,7 @@ use crate::backend::carried_out_before;
 use crate::backend::settings::SyncPolicy;
 use crate::codec::frame::MAX_PAYLOAD;
 use crate::codec::ids::IdView;
-use crate::codec::payload::{FIRST_SCHEMA, KeyView, SCHEMA, encode_parts, schema_of};
+use crate::codec::payload::{FIRST_SCHEMA, FOURTH_SCHEMA, KeyView, encode_parts, schema_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Framed, Record, Turn};
 use crate::model::{
@@ -303,7 +303,7 @@ fn see(lookup: &mut Lookup, view: &View, fetcher: &Fetcher<'_>, step: &Step) -> 
 /// that has all of it; nothing if something is looked up.
 fn encode_ready(batch: &[Request], framed: &mut Framed) -> Result<Option<u16>> {
     // Only what takes a whole conversation's place is longer than a caller's batch.
-    let mut schema = if batch.len() > MAX_BATCH_EVENTS { SCHEMA } else { FIRST_SCHEMA };
+    let mut schema = if batch.len() > MAX_BATCH_EVENTS { FOURTH_SCHEMA } else { FIRST_SCHEMA };
     let mut long = 0_usize;
     for request in batch {
         let Step::Ready(change) = &request.step else { return Ok(None) };

@@ -148,8 +148,11 @@ impl State {
         let slot = self.slots.get_mut(&id).ok_or_else(|| bad("its conversation does not exist"))?;
         let subject: Option<Box<[u8]>> =
             view.key.map(|_| event.change.subject().map_or(id.as_bytes(), Text::as_wtf8).into());
-        let removed_at =
-            if let Change::Remove { removed_at } = event.change { Some(removed_at) } else { None };
+        let removal = if let Change::Remove { removed_at, reason } = event.change {
+            Some((removed_at, reason))
+        } else {
+            None
+        };
         let slot = Arc::make_mut(slot);
         if let Some(touches) = &mut self.touches {
             let touch = Touch::of(&event.change, view.change.place(), slot.summary());
@@ -163,13 +166,13 @@ impl State {
                 KeyRecord { fingerprint, conversation_id: id.as_str().into(), id: subject, seq, version };
             self.keys.insert(key.text, record);
         }
-        if let Some(removed_at) = removed_at {
+        if let Some((removed_at, reason)) = removal {
             self.slots.remove(&id);
             match ordinal {
                 Some(ordinal) => drop(self.gone.insert(ordinal)),
                 None => drop(self.born.remove(&born)),
             }
-            self.bury(Tombstone { id, seq, removed_at });
+            self.bury(Tombstone { id, seq, removed_at, reason });
         }
         Ok(())
     }

@@ -81,9 +81,9 @@ impl Fold {
                 KeyRecord { fingerprint, conversation_id: id.into(), id: subject, seq, version },
             ));
         }
-        if let Change::Remove { removed_at } = event.change {
+        if let Change::Remove { removed_at, reason } = event.change {
             self.conversations.remove(id);
-            self.removed.insert(id.to_owned(), Tombstone { id: id.to_owned(), seq, removed_at });
+            self.removed.insert(id.to_owned(), Tombstone { id: id.to_owned(), seq, removed_at, reason });
         }
         Ok(())
     }

@@ -193,7 +193,7 @@ impl Outline {
         if life.number.is_none() && begins(&view.change) {
             (life.number, life.is_removed) = (Some(seq), false);
         }
-        if let ChangeView::Remove | ChangeView::RemoveAt(_) = view.change {
+        if let ChangeView::Remove | ChangeView::RemoveAt(_) | ChangeView::RemoveFor { .. } = view.change {
             (life.number, life.is_removed) = (None, true);
         }
         Ok(())

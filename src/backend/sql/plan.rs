@@ -233,7 +233,7 @@ impl Row {
                 remove(&ACTIONS, number, at, self.actions, out);
             }
             Change::Clear => self.clear(out),
-            Change::Remove { removed_at } => {
+            Change::Remove { removed_at, .. } => {
                 self.clear(out);
                 out.push("DELETE FROM aral_conversation_rows WHERE number = ?1", [number]);
                 let removed_at = removed_at.map_or(Value::Null, columns::time);

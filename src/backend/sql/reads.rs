@@ -3,14 +3,16 @@
 //! Owns the questions, each asked of one state of the database.
 
 use super::columns::{
-    ACTION, MESSAGE, SUMMARY, action_at, head_at, id_at, message_at, number_at, summary_at, time_at,
+    ACTION, MESSAGE, SUMMARY, action_at, corrupt, head_at, id_at, message_at, number_at, summary_at, time_at,
 };
 use super::connection::{Connection, Row, Value, all, first};
 use crate::backend::no_conversation;
 use crate::backend::no_place;
+use crate::codec::payload::{BadPayload, ChangeView, FIFTH_SCHEMA, decode_event, reason_of};
 use crate::error::Result;
 use crate::model::{
-    Action, Conversation, Conversations, ListCursor, Message, Order, Seq, Stats, Summary, Tombstone,
+    Action, Conversation, Conversations, ListCursor, Message, Order, RemovalReason, Seq, Stats, Summary,
+    Tombstone,
 };
 use crate::rules::KEPT_TOMBSTONES;
 
@@ -123,22 +125,34 @@ fn behind(connection: &mut dyn Connection, order: Order, after: &ListCursor) -> 
     found.ok_or_else(|| no_place(&after.id))
 }
 
+/// The tombstones, each with the event that it is of: why it happened is said there alone.
+const TOMBSTONE: &str = "SELECT t.id_key, t.seq, t.removed_at, e.event_schema, e.payload \
+     FROM aral_tombstones t LEFT JOIN aral_events e ON e.seq = t.seq";
+
 fn tombstone_at(row: &dyn Row) -> Result<Tombstone> {
     let removed_at = if row.is_null(2)? { None } else { Some(time_at(row, 2)?) };
-    Ok(Tombstone { id: id_at(row, 0)?, seq: number_at(row, 1)?, removed_at })
+    let seq = number_at(row, 1)?;
+    let mut reason = RemovalReason::Asked;
+    if !row.is_null(3)? && row.int(3)? >= i64::from(FIFTH_SCHEMA) {
+        let bad = |damage: BadPayload| corrupt(format!("event {seq}: {}", damage.0));
+        let (view, _) = decode_event(row.bytes(4)?).map_err(bad)?;
+        if let ChangeView::RemoveFor { reason: number, .. } = view.change {
+            reason = reason_of(number).map_err(bad)?;
+        }
+    }
+    Ok(Tombstone { id: id_at(row, 0)?, seq, removed_at, reason })
 }
 
 /// What is remembered of a conversation that was removed.
 pub(super) fn removed(connection: &mut dyn Connection, id: &str) -> Result<Option<Tombstone>> {
-    let sql = "SELECT id_key, seq, removed_at FROM aral_tombstones WHERE id_key = ?1";
-    first(connection, sql, &[key(id)], tombstone_at)
+    first(connection, &format!("{TOMBSTONE} WHERE t.id_key = ?1"), &[key(id)], tombstone_at)
 }
 
 /// What is remembered of all of them, newest first.
 pub(super) fn tombstones(connection: &mut dyn Connection) -> Result<Vec<Tombstone>> {
-    let sql = "SELECT id_key, seq, removed_at FROM aral_tombstones ORDER BY seq DESC LIMIT ?1";
+    let sql = format!("{TOMBSTONE} ORDER BY t.seq DESC LIMIT ?1");
     let limit = Value::number(u64::try_from(KEPT_TOMBSTONES).unwrap_or(u64::MAX));
-    all(connection, sql, &[limit], tombstone_at)
+    all(connection, &sql, &[limit], tombstone_at)
 }
 
 /// The number of the newest event.

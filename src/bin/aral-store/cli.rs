@@ -17,6 +17,7 @@ use crate::exit::Failure;
 use crate::import::forms;
 use crate::keep::KeepArgs;
 use crate::patience::Patience;
+use crate::prune::PruneArgs;
 use crate::search::SearchArgs;
 use crate::undo::{RevertArgs, UndoArgs, UnremoveArgs};
 
@@ -129,6 +130,14 @@ pub(crate) enum Command {
                       aral-store keep nothing --yes"
     )]
     Keep(KeepArgs),
+    /// Take away conversations, or their oldest messages, that are older than what is to be kept
+    #[command(
+        after_help = "Conversations that were last active before --older-than are removed; with --keep-last their newest \
+                      messages stay.\nWithout --older-than all conversations are meant. Asks first; where nobody can be asked it \
+                      needs --yes. Nothing is ever\npruned unasked. What went is taken back by unremove and undo, as far as history is kept.\n\n\
+                      Example: aral-store prune --older-than 90d --dry-run\n         aral-store prune --older-than 90d --keep-last 100 --yes"
+    )]
+    Prune(PruneArgs),
     /// Write every conversation to its JSON file and drop the log that this covers
     #[command(after_help = "Example: aral-store compact")]
     Compact,

@@ -4,7 +4,7 @@
 //! do where it fits one id only. Only for what is there already: nothing that is to be made is ever taken
 //! for something else.
 
-use aral_store::{Error, ErrorKind, MessageStore, Order};
+use aral_store::{Error, ErrorKind, MessageStore, Order, RemovalReason};
 
 use crate::exit::Failure;
 use crate::output::{note, one_line};
@@ -25,7 +25,7 @@ pub(crate) fn conversation(store: &MessageStore, given: &str) -> Result<String, 
     if found.len() > 1 {
         return Err(ambiguous(given, "conversation", &found));
     }
-    found.pop().ok_or_else(|| no_conversation(given))
+    found.pop().ok_or_else(|| no_conversation(store, given))
 }
 
 /// The conversation that is meant for changing; says so if it was not named in full.
@@ -76,9 +76,19 @@ pub(crate) fn ambiguous(given: &str, what: &str, found: &[String]) -> Failure {
 }
 
 /// The error for a conversation that was named and is not there.
-pub(crate) fn no_conversation(id: &str) -> Failure {
-    Error::new(ErrorKind::NotFound, format!("there is no conversation {id:?}; `aral-store ls` lists them"))
-        .into()
+pub(crate) fn no_conversation(store: &MessageStore, id: &str) -> Failure {
+    let text = match store.removed(id) {
+        Ok(Some(tombstone)) if tombstone.reason == RemovalReason::Retention => {
+            let when = tombstone.removed_at.map(|time| format!(" at {time}")).unwrap_or_default();
+            format!(
+                "there is no conversation {id:?} any more: it was older than what is kept, and was pruned{when}, by event {}; \
+                 `aral-store unremove` brings it back as far as its history is kept",
+                tombstone.seq
+            )
+        }
+        Ok(_) | Err(_) => format!("there is no conversation {id:?}; `aral-store ls` lists them"),
+    };
+    Error::new(ErrorKind::NotFound, text).into()
 }
 
 #[cfg(test)]

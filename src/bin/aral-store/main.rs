@@ -47,6 +47,8 @@ mod undo;
 
 mod keep;
 
+mod prune;
+
 mod edit;
 
 mod rm;
@@ -150,6 +152,7 @@ fn run(cli: Cli) -> Exit {
         Command::Revert(args) => undo::revert(&dir, form, &args),
         Command::Unremove(args) => undo::unremove(&dir, form, &args),
         Command::Keep(args) => keep::run(&dir, form, &args),
+        Command::Prune(args) => prune::run(&dir, form, &args),
         Command::Compact => upkeep::compact(&dir, form),
         Command::Stats => upkeep::stats(&dir, form),
         Command::Verify => upkeep::verify(&dir, form),

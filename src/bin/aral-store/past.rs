@@ -49,7 +49,7 @@ pub(crate) fn history(store: &MessageStore, given: &str) -> Result<History, Fail
     if found.len() > 1 {
         return Err(ids::ambiguous(given, "conversation", &found));
     }
-    let id = found.pop().ok_or_else(|| ids::no_conversation(given))?;
+    let id = found.pop().ok_or_else(|| ids::no_conversation(store, given))?;
     Ok(store.history(&id)?)
 }
 

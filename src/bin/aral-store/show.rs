@@ -68,7 +68,7 @@ fn removed(store: &MessageStore, form: Form, number: Option<usize>) -> Result<Ex
     tombstones.truncate(number.unwrap_or(usize::MAX));
     let row = |tombstone: &Tombstone, time: &dyn Fn(&Timestamp) -> String| {
         let when = tombstone.removed_at.as_ref().map_or_else(|| "-".to_owned(), time);
-        vec![one_line(&tombstone.id), when, tombstone.seq.to_string()]
+        vec![one_line(&tombstone.id), when, tombstone.seq.to_string(), tombstone.reason.as_str().to_owned()]
     };
     let lines: Vec<String> = match form {
         Form::Json => tombstones.iter().map(Tombstone::to_json_line).collect(),
@@ -77,7 +77,7 @@ fn removed(store: &MessageStore, form: Form, number: Option<usize>) -> Result<Ex
         }
         Form::Table => {
             let rows: Vec<_> = tombstones.iter().map(|tombstone| row(tombstone, &readable)).collect();
-            table(&["ID", "REMOVED", "EVENT"], &rows)
+            table(&["ID", "REMOVED", "EVENT", "WHY"], &rows)
         }
     };
     let mut out = Out::new();
@@ -118,7 +118,7 @@ pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Fail
     }
     let id = &ids::conversation(&store, &args.conversation)?;
     // What is not shown is not read either.
-    let read = |selection| Whole::read(&store, id, selection)?.ok_or_else(|| no_conversation(id));
+    let read = |selection| Whole::read(&store, id, selection)?.ok_or_else(|| no_conversation(&store, id));
     let mut out = Out::new();
     tell_doubt(&store, id, selection.as_ref())?;
     if form == Form::Json {
@@ -126,7 +126,7 @@ pub(crate) fn show(dir: &Path, form: Form, args: &ShowArgs) -> Result<Exit, Fail
         out.finish()?;
         return Ok(Exit::Done);
     }
-    let conversation = store.conversation_without_messages(id)?.ok_or_else(|| no_conversation(id))?;
+    let conversation = store.conversation_without_messages(id)?.ok_or_else(|| no_conversation(&store, id))?;
     let total = store.summary(id)?.map_or(0, |summary| summary.messages);
     out.line(&painted(style::HEAD, &one_line(&conversation.title.to_string_lossy())))?;
     about(&conversation, total, &mut out)?;

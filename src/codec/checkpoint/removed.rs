@@ -5,7 +5,7 @@
 
 use super::{Checkpoint, NAIVE, hash, timestamp, zone_micros};
 use crate::codec::bytes::{Fields, to_u64, to_usize};
-use crate::model::{Seq, Timestamp, Tombstone};
+use crate::model::{RemovalReason, Seq, Timestamp, Tombstone};
 
 /// How long a row of the table is.
 pub(super) const ROW_LEN: usize = 40;
@@ -21,18 +21,21 @@ pub(crate) struct TombstoneEntry<'a> {
     /// The event that removed it.
     pub(crate) seq: Seq,
     pub(crate) removed_at: Option<Timestamp>,
+    pub(crate) reason: RemovalReason,
 }
 
 impl TombstoneEntry<'_> {
     /// The same, owned.
     pub(crate) fn to_tombstone(self) -> Tombstone {
-        Tombstone { id: self.id.to_owned(), seq: self.seq, removed_at: self.removed_at }
+        let Self { id, seq, removed_at, reason } = self;
+        Tombstone { id: id.to_owned(), seq, removed_at, reason }
     }
 }
 
 impl<'a> From<&'a Tombstone> for TombstoneEntry<'a> {
     fn from(tombstone: &'a Tombstone) -> Self {
-        Self { id: &tombstone.id, seq: tombstone.seq, removed_at: tombstone.removed_at }
+        let Tombstone { id, seq, removed_at, reason } = tombstone;
+        Self { id, seq: *seq, removed_at: *removed_at, reason: *reason }
     }
 }
 
@@ -76,7 +79,7 @@ pub(super) fn row(entry: &TombstoneEntry<'_>, heap_at: usize) -> Option<[u8; ROW
     let mut row = Vec::with_capacity(ROW_LEN);
     row.extend(to_u64(heap_at).to_le_bytes());
     row.extend(u16::try_from(entry.id.len()).ok()?.to_le_bytes());
-    row.extend([0; 2]);
+    row.extend(u16::from(entry.reason.number()).to_le_bytes());
     row.extend(hash(entry.id).to_le_bytes());
     row.extend(entry.seq.to_le_bytes());
     let (wall, zone) =
@@ -95,11 +98,13 @@ impl Checkpoint {
     fn tombstone_of(&self, row: &[u8; ROW_LEN]) -> Option<TombstoneEntry<'_>> {
         let mut fields = Fields(row);
         let (heap_at, length) = (to_usize(fields.u64()?), usize::from(fields.u16()?));
-        let (_reserved, _hash) = (fields.u16()?, fields.u32()?);
+        let (reason, _hash) = (fields.u16()?, fields.u32()?);
+        // What newer software has a reason for is a removal all the same.
+        let reason = u8::try_from(reason).ok().and_then(RemovalReason::of_number).unwrap_or_default();
         let seq = fields.u64()?;
         let removed_at = timestamp(fields.i64()?, fields.i64()?);
         let text = self.slice(self.heap_start.checked_add(heap_at)?, length);
-        Some(TombstoneEntry { id: std::str::from_utf8(text).ok()?, seq, removed_at })
+        Some(TombstoneEntry { id: std::str::from_utf8(text).ok()?, seq, removed_at, reason })
     }
 
     /// What is remembered of the conversation with this id, if it was removed and has not begun again.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::codec::segment::Previous;
+use crate::model::RemovalReason;
 
 fn sample(entries: usize) -> Vec<u8> {
     let mut builder = CheckpointBuilder::default();
@@ -25,7 +26,8 @@ fn sample(entries: usize) -> Vec<u8> {
 
 fn tombstone(id: &str, n: usize) -> TombstoneEntry<'_> {
     let removed_at = Timestamp::from_wall_micros(7, Zone::Naive).filter(|_| n % 2 == 0);
-    TombstoneEntry { id, seq: to_u64(n), removed_at }
+    let reason = if n % 3 == 0 { RemovalReason::Retention } else { RemovalReason::Asked };
+    TombstoneEntry { id, seq: to_u64(n), removed_at, reason }
 }
 
 fn entry<'a>(id: &'a str, file_name: &'a str, n: u64) -> Entry<'a> {

@@ -3,7 +3,7 @@
 //! Owns the promise that an event's line can be read as the mutation that makes it happen again.
 
 use super::line::Line;
-use crate::model::{Change, Event, Receipt, Seq, Summary, Tombstone};
+use crate::model::{Change, Event, Receipt, RemovalReason, Seq, Summary, Tombstone};
 
 impl Event {
     /// Prints the event in the form that [`Mutation::from_json_line`](crate::Mutation::from_json_line)
@@ -102,9 +102,20 @@ fn change(line: Line, change: &Change) -> Line {
         Change::RemoveAction(id) => line.text("action_id", id),
         Change::SetCreatedAt(time) => line.time("created_at", *time),
         Change::SetExtra(extra) => line.object("extra", extra),
-        Change::Remove { removed_at: Some(time) } => line.time("removed_at", *time),
+        Change::Remove { removed_at, reason } => {
+            let line = removed_at.iter().fold(line, |line, time| line.time("removed_at", *time));
+            reason_of_removal(line, *reason)
+        }
         Change::SetVersion(version) => line.number("version", *version),
-        Change::Clear | Change::Remove { removed_at: None } => line,
+        Change::Clear => line,
+    }
+}
+
+/// Says why a conversation was removed, unless somebody merely asked for it.
+fn reason_of_removal(line: Line, reason: RemovalReason) -> Line {
+    match reason {
+        RemovalReason::Asked => line,
+        RemovalReason::Retention => line.string("reason", reason.as_str()),
     }
 }
 
@@ -144,15 +155,15 @@ impl Summary {
 
 impl Tombstone {
     /// Prints what is remembered of a removed conversation: `id`, the event's `seq`, and `removed_at`, which is `null` if
-    /// the event does not say. No line break.
+    /// the event does not say, and the `reason` if it was pruned, which is `retention`. No line break.
     #[must_use]
     pub fn to_json_line(&self) -> String {
         let line = Line::new().string("id", &self.id).number("seq", self.seq);
-        match self.removed_at {
+        let line = match self.removed_at {
             Some(time) => line.time("removed_at", time),
             None => line.raw("removed_at", "null"),
-        }
-        .finish()
+        };
+        reason_of_removal(line, self.reason).finish()
     }
 }
 
@@ -166,6 +177,10 @@ mod tests {
 
     fn time() -> Timestamp {
         Timestamp::from_unix_micros(1).unwrap()
+    }
+
+    fn removal(removed_at: Option<Timestamp>, reason: RemovalReason) -> Change {
+        Change::Remove { removed_at, reason }
     }
 
     #[test]
@@ -220,8 +235,9 @@ mod tests {
             ),
             (Change::RemoveAction(odd.clone()), Operation::RemoveAction(odd)),
             (Change::Clear, Operation::Clear),
-            (Change::Remove { removed_at: None }, Operation::RemoveConversation),
-            (Change::Remove { removed_at: Some(time()) }, Operation::RemoveConversationAt(time())),
+            (removal(None, RemovalReason::Asked), Operation::RemoveConversation),
+            (removal(Some(time()), RemovalReason::Asked), Operation::RemoveConversationAt(time())),
+            (removal(Some(time()), RemovalReason::Retention), Operation::PruneConversation(Some(time()))),
             (Change::SetVersion(7), Operation::SetVersion(7)),
         ] {
             let event = Event { key: Some("k\u{1}".to_owned()), ..Event::new("c\"é", change) };
@@ -260,10 +276,13 @@ mod tests {
             r#""actions":1,"version":4,"last_activity":"1970-01-01T00:00:00.000001+00:00"}"#
         );
         assert_eq!(summary.to_json_line(), line);
-        let mut removed = Tombstone { id: "c".to_owned(), seq: 9, removed_at: Some(time()) };
+        let mut removed =
+            Tombstone { id: "c".to_owned(), seq: 9, removed_at: Some(time()), reason: RemovalReason::Asked };
         let line = r#"{"id":"c","seq":9,"removed_at":"1970-01-01T00:00:00.000001+00:00"}"#;
         assert_eq!(removed.to_json_line(), line);
         removed.removed_at = None;
         assert_eq!(removed.to_json_line(), r#"{"id":"c","seq":9,"removed_at":null}"#);
+        removed.reason = RemovalReason::Retention;
+        assert_eq!(removed.to_json_line(), r#"{"id":"c","seq":9,"removed_at":null,"reason":"retention"}"#);
     }
 }

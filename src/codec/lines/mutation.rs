@@ -10,7 +10,7 @@ use crate::codec::json::{JsonError, Reader};
 use crate::error::{Error, Result};
 use crate::model::{
     ActionEdit, Edit, JsonObject, MAX_BATCH_EVENTS, Mutation, NewAction, NewConversation, NewMessage,
-    Operation, Text,
+    Operation, RemovalReason, Text,
 };
 
 /// The fields whose values are objects and may nest to the limit.
@@ -33,7 +33,7 @@ impl Mutation {
     /// | `remove_message` | **`message_id`** |
     /// | `remove_action` | **`action_id`** |
     /// | `set_version` | **`version`** |
-    /// | `remove_conversation` | `removed_at` |
+    /// | `remove_conversation` | `removed_at`, `reason`: `retention` |
     /// | `clear` | |
     ///
     /// Fields in bold must be there, and `conversation_id` unless a conversation is to be created, which
@@ -167,15 +167,25 @@ fn operation(kind: &str, fields: &mut Fields) -> std::result::Result<Option<Oper
         "remove_message" => Operation::RemoveMessage(required(fields, "message_id")?),
         "remove_action" => Operation::RemoveAction(required(fields, "action_id")?),
         "clear" => Operation::Clear,
-        "remove_conversation" => {
-            fields.time("removed_at")?.map_or(Operation::RemoveConversation, Operation::RemoveConversationAt)
-        }
+        "remove_conversation" => removal(fields)?,
         "set_version" => {
             let version = fields.unsigned("version")?;
             Operation::SetVersion(version.ok_or_else(|| fields.missing("version"))?)
         }
         _ => return Ok(None),
     }))
+}
+
+fn removal(fields: &mut Fields) -> std::result::Result<Operation, JsonError> {
+    let (offset, time) = (fields.offset("reason"), fields.time("removed_at")?);
+    match fields.unicode("reason")?.as_deref() {
+        None => Ok(time.map_or(Operation::RemoveConversation, Operation::RemoveConversationAt)),
+        Some(reason) if reason == RemovalReason::Retention.as_str() => Ok(Operation::PruneConversation(time)),
+        Some(other) => {
+            let reason = format!("{other:?} is no reason for a removal; \"retention\" is");
+            Err(JsonError::new(offset, reason))
+        }
+    }
 }
 
 fn new_conversation(fields: &mut Fields) -> std::result::Result<NewConversation, JsonError> {
@@ -268,6 +278,7 @@ mod tests {
                 r#""type":"remove_conversation","removed_at":"2025-03-13T15:11:33Z""#,
                 Operation::RemoveConversationAt(time),
             ),
+            (r#""type":"remove_conversation","reason":"retention""#, Operation::PruneConversation(None)),
             (r#""type":"set_version","version":7"#, Operation::SetVersion(7)),
         ];
         for (fields, operation) in cases {

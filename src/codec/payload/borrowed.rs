@@ -34,7 +34,8 @@ impl ChangeView<'_> {
             | Self::SetCreatedAt(_)
             | Self::SetExtra(_)
             | Self::RemoveAt(_)
-            | Self::SetVersion(_) => 0,
+            | Self::SetVersion(_)
+            | Self::RemoveFor { .. } => 0,
         }
     }
 }

@@ -32,7 +32,7 @@ fn events() -> Vec<Event> {
         Change::AddAction(action.clone()),
         Change::RemoveAction(Text::from("a1")),
         Change::Clear,
-        Change::Remove { removed_at: None },
+        Change::Remove { removed_at: None, reason: RemovalReason::Asked },
         Change::Reset {
             title: Text::from("again"),
             created_at: time(),
@@ -42,7 +42,9 @@ fn events() -> Vec<Event> {
         Change::EditAction(action),
         Change::SetCreatedAt(time()),
         Change::SetExtra(JsonObject::from_canonical(r#"{"x":2}"#)),
-        Change::Remove { removed_at: Some(time()) },
+        Change::Remove { removed_at: Some(time()), reason: RemovalReason::Asked },
+        Change::Remove { removed_at: Some(time()), reason: RemovalReason::Retention },
+        Change::Remove { removed_at: None, reason: RemovalReason::Retention },
         Change::SetVersion(u64::MAX),
     ];
     let mut events: Vec<_> = changes.into_iter().map(|change| Event::new("c/1", change)).collect();
@@ -112,7 +114,7 @@ fn events_come_back_as_they_were() {
         encode_event(&EventView::of(event, 3), &mut payload).unwrap();
     }
     let mut back = Vec::new();
-    for_each_event::<BadPayload>(&payload, 16, |view, _| {
+    for_each_event::<BadPayload>(&payload, 18, |view, _| {
         assert!(view.key.is_none_or(|key| key.fingerprint == 7));
         back.push(view.to_event()?);
         Ok(())

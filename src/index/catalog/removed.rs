@@ -14,8 +14,8 @@ use crate::rules::KEPT_TOMBSTONES;
 impl Slot {
     /// What is remembered of it, if an event ended it.
     fn tombstone(&self) -> Option<Tombstone> {
-        let Body::Ended(removed_at) = self.body else { return None };
-        Some(Tombstone { id: self.summary.id.clone(), seq: self.summary.last_seq, removed_at })
+        let Body::Ended(removed_at, reason) = self.body else { return None };
+        Some(Tombstone { id: self.summary.id.clone(), seq: self.summary.last_seq, removed_at, reason })
     }
 }
 

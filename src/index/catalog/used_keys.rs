@@ -38,6 +38,7 @@ pub(super) fn subject_bytes(view: &EventView<'_>, conversation_id: &str) -> Box<
         | ChangeView::Clear
         | ChangeView::Remove
         | ChangeView::RemoveAt(_)
+        | ChangeView::RemoveFor { .. }
         | ChangeView::SetVersion(_)
         | ChangeView::Reset { .. }
         | ChangeView::SetCreatedAt(_)

@@ -100,7 +100,7 @@ pub(crate) fn state(store: &MessageStore, oracle: &Oracle) -> Checked {
 
 /// What is remembered of the conversations that were removed.
 fn removed(store: &MessageStore, oracle: &Oracle) -> Checked {
-    let plain = |tombstone: Tombstone| (tombstone.id, tombstone.seq, tombstone.removed_at);
+    let plain = |tombstone: Tombstone| (tombstone.id, tombstone.seq, tombstone.removed_at, tombstone.reason);
     let all: Vec<_> = done("the tombstones", store.tombstones())?.into_iter().map(plain).collect();
     same("the tombstones", &all, &oracle.removed)?;
     for tombstone in &oracle.removed {

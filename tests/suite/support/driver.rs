@@ -127,7 +127,7 @@ pub(crate) fn adopted(store: &MessageStore) -> Checked<Oracle> {
         oracle.adopt(conversation.ok_or("a listed conversation does not exist")?, &summary);
     }
     let removed = done("the tombstones", store.tombstones())?.into_iter();
-    oracle.removed = removed.map(|removed| (removed.id, removed.seq, removed.removed_at)).collect();
+    oracle.removed = removed.map(|gone| (gone.id, gone.seq, gone.removed_at, gone.reason)).collect();
     oracle.last_seq = done("stats", store.stats())?.last_seq;
     Ok(oracle)
 }

@@ -176,7 +176,7 @@ fn action_edit(choice: &mut dyn Choose) -> ActionEdit {
 
 fn operation(choice: &mut dyn Choose) -> Operation {
     match choice.pick(22) {
-        20 => Operation::RemoveConversationAt(given_time(choice).unwrap_or(Timestamp::EPOCH)),
+        20 => given_time(choice).map_or(Operation::PruneConversation(None), Operation::RemoveConversationAt),
         21 => Operation::SetVersion([0, 3, 9, 40, 1 << 62, u64::MAX][choice.pick(6)]),
         6 => Operation::CreateConversation(new_conversation(choice)),
         16 => {

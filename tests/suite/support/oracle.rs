@@ -6,6 +6,7 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "a rule names the operations that it is about")]
 
+use aral_store::RemovalReason;
 use aral_store::{
     Action, ActionEdit, Conversation, Edit, ErrorKind, JsonObject, MAX_ID_BYTES, MAX_KEY_BYTES, Message,
     Mutation, NewAction, NewConversation, NewMessage, Operation, Order, Summary, Text, Timestamp, UniqueIds,
@@ -45,8 +46,8 @@ pub(crate) struct Oracle {
     /// In the order in which they began.
     pub(crate) conversations: Vec<Known>,
     pub(crate) keys: Vec<UsedKey>,
-    /// The conversations that were removed and have not begun again, newest first: the event and the time.
-    pub(crate) removed: Vec<(String, u64, Option<Timestamp>)>,
+    /// The conversations that were removed and have not begun again, newest first: the event, the time and the reason.
+    pub(crate) removed: Vec<(String, u64, Option<Timestamp>, RemovalReason)>,
     pub(crate) last_seq: u64,
 }
 
@@ -95,6 +96,7 @@ fn essence(mutation: &Mutation) -> Mutation {
             (*id, *created_at, *extra) = (None, None, JsonObject::EMPTY);
         }
         removal @ Operation::RemoveConversationAt(_) => *removal = Operation::RemoveConversation,
+        Operation::PruneConversation(time) => *time = None,
         _ => {}
     }
     plain
@@ -244,11 +246,16 @@ impl Oracle {
         let removed_at = match mutation.operation {
             Operation::RemoveConversation => Some(time(op)),
             Operation::RemoveConversationAt(time) => Some(time),
+            Operation::PruneConversation(given) => Some(given.unwrap_or(time(op))),
             _ => None,
         };
         if removed_at.is_some() {
             self.conversations.remove(at);
-            self.removed.insert(0, (conversation_id.clone(), self.last_seq, removed_at));
+            let reason = match mutation.operation {
+                Operation::PruneConversation(_) => RemovalReason::Retention,
+                _ => RemovalReason::Asked,
+            };
+            self.removed.insert(0, (conversation_id.clone(), self.last_seq, removed_at, reason));
         } else {
             let known = &mut self.conversations[at];
             if let Some(id) = known.change(op, &mut make, &mutation.operation)? {

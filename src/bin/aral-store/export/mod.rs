@@ -249,7 +249,7 @@ fn shaped(
         progress::advance(Unit::Conversations, 1);
         match Whole::read(store, id, Messages::all()) {
             Ok(Some(whole)) => one(&whole, shape, (out, failed))?,
-            Ok(None) => return Err(no_conversation(id)),
+            Ok(None) => return Err(no_conversation(store, id)),
             Err(error) if place::is_unreadable(&error) => {
                 shape.unreadable(id, &error, out).map_err(failed)?;
                 exit = exit.graver(place::amiss_by(&error));

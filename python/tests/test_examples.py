@@ -18,7 +18,7 @@ from conftest import DATABASES, place_in
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "python/README.md").read_text()
 #: The pages of the frameworks.
-PAGES = [(ROOT / "docs" / page).read_text() for page in ("langgraph.md", "google-adk.md")]
+PAGES = [(ROOT / "docs" / page).read_text() for page in ("langgraph.md", "google-adk.md", "agent-framework.md")]
 SNIPPETS = [
     snippet
     for text in (README, (ROOT / "README.md").read_text(), *PAGES)
@@ -46,6 +46,7 @@ NEEDED = {
     "aral_store.langchain": "langchain_core",
     "aral_store.langgraph": "langgraph.graph",
     "aral_store.google_adk": "google.adk",
+    "aral_store.agent_framework": "agent_framework",
 }
 
 
@@ -64,6 +65,7 @@ def test_examples(name: str):
         ("_langgraph_saver", "langgraph.graph"),
         ("_langgraph_store", "langgraph.graph"),
         ("google_adk", "google.adk"),
+        ("agent_framework", "agent_framework"),
     ],
 )
 def test_examples_of_the_adapters(name: str, needs: str):
@@ -121,5 +123,5 @@ def test_the_first_lines_are_a_users_own_and_leave_the_files_they_speak_of(tmp_p
 
 def test_the_readme_has_snippets_for_all_that_the_package_has():
     text = "".join(SNIPPETS)
-    for name in ("Store(", "AsyncStore.open(", "MessageStore(", "aral_store.aral", "AralSession(", "AralAdvancedSession(", "AralChatMessageHistory(", "AralSaver(", "AralBaseStore(", "AralSessionService("):
+    for name in ("Store(", "AsyncStore.open(", "MessageStore(", "aral_store.aral", "AralSession(", "AralAdvancedSession(", "AralChatMessageHistory(", "AralSaver(", "AralBaseStore(", "AralSessionService(", "AralHistoryProvider("):
         assert name in text

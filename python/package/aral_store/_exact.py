@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from ._errors import InvalidInput
 
 
-def check_comes_back(what: str, given: Any, found: Any) -> None:
-    """Raises :class:`InvalidInput`, with the place and the type, unless both are the same."""
-    difference = _difference(given, found, what)
+def check_comes_back(what: str, given: Any, found: Any, ignored: frozenset[str] = frozenset()) -> None:
+    """Raises :class:`InvalidInput`, with the place and the type, unless both are the same, fields of these names aside."""
+    difference = _difference(given, found, what, ignored)
     if difference is not None:
         place, value = difference
         raise InvalidInput(
@@ -25,28 +25,25 @@ def check_comes_back(what: str, given: Any, found: Any) -> None:
         )
 
 
-def comes_back(given: Any, found: Any) -> bool:
-    """Whether both are the same."""
-    return _difference(given, found, "") is None
+def comes_back(given: Any, found: Any, ignored: frozenset[str] = frozenset()) -> bool:
+    """Whether both are the same, fields of these names aside."""
+    return _difference(given, found, "", ignored) is None
 
 
-def _difference(given: Any, found: Any, place: str) -> tuple[str, Any] | None:
+def _difference(given: Any, found: Any, place: str, ignored: frozenset[str]) -> tuple[str, Any] | None:
     """The first place at which they differ, and what was given there."""
-    if isinstance(given, BaseModel):
+    if isinstance(given, BaseModel) or hasattr(type(given), "to_dict"):
         # A class of one's own that adds no field has nothing to lose.
-        if not isinstance(found, BaseModel) or not isinstance(given, type(found)):
+        if not isinstance(given, type(found)) or not _fields(given).keys() <= _fields(found).keys():
             return place, given
-        if given.__dict__.keys() != found.__dict__.keys():
-            return place, given
-        of_extra = _between(given.__pydantic_extra__ or {}, found.__pydantic_extra__ or {}, place, ".{}")
-        return _between(given.__dict__, found.__dict__, place, ".{}") or of_extra
+        return _between(_fields(given), _fields(found), place, ".{}", ignored)
     if isinstance(given, dict):
-        return _between(given, found, place, "[{!r}]") if isinstance(found, dict) else (place, given)
+        return _between(given, found, place, "[{!r}]", ignored) if isinstance(found, dict) else (place, given)
     if isinstance(given, (list, tuple)):
         if not isinstance(found, type(given)) or len(given) != len(found):
             return place, given
         for at, each in enumerate(given):
-            difference = _difference(each, found[at], f"{place}[{at}]")
+            difference = _difference(each, found[at], f"{place}[{at}]", ignored)
             if difference is not None:
                 return difference
         return None
@@ -54,15 +51,24 @@ def _difference(given: Any, found: Any, place: str) -> tuple[str, Any] | None:
     return None if is_same else (place, given)
 
 
-def _between(given: dict[Any, Any], found: dict[Any, Any], place: str, form: str) -> tuple[str, Any] | None:
+def _fields(value: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = vars(value)
+    return fields | (value.__pydantic_extra__ or {}) if isinstance(value, BaseModel) else fields
+
+
+def _between(
+    given: dict[Any, Any], found: dict[Any, Any], place: str, form: str, ignored: frozenset[str]
+) -> tuple[str, Any] | None:
     for name, value in given.items():
+        if name in ignored:
+            continue
         at = place + form.format(name)
         if name not in found:
             return at, value if isinstance(name, str) else name
-        difference = _difference(value, found[name], at)
+        difference = _difference(value, found[name], at, ignored)
         if difference is not None:
             return difference
-    return None if given.keys() == found.keys() else (place, given)
+    return None if given.keys() | ignored >= found.keys() else (place, given)
 
 
 def _is_number(given: Any, found: Any) -> bool:

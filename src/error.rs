@@ -66,6 +66,8 @@ pub enum ErrorKind {
     Closed,
     /// This backend does not do that.
     Unsupported,
+    /// Events that a consumer has not read are gone: see which, make good for them, then put the consumer behind them.
+    Missed,
 }
 
 /// A place in a file.

@@ -35,20 +35,22 @@ mod store;
 pub mod fuzzing;
 
 pub use backend::Backend;
+pub use backend::cursors::{Cursors, HeldCursor, KeptConsumer};
 pub use backend::follow::Follower;
 pub use backend::settings::SyncPolicy;
 pub use clock::{Clock, IdSource, IdVersion};
 pub use codec::{ExportEnd, ExportLine};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use model::{
-    Action, ActionEdit, At, BackupReport, Change, CompactionReport, Conversation, Conversations, CopyMark,
-    CopyProgress, CopyReport, CopyStage, Cursor, DamagedFile, Difference, Durability, Edit, Event,
-    ExportReport, Found, History, HistoryBase, ItemDifference, JsonObject, Keep, KeptHistory, ListCursor,
-    Logged, Loss, MAX_BATCH_EVENTS, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_KEY_BYTES,
-    MAX_TEXT_BYTES, Message, MessageRef, Messages, Moment, Mutation, NewAction, NewConversation, NewMessage,
-    NotWtf8, Operation, Order, OrphanedEvents, PastEvent, PruneReport, Pruned, Receipt, RecoveryReport,
-    RemovalReason, RepairReport, RestoreReport, Retention, Search, Seq, Snippet, Stats, Summary, Text,
-    TextRef, Timestamp, Tombstone, TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
+    Action, ActionEdit, At, BackupReport, Begin, Change, CompactionReport, ConsumerCursor, ConsumerStatus,
+    Conversation, Conversations, CopyMark, CopyProgress, CopyReport, CopyStage, Cursor, DamagedFile,
+    Difference, Durability, Edit, Event, ExportReport, Found, History, HistoryBase, ItemDifference,
+    JsonObject, Keep, KeptHistory, ListCursor, Logged, Loss, MAX_BATCH_EVENTS, MAX_CONSUMER_NAME,
+    MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_KEY_BYTES, MAX_TEXT_BYTES, Message, MessageRef,
+    Messages, Moment, Mutation, NewAction, NewConversation, NewMessage, NotWtf8, Operation, Order,
+    OrphanedEvents, PastEvent, PruneReport, Pruned, Receipt, RecoveryReport, RemovalReason, RepairReport,
+    RestoreReport, Retention, Search, Seq, Snippet, Stats, Summary, Text, TextRef, Timestamp, Tombstone,
+    TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
 };
 #[cfg(feature = "cloud")]
 pub use store::CloudUrl;
@@ -59,7 +61,7 @@ pub use store::MongoUrl;
 #[cfg(feature = "postgres")]
 pub use store::PostgresUrl;
 pub use store::location;
-pub use store::{Batch, MessageStore, Options, Replica, StoreAt, StoreUrl};
+pub use store::{Batch, Consumer, MessageStore, Options, Replica, StoreAt, StoreUrl};
 
 /// Keeps the README's example compiling.
 #[cfg(doctest)]

@@ -18,3 +18,10 @@ pub(crate) fn carried_out_before() -> Error {
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the store was closed")
 }
+
+/// What an engine answers that keeps no cursors.
+pub(crate) fn no_consumers() -> Error {
+    let reason = "this backend keeps no consumers; `log --follow` from the number behind the last one read gives the same events, \
+                  or copy the store into a directory";
+    Error::new(ErrorKind::Unsupported, reason)
+}

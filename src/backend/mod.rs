@@ -4,6 +4,7 @@
 
 pub(crate) mod settings;
 
+pub(crate) mod cursors;
 pub(crate) mod follow;
 
 mod answers;
@@ -56,6 +57,7 @@ use crate::model::{
     Keep, KeptHistory, Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq,
     Stats, Summary, TextRef, Tombstone, VerifyReport,
 };
+use cursors::Cursors;
 use follow::Follower;
 use listing::list_behind;
 
@@ -325,6 +327,15 @@ pub trait Backend: Send + Sync + fmt::Debug {
     fn follow(&self, from: Seq) -> Result<Follower> {
         let _ = from;
         Err(Error::new(ErrorKind::Unsupported, "this backend keeps no events"))
+    }
+
+    /// Where the cursors of consumers are kept.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if nowhere.
+    fn cursors(&self) -> Result<Box<dyn Cursors + '_>> {
+        Err(answers::no_consumers())
     }
 
     /// Carries events of another store out as they are, all of them or none, the first of them as the event with this number.

@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) first_segment_bytes: u64,
     pub(crate) compact_above: Option<u64>,
     pub(crate) compacts_on_close: bool,
+    /// How much of what compactions cover is kept for consumers that have not read it.
+    pub(crate) unread_bytes: u64,
     pub(crate) wait: Duration,
     pub(crate) is_read_only: bool,
     pub(crate) salvages: bool,
@@ -48,6 +50,7 @@ impl Default for Settings {
             first_segment_bytes: 256 << 10,
             compact_above: Some(64 << 20),
             compacts_on_close: false,
+            unread_bytes: 1 << 30,
             wait: Duration::ZERO,
             is_read_only: false,
             salvages: false,

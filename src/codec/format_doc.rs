@@ -9,12 +9,13 @@ use super::checkpoint::{
 };
 use super::claim::encode_claim;
 use super::control::Control;
+use super::cursor::{CursorFile, decode_cursor, encode_cursor};
 use super::frame::{FrameHeader, FrameKind, FrameSpace, HeaderCheck};
 use super::payload::{
     BadPayload, EventView, FIFTH_SCHEMA, SECOND_SCHEMA, THIRD_SCHEMA, encode_event, for_each_event, schema_of,
 };
 use super::segment::{DATA_START, Previous, SegmentHeader};
-use crate::model::{Change, Event, JsonObject, Message, RemovalReason, Timestamp, Zone};
+use crate::model::{Change, ConsumerCursor, Event, JsonObject, Message, RemovalReason, Timestamp, Zone};
 
 const DOCUMENT: &str = include_str!("../../docs/format.md");
 
@@ -50,6 +51,15 @@ fn the_chapter_head_is_as_written() {
     };
     assert_bytes("chapter head", &head.encode());
     assert_eq!(ChapterHead::decode(&example("chapter head")), Ok(head));
+}
+
+#[test]
+fn the_cursor_is_as_written() {
+    let cursor = ConsumerCursor::new(300, Some((4, 0x00c0_ffee)));
+    let file = CursorFile::new(b"0123456789abcdef", b"fedcba9876543210", cursor);
+    let block = DOCUMENT.split("```text cursor\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(encode_cursor(&file), block);
+    assert_eq!(decode_cursor(block.as_bytes()), Some(file));
 }
 
 fn segment() -> SegmentHeader {

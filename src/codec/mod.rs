@@ -17,6 +17,8 @@ pub(crate) mod copy_mark;
 
 pub(crate) mod keep;
 
+pub(crate) mod cursor;
+
 pub(crate) mod chapter;
 
 pub(crate) mod backup;

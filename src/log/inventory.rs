@@ -29,6 +29,8 @@ pub(crate) struct Inventory {
     pub(crate) segments: Vec<(u64, Seq, PathBuf)>,
     /// Checkpoints by epoch.
     pub(crate) checkpoints: Vec<(u64, PathBuf)>,
+    /// Segments that are kept for consumers alone, likewise.
+    pub(crate) unread: Vec<(u64, Seq, PathBuf)>,
     /// Files that were not finished.
     pub(crate) unfinished: Vec<PathBuf>,
 }
@@ -55,13 +57,32 @@ impl Inventory {
                 inventory.segments.push((number, first_seq, path));
             } else if let Some(epoch) = parse_checkpoint_name(&entry.name) {
                 inventory.checkpoints.push((epoch, path));
+            } else if let Some((number, first_seq)) = segment::parse_unread_name(&entry.name) {
+                inventory.unread.push((number, first_seq, path));
             } else if entry.name.ends_with(UNFINISHED) {
                 inventory.unfinished.push(path);
             }
         }
         inventory.segments.sort();
+        inventory.unread.sort();
         inventory.checkpoints.sort();
         Ok(inventory)
+    }
+
+    /// A segment by its number.
+    pub(crate) fn find(&self, number: u64) -> Option<&(u64, Seq, PathBuf)> {
+        self.segments.iter().chain(&self.unread).find(|(other, ..)| *other == number)
+    }
+
+    /// The segments that can be read one behind the other, oldest first: from the first one on that a checkpoint needs, and
+    /// those right before it that are still there.
+    pub(crate) fn readable(&self, first_segment: u64) -> Vec<&(u64, Seq, PathBuf)> {
+        let mut first = first_segment;
+        while let Some(before) = first.checked_sub(1).filter(|before| self.find(*before).is_some()) {
+            first = before;
+        }
+        let covered = (first..first_segment).filter_map(|number| self.find(number));
+        covered.chain(self.segments.iter().filter(|(number, ..)| *number >= first_segment)).collect()
     }
 }
 

@@ -31,6 +31,19 @@ pub(crate) fn parse_name(name: &str) -> Option<(u64, Seq)> {
     (file_name(parsed.0, parsed.1) == name).then_some(parsed)
 }
 
+/// What the name of a segment ends in that is kept for consumers alone.
+const UNREAD: &str = ".unread";
+
+/// The path of a segment that a checkpoint covers and that is kept for consumers.
+pub(crate) fn unread_path(path: &Path) -> PathBuf {
+    path.with_extension("seg.unread")
+}
+
+/// What [`parse_name`] says of the name of such a segment.
+pub(crate) fn parse_unread_name(name: &str) -> Option<(u64, Seq)> {
+    parse_name(name.strip_suffix(UNREAD)?)
+}
+
 /// A segment that can be read from.
 #[derive(Debug)]
 pub(crate) struct Segment {

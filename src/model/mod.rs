@@ -45,10 +45,14 @@ mod keep;
 
 mod retention;
 
+mod consumer;
+
 mod difference;
 
 pub use backup::{BackupReport, Moment, RestoreReport};
 pub use borrowed::{MessageRef, TextRef};
+pub(crate) use consumer::is_consumer_name;
+pub use consumer::{Begin, ConsumerCursor, ConsumerStatus, MAX_CONSUMER_NAME};
 pub use conversation::{Action, Conversation, Message, Summary};
 pub use copying::{CopyMark, CopyProgress, CopyReport, CopyStage};
 pub use difference::{Difference, ItemDifference};

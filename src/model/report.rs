@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::Seq;
+use super::{ConsumerStatus, Seq};
 
 /// What opening a store found, and what it did about it.
 ///
@@ -283,4 +283,6 @@ pub struct Stats {
     pub documents_seq: Option<Seq>,
     /// Why they could not be brought further when that was tried last, if it failed.
     pub documents_error: Option<String>,
+    /// The consumers of the log, and how far each has come.
+    pub consumers: Vec<ConsumerStatus>,
 }

@@ -87,6 +87,11 @@ impl Layout {
         self.archive().join("KEEP")
     }
 
+    /// Where the cursors of consumers are.
+    pub(crate) fn consumers(&self) -> PathBuf {
+        self.log().join("consumers")
+    }
+
     /// What was set aside instead of being deleted.
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.log().join("quarantine")

@@ -13,6 +13,7 @@ use super::stage;
 use crate::codec::checkpoint::{Checkpoint, Entry, FileState, Fingerprint};
 use crate::error::{Error, Result};
 use crate::log::orphans;
+use crate::log::segment::unread_path;
 use crate::model::CompactionReport;
 use crate::vfs::Vfs;
 
@@ -92,8 +93,8 @@ fn is_in_place(vfs: &dyn Vfs, place: &Path, print: &Fingerprint) -> Result<bool>
     Ok(layout::print_of(vfs, place)?.is_some_and(|found| is_same(&found, print)))
 }
 
-/// Removes some of these segments, all of which are given by their numbers, and gives the copies of what overtaken
-/// writers had left in them.
+/// Removes some of these segments, all of which are given by their numbers, or gives them the name under which consumers find
+/// those from `unread` on; and gives the copies of what overtaken writers had left in them.
 ///
 /// # Errors
 ///
@@ -103,6 +104,7 @@ pub(crate) fn drop_segments(
     layout: &Layout,
     all: &[(u64, &Path)],
     is_dropped: &dyn Fn(u64) -> bool,
+    unread: Option<u64>,
 ) -> Result<Vec<PathBuf>> {
     let mut copies = Vec::new();
     for ((number, path), (next, next_path)) in all.iter().zip(all.iter().skip(1)) {
@@ -111,8 +113,12 @@ pub(crate) fn drop_segments(
             copies.extend(orphans::set_aside(vfs, path, next_path, &|| quarantine(vfs, layout))?);
         }
     }
-    for (_, path) in all.iter().filter(|(number, _)| is_dropped(*number)) {
-        layout::remove_file(vfs, path)?;
+    for (number, path) in all.iter().filter(|(number, _)| is_dropped(*number)) {
+        if unread.is_some_and(|from| *number >= from) {
+            vfs.rename(path, &unread_path(path)).map_err(|e| Error::io("rename", path, e))?;
+        } else {
+            layout::remove_file(vfs, path)?;
+        }
     }
     Ok(copies)
 }

@@ -9,7 +9,7 @@ use super::batch::Batch;
 use super::location::check_directory;
 use crate::backend::Backend;
 use crate::backend::follow::Follower;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Action, ActionEdit, CompactionReport, Conversation, Conversations, Edit, Event, ExportReport, Found,
     JsonObject, MAX_BATCH_EVENTS, Message, MessageRef, Messages, Mutation, NewAction, NewConversation,
@@ -913,7 +913,13 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn stats(&self) -> Result<Stats> {
-        self.held.backend.stats()
+        let mut stats = self.held.backend.stats()?;
+        match self.consumers_behind(stats.last_seq) {
+            Ok(consumers) => stats.consumers = consumers,
+            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(stats)
     }
 
     /// What opening the store found: what was replayed, what was cut, what cannot be read.

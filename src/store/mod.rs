@@ -15,6 +15,10 @@ mod handle;
 
 mod connect;
 
+mod consumer;
+
+mod consuming;
+
 mod copying;
 
 mod past;
@@ -35,6 +39,7 @@ pub use crate::backend::mongodb::MongoUrl;
 pub use crate::backend::postgres::PostgresUrl;
 pub use backup::Replica;
 pub use batch::Batch;
+pub use consumer::Consumer;
 pub use handle::MessageStore;
 pub use options::Options;
 pub use past::StoreAt;

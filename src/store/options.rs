@@ -74,6 +74,13 @@ impl Options {
         self
     }
 
+    /// How many bytes of the log are kept at most that compactions cover and [consumers](crate::MessageStore::consumer) have not read;
+    /// 1 GiB by default. A consumer that lags further behind is told which events it has missed. A database keeps every event, whatever is said here.
+    pub fn keep_unread(mut self, bytes: u64) -> Self {
+        self.settings.unread_bytes = bytes;
+        self
+    }
+
     /// Waits as long as this for another process that has the store open for writing; not at all by default, because
     /// a program may have something better to do than to stand still in a call that opens a file.
     ///

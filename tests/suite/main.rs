@@ -19,6 +19,7 @@ mod chapters;
 #[cfg(feature = "cli")]
 mod cli;
 mod concurrency;
+mod consumers;
 mod contract;
 mod copies;
 #[cfg(feature = "cli")]

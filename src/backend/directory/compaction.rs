@@ -10,6 +10,7 @@ use super::commit::{abandon, commit};
 use super::engine::{Compaction, Engine};
 use super::keep;
 use super::sync_pool::with_sync_pool;
+use super::unread;
 use crate::backend::locked::locked;
 use crate::clock::now_micros;
 use crate::codec::checkpoint::Checkpoint;
@@ -59,6 +60,10 @@ impl Engine {
             let index = reads.index();
             report.epoch = index.checkpoint().head().epoch;
             report.covered_seq = index.checkpoint().head().covered_seq;
+            let checkpoint = index.checkpoint().clone();
+            drop(index);
+            let unread = self.unread_from(&checkpoint)?;
+            unread::drop_read(&*reads.vfs, &reads.layout, unread)?;
             return Ok(report);
         };
         let epoch = cut.captured.checkpoint.head().epoch + 1;
@@ -127,6 +132,12 @@ impl Engine {
         commit(&*reads.vfs, &reads.layout, epoch, &bytes)
     }
 
+    /// From which segment on what the checkpoint covers is kept for consumers.
+    fn unread_from(&self, checkpoint: &Checkpoint) -> Result<Option<u64>> {
+        let reads = self.reads();
+        unread::kept_from(&*reads.vfs, &reads.layout, checkpoint, self.settings.unread_bytes)
+    }
+
     /// Moves committed files into place and drops what they cover, if that has not been done.
     fn publish(&self, state: &mut Compaction, report: &mut CompactionReport) -> Result<()> {
         let Some(old) = &state.unpublished else { return Ok(()) };
@@ -143,11 +154,14 @@ impl Engine {
             return Err(Error::corrupt(&layout.conversation(entry.file_name), 0, reason));
         }
         // Order: drop the log only now that everything it held is in place, durably.
+        // Order: the cursors are looked at behind the commit, and before anything is dropped.
+        let unread = self.unread_from(&new)?;
         let before = reads.segments();
         let dropped = reads.drop_segments(&new);
         let all: Vec<_> = before.iter().map(|s| (s.header.number, s.path.as_path())).collect();
         let is_dropped = |number| dropped.iter().any(|segment| segment.header.number == number);
-        report.quarantined.extend(publish::drop_segments(vfs, layout, &all, &is_dropped)?);
+        report.quarantined.extend(publish::drop_segments(vfs, layout, &all, &is_dropped, unread)?);
+        unread::drop_read(vfs, layout, unread)?;
         report.dropped_segments += dropped.len();
         self.log.exclusively(None, |active, _| {
             active.set_checkpoint(new.head().epoch);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::checkpoint_file::read_checkpoint;
 use super::external_changes::remove_strays;
+use super::unread;
 use crate::codec::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::log::inventory::Inventory;
@@ -54,9 +55,11 @@ pub(super) fn finish_publication(
     }
     let checkpoint = newer.as_ref().unwrap_or(checkpoint);
     remove_strays(vfs, layout, checkpoint, report)?;
+    // How much is kept at most is for a compaction to say.
+    let unread = unread::kept_from(vfs, layout, checkpoint, u64::MAX)?;
     let all: Vec<_> = inventory.segments.iter().map(|(number, _, path)| (*number, path.as_path())).collect();
     let is_dropped = |number| !checkpoint.needs_segment(number);
-    report.quarantined.extend(publish::drop_segments(vfs, layout, &all, &is_dropped)?);
+    report.quarantined.extend(publish::drop_segments(vfs, layout, &all, &is_dropped, unread)?);
     remove_checkpoints_before(vfs, layout, inventory, checkpoint.head().epoch)?;
     Ok(newer)
 }

@@ -14,6 +14,10 @@ mod commit;
 
 mod steady;
 
+mod consumers;
+
+mod unread;
+
 mod opened;
 
 mod replay;

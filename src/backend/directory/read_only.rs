@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::consumers::DirectoryCursors;
 use super::copied_from;
 use super::events;
 use super::export::Export;
@@ -20,6 +21,7 @@ use super::stats;
 use super::steady::{steady, steady_report};
 use super::tail::Tail;
 use super::verify;
+use crate::backend::cursors::Cursors;
 use crate::backend::follow::Follower;
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
@@ -311,6 +313,15 @@ impl Backend for ReadOnly {
         }
         let mut tail = Tail::new(&self.reads(), from, None);
         Ok(Follower::new(move || tail.next()))
+    }
+
+    fn cursors(&self) -> Result<Box<dyn Cursors + '_>> {
+        if self.salvaged.is_some() {
+            let reason =
+                "a damaged store is only looked at, and nothing of it is acknowledged; repair it first";
+            return Err(Error::new(ErrorKind::Unsupported, reason));
+        }
+        Ok(Box::new(DirectoryCursors::new(self.reads(), None)))
     }
 
     fn identity(&self) -> Result<Option<String>> {

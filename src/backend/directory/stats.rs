@@ -36,6 +36,7 @@ pub(crate) fn stats(reads: &ReadState) -> Stats {
         compaction_error: None,
         documents_seq: None,
         documents_error: None,
+        consumers: Vec::new(),
     }
 }
 

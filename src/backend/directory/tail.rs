@@ -34,6 +34,8 @@ pub(crate) struct Tail {
     layout: Layout,
     /// In the writing process: what bounds the events to those that its readers see.
     visible: Option<Arc<ReadState>>,
+    /// Whether what is kept for consumers alone is read too.
+    reads_unread: bool,
     /// The first event that has not been given yet.
     next: Seq,
     at: Option<At>,
@@ -62,7 +64,13 @@ enum Read {
 impl Tail {
     pub(crate) fn new(reads: &ReadState, from: Seq, visible: Option<Arc<ReadState>>) -> Self {
         let (vfs, layout) = (Arc::clone(&reads.vfs), reads.layout.clone());
-        Self { vfs, layout, visible, next: from.max(1), at: None, store_id: None, ready: VecDeque::new() }
+        let (next, ready) = (from.max(1), VecDeque::new());
+        Self { vfs, layout, visible, reads_unread: false, next, at: None, store_id: None, ready }
+    }
+
+    /// The same for a consumer, for whom segments are kept that a checkpoint covers.
+    pub(crate) fn of_consumer(self) -> Self {
+        Self { reads_unread: true, ..self }
     }
 
     /// What comes next; `None` if there is nothing more for now.
@@ -100,28 +108,31 @@ impl Tail {
         if layout::probe(vfs, &log)?.is_none() {
             return Ok(false);
         }
-        let next = self.next;
+        let (next, reads_unread) = (self.next, self.reads_unread);
         let found = steady(|| {
             let inventory = Inventory::take(vfs, &log)?;
             let Some(checkpoint) = newest_checkpoint(vfs, &inventory, &log)? else { return Ok(None) };
             let head = *checkpoint.head();
-            let first = next.max(head.covered_seq + 1);
-            let kept = inventory.segments.iter().filter(|(number, ..)| *number >= head.first_segment);
-            let Some((number, first_seq, path)) = kept.rev().find(|(_, first_seq, _)| *first_seq <= first)
+            let mut kept = inventory.readable(head.first_segment);
+            kept.retain(|(number, ..)| reads_unread || *number >= head.first_segment);
+            let oldest = kept.first().map_or(head.covered_seq + 1, |(_, oldest, _)| *oldest);
+            let first = next.max(oldest);
+            let Some((number, first_seq, path)) =
+                kept.iter().rev().find(|(_, first_seq, _)| *first_seq <= first)
             else {
-                return Ok(Some((head, None)));
+                return Ok(Some((head, oldest, None)));
             };
             let segment = Segment::open(vfs, path, (*number, *first_seq))?;
-            Ok(Some((head, Some(segment))))
+            Ok(Some((head, oldest, Some(segment))))
         })?;
-        let Some((head, segment)) = found else { return Ok(false) };
+        let Some((head, oldest, segment)) = found else { return Ok(false) };
         if *self.store_id.get_or_insert(head.store_id) != head.store_id {
             return Err(Error::corrupt(&log, 0, "another store has taken the place of the one followed"));
         }
-        let is_gap = self.next <= head.covered_seq;
+        let is_gap = self.next < oldest;
         if is_gap {
-            self.ready.push_back(Logged::Compacted { first: self.next, last: head.covered_seq });
-            self.next = head.covered_seq + 1;
+            self.ready.push_back(Logged::Compacted { first: self.next, last: oldest - 1 });
+            self.next = oldest;
         }
         self.at = segment.map(At::start_of);
         Ok(is_gap || self.at.is_some())
@@ -129,12 +140,14 @@ impl Tail {
 
     /// Goes over to the segment that follows; `false` if there is none yet.
     fn go_on(&mut self) -> Result<bool> {
+        let reads_unread = self.reads_unread;
         let Some(at) = &mut self.at else { return Ok(false) };
         let (vfs, log) = (&*self.vfs, self.layout.log());
         let number = at.segment.header.number;
         let found = steady(|| {
             let inventory = Inventory::take(vfs, &log)?;
             let after = inventory.segments.iter().find(|(other, ..)| *other == number + 1);
+            let after = after.or_else(|| inventory.find(number + 1).filter(|_| reads_unread));
             let segment = after.map(|(n, first_seq, path)| Segment::open(vfs, path, (*n, *first_seq)));
             let is_dropped = match (&segment, newest_checkpoint(vfs, &inventory, &log)?) {
                 (None, Some(checkpoint)) => checkpoint.head().first_segment > number,

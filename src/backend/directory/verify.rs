@@ -3,6 +3,8 @@
 //! Owns the reading of every byte: checkpoint, segments, every conversation's file, the list of them. Goes
 //! on behind damage, so that one bad file does not hide the next.
 
+mod consumers;
+
 mod unrecorded;
 
 use std::path::Path;
@@ -42,6 +44,7 @@ pub(crate) fn verify(vfs: &dyn Vfs, layout: &Layout) -> Result<VerifyReport> {
     let checkpoint = check.log()?;
     check.history(checkpoint.as_ref())?;
     if let Some(checkpoint) = &checkpoint {
+        check.consumers(checkpoint)?;
         check.snapshot(checkpoint)?;
     } else {
         check.no_log();

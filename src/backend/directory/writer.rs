@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use super::apply::Applier;
 use super::background::{self, Tended};
 use super::completeness::MarkerFile;
+use super::consumers::DirectoryCursors;
 use super::copied_from;
 use super::engine::Engine;
 use super::events;
@@ -24,6 +25,7 @@ use super::stats;
 use super::steady::{steady, steady_report};
 use super::tail::Tail;
 use super::verify;
+use crate::backend::cursors::Cursors;
 use crate::backend::follow::Follower;
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
@@ -351,6 +353,12 @@ impl Backend for Engine {
         let reads = Arc::clone(&self.log.client().reads);
         let mut tail = Tail::new(&reads, from, Some(Arc::clone(&reads)));
         Ok(Follower::new(move || tail.next()))
+    }
+
+    fn cursors(&self) -> Result<Box<dyn Cursors + '_>> {
+        self.check_open()?;
+        let reads = Arc::clone(&self.log.client().reads);
+        Ok(Box::new(DirectoryCursors::new(Arc::clone(&reads), Some(reads))))
     }
 
     fn leave(&self) -> Result<()> {

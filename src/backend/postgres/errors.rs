@@ -104,6 +104,7 @@ fn said_by_server(action: &str, said: &DbError) -> String {
         | ErrorKind::AlreadyExists
         | ErrorKind::Failed
         | ErrorKind::Closed
+        | ErrorKind::Missed
         | ErrorKind::Unsupported => "",
     };
     // What the server says of whom it does not let in names the user.

@@ -347,6 +347,7 @@ fn is_of_the_database(kind: ErrorKind) -> bool {
         | ErrorKind::NotFound
         | ErrorKind::Failed
         | ErrorKind::Closed
+        | ErrorKind::Missed
         | ErrorKind::Unsupported => false,
     }
 }

@@ -12,6 +12,8 @@ use crate::args::{
     ManArgs, NewArgs, RenameArgs, RepairArgs, RmArgs, ShowArgs,
 };
 use crate::backup::{BackupArgs, ReplicateArgs, RestoreArgs};
+use crate::consume::ConsumeArgs;
+use crate::consumers::ConsumersArgs;
 use crate::diff::DiffArgs;
 use crate::exit::Failure;
 use crate::import::forms;
@@ -104,6 +106,18 @@ pub(crate) enum Command {
                             --json are those\nthat append takes.\n\nExample: aral-store log --from 100 -f --json\n         aral-store log c1"
     )]
     Log(LogArgs),
+    /// Give events to a command, or print them, each until it is done with: a reader of the log whose place is kept by name
+    #[command(
+        after_help = "Each event is given at least once and in order, through compactions and whoever ends. One that fails ends \
+                            the consuming,\nand is given again by the next run. The lines that CMD gets are those of log --json.\n\n\
+                            Example: aral-store consume indexer --exec ./index.sh --follow\n         \
+                            aral-store consume mailer --from now --kind add_message --exec 'curl -fsS --data-binary @- https://example.org/hook'"
+    )]
+    Consume(ConsumeArgs),
+    /// List the consumers and how far each has come, or move or remove one
+    #[command(after_help = "Example: aral-store consumers --json\n         \
+                            aral-store consumers --reset indexer --from start")]
+    Consumers(ConsumersArgs),
     /// Compare two states of a conversation, as far as its past is kept
     #[command(
         after_help = "A state is named by an event's number, a version such as v3, a time, a date, or a span such as 7d.\n\n\

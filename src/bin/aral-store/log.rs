@@ -111,7 +111,8 @@ fn gap(first: Seq, last: Seq, kept_from: Seq) {
     ));
 }
 
-fn line(form: Form, seq: Seq, event: &Event) -> String {
+/// An event as a line.
+pub(crate) fn line(form: Form, seq: Seq, event: &Event) -> String {
     let id = one_line(&event.conversation_id);
     match form {
         Form::Json => event.to_json_line(seq),

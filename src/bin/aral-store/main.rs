@@ -65,6 +65,10 @@ mod events_of;
 
 mod log;
 
+mod consume;
+
+mod consumers;
+
 mod upkeep;
 
 mod repair;
@@ -147,6 +151,8 @@ fn run(cli: Cli) -> Exit {
         Command::Show(args) => show::show(&dir, form, &args),
         Command::Search(args) => search::run(&dir, form, &args),
         Command::Log(args) => log::run(&dir, form, &args),
+        Command::Consume(args) => consume::run(&dir, form, &args),
+        Command::Consumers(args) => consumers::run(&dir, form, &args),
         Command::Diff(args) => diff::run(&dir, form, &args),
         Command::Undo(args) => undo::undo(&dir, form, &args),
         Command::Revert(args) => undo::revert(&dir, form, &args),

@@ -68,6 +68,11 @@ pub(crate) fn for_change(dir: &Path) -> Result<MessageStore, Failure> {
     for_writing(dir)
 }
 
+/// Opens a store for consuming its events, for which a directory's writer is not needed and a database is written to.
+pub(crate) fn for_consuming(dir: &Path) -> Result<MessageStore, Failure> {
+    if database::of(dir)?.is_some() { for_change(dir) } else { for_reading(dir) }
+}
+
 /// Holds that there is a store in a directory.
 pub(crate) fn must_be_there(dir: &Path) -> Result<(), Failure> {
     if let Some(database) = database::of(dir)? {

@@ -7,6 +7,7 @@ use std::path::Path;
 use aral_store::{DamagedFile, ErrorKind, KeptHistory, MessageStore, TornTail, VerifyReport};
 use serde_json::{Map, Value};
 
+use crate::consumers;
 use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::output::{Form, Out, count, note, one_line, print, to_u64};
@@ -138,6 +139,16 @@ pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
         fields.push(("history_from", kept.from.into()));
         fields.push(("history_bytes", kept.bytes.into()));
         exit = exit.graver(tell_missing(kept));
+    }
+    if !stats.consumers.is_empty() {
+        let consumers = match form {
+            Form::Json => stats.consumers.iter().map(consumers::as_json).collect::<Vec<_>>().into(),
+            Form::Plain | Form::Table => {
+                stats.consumers.iter().map(consumers::in_words).collect::<Vec<_>>().join(", ").into()
+            }
+        };
+        fields.push(("consumers", consumers));
+        exit = exit.graver(consumers::tell(&stats.consumers));
     }
     print_fields(form, fields)?;
     // The opening has named what is amiss on standard error.

@@ -33,6 +33,25 @@ impl Event {
 }
 
 impl Change {
+    /// All the words for changes.
+    pub const TYPE_NAMES: [&str; 15] = [
+        "create_conversation",
+        "set_title",
+        "set_metadata",
+        "add_message",
+        "edit_message",
+        "remove_message",
+        "add_action",
+        "remove_action",
+        "clear",
+        "remove_conversation",
+        "set_version",
+        "reset_conversation",
+        "edit_action",
+        "set_created_at",
+        "set_extra",
+    ];
+
     /// The word for the change in lines, such as `add_message`.
     ///
     /// ```

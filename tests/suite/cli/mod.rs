@@ -9,6 +9,7 @@ mod append;
 mod backups;
 mod chats;
 mod commands;
+mod consuming;
 mod databases;
 mod export_browser;
 mod export_forms;

@@ -18,7 +18,7 @@ from conftest import DATABASES, place_in
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "python/README.md").read_text()
 #: The pages of the frameworks.
-PAGES = [(ROOT / "docs" / page).read_text() for page in ("langgraph.md", "google-adk.md", "agent-framework.md")]
+PAGES = [(ROOT / "docs" / page).read_text() for page in ("langgraph.md", "google-adk.md", "agent-framework.md", "llama-index.md")]
 SNIPPETS = [
     snippet
     for text in (README, (ROOT / "README.md").read_text(), *PAGES)
@@ -47,6 +47,7 @@ NEEDED = {
     "aral_store.langgraph": "langgraph.graph",
     "aral_store.google_adk": "google.adk",
     "aral_store.agent_framework": "agent_framework",
+    "aral_store.llama_index": "llama_index.core",
 }
 
 
@@ -66,6 +67,7 @@ def test_examples(name: str):
         ("_langgraph_store", "langgraph.graph"),
         ("google_adk", "google.adk"),
         ("agent_framework", "agent_framework"),
+        ("llama_index", "llama_index.core"),
     ],
 )
 def test_examples_of_the_adapters(name: str, needs: str):
@@ -123,5 +125,5 @@ def test_the_first_lines_are_a_users_own_and_leave_the_files_they_speak_of(tmp_p
 
 def test_the_readme_has_snippets_for_all_that_the_package_has():
     text = "".join(SNIPPETS)
-    for name in ("Store(", "AsyncStore.open(", "MessageStore(", "aral_store.aral", "AralSession(", "AralAdvancedSession(", "AralChatMessageHistory(", "AralSaver(", "AralBaseStore(", "AralSessionService(", "AralHistoryProvider("):
+    for name in ("Store(", "AsyncStore.open(", "MessageStore(", "aral_store.aral", "AralSession(", "AralAdvancedSession(", "AralChatMessageHistory(", "AralSaver(", "AralBaseStore(", "AralSessionService(", "AralHistoryProvider(", "AralChatStore("):
         assert name in text

@@ -18,7 +18,7 @@ from conftest import DATABASES, place_in
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "python/README.md").read_text()
 #: The pages of the frameworks.
-PAGES = [(ROOT / "docs" / page).read_text() for page in ("langgraph.md", "google-adk.md", "agent-framework.md", "llama-index.md")]
+PAGES = [(ROOT / "docs" / page).read_text() for page in ("langgraph.md", "google-adk.md", "agent-framework.md", "llama-index.md", "pydantic-ai.md")]
 SNIPPETS = [
     snippet
     for text in (README, (ROOT / "README.md").read_text(), *PAGES)
@@ -48,6 +48,7 @@ NEEDED = {
     "aral_store.google_adk": "google.adk",
     "aral_store.agent_framework": "agent_framework",
     "aral_store.llama_index": "llama_index.core",
+    "aral_store.pydantic_ai": "pydantic_ai",
 }
 
 
@@ -68,6 +69,7 @@ def test_examples(name: str):
         ("google_adk", "google.adk"),
         ("agent_framework", "agent_framework"),
         ("llama_index", "llama_index.core"),
+        ("pydantic_ai", "pydantic_ai"),
     ],
 )
 def test_examples_of_the_adapters(name: str, needs: str):
@@ -125,5 +127,5 @@ def test_the_first_lines_are_a_users_own_and_leave_the_files_they_speak_of(tmp_p
 
 def test_the_readme_has_snippets_for_all_that_the_package_has():
     text = "".join(SNIPPETS)
-    for name in ("Store(", "AsyncStore.open(", "MessageStore(", "aral_store.aral", "AralSession(", "AralAdvancedSession(", "AralChatMessageHistory(", "AralSaver(", "AralBaseStore(", "AralSessionService(", "AralHistoryProvider(", "AralChatStore("):
+    for name in ("Store(", "AsyncStore.open(", "MessageStore(", "aral_store.aral", "AralSession(", "AralAdvancedSession(", "AralChatMessageHistory(", "AralSaver(", "AralBaseStore(", "AralSessionService(", "AralHistoryProvider(", "AralChatStore(", "AralMessageHistory("):
         assert name in text

@@ -9,10 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use aral_store::vfs::{OpenMode, Vfs, read_all, write_all_at};
-use aral_store::{Begin, Consumer, Error, ErrorKind, MessageStore, Options, SyncPolicy};
+use aral_store::{Begin, Clock, Consumer, Error, ErrorKind, MessageStore, Options, SyncPolicy};
 
+use crate::support::buckets;
+use crate::support::databases;
 use crate::support::driver::{self, DIR};
+use crate::support::ops::Settings;
 use crate::support::simfs::{self, SimFs, SplitMix};
+use crate::support::sources::Sources;
+
+const SETTINGS: Settings =
+    Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
 
 fn on(sim: &SimFs) -> Options {
     // The smallest segments there are.
@@ -376,5 +383,122 @@ fn a_crash_at_any_call_passes_over_nothing_unread_and_takes_back_nothing_acknowl
                 store.close().unwrap();
             }
         }
+    }
+}
+
+/// A clock that is ahead of the system's.
+#[derive(Debug)]
+struct Ahead(i64);
+
+impl Clock for Ahead {
+    fn now_micros(&self) -> i64 {
+        self.0
+    }
+}
+
+#[test]
+fn a_database_keeps_cursors_for_many_processes_and_gives_each_to_one_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    for url in databases::urls(dir.path()) {
+        let [one, other] = [(); 2].map(|()| MessageStore::options().connect(&url).unwrap());
+        assert_eq!(one.consumers().unwrap(), [], "{url}");
+        add(&one, 4);
+        let mut consumer = one.consumer("indexer").unwrap();
+        assert_eq!(consumer.next_batch(2).unwrap().len(), 2);
+        consumer.acknowledge(1).unwrap();
+        let error = other.consumer("indexer").unwrap_err();
+        let holder = format!("process {}", std::process::id());
+        assert!(error.kind() == ErrorKind::Locked && error.message().contains(&holder), "{error}");
+        assert_eq!(other.consumers().unwrap()[0].holder.as_deref(), Some(&*holder));
+        drop(consumer);
+        let mut again = other.consumer("indexer").unwrap();
+        assert_eq!((again.acknowledged(), numbers(&mut again)), (1, vec![2, 3, 4]));
+        again.acknowledge(4).unwrap();
+        drop(again);
+        let reader = MessageStore::options().read_only().connect(&url).unwrap();
+        let status = reader.stats().unwrap().consumers.remove(0);
+        assert_eq!((status.acknowledged, status.lag, status.holder), (4, 0, None));
+        assert_eq!(reader.consumer("indexer").unwrap_err().kind(), ErrorKind::ReadOnly);
+        assert_eq!(other.reset_consumer("indexer", Begin::At(3)).unwrap(), 2);
+        assert_eq!(numbers(&mut one.consumer("indexer").unwrap()), [3, 4]);
+        assert!(one.verify().unwrap().is_sound());
+        one.remove_consumer("indexer").unwrap();
+        assert_eq!(one.remove_consumer("indexer").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(other.consumers().unwrap(), []);
+    }
+}
+
+#[test]
+fn in_a_database_one_that_has_died_is_overtaken_and_acknowledges_nothing_if_it_has_not() {
+    let dir = tempfile::tempdir().unwrap();
+    for url in databases::urls(dir.path()) {
+        let at =
+            |seconds: i64| MessageStore::options().clock(Ahead(seconds * 1_000_000)).connect(&url).unwrap();
+        let (one, early, late) = (at(1_000), at(1_029), at(1_031));
+        add(&one, 2);
+        let mut first = one.consumer("indexer").unwrap();
+        assert_eq!(numbers(&mut first), [1, 2]);
+        assert_eq!(early.consumer("indexer").unwrap_err().kind(), ErrorKind::Locked, "{url}");
+        let mut second = late.consumer("indexer").unwrap();
+        let error = first.acknowledge(2).unwrap_err();
+        assert!(
+            error.kind() == ErrorKind::Locked && error.message().contains("taken over by process"),
+            "{error}"
+        );
+        // Nor does it take the lease from the other one when it goes.
+        drop(first);
+        assert_eq!(early.consumer("indexer").unwrap_err().kind(), ErrorKind::Locked);
+        assert_eq!(numbers(&mut second), [1, 2]);
+        second.acknowledge(2).unwrap();
+        assert_eq!(late.consumers().unwrap()[0].acknowledged, 2);
+    }
+}
+
+#[test]
+fn what_a_killed_process_leaves_of_a_database_has_every_event_that_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let url = format!("sqlite:{}", path.display());
+    let Ok(store) = MessageStore::options().connect(&url) else { return };
+    add(&store, 3);
+    let mut consumer = store.consumer("indexer").unwrap();
+    assert_eq!(numbers(&mut consumer), [1, 2, 3]);
+    for seq in 1..=3 {
+        consumer.acknowledge(seq).unwrap();
+        // What a process leaves that dies now: its files as they are, with what is in them and not yet in the database's own.
+        let left = dir.path().join(format!("left{seq}"));
+        copied(dir.path(), &left);
+        let late = MessageStore::options().clock(Ahead(i64::MAX / 4));
+        let left = late.connect(format!("sqlite:{}", left.join("store.db").display())).unwrap();
+        let mut next = left.consumer("indexer").unwrap();
+        assert_eq!((next.acknowledged(), numbers(&mut next)), (seq, (seq + 1..=3).collect::<Vec<_>>()));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "databases live on the real file system")]
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for name in ["store.db", "store.db-wal"] {
+        if from.join(name).exists() {
+            std::fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_engine_without_consumers_says_what_to_do() {
+    let mut stores = vec![("memory".to_owned(), MessageStore::in_memory())];
+    for home in buckets::of("consumers") {
+        let name = format!("{home:?}");
+        stores.push((name, driver::open(&home, SETTINGS, &Sources::default()).unwrap()));
+    }
+    for (name, store) in stores {
+        add(&store, 1);
+        let error = store.consumer("indexer").unwrap_err();
+        assert!(
+            error.kind() == ErrorKind::Unsupported && error.message().contains("copy the store"),
+            "{name}: {error}"
+        );
+        assert_eq!(store.stats().unwrap().consumers, [], "{name}");
     }
 }

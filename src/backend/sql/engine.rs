@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::connection::{Connection, Connector, Purpose, placed};
+use super::consumers::SqlCursors;
 use super::doorbell::Doorbell;
 use super::judge::Outcome;
 use super::pool::Pool;
@@ -19,6 +20,7 @@ use super::search_index::Standing;
 use super::waiting::patience;
 use super::writer::Writer;
 use super::{copied_from, events, history, messages, schema, search_index, verify};
+use crate::backend::cursors::Cursors;
 use crate::backend::follow::Follower;
 use crate::backend::settings::{Settings, SyncPolicy};
 use crate::backend::{Backend, carried_out_before, closed, export};
@@ -357,6 +359,17 @@ impl Backend for Engine {
         let follower =
             Follower::new(move || if is_closed.load(Ordering::SeqCst) { Ok(None) } else { source() });
         Ok(follower.waiting_by(move |limit| doorbell.wait(&mut seen, limit)))
+    }
+
+    fn cursors(&self) -> Result<Box<dyn Cursors + '_>> {
+        self.check_open()?;
+        Ok(Box::new(SqlCursors {
+            connector: Arc::clone(&self.connector),
+            pool: Arc::clone(&self.pool),
+            clock: Arc::clone(&self.settings.clock),
+            is_read_only: self.settings.is_read_only,
+            follow: Box::new(|from| self.follow(from)),
+        }))
     }
 
     fn close(&self) -> Result<()> {

@@ -14,6 +14,8 @@ mod columns;
 
 mod copied_from;
 
+mod consumers;
+
 mod schema;
 
 mod meta;

@@ -95,8 +95,7 @@ fn comes(shown: &Shown, output: &[String], came: &str) {
 
 /// What is of a directory's files alone, by how the command begins, and what comes instead on a database; nothing where the
 /// command is not for it at all.
-const OF_FILES: [(&str, Option<&str>); 16] = [
-    ("aral-store consume", None),
+const OF_FILES: [(&str, Option<&str>); 15] = [
     ("aral-store compact", Some("aral-store: …nothing to compact…")),
     (
         "aral-store stats --json",

@@ -2,7 +2,7 @@
 //! cannot do without, in one process, taken in turn, so that a busy machine slows both.
 //!
 //! `cargo bench --bench limits [-- SECTION…]`; sections: durable threads os batches reads growth beside
-//! replicating space. Files go to a new directory below `LIMITS_DIR`, or below the system's directory for such.
+//! replicating forks space. Files go to a new directory below `LIMITS_DIR`, or below the system's directory for such.
 
 #![expect(clippy::print_stdout, reason = "the figures are what this is for")]
 #![expect(clippy::indexing_slicing, reason = "a bench that cannot go on has nothing to say")]
@@ -10,6 +10,8 @@
 #![expect(clippy::disallowed_methods, reason = "the bare calls are what the store is held against")]
 
 mod bare;
+
+mod forking;
 
 mod replicating;
 
@@ -30,7 +32,7 @@ const RECORD: [u8; 320] = [7; 320];
 
 fn main() -> Outcome {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let sections: [(&str, Section); 9] = [
+    let sections: [(&str, Section); 10] = [
         ("durable", durable),
         ("threads", threads),
         ("os", written),
@@ -39,12 +41,21 @@ fn main() -> Outcome {
         ("growth", growth),
         ("beside", beside),
         ("replicating", replicated),
+        ("forks", forked),
         ("space", space),
     ];
     for (name, run) in sections {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
             run()?;
         }
+    }
+    Ok(())
+}
+
+fn forked() -> Outcome {
+    let home = home()?;
+    for (what, milliseconds) in forking::medians(home.path())? {
+        println!("a fork in {what}: {milliseconds:.2} ms");
     }
     Ok(())
 }

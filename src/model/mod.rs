@@ -39,6 +39,8 @@ mod tombstone;
 
 mod copying;
 
+mod fork;
+
 mod history;
 
 mod keep;
@@ -58,6 +60,7 @@ pub use copying::{CopyMark, CopyProgress, CopyReport, CopyStage};
 pub use difference::{Difference, ItemDifference};
 pub use edit::{ActionEdit, Edit};
 pub use event::{Change, Event, Seq, Version};
+pub use fork::{Fork, ForkPoint, ForkedFrom};
 pub use history::{At, History, HistoryBase, PastEvent};
 pub use json::JsonObject;
 pub(crate) use keep::whole_seconds;

@@ -35,6 +35,8 @@ mod past;
 
 mod revert;
 
+mod fork;
+
 mod history;
 
 mod listed;

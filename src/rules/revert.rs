@@ -28,8 +28,8 @@ pub(crate) fn revert(now: Option<&Conversation>, then: &Conversation) -> Result<
             Some(_) => Operation::ResetConversation(new),
             None => Operation::CreateConversation(new),
         };
-        let messages = then.messages.iter().map(add_message);
-        [begun].into_iter().chain(messages).chain(then.actions.iter().map(add_action))
+        let messages = then.messages.iter().cloned().map(add_message);
+        [begun].into_iter().chain(messages).chain(then.actions.iter().cloned().map(add_action))
     };
     let all = || 1 + then.messages.len() + then.actions.len();
     let operations: Vec<_> = match now.and_then(|now| changes(now, then)) {
@@ -82,14 +82,14 @@ fn changes(now: &Conversation, then: &Conversation) -> Option<Vec<Operation>> {
         id: |message: &Message| &message.id,
         remove: Operation::RemoveMessage,
         edit: edit_message,
-        add: add_message,
+        add: |message: &Message| add_message(message.clone()),
     };
     messages.changes(&now.messages, &then.messages, &mut changes)?;
     let actions = Kind {
         id: |action: &Action| &action.id,
         remove: Operation::RemoveAction,
         edit: edit_action,
-        add: add_action,
+        add: |action: &Action| add_action(action.clone()),
     };
     actions.changes(&now.actions, &then.actions, &mut changes)?;
     Some(changes)
@@ -149,26 +149,18 @@ fn edit_action(now: &Action, then: &Action) -> Operation {
     Operation::EditAction { action_id: then.id.clone(), edit }
 }
 
-fn add_message(message: &Message) -> Operation {
-    Operation::AddMessage(NewMessage {
-        content: message.content.clone(),
-        role: message.role.clone(),
-        id: Some(message.id.clone()),
-        created_at: Some(message.created_at),
-        metadata: message.metadata.clone(),
-        extra: message.extra.clone(),
-    })
+/// Adds a message as it is.
+pub(super) fn add_message(message: Message) -> Operation {
+    let Message { id, content, role, created_at, metadata, extra } = message;
+    let (id, created_at) = (Some(id), Some(created_at));
+    Operation::AddMessage(NewMessage { content, role, id, created_at, metadata, extra })
 }
 
-fn add_action(action: &Action) -> Operation {
-    Operation::AddAction(NewAction {
-        action_type: action.action_type.clone(),
-        data: action.data.clone(),
-        id: Some(action.id.clone()),
-        created_at: Some(action.created_at),
-        metadata: action.metadata.clone(),
-        extra: action.extra.clone(),
-    })
+/// Adds an action as it is.
+pub(super) fn add_action(action: Action) -> Operation {
+    let Action { id, action_type, data, created_at, metadata, extra } = action;
+    let (id, created_at) = (Some(id), Some(created_at));
+    Operation::AddAction(NewAction { action_type, data, id, created_at, metadata, extra })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::handle::MessageStore;
+use super::handle::{MessageStore, Own};
 use super::location::check_directory;
 use super::options::Options;
 use super::url::StoreUrl;
@@ -26,7 +26,7 @@ use crate::backend::postgres;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Keep, RepairReport, UniqueIds, VerifyReport};
+use crate::model::{Keep, RepairReport, VerifyReport};
 
 /// The objects that a URL means, if it means a place of objects; anything else is `None`.
 #[cfg(feature = "journal")]
@@ -105,16 +105,15 @@ impl MessageStore {
 }
 
 /// What of the options an engine does not know.
-#[derive(Clone, Copy)]
 struct Handing {
-    unique_ids: UniqueIds,
+    own: Own,
     keep: Option<Keep>,
 }
 
 impl Handing {
     /// A handle to a store that is open.
     fn over(self, backend: Arc<dyn Backend>) -> Result<MessageStore> {
-        let store = MessageStore::with_rule(backend, self.unique_ids);
+        let store = MessageStore::opened(backend, self.own);
         let Some(keep) = self.keep else { return Ok(store) };
         match store.kept_history() {
             Ok(kept) if kept.keep == keep => {}
@@ -127,8 +126,13 @@ impl Handing {
 }
 
 impl Options {
-    const fn handing(&self) -> Handing {
-        Handing { unique_ids: self.unique_ids, keep: self.keep }
+    fn handing(&self) -> Handing {
+        Handing { own: self.own(), keep: self.keep }
+    }
+
+    /// What is the handle's, and not the backend's.
+    fn own(&self) -> Own {
+        Own { unique_ids: self.unique_ids, ids: Arc::clone(&self.settings.ids) }
     }
 
     /// Opens the store in a directory, making the directory if there is none.
@@ -313,7 +317,7 @@ impl Options {
     /// Makes an empty store in memory, with these options' clock and ids. It keeps no history, whatever they say of that.
     #[must_use]
     pub fn in_memory(self) -> MessageStore {
-        let unique_ids = self.unique_ids;
-        MessageStore::with_rule(Arc::new(Memory::new(self.settings)), unique_ids)
+        let own = self.own();
+        MessageStore::opened(Arc::new(Memory::new(self.settings)), own)
     }
 }

@@ -9,6 +9,7 @@ use super::batch::Batch;
 use super::location::check_directory;
 use crate::backend::Backend;
 use crate::backend::follow::Follower;
+use crate::clock::{IdSource, IdVersion};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Action, ActionEdit, CompactionReport, Conversation, Conversations, Edit, Event, ExportReport, Found,
@@ -39,12 +40,20 @@ pub struct MessageStore {
     held: Arc<Held>,
 }
 
+/// What the handles of one opening do by themselves, whatever the backend.
+#[derive(Debug)]
+pub(super) struct Own {
+    /// What a mutation is held to that says nothing of its own.
+    pub(super) unique_ids: UniqueIds,
+    /// Where the ids of forks come from.
+    pub(super) ids: Arc<dyn IdSource>,
+}
+
 /// One opening, which the handles that were cloned from the first one share.
 #[derive(Debug)]
 struct Held {
     backend: Arc<dyn Backend>,
-    /// What a mutation is held to that says nothing of its own.
-    unique_ids: UniqueIds,
+    own: Own,
     is_given_up: bool,
 }
 
@@ -65,7 +74,7 @@ impl MessageStore {
     /// A handle to any backend.
     #[must_use]
     pub fn of_backend(backend: Arc<dyn Backend>) -> Self {
-        Self::with_rule(backend, UniqueIds::Off)
+        Self::opened(backend, Own { unique_ids: UniqueIds::Off, ids: Arc::new(IdVersion::V4) })
     }
 
     /// What keeps the store.
@@ -73,15 +82,20 @@ impl MessageStore {
         &*self.held.backend
     }
 
-    /// A handle to any backend, whose additions are held to this.
-    pub(super) fn with_rule(backend: Arc<dyn Backend>, unique_ids: UniqueIds) -> Self {
-        Self { held: Arc::new(Held { backend, unique_ids, is_given_up: false }) }
+    /// A handle to a backend that was opened with options.
+    pub(super) fn opened(backend: Arc<dyn Backend>, own: Own) -> Self {
+        Self { held: Arc::new(Held { backend, own, is_given_up: false }) }
+    }
+
+    /// An id for a conversation that is to begin.
+    pub(super) fn new_id(&self) -> String {
+        self.held.own.ids.new_id()
     }
 
     /// Holds a mutation that says nothing of its own to what holds for this handle.
     fn under_rule(&self, mutation: &mut Mutation) {
         if mutation.unique_ids == UniqueIds::Off {
-            mutation.unique_ids = self.held.unique_ids;
+            mutation.unique_ids = self.held.own.unique_ids;
         }
     }
 
@@ -139,7 +153,7 @@ impl MessageStore {
                 format!("a batch of {} mutations; it takes 1 to {MAX_BATCH_EVENTS}", mutations.len());
             return Err(Error::invalid(reason));
         }
-        if self.held.unique_ids != UniqueIds::Off {
+        if self.held.own.unique_ids != UniqueIds::Off {
             for mutation in &mut mutations {
                 self.under_rule(mutation);
             }

@@ -27,6 +27,8 @@ mod undo;
 
 mod prune;
 
+mod fork;
+
 mod backup;
 
 #[cfg(feature = "cloud")]

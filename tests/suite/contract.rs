@@ -3,6 +3,7 @@
 //! The suite is a list of short programs; each runs against memory, against files on a simulated file system,
 //! and against files on a real one.
 
+mod forks;
 mod ids;
 
 use std::sync::Arc;

@@ -14,6 +14,7 @@ use aral_store::{
 };
 
 use crate::support::databases;
+use crate::support::forks;
 use crate::support::ops::{self, Op};
 use crate::support::simfs::{Choose, SplitMix};
 
@@ -192,6 +193,9 @@ fn what_was_done_since_a_copy_comes_over_whatever_it_was() {
                     Op::Batch(steps) => {
                         let batch = steps.into_iter().map(|step| step.mutation).collect::<Vec<_>>();
                         drop(store.batch(batch));
+                    }
+                    Op::Fork { from, to, point } => {
+                        drop(store.fork(&from, forks::asked(to.as_deref(), &point)));
                     }
                     Op::Reopen
                     | Op::Close

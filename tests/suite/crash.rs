@@ -7,8 +7,8 @@
 use std::fmt::Write;
 
 use aral_store::{
-    ActionEdit, Edit, JsonObject, Mutation, NewAction, NewConversation, NewMessage, Operation, SyncPolicy,
-    Timestamp,
+    ActionEdit, Edit, ForkPoint, JsonObject, Mutation, NewAction, NewConversation, NewMessage, Operation,
+    SyncPolicy, Timestamp,
 };
 
 use crate::support::crashes::{End, Recording, Tally, record};
@@ -54,12 +54,18 @@ fn anew(id: &str, title: &str) -> Op {
     ])
 }
 
+/// All of a conversation, which may be more than a segment has room for.
+fn fork(from: &str, to: &str) -> Op {
+    Op::Fork { from: from.to_owned(), to: Some(to.to_owned()), point: ForkPoint::Now }
+}
+
 /// Appends, batches, and rolls to the next segment.
 fn appending() -> Vec<Op> {
     let mut program: Vec<Op> = (0..4).map(|n| say("c1", format!("message {n}"))).collect();
     let part = |n: i32| Step::of(Mutation::add_message(format!("c{n}"), "in a batch"));
     program.push(Op::Batch((1..5).map(part).collect()));
     program.extend((0..5).map(|n| say("../x", "long ".repeat(500 + n))));
+    program.push(fork("../x", "c9"));
     program.push(Op::Reopen);
     program.push(say("c1", "after it"));
     program
@@ -85,6 +91,9 @@ fn changing() -> Vec<Op> {
         change("c1", Operation::Clear),
         change("c1", Operation::SetTitle("".into())),
         anew("c3", "begun anew"),
+        // From its file, and from the log.
+        fork("c1", "c4"),
+        fork("c3", "c5"),
         Op::Compact,
         change("c3", Operation::EditMessage { message_id: "m9".into(), edit: Edit::default().role("tool") }),
         change("c3", Operation::SetCreatedAt("2025-03-13T15:11:33Z".parse().unwrap_or(Timestamp::EPOCH))),

@@ -14,6 +14,7 @@ mod alphabet;
 mod altered;
 mod backups;
 #[cfg(feature = "cli")]
+mod branching;
 mod buckets;
 mod chapters;
 #[cfg(feature = "cli")]

@@ -124,6 +124,9 @@ pub(crate) struct LsArgs {
     /// List the conversations that were removed instead, the newest removal first
     #[arg(long, conflicts_with_all = ["by", "after"])]
     pub(crate) removed: bool,
+    /// List all, each fork below the conversation that it comes from, and where it was forked
+    #[arg(long, conflicts_with_all = ["number", "after", "removed"])]
+    pub(crate) tree: bool,
 }
 
 #[derive(Args, Debug)]

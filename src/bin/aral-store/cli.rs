@@ -16,6 +16,7 @@ use crate::consume::ConsumeArgs;
 use crate::consumers::ConsumersArgs;
 use crate::diff::DiffArgs;
 use crate::exit::Failure;
+use crate::fork::ForkArgs;
 use crate::import::forms;
 use crate::keep::KeepArgs;
 use crate::patience::Patience;
@@ -118,10 +119,10 @@ pub(crate) enum Command {
     #[command(after_help = "Example: aral-store consumers --json\n         \
                             aral-store consumers --reset indexer --from start")]
     Consumers(ConsumersArgs),
-    /// Compare two states of a conversation, as far as its past is kept
+    /// Compare two conversations, or two states of one as far as its past is kept
     #[command(
         after_help = "A state is named by an event's number, a version such as v3, a time, a date, or a span such as 7d.\n\n\
-                            Example: aral-store diff c1 v3 v5\n         aral-store diff c1 7d"
+                            Example: aral-store diff c1 v3 v5\n         aral-store diff c1 7d\n         aral-store diff c1 c2"
     )]
     Diff(DiffArgs),
     /// Take the newest changes of a conversation back, by new events
@@ -137,6 +138,13 @@ pub(crate) enum Command {
     /// Bring back a conversation that was removed, or a message or action, as far as that is kept
     #[command(after_help = "Example: aral-store unremove c1\n         aral-store unremove c1/m7")]
     Unremove(UnremoveArgs),
+    /// Begin a conversation with the past of another one, and print its id
+    #[command(
+        after_help = "What becomes of one afterwards is not seen in the other. ls --tree shows where each comes from.\n\n\
+                            Example: aral-store fork c1 --at m7\n         aral-store fork c1 --before m7 --id c2\n         \
+                            aral-store fork c1 --at v3 --title 'Another try'"
+    )]
+    Fork(ForkArgs),
     /// Print or choose how much of its history a store keeps beyond the newest compaction
     #[command(
         after_help = "The choice is the store's and stays with it; without one nothing is kept. What is kept is what log CONV, \

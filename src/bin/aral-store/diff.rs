@@ -1,4 +1,4 @@
-//! The command that compares two states of a conversation.
+//! The command that compares two states of a conversation, or two conversations.
 //!
 //! Owns the lines of a difference as a person reads them.
 
@@ -10,6 +10,7 @@ use aral_store::{
 use clap::Args;
 
 use crate::exit::{Exit, Failure};
+use crate::ids;
 use crate::output::{Form, Out, many_lines, one_line};
 use crate::past;
 use crate::place;
@@ -20,7 +21,8 @@ pub(crate) struct DiffArgs {
     /// The conversation's id, or a beginning of four characters or more that no other has; it may have been removed
     #[arg(value_name = "CONV")]
     pub(crate) conversation: String,
-    /// The earlier state: an event's number, a version such as v3, a time, a date, or a span such as 7d
+    /// The earlier state: an event's number, a version such as v3, a time, a date, or a span such as 7d; or else the
+    /// conversation to compare with
     #[arg(value_name = "A", allow_hyphen_values = true)]
     pub(crate) old: String,
     /// The later one; now if not given
@@ -29,7 +31,11 @@ pub(crate) struct DiffArgs {
 }
 
 pub(crate) fn run(dir: &Path, form: Form, args: &DiffArgs) -> Result<Exit, Failure> {
-    let old = past::point("A", &args.old)?;
+    let old = match past::point("A", &args.old) {
+        Ok(old) => old,
+        Err(no_point) if args.new.is_none() => return two(dir, form, args, no_point),
+        Err(no_point) => return Err(no_point),
+    };
     let new = args.new.as_deref().map(|text| past::point("B", text)).transpose()?;
     let store = place::for_reading(dir)?;
     [Some(old), new].into_iter().flatten().try_for_each(|at| past::must_have_happened(&store, at))?;
@@ -41,6 +47,21 @@ pub(crate) fn run(dir: &Path, form: Form, args: &DiffArgs) -> Result<Exit, Failu
     };
     let mut out = Out::new();
     print(&Difference::between(&old, &new), form, &mut out)?;
+    out.finish()?;
+    Ok(place::verdict(&store))
+}
+
+/// Compares two conversations as they are.
+fn two(dir: &Path, form: Form, args: &DiffArgs, no_point: Failure) -> Result<Exit, Failure> {
+    let store = place::for_reading(dir)?;
+    let old = ids::conversation(&store, &args.conversation)?;
+    if !ids::exists(&store, &args.old)? && ids::beginning_with(&store, &args.old)?.is_empty() {
+        let Failure::Usage(text) = no_point else { return Err(no_point) };
+        return Err(Failure::Usage(format!("{text}; nor is there such a conversation")));
+    }
+    let new = ids::conversation(&store, &args.old)?;
+    let mut out = Out::new();
+    print(&Difference::between(&now(&store, &old)?, &now(&store, &new)?), form, &mut out)?;
     out.finish()?;
     Ok(place::verdict(&store))
 }

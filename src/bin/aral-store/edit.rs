@@ -94,10 +94,21 @@ pub(crate) fn carry_out(
         let advice = if is_taken { "; choose another --id" } else { advice };
         Error::new(error.kind(), format!("{}{advice}", error.message()))
     })?;
-    let printed = tell(&receipt, form, telling);
+    told(store, form, &receipt, telling, again)
+}
+
+/// Tells what came of a change, and closes the store.
+pub(crate) fn told(
+    store: MessageStore,
+    form: Form,
+    receipt: &Receipt,
+    telling: Telling,
+    again: &str,
+) -> Result<Exit, Failure> {
+    let printed = tell(receipt, form, telling);
     let closed = store.close();
     // What could not be printed is told first: whoever does not hear of it would do it again.
-    printed.map_err(|failure| failure.after(|| carried_out(&receipt, again)))?;
+    printed.map_err(|failure| failure.after(|| carried_out(receipt, again)))?;
     closed?;
     Ok(Exit::Done)
 }

@@ -45,6 +45,10 @@ mod diff;
 
 mod undo;
 
+mod fork;
+
+mod tree;
+
 mod keep;
 
 mod prune;
@@ -157,6 +161,7 @@ fn run(cli: Cli) -> Exit {
         Command::Undo(args) => undo::undo(&dir, form, &args),
         Command::Revert(args) => undo::revert(&dir, form, &args),
         Command::Unremove(args) => undo::unremove(&dir, form, &args),
+        Command::Fork(args) => fork::run(&dir, form, args),
         Command::Keep(args) => keep::run(&dir, form, &args),
         Command::Prune(args) => prune::run(&dir, form, &args),
         Command::Compact => upkeep::compact(&dir, form),

@@ -17,6 +17,7 @@ use crate::output::{Form, Out, count, many_lines, one_line, table, to_u64};
 use crate::past;
 use crate::place;
 use crate::style::{self, ago, painted};
+use crate::tree::{self, Branch};
 use crate::whole::{Whole, must_fit};
 
 pub(crate) fn ls(dir: &Path, form: Form, args: &LsArgs) -> Result<Exit, Failure> {
@@ -28,6 +29,9 @@ pub(crate) fn ls(dir: &Path, form: Form, args: &LsArgs) -> Result<Exit, Failure>
         By::Created => Order::Created,
         By::Activity => Order::Activity,
     };
+    if args.tree {
+        return forks(&store, form, order);
+    }
     let mut selection = Conversations::by(order);
     selection.limit = args.number;
     if let Some(after) = &args.after {
@@ -60,6 +64,34 @@ pub(crate) fn ls(dir: &Path, form: Form, args: &LsArgs) -> Result<Exit, Failure>
     out.finish()?;
     // The opening has named each of them on standard error.
     Ok(place::amiss(&store.recovery().damaged))
+}
+
+/// Lists all conversations, each fork below the one that it comes from.
+fn forks(store: &MessageStore, form: Form, order: Order) -> Result<Exit, Failure> {
+    let (branches, exit) = tree::all(store, order)?;
+    let row = |branch: &Branch, time: &dyn Fn(&Timestamp) -> String| {
+        let mut cells = columns(&branch.summary, time);
+        if let Some(id) = cells.first_mut() {
+            *id = format!("{}{id}", "  ".repeat(branch.depth));
+        }
+        let at = cells.len().saturating_sub(1);
+        cells.insert(at, branch.origin());
+        cells
+    };
+    let lines: Vec<String> = match form {
+        Form::Json => branches.iter().map(Branch::to_json_line).collect(),
+        Form::Plain => branches.iter().map(|branch| row(branch, &Timestamp::to_string).join("\t")).collect(),
+        Form::Table => {
+            let now = style::now();
+            let shown = |time: &Timestamp| ago(time, now).unwrap_or_else(|| readable(time));
+            let rows: Vec<_> = branches.iter().map(|branch| row(branch, &shown)).collect();
+            table(&["ID", "CREATED", "ACTIVITY", "MESSAGES", "ACTIONS", "FORKED FROM", "TITLE"], &rows)
+        }
+    };
+    let mut out = Out::new();
+    lines.iter().try_for_each(|line| out.line(line))?;
+    out.finish()?;
+    Ok(exit.graver(place::amiss(&store.recovery().damaged)))
 }
 
 /// Lists the conversations that were removed.

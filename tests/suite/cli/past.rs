@@ -132,6 +132,84 @@ fn changes_are_taken_back_and_what_was_removed_comes_back() {
 }
 
 #[test]
+fn a_conversation_is_branched_off_and_its_branches_are_listed_and_compared() {
+    let room = Room::new();
+    for (id, text, role) in [
+        ("question-1", "What shall we build?", "user"),
+        ("answer-1", "A bridge.", "assistant"),
+        ("question-2", "How long does it take?", "user"),
+    ] {
+        room.run(&["add", "chat-1", text, "-r", role, "--id", id]).fine();
+    }
+    assert_eq!(room.run(&["fork", "chat-1", "--at", "question-1", "--id", "b1"]).fine(), "b1\n");
+    room.run(&["add", "b1", "A store.", "-r", "assistant"]).fine();
+    assert_eq!(room.texts("b1"), ["What shall we build?", "A store."]);
+    assert_eq!(room.texts("chat-1").len(), 3);
+    room.run(&["fork", "chat-1", "--before", "question-1", "--id", "b2", "--title", "Anew"]).fine();
+    let receipt = room.run(&["fork", "chat-1", "--at", "v2", "--id", "b3", "--json"]).json().remove(0);
+    assert_eq!((&receipt["conversation_id"], &receipt["id"]), (&"b3".into(), &"b3".into()));
+    assert_eq!(room.texts("b3"), ["What shall we build?", "A bridge."]);
+    let made = room.run(&["fork", "b1"]).fine();
+    assert_eq!(made.trim().len(), 36, "an id is made up");
+    let beginning = room.run(&["fork", "chat-", "--at", "answ", "--id", "b4"]);
+    assert_eq!(beginning.code, Some(0));
+    assert!(beginning.err.contains(r#""chat-" is taken for "chat-1""#), "{beginning:?}");
+    assert!(beginning.err.contains(r#""answ" is taken for "answer-1""#), "{beginning:?}");
+    assert_eq!(room.texts("b4").len(), 2);
+
+    let tree = room.run(&["ls", "--tree"]).fine();
+    let column = |n: usize| -> Vec<String> {
+        tree.lines().map(|line| line.split('\t').nth(n).unwrap().to_owned()).collect()
+    };
+    let below = format!("    {}", made.trim());
+    assert_eq!(column(0), ["chat-1", "  b1", &below, "  b2", "  b3", "  b4"]);
+    assert_eq!(column(5)[..2], ["-", "chat-1 v3 question-1"]);
+    assert_eq!((column(5)[3].as_str(), column(6)[3].as_str()), ("chat-1 v3", "Anew"));
+    let json = room.run(&["ls", "--tree", "--json"]).json();
+    assert_eq!((&json[0]["forked_from"], &json[0]["depth"]), (&serde_json::Value::Null, &0.into()));
+    let from = serde_json::json!({"conversation_id": "chat-1", "version": 3, "message_id": null});
+    assert_eq!((&json[3]["forked_from"], &json[3]["depth"]), (&from, &1.into()));
+    room.run(&["ls", "--tree", "-n", "1"]).fails(2);
+
+    let differs = room.run(&["diff", "chat-1", "b1"]).fine();
+    let said: Vec<&str> = differs.lines().filter(|line| line.starts_with("    ")).collect();
+    assert_eq!(said, ["    A bridge.", "    How long does it take?", "    A store."]);
+    assert!(room.run(&["diff", "chat-1", "nobody"]).fails(2).contains("nor is there such a conversation"));
+    assert!(room.run(&["diff", "chat-1", "b1", "v2"]).fails(2).contains("no point in the past"));
+    room.run(&["rm", "chat-1", "--yes"]).fine();
+    assert_eq!(room.texts("b1"), ["What shall we build?", "A store."]);
+}
+
+#[test]
+fn a_fork_of_what_is_not_there_says_what_is() {
+    let room = room();
+    assert!(room.run(&["fork", "nobody"]).fails(3).contains("`aral-store ls` lists them"));
+    assert!(room.run(&["fork", "c1", "--at", "m9"]).fails(3).contains("a version such as v3"));
+    assert!(room.run(&["fork", "c1", "--at", "m2"]).fails(3).contains("there is no message \"m2\""));
+    assert!(room.run(&["fork", "c1", "--before", "m2"]).fails(3).contains("there is no message \"m2\""));
+    assert!(room.run(&["fork", "c1", "--at", "99"]).fails(3).contains("the newest of the store is 5"));
+    assert!(room.run(&["fork", "c1", "--at", "v9"]).fails(3).contains("no version 9"));
+    assert!(room.run(&["fork", "c1", "--id", "c1"]).fails(4).contains("choose another --id"));
+    room.run(&["fork", "c1", "--id", ""]).fails(2);
+    room.run(&["fork", "c1", "--at", "3", "--before", "m1"]).fails(2);
+    assert!(room.run(&["fork", "c1", "--before", "2"]).fails(3).contains("there is no message \"2\""));
+    // A message may be called like an event, and then it is meant.
+    room.run(&["add", "c1", "more", "--id", "2"]).fine();
+    room.run(&["add", "c1", "behind it"]).fine();
+    let both = room.run(&["fork", "c1", "--at", "2", "--id", "c2"]);
+    assert!(both.err.contains("is taken for the message with this id"), "{both:?}");
+    assert_eq!(room.texts("c2"), ["Hello", "more"]);
+    room.run(&["rm", "c1", "--yes"]).fine();
+    assert!(room.run(&["fork", "c1"]).fails(3).contains("fork what it was then, at event 10"));
+    assert!(room.run(&["fork", "c1", "--at", "m1"]).fails(3).contains("fork what it was then, at event 10"));
+    room.run(&["fork", "c1", "--at", "3", "--id", "c3"]).fine();
+    assert_eq!(room.texts("c3"), ["Hello", "Hi"]);
+    let nowhere = Room::new();
+    nowhere.run(&["fork", "c1"]).fails(3);
+    assert!(!nowhere.store().exists());
+}
+
+#[test]
 fn history_that_is_damaged_or_missing_is_told_and_not_taken_for_dropped() {
     let room = Room::new();
     room.run(&["add", "c0", "here"]).fine();

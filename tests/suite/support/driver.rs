@@ -4,17 +4,21 @@
 //! corruption, and is in a state that it was in after some batch, none earlier than the last that was
 //! promised. Knows no file formats.
 
+use std::convert;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aral_store::{Durability, ErrorKind, Keep, MessageStore, Mutation, Options, Order, SyncPolicy};
+use aral_store::{
+    Durability, ErrorKind, ForkPoint, Keep, MessageStore, Mutation, Options, Order, SyncPolicy,
+};
 
 use super::check::{self, Checked, done, refused, same};
 use super::damage::Damage;
 use super::files;
+use super::forks;
 use super::ops::{Op, Settings};
-use super::oracle::Oracle;
+use super::oracle::{Expected, Oracle};
 use super::past;
 use super::simfs::{self, SimFs, SplitMix};
 use super::sources::Sources;
@@ -179,14 +183,15 @@ impl Driver {
         match op {
             Op::Append(step) => {
                 let mutation = self.oracle.mutation(step);
-                self.append(vec![mutation], |store, mut batch| {
+                self.append(vec![mutation], convert::identity, |store, mut batch| {
                     batch.pop().map_or(Ok(Vec::new()), |one| store.append(one).map(|receipt| vec![receipt]))
                 })
             }
             Op::Batch(steps) => {
                 let batch = steps.iter().map(|step| self.oracle.mutation(step)).collect();
-                self.append(batch, MessageStore::batch)
+                self.append(batch, convert::identity, MessageStore::batch)
             }
+            Op::Fork { from, to, point } => self.fork(from, to.as_deref(), point),
             Op::Sync => {
                 done("a sync", self.store().sync())?;
                 self.all_is_durable();
@@ -209,13 +214,14 @@ impl Driver {
     fn append(
         &mut self,
         batch: Vec<Mutation>,
+        told: fn(Vec<Expected>) -> Vec<Expected>,
         how: impl FnOnce(&MessageStore, Vec<Mutation>) -> aral_store::Result<Vec<aral_store::Receipt>>,
     ) -> Checked {
         let damage = self.damage_there();
         let concerns = |damage: &Damage| batch.iter().any(|mutation| mutation.conversation_id == damage.id);
         let may_be_refused = damage.as_ref().is_some_and(concerns);
         let mut after = self.oracle.clone();
-        let ought = after.apply(self.operation, &batch);
+        let ought = after.apply(self.operation, &batch).map(told);
         let is = how(self.store(), batch);
         if may_be_refused && is.as_ref().is_err_and(|error| error.kind() == ErrorKind::Corrupt) {
             return Ok(());
@@ -237,6 +243,22 @@ impl Driver {
         let durable = receipts.iter().filter(|receipt| receipt.is_durable()).map(|receipt| receipt.seq).max();
         self.promised.promise(self.promised.durable().max(durable.unwrap_or(0)), self.oracle.last_seq);
         Ok(())
+    }
+
+    fn fork(&mut self, from: &str, to: Option<&str>, point: &ForkPoint) -> Checked {
+        let fork = forks::asked(to, point);
+        let ought = self.oracle.forked(self.operation, from, to, point);
+        if self.damage_there().is_some_and(|damage| damage.id == from)
+            && self.store().conversation(from).is_err_and(|error| error.kind() == ErrorKind::Corrupt)
+        {
+            let kind = if to == Some("") { ErrorKind::InvalidInput } else { ErrorKind::Corrupt };
+            return refused("a fork of what is damaged", self.store().fork(from, fork), kind);
+        }
+        match ought {
+            Ok(batch) => self
+                .append(batch, forks::told, |store, _| store.fork(from, fork).map(|receipt| vec![receipt])),
+            Err(kind) => refused("a fork", self.store().fork(from, fork), kind),
+        }
     }
 
     fn all_is_durable(&self) {

@@ -66,7 +66,8 @@ fn meet(fs: &FaultFs, ops: &[Op], suspects: &mut Suspects) -> Checked {
             Op::Keep => tolerate(store.keep_history(Keep::Everything).map(|_| ()))?,
             Op::Compact => tolerate(store.compact().map(|_| ()))?,
             // Faults are of the system here; files that are damaged are those of the crash states.
-            Op::Damage(_) | Op::PutBack => {}
+            // A fork is a batch like any other, and which one would depend on a state that is in doubt.
+            Op::Damage(_) | Op::PutBack | Op::Fork { .. } => {}
             Op::Reopen | Op::Close | Op::Kill | Op::PowerCut(_) => {
                 tolerate(store.close())?;
                 suspects.reopened();

@@ -17,6 +17,7 @@ pub(crate) mod faulty;
 pub(crate) mod files;
 #[cfg(feature = "firestore")]
 pub(crate) mod firestore;
+pub(crate) mod forks;
 #[cfg(feature = "cloud")]
 pub(crate) mod google;
 pub(crate) mod hooks;

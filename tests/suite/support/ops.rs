@@ -5,23 +5,25 @@
 //! operations. Knows nothing of what the operations mean.
 
 use aral_store::{
-    ActionEdit, Edit, JsonObject, Mutation, NewAction, NewConversation, NewMessage, Operation, SyncPolicy,
-    Text, Timestamp, UniqueIds,
+    ActionEdit, Edit, ForkPoint, JsonObject, Mutation, NewAction, NewConversation, NewMessage, Operation,
+    SyncPolicy, Text, Timestamp, UniqueIds,
 };
 
 use super::simfs::Choose;
 
 /// One thing to do.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most operations are the large one, and a box would stand in every test"
-)]
 pub(crate) enum Op {
     /// One mutation.
     Append(Step),
     /// Several as one.
     Batch(Vec<Step>),
+    /// A conversation branches off another one, under this id, or one that is made up.
+    Fork {
+        from: String,
+        to: Option<String>,
+        point: ForkPoint,
+    },
     /// Closes the store and opens it again.
     Reopen,
     /// Closes it, shows that it refuses everything, and opens it again.
@@ -237,9 +239,22 @@ pub(crate) fn step(choice: &mut dyn Choose) -> Step {
     Step { mutation, expect }
 }
 
+/// A fork at any point that every engine knows.
+fn fork(choice: &mut dyn Choose) -> Op {
+    let from = conversation_id(choice);
+    let to = if choice.pick(4) == 3 { None } else { Some(conversation_id(choice)) };
+    let point = match choice.pick(3) {
+        1 => ForkPoint::Through(message_id(choice)),
+        2 => ForkPoint::Before(message_id(choice)),
+        _ => ForkPoint::Now,
+    };
+    Op::Fork { from, to, point }
+}
+
 /// Any operation.
 pub(crate) fn op(choice: &mut dyn Choose) -> Op {
     match choice.pick(24) {
+        14 => fork(choice),
         15..=18 => Op::Batch((0..choice.pick(6)).map(|_| step(choice)).collect()),
         19 => Op::Reopen,
         20 => Op::Compact,

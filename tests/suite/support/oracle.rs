@@ -341,7 +341,7 @@ impl Known {
                 let id = new.id.clone().unwrap_or_else(|| Text::from(make()));
                 let when = new.created_at.unwrap_or(time(op));
                 let mut message = Message::new(&id, &new.content, &new.role, when);
-                message.metadata = new.metadata.clone();
+                (message.metadata, message.extra) = (new.metadata.clone(), new.extra.clone());
                 this.messages.push(message);
                 self.last_activity = when;
                 return Ok(Some(id));
@@ -350,7 +350,7 @@ impl Known {
                 let id = new.id.clone().unwrap_or_else(|| Text::from(make()));
                 let when = new.created_at.unwrap_or(time(op));
                 let mut action = Action::new(&id, &new.action_type, new.data.clone(), when);
-                action.metadata = new.metadata.clone();
+                (action.metadata, action.extra) = (new.metadata.clone(), new.extra.clone());
                 this.actions.push(action);
                 self.last_activity = when;
                 return Ok(Some(id));

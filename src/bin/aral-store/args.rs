@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::same_id::SameId;
+use crate::transcripts::Tool;
 
 #[derive(Args, Debug)]
 pub(crate) struct NewArgs {
@@ -191,6 +192,21 @@ pub(crate) enum Target {
     Markdown,
     /// A line for each conversation, with its messages as chat completions have them; without actions
     Openai,
+    /// The files of Claude Code that were imported, as they were: a directory, such as ~/.claude/projects
+    ClaudeCode,
+    /// The files of Codex that were imported, as they were: a directory, such as ~/.codex/sessions
+    Codex,
+}
+
+impl Target {
+    /// The tool whose files are meant.
+    pub(crate) fn tool(self) -> Option<Tool> {
+        match self {
+            Self::ClaudeCode => Some(Tool::ClaudeCode),
+            Self::Codex => Some(Tool::Codex),
+            Self::Aral | Self::Jsonl | Self::Html | Self::Markdown | Self::Openai => None,
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -201,7 +217,7 @@ pub(crate) struct ExportArgs {
     /// The form
     #[arg(long, value_enum, default_value = "jsonl")]
     pub(crate) to: Target,
-    /// A new file, or for aral a new or empty directory; - for standard output
+    /// A new file, or for aral a new or empty directory, for a tool's files any directory; - for standard output
     #[arg(short, long, value_name = "PATH", default_value = "-")]
     pub(crate) output: PathBuf,
     /// Only conversations with a message or an action added since then: a time, a date, or a span such as 7d
@@ -231,12 +247,28 @@ pub(crate) enum Origin {
     Jsonl,
     /// Lists of chat messages: [{"role":…,"content":…}], {"messages":[…]}, a list of those, or one a line
     Openai,
+    /// Sessions of Claude Code: a file, a directory, or without PATH those of this user
+    ClaudeCode,
+    /// Sessions of Codex: a file, a directory, or without PATH those of this user
+    Codex,
+}
+
+impl Origin {
+    /// The tool whose sessions are meant.
+    pub(crate) fn tool(self) -> Option<Tool> {
+        match self {
+            Self::ClaudeCode => Some(Tool::ClaudeCode),
+            Self::Codex => Some(Tool::Codex),
+            Self::Auto | Self::Aral | Self::Jsonl | Self::Openai => None,
+        }
+    }
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ImportArgs {
     /// The directory or file; - for standard input
-    pub(crate) path: PathBuf,
+    #[arg(required_unless_present = "from")]
+    pub(crate) path: Option<PathBuf>,
     /// The form
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) from: Origin,

@@ -207,6 +207,12 @@ pub(crate) enum Command {
     /// Take conversations in; what is there already is not added twice
     #[command(after_help = forms::HELP)]
     Import(ImportArgs),
+    /// List the sessions of other tools that are on this machine
+    #[command(
+        after_help = "Reads nothing but the names and lengths of files.\n\nExample: aral-store sources\n         \
+                            aral-store import --from claude-code"
+    )]
+    Sources,
     /// Copy everything into another store, or bring an earlier copy up to date
     #[command(
         after_help = "Either may be a directory or a database. Stopped at any moment, it goes on when it is begun \

@@ -136,6 +136,14 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
+    /// The next line, blank or not, as it stands in the input, and whether a line feed ends it.
+    pub(crate) fn next_as_is(&mut self) -> Result<Option<(NumberedLine, bool)>, Failure> {
+        let offset = self.offset;
+        let Some(bytes) = self.raw()? else { return Ok(None) };
+        let is_ended = self.offset > offset.saturating_add(to_u64(bytes.len()));
+        Ok(Some((NumberedLine { number: self.number, offset, bytes }, is_ended)))
+    }
+
     /// The next line, which stays the next one.
     pub(crate) fn peek(&mut self) -> Result<Option<&NumberedLine>, Failure> {
         self.peeked = self.next()?;
@@ -215,6 +223,16 @@ mod tests {
         assert_eq!(next(), Some((1, b"one".to_vec())));
         assert_eq!(next(), Some((4, b"four\r".to_vec())));
         assert_eq!(next(), Some((6, b"last".to_vec())));
+        assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn lines_as_they_are_say_whether_they_are_ended() {
+        let mut lines = lines(b"\xef\xbb\xbfone\r\n\n half", 10);
+        let mut next = || lines.next_as_is().unwrap().map(|(line, is_ended)| (line.bytes, is_ended));
+        assert_eq!(next(), Some((b"\xef\xbb\xbfone\r".to_vec(), true)));
+        assert_eq!(next(), Some((Vec::new(), true)));
+        assert_eq!(next(), Some((b" half".to_vec(), false)));
         assert_eq!(next(), None);
     }
 

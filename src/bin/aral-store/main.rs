@@ -33,6 +33,8 @@ mod roles;
 
 mod chat;
 
+mod transcripts;
+
 mod append;
 
 mod ids;
@@ -94,6 +96,8 @@ mod backup;
 mod export;
 
 mod import;
+
+mod sources;
 
 mod copy;
 
@@ -174,6 +178,7 @@ fn run(cli: Cli) -> Exit {
         Command::Restore(args) => backup::restore(form, &args),
         Command::Export(args) => export::run(&dir, &args),
         Command::Import(args) => import::run(&dir, form, &args),
+        Command::Sources => sources::run(form),
         Command::Copy(args) => copy::run(&args, form),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),

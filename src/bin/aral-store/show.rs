@@ -17,6 +17,7 @@ use crate::output::{Form, Out, count, many_lines, one_line, table, to_u64};
 use crate::past;
 use crate::place;
 use crate::style::{self, ago, painted};
+use crate::transcripts::source::for_reading;
 use crate::tree::{self, Branch};
 use crate::whole::{Whole, must_fit};
 
@@ -275,7 +276,7 @@ fn about(conversation: &Conversation, messages: u64, out: &mut Out) -> Result<()
     if conversation.metadata.is_empty() {
         return Ok(());
     }
-    out.line(&format!("metadata {}", one_line(conversation.metadata.as_json())))
+    out.line(&format!("metadata {}", one_line(&for_reading(&conversation.metadata))))
 }
 
 fn shown_message(message: &Message, out: &mut Out) -> Result<(), Failure> {
@@ -284,7 +285,7 @@ fn shown_message(message: &Message, out: &mut Out) -> Result<(), Failure> {
         out.line(format!("    {line}").trim_end())?;
     }
     if !message.metadata.is_empty() {
-        out.line(&format!("    metadata {}", one_line(message.metadata.as_json())))?;
+        out.line(&format!("    metadata {}", one_line(&for_reading(&message.metadata))))?;
     }
     Ok(())
 }
@@ -294,7 +295,7 @@ fn shown_action(action: &Action, out: &mut Out) -> Result<(), Failure> {
     out.line(&format!("\n{}", heading(&what, action.created_at, &action.id)))?;
     out.line(&format!("    {}", one_line(action.data.as_json())))?;
     if !action.metadata.is_empty() {
-        out.line(&format!("    metadata {}", one_line(action.metadata.as_json())))?;
+        out.line(&format!("    metadata {}", one_line(&for_reading(&action.metadata))))?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod accepting;
 mod append;
 mod backups;
 mod chats;
+
 mod commands;
 mod consuming;
 mod databases;
@@ -27,6 +28,7 @@ mod nested;
 mod past;
 mod repair;
 mod searching;
+mod sessions;
 mod terminal;
 mod transcripts;
 mod transfer;

@@ -21,6 +21,8 @@ mod markdown;
 
 mod html;
 
+mod sessions;
+
 use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -91,6 +93,10 @@ pub(crate) fn run(dir: &Path, args: &ExportArgs) -> Result<Exit, Failure> {
         let text = "--strict is for the forms that are JSON lines: --to jsonl and --to openai";
         return Err(Failure::Usage(text.to_owned()));
     }
+    let tool = args.to.tool();
+    if tool.is_some() {
+        sessions::must_be_a_folder(&args.output)?;
+    }
     let since = args.since.as_deref().map(|text| moment::read("--since", text)).transpose()?;
     let store = place::for_reading(dir)?;
     if !to_stdout {
@@ -98,7 +104,12 @@ pub(crate) fn run(dir: &Path, args: &ExportArgs) -> Result<Exit, Failure> {
     }
     let contents = chosen(&store, args, since)?;
     let strictness = if args.strict { Strictness::Interchange } else { Strictness::AsStored };
+    if let Some(tool) = tool {
+        let exit = sessions::run(&store, &args.output, &contents, tool)?;
+        return Ok(exit.graver(left_out(&store, &args.conversations)));
+    }
     let exit = match args.to {
+        Target::ClaudeCode | Target::Codex => Ok(Exit::Done),
         Target::Aral => {
             let ids: Vec<String> = contents.entries.into_iter().map(|entry| entry.id).collect();
             let is_all = args.conversations.is_empty() && since.is_none();

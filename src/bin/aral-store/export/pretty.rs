@@ -1,18 +1,19 @@
 //! JSON over several lines, for reading.
 //!
 //! Owns only white space, and the escapes of what a reader would not see: the tokens are otherwise those of the
-//! object's own text, so that every digit stays.
+//! object's own text, so that every digit stays. The raw line of a tool's transcript is left out.
 
 use aral_store::JsonObject;
 
 use super::unseen::is_unseen;
+use crate::transcripts::source::for_reading;
 
 /// Deeper levels than this are not indented further, so that the text cannot grow without bound.
 const DEEPEST: usize = 24;
 
 /// The object with a member a line, two spaces a level.
 pub(super) fn pretty(object: &JsonObject) -> String {
-    let text = object.as_json();
+    let text = for_reading(object);
     let mut out = String::with_capacity(text.len().saturating_mul(2));
     let mut level = 0_usize;
     let mut in_string = false;

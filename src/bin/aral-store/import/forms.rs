@@ -9,22 +9,24 @@ use crate::chat::json::string;
 use crate::exit::Failure;
 use crate::lines::{NumberedLine, Source};
 use crate::output::to_u64;
+use crate::transcripts::Tool;
 
 /// How much of a file is looked at.
 pub(super) const LOOKED_AT: u64 = 64 << 10;
 
 /// The forms that are read, in words.
 pub(crate) const READ: &str = "lines of `aral-store export --to jsonl`; chat messages, as a list, as {\"messages\":[…]}, as a \
-                               list of those, or one of either a line; the file of a single conversation; and \
-                               directories";
+                               list of those, or one of either a line; the file of a single conversation; sessions of Claude Code \
+                               and Codex; and directories";
 
 /// What the command's help says of them.
 pub(crate) const HELP: &str = "\
 Reads lines of export --to jsonl; chat messages, as a list, as {\"messages\":[…]}, as a list of those, or one of
-either a line; the file of a single conversation; and directories. Names what ChatGPT, claude.ai, Claude Code,
-Codex, Gemini CLI and others write, which it cannot read.
+either a line; the file of a single conversation; sessions of Claude Code and Codex; and directories. Names what
+ChatGPT, claude.ai, Gemini CLI and others write, which it cannot read.
 
 Example: aral-store import ./old-data
+         aral-store import --from claude-code
          aral-store import --dry-run chats.json
          ssh host aral-store export --to jsonl | aral-store import -";
 
@@ -38,6 +40,8 @@ pub(super) enum Kind {
     Chats,
     /// One chat message a line.
     BareLines,
+    /// The transcript of a session, as one of these tools writes it.
+    Transcript(Tool),
 }
 
 /// The form of an input that begins with this line; an error names what it seems to be.
@@ -78,6 +82,9 @@ fn of(head: &[u8], is_line: bool, is_whole: bool) -> Result<Kind, Option<&'stati
         return Err(None);
     }
     let members = Beginning::of(head);
+    if let Some(tool) = members.tool().filter(|_| !is_list) {
+        return Ok(Kind::Transcript(tool));
+    }
     if let Some(what) = members.known_tool() {
         return Err(Some(what));
     }
@@ -157,19 +164,27 @@ impl Beginning {
         self.has("role") || is_item
     }
 
+    /// The tool whose transcripts have such lines.
+    fn tool(&self) -> Option<Tool> {
+        let kind = self.kind.as_deref().unwrap_or_default();
+        let claude_code = ["mode", "queue-operation", "file-history-snapshot", "summary", "last-prompt"];
+        let is_geminis = self.has("projectHash");
+        match () {
+            () if self.has("sessionId") && !is_geminis => Some(Tool::ClaudeCode),
+            () if claude_code.contains(&kind) && !self.has("role") => Some(Tool::ClaudeCode),
+            () if ["timestamp", "type", "payload"].iter().all(|name| self.has(name)) => Some(Tool::Codex),
+            () => None,
+        }
+    }
+
     /// The tool that writes such objects, if it is one whose form is not read.
     fn known_tool(&self) -> Option<&'static str> {
         let kind = self.kind.as_deref().unwrap_or_default();
         let has_all = |names: &[&str]| names.iter().all(|name| self.has(name));
-        let claude_code = ["mode", "queue-operation", "file-history-snapshot", "summary", "last-prompt"];
         match () {
             () if has_all(&["mapping"]) => Some("an export of ChatGPT (conversations.json)"),
             () if has_all(&["chat_messages"]) => Some("an export of claude.ai"),
             () if has_all(&["sessionId", "projectHash"]) => Some("a session of Gemini CLI"),
-            () if has_all(&["sessionId"]) || (claude_code.contains(&kind) && !self.has("role")) => {
-                Some("a session of Claude Code")
-            }
-            () if has_all(&["timestamp", "type", "payload"]) => Some("a rollout of Codex"),
             () if has_all(&["kind", "parts"]) && !self.has("role") => {
                 Some("a message history of Pydantic AI")
             }
@@ -234,6 +249,15 @@ mod tests {
             (r#"[ {"id":"a","role":"user","parts":[]}]"#, Kind::Chats),
             ("[]", Kind::Chats),
             (r#"[{"type":"function_call_output"}"#, Kind::Chats),
+            (
+                r#"{"parentUuid":null,"sessionId":"s","type":"user","message":{"role":"user"}}"#,
+                Kind::Transcript(Tool::ClaudeCode),
+            ),
+            (r#"{"type":"summary","summary":"S","leafUuid":"l"}"#, Kind::Transcript(Tool::ClaudeCode)),
+            (
+                r#"{"timestamp":"t","ordinal":0,"type":"session_meta","payload":{}}"#,
+                Kind::Transcript(Tool::Codex),
+            ),
         ] {
             assert_eq!(form(text), Ok(ought), "{text}");
         }
@@ -244,9 +268,6 @@ mod tests {
         for (text, word) in [
             (r#"[{"title":"T","create_time":1.5,"mapping":{"a":{}}"#, "ChatGPT"),
             (r#"[{"uuid":"u","name":"N","chat_messages":["#, "claude.ai"),
-            (r#"{"parentUuid":null,"sessionId":"s","type":"user","message":{"role":"user"}}"#, "Claude Code"),
-            (r#"{"type":"summary","summary":"S","leafUuid":"l"}"#, "Claude Code"),
-            (r#"{"timestamp":"t","ordinal":0,"type":"session_meta","payload":{}}"#, "Codex"),
             (r#"{"sessionId":"s","projectHash":"p","kind":"main"}"#, "Gemini CLI"),
             (r#"[{"parts":[],"kind":"request"}]"#, "Pydantic AI"),
             (r#"[{"type":"human","data":{"content":"x"}}]"#, "LangChain"),

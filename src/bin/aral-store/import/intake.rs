@@ -147,6 +147,18 @@ impl<'a> Intake<'a> {
         }
     }
 
+    /// Names and counts a file that cannot be read.
+    pub(super) fn damaged(&mut self, error: &Error) {
+        output::error(&format!("not imported: {error}"));
+        self.counts.damaged += 1;
+    }
+
+    /// Whether a conversation is in the store, or would be after this.
+    pub(super) fn is_there(&self, id: &str) -> Result<bool, Failure> {
+        Ok(matches!(self.fates.get(id), Some(Fate::Added(_) | Fate::There))
+            || self.store.summary(id)?.is_some())
+    }
+
     /// Names an input that breaks off, or is not what its last line says.
     pub(super) fn cut(&mut self, reason: &str) {
         output::error(reason);

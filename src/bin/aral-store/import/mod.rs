@@ -17,6 +17,10 @@ mod chats;
 
 mod layout;
 
+mod transcript;
+
+mod sessions;
+
 pub(crate) mod forms;
 
 use std::path::Path;
@@ -31,26 +35,38 @@ use crate::output::{self, Form, to_u64};
 use crate::place;
 use crate::progress::{self, Unit, Work};
 use crate::signals::{self, Stop};
+use crate::transcripts::Tool;
 use crate::upkeep::print_fields;
 use forms::Kind;
 use intake::{Intake, Purpose, Removed};
 use piece::Piece;
+use sessions::Sessions;
 
 pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Failure> {
     // Before anything is read: what stands in the way of the store's name stands in the way of everything.
     database::of(dir)?;
-    let from_directory = match args.from {
-        Origin::Auto => args.path.is_dir(),
-        Origin::Aral => true,
-        Origin::Jsonl | Origin::Openai => false,
-    };
     let stop = signals::on_stop(|_| {})?;
+    let tool = args.from.tool();
+    let Some(path) = &args.path else {
+        let Some(tool) = tool else { return Err(Failure::Usage("name what to import".to_owned())) };
+        return transcripts(dir, form, (args, stop), &sessions::of_user(tool)?, Some(tool));
+    };
+    let is_store = || path.is_dir() && place::looks_like_a_store(path);
+    let may_be_tools = tool.is_some() || (args.from == Origin::Auto && path.is_dir() && !is_store());
+    if may_be_tools && let Some(found) = sessions::below(path, tool)? {
+        return transcripts(dir, form, (args, stop), &found, tool);
+    }
+    let from_directory = match args.from {
+        Origin::Auto => path.is_dir(),
+        Origin::Aral => true,
+        Origin::Jsonl | Origin::Openai | Origin::ClaudeCode | Origin::Codex => false,
+    };
     // What is imported is opened first: a name that leads nowhere must not create a store.
     if from_directory {
-        let source = open_directory(&args.path, dir)?;
+        let source = open_directory(path, dir)?;
         return into(dir, form, (args, stop), |intake| directory(&source, intake));
     }
-    let source = Source::of(Some(args.path.clone()));
+    let source = Source::of(Some(path.clone()));
     let mut lines = source.open_stoppable(&stop)?;
     let first = lines.peek().map_err(|failure| unless_stopped(failure, &stop))?;
     if first.is_none() {
@@ -65,14 +81,36 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
             Some(Ok(Kind::BareLines)) => Kind::BareLines,
             _ => Kind::Chats,
         },
-        Origin::Auto => forms::told(&source, first)?,
+        Origin::Auto | Origin::ClaudeCode | Origin::Codex => forms::told(&source, first)?,
     };
+    if let Kind::Transcript(tool) = is_of {
+        if source == Source::Stdin {
+            let text = "a session is read from its file, by whose name it is known; name that";
+            return Err(Failure::Input(Error::invalid(text).at(source.path(), None)));
+        }
+        return transcripts(dir, form, (args, stop), &Sessions::one(path), Some(tool));
+    }
     into(dir, form, (args, stop), |intake| {
         let _work = Work::begin("importing", source.len(), Unit::InputBytes);
         match is_of {
             Kind::Lines => export_lines::take(&mut lines, source.path(), intake),
             Kind::Chats | Kind::BareLines => chats::take(&mut lines, source.path(), intake, is_of),
+            Kind::Transcript(_) => Ok(()),
         }
+    })
+}
+
+/// Takes tools' files in; each that cannot be read is named, and the others go in.
+fn transcripts(
+    dir: &Path,
+    form: Form,
+    (args, stop): (&ImportArgs, Stop),
+    found: &Sessions,
+    tool: Option<Tool>,
+) -> Result<Exit, Failure> {
+    into(dir, form, (args, stop), |intake| {
+        let _work = Work::begin("importing", Some(found.bytes()), Unit::InputBytes);
+        sessions::take(found, tool, intake)
     })
 }
 

@@ -10,6 +10,7 @@ use aral_store::{
 
 use crate::export::timeline::{Item, items};
 use crate::output::to_u64;
+use crate::transcripts::source::Source;
 
 /// How a conversation begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,6 +37,8 @@ pub(super) struct Piece {
     pub(super) version: Option<Version>,
     /// The time that stands where the input has none.
     pub(super) undated: Option<Timestamp>,
+    /// Whether it is of a tool's transcript, which is known by its source whatever became of its title.
+    pub(super) is_transcript: bool,
 }
 
 impl Piece {
@@ -43,8 +46,19 @@ impl Piece {
     pub(super) fn new(id: String, head: Option<Head>) -> Self {
         let (messages, actions, places) = (Vec::new(), Vec::new(), Vec::new());
         let (first_message, first_action) = (0, 0);
-        let (version, undated) = (None, None);
-        Self { id, head, first_message, messages, first_action, actions, places, version, undated }
+        let (version, undated, is_transcript) = (None, None, false);
+        Self {
+            id,
+            head,
+            first_message,
+            messages,
+            first_action,
+            actions,
+            places,
+            version,
+            undated,
+            is_transcript,
+        }
     }
 
     pub(super) fn message(&mut self, message: Message) {
@@ -83,6 +97,11 @@ impl Piece {
                 message.created_at = known.created_at;
             }
         }
+        for (action, known) in self.actions.iter_mut().zip(there.actions.iter().skip(self.first_action)) {
+            if action.created_at == undated {
+                action.created_at = known.created_at;
+            }
+        }
         self
     }
 
@@ -90,11 +109,18 @@ impl Piece {
     /// conversation.
     pub(super) fn missing_in(mut self, there: &Conversation) -> Result<Self, &'static str> {
         if let Some(head) = self.head.take() {
+            let is_same_source = || {
+                let there = Source::of(&there.metadata);
+                there.is_some_and(|there| {
+                    Source::of(&head.metadata).is_some_and(|own| own.is_same_session(&there))
+                })
+            };
             let same = head.title == there.title
                 && head.created_at == there.created_at
                 && head.metadata == there.metadata
                 && head.extra == there.extra;
-            if !same {
+            let is_known = same || self.is_transcript && is_same_source();
+            if !is_known {
                 return Err("it exists with another title, time or metadata");
             }
         }

@@ -1,0 +1,114 @@
+//! The files of a tool, as they were before they were imported.
+//!
+//! Owns that a file is the lines that came of it, in their order, and that no other file is touched.
+
+use std::fs;
+use std::path::Path;
+
+use aral_store::{Error, MessageStore};
+
+use super::file;
+use super::{Contents, Entry};
+use crate::exit::{Exit, Failure};
+use crate::output::{self, count, to_u64};
+use crate::place;
+use crate::progress::{self, Unit, Work};
+use crate::transcripts::Tool;
+use crate::transcripts::source::{Source, lines};
+
+/// Writes each conversation that came of this tool to its file below a folder.
+pub(super) fn run(
+    store: &MessageStore,
+    folder: &Path,
+    contents: &Contents,
+    tool: Tool,
+) -> Result<Exit, Failure> {
+    let (mut exit, mut written, mut others) = (Exit::Done, 0_u64, 0_u64);
+    let _work = Work::begin("exporting", Some(to_u64(contents.entries.len())), Unit::Conversations);
+    for Entry { id, .. } in &contents.entries {
+        progress::advance(Unit::Conversations, 1);
+        let conversation = match store.conversation(id) {
+            Ok(Some(conversation)) => conversation,
+            Ok(None) => continue,
+            Err(error) if place::is_unreadable(&error) => {
+                exit = exit.graver(place::amiss_by(&error));
+                output::error(&error.context(&format!("conversation {id:?} is not exported")).to_string());
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Some(source) = Source::of(&conversation.metadata).filter(|source| source.tool == tool) else {
+            others += 1;
+            continue;
+        };
+        let Some(path) = source.below(folder) else {
+            let text = format!("conversation {id:?} is not exported: {:?} is no name of a file", source.path);
+            output::error(&text);
+            exit = exit.graver(Exit::Error);
+            continue;
+        };
+        let (lines, missing) = lines(&conversation, tool);
+        if let Some(first) = missing.first() {
+            let text = format!(
+                "conversation {id:?}: {} of its file not in the store, the first of them line {first}",
+                if missing.len() == 1 {
+                    "1 line is".to_owned()
+                } else {
+                    format!("{} lines are", missing.len())
+                },
+            );
+            output::error(&text);
+            exit = exit.graver(Exit::Error);
+        }
+        let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        match put(&path, text.as_bytes()) {
+            Ok(()) => written += 1,
+            Err(Failure::Store(error)) => {
+                output::error(&format!("conversation {id:?} is not exported: {error}"));
+                exit = exit.graver(Exit::Error);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    output::note(&format!("exported {} to {}", count(written, "session"), folder.display()));
+    if others > 0 {
+        output::note(&format!(
+            "left out: {} that did not come of {}",
+            count(others, "conversation"),
+            tool.title()
+        ));
+    }
+    Ok(exit)
+}
+
+/// Writes a new file. One that is there and the same already is fine.
+fn put(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    if let Some(folder) = path.parent() {
+        #[expect(clippy::disallowed_methods, reason = "the export is no part of the store")]
+        fs::create_dir_all(folder).map_err(|error| Failure::file("make the directory", folder, error))?;
+    }
+    let is_there =
+        path.symlink_metadata().is_ok_and(|seen| seen.is_file() && seen.len() == to_u64(bytes.len()));
+    #[expect(clippy::disallowed_methods, reason = "the export is no part of the store")]
+    if is_there && fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    file::to_file(path, |out| {
+        out.write_all(bytes).map_err(|error| Failure::file("write", path, error))?;
+        Ok(Exit::Done)
+    })
+    .map(|_| ())
+}
+
+/// Refuses standard output, which is one file.
+pub(super) fn must_be_a_folder(output: &Path) -> Result<(), Failure> {
+    if output == Path::new("-") {
+        let text = "a tool's files go into a directory; name it with -o DIR";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    if output.symlink_metadata().is_ok() && !output.is_dir() {
+        let text = "this is no directory; a tool's files go into one";
+        return Err(Failure::Store(Error::invalid(text).at(output, None)));
+    }
+    Ok(())
+}

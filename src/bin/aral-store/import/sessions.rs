@@ -1,0 +1,119 @@
+//! Taking in many files of sessions.
+//!
+//! Owns which files there are, and that one that cannot be read keeps no other one out.
+
+use std::path::{Path, PathBuf};
+
+use aral_store::{Error, ErrorKind};
+
+use super::forms::{self, Kind};
+use super::intake::Intake;
+use super::transcript::{self, Fork, of_file};
+use crate::exit::Failure;
+use crate::lines::Source;
+use crate::output;
+use crate::transcripts::Tool;
+use crate::transcripts::places::{Found, files};
+
+/// Files that may be sessions, and folders that cannot be read.
+pub(super) struct Sessions {
+    files: Vec<Found>,
+    unread: Vec<Error>,
+}
+
+impl Sessions {
+    pub(super) fn one(path: &Path) -> Self {
+        let bytes = path.metadata().map_or(0, |metadata| metadata.len());
+        Self { files: vec![Found { path: path.to_owned(), bytes }], unread: Vec::new() }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    fn below(folders: &[PathBuf]) -> Self {
+        let mut sessions = Self { files: Vec::new(), unread: Vec::new() };
+        for folder in folders {
+            let (files, unread) = files(folder);
+            sessions.files.extend(files);
+            sessions.unread.extend(unread.into_iter().map(|(path, error)| Error::io("list", &path, error)));
+        }
+        sessions
+    }
+}
+
+/// The sessions of whoever runs this.
+pub(super) fn of_user(tool: Tool) -> Result<Sessions, Failure> {
+    let folders = tool.folders();
+    let there: Vec<PathBuf> = folders.iter().filter(|folder| folder.is_dir()).cloned().collect();
+    if there.is_empty() {
+        let names: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        let text = format!(
+            "no sessions of {} are where it keeps them ({}); name their directory",
+            tool.title(),
+            names.join(", ")
+        );
+        return Err(Failure::Store(Error::new(ErrorKind::NotFound, text)));
+    }
+    Ok(Sessions::below(&there))
+}
+
+/// The sessions below a directory, or in a file whose tool is known; nothing if there are none and nobody has said that there are.
+pub(super) fn below(path: &Path, tool: Option<Tool>) -> Result<Option<Sessions>, Failure> {
+    if !path.is_dir() {
+        let is_known = tool.is_some() && path != Path::new("-") && path.exists();
+        return Ok(is_known.then(|| Sessions::one(path)));
+    }
+    let sessions = Sessions::below(&[path.to_owned()]);
+    if sessions.files.is_empty() && sessions.unread.is_empty() {
+        return match tool {
+            None => Ok(None),
+            Some(tool) => {
+                let text = format!("no sessions of {} are in this directory", tool.title());
+                Err(Failure::Store(Error::new(ErrorKind::NotFound, text).at(path, None)))
+            }
+        };
+    }
+    Ok(Some(sessions))
+}
+
+/// Takes them in, each after the other.
+pub(super) fn take(sessions: &Sessions, tool: Option<Tool>, intake: &mut Intake<'_>) -> Result<(), Failure> {
+    for error in &sessions.unread {
+        intake.damaged(error);
+    }
+    let mut forks = Vec::new();
+    for file in &sessions.files {
+        match one(&file.path, tool, intake) {
+            Ok(fork) => forks.extend(fork),
+            Err(Failure::Input(error)) => intake.bad_line(&error.to_string()),
+            // The store's own errors end it.
+            Err(failure) => return Err(failure),
+        }
+    }
+    for Fork { id, parent } in forks {
+        if !intake.is_there(&parent)? {
+            output::note(&format!(
+                "the beginning of {id:?} is in {parent:?}, from which it was forked, and that is not in the store"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn one(path: &Path, tool: Option<Tool>, intake: &mut Intake<'_>) -> Result<Option<Fork>, Failure> {
+    let source = Source::File(path.to_owned());
+    let tool = match tool {
+        Some(tool) => tool,
+        None => {
+            match source.open().and_then(|mut lines| forms::told(&source, lines.peek()?)).map_err(of_file)? {
+                Kind::Transcript(tool) => tool,
+                Kind::Lines | Kind::Chats | Kind::BareLines => {
+                    let text = "not imported: it is no session of a tool; import it by its own name";
+                    return Err(Failure::Input(Error::invalid(text).at(path, None)));
+                }
+            }
+        }
+    };
+    transcript::take(tool, &mut source.open().map_err(of_file)?, path, intake)
+}

@@ -1,0 +1,146 @@
+//! What a line of a transcript says, in the fields that the lines of all tools have alike.
+//!
+//! Owns those fields. Values are JSON as it stands in the line, so that numbers and strings stay what they are.
+
+use aral_store::Timestamp;
+use serde_json::value::RawValue;
+
+use crate::chat::json::{Members, list, string};
+
+/// The longest title that is made of a prompt, in characters.
+const TITLE: usize = 80;
+
+/// A message or an action that a line becomes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Entry {
+    pub(crate) form: Form,
+    /// What is known of it beside, as members of its metadata.
+    pub(crate) fields: Vec<(&'static str, String)>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Form {
+    /// A text of somebody's, a JSON string.
+    Message { role: String, content: String },
+    /// Anything else: `tool_call`, `tool_result`, `thinking` or `record`, with a JSON object.
+    Action { kind: &'static str, data: String },
+}
+
+/// A line as its tool's reader understands it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Line {
+    /// The id that it has in its file.
+    pub(crate) id: Option<String>,
+    pub(crate) time: Option<Timestamp>,
+    /// Empty for a line that is kept and says nothing that has a place.
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// What the lines have said of the whole session so far.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct About {
+    /// The session's id by its lines.
+    pub(crate) session: Option<String>,
+    /// The first prompt's first line.
+    pub(crate) title: Option<String>,
+    /// The session that this one was forked from, or belongs to.
+    pub(crate) parent: Option<String>,
+    /// How many of the parent's lines come before the first of this one; absent where it has a copy of them.
+    pub(crate) parent_lines: Option<u64>,
+    /// Members of the conversation's metadata, each as JSON: the first value of each counts.
+    pub(crate) fields: Vec<(&'static str, String)>,
+}
+
+/// Understands the lines of one file, one after the other.
+pub(crate) trait Reader {
+    fn read(&mut self, line: &Members<'_>) -> Line;
+
+    fn about(&self) -> &About;
+}
+
+impl About {
+    /// Takes a member's value over, if there is none yet.
+    pub(super) fn learn(&mut self, name: &'static str, value: Option<&RawValue>) {
+        let value = value.map(RawValue::get).filter(|value| !["null", "\"\""].contains(value));
+        if let Some(value) = value.filter(|_| self.fields.iter().all(|(known, _)| *known != name)) {
+            self.fields.push((name, value.to_owned()));
+        }
+    }
+
+    /// Makes a title of a prompt, if there is none yet.
+    pub(super) fn prompt(&mut self, content: &str) {
+        if self.title.is_none() {
+            let text: String = serde_json::from_str(content).unwrap_or_default();
+            let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+            self.title = line.map(|line| match line.char_indices().nth(TITLE) {
+                Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default().trim_end()),
+                None => line.to_owned(),
+            });
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn message(role: &str, content: String) -> Self {
+        Self { form: Form::Message { role: role.to_owned(), content }, fields: Vec::new() }
+    }
+
+    pub(super) fn action(kind: &'static str, data: &[(&str, Option<&str>)]) -> Self {
+        Self { form: Form::Action { kind, data: object(data) }, fields: Vec::new() }
+    }
+
+    /// With a member of the metadata, if it has a value.
+    pub(super) fn with(mut self, name: &'static str, value: Option<impl Into<String>>) -> Self {
+        self.fields.extend(value.map(|value| (name, value.into())));
+        self
+    }
+}
+
+/// A JSON object of the members that have a value.
+pub(super) fn object(members: &[(&str, Option<&str>)]) -> String {
+    let members: Vec<String> = members
+        .iter()
+        .filter_map(|(name, value)| value.map(|value| format!("{}:{value}", quoted(name))))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// The members, each behind a comma.
+pub(crate) fn further(fields: &[(&'static str, String)]) -> String {
+    let members: Vec<String> =
+        fields.iter().map(|(name, value)| format!(",{}:{value}", quoted(name))).collect();
+    members.concat()
+}
+
+/// A text as JSON.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The members of an object that is another one's member; none if it is something else.
+pub(super) fn inner<'a>(members: &Members<'a>, name: &str) -> Members<'a> {
+    members.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+}
+
+/// The text of a member that is a string.
+pub(crate) fn text(members: &Members<'_>, name: &str) -> Option<String> {
+    members.get(name).and_then(string)
+}
+
+/// A member that is there and not null, as it stands in the line.
+pub(super) fn raw<'a>(members: &Members<'a>, name: &str) -> Option<&'a str> {
+    members.get(name).map(RawValue::get).filter(|raw| *raw != "null")
+}
+
+/// The elements of a list of objects; what is no object is left out.
+pub(super) fn objects(raw: Option<&RawValue>) -> Vec<Members<'_>> {
+    let bytes = raw.map_or(&b""[..], |raw| raw.get().as_bytes());
+    list(bytes).0.into_iter().filter_map(|(_, raw)| serde_json::from_str(raw.get()).ok()).collect()
+}
+
+/// JSON strings put together into one, with a blank line between each two. Their insides are not looked at, so that what
+/// only JSON can write, such as half of a character, stays as it is.
+pub(super) fn joined(texts: &[&str]) -> String {
+    let inside = |text: &&str| text.strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
+    format!("\"{}\"", texts.iter().filter_map(inside).collect::<Vec<_>>().join("\\n\\n"))
+}

@@ -1,0 +1,70 @@
+//! Where the tools keep their transcripts.
+//!
+//! Owns the usual folders and the variables that name others. Links are not followed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Tool;
+
+impl Tool {
+    /// The folders that this user's transcripts are in, whether they are there or not.
+    pub(crate) fn folders(self) -> Vec<PathBuf> {
+        let (variable, usual, below) = match self {
+            Self::ClaudeCode => ("CLAUDE_CONFIG_DIR", ".claude", &["projects"][..]),
+            Self::Codex => ("CODEX_HOME", ".codex", &["sessions", "archived_sessions"][..]),
+        };
+        let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = named(variable).or_else(|| Some(named("HOME")?.join(usual)));
+        home.map_or_else(Vec::new, |home| below.iter().map(|name| home.join(name)).collect())
+    }
+
+    /// What a file is called below the folder of its tool, wherever that lies.
+    pub(crate) fn name_of(self, file: &Path) -> String {
+        let folders = match self {
+            Self::ClaudeCode => &["projects"][..],
+            Self::Codex => &["sessions", "archived_sessions"][..],
+        };
+        let parts: Vec<_> = file.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+        let start = parts.iter().rposition(|part| folders.contains(&&**part)).map(|at| at + 1);
+        let parts = parts.get(start.unwrap_or(parts.len().saturating_sub(1))..).unwrap_or_default();
+        parts.join("/")
+    }
+}
+
+/// A file that may be a transcript.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+}
+
+/// The files of JSON lines below a folder, by name, and the folders that cannot be read.
+pub(crate) fn files(folder: &Path) -> (Vec<Found>, Vec<(PathBuf, std::io::Error)>) {
+    let (mut found, mut unread, mut folders) = (Vec::new(), Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        #[expect(clippy::disallowed_methods, reason = "what is looked at is no part of a store")]
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                unread.push((folder, error));
+                continue;
+            }
+        };
+        for entry in entries {
+            let seen = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?, entry.metadata()?)));
+            match seen {
+                Ok((path, kind, _)) if kind.is_dir() => folders.push(path),
+                Ok((path, kind, metadata)) if kind.is_file() => {
+                    if path.extension().is_some_and(|name| name == "jsonl") {
+                        found.push(Found { path, bytes: metadata.len() });
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => unread.push((folder.clone(), error)),
+            }
+        }
+    }
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    (found, unread)
+}

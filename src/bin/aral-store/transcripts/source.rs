@@ -1,0 +1,109 @@
+//! Where an item came from: the member `source` of its metadata.
+//!
+//! Owns that member's shape, and the proof that all lines of a file are there.
+
+use std::borrow::Cow;
+use std::path::{Component, Path, PathBuf};
+
+use aral_store::{Conversation, JsonObject};
+use serde_json::value::RawValue;
+
+use crate::chat::json::{Members, string};
+
+use super::Tool;
+use super::entry::{quoted, text};
+
+/// What a conversation's metadata say of its source.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Source {
+    pub(crate) tool: Tool,
+    pub(crate) session: String,
+    /// The file, below the folder that the tool keeps its transcripts in.
+    pub(crate) path: String,
+}
+
+impl Source {
+    pub(crate) fn to_json(&self) -> String {
+        let Self { tool, session, path } = self;
+        format!(r#"{{"tool":"{}","session":{},"path":{}}}"#, tool.name(), quoted(session), quoted(path))
+    }
+
+    pub(crate) fn of(metadata: &JsonObject) -> Option<Self> {
+        let members = Members::read(metadata.as_json().as_bytes()).ok()?;
+        let source = Members::read(members.get("source")?.get().as_bytes()).ok()?;
+        let tool = text(&source, "tool")?;
+        let tool = Tool::ALL.into_iter().find(|known| known.name() == tool)?;
+        Some(Self {
+            tool,
+            session: text(&source, "session")?,
+            path: text(&source, "path").unwrap_or_default(),
+        })
+    }
+
+    /// Whether both are of one session, wherever its file lay.
+    pub(crate) fn is_same_session(&self, other: &Self) -> bool {
+        (self.tool, &self.session) == (other.tool, &other.session)
+    }
+
+    /// The file's place below a folder. A name that leads out of it is none.
+    pub(crate) fn below(&self, folder: &Path) -> Option<PathBuf> {
+        let path = Path::new(&self.path);
+        let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+        (is_plain && path.file_name().is_some()).then(|| folder.join(path))
+    }
+}
+
+/// A line as a member of an item's metadata.
+pub(crate) fn line_json(tool: Tool, number: u64, raw: &str) -> String {
+    format!(r#"{{"tool":"{}","line":{number},"raw":{}}}"#, tool.name(), quoted(raw))
+}
+
+/// The same for what a line holds beside its first item.
+pub(crate) fn further_json(tool: Tool, number: u64) -> String {
+    format!(r#"{{"tool":"{}","line":{number}}}"#, tool.name())
+}
+
+/// Metadata for a person to read: without the line as it stands in its file, which says the same once more.
+pub(crate) fn for_reading(metadata: &JsonObject) -> Cow<'_, str> {
+    let text = metadata.as_json();
+    let shortened = || {
+        let members = Members::read(text.as_bytes()).ok()?;
+        let source = Members::read(members.get("source")?.get().as_bytes()).ok()?;
+        source.get("raw")?;
+        let tool = source.get("tool")?.get();
+        let line = source.get("line")?.get();
+        Some(members.printed_with("source", &format!(r#"{{"tool":{tool},"line":{line}}}"#)))
+    };
+    // Of most metadata this is known without reading them.
+    let short = text.contains("\"source\"").then(shortened).flatten();
+    short.map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// The lines of a conversation's file, and the numbers of those that are not there.
+pub(crate) fn lines(conversation: &Conversation, tool: Tool) -> (Vec<String>, Vec<u64>) {
+    let metadata = conversation
+        .messages
+        .iter()
+        .map(|message| &message.metadata)
+        .chain(conversation.actions.iter().map(|action| &action.metadata));
+    let mut found: Vec<(u64, String)> = metadata.filter_map(|metadata| line(metadata, tool)).collect();
+    found.sort_by_key(|(number, _)| *number);
+    found.dedup_by_key(|(number, _)| *number);
+    let mut missing = Vec::new();
+    let mut next = 1;
+    for (number, _) in &found {
+        missing.extend(next..*number);
+        next = number + 1;
+    }
+    (found.into_iter().map(|(_, raw)| raw).collect(), missing)
+}
+
+fn line(metadata: &JsonObject, tool: Tool) -> Option<(u64, String)> {
+    let members = Members::read(metadata.as_json().as_bytes()).ok()?;
+    let source = Members::read(members.get("source")?.get().as_bytes()).ok()?;
+    if text(&source, "tool")? != tool.name() {
+        return None;
+    }
+    let number = source.get("line").map(RawValue::get)?.parse().ok()?;
+    Some((number, string(source.get("raw")?)?))
+}

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aral_store::{
-    Batch, Conversations, Durability, Keep, ListCursor, Message, MessageStore, Messages, Mutation, Options,
-    Order, Receipt, Result, Summary, SyncPolicy, Timestamp, UniqueIds,
+    At, Batch, Conversations, Durability, Fork, Keep, ListCursor, Message, MessageStore, Messages, Mutation,
+    Options, Order, Receipt, Result, Summary, SyncPolicy, Timestamp, UniqueIds,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
@@ -162,6 +162,22 @@ impl Core {
             store.batch(Batch::from(mutations))
         })?;
         receipts.iter().map(|receipt| receipt_row(py, receipt)).collect()
+    }
+
+    /// Begins a conversation with the past of another one, up to a point of a kind, or all of it; with this id and title.
+    fn fork<'py>(
+        &self,
+        py: Python<'py>,
+        id: &Bound<'py, PyString>,
+        point: Option<(&str, Bound<'py, PyString>)>,
+        named: (Option<Bound<'py, PyString>>, Option<Bound<'py, PyString>>),
+    ) -> PyResult<ReceiptRow<'py>> {
+        let (mut fork, (new_id, title)) = (fork_at(py, point)?, named);
+        fork.id = new_id.as_ref().map(id_of).transpose()?;
+        fork.title = title.as_ref().map(text_of).transpose()?;
+        let id = id_of(id)?;
+        let receipt = self.detached(py, |store| store.fork(&id, fork))?;
+        receipt_row(py, &receipt)
     }
 
     /// The conversation as a JSON object, in the layout's field order.
@@ -342,6 +358,21 @@ impl SyncArgument {
             Self::Seconds(_) | Self::Word(_) => Err(refused()),
         }
     }
+}
+
+fn fork_at(py: Python<'_>, point: Option<(&str, Bound<'_, PyString>)>) -> PyResult<Fork> {
+    let Some((kind, value)) = point else { return Ok(Fork::new()) };
+    let text = text_of(&value)?;
+    let plain = || text.as_str().unwrap_or_default();
+    let number = || plain().parse::<u64>().map_err(|_| invalid(py, "at and version must be 0 or above"));
+    Ok(match kind {
+        "through" => Fork::through(text),
+        "before" => Fork::before(text),
+        "seq" => Fork::at(number()?),
+        "version" => Fork::at(At::Version(number()?)),
+        "time" => Fork::at(plain().parse::<Timestamp>().map_err(|error| raised(py, &error))?),
+        _ => return Err(invalid(py, "a fork is at a message, an event, a version or a time")),
+    })
 }
 
 fn selected(py: Python<'_>, selection: Selection<'_>) -> PyResult<Messages> {

@@ -530,3 +530,43 @@ def test_how_much_of_the_past_is_kept_is_chosen_at_the_opening(tmp_path: Path):
         Store(f"sqlite:{tmp_path}/store.db", keep="30d")
     with Store(f"sqlite:{tmp_path}/store.db", keep="everything") as store:
         store.add_message("c1", "one")
+
+
+def test_a_fork_has_the_past_of_its_parent_and_a_future_of_its_own(store: Store):
+    store.create("c1", title="Plans", metadata={"team": "a", "nan": math.nan})
+    for id in ("m1", "half \ud83d", "m3"):
+        store.add_message("c1", id, id=id)
+    receipt = store.fork("c1", through="half \ud83d", id="c2")
+    assert (receipt.conversation_id, receipt.id, receipt.version) == ("c2", "c2", store.summary("c2").version)
+    store.edit_message("c1", "m1", content="edited")
+    store.add_message("c2", "another way")
+    assert [message.content for message in store.messages("c2")] == ["m1", "half \ud83d", "another way"]
+    forked = store["c2"]
+    assert forked.title == "Plans" and forked.metadata["team"] == "a" and math.isnan(forked.metadata["nan"])
+    assert forked.metadata["forked_from"] == {"conversation_id": "c1", "version": 4, "message_id": "half \ud83d"}
+    assert [message.id for message in store.messages(store.fork("c1", before="m3").conversation_id)] == ["m1", "half \ud83d"]
+    assert store[store.fork("c1", title="Other plans").conversation_id].title == "Other plans"
+    with pytest.raises(AlreadyExists):
+        store.fork("c1", id="c2")
+    for wrong in ({"through": "m9"}, {"before": "m9"}):
+        with pytest.raises(NotFound, match="m9"):
+            store.fork("c1", **wrong)
+    with pytest.raises(NotFound):
+        store.fork("nobody")
+    for wrong in ({"through": "m1", "before": "m3"}, {"at": -1}, {"version": -1}, {"id": ""}):
+        with pytest.raises(InvalidInput):
+            store.fork("c1", **wrong)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fork_of_what_was_has_what_was_there_then(kind: str, tmp_path: Path):
+    with Store(place_in(kind, tmp_path)) as store:
+        first = store.add_message("c1", "one", created_at=datetime(2025, 3, 13, tzinfo=timezone.utc))
+        store.add_message("c1", "two", created_at=datetime(2025, 3, 14, tzinfo=timezone.utc))
+        store.remove("c1")
+        then = datetime(2025, 3, 13, 12, tzinfo=timezone.utc)
+        for point in ({"at": first.seq}, {"version": 1}, {"at": then}):
+            fork = store.fork("c1", **point).conversation_id
+            assert [message.content for message in store.messages(fork)] == ["one"]
+        with pytest.raises(NotFound, match="at event 2"):
+            store.fork("c1")

@@ -106,6 +106,7 @@ class AsyncStore:
     clear = _later(Store.clear)
     remove = _later(Store.remove)
     batch = _later(Store.batch)
+    fork = _later(Store.fork)
     get = _later(Store.get)
     summary = _later(Store.summary)
     summaries = _later(Store.summaries)

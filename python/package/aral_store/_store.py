@@ -327,6 +327,50 @@ class Store:
                 raise InvalidInput(f"a batch takes mutations, which are mappings, not {type(mutation).__name__}")
         return self._append(encode([dict(mutation) for mutation in given]))
 
+    def fork(
+        self,
+        conversation_id: str,
+        *,
+        through: str | None = None,
+        before: str | None = None,
+        at: int | datetime | None = None,
+        version: int | None = None,
+        id: str | None = None,
+        title: str | None = None,
+    ) -> Receipt:
+        """Begins a conversation with the past of another one, up to the message ``through`` and with it, or ``before`` one and
+        without it; all of it if neither is given. From there on each goes its own way, and its metadata say under ``forked_from``
+        where it comes from.
+
+        ``at`` and ``version`` take what the conversation was after an event, by a time, or at a version, as far as that is kept.
+        Raises :class:`AlreadyExists` if there is a conversation with the ``id``, as a second try finds it.
+
+        >>> store = Store()
+        >>> receipt = store.add_message("c1", "What shall we build?", id="m1")
+        >>> receipt = store.add_message("c1", "A bridge.", role="assistant", id="m2")
+        >>> store.fork("c1", through="m1", id="c2").conversation_id
+        'c2'
+        >>> receipt = store.add_message("c2", "A store.", role="assistant")
+        >>> [message.content for message in store.messages("c2")]
+        ['What shall we build?', 'A store.']
+        >>> store["c2"].metadata["forked_from"]
+        {'conversation_id': 'c1', 'version': 2, 'message_id': 'm1'}
+        """
+        given: list[tuple[str, str]] = []
+        if through is not None:
+            given.append(("through", through))
+        if before is not None:
+            given.append(("before", before))
+        if version is not None:
+            given.append(("version", str(int(version))))
+        if isinstance(at, datetime):
+            given.append(("time", _time("at", at) or ""))
+        elif at is not None:
+            given.append(("seq", str(int(at))))
+        if len(given) > 1:
+            raise InvalidInput("through, before, at and version exclude each other")
+        return Receipt(*self._core.fork(conversation_id, given[0] if given else None, (id, title)))
+
     def _one(self, kind: str, conversation_id: str | None, **fields: Any) -> Receipt:
         given = {name: value for name, value in fields.items() if value is not None}
         objects = {

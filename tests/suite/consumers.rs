@@ -14,7 +14,9 @@ use aral_store::{Begin, Clock, Consumer, Error, ErrorKind, MessageStore, Options
 use crate::support::buckets;
 use crate::support::databases;
 use crate::support::driver::{self, DIR};
+use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
 use crate::support::ops::Settings;
+use crate::support::simfs::errno::EIO;
 use crate::support::simfs::{self, SimFs, SplitMix};
 use crate::support::sources::Sources;
 
@@ -501,4 +503,103 @@ fn an_engine_without_consumers_says_what_to_do() {
         );
         assert_eq!(store.stats().unwrap().consumers, [], "{name}");
     }
+}
+
+#[test]
+fn a_call_that_fails_moves_no_cursor_back_and_passes_over_nothing() {
+    let calls = [
+        (Call::Open, ""),
+        (Call::Create, "consumers"),
+        (Call::Read, ""),
+        (Call::Write, "consumers"),
+        (Call::SetLen, "consumers"),
+        (Call::Sync, ""),
+        (Call::SyncDir, ""),
+        (Call::Rename, ""),
+        (Call::Remove, ""),
+        (Call::Lock, "consumers"),
+        (Call::ReadDir, ""),
+        (Call::Metadata, ""),
+        (Call::CreateDir, "consumers"),
+    ];
+    let base = fresh();
+    let store = open(&base);
+    add(&store, 3);
+    store.close().unwrap();
+    let mut failed = 0;
+    for (call, part) in calls {
+        for fault in [Fault::Errno(EIO), Fault::DoneButErrno(EIO)] {
+            for n in
+                (1..).step_by(if matches!(call, Call::Open | Call::Read | Call::Metadata) { 3 } else { 1 })
+            {
+                let sim = base.snapshot();
+                let faults = FaultFs::over_sim(&sim, Vec::new());
+                let options = MessageStore::options().vfs(Arc::new(faults.clone())).compact_manually();
+                let Ok(store) = options.first_segment_bytes(8 << 10).open(DIR) else {
+                    panic!("nothing has failed yet")
+                };
+                faults.replan(vec![Rule::new(call, n, fault).on(part)]);
+                let mut acknowledged = 0;
+                let tried = || -> aral_store::Result<()> {
+                    let mut consumer = store.consumer("indexer")?;
+                    let given: Vec<_> = consumer.next_batch(2)?.iter().map(|(seq, _)| *seq).collect();
+                    assert_eq!(given, [1, 2]);
+                    consumer.acknowledge(1)?;
+                    acknowledged = 1;
+                    store.compact()?;
+                    consumer.acknowledge(2)?;
+                    acknowledged = 2;
+                    Ok(())
+                };
+                let tried = { tried }();
+                if faults.fired() != [1] {
+                    tried.unwrap();
+                    break;
+                }
+                failed += u32::from(tried.is_err());
+                drop(store);
+                let (moment, place) = (
+                    Moment { state: sim.clone(), acknowledged, what: String::new() },
+                    format!("{call:?} {n}, {fault:?}, {tried:?}"),
+                );
+                let store = open(&sim);
+                all_is_kept(&store, &moment, &place);
+                drop(store.compact().unwrap());
+                all_is_kept(&store, &moment, &place);
+            }
+        }
+    }
+    assert!(failed > 30, "{failed}");
+}
+
+#[test]
+fn a_bit_that_rots_in_what_is_kept_for_a_consumer_is_told_and_gives_it_nothing_else() {
+    let sim = fresh();
+    let store = open(&sim);
+    drop(store.consumer("indexer").unwrap());
+    add(&store, 3);
+    compact(&store);
+    let whole = store.consumer("indexer").unwrap().next_batch(10).unwrap();
+    store.close().unwrap();
+    let (path, _) = unread(&sim).remove(0);
+    let mut told = 0;
+    for offset in (0..5_000).step_by(97) {
+        let rotten = sim.snapshot();
+        let file = Vfs::open(&rotten, &path, OpenMode::ReadWrite).unwrap();
+        let mut byte = [0];
+        assert_eq!(file.read_at(&mut byte, offset).unwrap(), 1);
+        write_all_at(&*file, &[byte[0] ^ 4], offset).unwrap();
+        let store = open(&rotten);
+        match store.consumer("indexer").unwrap().next_batch(10) {
+            Ok(batch) => assert_eq!(batch, whole, "byte {offset}"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {offset}: {error}");
+                assert!(!store.verify().unwrap().is_sound(), "byte {offset}");
+                told += 1;
+            }
+        }
+        // Nothing else depends on it.
+        assert_eq!(store.stats().unwrap().messages, 3);
+    }
+    assert!(told > 3, "{told}");
 }

@@ -79,6 +79,16 @@ fn names(vfs: &dyn Vfs, layout: &Layout) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// The same, as far as they can be listed.
+pub(super) fn all(vfs: &dyn Vfs, layout: &Layout) -> Result<Vec<String>> {
+    match names(vfs, layout) {
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput) || error.is_forbidden() => {
+            Ok(Vec::new())
+        }
+        names => names,
+    }
+}
+
 /// What the file of a consumer says; `None` if there is none.
 fn read_file(vfs: &dyn Vfs, path: &Path) -> Result<Option<CursorFile>> {
     let file = match vfs.open(path, OpenMode::Read) {
@@ -100,13 +110,18 @@ fn read_file(vfs: &dyn Vfs, path: &Path) -> Result<Option<CursorFile>> {
 /// The lowest of the cursors into a store's events; `None` if there are no consumers. One that cannot be read may be anywhere.
 pub(super) fn lowest_cursor(vfs: &dyn Vfs, layout: &Layout, store_id: &StoreId) -> Result<Option<Seq>> {
     let mut lowest: Option<Seq> = None;
-    for name in names(vfs, layout)? {
+    let names = match names(vfs, layout) {
+        // Those of another user, who has consumed.
+        Err(error) if error.is_forbidden() => return Ok(Some(0)),
+        names => names?,
+    };
+    for name in names {
         let cursor = match read_file(vfs, &layout.consumers().join(&name)) {
             // Of another store, whose events are not here.
             Ok(Some(file)) if file.store != hex_of(store_id) => continue,
             Ok(Some(file)) => file.cursor.acknowledged,
             Ok(None) => continue,
-            Err(error) if error.kind() == ErrorKind::Corrupt => 0,
+            Err(error) if error.kind() == ErrorKind::Corrupt || error.is_forbidden() => 0,
             Err(error) => return Err(error),
         };
         lowest = Some(lowest.map_or(cursor, |lowest| lowest.min(cursor)));

@@ -113,3 +113,11 @@ fn a_consumer_whose_events_are_not_there_is_told_so_and_goes_on_where_it_is_put(
     room.run(&["consumers", "--reset", "indexer", "--from", "start"]).fine();
     assert_eq!(room.run(&["consume", "indexer", "--json"]).json().len(), 1);
 }
+
+#[test]
+fn a_repair_says_which_consumers_stay_with_the_old_store() {
+    let room = with_events(2);
+    room.run(&["consume", "indexer"]).fine();
+    let told = room.run(&["repair", "--to", "saved"]).fine();
+    assert!(told.contains("consumer \"indexer\" stays with the old store"), "{told}");
+}

@@ -28,6 +28,7 @@ use self::neighbours::Neighbours;
 use self::place::{REPAIR, Swap};
 pub(super) use self::view::open_salvaged;
 use super::completeness;
+use super::consumers;
 use super::engine::Engine;
 use super::keep;
 use super::new_place::NewPlace;
@@ -160,6 +161,12 @@ fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, settings: 
         (stats.conversations, stats.messages, stats.actions);
     crate::backend::Backend::close(&*engine)?;
     history(vfs, source, &target, &mut report)?;
+    for kept in consumers::all(vfs, source)? {
+        report.notes.push(format!(
+            "consumer {kept:?} stays with the old store, whose events have other numbers; the new one gives it everything again, \
+             unless `aral-store consumers --reset {kept} --from now` says otherwise"
+        ));
+    }
     Ok(Rebuilt { report, known, next_seq })
 }
 

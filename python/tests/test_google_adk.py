@@ -388,6 +388,23 @@ def test_of_several_with_copies_one_appends(ours: AralSessionService):
     asyncio.run(main())
 
 
+def test_the_order_is_that_of_the_appending_whatever_the_clocks_say(ours: AralSessionService):
+    async def main() -> None:
+        session = await ours.create_session(**WHOSE, session_id="s1")
+        copy = session.model_copy(deep=True)
+        for time_of in (1000.0, 2000.25, 1500.0):
+            await ours.append_event(session, said(str(time_of), timestamp=time_of))
+        again = await ours.get_session(**WHOSE, session_id="s1")
+        assert again == session and again.last_update_time == 1500.0
+        for after, found in ((1400.0, ["2000.25", "1500.0"]), (2000.25, ["2000.25"]), (2000.2500001, []), (-1e300, texts(session))):
+            config = GetSessionConfig(after_timestamp=after)
+            assert texts(await ours.get_session(**WHOSE, session_id="s1", config=config)) == found
+        with pytest.raises(StaleSessionError):
+            await ours.append_event(copy, said("late"))
+
+    asyncio.run(main())
+
+
 def test_who_comes_between_the_look_and_the_write_is_noticed(ours: AralSessionService, monkeypatch: pytest.MonkeyPatch):
     store = ours._owner.store
     write = ours._sessions.append

@@ -196,6 +196,8 @@ pub(crate) enum Target {
     ClaudeCode,
     /// The files of Codex that were imported, as they were: a directory, such as ~/.codex/sessions
     Codex,
+    /// The files of Gemini CLI that were imported, as they were: a directory, such as ~/.gemini/tmp
+    GeminiCli,
 }
 
 impl Target {
@@ -204,6 +206,7 @@ impl Target {
         match self {
             Self::ClaudeCode => Some(Tool::ClaudeCode),
             Self::Codex => Some(Tool::Codex),
+            Self::GeminiCli => Some(Tool::GeminiCli),
             Self::Aral | Self::Jsonl | Self::Html | Self::Markdown | Self::Openai => None,
         }
     }
@@ -251,6 +254,8 @@ pub(crate) enum Origin {
     ClaudeCode,
     /// Sessions of Codex: a file, a directory, or without PATH those of this user
     Codex,
+    /// Sessions of Gemini CLI: a file, a directory, or without PATH those of this user
+    GeminiCli,
 }
 
 impl Origin {
@@ -259,6 +264,7 @@ impl Origin {
         match self {
             Self::ClaudeCode => Some(Tool::ClaudeCode),
             Self::Codex => Some(Tool::Codex),
+            Self::GeminiCli => Some(Tool::GeminiCli),
             Self::Auto | Self::Aral | Self::Jsonl | Self::Openai => None,
         }
     }

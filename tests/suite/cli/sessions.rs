@@ -21,6 +21,10 @@ fn codex() -> PathBuf {
     Path::new(FIXTURES).join("codex-0.171.0/sessions")
 }
 
+fn gemini() -> PathBuf {
+    Path::new(FIXTURES).join("gemini-cli-0.61.0/tmp")
+}
+
 fn name(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -75,7 +79,7 @@ fn actions<'v>(conversation: &'v Value, kind: &str) -> Vec<&'v Value> {
 #[test]
 fn what_was_imported_is_exported_as_it_was_and_goes_in_once() {
     let room = Room::new();
-    for (tool, folder) in [("claude-code", claude()), ("codex", codex())] {
+    for (tool, folder) in [("claude-code", claude()), ("codex", codex()), ("gemini-cli", gemini())] {
         let done = counts(&import(&room, &folder), 0);
         assert_eq!(done["conversations"], 2, "{tool}");
         let again = counts(&import(&room, &folder), 0);
@@ -178,6 +182,46 @@ fn a_fork_of_codex_names_the_lines_that_it_begins_with_and_says_if_they_are_not_
     let models =
         session["messages"].as_array().unwrap().iter().filter(|message| message["role"] == "assistant");
     assert!(models.clone().all(|message| message["metadata"]["model"] == "gpt-5.2-codex"), "{session}");
+}
+
+/// A resume writes all messages once more, in another shape; the file that it begins with the same id has nearly nothing in it.
+#[test]
+fn what_a_resume_of_gemini_writes_again_is_there_once_and_keeps_its_usage() {
+    let room = Room::new();
+    assert_eq!(counts(&import(&room, &gemini()), 0)["conversations"], 2);
+    let session = shown(&room, "gemini-cli:session-2026-11-29T06-40-996ed00d");
+    assert_eq!(session["title"], "Read the HARBOUR notes.");
+    let messages = session["messages"].as_array().unwrap();
+    let said: Vec<(&str, &str)> = messages
+        .iter()
+        .filter(|message| message["metadata"]["is_prompt"].is_null())
+        .map(|message| (message["role"].as_str().unwrap(), message["content"].as_str().unwrap()))
+        .collect();
+    let ought = [
+        ("user", "Read the HARBOUR notes."),
+        ("assistant", "I will look at both notes."),
+        ("assistant", "High water is at 06:12 and three boats are moored. ⚓"),
+        ("user", "When does the FERRY leave?"),
+        ("assistant", "The ferry leaves at 07:30."),
+        ("user", "Read the MISSING note."),
+        ("assistant", "There is no such note."),
+    ];
+    assert_eq!(said, ought);
+    let (calls, results) = (actions(&session, "tool_call"), actions(&session, "tool_result"));
+    assert_eq!((calls.len(), results.len()), (3, 3));
+    for call in &calls {
+        assert_eq!(results.iter().filter(|result| result["call_id"] == call["call_id"]).count(), 1, "{call}");
+    }
+    assert_eq!(results.iter().filter(|result| result["is_error"] == true).count(), 1);
+    let items = messages.iter().chain(session["actions"].as_array().unwrap());
+    let usages: Vec<&Value> =
+        items.map(|item| &item["metadata"]["usage"]).filter(|usage| !usage.is_null()).collect();
+    let inputs: u64 = usages.iter().map(|usage| usage["input_tokens"].as_u64().unwrap()).sum();
+    assert_eq!(
+        (usages.len(), inputs),
+        (5, 3551 + 3555 + 3557 + 3559 + 3562),
+        "one has neither text nor thoughts"
+    );
 }
 
 #[test]

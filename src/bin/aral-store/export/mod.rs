@@ -109,7 +109,7 @@ pub(crate) fn run(dir: &Path, args: &ExportArgs) -> Result<Exit, Failure> {
         return Ok(exit.graver(left_out(&store, &args.conversations)));
     }
     let exit = match args.to {
-        Target::ClaudeCode | Target::Codex => Ok(Exit::Done),
+        Target::ClaudeCode | Target::Codex | Target::GeminiCli => Ok(Exit::Done),
         Target::Aral => {
             let ids: Vec<String> = contents.entries.into_iter().map(|entry| entry.id).collect();
             let is_all = args.conversations.is_empty() && since.is_none();

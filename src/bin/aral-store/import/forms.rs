@@ -16,14 +16,14 @@ pub(super) const LOOKED_AT: u64 = 64 << 10;
 
 /// The forms that are read, in words.
 pub(crate) const READ: &str = "lines of `aral-store export --to jsonl`; chat messages, as a list, as {\"messages\":[…]}, as a \
-                               list of those, or one of either a line; the file of a single conversation; sessions of Claude Code \
-                               and Codex; and directories";
+                               list of those, or one of either a line; the file of a single conversation; sessions of Claude Code, \
+                               Codex and Gemini CLI; and directories";
 
 /// What the command's help says of them.
 pub(crate) const HELP: &str = "\
 Reads lines of export --to jsonl; chat messages, as a list, as {\"messages\":[…]}, as a list of those, or one of
-either a line; the file of a single conversation; sessions of Claude Code and Codex; and directories. Names what
-ChatGPT, claude.ai, Gemini CLI and others write, which it cannot read.
+either a line; the file of a single conversation; sessions of Claude Code, Codex and Gemini CLI; and
+directories. Names what ChatGPT, claude.ai and others write, which it cannot read.
 
 Example: aral-store import ./old-data
          aral-store import --from claude-code
@@ -82,7 +82,7 @@ fn of(head: &[u8], is_line: bool, is_whole: bool) -> Result<Kind, Option<&'stati
         return Err(None);
     }
     let members = Beginning::of(head);
-    if let Some(tool) = members.tool().filter(|_| !is_list) {
+    if let Some(tool) = members.tool(is_line).filter(|_| !is_list) {
         return Ok(Kind::Transcript(tool));
     }
     if let Some(what) = members.known_tool() {
@@ -165,11 +165,15 @@ impl Beginning {
     }
 
     /// The tool whose transcripts have such lines.
-    fn tool(&self) -> Option<Tool> {
+    fn tool(&self, is_line: bool) -> Option<Tool> {
         let kind = self.kind.as_deref().unwrap_or_default();
         let claude_code = ["mode", "queue-operation", "file-history-snapshot", "summary", "last-prompt"];
         let is_geminis = self.has("projectHash");
         match () {
+            // Older versions wrote one object with all messages.
+            () if is_geminis && self.has("sessionId") && is_line && !self.has("messages") => {
+                Some(Tool::GeminiCli)
+            }
             () if self.has("sessionId") && !is_geminis => Some(Tool::ClaudeCode),
             () if claude_code.contains(&kind) && !self.has("role") => Some(Tool::ClaudeCode),
             () if ["timestamp", "type", "payload"].iter().all(|name| self.has(name)) => Some(Tool::Codex),
@@ -184,7 +188,9 @@ impl Beginning {
         match () {
             () if has_all(&["mapping"]) => Some("an export of ChatGPT (conversations.json)"),
             () if has_all(&["chat_messages"]) => Some("an export of claude.ai"),
-            () if has_all(&["sessionId", "projectHash"]) => Some("a session of Gemini CLI"),
+            () if has_all(&["sessionId", "projectHash"]) => {
+                Some("a session of an older version of Gemini CLI")
+            }
             () if has_all(&["kind", "parts"]) && !self.has("role") => {
                 Some("a message history of Pydantic AI")
             }
@@ -258,6 +264,7 @@ mod tests {
                 r#"{"timestamp":"t","ordinal":0,"type":"session_meta","payload":{}}"#,
                 Kind::Transcript(Tool::Codex),
             ),
+            (r#"{"sessionId":"s","projectHash":"p","kind":"main"}"#, Kind::Transcript(Tool::GeminiCli)),
         ] {
             assert_eq!(form(text), Ok(ought), "{text}");
         }
@@ -268,7 +275,7 @@ mod tests {
         for (text, word) in [
             (r#"[{"title":"T","create_time":1.5,"mapping":{"a":{}}"#, "ChatGPT"),
             (r#"[{"uuid":"u","name":"N","chat_messages":["#, "claude.ai"),
-            (r#"{"sessionId":"s","projectHash":"p","kind":"main"}"#, "Gemini CLI"),
+            (r#"{"sessionId":"s","projectHash":"p","messages":[]}"#, "Gemini CLI"),
             (r#"[{"parts":[],"kind":"request"}]"#, "Pydantic AI"),
             (r#"[{"type":"human","data":{"content":"x"}}]"#, "LangChain"),
             (r#"{"store":{},"class_name":"SimpleChatStore"}"#, "LlamaIndex"),

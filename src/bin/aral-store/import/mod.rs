@@ -59,7 +59,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
     let from_directory = match args.from {
         Origin::Auto => path.is_dir(),
         Origin::Aral => true,
-        Origin::Jsonl | Origin::Openai | Origin::ClaudeCode | Origin::Codex => false,
+        Origin::Jsonl | Origin::Openai | Origin::ClaudeCode | Origin::Codex | Origin::GeminiCli => false,
     };
     // What is imported is opened first: a name that leads nowhere must not create a store.
     if from_directory {
@@ -81,7 +81,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
             Some(Ok(Kind::BareLines)) => Kind::BareLines,
             _ => Kind::Chats,
         },
-        Origin::Auto | Origin::ClaudeCode | Origin::Codex => forms::told(&source, first)?,
+        Origin::Auto | Origin::ClaudeCode | Origin::Codex | Origin::GeminiCli => forms::told(&source, first)?,
     };
     if let Kind::Transcript(tool) = is_of {
         if source == Source::Stdin {

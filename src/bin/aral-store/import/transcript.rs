@@ -171,8 +171,9 @@ impl<'i, 's> Transcript<'i, 's> {
     fn session(&self) -> String {
         match self.tool {
             Tool::Codex => self.reader.about().session.clone().unwrap_or_else(|| self.stem.clone()),
-            // The lines of an agent that a session has started have the session's id.
-            Tool::ClaudeCode => self.stem.clone(),
+            // The lines of an agent that a session has started have the session's id, and a session that is resumed may get a
+            // second file.
+            Tool::ClaudeCode | Tool::GeminiCli => self.stem.clone(),
         }
     }
 

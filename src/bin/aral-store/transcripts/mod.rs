@@ -9,6 +9,8 @@ mod claude_code;
 
 mod codex;
 
+mod gemini_cli;
+
 pub(crate) mod places;
 
 pub(crate) mod source;
@@ -24,16 +26,19 @@ pub(crate) enum Tool {
     ClaudeCode,
     /// Codex: ~/.codex/sessions
     Codex,
+    /// Gemini CLI: ~/.gemini/tmp
+    GeminiCli,
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 2] = [Self::ClaudeCode, Self::Codex];
+    pub(crate) const ALL: [Self; 3] = [Self::ClaudeCode, Self::Codex, Self::GeminiCli];
 
     /// Its name in ids, metadata and options.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ClaudeCode => "claude-code",
             Self::Codex => "codex",
+            Self::GeminiCli => "gemini-cli",
         }
     }
 
@@ -42,6 +47,7 @@ impl Tool {
         match self {
             Self::ClaudeCode => "Claude Code",
             Self::Codex => "Codex",
+            Self::GeminiCli => "Gemini CLI",
         }
     }
 
@@ -50,6 +56,7 @@ impl Tool {
         match self {
             Self::ClaudeCode => Box::<claude_code::Session>::default(),
             Self::Codex => Box::<codex::Rollout>::default(),
+            Self::GeminiCli => Box::<gemini_cli::Session>::default(),
         }
     }
 }

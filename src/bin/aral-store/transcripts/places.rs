@@ -11,11 +11,12 @@ impl Tool {
     /// The folders that this user's transcripts are in, whether they are there or not.
     pub(crate) fn folders(self) -> Vec<PathBuf> {
         let (variable, usual, below) = match self {
-            Self::ClaudeCode => ("CLAUDE_CONFIG_DIR", ".claude", &["projects"][..]),
-            Self::Codex => ("CODEX_HOME", ".codex", &["sessions", "archived_sessions"][..]),
+            Self::ClaudeCode => (Some("CLAUDE_CONFIG_DIR"), ".claude", &["projects"][..]),
+            Self::Codex => (Some("CODEX_HOME"), ".codex", &["sessions", "archived_sessions"][..]),
+            Self::GeminiCli => (None, ".gemini", &["tmp"][..]),
         };
         let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let home = named(variable).or_else(|| Some(named("HOME")?.join(usual)));
+        let home = variable.and_then(named).or_else(|| Some(named("HOME")?.join(usual)));
         home.map_or_else(Vec::new, |home| below.iter().map(|name| home.join(name)).collect())
     }
 
@@ -24,9 +25,15 @@ impl Tool {
         let folders = match self {
             Self::ClaudeCode => &["projects"][..],
             Self::Codex => &["sessions", "archived_sessions"][..],
+            Self::GeminiCli => &["chats"][..],
         };
         let parts: Vec<_> = file.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-        let start = parts.iter().rposition(|part| folders.contains(&&**part)).map(|at| at + 1);
+        let start = parts.iter().rposition(|part| folders.contains(&&**part));
+        let start = match self {
+            Self::ClaudeCode | Self::Codex => start.map(|at| at + 1),
+            // There is such a folder in that of each project.
+            Self::GeminiCli => start.map(|at| at.saturating_sub(1)),
+        };
         let parts = parts.get(start.unwrap_or(parts.len().saturating_sub(1))..).unwrap_or_default();
         parts.join("/")
     }

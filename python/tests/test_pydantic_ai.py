@@ -293,6 +293,11 @@ def model(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
     return ModelResponse(parts=[TextPart(f"{len(messages)} messages")])
 
 
+def run(agent: Agent[Any, Any], question: str, messages: list[ModelMessage]) -> Any:
+    # `run_sync` leaves an event loop behind.
+    return asyncio.run(agent.run(question, message_history=messages))
+
+
 def test_an_agent_goes_on_after_a_restart_as_if_there_had_been_none(place: Place):
     agent = Agent(FunctionModel(model))
 
@@ -307,8 +312,8 @@ def test_an_agent_goes_on_after_a_restart_as_if_there_had_been_none(place: Place
         with Store(place) as store:
             history = AralMessageHistory("s1", store)
             assert history.messages() == remembered
-            result = agent.run_sync(f"question {n}", message_history=history.messages())
-            assert result.output == agent.run_sync(f"question {n}", message_history=remembered).output
+            result = run(agent, f"question {n}", history.messages())
+            assert result.output == run(agent, f"question {n}", remembered).output
             remembered = result.all_messages()
             assert history.add(remembered if n == 1 else result.new_messages()) == len(result.new_messages())
     assert len(remembered) == 12
@@ -321,7 +326,7 @@ def test_a_test_model_calls_every_tool_and_comes_back(history: AralMessageHistor
     def plan(day: int, names: list[str]) -> dict[str, Any]:
         return {"day": day, "names": names}
 
-    result = agent.run_sync("What shall we do?")
+    result = run(agent, "What shall we do?", [])
     history.add(result.new_messages())
     assert history.messages() == result.all_messages()
 

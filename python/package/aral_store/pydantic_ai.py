@@ -1,14 +1,16 @@
 """Message histories of Pydantic AI, kept in a store. It takes ``aral-store[pydantic-ai]``.
 
+>>> import asyncio
 >>> from pydantic_ai import Agent
 >>> from pydantic_ai.models.test import TestModel
 >>> from aral_store import Store
->>> history = AralMessageHistory("user-7", Store())
->>> result = Agent(TestModel()).run_sync("What shall we do?", message_history=history.messages())
->>> history.add(result.new_messages())
-2
->>> history.messages() == result.all_messages()
-True
+>>> async def main():
+...     history = AralMessageHistory("user-7", Store())
+...     result = await Agent(TestModel()).run("What shall we do?", message_history=await history.amessages())
+...     count = await history.aadd(result.new_messages())
+...     return count, await history.amessages() == result.all_messages()
+>>> asyncio.run(main())
+(2, True)
 """
 
 from __future__ import annotations

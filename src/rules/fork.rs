@@ -13,32 +13,41 @@ use crate::model::{
 /// The member of a fork's metadata that says where it comes from.
 const FORKED_FROM: &str = "forked_from";
 
-/// Leaves what stands before a message, and so many messages from there on.
-fn cut(conversation: &mut Conversation, id: &Text, more: usize) -> Result<()> {
-    let place = conversation.messages.iter().rposition(|message| message.id == *id);
-    let at = place.ok_or_else(|| {
-        let reason =
-            format!("there is no message {:?} in conversation {:?}", id.to_string_lossy(), conversation.id);
-        Error::new(ErrorKind::NotFound, reason)
-    })?;
-    let before = conversation.messages.get(..=at).unwrap_or_default();
-    let actions = standing_before(&conversation.actions, before);
-    conversation.actions.truncate(actions);
-    conversation.messages.truncate(at + more);
-    Ok(())
+/// What a conversation holds.
+enum Item {
+    Message(Message),
+    Action(Action),
 }
 
-/// How many of the actions stand before the last of these messages: each stands before the first message that is later than it.
-fn standing_before(actions: &[Action], messages: &[Message]) -> usize {
-    let instant = |time: Timestamp| time.approximate_unix_micros();
-    let mut rest = actions.iter().peekable();
-    let mut count = 0;
-    for message in messages {
-        while rest.next_if(|action| instant(action.created_at) < instant(message.created_at)).is_some() {
-            count += 1;
+impl Item {
+    fn message_id(&self) -> Option<&Text> {
+        if let Self::Message(message) = self { Some(&message.id) } else { None }
+    }
+
+    /// Adds it as it is.
+    fn into_addition(self) -> Operation {
+        match self {
+            Self::Message(message) => add_message(message),
+            Self::Action(action) => add_action(action),
         }
     }
-    count
+}
+
+/// Messages and actions in one line, as an export has them: an action stands before the first message that is later than it, and both keep
+/// their order.
+fn in_line(messages: Vec<Message>, actions: Vec<Action>) -> Vec<Item> {
+    let instant = |time: Timestamp| time.approximate_unix_micros();
+    let mut line = Vec::with_capacity(messages.len() + actions.len());
+    let mut actions = actions.into_iter().peekable();
+    for message in messages {
+        let is_due = |action: &Action| instant(action.created_at) < instant(message.created_at);
+        while let Some(action) = actions.next_if(is_due) {
+            line.push(Item::Action(action));
+        }
+        line.push(Item::Message(message));
+    }
+    line.extend(actions.map(Item::Action));
+    line
 }
 
 impl ForkedFrom {
@@ -78,36 +87,38 @@ impl Conversation {
     ///
     /// `NotFound` for a message that is not there; `InvalidInput` for more than one batch holds.
     pub(crate) fn forked(self, fork: Fork, id: &str) -> Result<Vec<Mutation>> {
-        let mut parent = self;
-        match &fork.point {
-            ForkPoint::Through(message) => cut(&mut parent, message, 1)?,
-            ForkPoint::Before(message) => cut(&mut parent, message, 0)?,
-            ForkPoint::Now | ForkPoint::At(_) => {}
+        let mut items = in_line(self.messages, self.actions);
+        if let ForkPoint::Through(message) | ForkPoint::Before(message) = &fork.point {
+            let place = items.iter().rposition(|item| item.message_id() == Some(message));
+            let at = place.ok_or_else(|| {
+                let reason = format!(
+                    "there is no message {:?} in conversation {:?}",
+                    message.to_string_lossy(),
+                    self.id
+                );
+                Error::new(ErrorKind::NotFound, reason)
+            })?;
+            items.truncate(at + usize::from(matches!(fork.point, ForkPoint::Through(_))));
         }
-        let count = 1 + parent.messages.len() + parent.actions.len();
+        let count = 1 + items.len();
         if count > MAX_BATCH_EVENTS {
             let reason = format!(
                 "it takes {count} changes to fork conversation {:?} there, and {MAX_BATCH_EVENTS} can be carried out as one: fork it further back",
-                parent.id
+                self.id
             );
             return Err(Error::invalid(reason));
         }
-        let from = ForkedFrom {
-            conversation_id: parent.id.clone(),
-            version: parent.version,
-            message_id: parent.messages.last().map(|message| message.id.clone()),
-        };
-        let own = Some(parent.title).filter(|title| *title != Conversation::default_title(&parent.id));
+        let message_id = items.iter().rev().find_map(Item::message_id).cloned();
+        let own = Some(self.title).filter(|title| *title != Conversation::default_title(&self.id));
+        let from = ForkedFrom { conversation_id: self.id, version: self.version, message_id };
         let new = NewConversation {
             title: fork.title.or(own),
             created_at: None,
-            metadata: from.note_in(&parent.metadata)?,
-            extra: parent.extra,
+            metadata: from.note_in(&self.metadata)?,
+            extra: self.extra,
         };
         let begun = Operation::CreateConversation(new);
-        let messages = parent.messages.into_iter().map(add_message);
-        let operations =
-            [begun].into_iter().chain(messages).chain(parent.actions.into_iter().map(add_action));
+        let operations = [begun].into_iter().chain(items.into_iter().map(Item::into_addition));
         Ok(operations.map(|operation| Mutation::new(id, operation)).collect())
     }
 
@@ -177,10 +188,10 @@ mod tests {
 
     #[test]
     fn what_stands_before_the_point_is_taken_over_and_nothing_else() {
-        assert_eq!(held(Fork::new()), "m1 m2 m3 a1 a2 a3 a4");
-        assert_eq!(held(Fork::through("m3")), "m1 m2 m3 a1 a2 a3");
-        assert_eq!(held(Fork::before("m3")), "m1 m2 a1 a2 a3");
-        assert_eq!(held(Fork::through("m2")), "m1 m2 a1");
+        assert_eq!(held(Fork::new()), "a1 m1 m2 a2 a3 m3 a4");
+        assert_eq!(held(Fork::through("m3")), "a1 m1 m2 a2 a3 m3");
+        assert_eq!(held(Fork::before("m3")), "a1 m1 m2 a2 a3");
+        assert_eq!(held(Fork::through("m2")), "a1 m1 m2");
         assert_eq!(held(Fork::before("m1")), "a1");
         assert_eq!(parent().forked(Fork::before("m9"), "new").unwrap_err().kind(), ErrorKind::NotFound);
     }

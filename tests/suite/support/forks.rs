@@ -3,8 +3,8 @@
 //! Owns its own reading of what is taken over, and of where an action stands among the messages: it calls no rule of the product.
 
 use aral_store::{
-    Conversation, ErrorKind, Fork, ForkPoint, JsonObject, Mutation, NewAction, NewConversation, NewMessage,
-    Text, Timestamp,
+    Action, Conversation, ErrorKind, Fork, ForkPoint, JsonObject, Mutation, NewAction, NewConversation,
+    NewMessage, Text, Timestamp,
 };
 
 use super::oracle::{Expected, Oracle};
@@ -23,16 +23,16 @@ pub(crate) fn told(expected: Vec<Expected>) -> Vec<Expected> {
     expected.into_iter().next_back().map(one).into_iter().collect()
 }
 
-/// How many of the actions stand before a message.
-fn actions_before(conversation: &Conversation, message: usize) -> usize {
+/// Before which message each action stands; behind all of them by their number.
+fn places(conversation: &Conversation) -> Vec<usize> {
     let micros = |time: Timestamp| time.approximate_unix_micros();
-    let (messages, mut place, mut count) = (&conversation.messages, 0, 0);
-    for action in &conversation.actions {
+    let (messages, mut place) = (&conversation.messages, 0);
+    let mut place_of = |action: &Action| {
         let is_later = |at: &usize| micros(messages[*at].created_at) > micros(action.created_at);
         place = (place..messages.len()).find(is_later).unwrap_or(messages.len());
-        count += usize::from(place <= message && place < messages.len());
-    }
-    count
+        place
+    };
+    conversation.actions.iter().map(&mut place_of).collect()
 }
 
 /// A text as JSON, half characters as escapes.
@@ -79,9 +79,11 @@ impl Oracle {
             let place = known.messages.iter().rposition(|message| message.id == *id);
             place.ok_or(ErrorKind::NotFound)
         };
+        let places = places(known);
+        let before = |message: usize| places.iter().filter(|place| **place <= message).count();
         let (messages, actions) = match point {
-            ForkPoint::Through(id) => (place(id)? + 1, actions_before(known, place(id)?)),
-            ForkPoint::Before(id) => (place(id)?, actions_before(known, place(id)?)),
+            ForkPoint::Through(id) => (place(id)? + 1, before(place(id)?)),
+            ForkPoint::Before(id) => (place(id)?, before(place(id)?)),
             ForkPoint::Now => (known.messages.len(), known.actions.len()),
             ForkPoint::At(_) | _ => return Err(ErrorKind::Unsupported),
         };
@@ -92,20 +94,22 @@ impl Oracle {
         new.title = Some(known.title.clone()).filter(|title| *title != default.as_str());
         new.extra = known.extra.clone();
         let mut batch = vec![Mutation::create_conversation(&id, new)];
-        batch.extend(known.messages[..messages].iter().map(|message| {
-            let mut new =
-                NewMessage::new(message.content.clone()).role(message.role.clone()).id(message.id.clone());
-            (new.created_at, new.metadata) = (Some(message.created_at), message.metadata.clone());
-            new.extra = message.extra.clone();
-            Mutation::add_message(&id, new)
-        }));
-        batch.extend(known.actions[..actions].iter().map(|action| {
-            let mut new =
-                NewAction::new(action.action_type.clone(), action.data.clone()).id(action.id.clone());
-            (new.created_at, new.metadata) = (Some(action.created_at), action.metadata.clone());
-            new.extra = action.extra.clone();
-            Mutation::add_action(&id, new)
-        }));
+        let mut due = known.actions[..actions].iter().zip(&places).peekable();
+        for at in 0..=messages {
+            while let Some((action, _)) = due.next_if(|(_, place)| **place <= at || at == messages) {
+                let mut new =
+                    NewAction::new(action.action_type.clone(), action.data.clone()).id(action.id.clone());
+                (new.created_at, new.metadata) = (Some(action.created_at), action.metadata.clone());
+                new.extra = action.extra.clone();
+                batch.push(Mutation::add_action(&id, new));
+            }
+            if let Some(message) = known.messages[..messages].get(at) {
+                let mut new = NewMessage::new(message.content.clone()).role(message.role.clone());
+                (new.id, new.created_at) = (Some(message.id.clone()), Some(message.created_at));
+                (new.metadata, new.extra) = (message.metadata.clone(), message.extra.clone());
+                batch.push(Mutation::add_message(&id, new));
+            }
+        }
         Ok(batch)
     }
 }

@@ -91,6 +91,11 @@ impl Core {
         py.detach(|| self.handle().and_then(work)).map_err(|error| raised(py, &error))
     }
 
+    /// The process that opened it, and that its database is open, for what goes on reading beside it.
+    pub(crate) fn opened(&self) -> (Option<u32>, Option<Arc<Open>>) {
+        (self.process, self.open.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
     /// A selection of messages.
     fn found(
         &self,
@@ -268,8 +273,8 @@ impl Core {
     /// Reads the log from an event on, also what is appended later.
     fn follow(&self, py: Python<'_>, from: u64) -> PyResult<Follower> {
         let follower = self.detached(py, |store| store.follow(from))?;
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(Follower::new(follower, from, self.process, open))
+        let (process, open) = self.opened();
+        Ok(Follower::new(follower, from, process, open))
     }
 
     /// Shows what has been appended since; gives the newest event that is shown.

@@ -29,6 +29,7 @@ fn class_of(kind: ErrorKind) -> &'static str {
         ErrorKind::Failed => "Failed",
         ErrorKind::Closed => "Closed",
         ErrorKind::Unsupported => "Unsupported",
+        ErrorKind::Missed => "Missed",
         // A kind that is newer than this binding is still an error of the store.
         _ => "AralStoreError",
     }

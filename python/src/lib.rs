@@ -3,6 +3,7 @@
 //! Owns the crossing and nothing else. Values cross as JSON text in the forms of the command line, which hold all that
 //! Python's `json` can hold, so nothing is lost on the way. The interpreter is let go of in every call.
 
+mod consumer;
 mod core;
 mod failure;
 mod follower;
@@ -19,6 +20,8 @@ use pyo3::prelude::*;
 /// The native part of `aral_store`; `_core.pyi` says what is in it.
 #[pymodule(gil_used = false)]
 mod _core {
+    #[pymodule_export]
+    use crate::consumer::{Consumer, consume, consumers, remove_consumer, reset_consumer};
     #[pymodule_export]
     use crate::core::Core;
     #[pymodule_export]

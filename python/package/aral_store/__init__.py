@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from ._async_store import AsyncStore
+    from ._consumer import AsyncConsumer, Consumer, ConsumerStatus
     from ._errors import (
         AlreadyExists,
         AralStoreError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         InvalidInput,
         IoFailed,
         Locked,
+        Missed,
         NoSpace,
         NotFound,
         ReadOnly,
@@ -52,10 +54,13 @@ if TYPE_CHECKING:
 __all__ = [
     "AlreadyExists",
     "AralStoreError",
+    "AsyncConsumer",
     "AsyncStore",
     "Closed",
     "CompactionReport",
     "Conflict",
+    "Consumer",
+    "ConsumerStatus",
     "Conversation",
     "ConversationAction",
     "Corrupt",
@@ -70,6 +75,7 @@ __all__ = [
     "Loss",
     "Message",
     "MessageStore",
+    "Missed",
     "NoSpace",
     "NotFound",
     "OrphanedEvents",
@@ -93,6 +99,7 @@ __all__ = [
 #: time that importing everything would.
 _WHERE = {
     "._async_store": ("AsyncStore",),
+    "._consumer": ("AsyncConsumer", "Consumer", "ConsumerStatus"),
     "._errors": (
         "AlreadyExists",
         "AralStoreError",
@@ -104,6 +111,7 @@ _WHERE = {
         "InvalidInput",
         "IoFailed",
         "Locked",
+        "Missed",
         "NoSpace",
         "NotFound",
         "ReadOnly",

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
+from ._consumer import AsyncConsumer
 from ._errors import Closed, Forked
 from ._place import shown
 from ._store import Store, _events, _next_page
@@ -113,6 +114,9 @@ class AsyncStore:
     messages = _later(Store.messages)
     search = _later(Store.search)
     actions = _later(Store.actions)
+    consumers = _later(Store.consumers)
+    reset_consumer = _later(Store.reset_consumer)
+    remove_consumer = _later(Store.remove_consumer)
     refresh = _later(Store.refresh)
     sync = _later(Store.sync)
     compact = _later(Store.compact)
@@ -166,6 +170,12 @@ class AsyncStore:
                 await asyncio.sleep(every)
             else:
                 return
+
+    async def consumer(self, /, *args: Any, **kwargs: Any) -> AsyncConsumer:
+        """See :meth:`Store.consumer`."""
+        return AsyncConsumer(
+            self, await self._run(functools.partial(self._store.consumer, *args, **kwargs))
+        )
 
     async def close(self) -> None:
         """Makes everything durable and gives the handle up; a second call does nothing."""

@@ -3,7 +3,20 @@
 from os import PathLike
 from typing import Any, Literal, final
 
-__all__ = ["Core", "Follower", "database", "parsed", "repair", "search", "verify"]
+__all__ = [
+    "Consumer",
+    "Core",
+    "Follower",
+    "consume",
+    "consumers",
+    "database",
+    "parsed",
+    "remove_consumer",
+    "repair",
+    "reset_consumer",
+    "search",
+    "verify",
+]
 
 _Receipt = tuple[int, str, str, int, Literal["durable", "written", "process"]]
 _Summary = tuple[str, str, str, int, int, int, str, int]
@@ -57,6 +70,20 @@ class Core:
 class Follower:
     def next(self) -> tuple[list[str], tuple[int, int] | None] | None: ...
 
+@final
+class Consumer:
+    def next_batch(self, most: int) -> list[str]: ...
+    def acknowledge(self, seq: int) -> None: ...
+    def acknowledged(self) -> int: ...
+    def missed(self) -> tuple[int, int] | None: ...
+    def close(self) -> None: ...
+
+def consume(core: Core, name: str, begin: str, narrowed: tuple[list[str], list[str]]) -> Consumer: ...
+def consumers(
+    core: Core,
+) -> list[tuple[str, int, int, tuple[int, int] | None, str | None, str | None]]: ...
+def reset_consumer(core: Core, name: str, begin: str) -> int: ...
+def remove_consumer(core: Core, name: str) -> None: ...
 def database(path: str | PathLike[str]) -> str | None: ...
 def search(
     core: Core, query: str, narrowed: tuple[str | None, str | None, str | None, str | None, int | None]

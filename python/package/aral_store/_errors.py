@@ -117,3 +117,7 @@ class Closed(AralStoreError, ValueError):
 
 class Unsupported(AralStoreError, NotImplementedError):
     """This kind of store does not do that."""
+
+
+class Missed(AralStoreError, LookupError):
+    """Events that a consumer has not read are gone: see which, make good for them, then put the consumer behind them."""

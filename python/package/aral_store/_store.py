@@ -9,7 +9,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from ._core import Core, Follower
+from ._consumer import Consumer, ConsumerStatus
+from ._core import Core, Follower, consume, consumers, remove_consumer, reset_consumer
 from ._core import search as _search
 from ._errors import Conflict, Corrupt, InvalidInput, NotFound
 from ._json import decode, encode, encode_object, with_members
@@ -618,6 +619,36 @@ class Store:
         check_count("start", start)
         return self._core.follow(start)
 
+    def consumer(
+        self,
+        name: str,
+        *,
+        begin: int | Literal["start", "now"] = "start",
+        conversations: Iterable[str] = (),
+        kinds: Iterable[str] = (),
+    ) -> Consumer:
+        """Reads the log as the consumer of this name, from behind what it has acknowledged.
+
+        A new one begins at ``begin``: with the oldest event that the log has, with what comes from now on, or with the event of that
+        number. Only events of these ``conversations`` and ``kinds``, such as ``"add_message"``, are given, if any are named; others count as acknowledged. Of a
+        directory, a store that was opened with ``read_only`` can consume too, beside the process that writes. One reads
+        under a name at a time; another one is told who, by :class:`Locked`.
+        """
+        narrowed = (list(conversations), list(kinds))
+        return Consumer(consume(self._core, name, _begin_of(begin), narrowed), name)
+
+    def consumers(self) -> list[ConsumerStatus]:
+        """The consumers that there are, and how far each has come."""
+        return [ConsumerStatus(*status) for status in consumers(self._core)]
+
+    def reset_consumer(self, name: str, begin: int | Literal["start", "now"]) -> int:
+        """Has a consumer go on elsewhere, wherever it was; gives up to which event it counts as having acknowledged then."""
+        return reset_consumer(self._core, name, _begin_of(begin))
+
+    def remove_consumer(self, name: str) -> None:
+        """Removes a consumer."""
+        remove_consumer(self._core, name)
+
     # Upkeep.
 
     def refresh(self) -> int:
@@ -718,6 +749,13 @@ def check_wait(wait: float) -> None:
 
 def _whole(conversation_id: str) -> str:
     return f"conversation {conversation_id!r}, which is whole (`aral-store show` reads it)"
+
+
+def _begin_of(begin: int | Literal["start", "now"]) -> str:
+    if isinstance(begin, str):
+        return begin
+    check_count("begin", begin)
+    return str(begin)
 
 
 def check_count(name: str, count: int | None) -> None:

@@ -111,8 +111,8 @@ impl<'i, 's> Transcript<'i, 's> {
         };
         let read = match Members::read(raw.as_bytes()) {
             Ok(members) => self.reader.read(&members),
-            Err(_) if raw.trim().is_empty() => Line::default(),
             Err(_) if !is_ended => return self.unfinished(number),
+            Err(_) if raw.trim().is_empty() => Line::default(),
             Err(error) => {
                 self.bad(number, &format!("it is no JSON object, and kept as it is: {error}"));
                 Line::default()
@@ -261,3 +261,6 @@ fn item(
 fn export_line(line: &str) -> Result<ExportLine, String> {
     ExportLine::from_json_line(line.as_bytes()).map_err(|error| error.message().to_owned())
 }
+
+#[cfg(test)]
+mod tests;

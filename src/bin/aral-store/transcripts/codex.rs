@@ -14,6 +14,7 @@ const NOT_PROMPTS: [&str; 2] = ["\"<environment_context>", "\"<user_instructions
 #[derive(Debug, Default)]
 pub(super) struct Rollout {
     about: About,
+    is_begun: bool,
     /// The model of the turn, as JSON.
     model: Option<String>,
     turn: Option<String>,
@@ -24,7 +25,8 @@ impl Reader for Rollout {
         let payload = inner(line, "payload");
         let kind = text(line, "type").unwrap_or_default();
         let entry = match kind.as_str() {
-            "session_meta" => {
+            // Whose file it is stands in its first line; a later one may be a copy out of the file that it was forked from.
+            "session_meta" if !self.is_begun => {
                 self.session(&payload);
                 None
             }
@@ -39,6 +41,7 @@ impl Reader for Rollout {
             _ => None,
         };
         let entry = entry.unwrap_or_else(|| self.record(line, &payload));
+        self.is_begun = true;
         let id = (kind == "response_item").then(|| text(&payload, "id")).flatten();
         Line { id, time: line.get("timestamp").and_then(time), entries: vec![entry] }
     }
@@ -50,10 +53,6 @@ impl Reader for Rollout {
 
 impl Rollout {
     fn session(&mut self, payload: &Members<'_>) {
-        if self.about.session.is_some() {
-            // A file may begin with copies of the lines of what it was forked from.
-            return;
-        }
         self.about.session = text(payload, "id").or_else(|| text(payload, "session_id"));
         for (name, member) in [("cwd", "cwd"), ("version", "cli_version")] {
             self.about.learn(name, payload.get(member));

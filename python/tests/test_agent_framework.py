@@ -267,7 +267,7 @@ def test_a_person_reads_and_edits_what_was_said(ours: AralHistoryProvider):
 @pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("kind", ["file", "sqlite"])
 def test_a_call_that_raises_cancelled_error_has_settled(kind: str, many: bool, tmp_path: Path):
-    messages = [Message("user", [f"{n}"]) for n in range(100 if many else 1)]
+    messages = [Message("user", [f"{n}"]) for n in range(30 if many else 1)]
 
     async def main() -> None:
         outcomes = set()

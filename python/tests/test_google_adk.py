@@ -614,7 +614,7 @@ def test_names_may_be_anything(names: tuple[str, str, str]):
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("kind", ["file", "sqlite"])
 def test_a_call_that_raises_cancelled_error_has_settled(kind: str, large: bool, tmp_path: Path):
-    text = "x" * (40_000 if large else 10)
+    text = "x" * (15_000 if large else 10)
 
     async def main() -> None:
         outcomes = set()

@@ -232,7 +232,7 @@ def test_a_window_of_whole_turns_begins_with_the_user():
 @pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("kind", ["file", "sqlite"])
 def test_a_call_that_raises_cancelled_error_has_settled(kind: str, many: bool, tmp_path: Path):
-    messages = [asked(f"{n}") for n in range(60 if many else 1)]
+    messages = [asked(f"{n}") for n in range(25 if many else 1)]
 
     async def main() -> None:
         outcomes = set()

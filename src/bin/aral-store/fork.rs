@@ -105,11 +105,14 @@ fn message(store: &MessageStore, id: &str, given: &str) -> Result<Option<Text>, 
     if ids::is_enough(given) {
         store.for_each_message(id, Messages::all(), |message| {
             let known = message.id.to_text();
-            if known.as_str().is_some_and(|known| known.starts_with(given)) && !found.contains(&known) {
+            if known.as_str().is_some_and(|known| known.starts_with(given)) {
                 found.push(known);
             }
         })?;
     }
+    // An id that is used twice is one, and means the later message.
+    found.sort_by(|one, other| one.as_wtf8().cmp(other.as_wtf8()));
+    found.dedup();
     if found.len() > 1 {
         let names: Vec<String> = found.iter().map(ToString::to_string).collect();
         return Err(ids::ambiguous(given, "message", &names));

@@ -193,6 +193,17 @@ fn a_fork_of_what_is_not_there_says_what_is() {
     room.run(&["fork", "c1", "--id", ""]).fails(2);
     room.run(&["fork", "c1", "--at", "3", "--before", "m1"]).fails(2);
     assert!(room.run(&["fork", "c1", "--before", "2"]).fails(3).contains("there is no message \"2\""));
+    room.run(&["add", "c1", "again", "--id", "answer-1"]).fine();
+    room.run(&["add", "c1", "and again", "--id", "answer-1"]).fine();
+    let twice = room.run(&["fork", "c1", "--at", "answ", "--id", "c0"]);
+    assert!(twice.err.contains(r#""answ" is taken for "answer-1""#), "{twice:?}");
+    assert_eq!(room.texts("c0"), ["Hello", "again", "and again"]);
+    room.run(&["add", "c1", "another", "--id", "answer-2"]).fine();
+    let either = room.run(&["fork", "c1", "--at", "answer"]).fails(2);
+    assert!(either.contains(r#"more than one message: "answer-1", "answer-2""#), "{either}");
+    for id in ["answer-2", "answer-1", "answer-1"] {
+        room.run(&["rm", &format!("c1/{id}"), "--yes"]).fine();
+    }
     // A message may be called like an event, and then it is meant.
     room.run(&["add", "c1", "more", "--id", "2"]).fine();
     room.run(&["add", "c1", "behind it"]).fine();
@@ -200,8 +211,8 @@ fn a_fork_of_what_is_not_there_says_what_is() {
     assert!(both.err.contains("is taken for the message with this id"), "{both:?}");
     assert_eq!(room.texts("c2"), ["Hello", "more"]);
     room.run(&["rm", "c1", "--yes"]).fine();
-    assert!(room.run(&["fork", "c1"]).fails(3).contains("fork what it was then, at event 10"));
-    assert!(room.run(&["fork", "c1", "--at", "m1"]).fails(3).contains("fork what it was then, at event 10"));
+    assert!(room.run(&["fork", "c1"]).fails(3).contains("fork what it was then, at event 20"));
+    assert!(room.run(&["fork", "c1", "--at", "m1"]).fails(3).contains("fork what it was then, at event 20"));
     room.run(&["fork", "c1", "--at", "3", "--id", "c3"]).fine();
     assert_eq!(room.texts("c3"), ["Hello", "Hi"]);
     let nowhere = Room::new();

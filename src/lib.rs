@@ -34,23 +34,23 @@ mod store;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use backend::Backend;
 pub use backend::cursors::{Cursors, HeldCursor, KeptConsumer};
 pub use backend::follow::Follower;
 pub use backend::settings::SyncPolicy;
+pub use backend::{Backend, Erasing};
 pub use clock::{Clock, IdSource, IdVersion};
 pub use codec::{ExportEnd, ExportLine};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use model::{
     Action, ActionEdit, At, BackupReport, Begin, Change, CompactionReport, ConsumerCursor, ConsumerStatus,
     Conversation, Conversations, CopyMark, CopyProgress, CopyReport, CopyStage, Cursor, DamagedFile,
-    Difference, Durability, Edit, Event, ExportReport, Fork, ForkPoint, ForkedFrom, Found, History,
-    HistoryBase, ItemDifference, JsonObject, Keep, KeptHistory, ListCursor, Logged, Loss, MAX_BATCH_EVENTS,
-    MAX_CONSUMER_NAME, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_KEY_BYTES, MAX_TEXT_BYTES, Message,
-    MessageRef, Messages, Moment, Mutation, NewAction, NewConversation, NewMessage, NotWtf8, Operation,
-    Order, OrphanedEvents, PastEvent, PruneReport, Pruned, Receipt, RecoveryReport, RemovalReason,
-    RepairReport, RestoreReport, Retention, Search, Seq, Snippet, Stats, Summary, Text, TextRef, Timestamp,
-    Tombstone, TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
+    Difference, Durability, Edit, Erasure, ErasureReport, Event, ExportReport, Fork, ForkPoint, ForkedFrom,
+    Found, History, HistoryBase, ItemDifference, JsonObject, Keep, KeptHistory, ListCursor, Logged, Loss,
+    MAX_BATCH_EVENTS, MAX_CONSUMER_NAME, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_KEY_BYTES,
+    MAX_TEXT_BYTES, Message, MessageRef, Messages, Moment, Mutation, NewAction, NewConversation, NewMessage,
+    NotWtf8, Operation, Order, OrphanedEvents, PastEvent, PruneReport, Pruned, Receipt, RecoveryReport,
+    RemovalReason, RepairReport, RestoreReport, Retention, Search, Seq, Snippet, Stats, Summary, Text,
+    TextRef, Timestamp, Tombstone, TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
 };
 #[cfg(feature = "cloud")]
 pub use store::CloudUrl;

@@ -2,51 +2,40 @@
 //!
 //! Owns the contract that every backend keeps; `tests/suite/contract.rs` holds each of them to it.
 
-pub(crate) mod settings;
-
-pub(crate) mod cursors;
-pub(crate) mod follow;
-
 mod answers;
-mod export;
-mod listing;
-mod scan;
-
-pub(crate) mod copy;
-pub(crate) mod locked;
-
-pub(crate) mod directory;
-pub(crate) mod memory;
-
-#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
-pub(crate) mod deadline;
-#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
-pub(crate) mod queue;
-
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) mod sql;
-
-#[cfg(feature = "sqlite")]
-pub(crate) mod sqlite;
-
-#[cfg(feature = "postgres")]
-pub(crate) mod postgres;
-
-#[cfg(any(feature = "journal", feature = "postgres"))]
-pub(crate) mod runtime;
-
-#[cfg(any(test, feature = "journal"))]
-pub(crate) mod journal;
-#[cfg(feature = "journal")]
-pub(crate) mod pauses;
-
 #[cfg(feature = "cloud")]
 pub(crate) mod cloud;
-
+pub(crate) mod copy;
+pub(crate) mod cursors;
+#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
+pub(crate) mod deadline;
+pub(crate) mod directory;
+mod erasing;
+mod export;
 #[cfg(feature = "firestore")]
 pub(crate) mod firestore;
+pub(crate) mod follow;
+#[cfg(any(test, feature = "journal"))]
+pub(crate) mod journal;
+mod listing;
+pub(crate) mod locked;
+pub(crate) mod memory;
 #[cfg(feature = "mongodb")]
 pub(crate) mod mongodb;
+#[cfg(feature = "journal")]
+pub(crate) mod pauses;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
+pub(crate) mod queue;
+#[cfg(any(feature = "journal", feature = "postgres"))]
+pub(crate) mod runtime;
+mod scan;
+pub(crate) mod settings;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod sql;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
 
 use std::fmt;
 use std::path::Path;
@@ -62,6 +51,7 @@ use follow::Follower;
 use listing::list_behind;
 
 pub(crate) use answers::{carried_out_before, closed, no_conversation};
+pub use erasing::Erasing;
 pub(crate) use listing::no_place;
 
 /// What keeps conversations: memory, a directory, or, one day, a database or an object store.
@@ -336,6 +326,15 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// `Unsupported` if nowhere.
     fn cursors(&self) -> Result<Box<dyn Cursors + '_>> {
         Err(answers::no_consumers())
+    }
+
+    /// What it can erase with.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where nobody could prove that nothing is left.
+    fn erasing(&self) -> Result<&dyn Erasing> {
+        Err(erasing::unsupported())
     }
 
     /// Carries events of another store out as they are, all of them or none, the first of them as the event with this number.

@@ -19,6 +19,8 @@ pub(crate) mod keep;
 
 pub(crate) mod cursor;
 
+pub(crate) mod erasure;
+
 pub(crate) mod chapter;
 
 pub(crate) mod backup;

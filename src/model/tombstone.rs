@@ -27,6 +27,8 @@ pub enum RemovalReason {
     Asked,
     /// It was older than what was to be kept: see [`MessageStore::prune`](crate::MessageStore::prune).
     Retention,
+    /// Nothing of it was to stay: see [`MessageStore::erase`](crate::MessageStore::erase).
+    Erasure,
 }
 
 impl RemovalReason {
@@ -36,6 +38,7 @@ impl RemovalReason {
         match self {
             Self::Asked => "asked",
             Self::Retention => "retention",
+            Self::Erasure => "erasure",
         }
     }
 
@@ -44,12 +47,13 @@ impl RemovalReason {
         match self {
             Self::Asked => 0,
             Self::Retention => 1,
+            Self::Erasure => 2,
         }
     }
 
     /// What a number stands for.
     pub(crate) fn of_number(number: u8) -> Option<Self> {
-        [Self::Asked, Self::Retention].into_iter().find(|reason| reason.number() == number)
+        [Self::Asked, Self::Retention, Self::Erasure].into_iter().find(|reason| reason.number() == number)
     }
 }
 
@@ -59,6 +63,7 @@ impl Tombstone {
         let when = self.removed_at.map(|time| format!(" at {time}")).unwrap_or_default();
         match self.reason {
             RemovalReason::Asked => format!("it was removed{when}, by event {}", self.seq),
+            RemovalReason::Erasure => format!("it was erased{when}, by event {}", self.seq),
             RemovalReason::Retention => {
                 format!("it was older than what is kept, and was pruned{when}, by event {}", self.seq)
             }

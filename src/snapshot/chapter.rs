@@ -57,12 +57,12 @@ impl Chapter {
         Ok(Self { path: path.clone(), head, file, length })
     }
 
-    fn bad(&self, offset: u64, reason: &str) -> Error {
+    pub(super) fn bad(&self, offset: u64, reason: &str) -> Error {
         damaged(&self.path, offset, reason, (self.head.first, self.head.last))
     }
 
     /// The body of the record at an offset, and where the next one begins.
-    fn record(&self, offset: u64) -> Result<(Vec<u8>, u64)> {
+    pub(super) fn record(&self, offset: u64) -> Result<(Vec<u8>, u64)> {
         let bad = |reason| self.bad(offset, reason);
         let end = self.length.saturating_sub(to_u64(FOOT_LEN));
         let start = offset.checked_add(to_u64(RECORD_HEAD)).filter(|start| *start <= end);
@@ -79,7 +79,7 @@ impl Chapter {
         Ok((body, start + to_u64(length)))
     }
 
-    fn table(&self) -> Result<(u64, Vec<u8>)> {
+    pub(super) fn table(&self) -> Result<(u64, Vec<u8>)> {
         let at = self.length - to_u64(FOOT_LEN);
         let foot = read(&*self.file, &self.path, at, FOOT_LEN)?;
         let table = decode_foot(&foot)

@@ -92,6 +92,16 @@ impl Layout {
         self.log().join("consumers")
     }
 
+    /// What is being erased, for whoever has to go on with that.
+    pub(crate) fn erasing(&self) -> PathBuf {
+        self.log().join("ERASING")
+    }
+
+    /// The receipts of what was erased.
+    pub(crate) fn erasures(&self) -> PathBuf {
+        self.log().join("erasures")
+    }
+
     /// What was set aside instead of being deleted.
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.log().join("quarantine")

@@ -43,3 +43,5 @@ pub(crate) mod chapter_list;
 pub(crate) mod chapter_writer;
 
 pub(crate) mod chapter;
+
+pub(crate) mod rewrite;

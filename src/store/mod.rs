@@ -29,6 +29,8 @@ mod prune;
 
 mod fork;
 
+mod erase;
+
 mod backup;
 
 #[cfg(feature = "cloud")]

@@ -6,9 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aral_store::{Error, ErrorKind, MessageStore, Mutation, NewMessage, Order};
+use aral_store::{Error, ErrorKind, Keep, MessageStore, Mutation, NewMessage, Order, RemovalReason};
 
-const STORES: [&str; 7] = [
+const STORES: [&str; 9] = [
     "v1/closed",
     "v1/killed",
     "v1/compacted",
@@ -16,6 +16,8 @@ const STORES: [&str; 7] = [
     "encoding2/compacted",
     "encoding3/closed",
     "encoding3/compacted",
+    "encoding5/closed",
+    "encoding5/compacted",
 ];
 
 fn golden() -> PathBuf {
@@ -128,6 +130,34 @@ fn versions_and_removals_are_read_as_they_were() {
             assert_eq!(removed, ought, "{name}");
             drop(store.compact().unwrap());
             store.close().unwrap();
+        }
+    }
+}
+
+/// Removals with a reason, in a log and in a checkpoint, and chapters from which a conversation was erased.
+#[test]
+fn why_conversations_are_gone_is_read_as_it_was() {
+    let (pruned, erased) = (RemovalReason::Retention, RemovalReason::Erasure);
+    for (name, ought) in [
+        ("encoding5/closed", vec![("aged", 5, pruned)]),
+        ("encoding5/compacted", vec![("aged", 9, pruned), ("wiped", 8, erased)]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&golden().join(name), dir.path());
+        for _ in 0..2 {
+            let store = MessageStore::open(dir.path()).unwrap();
+            let removed = store.tombstones().unwrap();
+            let removed: Vec<_> = removed.iter().map(|t| (&*t.id, t.seq, t.reason)).collect();
+            assert_eq!(removed, ought, "{name}");
+            let then = store.at(4).conversation("c1").unwrap().unwrap();
+            assert_eq!((then.version, then.messages.len()), (2, 1), "{name}");
+            assert!(store.verify().unwrap().is_sound(), "{name}");
+            drop(store.compact().unwrap());
+            store.keep_history(Keep::Everything).unwrap();
+            store.close().unwrap();
+            if name.ends_with("closed") {
+                break;
+            }
         }
     }
 }

@@ -30,6 +30,7 @@ mod corruption;
 mod crash;
 #[cfg(feature = "cli")]
 mod databases;
+mod erasing;
 mod exact_json;
 mod faults;
 #[cfg(feature = "firestore")]

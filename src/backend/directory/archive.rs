@@ -20,7 +20,9 @@ use crate::log::inventory::Inventory;
 use crate::log::recovery::{Holder, Source, replay_sealed};
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
-use crate::model::{Change, DamagedFile, History, HistoryBase, Keep, PastEvent, Seq, Tombstone};
+use crate::model::{
+    Change, DamagedFile, History, HistoryBase, Keep, PastEvent, RemovalReason, Seq, Tombstone,
+};
 use crate::rules::Walk;
 use crate::snapshot::chapter::Chapter;
 use crate::snapshot::chapter_list::{self, Named};
@@ -237,7 +239,7 @@ pub(super) fn archived(
     // What is in none of them has not changed; what is not there now was not there all along.
     let absent = || {
         let tombstone = state.index().tombstone(id);
-        let whole_from = tombstone.as_ref().map_or(floor, |tombstone| floor.min(tombstone.seq));
+        let whole_from = tombstone.as_ref().map_or(floor, |tombstone| known_from(tombstone, floor));
         // A removal that the chapters have is an event of theirs.
         let removed = tombstone.filter(|tombstone| tombstone.seq <= whole_from);
         Archived { base: None, removed, events: Vec::new(), whole_from }
@@ -254,6 +256,15 @@ pub(super) fn archived(
         Err(error) => error.kind() == ErrorKind::Corrupt,
     };
     Ok((is_so.then_some(found), damage))
+}
+
+/// From which event on the past of a removed conversation is known, if nothing is kept from before the floor.
+fn known_from(tombstone: &Tombstone, floor: Seq) -> Seq {
+    match tombstone.reason {
+        // What it was before is gone from the chapters, too.
+        RemovalReason::Erasure => tombstone.seq,
+        RemovalReason::Asked | RemovalReason::Retention => floor.min(tombstone.seq),
+    }
 }
 
 /// Why nobody knows what a conversation was before a chapter.

@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::index::Captured;
 use crate::log::claim::Right;
 use crate::model::{CompactionReport, Seq};
-use crate::rules::KEPT_KEYS;
+use crate::rules::{KEPT_KEYS, KeyRecord};
+use crate::snapshot::rewrite::Erased;
 use crate::snapshot::stage::Plan;
 use crate::snapshot::{layout, publish};
 
@@ -27,6 +28,12 @@ struct Cut {
     captured: Captured,
     first_segment: u64,
     covered_seq: Seq,
+}
+
+/// Whether a key was used for what is being erased.
+fn is_use_of(used: &KeyRecord, erased: &Erased) -> bool {
+    let is_meant = erased.message.as_ref().is_none_or(|id| *id.as_wtf8() == *used.id);
+    used.seq <= erased.through && *used.conversation_id == *erased.conversation && is_meant
 }
 
 impl Engine {
@@ -42,11 +49,20 @@ impl Engine {
 
     /// Compacts, for whoever holds the right to.
     pub(super) fn compact_with(&self, state: &mut Compaction) -> Result<CompactionReport> {
-        // What another writer has made of the files since it has the store is no damage.
-        self.compact_own(state).map_err(|error| self.claim.check().err().unwrap_or(error))
+        self.compact_without(state, None)
     }
 
-    fn compact_own(&self, state: &mut Compaction) -> Result<CompactionReport> {
+    /// The same, whether there is anything to do or not, without the keys of what is being erased.
+    pub(super) fn compact_without(
+        &self,
+        state: &mut Compaction,
+        erased: Option<&Erased>,
+    ) -> Result<CompactionReport> {
+        // What another writer has made of the files since it has the store is no damage.
+        self.compact_own(state, erased).map_err(|error| self.claim.check().err().unwrap_or(error))
+    }
+
+    fn compact_own(&self, state: &mut Compaction, erased: Option<&Erased>) -> Result<CompactionReport> {
         let mut report = CompactionReport::default();
         // Order: look at all files before any is replaced. Reversed, what somebody has made of one since the
         // store was closed would be overwritten unseen. From here on no other epoch than a compaction's is made.
@@ -56,7 +72,7 @@ impl Engine {
         self.publish(state, &mut report)?;
         let reads = self.reads();
         report.held = reads.look_at_held();
-        let Some(cut) = self.cut()? else {
+        let Some(cut) = self.cut(erased)? else {
             let index = reads.index();
             report.epoch = index.checkpoint().head().epoch;
             report.covered_seq = index.checkpoint().head().covered_seq;
@@ -92,20 +108,21 @@ impl Engine {
     }
 
     /// Ends the current segment and takes the state there; `None` if everything is in the files already.
-    fn cut(&self) -> Result<Option<Cut>> {
+    fn cut(&self, erased: Option<&Erased>) -> Result<Option<Cut>> {
         let reads = self.reads();
         self.log.exclusively(None, |active, next_seq| {
             {
                 let index = reads.index();
                 let head = index.checkpoint().head();
                 let is_clean = index.dirty_count() == 0 && head.covered_seq + 1 == next_seq;
-                if is_clean && head.index_file.is_some() {
+                if is_clean && head.index_file.is_some() && erased.is_none() {
                     return Ok(None);
                 }
             }
             let segment = active.roll(next_seq)?;
             reads.know_segment(&segment);
-            let captured = reads.index_mut().capture(KEPT_KEYS);
+            let mut captured = reads.index_mut().capture(KEPT_KEYS);
+            captured.keys.retain(|(_, used)| !erased.is_some_and(|erased| is_use_of(used, erased)));
             Ok(Some(Cut { captured, first_segment: segment.header.number, covered_seq: next_seq - 1 }))
         })
     }

@@ -74,6 +74,8 @@ mod archive;
 
 mod history;
 
+mod erase;
+
 mod verify;
 
 mod stats;

@@ -4,11 +4,12 @@
 //! file system and never stands in a writer's way.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::consumers::DirectoryCursors;
 use super::copied_from;
+use super::erase;
 use super::events;
 use super::export::Export;
 use super::history::history;
@@ -25,13 +26,13 @@ use crate::backend::cursors::Cursors;
 use crate::backend::follow::Follower;
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
-use crate::backend::{Backend, no_place};
-use crate::error::{Error, ErrorKind, Result};
+use crate::backend::{Backend, Erasing, no_place};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::log::inventory::Inventory;
 use crate::model::{
-    Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, History, Keep,
-    KeptHistory, Logged, Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport,
-    RepairReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
+    Action, CompactionReport, Conversation, Conversations, CopyMark, Erasure, ErasureReport, Event,
+    ExportReport, History, Keep, KeptHistory, Logged, Message, MessageRef, Messages, Mutation, Order,
+    Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
 };
 use crate::snapshot::layout::{self, Layout};
 
@@ -178,6 +179,20 @@ fn read_only() -> Error {
     Error::new(ErrorKind::ReadOnly, "the store is open for reading only")
 }
 
+impl Erasing for ReadOnly {
+    fn erasable(&self, what: &Erasure) -> Result<ErasureReport> {
+        Ok(erase::plan(&self.reads(), what)?.0)
+    }
+
+    fn erase(&self, _what: &Erasure) -> Result<ErasureReport> {
+        Err(read_only())
+    }
+
+    fn remnants(&self, receipt: &str, also: &[PathBuf]) -> Result<Vec<Place>> {
+        erase::remnants(&self.reads(), receipt, also)
+    }
+}
+
 impl Backend for ReadOnly {
     fn append(&self, _batch: Vec<Mutation>) -> Result<Vec<Receipt>> {
         Err(read_only())
@@ -300,6 +315,10 @@ impl Backend for ReadOnly {
 
     fn kept_history(&self) -> Result<KeptHistory> {
         keep::kept(&self.reads())
+    }
+
+    fn erasing(&self) -> Result<&dyn Erasing> {
+        Ok(self)
     }
 
     fn keep_history(&self, _keep: Keep) -> Result<KeptHistory> {

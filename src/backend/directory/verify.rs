@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::archive;
 use super::checkpoint_file::{newest_checkpoint, read_checkpoint};
 use super::completeness::{MarkerFile, Witnesses, read_marker};
+use super::erase;
 use super::events::read_frame;
 use super::held;
 use super::keep;
@@ -43,6 +44,7 @@ pub(crate) fn verify(vfs: &dyn Vfs, layout: &Layout) -> Result<VerifyReport> {
     check.marker()?;
     let checkpoint = check.log()?;
     check.history(checkpoint.as_ref())?;
+    check.erasures()?;
     if let Some(checkpoint) = &checkpoint {
         check.consumers(checkpoint)?;
         check.snapshot(checkpoint)?;
@@ -254,6 +256,20 @@ impl Check<'_> {
         if layout::probe(self.vfs, &self.layout.keep())?.is_some() {
             let keep = keep::keep_in(self.vfs, self.layout);
             self.unless_damaged(keep);
+        }
+        Ok(())
+    }
+
+    /// Reads the receipts of what was erased, and tells of an erasure that is not finished.
+    fn erasures(&mut self) -> Result<()> {
+        for (path, checked) in erase::receipts(self.vfs, self.layout)? {
+            self.count(&path)?;
+            self.unless_damaged(checked);
+        }
+        let intent = erase::is_under_way(self.vfs, self.layout);
+        if self.unless_damaged(intent) == Some(true) {
+            let note = "an erasure was begun and not finished; the next opening for writing goes on with it";
+            self.report.notes.push(note.to_owned());
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::completeness::MarkerFile;
 use super::consumers::DirectoryCursors;
 use super::copied_from;
 use super::engine::Engine;
+use super::erase;
 use super::events;
 use super::export::Export;
 use super::external_changes::ExternalChanges;
@@ -29,7 +30,7 @@ use crate::backend::cursors::Cursors;
 use crate::backend::follow::Follower;
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
-use crate::backend::{Backend, closed, no_place};
+use crate::backend::{Backend, Erasing, closed, no_place};
 use crate::clock::{now_micros, random_id, random_salt};
 use crate::codec::segment::Previous;
 use crate::error::{Error, ErrorKind, Result};
@@ -58,7 +59,8 @@ impl Engine {
         // Order: the claim before anything is read. What a writer adds that it overtakes is read then, or that writer
         // finds the claim before it says that anything was added.
         let vfs: Arc<dyn Vfs> = Arc::new(Fenced::new(vfs, layout.root(), Arc::clone(&claim)));
-        let opened = open::for_writing(&*vfs, &layout, random_id())?;
+        let mut opened = open::for_writing(&*vfs, &layout, random_id())?;
+        let is_erasing = erase::is_to_go_on(&*vfs, &layout, &mut opened.report)?;
         let head = *opened.index.checkpoint().head();
         let previous = opened.replayed.last.as_ref().map_or_else(
             || Previous {
@@ -104,6 +106,10 @@ impl Engine {
             process: std::process::id(),
             settings,
         });
+        if is_erasing {
+            // What keeps it from being finished is told by `stats`, and the next opening tries again.
+            *locked(&engine.compaction_error) = engine.go_on_erasing().err().map(|error| error.to_string());
+        }
         background::start(&engine, &engine.background, &engine.settings);
         Ok(engine)
     }
@@ -339,6 +345,10 @@ impl Backend for Engine {
     fn kept_history(&self) -> Result<KeptHistory> {
         self.check_open()?;
         keep::kept(self.reads())
+    }
+
+    fn erasing(&self) -> Result<&dyn Erasing> {
+        Ok(self)
     }
 
     fn keep_history(&self, keep: Keep) -> Result<KeptHistory> {

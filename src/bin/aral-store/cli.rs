@@ -15,6 +15,7 @@ use crate::backup::{BackupArgs, ReplicateArgs, RestoreArgs};
 use crate::consume::ConsumeArgs;
 use crate::consumers::ConsumersArgs;
 use crate::diff::DiffArgs;
+use crate::erase::EraseArgs;
 use crate::exit::Failure;
 use crate::fork::ForkArgs;
 use crate::import::forms;
@@ -160,6 +161,14 @@ pub(crate) enum Command {
                       Example: aral-store prune --older-than 90d --dry-run\n         aral-store prune --older-than 90d --keep-last 100 --yes"
     )]
     Prune(PruneArgs),
+    /// Erase a conversation or a message from every file of the store, or search for what a receipt is of
+    #[command(
+        after_help = "Asks first; where nobody can be asked it needs --yes. Nothing brings back what goes. The receipt names nothing of it and is kept in\n\
+                      log/erasures; --json prints it. Backups and copies elsewhere are not erased: --check with --also finds what is left there.\n\n\
+                      Example: aral-store erase c1 --dry-run\n         aral-store erase c1/m7 --yes --receipt gone.json\n         \
+                      aral-store erase --check gone.json --also /mnt/backup"
+    )]
+    Erase(EraseArgs),
     /// Write every conversation to its JSON file and drop the log that this covers
     #[command(after_help = "Example: aral-store compact")]
     Compact,

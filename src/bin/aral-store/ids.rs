@@ -78,13 +78,17 @@ pub(crate) fn ambiguous(given: &str, what: &str, found: &[String]) -> Failure {
 /// The error for a conversation that was named and is not there.
 pub(crate) fn no_conversation(store: &MessageStore, id: &str) -> Failure {
     let text = match store.removed(id) {
-        Ok(Some(tombstone)) if tombstone.reason == RemovalReason::Retention => {
-            let when = tombstone.removed_at.map(|time| format!(" at {time}")).unwrap_or_default();
-            format!(
-                "there is no conversation {id:?} any more: it was older than what is kept, and was pruned{when}, by event {}; \
-                 `aral-store unremove` brings it back as far as its history is kept",
-                tombstone.seq
-            )
+        Ok(Some(tombstone)) if tombstone.reason != RemovalReason::Asked => {
+            let (when, seq) =
+                (tombstone.removed_at.map(|time| format!(" at {time}")).unwrap_or_default(), tombstone.seq);
+            if tombstone.reason == RemovalReason::Erasure {
+                format!("there is no conversation {id:?} any more: it was erased{when}, by event {seq}")
+            } else {
+                format!(
+                    "there is no conversation {id:?} any more: it was older than what is kept, and was pruned{when}, by event \
+                     {seq}; `aral-store unremove` brings it back as far as its history is kept"
+                )
+            }
         }
         Ok(_) | Err(_) => format!("there is no conversation {id:?}; `aral-store ls` lists them"),
     };

@@ -55,6 +55,8 @@ mod keep;
 
 mod prune;
 
+mod erase;
+
 mod edit;
 
 mod rm;
@@ -168,6 +170,7 @@ fn run(cli: Cli) -> Exit {
         Command::Fork(args) => fork::run(&dir, form, args),
         Command::Keep(args) => keep::run(&dir, form, &args),
         Command::Prune(args) => prune::run(&dir, form, &args),
+        Command::Erase(args) => erase::run(&dir, form, &args),
         Command::Compact => upkeep::compact(&dir, form),
         Command::Stats => upkeep::stats(&dir, form),
         Command::Verify => upkeep::verify(&dir, form),

@@ -134,7 +134,7 @@ fn change(line: Line, change: &Change) -> Line {
 fn reason_of_removal(line: Line, reason: RemovalReason) -> Line {
     match reason {
         RemovalReason::Asked => line,
-        RemovalReason::Retention => line.string("reason", reason.as_str()),
+        RemovalReason::Retention | RemovalReason::Erasure => line.string("reason", reason.as_str()),
     }
 }
 
@@ -174,7 +174,7 @@ impl Summary {
 
 impl Tombstone {
     /// Prints what is remembered of a removed conversation: `id`, the event's `seq`, and `removed_at`, which is `null` if
-    /// the event does not say, and the `reason` if it was pruned, which is `retention`. No line break.
+    /// the event does not say, and the `reason` if it was pruned or erased, `retention` or `erasure`. No line break.
     #[must_use]
     pub fn to_json_line(&self) -> String {
         let line = Line::new().string("id", &self.id).number("seq", self.seq);

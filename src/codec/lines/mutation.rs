@@ -33,7 +33,7 @@ impl Mutation {
     /// | `remove_message` | **`message_id`** |
     /// | `remove_action` | **`action_id`** |
     /// | `set_version` | **`version`** |
-    /// | `remove_conversation` | `removed_at`, `reason`: `retention` |
+    /// | `remove_conversation` | `removed_at`, `reason`: `retention` or `erasure` |
     /// | `clear` | |
     ///
     /// Fields in bold must be there, and `conversation_id` unless a conversation is to be created, which
@@ -178,11 +178,14 @@ fn operation(kind: &str, fields: &mut Fields) -> std::result::Result<Option<Oper
 
 fn removal(fields: &mut Fields) -> std::result::Result<Operation, JsonError> {
     let (offset, time) = (fields.offset("reason"), fields.time("removed_at")?);
+    let asked = time.map_or(Operation::RemoveConversation, Operation::RemoveConversationAt);
     match fields.unicode("reason")?.as_deref() {
-        None => Ok(time.map_or(Operation::RemoveConversation, Operation::RemoveConversationAt)),
+        None => Ok(asked),
+        // What was erased elsewhere is removed here. To erase takes more than an event.
+        Some(reason) if reason == RemovalReason::Erasure.as_str() => Ok(asked),
         Some(reason) if reason == RemovalReason::Retention.as_str() => Ok(Operation::PruneConversation(time)),
         Some(other) => {
-            let reason = format!("{other:?} is no reason for a removal; \"retention\" is");
+            let reason = format!("{other:?} is no reason for a removal; \"retention\" and \"erasure\" are");
             Err(JsonError::new(offset, reason))
         }
     }

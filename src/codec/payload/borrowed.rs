@@ -3,9 +3,7 @@
 //! Owns the way to a message without memory of its own. It holds the payload to what the way to an owned
 //! message holds it to.
 
-#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
-use super::ChangeView;
-use super::{BadPayload, MessageView, object_text};
+use super::{BadPayload, ChangeView, MessageView, object_text};
 use crate::codec::ids::IdView;
 use crate::model::{MessageRef, TextRef};
 
@@ -14,7 +12,6 @@ pub(super) fn text(bytes: &[u8]) -> Result<TextRef<'_>, BadPayload> {
     TextRef::from_wtf8(bytes).map_err(|_| BadPayload("a text is not well-formed".to_owned()))
 }
 
-#[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
 impl ChangeView<'_> {
     /// The place of what the change edits or removes; 0 of any other.
     pub(crate) fn place(&self) -> u64 {

@@ -1,0 +1,211 @@
+//! Where something that is erased may lie beside the log, and what is written down of an erasure.
+//!
+//! Owns the files of the intent and of the receipts, the removing of what was set aside or left unfinished, and the search through
+//! every file.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use crate::codec::bytes::to_u64;
+use crate::codec::erasure::{Intent, MAX_RECEIPT, Record};
+use crate::codec::json::{python_text, write_text};
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::model::Text;
+use crate::snapshot::layout::{self, Layout, STAGED};
+use crate::snapshot::names::{choose, stem};
+use crate::snapshot::rewrite::Erased;
+use crate::vfs::{self, FileKind, OpenMode, Vfs};
+
+/// How much of a file is looked through at once; what may lie across two pieces is looked at with both.
+const PIECE: usize = 1 << 20;
+/// How much of a piece is looked at again with the next one.
+const OVERLAP: usize = 64;
+/// How deep below a directory files are looked for.
+const DEPTH: usize = 32;
+
+/// What an erasure that is not finished has written down; `None` if none is under way.
+///
+/// # Errors
+///
+/// `Corrupt` if it cannot be read.
+pub(in crate::backend::directory) fn intent(vfs: &dyn Vfs, layout: &Layout) -> Result<Option<Intent>> {
+    let path = layout.erasing();
+    if layout::probe(vfs, &path)?.is_none() {
+        return Ok(None);
+    }
+    let read = vfs.open(&path, OpenMode::Read).and_then(|file| vfs::read_all(&*file, MAX_RECEIPT));
+    let bytes = read.map_err(|error| Error::io("read", &path, error))?;
+    let reason = "an erasure was begun and not finished, and what says of what cannot be read; erase it again, then remove this file";
+    Intent::decode(&bytes).map(Some).ok_or_else(|| Error::new(ErrorKind::Corrupt, reason).at(&path, None))
+}
+
+/// Puts a file in its place as a whole. When this returns, it is durable.
+fn put(vfs: &dyn Vfs, path: &Path, bytes: &[u8]) -> Result<()> {
+    let unfinished = path.with_extension("tmp");
+    layout::remove_file(vfs, &unfinished)?;
+    layout::write_file(vfs, &unfinished, bytes)?;
+    vfs.rename(&unfinished, path).map_err(|error| Error::io("rename", &unfinished, error))?;
+    layout::sync_dir(vfs, path.parent().unwrap_or(path))
+}
+
+/// Makes the intent durable.
+pub(super) fn intend(vfs: &dyn Vfs, layout: &Layout, intent: &Intent) -> Result<()> {
+    put(vfs, &layout.erasing(), intent.encode().as_bytes())
+}
+
+/// Keeps the receipt with the store.
+pub(super) fn record(vfs: &dyn Vfs, layout: &Layout, record: &Record) -> Result<()> {
+    let dir = layout.erasures();
+    if layout::ensure_dir(vfs, &dir)? {
+        layout::sync_dir(vfs, &layout.log())?;
+    }
+    let name: String = record.conversation.chars().take(8).collect();
+    let path = dir.join(format!("{:016x}-{name}.json", record.through));
+    put(vfs, &path, format!("{}\n", record.encode()).as_bytes())
+}
+
+/// The receipts that are kept, each with what is wrong with it.
+pub(in crate::backend::directory) fn receipts(
+    vfs: &dyn Vfs,
+    layout: &Layout,
+) -> Result<Vec<(PathBuf, Result<()>)>> {
+    let dir = layout.erasures();
+    let mut found = Vec::new();
+    for entry in layout::list_dir(vfs, &dir)? {
+        let path = dir.join(&entry.name);
+        if entry.kind == FileKind::File && entry.name.ends_with(".json") {
+            let read = layout::read_file(vfs, &path)?.map(|(bytes, _)| bytes).unwrap_or_default();
+            let read = Record::decode(&String::from_utf8_lossy(&read)).map(drop);
+            found.push((path.clone(), read.map_err(|error| error.at(&path, None))));
+        }
+    }
+    Ok(found)
+}
+
+/// Ends the erasure.
+pub(super) fn end(vfs: &dyn Vfs, layout: &Layout) -> Result<()> {
+    layout::remove_file(vfs, &layout.erasing())?;
+    layout::sync_dir(vfs, &layout.log())
+}
+
+/// What was set aside and may hold something of it: tails that nobody could read, and what names the conversation or holds a text of it.
+pub(super) fn set_aside(
+    vfs: &dyn Vfs,
+    layout: &Layout,
+    erased: &Erased,
+    record: &Record,
+) -> Result<Vec<PathBuf>> {
+    let dir = layout.quarantine();
+    let mut found = Vec::new();
+    for entry in layout::list_dir(vfs, &dir)? {
+        let path = dir.join(&entry.name);
+        if entry.kind != FileKind::File {
+            continue;
+        }
+        let is_of_log = ["torn-", "orphaned-"].iter().any(|begin| entry.name.starts_with(begin));
+        let is_of_log = is_of_log && !entry.name.contains(".json");
+        let is_named = is_named_for(&entry.name, erased);
+        if is_of_log || is_named || names(vfs, &path, erased)? || !search(vfs, &path, record)?.is_empty() {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a copy that was set aside is of the conversation's own file, whatever is in it.
+fn is_named_for(name: &str, erased: &Erased) -> bool {
+    let own = choose(&erased.conversation, &HashSet::new());
+    let begins = |own: &str, behind: &str| {
+        let begin: String = own.chars().take(50).collect();
+        name.strip_prefix(&begin).is_some_and(|rest| rest.starts_with(behind))
+    };
+    erased.message.is_none() && (begins(&own, ".") || begins(stem(&own), ".replaced-"))
+}
+
+/// Whether a file of JSON, or of lines of it, has the conversation's id as a string.
+fn names(vfs: &dyn Vfs, path: &Path, erased: &Erased) -> Result<bool> {
+    let Some((bytes, _)) = layout::read_file(vfs, path)? else { return Ok(false) };
+    let id = Text::from(&erased.conversation);
+    let (mut quoted, mut plain) = (Vec::new(), String::new());
+    python_text(&id, &mut quoted);
+    write_text(&id, &mut plain);
+    Ok([quoted.as_slice(), plain.as_bytes()].iter().any(|id| memchr::memmem::find(&bytes, id).is_some()))
+}
+
+/// What was left unfinished. Only for whoever keeps others from finishing it.
+pub(super) fn unfinished(vfs: &dyn Vfs, layout: &Layout) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for dir in [layout.root().to_owned(), layout.conversations()] {
+        for entry in layout::list_dir(vfs, &dir)? {
+            if entry.kind == FileKind::File && entry.name.starts_with(STAGED) {
+                found.push(dir.join(entry.name));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Removes files, and makes that durable.
+pub(super) fn remove(vfs: &dyn Vfs, paths: &[PathBuf]) -> Result<()> {
+    let mut dirs: Vec<&Path> = Vec::new();
+    for path in paths {
+        layout::remove_file(vfs, path)?;
+        dirs.extend(path.parent().filter(|dir| !dirs.contains(dir)));
+    }
+    dirs.into_iter().try_for_each(|dir| layout::sync_dir(vfs, dir))
+}
+
+/// The directories beside the store whose names say that they were made of it.
+pub(super) fn beside(vfs: &dyn Vfs, layout: &Layout) -> Vec<PathBuf> {
+    let root = layout.root();
+    let (Some(name), Some(parent)) = (root.file_name().and_then(|name| name.to_str()), root.parent()) else {
+        return Vec::new();
+    };
+    let begins = format!("{name}.");
+    let entries = vfs.read_dir(parent).unwrap_or_default().into_iter();
+    let of = entries.filter(|entry| entry.name.starts_with(&begins) && entry.name_is_exact);
+    of.map(|entry| parent.join(entry.name)).collect()
+}
+
+/// Where the texts of a receipt are, in a file or below a directory: the first place in each file.
+pub(super) fn search(vfs: &dyn Vfs, path: &Path, record: &Record) -> Result<Vec<Place>> {
+    let mut found = Vec::new();
+    below(vfs, path, record, DEPTH, &mut found)?;
+    Ok(found)
+}
+
+fn below(vfs: &dyn Vfs, path: &Path, record: &Record, depth: usize, found: &mut Vec<Place>) -> Result<()> {
+    let Some(metadata) = layout::probe(vfs, path)? else { return Ok(()) };
+    match metadata.kind {
+        FileKind::Directory if depth > 0 => {
+            for entry in vfs.read_dir(path).map_err(|e| Error::io("list", path, e))? {
+                below(vfs, &path.join(entry.name), record, depth - 1, found)?;
+            }
+        }
+        FileKind::File => {
+            if let Some(offset) = in_file(vfs, path, record)? {
+                found.push(Place { path: path.to_owned(), offset: Some(offset) });
+            }
+        }
+        FileKind::Directory | FileKind::Other => {}
+    }
+    Ok(())
+}
+
+fn in_file(vfs: &dyn Vfs, path: &Path, record: &Record) -> Result<Option<u64>> {
+    let (mut window, mut at, mut found) = (Vec::<u8>::new(), 0_u64, None);
+    layout::read_through(vfs, path, |piece| {
+        for part in piece.chunks(PIECE) {
+            if found.is_some() {
+                return Ok(());
+            }
+            window.extend(part);
+            found = record.traces.find(&record.salt, &window).map(|place| at + to_u64(place));
+            let gone = window.len().saturating_sub(OVERLAP);
+            window.drain(..gone);
+            at += to_u64(gone);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}

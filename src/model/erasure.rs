@@ -1,0 +1,63 @@
+//! What is to be erased, and what came of it.
+
+use std::path::PathBuf;
+
+use super::{Seq, Text};
+
+/// What is to be erased: a conversation, or the messages of one that have an id.
+///
+/// ```
+/// # let dir = tempfile::tempdir().unwrap();
+/// use aral_store::{Erasure, MessageStore};
+/// let store = MessageStore::open(dir.path())?;
+/// store.add_message("c1", "nobody is to read this any more")?;
+/// let done = store.erase(&Erasure::conversation("c1"))?;
+/// assert_eq!((done.messages, store.conversation("c1")?), (1, None));
+/// assert!(store.remnants(&done.receipt, &[])?.is_empty());
+/// # Ok::<(), aral_store::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Erasure {
+    /// The conversation, or the one that the message is in.
+    pub conversation_id: String,
+    /// The id of the message; all of the conversation if absent.
+    pub message_id: Option<Text>,
+}
+
+impl Erasure {
+    /// A conversation with all that is or was in it.
+    #[must_use]
+    pub fn conversation(id: impl Into<String>) -> Self {
+        Self { conversation_id: id.into(), message_id: None }
+    }
+
+    /// Every message of a conversation that has or had this id.
+    #[must_use]
+    pub fn message(conversation_id: impl Into<String>, id: impl Into<Text>) -> Self {
+        Self { conversation_id: conversation_id.into(), message_id: Some(id.into()) }
+    }
+}
+
+/// What an erasure takes, or took.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct ErasureReport {
+    /// How many messages are there by now, or were.
+    pub messages: u64,
+    /// How many actions.
+    pub actions: u64,
+    /// The events that are about it and that the log and the history have, as ranges.
+    pub events: Vec<(Seq, Seq)>,
+    /// The files that are rewritten or removed.
+    pub files: Vec<PathBuf>,
+    /// Files and directories that hold something of it and are not the store's own, such as what a repair has left beside it: not erased.
+    pub not_erased: Vec<PathBuf>,
+    /// Conversations that have taken messages over from it, as their metadata say, and those that have from them: each is one of its own, and
+    /// not erased.
+    pub forks: Vec<String>,
+    /// How many of its texts are too short to be told from others by [`MessageStore::remnants`](crate::MessageStore::remnants).
+    pub untold: u64,
+    /// The receipt, a line of JSON that names nothing of it; empty before it is done.
+    pub receipt: String,
+}

@@ -1,0 +1,368 @@
+//! What is erased is in no file any more, wherever it was, and nothing else is missing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aral_store::{
+    Conversation, Edit, Erasure, ErrorKind, Fork, JsonObject, Keep, MessageStore, Messages, Mutation,
+    NewAction, NewConversation, NewMessage, Operation, RemovalReason, SyncPolicy,
+};
+
+use crate::support::databases;
+use crate::support::driver::{self, DIR, Driver, Home};
+use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
+use crate::support::ops::Settings;
+use crate::support::simfs::errno::{EIO, ENOSPC};
+use crate::support::simfs::{self, SimFs, SplitMix};
+use crate::support::sources::Sources;
+
+const SETTINGS: Settings =
+    Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
+
+/// What occurs in all that is to be erased, and in nothing else.
+const SECRET: &[u8] = b"SECRET-7f3a";
+
+/// In no file.
+const NOWHERE: [PathBuf; 0] = [];
+
+fn fresh() -> SimFs {
+    driver::fresh(simfs::Settings::default())
+}
+
+fn open(sim: &SimFs) -> MessageStore {
+    driver::open(&Home::Sim(sim.clone()), SETTINGS, &Sources::default()).unwrap()
+}
+
+fn read(sim: &SimFs) -> MessageStore {
+    MessageStore::options().vfs(Arc::new(sim.clone())).read_only().open(DIR).unwrap()
+}
+
+/// The files of a disk in which there is something.
+fn with(sim: &SimFs, what: &[u8]) -> Vec<PathBuf> {
+    let has = |path: &PathBuf| sim.read(path).unwrap().windows(what.len()).any(|window| window == what);
+    sim.files().into_iter().map(|(path, _)| path).filter(has).collect()
+}
+
+fn say(store: &MessageStore, conversation: &str, id: &str, text: &str) {
+    let metadata = JsonObject::parse(&format!(r#"{{"note":"about {text}"}}"#)).unwrap();
+    let message =
+        NewMessage::new(format!("{text}, said as {id} in {conversation}")).id(id).metadata(metadata);
+    let key = format!("{text}-key-{conversation}-{id}");
+    drop(store.append(Mutation::add_message(conversation, message).key(key)).unwrap());
+}
+
+/// A life in which a secret comes to be in the log, in chapters, in the JSON files, among the keys and in what was set aside.
+fn live(store: &MessageStore) {
+    store.keep_history(Keep::Everything).unwrap();
+    let title = NewConversation::new().title("SECRET-7f3a as a title");
+    store.create_conversation_with_id("gone", title).unwrap();
+    // One who has read nothing yet, for whom segments are kept.
+    drop(store.consumer("slow").unwrap());
+    say(store, "gone", "m1", "SECRET-7f3a");
+    say(store, "stays", "m1", "harmless");
+    store.compact().unwrap();
+    store
+        .edit_message("gone", "m1", Edit::content("SECRET-7f3a edited, and \u{e9}\u{e9}\u{e9} too"))
+        .unwrap();
+    say(store, "stays", "m2", "harmless too");
+    let data = JsonObject::parse(r#"{"deep":["SECRET-7f3a in an action"]}"#).unwrap();
+    store.add_action("gone", NewAction::new("click", data)).unwrap();
+    store.compact().unwrap();
+    let both = vec![
+        Mutation::add_message("gone", NewMessage::new("SECRET-7f3a in a batch with another").id("m2")),
+        Mutation::add_message("stays", NewMessage::new("in a batch").id("m3")),
+    ];
+    store.batch(both).unwrap();
+    say(store, "gone", "m3", "SECRET-7f3a");
+    say(store, "stays", "m4", "harmless at last");
+}
+
+/// What stays: the conversation, and what it was after each of its events.
+type Kept = (Conversation, Vec<(u64, String)>);
+
+fn kept(store: &MessageStore) -> Kept {
+    let history = store.history("stays").unwrap();
+    assert_eq!(history.whole_from, 0);
+    let events = history.events.iter().map(|past| (past.seq, format!("{:?}", past.event))).collect();
+    (store.conversation("stays").unwrap().unwrap(), events)
+}
+
+fn set_aside(sim: &SimFs) {
+    sim.put(format!("{DIR}/log/quarantine/torn-0000000000000001-20"), b"xx SECRET-7f3a, said as m1 in gone");
+    sim.put(format!("{DIR}/log/quarantine/gone.json.00-00"), br#"{"id": "gone", "x": "SECRET-7f3a"}"#);
+    sim.put(format!("{DIR}/log/quarantine/gone.json.00-01"), b"SECRET-7f3a cut sh");
+    sim.put(format!("{DIR}/log/quarantine/stays.json.00-00"), br#"{"id": "stays"}"#);
+    sim.put(format!("{DIR}/conversations/.staged-00-1"), b"SECRET-7f3a, said as m1 in gone");
+}
+
+#[test]
+fn an_erased_conversation_is_in_no_file_and_nothing_else_is_missing() {
+    let sim = fresh();
+    let store = open(&sim);
+    live(&store);
+    sim.put_dir(format!("{DIR}/log/quarantine"));
+    set_aside(&sim);
+    assert!(with(&sim, SECRET).len() > 6, "it is everywhere: {:?}", with(&sim, SECRET));
+    let before = kept(&store);
+    let planned = store.erasable(&Erasure::conversation("gone")).unwrap();
+    assert_eq!(with(&sim, SECRET).len(), with(&sim.snapshot(), SECRET).len());
+    let done = store.erase(&Erasure::conversation("gone")).unwrap();
+    assert_eq!((planned.messages, done.messages, done.actions), (3, 3, 1));
+    assert_eq!(planned.events, done.events);
+    assert_eq!(done.events.iter().map(|(first, last)| last - first + 1).sum::<u64>(), 6);
+    assert!(done.not_erased.is_empty() && done.forks.is_empty(), "{done:?}");
+    assert_eq!(with(&sim, SECRET), NOWHERE);
+    assert!(!done.receipt.contains("gone") && done.receipt.contains("checksum"), "{}", done.receipt);
+    let aside: Vec<_> = sim.files().into_iter().map(|(path, _)| path).collect();
+    let aside = aside.into_iter().filter(|path| path.starts_with(format!("{DIR}/log/quarantine")));
+    assert_eq!(aside.collect::<Vec<_>>(), [PathBuf::from(format!("{DIR}/log/quarantine/stays.json.00-00"))]);
+    assert_eq!(kept(&store), before);
+    assert!(store.remnants(&done.receipt, &[]).unwrap().is_empty());
+    let missed = store.consumer("slow").unwrap().next_batch(10).unwrap_err();
+    assert_eq!(missed.kind(), ErrorKind::Missed);
+    let report = store.verify().unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    // What is remembered says so, now and then.
+    let error = store.messages("gone", Messages::all()).unwrap_err();
+    assert!(error.message().contains("it was erased at"), "{error}");
+    assert_eq!(store.removed("gone").unwrap().unwrap().reason, RemovalReason::Erasure);
+    assert_eq!(store.at(2).conversation("gone").unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(store.unremove("gone").unwrap_err().kind(), ErrorKind::NotFound);
+    // Its keys are nobody's any more.
+    say(&store, "stays", "m5", "SECRET-7f3a");
+    store.close().unwrap();
+    let store = open(&sim);
+    assert_eq!(store.stats().unwrap().conversations, 1);
+    assert!(store.verify().unwrap().is_sound());
+}
+
+#[test]
+fn what_was_removed_long_ago_is_erased_from_what_is_kept_of_it() {
+    let sim = fresh();
+    let store = open(&sim);
+    live(&store);
+    let before = kept(&store);
+    store.remove_conversation("gone").unwrap();
+    store.compact().unwrap();
+    assert!(!with(&sim, SECRET).is_empty(), "its history is kept");
+    store.erase(&Erasure::conversation("gone")).unwrap();
+    assert_eq!(with(&sim, SECRET), NOWHERE);
+    assert_eq!(store.removed("gone").unwrap().unwrap().reason, RemovalReason::Erasure);
+    assert_eq!(kept(&store), before);
+    let again = store.erase(&Erasure::conversation("never")).unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn an_erased_message_leaves_its_place_in_the_past_and_nothing_else() {
+    let sim = fresh();
+    let store = open(&sim);
+    store.keep_history(Keep::Everything).unwrap();
+    say(&store, "c1", "m1", "harmless");
+    say(&store, "c1", "m2", "SECRET-7f3a");
+    store.compact().unwrap();
+    store.edit_message("c1", "m2", Edit::content("SECRET-7f3a again, edited")).unwrap();
+    say(&store, "c1", "m3", "harmless too");
+    store.compact().unwrap();
+    let version = store.summary("c1").unwrap().unwrap().version;
+    let done = store.erase(&Erasure::message("c1", "m2")).unwrap();
+    assert_eq!((done.messages, with(&sim, SECRET)), (1, Vec::new()));
+    assert!(done.not_erased.is_empty(), "{done:?}");
+    let now = store.messages("c1", Messages::all()).unwrap();
+    assert_eq!(now.iter().map(|message| message.id.to_string_lossy()).collect::<Vec<_>>(), ["m1", "m3"]);
+    let then = store.at(4).conversation("c1").unwrap().unwrap();
+    assert_eq!((then.version, then.messages.len()), (version, 3));
+    assert_eq!(
+        (then.messages[1].content.as_str(), then.messages[1].metadata.as_json()),
+        (Some(""), r#"{"erased":true}"#)
+    );
+    assert!(then.messages[0].content.as_str().unwrap().starts_with("harmless"));
+    assert!(store.verify().unwrap().is_sound());
+    assert!(store.remnants(&done.receipt, &[]).unwrap().is_empty());
+}
+
+/// Stops an erasure before each of its calls, and opens the store again.
+fn stopped(stop: &dyn Fn(&SimFs, u64) -> SimFs) -> (u64, u64) {
+    let sim = fresh();
+    let store = open(&sim);
+    live(&store);
+    sim.put_dir(format!("{DIR}/log/quarantine"));
+    set_aside(&sim);
+    drop(store.verify());
+    let (before, gone) = (kept(&store), store.conversation("gone").unwrap().unwrap());
+    let steps = sim.record(|_| drop(store.erase(&Erasure::conversation("gone")).unwrap()));
+    let (mut stops, mut erased) = (0, 0);
+    for (step, (op, state)) in steps.iter().enumerate() {
+        let told = format!("stopped before step {step}, {op:?}");
+        let left = stop(state, stops);
+        stops += 1;
+        // A reader finds it as it was, or gone.
+        let reader = read(&left);
+        let seen = reader.conversation("gone").unwrap_or_else(|error| panic!("{told}: {error}"));
+        assert!(seen.is_none() || seen.as_ref() == Some(&gone), "{told}");
+        assert_eq!(kept(&reader), before, "{told}");
+        drop(reader);
+        let was_begun = left.read(format!("{DIR}/log/ERASING")).is_some();
+        let store = open(&left);
+        assert_eq!(store.stats().unwrap().compaction_error, None, "{told}");
+        assert_eq!(kept(&store), before, "{told}");
+        let now = store.conversation("gone").unwrap();
+        if was_begun {
+            assert_eq!(now, None, "{told}");
+        }
+        if now.is_none() {
+            assert_eq!(with(&left, SECRET), NOWHERE, "{told}");
+            erased += 1;
+        } else {
+            assert_eq!(now.as_ref(), Some(&gone), "{told}");
+        }
+        assert!(store.verify().unwrap().is_sound(), "{told}");
+        assert_eq!(left.read(format!("{DIR}/log/ERASING")), None, "{told}");
+        store.close().unwrap();
+    }
+    (stops, erased)
+}
+
+#[test]
+fn an_erasure_that_is_killed_at_any_step_is_finished_by_the_next_opening() {
+    let (stops, erased) = stopped(&|state, _| state.snapshot().kill());
+    assert!(stops > 50 && erased > stops / 2, "{stops} {erased}");
+}
+
+#[test]
+fn an_erasure_whose_power_is_cut_at_any_step_is_finished_by_the_next_opening() {
+    let (stops, erased) = stopped(&|state, seed| state.crash(&mut SplitMix::new(seed)));
+    assert!(stops > 50 && erased > stops / 3, "{stops} {erased}");
+}
+
+#[test]
+fn one_place_that_is_forgotten_is_found_by_the_receipt() {
+    let sim = fresh();
+    let store = open(&sim);
+    live(&store);
+    let was: Vec<(PathBuf, Vec<u8>)> =
+        with(&sim, SECRET).into_iter().map(|path| (path.clone(), sim.read(&path).unwrap())).collect();
+    assert!(was.len() > 4, "{was:?}");
+    let done = store.erase(&Erasure::conversation("gone")).unwrap();
+    for (n, (path, bytes)) in was.into_iter().enumerate() {
+        let forgotten = PathBuf::from(format!("{DIR}/log/forgotten-{n}"));
+        sim.put(&forgotten, &bytes);
+        let found = store.remnants(&done.receipt, &[]).unwrap();
+        assert_eq!(found.iter().map(|place| &place.path).collect::<Vec<_>>(), [&forgotten], "{path:?}");
+        sim.delete(&forgotten);
+    }
+    assert!(store.remnants(&done.receipt, &[]).unwrap().is_empty());
+    for at in [9, 60] {
+        let mut changed = done.receipt.clone().into_bytes();
+        changed[at] ^= 1;
+        let changed = String::from_utf8(changed).unwrap();
+        assert_eq!(store.remnants(&changed, &[]).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}
+
+#[test]
+fn forks_are_conversations_of_their_own_and_named() {
+    let sim = fresh();
+    let store = open(&sim);
+    live(&store);
+    store.fork("gone", Fork::new().id("fork")).unwrap();
+    store.fork("fork", Fork::new().id("fork of it")).unwrap();
+    store.fork("stays", Fork::new().id("another")).unwrap();
+    let done = store.erase(&Erasure::conversation("gone")).unwrap();
+    assert_eq!(done.forks, ["fork", "fork of it"]);
+    assert_eq!(store.messages("fork of it", Messages::all()).unwrap().len(), 3);
+    for id in done.forks {
+        store.erase(&Erasure::conversation(id)).unwrap();
+    }
+    assert_eq!(with(&sim, SECRET), NOWHERE);
+}
+
+#[test]
+fn what_lies_beside_the_store_is_named_and_left() {
+    let sim = fresh();
+    let store = open(&sim);
+    live(&store);
+    sim.put_dir(format!("{DIR}.damaged-20250313"));
+    let beside = format!("{DIR}.damaged-20250313/file");
+    sim.put(&beside, b"SECRET-7f3a, said as m1 in gone");
+    let done = store.erase(&Erasure::conversation("gone")).unwrap();
+    assert_eq!(done.not_erased, [PathBuf::from(format!("{DIR}.damaged-20250313"))]);
+    assert_eq!(with(&sim, SECRET), [PathBuf::from(&beside)]);
+    assert_eq!(store.remnants(&done.receipt, &[]).unwrap()[0].path, PathBuf::from(beside));
+}
+
+#[test]
+fn what_cannot_be_erased_from_says_what_to_do_instead() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut homes = vec![Home::Memory];
+    homes.extend(databases::of(dir.path()));
+    for home in homes {
+        let driver = Driver::new(home, SETTINGS).unwrap();
+        drop(driver.store().add_message("c1", "here").unwrap());
+        let refused = driver.store().erase(&Erasure::conversation("c1")).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Unsupported);
+        assert!(refused.message().contains("aral-store copy"), "{refused}");
+        assert_eq!(driver.store().messages("c1", Messages::all()).unwrap().len(), 1);
+        driver.close().unwrap();
+    }
+    let sim = fresh();
+    let store = open(&sim);
+    live(&store);
+    store.append(Mutation::new("stays", Operation::SetTitle("x".into()))).unwrap();
+    let reader = read(&sim);
+    assert_eq!(reader.erasable(&Erasure::conversation("gone")).unwrap().messages, 3);
+    assert_eq!(reader.erase(&Erasure::conversation("gone")).unwrap_err().kind(), ErrorKind::ReadOnly);
+}
+
+#[test]
+fn an_erasure_in_which_a_call_fails_is_finished_once_it_does_not() {
+    let lived = fresh();
+    let store = open(&lived);
+    live(&store);
+    let before = kept(&store);
+    store.close().unwrap();
+    let calls = [
+        (Call::Create, ENOSPC, 1),
+        (Call::Write, ENOSPC, 2),
+        (Call::Open, EIO, 17),
+        (Call::Read, EIO, 29),
+        (Call::Sync, EIO, 2),
+        (Call::SyncDir, EIO, 2),
+        (Call::Rename, EIO, 1),
+        (Call::Remove, EIO, 1),
+        (Call::ReadDir, EIO, 7),
+    ];
+    let (mut failed, mut erased) = (0, 0);
+    for (call, number, step) in calls {
+        for nth in (1..).step_by(step) {
+            let told = format!("{call:?} {nth}");
+            let sim = lived.snapshot();
+            let fs = FaultFs::over_sim(&sim, Vec::new());
+            let options = MessageStore::options().vfs(Arc::new(fs.clone()));
+            let store = options.compact_manually().open(DIR).unwrap();
+            fs.replan(vec![Rule::new(call, nth, Fault::Errno(number))]);
+            let done = store.erase(&Erasure::conversation("gone"));
+            if fs.fired() == [0] {
+                break;
+            }
+            failed += u64::from(done.is_err());
+            fs.replan(Vec::new());
+            drop(store);
+            let store = open(&sim);
+            assert_eq!(store.stats().unwrap().compaction_error, None, "{told}");
+            assert_eq!(kept(&store), before, "{told}");
+            if store.conversation("gone").unwrap().is_none() {
+                erased += 1;
+                assert_eq!(with(&sim, SECRET), NOWHERE, "{told}: {done:?}");
+            } else {
+                assert!(done.is_err(), "{told}");
+                drop(store.erase(&Erasure::conversation("gone")).unwrap());
+                assert_eq!(with(&sim, SECRET), NOWHERE, "{told}, and again");
+            }
+            assert_eq!(sim.read(format!("{DIR}/log/ERASING")), None, "{told}");
+            assert!(store.verify().unwrap().is_sound(), "{told}");
+            store.close().unwrap();
+        }
+    }
+    assert!(failed > 20 && erased > 15, "{failed} {erased}");
+}

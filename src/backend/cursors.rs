@@ -8,7 +8,7 @@ use std::fmt;
 use super::follow::Follower;
 use crate::codec::payload::{EventView, encode_event, schema_of};
 use crate::error::Result;
-use crate::model::{ConsumerCursor, Event, Seq};
+use crate::model::{ConsumerCursor, ConsumerStatus, Event, Seq};
 
 /// A consumer as an engine keeps it.
 #[derive(Debug)]
@@ -89,4 +89,29 @@ pub(crate) fn cursor_at(seq: Seq, event: &Event) -> ConsumerCursor {
     let mut bytes = Vec::new();
     let length = encode_event(&EventView::of(event, 0), &mut bytes);
     ConsumerCursor::new(seq, length.map(|_| (schema_of(&event.change), crc32fast::hash(&bytes))))
+}
+
+/// How far a consumer has come in a log that has these events.
+pub(crate) fn status(kept: KeptConsumer, first: Seq, last: Seq) -> ConsumerStatus {
+    let mut status = ConsumerStatus { name: kept.name, holder: kept.holder, ..ConsumerStatus::default() };
+    match kept.cursor {
+        Ok(cursor) => {
+            status.acknowledged = cursor.acknowledged;
+            status.lag = last.saturating_sub(cursor.acknowledged);
+            let next = cursor.acknowledged + 1;
+            status.missed = (next < first).then(|| (next, first - 1));
+        }
+        Err(error) => status.error = Some(error.to_string()),
+    }
+    status
+}
+
+/// How far all consumers have come in a log that ends with this event.
+pub(crate) fn statuses(cursors: &dyn Cursors, last: &dyn Fn() -> Result<Seq>) -> Result<Vec<ConsumerStatus>> {
+    let kept = cursors.list()?;
+    if kept.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (first, last) = (cursors.first_kept()?, last()?);
+    Ok(kept.into_iter().map(|kept| status(kept, first, last)).collect())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::consumer::{Consumer, missed_error};
 use super::handle::MessageStore;
-use crate::backend::cursors::{HeldCursor, KeptConsumer, cursor_at};
+use crate::backend::cursors::{HeldCursor, cursor_at, statuses};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Begin, ConsumerCursor, ConsumerStatus, Logged, Seq, is_consumer_name};
 
@@ -98,18 +98,8 @@ impl MessageStore {
     ///
     /// `Unsupported` where events or cursors are not kept; those of the store.
     pub fn consumers(&self) -> Result<Vec<ConsumerStatus>> {
-        self.consumers_behind(self.backend().stats()?.last_seq)
-    }
-
-    /// The same, of a store whose newest event is known.
-    pub(super) fn consumers_behind(&self, last: Seq) -> Result<Vec<ConsumerStatus>> {
         let cursors = self.backend().cursors()?;
-        let kept = cursors.list()?;
-        if kept.is_empty() {
-            return Ok(Vec::new());
-        }
-        let first = cursors.first_kept()?;
-        Ok(kept.into_iter().map(|kept| status(kept, first, last)).collect())
+        statuses(&*cursors, &|| Ok(self.backend().stats()?.last_seq))
     }
 
     /// Begins a consumer, or begins one anew.
@@ -190,21 +180,6 @@ impl MessageStore {
         held.claim(cursor)?;
         Ok(Consumer::new(name, (held, follower), (cursor, read), waiting, missed))
     }
-}
-
-/// How far a consumer has come in a log that has these events.
-fn status(kept: KeptConsumer, first: Seq, last: Seq) -> ConsumerStatus {
-    let mut status = ConsumerStatus { name: kept.name, holder: kept.holder, ..ConsumerStatus::default() };
-    match kept.cursor {
-        Ok(cursor) => {
-            status.acknowledged = cursor.acknowledged;
-            status.lag = last.saturating_sub(cursor.acknowledged);
-            let next = cursor.acknowledged + 1;
-            status.missed = (next < first).then(|| (next, first - 1));
-        }
-        Err(error) => status.error = Some(error.to_string()),
-    }
-    status
 }
 
 /// Whether two marks can be of the same event.

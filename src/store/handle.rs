@@ -10,7 +10,7 @@ use super::location::check_directory;
 use crate::backend::Backend;
 use crate::backend::follow::Follower;
 use crate::clock::{IdSource, IdVersion};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::{
     Action, ActionEdit, CompactionReport, Conversation, Conversations, Edit, Event, ExportReport, Found,
     JsonObject, MAX_BATCH_EVENTS, Message, MessageRef, Messages, Mutation, NewAction, NewConversation,
@@ -927,13 +927,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn stats(&self) -> Result<Stats> {
-        let mut stats = self.held.backend.stats()?;
-        match self.consumers_behind(stats.last_seq) {
-            Ok(consumers) => stats.consumers = consumers,
-            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::NotFound) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(stats)
+        self.held.backend.stats()
     }
 
     /// What opening the store found: what was replayed, what was cut, what cannot be read.

@@ -22,7 +22,7 @@ use super::stats;
 use super::steady::{steady, steady_report};
 use super::tail::Tail;
 use super::verify;
-use crate::backend::cursors::Cursors;
+use crate::backend::cursors::{Cursors, statuses};
 use crate::backend::follow::Follower;
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
@@ -271,7 +271,12 @@ impl Backend for ReadOnly {
     fn stats(&self) -> Result<Stats> {
         let reads = self.reads();
         reads.look_at_held();
-        Ok(stats::stats(&reads))
+        let mut stats = stats::stats(&reads);
+        // What is saved of a damaged store has none.
+        if let Ok(cursors) = self.cursors() {
+            stats.consumers = statuses(&*cursors, &|| Ok(stats.last_seq))?;
+        }
+        Ok(stats)
     }
 
     fn compact(&self) -> Result<CompactionReport> {

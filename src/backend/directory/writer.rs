@@ -26,7 +26,7 @@ use super::stats;
 use super::steady::{steady, steady_report};
 use super::tail::Tail;
 use super::verify;
-use crate::backend::cursors::Cursors;
+use crate::backend::cursors::{Cursors, statuses};
 use crate::backend::follow::Follower;
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
@@ -300,6 +300,7 @@ impl Backend for Engine {
         self.reads().look_at_held();
         let mut stats = stats::stats(self.reads());
         stats.compaction_error.clone_from(&locked(&self.compaction_error));
+        stats.consumers = statuses(&*self.cursors()?, &|| Ok(stats.last_seq))?;
         Ok(stats)
     }
 

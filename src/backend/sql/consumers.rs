@@ -9,13 +9,13 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use super::columns::number_at;
-use super::connection::{Connection, Connector, Dialect, Purpose, Row, Value, all, first, placed};
+use super::connection::{Connection, Connector, Dialect, Purpose, Row, Statement, Value, all, first, placed};
 use super::pool::Pool;
-use crate::backend::cursors::{Cursors, HeldCursor, KeptConsumer};
+use crate::backend::cursors::{Cursors, HeldCursor, KeptConsumer, status};
 use crate::backend::follow::Follower;
 use crate::clock::{Clock, random_id};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ConsumerCursor, Seq};
+use crate::model::{ConsumerCursor, ConsumerStatus, Seq};
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS aral_consumers (
     name TEXT NOT NULL PRIMARY KEY,
@@ -74,6 +74,28 @@ fn look(connection: &mut dyn Connection, dialect: Dialect, name: &str) -> Result
     first(connection, &format!("{LOOK} WHERE name = ?1"), &[Value::text(name)], kept)
 }
 
+/// How many tables of consumers there are, of which there is one or none.
+pub(super) fn count(dialect: Dialect) -> Statement<'static> {
+    Statement::new(dialect.count_tables, [Value::text("aral_consumers")])
+}
+
+/// Every row of the table.
+fn rows(connection: &mut dyn Connection, now_micros: i64) -> Result<Vec<KeptConsumer>> {
+    all(connection, &format!("{LOOK} ORDER BY name"), &[], |row| {
+        let Kept { name, cursor, holder, held_until, .. } = kept(row)?;
+        Ok(KeptConsumer { name, cursor: Ok(cursor), holder: (held_until > now_micros).then_some(holder) })
+    })
+}
+
+/// How far the consumers have come, where there is a table of them.
+pub(super) fn statuses(
+    connection: &mut dyn Connection,
+    now_micros: i64,
+    last: Seq,
+) -> Result<Vec<ConsumerStatus>> {
+    Ok(rows(connection, now_micros)?.into_iter().map(|kept| status(kept, 1, last)).collect())
+}
+
 /// The cursors of a database.
 pub(super) struct SqlCursors<'e> {
     pub(super) connector: Arc<dyn Connector>,
@@ -96,10 +118,7 @@ impl Cursors for SqlCursors<'_> {
             if !is_there(connection, dialect)? {
                 return Ok(Vec::new());
             }
-            all(connection, &format!("{LOOK} ORDER BY name"), &[], |row| {
-                let Kept { name, cursor, holder, held_until, .. } = kept(row)?;
-                Ok(KeptConsumer { name, cursor: Ok(cursor), holder: (held_until > now).then_some(holder) })
-            })
+            rows(connection, now)
         })
     }
 

@@ -318,7 +318,8 @@ impl Backend for Engine {
     }
 
     fn stats(&self) -> Result<Stats> {
-        self.read(reads::stats)
+        let (dialect, now) = (self.connector.dialect(), self.settings.clock.now_micros());
+        self.read(|connection| reads::stats(connection, dialect, now))
     }
 
     fn compact(&self) -> Result<CompactionReport> {

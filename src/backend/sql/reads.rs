@@ -5,7 +5,8 @@
 use super::columns::{
     ACTION, MESSAGE, SUMMARY, action_at, corrupt, head_at, id_at, message_at, number_at, summary_at, time_at,
 };
-use super::connection::{Connection, Row, Value, all, first};
+use super::connection::{Connection, Dialect, Row, Statement, Value, all, first};
+use super::consumers;
 use crate::backend::no_conversation;
 use crate::backend::no_place;
 use crate::codec::payload::{BadPayload, ChangeView, FIFTH_SCHEMA, decode_event, reason_of};
@@ -162,13 +163,27 @@ pub(super) fn last_seq(connection: &mut dyn Connection) -> Result<Seq> {
 }
 
 /// How large the store is.
-pub(super) fn stats(connection: &mut dyn Connection) -> Result<Stats> {
+pub(super) fn stats(connection: &mut dyn Connection, dialect: Dialect, now_micros: i64) -> Result<Stats> {
     let sql = "SELECT COUNT(*), CAST(COALESCE(SUM(messages), 0) AS BIGINT), \
                CAST(COALESCE(SUM(actions), 0) AS BIGINT) FROM aral_conversation_rows";
     let counts =
         first(connection, sql, &[], |row| Ok((number_at(row, 0)?, number_at(row, 1)?, number_at(row, 2)?)))?;
     let (conversations, messages, actions) = counts.unwrap_or_default();
-    let last_seq = last_seq(connection)?;
+    let (mut next_seq, mut tables) = (1, 0);
+    let questions = [Statement::new("SELECT next_seq FROM aral_meta", []), consumers::count(dialect)];
+    connection.query_all(&questions, &mut |question, row| {
+        if question == 0 {
+            next_seq = number_at(row, 0)?;
+        } else {
+            tables = row.int(0)?;
+        }
+        Ok(())
+    })?;
+    let last_seq = next_seq.saturating_sub(1);
     let log_bytes = connection.size()?;
-    Ok(Stats { conversations, messages, actions, last_seq, log_bytes, ..Stats::default() })
+    let mut stats = Stats { conversations, messages, actions, last_seq, log_bytes, ..Stats::default() };
+    if tables > 0 {
+        stats.consumers = consumers::statuses(connection, now_micros, last_seq)?;
+    }
+    Ok(stats)
 }

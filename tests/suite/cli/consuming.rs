@@ -1,8 +1,9 @@
 //! `consume` gives each event to a command until that has succeeded with it, and says which one it did not succeed with.
 
 use std::fs;
+use std::process::Command;
 
-use super::{BINARY, Room};
+use super::{BINARY, Room, piped, said};
 
 fn with_events(count: u32) -> Room {
     let room = Room::new();
@@ -120,4 +121,35 @@ fn a_repair_says_which_consumers_stay_with_the_old_store() {
     room.run(&["consume", "indexer"]).fine();
     let told = room.run(&["repair", "--to", "saved"]).fine();
     assert!(told.contains("consumer \"indexer\" stays with the old store"), "{told}");
+}
+
+#[test]
+fn one_that_is_killed_is_given_the_event_again_and_leaves_no_lock() {
+    let room = with_events(2);
+    let killed = room.run(&["consume", "indexer", "--exec", "kill -9 $PPID"]);
+    assert_eq!(killed.code, None, "{killed:?}");
+    assert_eq!(room.run(&["consumers"]).fine(), "indexer\t0\t2\t-\n");
+    room.run(&["consume", "indexer", "--exec", "cat >> got"]).fine();
+    assert_eq!(lines(&room, "got").len(), 2);
+}
+
+#[test]
+fn one_that_goes_on_gives_what_comes_and_ends_in_order_when_it_is_asked_to() {
+    let room = with_events(1);
+    let mut command = room.command(&["consume", "indexer", "-f", "--exec", "cat >> got"]);
+    let child = piped(&mut command);
+    let wait_for = |seq: u32| {
+        let has_come = |_: &u32| room.run(&["consumers"]).out.starts_with(&format!("indexer\t{seq}\t"));
+        assert!((0..5_000).any(|n| has_come(&n)), "event {seq} is acknowledged");
+    };
+    wait_for(1);
+    room.run(&["add", "c1", "message 2"]).fine();
+    wait_for(2);
+    let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(asked.success());
+    let said = said(child);
+    assert!(said.code == Some(143), "{said:?}");
+    room.run(&["consume", "indexer", "--exec", "cat >> got"]).fine();
+    assert_eq!(lines(&room, "got").len(), 2);
+    assert_eq!(room.run(&["consumers"]).fine(), "indexer\t2\t0\t-\n");
 }

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::path::Path;
 
-use aral_store::{Batch, MessageStore, Messages, NewMessage, Options, Order, SyncPolicy};
+use aral_store::{Batch, Keep, MessageStore, Messages, NewMessage, Options, Order, SyncPolicy};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -23,7 +23,8 @@ fn main() -> Outcome {
         "append" | "fill" => append(&open(dir, SyncPolicy::Os)?, count),
         // The directories of these were filled before, by `fill`.
         "replay" => done(open(dir, SyncPolicy::Os)),
-        "compact" => done(open(dir, SyncPolicy::Os)?.compact()),
+        // What it takes to keep the history besides is in docs/decisions/0055-kept-by-default.md.
+        "compact" => done(options(SyncPolicy::Os).keep(Keep::Nothing).open(dir)?.compact()),
         _ => match operation.strip_suffix(" from JSON") {
             Some(operation) => read_as(operation, &filled(dir, true)?, count),
             None => read_as(operation, &filled(dir, false)?, count),
@@ -54,7 +55,11 @@ fn done<T>(made: aral_store::Result<T>) -> Outcome {
 }
 
 fn open(dir: &Path, sync: SyncPolicy) -> aral_store::Result<MessageStore> {
-    Options::default().sync(sync).compact_manually().open(dir)
+    options(sync).open(dir)
+}
+
+fn options(sync: SyncPolicy) -> Options {
+    Options::default().sync(sync).compact_manually()
 }
 
 /// A text of 200 bytes, which takes no making.

@@ -48,6 +48,8 @@ pub(crate) fn compaction<'py>(py: Python<'py>, report: &CompactionReport) -> Mad
         "dropped_segments" => report.dropped_segments,
         "quarantined" => report.quarantined.clone(),
         "held" => damaged(py, &report.held)?,
+        "unkept" => damaged(py, &report.unkept)?,
+        "dropped_history" => report.dropped_history,
     )
 }
 

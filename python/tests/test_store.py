@@ -507,16 +507,25 @@ def test_how_much_of_the_past_is_kept_is_chosen_at_the_opening(tmp_path: Path):
     def kept() -> int:
         return len(list(chapters.glob("*.chapter")))
 
-    with Store(tmp_path / "data", keep="30d,256MiB") as store:
+    with Store(tmp_path / "data") as store:
         store.add_message("c1", "one")
-        store.compact()
-        assert kept() == 1
-        assert "keep 2592000s,268435456B" in (chapters / "KEEP").read_text()
+        assert store.compact().unkept == []
+        assert kept() == 1 and not (chapters / "KEEP").exists(), "that is what is kept without a choice"
+    # Not even what goes on with the first one has room.
+    with Store(tmp_path / "data", keep="9999w,0B") as store:
+        store.add_message("c1", "two")
+        assert store.compact().dropped_history is None
+        assert kept() == 2
+        assert "keep 6047395200s,0B" in (chapters / "KEEP").read_text()
     # The choice is the store's.
     with Store(tmp_path / "data") as store:
-        store.add_message("c1", "two")
+        store.add_message("c1", "three")
         store.compact()
-        assert kept() == 2
+        assert kept() == 3
+    with Store(tmp_path / "data", keep="1B") as store:
+        assert kept() == 0
+        store.add_message("c1", "four")
+        assert store.compact().dropped_history == (4, 4)
     with pytest.raises(ReadOnly):
         Store(tmp_path / "data", keep="everything", read_only=True)
     with Store(tmp_path / "data", keep="nothing"):

@@ -99,10 +99,10 @@ pub(crate) fn decode_foot(bytes: &[u8]) -> Option<u64> {
     (fields.take(8)? == END).then(|| fields.u64())?
 }
 
-/// What stands before a record's body.
-pub(crate) fn record_head(offset: u64, body: &[u8]) -> [u8; RECORD_HEAD] {
-    let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let crc = record_crc(offset, body).to_le_bytes();
+/// What stands before a record's body of this length, whose bytes were hashed.
+pub(crate) fn record_head(offset: u64, length: usize, body: &crc32fast::Hasher) -> [u8; RECORD_HEAD] {
+    let crc = placed_crc(offset, length, body).to_le_bytes();
+    let length = u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
     let mut head = [0; RECORD_HEAD];
     for (byte, value) in head.iter_mut().zip(length.into_iter().chain(crc)) {
         *byte = value;
@@ -119,10 +119,16 @@ pub(crate) fn decode_record_head(head: &[u8]) -> Option<(usize, u32)> {
 
 /// The checksum of a record at its place.
 pub(crate) fn record_crc(offset: u64, body: &[u8]) -> u32 {
+    let mut hashed = crc32fast::Hasher::new();
+    hashed.update(body);
+    placed_crc(offset, body.len(), &hashed)
+}
+
+fn placed_crc(offset: u64, length: usize, body: &crc32fast::Hasher) -> u32 {
     let mut crc = crc32fast::Hasher::new();
     crc.update(&offset.to_le_bytes());
-    crc.update(&to_u64(body.len()).to_le_bytes());
-    crc.update(body);
+    crc.update(&to_u64(length).to_le_bytes());
+    crc.combine(body);
     crc.finalize()
 }
 
@@ -180,14 +186,17 @@ pub(crate) fn decode_batch(bytes: &[u8]) -> Option<(Seq, u32, u16, &[u8])> {
     Some((fields.u64()?, fields.u32()?, fields.u16()?, fields.0))
 }
 
-/// A conversation as it was, as the events that would make it; `None` if one of them is longer than an event can be.
-pub(crate) fn encode_base(base: &HistoryBase) -> Option<Vec<u8>> {
-    let conversation = &base.conversation;
+/// The beginning of a base: the numbers, and the event that would begin the conversation; `None` if that is longer than an event can be.
+pub(crate) fn encode_base_head(
+    conversation: &Conversation,
+    last_seq: Seq,
+    last_activity: Timestamp,
+) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     bytes.extend(conversation.version.to_le_bytes());
-    bytes.extend(base.last_seq.to_le_bytes());
-    bytes.extend(base.last_activity.wall_micros().to_le_bytes());
-    let offset = match base.last_activity.zone() {
+    bytes.extend(last_seq.to_le_bytes());
+    bytes.extend(last_activity.wall_micros().to_le_bytes());
+    let offset = match last_activity.zone() {
         Zone::Naive => i64::MAX,
         Zone::Offset(micros) => micros,
     };
@@ -198,13 +207,37 @@ pub(crate) fn encode_base(base: &HistoryBase) -> Option<Vec<u8>> {
         metadata: conversation.metadata.clone(),
         extra: conversation.extra.clone(),
     };
+    bytes.extend(encode_base_item(&conversation.id, begun)?);
+    Some(bytes)
+}
+
+/// A further part of it: the event that would add an item.
+pub(crate) fn encode_base_item(id: &str, change: Change) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    super::payload::encode_event(&EventView::of(&Event::new(id, change), 0), &mut bytes)?;
+    Some(bytes)
+}
+
+/// A conversation as it was, as the events that would make it; `None` if one of them is longer than an event can be.
+pub(crate) fn encode_base(base: &HistoryBase) -> Option<Vec<u8>> {
+    let conversation = &base.conversation;
+    let mut bytes = encode_base_head(conversation, base.last_seq, base.last_activity)?;
     let messages = conversation.messages.iter().map(|message| Change::AddMessage(message.clone()));
     let actions = conversation.actions.iter().map(|action| Change::AddAction(action.clone()));
-    for change in [begun].into_iter().chain(messages).chain(actions) {
-        let event = Event::new(conversation.id.as_str(), change);
-        super::payload::encode_event(&EventView::of(&event, 0), &mut bytes)?;
+    for change in messages.chain(actions) {
+        bytes.extend(encode_base_item(&conversation.id, change)?);
     }
     Some(bytes)
+}
+
+/// Holds that bytes are a base, with nothing of it in memory but them.
+pub(crate) fn check_base(bytes: &[u8]) -> Result<(), BadPayload> {
+    let mut rest = bytes.get(32..).ok_or_else(|| BadPayload("a base is cut short".to_owned()))?;
+    while !rest.is_empty() {
+        let (_, length) = decode_event(rest)?;
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 pub(crate) fn decode_base(bytes: &[u8]) -> Result<HistoryBase, BadPayload> {

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use super::Seq;
 
-/// How much of what compactions cover is kept for looking back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// How much of what compactions cover is kept for looking back; [`DEFAULT`](Self::DEFAULT) where nobody has chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Keep {
     /// Nothing: a compaction drops the events that it covers.
-    #[default]
     Nothing,
     /// What was covered by a compaction of that long ago, or later.
     For(Duration),
@@ -20,6 +19,12 @@ pub enum Keep {
     ForOrBytes(Duration, u64),
     /// All of it, for ever.
     Everything,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
 }
 
 impl fmt::Display for Keep {
@@ -68,6 +73,25 @@ fn parse_units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 impl Keep {
+    /// What a directory keeps that was told nothing: 30 days or 256 MiB, whichever is more.
+    pub const DEFAULT: Self = Self::ForOrBytes(Duration::from_secs(30 * 86_400), 256 << 20);
+
+    /// The span that bounds it, if one does.
+    pub(crate) const fn span(self) -> Option<Duration> {
+        match self {
+            Self::For(span) | Self::ForOrBytes(span, _) => Some(span),
+            Self::Nothing | Self::Bytes(_) | Self::Everything => None,
+        }
+    }
+
+    /// The size that bounds it, if one does.
+    pub(crate) const fn bytes(self) -> Option<u64> {
+        match self {
+            Self::Bytes(bytes) | Self::ForOrBytes(_, bytes) => Some(bytes),
+            Self::Nothing | Self::For(_) | Self::Everything => None,
+        }
+    }
+
     /// Reads `everything`, `nothing`, a span such as `30d`, a size such as `256MiB`, or both, `30d,256MiB`, for whichever is more.
     ///
     /// ```

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::chapter_list::Named;
-use crate::codec::bytes::to_u64;
+use crate::codec::bytes::{has_room, to_u64};
 use crate::codec::chapter::{
-    BadChapter, ChapterEntry, ChapterHead, FOOT_LEN, HEAD_LEN, RECORD_HEAD, decode_base, decode_batch,
-    decode_foot, decode_record_head, record_crc,
+    BadChapter, ChapterEntry, ChapterHead, FOOT_LEN, HEAD_LEN, RECORD_HEAD, check_base, decode_base,
+    decode_batch, decode_foot, decode_record_head, record_crc,
 };
-use crate::codec::payload::{BadPayload, for_each_event, too_new};
+use crate::codec::payload::{BadPayload, EventView, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{HistoryBase, PastEvent, Seq};
 use crate::vfs::{self, OpenMode, Vfs, VfsFile};
@@ -119,34 +119,60 @@ impl Chapter {
         Ok(found)
     }
 
-    /// Adds the events of a batch, or those of one conversation, and gives the number behind its last one.
-    fn batch(&self, offset: u64, body: &[u8], id: Option<&str>, found: &mut Vec<PastEvent>) -> Result<Seq> {
-        let bad = |reason: &str| self.bad(offset, reason);
-        let (batch, events, schema, payload) =
-            decode_batch(body).ok_or_else(|| bad("a batch is cut short"))?;
-        if let Some(reason) = too_new(schema) {
-            return Err(Error::new(ErrorKind::UnsupportedFormat, reason).at(&self.path, Some(offset)));
-        }
-        let mut seq = batch;
-        let read = for_each_event::<BadPayload>(payload, events, |view, _| {
+    /// Adds the events of a batch, or those of one conversation.
+    fn batch(&self, offset: u64, body: &[u8], id: Option<&str>, found: &mut Vec<PastEvent>) -> Result<()> {
+        let mut seq = decode_batch(body).map_or(0, |(first, ..)| first);
+        let batch = seq;
+        self.for_each(offset, body, |view| {
             if id.is_none_or(|id| view.conversation.with_bytes(|bytes| bytes == id.as_bytes())) {
                 found.push(PastEvent::new(seq, batch, view.to_event()?));
             }
             seq += 1;
             Ok(())
-        });
-        read.map_err(|damage| bad(&damage.0))?;
-        Ok(seq)
+        })?;
+        Ok(())
     }
 
-    /// Reads all of it, and names the conversations that were there before it and of which it does not say what they were.
+    /// Takes a batch apart, and gives the number behind its last event.
+    fn for_each(
+        &self,
+        offset: u64,
+        body: &[u8],
+        mut visit: impl FnMut(&EventView<'_>) -> std::result::Result<(), BadPayload>,
+    ) -> Result<Seq> {
+        let bad = |reason: &str| self.bad(offset, reason);
+        let (first, events, schema, payload) =
+            decode_batch(body).ok_or_else(|| bad("a batch is cut short"))?;
+        if let Some(reason) = too_new(schema) {
+            return Err(Error::new(ErrorKind::UnsupportedFormat, reason).at(&self.path, Some(offset)));
+        }
+        let read = for_each_event::<BadPayload>(payload, events, |view, _| visit(view));
+        read.map_err(|damage| bad(&damage.0))?;
+        Ok(first + u64::from(events))
+    }
+
+    /// All events of a batch that was read through.
+    pub(crate) fn all_events(&self, offset: u64, body: &[u8]) -> Result<Vec<PastEvent>> {
+        if !has_room(body.len().saturating_mul(2)) {
+            let reason = format!("there is no memory for what is {} bytes long", body.len());
+            return Err(Error::new(ErrorKind::OutOfMemory, reason).at(&self.path, Some(offset)));
+        }
+        let mut found = Vec::new();
+        self.batch(offset, body, None, &mut found)?;
+        Ok(found)
+    }
+
+    /// Reads all of it, in order, and gives the entries.
     ///
     /// # Errors
     ///
-    /// Corruption, naming the events that the chapter holds.
-    pub(crate) fn check(&self) -> Result<Vec<String>> {
+    /// Corruption, naming the events that the chapter holds; whatever the visit gives.
+    pub(crate) fn read_through(
+        &self,
+        mut visit: impl FnMut(u64, Part<'_>) -> Result<()>,
+    ) -> Result<Vec<ChapterEntry>> {
         let (table, rows) = self.table()?;
-        let (mut at, mut kinds, mut lost) = (to_u64(HEAD_LEN), BTreeMap::new(), Vec::new());
+        let (mut at, mut kinds, mut entries) = (to_u64(HEAD_LEN), BTreeMap::new(), Vec::new());
         for row in rows.chunks_exact(ROW) {
             let offset =
                 row.get(4..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_le_bytes(*bytes));
@@ -154,29 +180,48 @@ impl Chapter {
             let entry = ChapterEntry::decode(&body);
             let entry = entry.ok_or_else(|| self.bad(offset, "an entry of the table is cut short"))?;
             kinds.extend(entry.base.map(|base| (base, true)));
-            kinds.extend(entry.batches.into_iter().map(|batch| (batch, false)));
-            if entry.is_lost {
-                lost.push(entry.id);
-            }
+            kinds.extend(entry.batches.iter().map(|batch| (*batch, false)));
+            entries.push(entry);
         }
         let mut next = self.head.first;
         while at < table {
             let (body, behind) = self.record(at)?;
             match kinds.get(&at) {
-                Some(true) => drop(decode_base(&body).map_err(|damage| self.bad(at, &damage.0))?),
+                Some(true) => visit(at, Part::Base(&body))?,
                 Some(false) => {
                     let first = decode_batch(&body).map(|(first, ..)| first);
                     if first != Some(next) {
                         return Err(self.bad(at, "a batch does not follow the one before it"));
                     }
-                    next = self.batch(at, &body, None, &mut Vec::new())?;
+                    next = self.for_each(at, &body, |_| Ok(()))?;
+                    visit(at, Part::Batch(&body))?;
                 }
                 None => {}
             }
             at = behind;
         }
-        if next == self.head.last + 1 { Ok(lost) } else { Err(self.bad(table, "events are missing")) }
+        if next == self.head.last + 1 { Ok(entries) } else { Err(self.bad(table, "events are missing")) }
     }
+
+    /// Reads all of it, and names the conversations that were there before it and of which it does not say what they were.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_through`](Self::read_through).
+    pub(crate) fn check(&self) -> Result<Vec<String>> {
+        let entries = self.read_through(|offset, part| match part {
+            Part::Base(body) => check_base(body).map_err(|damage| self.bad(offset, &damage.0)),
+            Part::Batch(_) => Ok(()),
+        })?;
+        Ok(entries.into_iter().filter(|entry| entry.is_lost).map(|entry| entry.id).collect())
+    }
+}
+
+/// A record of a chapter.
+#[derive(Debug)]
+pub(crate) enum Part<'b> {
+    Base(&'b [u8]),
+    Batch(&'b [u8]),
 }
 
 fn damaged(path: &Path, offset: u64, reason: &str, (first, last): (Seq, Seq)) -> Error {
@@ -197,6 +242,7 @@ fn read(file: &dyn VfsFile, path: &Path, offset: u64, length: usize) -> Result<V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::chapter::encode_base;
     use crate::codec::payload::{EventView, encode_event};
     use crate::model::{Change, Conversation, Event, HistoryBase, Timestamp};
     use crate::snapshot::chapter_list;
@@ -220,9 +266,25 @@ mod tests {
             conversation.title = "t".repeat(title).into();
             HistoryBase::new(conversation, 2, Timestamp::EPOCH)
         };
-        assert!(writer.base("short", Some(&base("short", 10))).unwrap());
-        assert!(!writer.base("long", Some(&base("long", 300))).unwrap());
-        assert!(!writer.base("damaged", None).unwrap());
+        let mut note = |id: &str, bytes: &[u8]| {
+            writer.base(id, |add| {
+                for piece in bytes.chunks(7) {
+                    if !add(piece)? {
+                        return Ok(Some(false));
+                    }
+                }
+                Ok(Some(true))
+            })
+        };
+        assert_eq!(note("short", &encode_base(&base("short", 10)).unwrap()).unwrap(), Some(true));
+        assert_eq!(note("long", &encode_base(&base("long", 300)).unwrap()).unwrap(), Some(false));
+        let damaged = Error::new(ErrorKind::Corrupt, "damaged");
+        let failed = writer.base("damaged", |add| {
+            assert!(add(b"what there is of it")?);
+            Err(damaged)
+        });
+        assert_eq!(failed.unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(writer.base("absent", |_| Ok(None)).unwrap(), None);
         let mut payload = Vec::new();
         let event = Event::new("short", Change::Clear);
         encode_event(&EventView::of(&event, 0), &mut payload).unwrap();
@@ -233,6 +295,13 @@ mod tests {
         let entry = |id| chapter.entry(id).unwrap().unwrap();
         assert_eq!(chapter.base(entry("short").base.unwrap()).unwrap(), base("short", 10));
         assert_eq!((entry("long").base, entry("long").is_lost), (None, true));
+        assert_eq!(chapter.entry("absent").unwrap(), None);
+        let bytes = vfs::read_all(&*chapter.file, 1 << 20).unwrap();
+        let holds = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+        assert!(
+            holds(b"tttttttttt") && !holds(&[b't'; 11]) && !holds(b"what there is"),
+            "nothing is left of them"
+        );
         let mut told = chapter.check().unwrap();
         told.sort();
         assert_eq!(told, ["damaged", "long"]);

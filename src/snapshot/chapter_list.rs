@@ -57,9 +57,13 @@ pub(crate) fn remove_unfinished(vfs: &dyn Vfs, layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// Those of them that lead up to an event without a gap, oldest first.
+/// Those of them that lead up to an event without a gap, oldest first. Where none ends with it, the last of them may be one
+/// that goes on behind it: to whoever still looks at an older checkpoint, and has the chapters of a newer one.
 pub(crate) fn chain(mut all: Vec<Named>, through: Seq) -> Vec<Named> {
-    let (mut chain, mut end) = (Vec::new(), through);
+    let goes_beyond = |named: &&Named| named.first <= through && through < named.last;
+    let is_exact = all.iter().any(|named| named.last == through);
+    let beyond = all.iter().filter(goes_beyond).min_by_key(|named| named.first).filter(|_| !is_exact);
+    let (mut chain, mut end) = (Vec::new(), beyond.map_or(through, |named| named.last));
     while let Some(named) = all.pop() {
         // Of two that end alike, which a compaction that failed may leave, the longer one has all of the other.
         if named.last == end {
@@ -108,6 +112,9 @@ mod tests {
         assert_eq!(chained(&[(1, 4), (5, 9)], 9), [(1, 4), (5, 9)]);
         assert_eq!(chained(&[(1, 3), (5, 9)], 9), [(5, 9)]);
         assert_eq!(chained(&[(1, 4), (5, 9)], 10), []);
+        assert_eq!(chained(&[(1, 4), (5, 9)], 7), [(1, 4), (5, 9)]);
+        assert_eq!(chained(&[(1, 4), (5, 7), (5, 9)], 7), [(1, 4), (5, 7)]);
+        assert_eq!(chained(&[(1, 4), (1, 9), (5, 7)], 4), [(1, 4)]);
         assert_eq!(chained(&[(1, 4), (5, 7), (5, 9)], 9), [(1, 4), (5, 9)]);
         let missing = |all: &[(u64, u64)], through| {
             gap(&all.iter().map(|pair| named(*pair)).collect::<Vec<_>>(), through)

@@ -6,18 +6,26 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::chapter::{Chapter, Part};
 use super::chapter_list::name;
 use super::layout::{self, Layout};
 use crate::codec::bytes::to_u64;
 use crate::codec::chapter::{
-    ChapterEntry, ChapterHead, MAX_BODY, encode_base, encode_batch, encode_foot, record_head,
+    ChapterEntry, ChapterHead, MAX_BODY, RECORD_HEAD, encode_base, encode_batch, encode_foot, record_head,
 };
 use crate::error::{Error, Result};
-use crate::model::{HistoryBase, Seq};
+use crate::model::{Change, HistoryBase, Seq};
 use crate::vfs::{self, OpenMode, Vfs, VfsFile};
 
 /// How much is written at once.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
+/// A record that is being written.
+#[derive(Debug, Default)]
+struct Record {
+    hash: crc32fast::Hasher,
+    length: usize,
+}
+
 /// A chapter that is being written.
 pub(crate) struct Writer {
     file: Arc<dyn VfsFile>,
@@ -28,6 +36,8 @@ pub(crate) struct Writer {
     /// The longest body of a record.
     pub(crate) longest: usize,
     entries: BTreeMap<String, ChapterEntry>,
+    /// Of each conversation with events that were taken over the newest of them, unless it ended with that.
+    taken_over: BTreeMap<String, Option<Seq>>,
 }
 
 impl Writer {
@@ -38,8 +48,9 @@ impl Writer {
         layout::remove_file(vfs, &unfinished)?;
         let opened = vfs.open(&unfinished, OpenMode::CreateNew);
         let file = opened.map_err(|e| Error::io("create", &unfinished, e))?;
-        let (buffer, entries) = (head.encode(), BTreeMap::new());
-        Ok(Self { file, unfinished, path, buffer, written: 0, longest: MAX_BODY, entries })
+        let (entries, taken_over) = (BTreeMap::new(), BTreeMap::new());
+        let (buffer, written, longest) = (head.encode(), 0, MAX_BODY);
+        Ok(Self { file, unfinished, path, buffer, written, longest, entries, taken_over })
     }
 
     fn offset(&self) -> u64 {
@@ -56,26 +67,133 @@ impl Writer {
 
     fn record(&mut self, body: &[u8]) -> Result<u64> {
         let offset = self.offset();
-        self.buffer.extend(record_head(offset, body));
-        self.buffer.extend(body);
-        if self.buffer.len() >= WRITTEN_AT_ONCE {
-            self.flush()?;
-        }
+        self.begin_record();
+        let mut record = Record::default();
+        self.add_to(&mut record, body)?;
+        self.end_record(offset, &record)?;
         Ok(offset)
     }
 
-    /// Takes note of what a conversation was; of one that cannot be read, or is too long for a record, that it was there. Says
-    /// whether it was the first.
-    pub(crate) fn base(&mut self, id: &str, base: Option<&HistoryBase>) -> Result<bool> {
-        let body = base.and_then(encode_base).filter(|body| body.len() <= self.longest);
-        let offset = match body {
-            Some(body) => Some(self.record(&body)?),
-            None => None,
-        };
-        let entry =
-            ChapterEntry { id: id.to_owned(), base: offset, is_lost: offset.is_none(), batches: Vec::new() };
-        self.entries.insert(id.to_owned(), entry);
-        Ok(offset.is_some())
+    /// Leaves room for what stands before a body.
+    fn begin_record(&mut self) {
+        self.buffer.extend([0; RECORD_HEAD]);
+    }
+
+    fn add_to(&mut self, record: &mut Record, piece: &[u8]) -> Result<()> {
+        record.hash.update(piece);
+        record.length += piece.len();
+        self.buffer.extend(piece);
+        if self.buffer.len() >= WRITTEN_AT_ONCE { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes what stands before the body, now that it is known.
+    fn end_record(&mut self, offset: u64, record: &Record) -> Result<()> {
+        let head = record_head(offset, record.length, &record.hash);
+        // A part of the head is on the disk if the room for it was.
+        let place = offset.checked_sub(self.written).and_then(|place| usize::try_from(place).ok());
+        match place.and_then(|place| self.buffer.get_mut(place..place + head.len())) {
+            Some(room) => {
+                room.copy_from_slice(&head);
+                Ok(())
+            }
+            None => vfs::write_all_at(&*self.file, &head, offset)
+                .map_err(|e| Error::io("write", &self.unfinished, e)),
+        }
+    }
+
+    /// Takes over all that the chapter before has. This one must have been begun with the first event of that one.
+    ///
+    /// # Errors
+    ///
+    /// Corruption of that chapter; those of the system.
+    pub(crate) fn take_over(&mut self, earlier: &Chapter) -> Result<()> {
+        let (mut moved, mut ends) = (BTreeMap::new(), BTreeMap::new());
+        let entries = earlier.read_through(|offset, part| {
+            let body = match part {
+                Part::Base(body) => body,
+                Part::Batch(body) => {
+                    for event in earlier.all_events(offset, body)? {
+                        let is_removed = matches!(event.event.change, Change::Remove { .. });
+                        let end = (!is_removed).then_some(event.seq);
+                        ends.insert(event.event.conversation_id.clone(), end);
+                    }
+                    body
+                }
+            };
+            moved.insert(offset, self.record(body)?);
+            Ok(())
+        })?;
+        for mut entry in entries {
+            entry.base = entry.base.and_then(|base| moved.get(&base).copied());
+            entry.batches.retain_mut(|batch| moved.get(batch).map(|moved| *batch = *moved).is_some());
+            self.entries.insert(entry.id.clone(), entry);
+        }
+        self.taken_over = ends;
+        Ok(())
+    }
+
+    /// Whether what was taken over leads to what a conversation is when the events begin that are added: to its state after that event, or
+    /// to its not being there. Nothing if it has nothing of the conversation.
+    pub(crate) fn leads_to(&self, id: &str, end: Option<Seq>) -> Option<bool> {
+        let entry = self.entries.get(id)?;
+        Some(!entry.is_lost && self.taken_over.get(id) == Some(&end))
+    }
+
+    /// Takes note of what a conversation was, which is given a piece at a time. If that fails, or the pieces are too long for a record, takes
+    /// note that it was there, and what was written of it is a record that nothing leads to. Says whether it was the first; nothing if
+    /// there turns out to be no such conversation.
+    ///
+    /// # Errors
+    ///
+    /// Those of the pieces, and those of the system.
+    pub(crate) fn base(
+        &mut self,
+        id: &str,
+        pieces: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<bool>) -> Result<Option<bool>>,
+    ) -> Result<Option<bool>> {
+        let offset = self.offset();
+        self.begin_record();
+        let mut record = Record::default();
+        let given = pieces(&mut |piece| {
+            let fits = record.length.saturating_add(piece.len()) <= self.longest;
+            if fits {
+                self.add_to(&mut record, piece)?;
+            }
+            Ok(fits)
+        });
+        let is_whole = matches!(given, Ok(Some(true)));
+        if !is_whole {
+            record = self.blank(offset, record.length)?;
+        }
+        self.end_record(offset, &record)?;
+        if !matches!(given, Ok(None)) {
+            let base = is_whole.then_some(offset);
+            let entry = ChapterEntry { id: id.to_owned(), base, is_lost: !is_whole, batches: Vec::new() };
+            self.entries.insert(id.to_owned(), entry);
+        }
+        given
+    }
+
+    /// Leaves nothing of a body but its length: nobody would look for what it says in a record that nothing leads to.
+    fn blank(&mut self, offset: u64, length: usize) -> Result<Record> {
+        self.flush()?;
+        let mut record = Record::default();
+        let (zeros, mut at) = ([0; 4096], offset + to_u64(RECORD_HEAD));
+        while record.length < length {
+            let piece = zeros.get(..length - record.length).unwrap_or(&zeros);
+            vfs::write_all_at(&*self.file, piece, at).map_err(|e| Error::io("write", &self.unfinished, e))?;
+            record.hash.update(piece);
+            record.length += piece.len();
+            at += to_u64(piece.len());
+        }
+        Ok(record)
+    }
+
+    /// The same with the whole of it, or without it. Says whether it is there.
+    pub(crate) fn whole_base(&mut self, id: &str, base: Option<&HistoryBase>) -> Result<bool> {
+        let bytes = base.and_then(encode_base);
+        let given = self.base(id, |add| bytes.map_or(Ok(false), |bytes| add(&bytes)).map(Some))?;
+        Ok(given == Some(true))
     }
 
     /// Adds a batch as it stood in the log, whose events are about these conversations.

@@ -166,7 +166,7 @@ pub(crate) fn rewrite(vfs: &dyn Vfs, layout: &Layout, named: &Named, erased: &Er
     for entry in entries.iter().filter(|entry| entry.base.is_none() && entry.is_lost) {
         let is_erased = erased.message.is_none() && entry.id == erased.conversation;
         if !is_erased || chapter.head.first > erased.through {
-            writer.base(&entry.id, None)?;
+            writer.whole_base(&entry.id, None)?;
         }
     }
     let mut at = to_u64(HEAD_LEN);
@@ -196,7 +196,7 @@ fn rewrite_base(writer: &mut Writer, mut base: HistoryBase, erased: &Erased) -> 
             *message = emptied(message);
         }
     }
-    writer.base(&id, Some(&base)).map(drop)
+    writer.whole_base(&id, Some(&base)).map(drop)
 }
 
 fn rewrite_batch(

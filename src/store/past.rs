@@ -48,7 +48,7 @@ impl MessageStore {
     /// Chooses how much of its past the store keeps from now on: in a directory, of the events that compactions cover. The
     /// choice is the store's and stays with it. What is not to be kept is dropped at once, and then with each compaction.
     ///
-    /// When this returns, the choice is durable. A compaction writes, besides what it writes anyway, what the conversations
+    /// Without a choice it is [`Keep::DEFAULT`]. When this returns, the choice is durable. A compaction writes, besides what it writes anyway, what the conversations
     /// that have changed were before, and their events: opening, reading and appending cost what they cost without it.
     ///
     /// # Errors

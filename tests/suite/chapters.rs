@@ -19,6 +19,9 @@ use crate::support::sources::Sources;
 const SETTINGS: Settings =
     Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
 
+/// Keeps everything, each compaction in a chapter of its own.
+const EACH: Keep = Keep::ForOrBytes(Duration::from_secs(100_000_000_000), 0);
+
 fn fresh() -> SimFs {
     driver::fresh(simfs::Settings::default())
 }
@@ -43,7 +46,8 @@ fn chapters(sim: &SimFs) -> Vec<PathBuf> {
 fn with_everything_kept_every_state_is_found_again_through_compactions_kills_and_cuts_of_power() {
     for seed in 0..4_u64 {
         let mut driver = Driver::new(Home::Sim(fresh()), SETTINGS).unwrap();
-        assert_eq!(driver.store().keep_history(Keep::Everything).unwrap().dropped, None);
+        let keep = if seed % 2 == 0 { EACH } else { Keep::Everything };
+        assert_eq!(driver.store().keep_history(keep).unwrap().dropped, None);
         let mut choice = SplitMix::new(seed);
         while driver.history.len() < 40 {
             let op = ops::op(&mut choice);
@@ -53,7 +57,11 @@ fn with_everything_kept_every_state_is_found_again_through_compactions_kills_and
         }
         driver.run(&Op::Compact).unwrap();
         let Home::Sim(sim) = &driver.home else { panic!("the home is a simulated one") };
-        assert!(chapters(sim).len() > 2, "there were compactions");
+        assert_eq!(
+            chapters(sim).len() > 2,
+            keep == EACH,
+            "there were compactions, and what is short is put together"
+        );
         let now = driver.history.last().unwrap();
         for then in &driver.history {
             for id in CONVERSATIONS {
@@ -119,9 +127,15 @@ fn all_is_found(store: &MessageStore, seen: &[Seen], place: &str) {
 
 #[test]
 fn a_crash_at_any_call_leaves_the_history_whole_and_the_next_compaction_goes_on_with_it() {
+    for keep in [EACH, Keep::Everything] {
+        crashes(keep);
+    }
+}
+
+fn crashes(keep: Keep) {
     let sim = fresh();
     let store = open(&sim);
-    assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
+    assert_eq!(store.keep_history(keep).unwrap().dropped, None);
     let mut seen = Vec::new();
     let recorded = sim.record(|_| live(&store, &mut seen));
     assert!(recorded.len() > 100, "{}", recorded.len());
@@ -144,7 +158,7 @@ fn a_crash_at_any_call_leaves_the_history_whole_and_the_next_compaction_goes_on_
 fn damage_to_the_history_is_told_by_its_range_and_touches_nothing_of_the_present() {
     let sim = fresh();
     let store = open(&sim);
-    assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
+    assert_eq!(store.keep_history(EACH).unwrap().dropped, None);
     let mut seen = Vec::new();
     live(&store, &mut seen);
     store.close().unwrap();
@@ -216,9 +230,8 @@ fn a_conversation_that_could_not_be_kept_is_told_by_the_compaction_and_by_verify
     for is_known in [false, true] {
         let sim = fresh();
         let store = open(&sim);
-        if is_known {
-            assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
-        }
+        let keep = if is_known { Keep::Everything } else { Keep::Nothing };
+        assert_eq!(store.keep_history(keep).unwrap().dropped, None);
         say(&store, "c1", "m1");
         drop(store.compact().unwrap());
         assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
@@ -245,9 +258,10 @@ fn a_conversation_that_could_not_be_kept_is_told_by_the_compaction_and_by_verify
 fn what_is_not_to_be_kept_is_dropped_oldest_first_and_said_by_its_range() {
     let (sim, sources) = (fresh(), Sources::default());
     let store = driver::open(&Home::Sim(sim.clone()), SETTINGS, &sources).unwrap();
+    assert_eq!(store.keep_history(Keep::Nothing).unwrap().dropped, None);
     say(&store, "c1", "m0");
     drop(store.compact().unwrap());
-    assert!(chapters(&sim).is_empty() && store.kept_history().unwrap().from == 2, "nothing is kept unasked");
+    assert!(chapters(&sim).is_empty() && store.kept_history().unwrap().from == 2, "nothing is kept");
     // The clock of the tests goes on by a second with each operation.
     let keep = Keep::For(Duration::from_secs(10));
     assert_eq!(store.keep_history(keep).unwrap().from, 2);
@@ -279,10 +293,32 @@ fn what_is_not_to_be_kept_is_dropped_oldest_first_and_said_by_its_range() {
 }
 
 #[test]
+fn a_store_that_was_told_nothing_keeps_30_days_or_256_mib_whichever_is_more_and_writes_no_choice() {
+    let (sim, sources) = (fresh(), Sources::default());
+    let store = driver::open(&Home::Sim(sim.clone()), SETTINGS, &sources).unwrap();
+    assert_eq!(store.kept_history().unwrap().keep.to_string(), "30d,256MiB");
+    for day in [0, 29, 31, 400] {
+        sources.begin(day * 86_400);
+        say(&store, "c1", &format!("m{day}"));
+        assert_eq!(store.compact().unwrap().dropped_history, None, "on day {day}");
+    }
+    assert_eq!(store.kept_history().unwrap().from, 1);
+    let count = |seq| store.at(seq).conversation("c1").unwrap().map(|was| was.messages.len());
+    assert_eq!([1, 2, 3, 4].map(count), [Some(1), Some(2), Some(3), Some(4)]);
+    assert!(sim.files().iter().all(|(path, _)| !path.ends_with("KEEP")));
+    // The choice that it never made is no other than the same one made.
+    let kept = store.keep_history(Keep::DEFAULT).unwrap();
+    assert_eq!((kept.dropped, kept.from), (None, 1));
+    // With room for nothing the span alone decides.
+    let span = Keep::ForOrBytes(Duration::from_secs(30 * 86_400), 0);
+    assert_eq!(store.keep_history(span).unwrap().from, 4);
+}
+
+#[test]
 fn of_a_span_and_a_size_whichever_keeps_more_is_what_is_kept() {
     let (sim, sources) = (fresh(), Sources::default());
     let store = driver::open(&Home::Sim(sim.clone()), SETTINGS, &sources).unwrap();
-    assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
+    assert_eq!(store.keep_history(EACH).unwrap().dropped, None);
     for operation in 1..=4 {
         sources.begin(operation * 6);
         say(&store, "c1", &format!("m{operation}"));
@@ -337,7 +373,7 @@ fn what_an_opening_is_told_to_keep_is_chosen_for_good_and_drops_what_is_not_to_b
 fn a_compaction_without_room_for_the_history_fails_and_loses_nothing() {
     let sim = fresh();
     let store = open(&sim);
-    assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
+    assert_eq!(store.keep_history(EACH).unwrap().dropped, None);
     let mut seen = Vec::new();
     live(&store, &mut seen);
     let before = chapters(&sim).len();
@@ -378,6 +414,82 @@ fn a_choice_that_nobody_can_read_drops_nothing_and_is_told() {
     assert_eq!(chapters(&sim).len(), 1);
     assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
     assert_eq!(store.kept_history().unwrap().from, 1);
+}
+
+#[test]
+fn many_short_compactions_leave_few_chapters_and_the_growing_conversation_once_in_each() {
+    let (sim, count) = (fresh(), 60);
+    let store = open(&sim);
+    assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
+    let text = "word ".repeat(200);
+    for number in 0..count {
+        drop(store.add_message("c1", NewMessage::new(text.as_str()).id(format!("m{number}"))).unwrap());
+        drop(store.compact().unwrap());
+    }
+    let kept = store.kept_history().unwrap();
+    assert_eq!((chapters(&sim).len(), kept.from, kept.missing), (1, 1, None));
+    // Each text once, and less for what is around it.
+    let bytes = u64::try_from(text.len()).unwrap() * count;
+    assert!(bytes < kept.bytes && kept.bytes < bytes * 2, "{} of {bytes}", kept.bytes);
+    for seq in 1..=count {
+        let was = store.at(seq).conversation("c1").unwrap().unwrap();
+        assert_eq!(u64::try_from(was.messages.len()).unwrap(), seq);
+    }
+    let report = store.verify().unwrap();
+    assert!(report.is_sound(), "{report:?}");
+}
+
+#[test]
+fn a_reader_of_an_older_checkpoint_finds_the_past_in_a_chapter_that_has_gone_on() {
+    let sim = fresh();
+    let store = open(&sim);
+    assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
+    say(&store, "c1", "m1");
+    drop(store.compact().unwrap());
+    say(&store, "c1", "m2");
+    drop(store.compact().unwrap());
+    let reader = read(&sim).unwrap();
+    say(&store, "c1", "m3");
+    drop(store.compact().unwrap());
+    assert_eq!(chapters(&sim).len(), 1);
+    let kept = reader.kept_history().unwrap();
+    assert_eq!((kept.from, kept.missing), (1, None));
+    for seq in 1..=2 {
+        assert_eq!(
+            reader.at(seq).conversation("c1").unwrap().unwrap().messages.len(),
+            usize::try_from(seq).unwrap()
+        );
+    }
+}
+
+#[test]
+fn a_chapter_that_is_damaged_or_does_not_say_what_a_conversation_became_is_not_gone_on_with() {
+    let sim = fresh();
+    let store = open(&sim);
+    assert_eq!(store.keep_history(Keep::Nothing).unwrap().dropped, None);
+    say(&store, "c1", "m1");
+    drop(store.compact().unwrap());
+    assert_eq!(store.keep_history(Keep::Everything).unwrap().dropped, None);
+    sim.put(PathBuf::from(DIR).join("conversations/c1.json"), b"{ no JSON");
+    drop(store.append(Mutation::new("c1", Operation::RemoveConversation)).unwrap());
+    assert_eq!(store.compact().unwrap().unkept.len(), 1);
+    say(&store, "c1", "m2");
+    drop(store.compact().unwrap());
+    assert_eq!(chapters(&sim).len(), 2, "what it was before is lost, and what it is now is not");
+    say(&store, "c1", "m3");
+    drop(store.compact().unwrap());
+    assert_eq!(chapters(&sim).len(), 2);
+    let count = |seq| store.at(seq).conversation("c1").map(|was| was.map_or(0, |was| was.messages.len()));
+    assert_eq!((count(3).unwrap(), count(4).unwrap()), (1, 2));
+    let newest = chapters(&sim).pop().unwrap();
+    sim.flip_bit(&newest, 100, 1);
+    say(&store, "c1", "m4");
+    drop(store.compact().unwrap());
+    assert_eq!(chapters(&sim).len(), 3, "one that is damaged stays as it is");
+    let report = store.verify().unwrap();
+    assert!(report.damaged.len() == 1 && report.damaged[0].path == newest, "{report:?}");
+    assert_eq!((count(5).unwrap(), count(4).unwrap()), (3, 2));
+    assert_eq!(count(3).unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
 #[test]

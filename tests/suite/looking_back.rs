@@ -3,7 +3,7 @@
 //! Random programs on every engine that keeps events, each state noted as it was seen then.
 
 use aral_store::{
-    At, Change, Conversation, Edit, ErrorKind, MessageStore, Messages, Mutation, NewMessage, Operation,
+    At, Change, Conversation, Edit, ErrorKind, Keep, MessageStore, Messages, Mutation, NewMessage, Operation,
     SyncPolicy, Timestamp,
 };
 
@@ -275,6 +275,7 @@ fn a_time_at_which_a_conversation_was_there_is_refused_once_nothing_knows_what_i
         if store.compact().is_err() {
             return; // A database keeps every event.
         }
+        assert_eq!(store.keep_history(Keep::Nothing).unwrap().missing, None);
         assert_eq!(there(20).unwrap_err().kind(), ErrorKind::NotFound);
         let all = store.at(At::Time(time(20))).conversations();
         assert_eq!(all.unwrap_err().kind(), ErrorKind::NotFound);
@@ -287,6 +288,7 @@ fn a_time_at_which_a_conversation_was_there_is_refused_once_nothing_knows_what_i
 fn what_a_compaction_has_dropped_is_refused_by_the_event_from_which_on_history_is_whole() {
     let home = Home::Sim(driver::fresh(simfs::Settings::default()));
     let store = driver::open(&home, SETTINGS, &Sources::default()).unwrap();
+    assert_eq!(store.keep_history(Keep::Nothing).unwrap().dropped, None);
     let first = say(&store, "m1");
     let second = say(&store, "m2");
     drop(store.add_message("c2", "hi").unwrap());

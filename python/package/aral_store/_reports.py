@@ -71,6 +71,10 @@ class CompactionReport:
     dropped_segments: int
     quarantined: list[Path]
     held: list[DamagedFile]
+    unkept: list[DamagedFile]
+    """Conversations of which no history says any more what they were before, because their files could not be read."""
+    dropped_history: tuple[int, int] | None
+    """The first and the last of the events whose history was not to be kept any longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +168,9 @@ class RecoveryReport:
 
 def with_parts(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields of a report, the parts of which are values of their own."""
-    if "damaged" in fields:
-        fields["damaged"] = [DamagedFile(**file) for file in fields["damaged"]]
+    for name in ("damaged", "unkept"):
+        if name in fields:
+            fields[name] = [DamagedFile(**file) for file in fields[name]]
     # The statistics have a number under that name.
     if isinstance(fields.get("held"), list):
         fields["held"] = [DamagedFile(**file) for file in fields["held"]]

@@ -60,7 +60,7 @@ class Store:
 
     ``keep`` chooses how much of what was is kept beyond the newest compaction of a directory, to be looked back on with
     ``aral-store log``, ``show --at`` and ``undo``: ``"everything"``, ``"nothing"``, a span such as ``"30d"``, a size such as
-    ``"256MiB"``, or ``"30d,256MiB"`` for whichever is more. The choice stays with the store, takes the place of the one before, and
+    ``"256MiB"``, or ``"30d,256MiB"`` for whichever is more, which is what a store keeps that was told nothing. The choice stays with the store, takes the place of the one before, and
     what is not to be kept any more is dropped at once. An opening for reading, and a store with no choice, refuse any other than theirs.
 
     With ``salvage`` it is open for reading only, also if it is damaged: it shows what :func:`repair` would save, and

@@ -1,6 +1,6 @@
 //! What a directory keeps of its history beyond the newest compaction.
 //!
-//! Owns when a chapter is written, and what is read from those that there are. A chapter holds what each conversation that changed was before,
+//! Owns what is read from the chapters that there are. A chapter holds what each conversation that changed was before,
 //! and the events that a compaction covers; it is durable before the compaction's checkpoint is, which is when it begins to
 //! count. Nothing of the present depends on it, and whoever keeps nothing pays nothing.
 
@@ -8,28 +8,15 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 
-use super::keep::keep_or_all;
 use super::reads::ReadState;
-use super::replay::held_events;
-use crate::codec::chapter::ChapterHead;
 use crate::codec::checkpoint::{Checkpoint, Hold};
-use crate::codec::payload::{BadPayload, for_each_event};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Captured, Index};
-use crate::log::inventory::Inventory;
-use crate::log::recovery::{Holder, Source, replay_sealed};
-use crate::log::scan::Frame;
-use crate::log::segment::Segment;
-use crate::model::{
-    Change, DamagedFile, History, HistoryBase, Keep, PastEvent, RemovalReason, Seq, Tombstone,
-};
-use crate::rules::Walk;
+use crate::index::Index;
+use crate::model::{Change, HistoryBase, PastEvent, RemovalReason, Seq, Tombstone};
 use crate::snapshot::chapter::Chapter;
 use crate::snapshot::chapter_list::{self, Named};
-use crate::snapshot::chapter_writer::Writer;
 use crate::snapshot::file_cache::FileCache;
 use crate::snapshot::layout::Layout;
-use crate::snapshot::load::unreadable;
 use crate::vfs::Vfs;
 
 /// A checkpoint's state, to be read from as any other.
@@ -53,88 +40,12 @@ pub(super) fn base_of(state: &ReadState, id: &str) -> Result<Option<HistoryBase>
     Ok(conversation.map(|found| HistoryBase::new(found, summary.last_seq, summary.last_activity)))
 }
 
-/// The same with what is held of it in the log, which its file does not have.
-fn base_with_held(reads: &ReadState, checkpoint: &Checkpoint, id: &str) -> Result<Option<HistoryBase>> {
-    let base = base_of(&of_checkpoint(reads, checkpoint), id)?;
-    if hold_of(checkpoint, id).is_none() {
-        return Ok(base);
-    }
-    let inventory = Inventory::take(&*reads.vfs, &reads.layout.log())?;
-    let (vfs, head) = (&*reads.vfs, checkpoint.head());
-    let source = Source { vfs, inventory: &inventory, head, control: None, holder: Holder::Caller };
-    let events = held_events(source, checkpoint, Some(id))?;
-    let mut history = History::new(id, 0);
-    history.base = base;
-    let events: Vec<_> = events.into_iter().map(|(seq, event)| PastEvent::new(seq, seq, event)).collect();
-    let state = Walk::begin(&history).steps(&events)?.state;
-    Ok(state.map(|state| HistoryBase::new(state.conversation, state.last_seq, state.last_activity)))
-}
-
-fn hold_of<'c>(checkpoint: &'c Checkpoint, id: &str) -> Option<&'c Hold> {
+pub(super) fn hold_of<'c>(checkpoint: &'c Checkpoint, id: &str) -> Option<&'c Hold> {
     checkpoint.held().of(checkpoint.find(id)?)
 }
 
-/// Keeps what a compaction is about to cover, unless nothing is to be kept. When this returns, it is durable. Gives the
-/// conversations of which nothing says any more what they were before.
-pub(super) fn cover(
-    reads: &ReadState,
-    captured: &Captured,
-    (first_segment, covered_seq): (u64, Seq),
-    now_micros: i64,
-) -> Result<Vec<DamagedFile>> {
-    let old = &captured.checkpoint;
-    let head = ChapterHead {
-        store_id: old.head().store_id,
-        first: old.head().covered_seq + 1,
-        last: covered_seq,
-        created_unix_micros: now_micros,
-    };
-    if head.first > head.last || keep_or_all(reads)? == Keep::Nothing {
-        return Ok(Vec::new());
-    }
-    let (vfs, layout) = (&*reads.vfs, &reads.layout);
-    let mut unkept = Vec::new();
-    let mut writer = Writer::begin(vfs, layout, &head)?;
-    for slot in &captured.dirty {
-        let id = &slot.summary.id;
-        let Some(entry) = old.find(id).and_then(|ordinal| old.entry(ordinal)) else { continue };
-        // Of its own, so that no more than one is in memory at a time.
-        let base = match base_with_held(reads, old, id) {
-            Err(error) if error.kind() == ErrorKind::Corrupt => Err(error),
-            base => Ok(base?),
-        };
-        let why = match base {
-            Ok(None) => continue,
-            Ok(Some(base)) if writer.base(id, Some(&base))? => continue,
-            Ok(Some(_)) => {
-                Error::new(ErrorKind::Unsupported, TOO_LONG).at(&layout.conversation(entry.file_name), None)
-            }
-            Err(error) => {
-                writer.base(id, None)?;
-                error
-            }
-        };
-        unkept.push(unreadable(id, &why));
-    }
-    let segments = reads.segments();
-    let needed = segments.iter().zip(segments.iter().skip(1));
-    for (segment, successor) in needed {
-        let number = segment.header.number;
-        if old.head().first_segment <= number && number < first_segment {
-            let mut visit = |segment: &Arc<Segment>, frame: &Frame<'_>| add(&mut writer, segment, frame);
-            replay_sealed(segment, &successor.header.previous, &mut visit)?;
-        }
-    }
-    writer.finish(vfs, layout)?;
-    let before = chapter_list::chain(chapter_list::list(vfs, layout)?, old.head().covered_seq);
-    unkept.retain(|lost| !lost.conversation_id.as_ref().is_some_and(|id| is_told_in(vfs, &before, id)));
-    Ok(unkept)
-}
-
-const TOO_LONG: &str = "what it was is longer than a record of the history may be, 1 GiB";
-
 /// Whether chapters, which follow each other, say what a conversation was at their end.
-fn is_told_in(vfs: &dyn Vfs, before: &[Named], id: &str) -> bool {
+pub(super) fn is_told_in(vfs: &dyn Vfs, before: &[Named], id: &str) -> bool {
     for named in before.iter().rev() {
         match Chapter::open(vfs, named).and_then(|chapter| chapter.entry(id)) {
             // It did not change, or nobody could read it then either: what is before that says what it was.
@@ -145,24 +56,6 @@ fn is_told_in(vfs: &dyn Vfs, before: &[Named], id: &str) -> bool {
         }
     }
     false
-}
-
-/// Adds a record of the log to a chapter.
-fn add(writer: &mut Writer, segment: &Arc<Segment>, frame: &Frame<'_>) -> Result<()> {
-    if frame.header.events == 0 {
-        return Ok(());
-    }
-    let mut ids: Vec<String> = Vec::new();
-    let read = for_each_event::<BadPayload>(frame.payload, frame.header.events, |view, _| {
-        let is_known = |id: &String| view.conversation.with_bytes(|bytes| bytes == id.as_bytes());
-        if !ids.last().is_some_and(is_known) && !ids.iter().any(is_known) {
-            ids.push(view.conversation.to_id()?);
-        }
-        Ok(())
-    });
-    read.map_err(|bad| Error::corrupt(&segment.path, frame.offset, bad.0))?;
-    let numbers = (frame.header.first_seq, frame.header.events, frame.header.schema);
-    writer.batch(numbers, frame.payload, &ids)
 }
 
 /// What the chapters have of a conversation.
@@ -209,14 +102,14 @@ pub(super) fn archived(
                 match found.as_mut().filter(|found| found.end().is_some()) {
                     Some(found) => found.events.extend(events),
                     None => {
-                        (found, floor) = (None, named.last);
+                        (found, floor) = (None, named.last.min(head.covered_seq));
                         damage = Some(lost_in_words(named));
                     }
                 }
                 continue;
             }
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
-                (found, floor) = (None, named.last);
+                (found, floor) = (None, named.last.min(head.covered_seq));
                 // What is not there any more was dropped since the list was read.
                 damage = (error.kind() == ErrorKind::Corrupt).then(|| error.to_string());
                 continue;
@@ -236,17 +129,10 @@ pub(super) fn archived(
         }
     }
     let state = of_checkpoint(reads, checkpoint);
-    // What is in none of them has not changed; what is not there now was not there all along.
-    let absent = || {
-        let tombstone = state.index().tombstone(id);
-        let whole_from = tombstone.as_ref().map_or(floor, |tombstone| known_from(tombstone, floor));
-        // A removal that the chapters have is an event of theirs.
-        let removed = tombstone.filter(|tombstone| tombstone.seq <= whole_from);
-        Archived { base: None, removed, events: Vec::new(), whole_from }
-    };
     let found = match found {
         Some(found) => found,
-        None if checkpoint.find(id).is_none() => absent(),
+        // What is in none of them has not changed; what is not there now was not there all along.
+        None if checkpoint.find(id).is_none() => absent(&state, id, floor),
         None => return Ok((None, damage)),
     };
     let is_so = match state.summary(id) {
@@ -267,6 +153,21 @@ fn known_from(tombstone: &Tombstone, floor: Seq) -> Seq {
     }
 }
 
+/// What there is of a conversation that is in no chapter and not there now.
+fn absent(state: &ReadState, id: &str, floor: Seq) -> Archived {
+    let tombstone = state.index().tombstone(id);
+    let whole_from = tombstone.as_ref().map_or(floor, |tombstone| known_from(tombstone, floor));
+    // A removal that the chapters have is an event of theirs.
+    let removed = tombstone.filter(|tombstone| tombstone.seq <= whole_from);
+    Archived { base: None, removed, events: Vec::new(), whole_from }
+}
+
+/// Whether a chapter is a part of another one by now.
+fn is_gone_on_with(reads: &ReadState, named: &Named) -> Result<bool> {
+    let all = chapter_list::list(&*reads.vfs, &reads.layout)?;
+    Ok(all.iter().any(|other| other.first <= named.first && named.last < other.last))
+}
+
 /// Why nobody knows what a conversation was before a chapter.
 fn lost_in_words(named: &Named) -> String {
     format!(
@@ -285,15 +186,27 @@ enum Part {
     Of(Option<Box<HistoryBase>>, Vec<PastEvent>),
 }
 
+/// # Errors
+///
+/// `Conflict` if it is a part of another one by now.
 fn part(reads: &ReadState, checkpoint: &Checkpoint, named: &Named, id: &str) -> Result<Part> {
-    let chapter = Chapter::open(&*reads.vfs, named)?;
+    let chapter = match Chapter::open(&*reads.vfs, named) {
+        Err(error) if error.kind() == ErrorKind::NotFound && is_gone_on_with(reads, named)? => {
+            let reason = "the history was put together anew while it was read";
+            return Err(Error::new(ErrorKind::Conflict, reason));
+        }
+        opened => opened?,
+    };
     must_be_of(&chapter, checkpoint, named)?;
     let Some(entry) = chapter.entry(id)? else { return Ok(Part::Nothing) };
+    let mut events = chapter.events(&entry)?;
+    // Of one that a newer compaction has gone on with; whoever looks at an older checkpoint has the log for those.
+    events.retain(|past| past.seq <= checkpoint.head().covered_seq);
     if entry.is_lost {
-        return Ok(Part::Lost(chapter.events(&entry)?));
+        return Ok(Part::Lost(events));
     }
     let base = entry.base.map(|offset| chapter.base(offset)).transpose()?;
-    Ok(Part::Of(base.map(Box::new), chapter.events(&entry)?))
+    Ok(Part::Of(base.map(Box::new), events))
 }
 
 fn must_be_of(chapter: &Chapter, checkpoint: &Checkpoint, named: &Named) -> Result<()> {

@@ -5,8 +5,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::archive;
 use super::commit::{abandon, commit};
+use super::covering;
 use super::engine::{Compaction, Engine};
 use super::keep;
 use super::sync_pool::with_sync_pool;
@@ -145,7 +145,7 @@ impl Engine {
         // Order: what is kept of the past before the checkpoint that covers it. Reversed, a crash would leave a gap.
         let now = self.settings.clock.now_micros();
         let covered = (cut.first_segment, cut.covered_seq);
-        report.unkept = archive::cover(reads, &cut.captured, covered, now)?;
+        report.unkept = covering::cover(reads, &cut.captured, covered, now)?;
         commit(&*reads.vfs, &reads.layout, epoch, &bytes)
     }
 

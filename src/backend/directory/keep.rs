@@ -22,7 +22,7 @@ use crate::vfs::{self, OpenMode, Vfs};
 pub(super) fn keep_in(vfs: &dyn Vfs, layout: &Layout) -> Result<Keep> {
     let path = layout.keep();
     if layout::probe(vfs, &path)?.is_none() {
-        return Ok(Keep::Nothing);
+        return Ok(Keep::DEFAULT);
     }
     let read = vfs.open(&path, OpenMode::Read).and_then(|file| vfs::read_all(&*file, MAX_KEEP));
     let bytes = read.map_err(|error| Error::io("read", &path, error))?;
@@ -69,15 +69,15 @@ pub(super) fn trim(reads: &ReadState, now_micros: i64) -> Result<KeptHistory> {
         return Ok(KeptHistory { keep, ..KeptHistory::from_event(keep, covered + 1) });
     }
     let chain = chapter_list::chain(all.clone(), covered);
-    let count = too_many(reads, &all, keep, now_micros);
-    let (dropped, kept) = all.split_at_checked(count).unwrap_or((&all, &[]));
-    // What a compaction left that failed, and did again as a part of more.
-    let has_again = |named: &&Named| {
-        let is_in = |other: &Named| other.first <= named.first && named.last <= other.last && other != *named;
+    // What was gone on with, and what a compaction left that failed, and did again as a part of more.
+    let has_again = |named: &Named| {
+        let is_in = |other: &Named| other.first <= named.first && named.last <= other.last && other != named;
         !chain.contains(named) && chain.iter().any(is_in)
     };
-    let again: Vec<&Named> = kept.iter().filter(has_again).collect();
-    for named in dropped.iter().chain(again.iter().copied()) {
+    let (again, all): (Vec<Named>, Vec<Named>) = all.into_iter().partition(has_again);
+    let count = too_many(reads, &all, keep, now_micros);
+    let (dropped, kept) = all.split_at_checked(count).unwrap_or((&all, &[]));
+    for named in dropped.iter().chain(&again) {
         layout::remove_file(vfs, &named.path)?;
     }
     if !dropped.is_empty() || !again.is_empty() {
@@ -85,7 +85,7 @@ pub(super) fn trim(reads: &ReadState, now_micros: i64) -> Result<KeptHistory> {
     }
     let left: Vec<&Named> = chain.iter().filter(|named| kept.contains(named)).collect();
     let mut report = KeptHistory::from_event(keep, left.first().map_or(covered + 1, |named| named.first));
-    report.bytes = kept.iter().filter(|named| !again.contains(named)).map(|named| named.bytes).sum();
+    report.bytes = kept.iter().map(|named| named.bytes).sum();
     let range =
         dropped.iter().map(|named| named.first).min().zip(dropped.iter().map(|named| named.last).max());
     (report.dropped, report.missing) = (range, chapter_list::gap(kept, covered));
@@ -146,9 +146,6 @@ fn is_older(head: &ChapterHead, span: Duration, now_micros: i64) -> bool {
 /// Takes note of how much is to be kept, and drops what is not. When this returns, it is durable.
 pub(super) fn set_keep(reads: &ReadState, keep: Keep, now_micros: i64) -> Result<KeptHistory> {
     let (vfs, layout) = (&*reads.vfs, &reads.layout);
-    if keep == Keep::Nothing && layout::probe(vfs, &layout.archive())?.is_none() {
-        return trim(reads, now_micros);
-    }
     write_keep(vfs, layout, keep)?;
     trim(reads, now_micros)
 }

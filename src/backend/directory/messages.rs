@@ -5,12 +5,12 @@
 
 use std::collections::HashSet;
 
-use super::reads::ReadState;
+use super::reads::{Need, ReadState};
 use crate::backend::no_conversation;
 use crate::codec::bytes::to_u64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Entry, Index, Lists, Slot, id_hash};
-use crate::model::{Change, Message, MessageRef, Messages, Seq, Text, TextRef};
+use crate::model::{Change, Conversation, Message, MessageRef, Messages, Seq, Text, TextRef};
 use crate::rules::{Listed, select};
 use crate::rules::{Lookup, Step};
 use crate::snapshot::fetch::Fetcher;
@@ -46,6 +46,21 @@ fn plainly_selected<'e>(all: &'e [Entry], selection: &Messages) -> &'e [Entry] {
 }
 
 impl ReadState {
+    /// Gives a conversation without its messages, and then those, with no more than one of them in memory. Says whether there is one.
+    pub(super) fn in_pieces(
+        &self,
+        id: &str,
+        begin: impl FnOnce(&Conversation) -> Result<()>,
+        mut each: impl FnMut(Message) -> Result<()>,
+    ) -> Result<bool> {
+        let Some(head) = self.conversation_with(id, Need::Actions)? else { return Ok(false) };
+        begin(&head)?;
+        let read = self.read(id, Need::Everything, |view, fetcher| {
+            fetcher.one_by_one(&view.lists().messages, |position| each(fetcher.message(position)?))
+        })?;
+        Ok(read.is_some())
+    }
+
     /// Calls with the entries of a selection, and with the conversation's newest event.
     fn selected<T>(
         &self,

@@ -72,6 +72,8 @@ mod keep;
 
 mod archive;
 
+mod covering;
+
 mod history;
 
 mod erase;

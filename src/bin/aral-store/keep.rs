@@ -3,13 +3,15 @@
 //! Owns the words of the choice. What would drop history needs --yes: nothing brings that back.
 
 use std::path::Path;
+use std::time::Duration;
 
-use aral_store::{ErrorKind, Keep, KeptHistory, MessageStore};
+use aral_store::{ErrorKind, Keep, KeptHistory, MessageStore, Timestamp};
 use clap::Args;
 
 use crate::exit::{Exit, Failure};
 use crate::output::Form;
 use crate::place;
+use crate::style;
 use crate::upkeep::{print_fields, tell_dropped, tell_missing};
 
 #[derive(Args, Debug)]
@@ -74,7 +76,13 @@ pub(crate) fn how_long(store: &MessageStore) -> Option<String> {
         Err(error) if error.kind() == ErrorKind::Unsupported => return None,
         Err(_) => "for as long as nobody says how much history is kept".to_owned(),
         Ok(KeptHistory { keep: Keep::Everything, bytes, .. }) if bytes > 0 => "for ever".to_owned(),
-        Ok(KeptHistory { keep: keep @ (Keep::For(_) | Keep::Bytes(_) | Keep::ForOrBytes(..)), .. }) => {
+        Ok(KeptHistory { keep: keep @ (Keep::For(span) | Keep::ForOrBytes(span, _)), .. }) => {
+            match day_after(span) {
+                Some(day) => format!("until {day} at least (history is kept for {keep})"),
+                None => "for ever".to_owned(),
+            }
+        }
+        Ok(KeptHistory { keep: keep @ Keep::Bytes(_), .. }) => {
             format!("as long as its history is kept ({keep})")
         }
         _ => return None,
@@ -82,4 +90,11 @@ pub(crate) fn how_long(store: &MessageStore) -> Option<String> {
     Some(format!(
         "aral-store unremove brings it back {until}; aral-store keep nothing drops the history at once"
     ))
+}
+
+/// The day on which a span that begins now ends, in UTC; nothing if no calendar goes that far.
+fn day_after(span: Duration) -> Option<String> {
+    let micros = style::now().checked_add(i64::try_from(span.as_micros()).ok()?)?;
+    let time = Timestamp::from_unix_micros(micros)?.to_string();
+    time.split_once('T').map(|(day, _)| day.to_owned())
 }

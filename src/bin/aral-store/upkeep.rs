@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use aral_store::{DamagedFile, ErrorKind, KeptHistory, MessageStore, TornTail, VerifyReport};
+use aral_store::{DamagedFile, ErrorKind, Keep, KeptHistory, MessageStore, TornTail, VerifyReport};
 use serde_json::{Map, Value};
 
 use crate::consumers;
@@ -134,7 +134,9 @@ pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
         note(&error.to_string());
         exit = exit.graver(Exit::of(error.kind()));
     }
-    if let Some(kept) = kept.ok().filter(|kept| kept.bytes > 0) {
+    // A database keeps every event, and has no choice.
+    let is_chosen = |kept: &KeptHistory| kept.bytes > 0 || kept.keep != Keep::Everything;
+    if let Some(kept) = kept.ok().filter(is_chosen) {
         fields.push(("history_keep", kept.keep.to_string().into()));
         fields.push(("history_from", kept.from.into()));
         fields.push(("history_bytes", kept.bytes.into()));

@@ -67,6 +67,7 @@ fn what_happened_to_a_conversation_is_listed_also_after_its_end() {
     );
     room.run(&["log", "nobody"]).fails(3);
     room.run(&["log", "c1", "-f"]).fails(2);
+    room.run(&["keep", "nothing"]).fine();
     room.run(&["compact"]).fine();
     let gone = room.run(&["log", "c1"]);
     assert_eq!((gone.code, gone.out.as_str()), (Some(0), ""));
@@ -224,7 +225,8 @@ fn a_fork_of_what_is_not_there_says_what_is() {
 fn history_that_is_damaged_or_missing_is_told_and_not_taken_for_dropped() {
     let room = Room::new();
     room.run(&["add", "c0", "here"]).fine();
-    room.run(&["keep", "everything"]).fine();
+    // As long as that none is gone on with by the next compaction.
+    room.run(&["keep", "9999w,0B"]).fine();
     for text in ["one", "two", "three"] {
         room.run(&["add", "c1", text]).fine();
         room.run(&["compact"]).fine();
@@ -257,7 +259,7 @@ fn history_that_is_damaged_or_missing_is_told_and_not_taken_for_dropped() {
         );
     }
     assert!(room.run(&["show", "c1", "--at", "v1"]).fails(5).contains("is missing"));
-    let chosen = room.run(&["keep", "everything"]);
+    let chosen = room.run(&["keep", "9999w,0B", "--yes"]);
     assert!(chosen.code == Some(0) && chosen.err.contains("events 3 to 3 is missing"), "{chosen:?}");
     let verified = room.run(&["verify"]);
     assert!(
@@ -293,6 +295,7 @@ fn a_choice_that_cannot_be_read_counts_as_one_that_keeps_everything() {
 fn what_a_compaction_cannot_keep_of_a_damaged_conversation_is_told() {
     let room = Room::new();
     room.run(&["add", "c1", "one"]).fine();
+    room.run(&["keep", "nothing"]).fine();
     room.run(&["compact"]).fine();
     room.run(&["keep", "everything"]).fine();
     std::fs::write(room.0.path().join("store/conversations/c1.json"), "{ no JSON").unwrap();
@@ -359,7 +362,9 @@ fn a_repaired_store_keeps_as_much_as_the_old_one_and_the_history_that_stays_behi
 #[test]
 fn how_much_of_the_history_is_kept_is_chosen_told_and_never_dropped_unasked() {
     let room = room();
-    assert_eq!(room.run(&["keep"]).fine(), "keep\tnothing\nfrom\t1\nbytes\t0\n");
+    assert_eq!(room.run(&["keep"]).fine(), "keep\t30d,256MiB\nfrom\t1\nbytes\t0\n");
+    let stats = room.run(&["stats", "--json"]).json().remove(0);
+    assert!(stats["history_keep"] == "30d,256MiB" && stats["history_bytes"] == 0, "{stats}");
     room.run(&["keep", "some"]).fails(2);
     assert_eq!(room.run(&["keep", "30d"]).fine(), "keep\t30d\nfrom\t1\nbytes\t0\n");
     room.run(&["compact"]).fine();
@@ -381,11 +386,13 @@ fn how_much_of_the_history_is_kept_is_chosen_told_and_never_dropped_unasked() {
     assert_eq!(room.run(&["-d", "copy", "log", "c1"]).fine().lines().count(), 5);
     room.run(&["backup", "kept"]).fine();
     room.run(&["restore", "kept", "--to", "back"]).fine();
-    assert_eq!(room.run(&["-d", "back", "keep"]).fine(), "keep\tnothing\nfrom\t6\nbytes\t0\n");
+    assert_eq!(room.run(&["-d", "back", "keep"]).fine(), "keep\t30d,256MiB\nfrom\t6\nbytes\t0\n");
     assert_eq!(room.run(&["log", "c1"]).fine().lines().count(), 5, "all of it is still there");
     let removed = room.run(&["rm", "c1", "--yes"]);
+    let until = removed.err.split_once("unremove brings it back until ").map_or("", |(_, until)| until);
+    let (day, rest) = until.split_once(' ').unwrap_or_default();
     assert!(
-        removed.err.contains("unremove brings it back as long as its history is kept (30d)"),
+        day.len() == "2025-03-13".len() && rest.starts_with("at least (history is kept for 30d); "),
         "{removed:?}"
     );
     room.run(&["compact"]).fine();

@@ -173,12 +173,13 @@ fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, settings: 
 /// Gives the new store the choice of how much history is kept, and says which history stays with the old one.
 fn history(vfs: &dyn Vfs, source: &Layout, target: &Layout, report: &mut RepairReport) -> Result<()> {
     match keep::keep_in(vfs, source) {
-        Ok(Keep::Nothing) => {}
+        Ok(Keep::DEFAULT) => {}
         Ok(keep) => keep::write_keep(vfs, target, keep)?,
         Err(error) if error.kind() == ErrorKind::Corrupt => {
-            report
-                .notes
-                .push(format!("the new store keeps no history until `aral-store keep` says so: {error}"));
+            report.notes.push(format!(
+                "the new store keeps {} of its history until `aral-store keep` says otherwise: {error}",
+                Keep::DEFAULT
+            ));
         }
         Err(error) => return Err(error),
     }

@@ -311,11 +311,73 @@ fn an_export_writes_to_no_place_outside_of_its_directory() {
     for path in ["../out.jsonl", "/etc/out.jsonl", "", "a/../../out.jsonl"] {
         let room = Room::new();
         let metadata = format!(r#"{{"source":{{"tool":"codex","session":"s","path":"{path}"}}}}"#);
-        room.run(&["new", "--id", "c", "--metadata", &metadata]).fine();
+        room.run(&["new", "--id", "codex:s", "--metadata", &metadata]).fine();
         let said = export(&room, "codex", "below/here", 1);
         assert!(said.contains("is no name of a file"), "{said}");
         assert!(!room.path("below/out.jsonl").exists() && !room.path("out.jsonl").exists());
     }
+}
+
+/// What was added here, and what was forked here, is in no file of the tool.
+#[test]
+fn what_did_not_come_of_a_file_is_left_out_of_it_and_told() {
+    let room = Room::new();
+    import(&room, &codex());
+    let session = format!("codex:{CODEX}");
+    room.run(&["add", &session, "my own"]).fine();
+    room.run(&["fork", &session, "--at", "msg_fake3416", "--id", "mine"]).fine();
+    let said = export(&room, "codex", "out", 0);
+    assert!(
+        said.contains("1 item that did not come of its file") && said.contains("\"mine\" began with"),
+        "{said}"
+    );
+    same(&room.path("out"), &codex());
+    // A number that no file has so many lines for is a line that is missing, and no reason to stop.
+    let line = r#"{"source":{"tool":"codex","line":1000000000000,"raw":"far"}}"#;
+    let head = r#"{"source":{"tool":"codex","session":"far","path":"far.jsonl"}}"#;
+    room.run(&["new", "--id", "codex:far", "--metadata", head]).fine();
+    room.run(&["add", "codex:far", "x", "--metadata", line]).fine();
+    let said = export(&room, "codex", "more", 1);
+    assert!(said.contains("999999999999 lines of its file are not in the store"), "{said}");
+    assert_eq!(files(&room.path("more")).len(), 3);
+}
+
+#[test]
+fn files_of_one_name_in_two_sessions_are_two_and_what_is_no_file_is_refused() {
+    let room = Room::new();
+    let line = |session: &str, text: &str| {
+        format!(
+            "{{\"type\":\"user\",\"uuid\":\"u\",\"sessionId\":\"{session}\",\"message\":{{\"content\":\"{text}\"}}}}\n"
+        )
+    };
+    for (folder, session) in [("h1", "s1"), ("h2", "s2")] {
+        fs::create_dir_all(room.path("projects").join(folder)).unwrap();
+        fs::write(room.path("projects").join(folder).join("agent-1.jsonl"), line(session, folder)).unwrap();
+    }
+    fs::write(room.path("projects/h1/empty.jsonl"), "").unwrap();
+    let marked = format!("\u{feff}{}", line("marked", "Hi"));
+    fs::write(room.path("projects/h1/marked.jsonl"), &marked).unwrap();
+    let said = import(&room, &room.path("projects"));
+    assert_eq!(counts(&said, 0)["conversations"], 3);
+    assert!(
+        said.err.contains("nothing is in this file yet") && said.err.contains("empty.jsonl"),
+        "{}",
+        said.err
+    );
+    assert_eq!(room.texts("claude-code:s2/agent-1"), ["h2"]);
+    assert_eq!(room.texts("claude-code:marked"), ["Hi"]);
+    let parent = &shown(&room, "claude-code:s1/agent-1")["metadata"]["parent"];
+    assert_eq!(parent["conversation_id"], "claude-code:s1");
+    export(&room, "claude-code", "out", 0);
+    fs::remove_file(room.path("projects/h1/empty.jsonl")).unwrap();
+    same(&room.path("out"), &room.path("projects"));
+    // What was changed since stays as it is here, and the file is named.
+    fs::write(room.path("projects/h2/agent-1.jsonl"), line("s2", "another")).unwrap();
+    let said = import(&room, &room.path("projects"));
+    assert!(said.code == Some(4) && said.err.contains("h2/agent-1.jsonl"), "{said:?}");
+    let pipe = room.path("pipe.jsonl");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    assert!(room.run(&["import", "pipe.jsonl", "--from", "codex"]).fails(2).contains("this is none"));
 }
 
 #[test]

@@ -7,14 +7,14 @@ use std::path::Path;
 
 use aral_store::{Error, MessageStore};
 
-use super::file;
+use super::file::to_file;
 use super::{Contents, Entry};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, count, to_u64};
 use crate::place;
 use crate::progress::{self, Unit, Work};
 use crate::transcripts::Tool;
-use crate::transcripts::source::{Source, lines};
+use crate::transcripts::source::{Source, file};
 
 /// Writes each conversation that came of this tool to its file below a folder.
 pub(super) fn run(
@@ -41,26 +41,31 @@ pub(super) fn run(
             others += 1;
             continue;
         };
+        if source.conversation_id() != *id {
+            output::note(&format!(
+                "left out: {id:?} began with what came of a session, and is none: it has no file"
+            ));
+            continue;
+        }
         let Some(path) = source.below(folder) else {
             let text = format!("conversation {id:?} is not exported: {:?} is no name of a file", source.path);
             output::error(&text);
             exit = exit.graver(Exit::Error);
             continue;
         };
-        let (lines, missing) = lines(&conversation, tool);
-        if let Some(first) = missing.first() {
-            let text = format!(
-                "conversation {id:?}: {} of its file not in the store, the first of them line {first}",
-                if missing.len() == 1 {
-                    "1 line is".to_owned()
-                } else {
-                    format!("{} lines are", missing.len())
-                },
-            );
-            output::error(&text);
+        let file = file(&conversation, tool);
+        if let Some((first, missing)) = file.missing {
+            let are = if missing == 1 { "line of its file is" } else { "lines of its file are" };
+            output::error(&format!(
+                "conversation {id:?}: {missing} {are} not in the store, the first of them line {first}"
+            ));
             exit = exit.graver(Exit::Error);
         }
-        let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        if file.others > 0 {
+            let others = count(to_u64(file.others), "item");
+            output::note(&format!("left out of {id:?}: {others} that did not come of its file"));
+        }
+        let text: String = file.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         match put(&path, text.as_bytes()) {
             Ok(()) => written += 1,
             Err(Failure::Store(error)) => {
@@ -93,7 +98,7 @@ fn put(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     if is_there && fs::read(path).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
-    file::to_file(path, |out| {
+    to_file(path, |out| {
         out.write_all(bytes).map_err(|error| Failure::file("write", path, error))?;
         Ok(Exit::Done)
     })

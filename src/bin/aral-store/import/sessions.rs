@@ -62,6 +62,10 @@ pub(super) fn of_user(tool: Tool) -> Result<Sessions, Failure> {
 pub(super) fn below(path: &Path, tool: Option<Tool>) -> Result<Option<Sessions>, Failure> {
     if !path.is_dir() {
         let is_known = tool.is_some() && path != Path::new("-") && path.exists();
+        if is_known && !path.is_file() {
+            let text = "a session is read from a file, again and again as it grows, and this is none";
+            return Err(Failure::Store(Error::invalid(text).at(path, None)));
+        }
         return Ok(is_known.then(|| Sessions::one(path)));
     }
     let sessions = Sessions::below(&[path.to_owned()]);
@@ -84,8 +88,17 @@ pub(super) fn take(sessions: &Sessions, tool: Option<Tool>, intake: &mut Intake<
     }
     let mut forks = Vec::new();
     for file in &sessions.files {
+        let conflicts = intake.counts.conflicts;
         match one(&file.path, tool, intake) {
-            Ok(fork) => forks.extend(fork),
+            Ok(fork) => {
+                forks.extend(fork);
+                if intake.counts.conflicts > conflicts {
+                    output::note(&format!(
+                        "that came of {}; what is in the store stays, and another store takes the file as it is",
+                        file.path.display()
+                    ));
+                }
+            }
             Err(Failure::Input(error)) => intake.bad_line(&error.to_string()),
             // The store's own errors end it.
             Err(failure) => return Err(failure),
@@ -103,6 +116,16 @@ pub(super) fn take(sessions: &Sessions, tool: Option<Tool>, intake: &mut Intake<
 
 fn one(path: &Path, tool: Option<Tool>, intake: &mut Intake<'_>) -> Result<Option<Fork>, Failure> {
     let source = Source::File(path.to_owned());
+    if source.open().and_then(|mut lines| Ok(lines.peek()?.is_none())).map_err(of_file)? {
+        output::note(&format!("nothing is in this file yet: {}", path.display()));
+        return Ok(None);
+    }
+    if path.to_str().is_none() {
+        output::note(&format!(
+            "this name is not UTF-8, and an export of the session gives the file the name as it is printed here: {}",
+            path.display()
+        ));
+    }
     let tool = match tool {
         Some(tool) => tool,
         None => {

@@ -79,6 +79,8 @@ struct Transcript<'i, 's> {
     intake: &'i mut Intake<'s>,
     reader: Box<dyn Reader>,
     stem: String,
+    /// Whose file it is by its first line: what comes later must not give it another name.
+    session: Option<String>,
     id: String,
     lines: Vec<Read>,
     /// How many bytes those lines have.
@@ -94,8 +96,22 @@ impl<'i, 's> Transcript<'i, 's> {
     fn new(tool: Tool, path: &'i Path, intake: &'i mut Intake<'s>) -> Self {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let (reader, id, lines) = (tool.reader(), String::new(), Vec::new());
-        let (waiting, time, is_begun, messages, actions) = (0, None, false, 0, 0);
-        Self { tool, path, intake, reader, stem, id, lines, waiting, time, is_begun, messages, actions }
+        let (waiting, time, session, is_begun, messages, actions) = (0, None, None, false, 0, 0);
+        Self {
+            tool,
+            path,
+            intake,
+            reader,
+            stem,
+            session,
+            id,
+            lines,
+            waiting,
+            time,
+            is_begun,
+            messages,
+            actions,
+        }
     }
 
     /// Takes a line; whether the rest of the file is to be read.
@@ -109,7 +125,9 @@ impl<'i, 's> Transcript<'i, 's> {
                 return true;
             }
         };
-        let read = match Members::read(raw.as_bytes()) {
+        // Some editors put it there, and no reader of JSON takes it.
+        let json = raw.strip_prefix('\u{feff}').filter(|_| number == 1).unwrap_or(&raw);
+        let read = match Members::read(json.as_bytes()) {
             Ok(members) => self.reader.read(&members),
             Err(_) if !is_ended => return self.unfinished(number),
             Err(_) if raw.trim().is_empty() => Line::default(),
@@ -118,6 +136,9 @@ impl<'i, 's> Transcript<'i, 's> {
                 Line::default()
             }
         };
+        if number == 1 {
+            self.session.clone_from(&self.reader.about().session);
+        }
         self.waiting += raw.len();
         self.lines.push(Read { number, raw, line: read });
         true
@@ -169,11 +190,12 @@ impl<'i, 's> Transcript<'i, 's> {
 
     /// The session's name: that of its file, but for what tools put around it.
     fn session(&self) -> String {
-        match self.tool {
-            Tool::Codex => self.reader.about().session.clone().unwrap_or_else(|| self.stem.clone()),
-            // The lines of an agent that a session has started have the session's id, and a session that is resumed may get a
-            // second file.
-            Tool::ClaudeCode | Tool::GeminiCli => self.stem.clone(),
+        match (self.tool, &self.session) {
+            (Tool::Codex, Some(session)) => session.clone(),
+            // The lines of an agent that a session has started have the session's id, and agents of two sessions may have one name.
+            (Tool::ClaudeCode, Some(session)) if *session != self.stem => format!("{session}/{}", self.stem),
+            // A session that is resumed may get a second file.
+            (Tool::ClaudeCode | Tool::Codex | Tool::GeminiCli, _) => self.stem.clone(),
         }
     }
 
@@ -210,12 +232,13 @@ impl<'i, 's> Transcript<'i, 's> {
     }
 
     fn head(&self, id: &str, time: Timestamp) -> Result<Head, String> {
-        let About { title, parent, parent_lines, fields, session } = self.reader.about();
+        let About { title, parent, parent_lines, fields, .. } = self.reader.about();
         let source = Source { tool: self.tool, session: self.session(), path: self.tool.name_of(self.path) };
         let short: String = source.session.chars().take(8).collect();
         let title = title.clone().unwrap_or_else(|| format!("{} session {short}", self.tool.title()));
         // An agent that a session has started is in a file of its own.
-        let parent = parent.as_ref().or(session.as_ref().filter(|session| **session != source.session));
+        let is_agents = source.session.contains('/');
+        let parent = parent.as_ref().or(self.session.as_ref().filter(|_| is_agents));
         let parent = parent.map_or_else(String::new, |parent| {
             let lines = parent_lines.map(|lines| format!(r#","lines":{lines}"#)).unwrap_or_default();
             format!(r#","parent":{{"conversation_id":{}{lines}}}"#, quoted(&id_of(self.tool, parent)))

@@ -40,6 +40,11 @@ impl Source {
         })
     }
 
+    /// The id that its conversation has.
+    pub(crate) fn conversation_id(&self) -> String {
+        format!("{}:{}", self.tool.name(), self.session)
+    }
+
     /// Whether both are of one session, wherever its file lay.
     pub(crate) fn is_same_session(&self, other: &Self) -> bool {
         (self.tool, &self.session) == (other.tool, &other.session)
@@ -79,31 +84,50 @@ pub(crate) fn for_reading(metadata: &JsonObject) -> Cow<'_, str> {
     short.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// The lines of a conversation's file, and the numbers of those that are not there.
-pub(crate) fn lines(conversation: &Conversation, tool: Tool) -> (Vec<String>, Vec<u64>) {
+/// A conversation's file as its items have it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct File {
+    pub(crate) lines: Vec<String>,
+    /// The first line that is not there, and how many are not.
+    pub(crate) missing: Option<(u64, u64)>,
+    /// How many items did not come of it.
+    pub(crate) others: usize,
+}
+
+pub(crate) fn file(conversation: &Conversation, tool: Tool) -> File {
     let metadata = conversation
         .messages
         .iter()
         .map(|message| &message.metadata)
         .chain(conversation.actions.iter().map(|action| &action.metadata));
-    let mut found: Vec<(u64, String)> = metadata.filter_map(|metadata| line(metadata, tool)).collect();
+    let (mut found, mut others) = (Vec::new(), 0);
+    for metadata in metadata {
+        match line(metadata, tool) {
+            Some((number, Some(raw))) => found.push((number, raw)),
+            Some((_, None)) => {}
+            None => others += 1,
+        }
+    }
     found.sort_by_key(|(number, _)| *number);
     found.dedup_by_key(|(number, _)| *number);
-    let mut missing = Vec::new();
-    let mut next = 1;
+    let (mut next, mut missing) = (1, None::<(u64, u64)>);
     for (number, _) in &found {
-        missing.extend(next..*number);
-        next = number + 1;
+        if let Some(count) = number.checked_sub(next).filter(|count| *count > 0) {
+            let (first, before) = missing.unwrap_or((next, 0));
+            missing = Some((first, before.saturating_add(count)));
+        }
+        next = number.saturating_add(1);
     }
-    (found.into_iter().map(|(_, raw)| raw).collect(), missing)
+    File { lines: found.into_iter().map(|(_, raw)| raw).collect(), missing, others }
 }
 
-fn line(metadata: &JsonObject, tool: Tool) -> Option<(u64, String)> {
+/// The number of the line that an item came of, and the line, with the first item that did.
+fn line(metadata: &JsonObject, tool: Tool) -> Option<(u64, Option<String>)> {
     let members = Members::read(metadata.as_json().as_bytes()).ok()?;
     let source = Members::read(members.get("source")?.get().as_bytes()).ok()?;
     if text(&source, "tool")? != tool.name() {
         return None;
     }
     let number = source.get("line").map(RawValue::get)?.parse().ok()?;
-    Some((number, string(source.get("raw")?)?))
+    Some((number, source.get("raw").and_then(string)))
 }

@@ -13,7 +13,7 @@ use super::take;
 use crate::lines::Source;
 use crate::signals::Stop;
 use crate::transcripts::Tool;
-use crate::transcripts::source::lines;
+use crate::transcripts::source::{File, file};
 
 /// The names and texts that the tools' lines have, so that their readers come to every corner.
 const NAMES: &str = "type|subtype|uuid|parentUuid|sessionId|requestSessionId|timestamp|message|role|content|id|model|usage|text|\
@@ -78,6 +78,6 @@ proptest! {
             store.conversations(aral_store::Order::Created).unwrap().into_iter().map(|found| found.id).collect();
         prop_assert_eq!(ids.len(), 1);
         let conversation = store.conversation(&ids[0]).unwrap().unwrap();
-        prop_assert_eq!(lines(&conversation, tool), (ought, Vec::new()));
+        prop_assert_eq!(file(&conversation, tool), File { lines: ought, ..File::default() });
     }
 }

@@ -366,3 +366,34 @@ fn an_erasure_in_which_a_call_fails_is_finished_once_it_does_not() {
     }
     assert!(failed > 20 && erased > 15, "{failed} {erased}");
 }
+
+#[test]
+fn an_intent_or_a_receipt_that_cannot_be_read_is_named_and_keeps_nobody_out() {
+    let sim = fresh();
+    let store = open(&sim);
+    live(&store);
+    let steps = sim.record(|_| drop(store.erase(&Erasure::conversation("gone")).unwrap()));
+    let is_begun = |state: &&SimFs| state.read(format!("{DIR}/log/ERASING")).is_some();
+    let begun = steps.iter().map(|(_, state)| state).find(is_begun).unwrap().snapshot().kill();
+    assert!(read(&begun).verify().unwrap().notes.iter().any(|note| note.contains("erasure was begun")));
+    begun.flip_bit(format!("{DIR}/log/ERASING"), 60, 1);
+    let opened = open(&begun);
+    let damaged = opened.recovery().damaged;
+    assert_eq!(
+        damaged.iter().map(|file| &file.path).collect::<Vec<_>>(),
+        [&PathBuf::from(format!("{DIR}/log/ERASING"))]
+    );
+    assert!(opened.conversation("gone").unwrap().is_some() && !opened.verify().unwrap().is_sound());
+    assert_eq!(opened.erase(&Erasure::conversation("gone")).unwrap_err().kind(), ErrorKind::Corrupt);
+    begun.delete(format!("{DIR}/log/ERASING"));
+    drop(opened.erase(&Erasure::conversation("gone")).unwrap());
+    assert_eq!(with(&begun, SECRET), NOWHERE);
+    let receipts = |sim: &SimFs| -> Vec<PathBuf> {
+        let files = sim.files().into_iter().map(|(path, _)| path);
+        files.filter(|path| path.starts_with(format!("{DIR}/log/erasures"))).collect()
+    };
+    let receipt = receipts(&begun).pop().unwrap();
+    begun.flip_bit(&receipt, 30, 0);
+    let told = opened.verify().unwrap().damaged;
+    assert_eq!(told.iter().map(|file| &file.path).collect::<Vec<_>>(), [&receipt]);
+}

@@ -35,7 +35,7 @@ pub(in crate::backend::directory) fn intent(vfs: &dyn Vfs, layout: &Layout) -> R
     }
     let read = vfs.open(&path, OpenMode::Read).and_then(|file| vfs::read_all(&*file, MAX_RECEIPT));
     let bytes = read.map_err(|error| Error::io("read", &path, error))?;
-    let reason = "an erasure was begun and not finished, and what says of what cannot be read; erase it again, then remove this file";
+    let reason = "an erasure was begun and not finished, and what says of what cannot be read; remove this file, and erase again what was to be erased";
     Intent::decode(&bytes).map(Some).ok_or_else(|| Error::new(ErrorKind::Corrupt, reason).at(&path, None))
 }
 

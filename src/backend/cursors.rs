@@ -100,6 +100,9 @@ pub(crate) fn status(kept: KeptConsumer, first: Seq, last: Seq) -> ConsumerStatu
             status.lag = last.saturating_sub(cursor.acknowledged);
             let next = cursor.acknowledged + 1;
             status.missed = (next < first).then(|| (next, first - 1));
+            status.error = (cursor.acknowledged > last).then(|| {
+                format!("it is ahead of the log, whose newest event is {last}: an older state of the store has been put back")
+            });
         }
         Err(error) => status.error = Some(error.to_string()),
     }

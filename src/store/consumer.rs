@@ -64,7 +64,7 @@ impl Filter {
 }
 
 /// What a consumer is told of events that are gone.
-pub(super) fn missed_error(name: &str, (first, last): (Seq, Seq)) -> Error {
+fn missed_error(name: &str, (first, last): (Seq, Seq)) -> Error {
     let which =
         if first == last { format!("event {first} is") } else { format!("events {first} to {last} are") };
     let reason = format!(

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::consumer::{Consumer, missed_error};
+use super::consumer::Consumer;
 use super::handle::MessageStore;
 use crate::backend::cursors::{HeldCursor, cursor_at, statuses};
 use crate::error::{Error, ErrorKind, Result};
@@ -114,7 +114,10 @@ impl MessageStore {
                 )));
             }
             if seq < first {
-                return Err(missed_error(name, (seq, first - 1)));
+                let reason = format!(
+                    "no consumer can begin with event {seq}: the oldest that the log has is {first}; begin with that, as with `--from start`"
+                );
+                return Err(Error::new(ErrorKind::Missed, reason));
             }
         }
         // Order: claim what is to be kept, and only then look where the log is. A compaction that has looked at the cursors before

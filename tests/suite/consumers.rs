@@ -243,7 +243,10 @@ fn a_name_that_is_none_and_a_beginning_that_is_not_there_are_refused() {
     assert_eq!(store.consumer_from("c", Begin::At(3)).unwrap().acknowledged(), 2);
     compact(&store);
     let error = store.consumer_from("d", Begin::At(1)).unwrap_err();
-    assert!(error.kind() == ErrorKind::Missed && error.message().contains("events 1 to 2"), "{error}");
+    assert!(
+        error.kind() == ErrorKind::Missed && error.message().contains("the oldest that the log has is 3"),
+        "{error}"
+    );
     let mut start = store.consumer("e").unwrap();
     add(&store, 1);
     assert_eq!(numbers(&mut start), [3]);
@@ -279,6 +282,8 @@ fn a_cursor_ahead_of_a_log_that_was_put_back_is_told_and_never_goes_on_by_itself
         assert!(error.kind() == ErrorKind::Conflict && error.message().contains(part), "{error}");
         assert!(error.message().contains("aral-store consumers --reset indexer"), "{error}");
     };
+    let listed = store.consumers().unwrap().remove(0).error.unwrap();
+    assert!(listed.contains("ahead of the log, whose newest event is 2"), "{listed}");
     told(&store.consumer("indexer").unwrap_err(), "acknowledged event 4, and the newest of the log is 2");
     // Nor once the log has come that far again, with other events.
     add(&store, 1);

@@ -9,11 +9,12 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use aral_store::{Begin, Change, Consumer, Error, ErrorKind, Event, Seq};
+use aral_store::{Begin, Change, Consumer, Error, ErrorKind, Event, MessageStore, Seq};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use crate::exit::{Exit, Failure};
+use crate::ids;
 use crate::log;
 use crate::log_line::room_for;
 use crate::output::{self, Form, Out, note};
@@ -34,7 +35,7 @@ pub(crate) struct ConsumeArgs {
     /// Give the events to this command of the shell, as lines of JSON on its standard input; those that it succeeds with are acknowledged
     #[arg(long, value_name = "CMD")]
     pub(crate) exec: Option<String>,
-    /// Only the events of this conversation; may be given more than once
+    /// Only the events of this conversation, by its id or a beginning of it; may be given more than once
     #[arg(long, value_name = "ID")]
     pub(crate) conversation: Vec<String>,
     /// Only events of this kind, such as `add_message`; may be given more than once
@@ -68,7 +69,18 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ConsumeArgs) -> Result<Exit, Fa
     let store = place::for_consuming(dir)?;
     let stop = signals::on_stop(|_| {})?;
     let is_there = store.consumers()?.iter().any(|status| status.name == args.name);
-    let consumer = store.consumer_from(&args.name, args.from.unwrap_or_default())?;
+    let conversations: Vec<String> =
+        args.conversation.iter().map(|given| conversation(&store, given)).collect::<Result<_, _>>()?;
+    let begin = args.from.unwrap_or_default();
+    let consumer = store.consumer_from(&args.name, begin)?;
+    let before = consumer.acknowledged();
+    if !is_there && begin == Begin::Start && before > 0 {
+        note(&format!(
+            "consumer {:?} is new and begins with event {}: those before it are not in the log any more",
+            args.name,
+            before + 1
+        ));
+    }
     if is_there && args.from.is_some() {
         note(&format!(
             "consumer {:?} goes on behind event {}: --from is for a new one; `aral-store consumers --reset` moves it",
@@ -76,7 +88,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ConsumeArgs) -> Result<Exit, Fa
             consumer.acknowledged()
         ));
     }
-    let mut consumer = consumer.conversations(args.conversation.iter()).kinds(args.kind.iter())?;
+    let mut consumer = consumer.conversations(conversations.iter()).kinds(args.kind.iter())?;
     let at_once = match (args.max, &args.exec) {
         (Some(most), _) => usize::try_from(most).unwrap_or(usize::MAX),
         (None, Some(_)) => 1,
@@ -100,6 +112,14 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ConsumeArgs) -> Result<Exit, Fa
         }
         consumer.acknowledge(*last)?;
     }
+}
+
+/// The conversation that is meant, which may have been removed. What a wrong name leaves out would count as done with.
+fn conversation(store: &MessageStore, given: &str) -> Result<String, Failure> {
+    if store.removed(given)?.is_some() {
+        return Ok(given.to_owned());
+    }
+    ids::conversation(store, given)
 }
 
 fn wait(consumer: &mut Consumer, stop: &Stop, is_printed: bool) -> Result<(), Failure> {

@@ -43,6 +43,10 @@ fn advice(error: &Error) -> &'static str {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most kinds need no more words")]
     match error.kind() {
         ErrorKind::Corrupt => "; `aral-store verify` lists all that is damaged",
+        // Nobody waits for a consumer's turn.
+        ErrorKind::Locked if error.message().starts_with("consumer ") => {
+            "; end that process, or read under another name"
+        }
         ErrorKind::Locked => {
             "; end that process, give --wait more time, or only read: show, ls, log, export, stats, verify"
         }

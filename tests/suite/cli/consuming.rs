@@ -153,3 +153,27 @@ fn one_that_goes_on_gives_what_comes_and_ends_in_order_when_it_is_asked_to() {
     assert_eq!(lines(&room, "got").len(), 2);
     assert_eq!(room.run(&["consumers"]).fine(), "indexer\t2\t0\t-\n");
 }
+
+/// What a filter leaves out counts as done with: a wrong name would use up all that is unread.
+#[test]
+fn a_conversation_is_named_as_elsewhere_and_a_wrong_name_acknowledges_nothing() {
+    let room = Room::new();
+    room.run(&["add", "conv1long", "hello"]).fine();
+    let told = room.run(&["consume", "a", "--conversation", "nope"]).fails(3);
+    assert!(told.contains("nope"), "{told}");
+    assert_eq!(room.run(&["consumers"]).fine(), "");
+    assert_eq!(room.run(&["consume", "a", "--conversation", "conv1", "--json"]).json().len(), 1);
+    room.run(&["rm", "conv1long", "--yes"]).fine();
+    assert_eq!(room.run(&["consume", "a", "--conversation", "conv1long", "--json"]).json().len(), 1);
+}
+
+#[test]
+fn a_new_one_says_where_it_begins() {
+    let room = with_events(3);
+    room.run(&["compact"]).fine();
+    room.run(&["add", "c1", "message 4"]).fine();
+    let said = room.run(&["consume", "n1", "--json"]);
+    assert!(said.code == Some(0) && said.err.contains("begins with event 4"), "{said:?}");
+    let told = room.run(&["consume", "n2", "--from", "1"]).fails(1);
+    assert!(told.contains("the oldest that the log has is 4"), "{told}");
+}

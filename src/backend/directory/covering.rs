@@ -13,6 +13,7 @@ use super::replay::held_events;
 use crate::codec::chapter::{ChapterHead, encode_base, encode_base_head, encode_base_item};
 use crate::codec::checkpoint::Checkpoint;
 use crate::codec::payload::{BadPayload, for_each_event};
+use crate::codec::segment::Previous;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Captured;
 use crate::log::inventory::Inventory;
@@ -127,13 +128,10 @@ pub(super) fn cover(
         unkept.push(unreadable(id, &why));
     }
     let segments = reads.segments();
-    let needed = segments.iter().zip(segments.iter().skip(1));
-    for (segment, successor) in needed {
-        let number = segment.header.number;
-        if old.head().first_segment <= number && number < first_segment {
-            let mut visit = |segment: &Arc<Segment>, frame: &Frame<'_>| add(&mut writer, segment, frame);
-            replay_sealed(segment, &successor.header.previous, &mut visit)?;
-        }
+    let is_covered = |number: u64| old.head().first_segment <= number && number < first_segment;
+    for segment in segments.iter().filter(|segment| is_covered(segment.header.number)) {
+        let mut visit = |segment: &Arc<Segment>, frame: &Frame<'_>| add(&mut writer, segment, frame);
+        replay_sealed(segment, &seal_of(reads, &segments, segment)?, &mut visit)?;
     }
     writer.finish(vfs, layout)?;
     let before = chapter_list::chain(chapter_list::list(vfs, layout)?, old.head().covered_seq);
@@ -197,6 +195,22 @@ fn begun_with_the_one_before(
 }
 
 const TOO_LONG: &str = "what it was is longer than a record of the history may be, 1 GiB";
+
+/// Where a segment ends, as the one behind it says.
+fn seal_of(reads: &ReadState, segments: &[Arc<Segment>], segment: &Segment) -> Result<Previous> {
+    let number = segment.header.number;
+    let seals =
+        |other: &&Arc<Segment>| other.header.previous.number == number && other.header.number > number;
+    if let Some(successor) = segments.iter().find(seals) {
+        return Ok(successor.header.previous);
+    }
+    // One in which nothing was recorded, because the disk was full, is on the disk alone.
+    let inventory = Inventory::take(&*reads.vfs, &reads.layout.log())?;
+    match inventory.segments.iter().find(|(other, ..)| *other == number + 1) {
+        Some((other, seq, path)) => Ok(Segment::open(&*reads.vfs, path, (*other, *seq))?.header.previous),
+        None => Err(Error::corrupt(&segment.path, 0, "nothing says where the segment ends")),
+    }
+}
 
 /// Adds a record of the log to a chapter.
 fn add(writer: &mut Writer, segment: &Arc<Segment>, frame: &Frame<'_>) -> Result<()> {

@@ -68,7 +68,7 @@ fn missed_error(name: &str, (first, last): (Seq, Seq)) -> Error {
     let which =
         if first == last { format!("event {first} is") } else { format!("events {first} to {last} are") };
     let reason = format!(
-        "{which} gone, and consumer {name:?} has not acknowledged them: more was unread than is kept for consumers; make good for \
+        "{which} gone, and consumer {name:?} has not acknowledged them: more was unread than is kept for consumers, or something was erased; make good for \
          them, then go on behind them with `aral-store consumers --reset {name} --from {}`",
         last + 1
     );

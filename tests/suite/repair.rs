@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aral_store::{
-    ActionEdit, Conversation, Edit, ErrorKind, JsonObject, Loss, MessageStore, Mutation, NewAction,
+    ActionEdit, Conversation, Edit, ErrorKind, JsonObject, Keep, Loss, MessageStore, Mutation, NewAction,
     NewConversation, NewMessage, Operation, Options, RepairReport, SyncPolicy, VerifyReport,
 };
 
@@ -118,6 +118,8 @@ fn program(rest: Rest) -> Vec<Op> {
 fn sample(rest: Rest) -> Sample {
     let fs = driver::fresh(simfs::Settings::default());
     let mut driver = Driver::new(Home::Sim(fs.clone()), SETTINGS).unwrap();
+    // What a repair says of a history is said elsewhere; nothing here depends on it.
+    assert_eq!(driver.store().keep_history(Keep::Nothing).unwrap().dropped, None);
     for op in &program(rest) {
         driver.run(op).unwrap();
     }

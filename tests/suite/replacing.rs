@@ -227,7 +227,7 @@ pub(crate) fn of_the_future(fs: &SimFs) -> (PathBuf, Vec<u8>) {
     let path = segments(fs).pop().unwrap();
     let mut bytes = fs.read(&path).unwrap();
     let at = FIRST_FRAME;
-    bytes[at + SCHEMA_AT] = 5;
+    bytes[at + SCHEMA_AT] = 250;
     let place = [&bytes[72..76], &bytes[40..48], &(u64::try_from(at).unwrap()).to_le_bytes()].concat();
     let crc = crc32fast::hash(&[&place, &bytes[at + 4..at + 32]].concat());
     bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());

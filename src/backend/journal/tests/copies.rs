@@ -9,7 +9,7 @@ use super::world::{engine, message};
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
 use crate::backend::{Backend, directory};
-use crate::model::{Conversation, Edit, Mutation, NewConversation, Operation, Order};
+use crate::model::{Conversation, Edit, Keep, Mutation, NewConversation, Operation, Order};
 
 fn bucket() -> Shared {
     Arc::new(Mutex::new(Bucket::default()))
@@ -76,6 +76,8 @@ fn as_directory(dir: &Path, ought: &[Conversation], mark: &str) -> Vec<Conversat
     let report = store.recovery();
     assert!(report.damaged.is_empty() && report.changed.is_empty() && report.torn.is_none(), "{report:?}");
     assert_eq!(all(&*store), ought);
+    // A bucket goes on with no history, which is told; see below.
+    store.keep_history(Keep::Nothing).unwrap();
     live(&*store, mark);
     let now = all(&*store);
     store.close().unwrap();
@@ -120,6 +122,28 @@ fn a_bucket_goes_down_and_a_directory_up_and_nothing_is_lost_on_the_way() {
         down(&bucket, &again);
         as_directory(&again, &ought, "e");
     }
+}
+
+#[test]
+fn a_directorys_history_that_a_bucket_did_not_go_on_with_is_told_when_it_is_a_directory_again() {
+    let home = tempfile::tempdir().unwrap();
+    let (dir, again) = (home.path().join("dir"), home.path().join("again"));
+    let store = directory::open(&dir, settings()).unwrap();
+    live(&*store, "a");
+    store.compact().unwrap();
+    let ought = all(&*store);
+    store.close().unwrap();
+    let bucket = up(&dir);
+    let ought = as_bucket(&bucket, &ought, "b");
+    drop(engine(Client::sound(&bucket)).compact().unwrap());
+    down(&bucket, &again);
+    let damaged = directory::verify_dir(&again, &settings()).unwrap().damaged;
+    assert!(damaged.len() == 1 && damaged[0].reason.contains("the history of events"), "{damaged:?}");
+    let store = directory::open(&again, settings()).unwrap();
+    assert_eq!(all(&*store), ought);
+    store.keep_history(Keep::Nothing).unwrap();
+    store.close().unwrap();
+    assert!(directory::verify_dir(&again, &settings()).unwrap().is_sound());
 }
 
 #[test]

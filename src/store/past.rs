@@ -81,8 +81,8 @@ impl MessageStore {
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
-    /// use aral_store::MessageStore;
-    /// let store = MessageStore::open(dir.path())?;
+    /// use aral_store::{Keep, MessageStore};
+    /// let store = MessageStore::options().keep(Keep::Nothing).open(dir.path())?;
     /// store.add_message("c1", "one")?;
     /// store.compact()?;
     /// store.add_message("c1", "two")?;
@@ -118,8 +118,8 @@ impl StoreAt {
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
-    /// use aral_store::{ErrorKind, MessageStore};
-    /// let store = MessageStore::open(dir.path())?;
+    /// use aral_store::{ErrorKind, Keep, MessageStore};
+    /// let store = MessageStore::options().keep(Keep::Nothing).open(dir.path())?;
     /// store.add_message("c1", "one")?;
     /// store.add_message("c1", "two")?;
     /// store.compact()?;

@@ -24,7 +24,11 @@ pub(super) fn keep_in(vfs: &dyn Vfs, layout: &Layout) -> Result<Keep> {
     if layout::probe(vfs, &path)?.is_none() {
         return Ok(Keep::DEFAULT);
     }
-    let read = vfs.open(&path, OpenMode::Read).and_then(|file| vfs::read_all(&*file, MAX_KEEP));
+    let read = vfs.open(&path, OpenMode::Read).and_then(|file| {
+        // Something else may have come to stand there, and of any length.
+        let is_short = file.metadata()?.len <= MAX_KEEP;
+        if is_short { vfs::read_all(&*file, MAX_KEEP) } else { Ok(Vec::new()) }
+    });
     let bytes = read.map_err(|error| Error::io("read", &path, error))?;
     let reason = "it does not say how much of the history is kept; until `aral-store keep` says it anew, nothing is dropped";
     decode_keep(&bytes).ok_or_else(|| Error::new(ErrorKind::Corrupt, reason).at(&path, None))

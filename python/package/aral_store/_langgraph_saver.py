@@ -7,7 +7,6 @@ import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from os import PathLike
-from types import TracebackType
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -28,7 +27,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from ._async_store import AsyncStore, settled
 from ._errors import InvalidInput
 from ._langgraph_threads import Key, NewCheckpoint, Threads, Typed, Write
-from ._owner import Owner
+from ._owner import Owner, OwningBoth
 from ._store import Store
 
 #: So many checkpoints are read in a thread at once.
@@ -38,7 +37,7 @@ _PAGE = 16
 _DELTAS = "counters_since_delta_snapshot"
 
 
-class AralSaver(BaseCheckpointSaver[str]):
+class AralSaver(OwningBoth, BaseCheckpointSaver[str]):
     """Keeps the checkpoints of LangGraph's graphs in a store.
 
     It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens and
@@ -66,26 +65,6 @@ class AralSaver(BaseCheckpointSaver[str]):
         super().__init__(serde=serde)
         self._owner = Owner(store)
         self._threads = Threads(self._owner.store)
-
-    def close(self) -> None:
-        """Closes the store, if this has opened it."""
-        self._owner.close()
-
-    def __enter__(self) -> AralSaver:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> AralSaver:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await settled(None, self.close)
 
     def get_next_version(self, current: str | None, channel: None) -> str:
         """A version that comes after ``current``, and is no other branch's."""

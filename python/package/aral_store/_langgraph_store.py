@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from os import PathLike
-from types import TracebackType
 from typing import Any
 
 from langgraph.store.base import (
@@ -34,7 +33,7 @@ from ._errors import Conflict, InvalidInput, NotFound, Unsupported
 from ._json import decode, encode
 from ._langgraph_reading import RECORD, Record, Seen, read_since
 from ._lock import Lock
-from ._owner import Owner
+from ._owner import Owner, OwningBoth
 from ._receipts import Receipt
 from ._store import Store
 
@@ -85,7 +84,7 @@ class _Change:
         known.seen = replace(self.seen, version=last.version, seq=last.seq, count=len(items), newest=newest)
 
 
-class AralBaseStore(BaseStore):
+class AralBaseStore(OwningBoth, BaseStore):
     """Keeps the items of LangGraph's ``BaseStore`` in a store.
 
     It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens and
@@ -108,26 +107,6 @@ class AralBaseStore(BaseStore):
         self._owner = Owner(store)
         self._lock = Lock(survives_fork=False)
         self._known: OrderedDict[Namespace, _Known] = OrderedDict()
-
-    def close(self) -> None:
-        """Closes the store, if this has opened it."""
-        self._owner.close()
-
-    def __enter__(self) -> AralBaseStore:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> AralBaseStore:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await settled(None, self.close)
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Carries operations out. What is read is as it was before what is put, and of two puts of one key the last counts."""

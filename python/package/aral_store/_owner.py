@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from os import PathLike
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
-from ._async_store import AsyncStore, run_on, store_of
+from ._async_store import AsyncStore, run_on, settled, store_of
+from ._errors import Closed
 from ._store import Store
 
 _R = TypeVar("_R")
@@ -28,3 +30,54 @@ class Owner:
         """Closes the store, if it was opened here."""
         if self._is_own:
             self.store.close()
+
+
+class Owning:
+    """What does its work on an :class:`Owner`'s store, and gives it up at the end of an ``async with``."""
+
+    __slots__ = ()
+    _owner: Owner
+
+    async def _run(self, work: Callable[[], _R]) -> _R:
+        if self._owner.store.is_closed:
+            raise Closed("the store was closed")
+        return await self._owner.run(work)
+
+    async def close(self) -> None:
+        """Closes the store, if this has opened it."""
+        await settled(None, self._owner.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class OwningBoth:
+    """The same for what is used with an event loop and without one."""
+
+    __slots__ = ()
+    _owner: Owner
+
+    def close(self) -> None:
+        """Closes the store, if this has opened it."""
+        self._owner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await settled(None, self.close)

@@ -16,10 +16,9 @@ Among the ``context_providers`` of an agent, it is the memory of that agent.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from os import PathLike
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 try:
     from agent_framework import HistoryProvider, Message
@@ -30,14 +29,13 @@ except ImportError as error:
 
 from ._adapter import Adapter, id_of
 from ._async_store import AsyncStore, settled
-from ._errors import Closed, Conflict, InvalidInput
+from ._errors import Conflict, InvalidInput
 from ._exact import check_comes_back
 from ._json import decode, encode
-from ._owner import Owner
+from ._owner import Owner, Owning
 from ._store import Store, check_count
 from ._texts import put_together, taken_apart
 
-_R = TypeVar("_R")
 
 #: Where a message's metadata has what there is of the framework's message besides the texts.
 _MESSAGE = "agent_framework"
@@ -47,7 +45,7 @@ _MESSAGE = "agent_framework"
 _NOT_STORED = frozenset({"raw_representation", "exception"})
 
 
-class AralHistoryProvider(HistoryProvider):
+class AralHistoryProvider(Owning, HistoryProvider):
     """Keeps the messages of the framework's sessions in a store.
 
     It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens and
@@ -148,23 +146,6 @@ class AralHistoryProvider(HistoryProvider):
             raise InvalidInput(f"a history is of a session, whose id is a string with something in it, not {session_id!r}")
         id = session_id if self.source_id == self.DEFAULT_SOURCE_ID else f"{self.source_id}/{session_id}"
         return Adapter(id, self._owner.store)
-
-    async def _run(self, work: Callable[[], _R]) -> _R:
-        if self._owner.store.is_closed:
-            raise Closed("the store was closed")
-        return await self._owner.run(work)
-
-    async def close(self) -> None:
-        """Closes the store, if this has opened it."""
-        await settled(None, self._owner.close)
-
-    async def __aenter__(self) -> AralHistoryProvider:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
 
 def replayed(existing: Sequence[Message], incoming: Sequence[Message]) -> int:

@@ -21,10 +21,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from os import PathLike
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -39,20 +38,19 @@ except ImportError as error:
     raise ImportError("aral_store.google_adk takes google-adk: pip install 'aral-store[adk]'") from error
 
 from ._async_store import AsyncStore, settled
-from ._errors import AlreadyExists, Closed, Conflict, NotFound
+from ._errors import AlreadyExists, Conflict, NotFound
 from ._exact import check_comes_back, comes_back
 from ._google_adk_events import event_of, mutation_of
 from ._google_adk_sessions import Key, Sessions, stale, user_of
 from ._json import decode, encode
 from ._lock import Lock
-from ._owner import Owner
+from ._owner import Owner, Owning
 from ._store import Store
 
-_R = TypeVar("_R")
 _Locks = WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Key, asyncio.Lock]]
 
 
-class AralSessionService(BaseSessionService):
+class AralSessionService(Owning, BaseSessionService):
     """Keeps the sessions of ADK's agents in a store.
 
     It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens and
@@ -195,23 +193,6 @@ class AralSessionService(BaseSessionService):
             if lock is None:
                 lock = locks[key] = asyncio.Lock()
             return lock
-
-    async def _run(self, work: Callable[[], _R]) -> _R:
-        if self._owner.store.is_closed:
-            raise Closed("the store was closed")
-        return await self._owner.run(work)
-
-    async def close(self) -> None:
-        """Closes the store, if this has opened it."""
-        await settled(None, self._owner.close)
-
-    async def __aenter__(self) -> AralSessionService:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
 
 class _Seen:

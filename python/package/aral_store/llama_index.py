@@ -16,8 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from os import PathLike
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import PrivateAttr
 
@@ -29,12 +28,11 @@ except ImportError as error:
 
 from ._adapter import Adapter
 from ._async_store import AsyncStore, settled
-from ._errors import Closed, Conflict, InvalidInput, NotFound
+from ._errors import Conflict, InvalidInput, NotFound
 from ._llama_index_messages import ARCHIVED, metadata_with, message_of, mutation_of
-from ._owner import Owner
+from ._owner import Owner, Owning
 from ._store import Store, check_count
 
-_R = TypeVar("_R")
 
 #: What the conversation of a key begins with.
 _KEY = "llama-index:"
@@ -43,7 +41,7 @@ _KEY = "llama-index:"
 _Row = tuple[str, str, str, dict[str, Any]]
 
 
-class AralChatStore(AsyncDBChatStore):
+class AralChatStore(Owning, AsyncDBChatStore):
     """Keeps what is said, for ``Memory.from_defaults(chat_store=…)`` of LlamaIndex.
 
     It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens and
@@ -184,23 +182,6 @@ class AralChatStore(AsyncDBChatStore):
             except (Conflict, NotFound):
                 # Somebody else was faster, so that it has to be chosen anew.
                 continue
-
-    async def _run(self, work: Callable[[], _R]) -> _R:
-        if self._owner.store.is_closed:
-            raise Closed("the store was closed")
-        return await self._owner.run(work)
-
-    async def close(self) -> None:
-        """Closes the store, if this has opened it."""
-        await settled(None, self._owner.close)
-
-    async def __aenter__(self) -> AralChatStore:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.close()
 
 
 def _conversation(key: str) -> str:

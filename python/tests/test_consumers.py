@@ -109,3 +109,13 @@ def test_one_of_an_asynchronous_store_is_awaited(where: str):
             await store.remove_consumer("indexer")
 
     asyncio.run(main())
+
+
+def test_a_single_name_is_not_taken_for_its_letters(tmp_path: Path):
+    # What a filter leaves out counts as acknowledged.
+    with Store(tmp_path) as store:
+        store.add_message("c1", "x")
+        for wrong in ({"conversations": "c1"}, {"kinds": "add_message"}):
+            with pytest.raises(InvalidInput, match="several"):
+                store.consumer("indexer", **wrong)
+        assert store.consumers() == []

@@ -129,6 +129,12 @@ def test_a_part_of_an_old_form_is_read_as_pydantic_ai_reads_it():
     assert history.messages()[0].parts[0].outcome == "retried"  # type: ignore[union-attr]
 
 
+def test_what_can_be_gone_through_once_is_added_whole(history: AralMessageHistory):
+    assert history.add(asked(text) for text in ("a", "b")) == 2
+    assert asyncio.run(history.aadd(asked(text) for text in ("c", "d"))) == 2
+    assert len(history.messages()) == 4
+
+
 def test_new_messages_and_all_messages_do_alike(history: AralMessageHistory):
     given = [asked(str(n)) for n in range(6)]
     assert history.add(given[:2]) == 2 and history.add(given[:2]) == 0

@@ -56,7 +56,8 @@ pub struct ErasureReport {
     /// Conversations that have taken messages over from it, as their metadata say, and those that have from them: each is one of its own, and
     /// not erased.
     pub forks: Vec<String>,
-    /// How many of its texts are too short to be told from others by [`MessageStore::remnants`](crate::MessageStore::remnants).
+    /// How much of it [`MessageStore::remnants`](crate::MessageStore::remnants) cannot look for: texts that are too short to be told from others,
+    /// and files that could not be read for them.
     pub untold: u64,
     /// The receipt, a line of JSON that names nothing of it; empty before it is done.
     pub receipt: String,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from ._json import decode
 
 if TYPE_CHECKING:
     from . import _core
@@ -62,7 +63,7 @@ class Consumer:
         from ._store import check_count
 
         check_count("most", most)
-        return [json.loads(event) for event in self._consumer.next_batch(most)]
+        return [decode(event) for event in self._consumer.next_batch(most)]
 
     def acknowledge(self, seq: int) -> None:
         """Says that all that was given up to this event is done with. When this returns, that is durable."""

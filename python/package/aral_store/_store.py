@@ -634,6 +634,10 @@ class Store:
         directory, a store that was opened with ``read_only`` can consume too, beside the process that writes. One reads
         under a name at a time; another one is told who, by :class:`Locked`.
         """
+        for given, one in ((conversations, "conversation ids"), (kinds, "kinds")):
+            if isinstance(given, str):
+                # Its letters would be taken for them, and what they leave out counts as acknowledged.
+                raise InvalidInput(f"several {one} are taken, such as [{given!r}]")
         narrowed = (list(conversations), list(kinds))
         return Consumer(consume(self._core, name, _begin_of(begin), narrowed), name)
 

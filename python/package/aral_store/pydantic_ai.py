@@ -83,7 +83,8 @@ class AralMessageHistory(Adapter):
 
         ``result.new_messages()`` and ``result.all_messages()`` do alike: what the history ends with already is not added again.
         """
-        return self._save(list(messages), _mutations(self.session_id, messages))
+        given = list(messages)
+        return self._save(given, _mutations(self.session_id, given))
 
     def clear(self) -> None:
         """Takes all messages away. The conversation's actions, title and metadata stay."""
@@ -95,7 +96,8 @@ class AralMessageHistory(Adapter):
 
     async def aadd(self, messages: Sequence[ModelMessage]) -> int:
         """:meth:`add`, while the event loop goes on."""
-        given, mutations = list(messages), _mutations(self.session_id, messages)
+        given = list(messages)
+        mutations = _mutations(self.session_id, given)
         return await self._run(lambda: self._save(given, mutations))
 
     async def aclear(self) -> None:

@@ -159,6 +159,8 @@ fn exec(command: &str, name: &str, batch: &[(Seq, Event)], stop: &Stop) -> Resul
         );
         Failure::Store(Error::new(ErrorKind::Failed, text))
     };
+    // Before it is begun: a command that is given a part of a batch takes that for all of it.
+    batch.iter().try_for_each(|(seq, event)| room_for(*seq, &event.change))?;
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(command).stdin(Stdio::piped()).env("ARAL_STORE_CONSUMER", name);
     shell.env("ARAL_STORE_FIRST_SEQ", first.to_string()).env("ARAL_STORE_LAST_SEQ", last.to_string());
@@ -167,7 +169,6 @@ fn exec(command: &str, name: &str, batch: &[(Seq, Event)], stop: &Stop) -> Resul
     // Closed behind the block, by which the command finds the end of its input.
     if let Some(mut input) = child.stdin.take() {
         for (seq, event) in batch {
-            room_for(*seq, &event.change)?;
             let line = event.to_json_line(*seq) + "\n";
             written = written.and_then(|()| input.write_all(line.as_bytes()));
         }

@@ -88,9 +88,15 @@ pub(crate) fn as_json(status: &ConsumerStatus) -> Value {
 /// A consumer in a few words.
 pub(crate) fn in_words(status: &ConsumerStatus) -> String {
     if status.error.is_some() {
-        return format!("{} damaged", status.name);
+        let what = if is_ahead(status) { "ahead of the log" } else { "damaged" };
+        return format!("{} {what}", status.name);
     }
     format!("{} {} behind", status.name, status.lag)
+}
+
+/// Whether what is wrong is where the cursor is: one that cannot be read is nowhere.
+fn is_ahead(status: &ConsumerStatus) -> bool {
+    status.error.is_some() && status.acknowledged > 0
 }
 
 /// Says what consumers have missed, and which cursors cannot be read.
@@ -99,7 +105,7 @@ pub(crate) fn tell(consumers: &[ConsumerStatus]) -> Exit {
     for status in consumers {
         if let Some(error) = &status.error {
             note(&format!("consumer {:?}: {error}", status.name));
-            exit = Exit::Corrupt;
+            exit = exit.graver(if is_ahead(status) { Exit::Conflict } else { Exit::Corrupt });
         }
         if let Some((first, last)) = status.missed {
             note(&format!(
@@ -109,6 +115,7 @@ pub(crate) fn tell(consumers: &[ConsumerStatus]) -> Exit {
                 status.name,
                 last + 1
             ));
+            exit = exit.graver(Exit::Error);
         }
     }
     exit

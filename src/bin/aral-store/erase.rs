@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use aral_store::{Erasure, ErasureReport, MessageStore};
 use clap::Args;
 
+use crate::ask;
 use crate::exit::{Exit, Failure};
 use crate::ids;
-use crate::output::{Form, Out, count, note, one_line, to_u64};
+use crate::output::{self, Form, Out, count, note, one_line, to_u64};
 use crate::place;
 use crate::upkeep::json;
 
@@ -60,7 +61,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &EraseArgs) -> Result<Exit, Fail
     }
     let store = place::for_change(dir)?;
     let what = meant(&store, target)?;
-    if !args.yes && !agrees(&in_words(&what))? {
+    if !args.yes && !ask::agrees(&format!("erase {} for good", in_words(&what)))? {
         note("nothing was erased");
         store.close()?;
         return Ok(Exit::Error);
@@ -75,7 +76,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &EraseArgs) -> Result<Exit, Fail
     let told = match form {
         Form::Json => {
             tell_rest(&report);
-            print(&report.receipt)
+            output::print(&report.receipt)
         }
         Form::Table | Form::Plain => tell(&report, form, &format!("erased {}", in_words(&what))),
     };
@@ -83,12 +84,6 @@ pub(crate) fn run(dir: &Path, form: Form, args: &EraseArgs) -> Result<Exit, Fail
     let done = || format!("erased {}; its receipt is in log/erasures", one_line(&in_words(&what)));
     written.and(told).map_err(|failure| failure.after(done))?;
     Ok(if report.not_erased.is_empty() { Exit::Done } else { Exit::Error })
-}
-
-fn print(line: &str) -> Result<(), Failure> {
-    let mut out = Out::new();
-    out.line(line)?;
-    out.finish()
 }
 
 /// What a target means, by the ids that are or were there.
@@ -125,17 +120,6 @@ fn in_words(what: &Erasure) -> String {
     }
 }
 
-fn agrees(what: &str) -> Result<bool, Failure> {
-    let place = Path::new("the terminal");
-    let failed = |error| Failure::file("ask", place, error);
-    let mut asking = io::stderr().lock();
-    write!(asking, "erase {} for good? [y/N] ", one_line(what)).map_err(failed)?;
-    asking.flush().map_err(failed)?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(failed)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
-}
-
 fn tell(report: &ErasureReport, form: Form, done: &str) -> Result<(), Failure> {
     let paths = |paths: &[PathBuf]| -> Vec<String> {
         paths.iter().map(|path| path.to_string_lossy().into_owned()).collect()
@@ -168,8 +152,14 @@ fn tell(report: &ErasureReport, form: Form, done: &str) -> Result<(), Failure> {
     out.finish()
 }
 
-/// Says what is not erased.
+/// Says what is not erased, and what nobody can look for.
 fn tell_rest(report: &ErasureReport) {
+    if report.untold > 0 {
+        note(&format!(
+            "--check will not look for all of it: {} too short to be told from others, or could not be read",
+            if report.untold == 1 { "1 text is".to_owned() } else { format!("{} texts are", report.untold) }
+        ));
+    }
     for path in &report.not_erased {
         note(&one_line(&format!("not erased, as it is not the store's own: {}", path.display())));
     }

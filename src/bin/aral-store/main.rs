@@ -37,6 +37,8 @@ mod transcripts;
 
 mod append;
 
+mod ask;
+
 mod ids;
 
 mod moment;

@@ -9,6 +9,7 @@ use aral_store::{MessageStore, Pruned, Retention, Timestamp};
 use clap::Args;
 use serde_json::Value;
 
+use crate::ask;
 use crate::exit::{Exit, Failure};
 use crate::ids;
 use crate::keep;
@@ -98,18 +99,11 @@ fn agrees(store: &MessageStore, policy: &Retention) -> Result<bool, Failure> {
     if found.is_empty() {
         return Ok(true);
     }
-    let place = Path::new("the terminal");
-    let failed = |error| Failure::file("ask", place, error);
-    let mut asking = io::stderr().lock();
     for pruned in found.iter().take(20) {
-        writeln!(asking, "{}", one_line(&what(pruned))).map_err(failed)?;
+        let told = writeln!(io::stderr(), "{}", one_line(&what(pruned)));
+        told.map_err(|error| Failure::file("ask", Path::new("the terminal"), error))?;
     }
-    let of = count(output::to_u64(found.len()), "conversation");
-    write!(asking, "prune {of}? [y/N] ").map_err(failed)?;
-    asking.flush().map_err(failed)?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(failed)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+    ask::agrees(&format!("prune {}", count(output::to_u64(found.len()), "conversation")))
 }
 
 /// What goes of one conversation, in words.

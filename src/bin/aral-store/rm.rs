@@ -3,13 +3,14 @@
 //! Owns what `CONV[/ITEM]` may mean, and the asking. Where nobody is asked, only a whole id will do: a
 //! script that runs twice must not remove `conv-10` because `conv-1` is gone already.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use aral_store::{Error, ErrorKind, MessageStore, Messages, Mutation, Operation, Text};
 use serde_json::Value;
 
 use crate::args::RmArgs;
+use crate::ask;
 use crate::edit::{Telling, carry_out};
 use crate::exit::{Exit, Failure};
 use crate::ids;
@@ -39,7 +40,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &RmArgs) -> Result<Exit, Failure
     } else {
         only(meant(&store, &args.target)?, &args.target)?
     };
-    if !args.yes && !agrees(&removal.what)? {
+    if !args.yes && !ask::agrees(&format!("remove {}", &removal.what))? {
         output::note("nothing was removed");
         store.close()?;
         return Ok(Exit::Error);
@@ -225,15 +226,4 @@ fn with_hint(failure: Failure, store: &MessageStore, target: &str) -> Failure {
         }
         Ok(_) | Err(_) => Failure::Store(error),
     }
-}
-
-fn agrees(what: &str) -> Result<bool, Failure> {
-    let place = Path::new("the terminal");
-    let failed = |error| Failure::file("ask", place, error);
-    let mut asking = io::stderr().lock();
-    write!(asking, "remove {}? [y/N] ", output::one_line(what)).map_err(failed)?;
-    asking.flush().map_err(failed)?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(failed)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
 }

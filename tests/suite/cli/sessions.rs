@@ -249,6 +249,33 @@ fn a_session_that_goes_on_is_added_to_whatever_was_made_of_its_title() {
     assert_eq!(fs::read(&copy).unwrap(), whole, "what is imported is only read");
 }
 
+/// The first lines of this one have no time, and those behind them do.
+#[test]
+fn a_session_that_was_first_imported_before_it_had_a_time_goes_on() {
+    let room = Room::new();
+    let file = files(&claude()).into_iter().find(|path| name(path).contains(CLAUDE_FORK)).unwrap();
+    let whole = fs::read(&file).unwrap();
+    let copy = room.path(&format!("{CLAUDE_FORK}.jsonl"));
+    for end in [90, 256, 2_000, whole.len()] {
+        fs::write(&copy, &whole[..end]).unwrap();
+        assert_eq!(counts(&import(&room, &copy), 0)["conversations"], 1, "{end}");
+        assert_eq!(counts(&import(&room, &copy), 0)["already_there"], 1, "{end}");
+    }
+    export(&room, "claude-code", "out", 0);
+    assert_eq!(fs::read(room.path("out").join(format!("{CLAUDE_FORK}.jsonl"))).unwrap(), whole);
+}
+
+#[test]
+fn what_is_another_tools_or_was_not_imported_is_no_silent_success() {
+    let room = Room::new();
+    let said = room.run(&["import", name(&claude()), "--from", "codex", "--json"]);
+    assert_eq!((&counts(&said, 1)["conversations"], &counts(&said, 1)["bad_lines"]), (&0.into(), &2.into()));
+    assert!(said.err.contains("it is no session of Codex"), "{}", said.err);
+    room.run(&["add", "mine", "x"]).fine();
+    let said = room.run(&["export", "mine", "--to", "codex", "-o", "out"]);
+    assert!(said.code == Some(1) && said.err.contains("did not come of Codex"), "{said:?}");
+}
+
 #[test]
 fn lines_that_are_none_are_named_and_kept_and_the_rest_goes_in() {
     let room = Room::new();

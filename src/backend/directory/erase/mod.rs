@@ -156,6 +156,8 @@ pub(super) fn remnants(reads: &ReadState, receipt: &str, also: &[PathBuf]) -> Re
         return Err(Error::invalid("the receipt is of another store"));
     }
     let (vfs, layout) = (&*reads.vfs, &reads.layout);
+    // Before anything is read for long: what is not there would count as looked through.
+    also.iter().try_for_each(|path| places::must_be_there(vfs, path))?;
     let mut found = places::search(vfs, layout.root(), &record)?;
     for path in places::beside(vfs, layout).iter().chain(also) {
         found.extend(places::search(vfs, path, &record)?);

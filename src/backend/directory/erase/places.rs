@@ -167,7 +167,23 @@ pub(super) fn beside(vfs: &dyn Vfs, layout: &Layout) -> Vec<PathBuf> {
     of.map(|entry| parent.join(entry.name)).collect()
 }
 
-/// Where the texts of a receipt are, in a file or below a directory: the first place in each file.
+/// Refuses a place that cannot be looked through.
+pub(super) fn must_be_there(vfs: &dyn Vfs, path: &Path) -> Result<()> {
+    match layout::probe(vfs, path)?.map(|metadata| metadata.kind) {
+        Some(FileKind::File | FileKind::Directory) => Ok(()),
+        Some(FileKind::Other) => {
+            let reason = "it is neither a file nor a directory; of a link, name what it leads to";
+            Err(Error::invalid(reason).at(path, None))
+        }
+        None => Err(Error::new(ErrorKind::NotFound, "it is not there to be looked through").at(path, None)),
+    }
+}
+
+/// Where the texts of a receipt are, in a file or below a directory: the first place in each file. Links below it are not followed.
+///
+/// # Errors
+///
+/// `InvalidInput`, naming it, for what cannot be looked through: what lies too deep, or has a name that is not UTF-8.
 pub(super) fn search(vfs: &dyn Vfs, path: &Path, record: &Record) -> Result<Vec<Place>> {
     let mut found = Vec::new();
     below(vfs, path, record, DEPTH, &mut found)?;
@@ -177,8 +193,17 @@ pub(super) fn search(vfs: &dyn Vfs, path: &Path, record: &Record) -> Result<Vec<
 fn below(vfs: &dyn Vfs, path: &Path, record: &Record, depth: usize, found: &mut Vec<Place>) -> Result<()> {
     let Some(metadata) = layout::probe(vfs, path)? else { return Ok(()) };
     match metadata.kind {
-        FileKind::Directory if depth > 0 => {
+        FileKind::Directory if depth == 0 => {
+            let reason = "it lies too deep to be looked through: name it as a place to look in, and not only what it lies below";
+            return Err(Error::invalid(reason).at(path, None));
+        }
+        FileKind::Directory => {
             for entry in vfs.read_dir(path).map_err(|e| Error::io("list", path, e))? {
+                if !entry.name_is_exact {
+                    let reason =
+                        "a name here is not UTF-8, so that it cannot be looked through; rename it first";
+                    return Err(Error::invalid(reason).at(&path.join(entry.name), None));
+                }
                 below(vfs, &path.join(entry.name), record, depth - 1, found)?;
             }
         }
@@ -187,7 +212,7 @@ fn below(vfs: &dyn Vfs, path: &Path, record: &Record, depth: usize, found: &mut 
                 found.push(Place { path: path.to_owned(), offset: Some(offset) });
             }
         }
-        FileKind::Directory | FileKind::Other => {}
+        FileKind::Other => {}
     }
     Ok(())
 }

@@ -105,7 +105,9 @@ pub(crate) fn run(dir: &Path, args: &ExportArgs) -> Result<Exit, Failure> {
     let contents = chosen(&store, args, since)?;
     let strictness = if args.strict { Strictness::Interchange } else { Strictness::AsStored };
     if let Some(tool) = tool {
-        let exit = sessions::run(&store, &args.output, &contents, tool)?;
+        // Who names a conversation wants its file; who names none wants those that there are.
+        let other = if args.conversations.is_empty() { Exit::Done } else { Exit::Error };
+        let exit = sessions::run(&store, &args.output, &contents, (tool, other))?;
         return Ok(exit.graver(left_out(&store, &args.conversations)));
     }
     let exit = match args.to {

@@ -16,12 +16,12 @@ use crate::progress::{self, Unit, Work};
 use crate::transcripts::Tool;
 use crate::transcripts::source::{Source, file};
 
-/// Writes each conversation that came of this tool to its file below a folder.
+/// Writes each conversation that came of this tool to its file below a folder; `other` is what it comes to that one did not.
 pub(super) fn run(
     store: &MessageStore,
     folder: &Path,
     contents: &Contents,
-    tool: Tool,
+    (tool, other): (Tool, Exit),
 ) -> Result<Exit, Failure> {
     let (mut exit, mut written, mut others) = (Exit::Done, 0_u64, 0_u64);
     let _work = Work::begin("exporting", Some(to_u64(contents.entries.len())), Unit::Conversations);
@@ -39,12 +39,14 @@ pub(super) fn run(
         };
         let Some(source) = Source::of(&conversation.metadata).filter(|source| source.tool == tool) else {
             others += 1;
+            exit = exit.graver(other);
             continue;
         };
         if source.conversation_id() != *id {
             output::note(&format!(
                 "left out: {id:?} began with what came of a session, and is none: it has no file"
             ));
+            exit = exit.graver(other);
             continue;
         }
         let Some(path) = source.below(folder) else {

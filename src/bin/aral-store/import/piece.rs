@@ -37,6 +37,8 @@ pub(super) struct Piece {
     pub(super) version: Option<Version>,
     /// The time that stands where the input has none.
     pub(super) undated: Option<Timestamp>,
+    /// How many of its messages and actions come before all times: what comes later may give them another one than they have.
+    pub(super) leading: (usize, usize),
     /// Whether it is of a tool's transcript, which is known by its source whatever became of its title.
     pub(super) is_transcript: bool,
 }
@@ -46,7 +48,7 @@ impl Piece {
     pub(super) fn new(id: String, head: Option<Head>) -> Self {
         let (messages, actions, places) = (Vec::new(), Vec::new(), Vec::new());
         let (first_message, first_action) = (0, 0);
-        let (version, undated, is_transcript) = (None, None, false);
+        let (version, undated, leading, is_transcript) = (None, None, (0, 0), false);
         Self {
             id,
             head,
@@ -57,6 +59,7 @@ impl Piece {
             places,
             version,
             undated,
+            leading,
             is_transcript,
         }
     }
@@ -92,13 +95,15 @@ impl Piece {
         if let Some(head) = self.head.as_mut().filter(|head| head.created_at == undated) {
             head.created_at = there.created_at;
         }
-        for (message, known) in self.messages.iter_mut().zip(there.messages.iter().skip(self.first_message)) {
-            if message.created_at == undated {
+        let messages = self.messages.iter_mut().zip(there.messages.iter().skip(self.first_message));
+        for (at, (message, known)) in messages.enumerate() {
+            if at < self.leading.0 || message.created_at == undated {
                 message.created_at = known.created_at;
             }
         }
-        for (action, known) in self.actions.iter_mut().zip(there.actions.iter().skip(self.first_action)) {
-            if action.created_at == undated {
+        let actions = self.actions.iter_mut().zip(there.actions.iter().skip(self.first_action));
+        for (at, (action, known)) in actions.enumerate() {
+            if at < self.leading.1 || action.created_at == undated {
                 action.created_at = known.created_at;
             }
         }

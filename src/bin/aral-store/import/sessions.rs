@@ -127,7 +127,21 @@ fn one(path: &Path, tool: Option<Tool>, intake: &mut Intake<'_>) -> Result<Optio
         ));
     }
     let tool = match tool {
-        Some(tool) => tool,
+        Some(tool) => {
+            // What shows that it is something else would become records that say nothing.
+            let shows = source.open().and_then(|mut lines| forms::told(&source, lines.peek()?));
+            let is_other = match shows {
+                Ok(Kind::Transcript(other)) => other != tool,
+                Ok(kind) => kind == Kind::Lines,
+                Err(_) => false,
+            };
+            if is_other {
+                let text =
+                    format!("not imported: it is no session of {}; import it by its own name", tool.title());
+                return Err(Failure::Input(Error::invalid(text).at(path, None)));
+            }
+            tool
+        }
         None => {
             match source.open().and_then(|mut lines| forms::told(&source, lines.peek()?)).map_err(of_file)? {
                 Kind::Transcript(tool) => tool,

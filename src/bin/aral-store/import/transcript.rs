@@ -207,7 +207,9 @@ impl<'i, 's> Transcript<'i, 's> {
             first_action: self.actions,
             ..Piece::new(self.id.clone(), head)
         };
+        let mut is_dated = self.time.is_some();
         for Read { number, raw, line } in lines {
+            is_dated |= line.time.is_some();
             *time = line.time.unwrap_or(*time);
             let name = line.id.unwrap_or_else(|| format!("line-{number}"));
             let entries = if line.entries.is_empty() { vec![unread()] } else { line.entries };
@@ -226,6 +228,9 @@ impl<'i, 's> Transcript<'i, 's> {
                     Ok(_) => return Err(format!("line {number}: it was read as something else")),
                     Err(reason) => return Err(format!("line {number}: {reason}")),
                 }
+            }
+            if !is_dated {
+                piece.leading = (piece.messages.len(), piece.actions.len());
             }
         }
         Ok(piece)

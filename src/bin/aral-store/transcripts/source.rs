@@ -1,6 +1,6 @@
 //! Where an item came from: the member `source` of its metadata.
 //!
-//! Owns that member's shape, and the proof that all lines of a file are there.
+//! Owns that member's shape, and which lines of a file are missing between those that are there.
 
 use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};

@@ -608,3 +608,18 @@ fn a_bit_that_rots_in_what_is_kept_for_a_consumer_is_told_and_gives_it_nothing_e
     }
     assert!(told > 3, "{told}");
 }
+
+/// Whatever a compaction cannot read of them, it keeps what may be unread, and goes on.
+#[test]
+fn cursors_that_cannot_be_read_at_all_stop_no_compaction_and_no_opening() {
+    let sim = fresh();
+    let store = open(&sim);
+    add(&store, 2);
+    sim.put(format!("{DIR}/log/consumers"), b"no directory");
+    compact(&store);
+    add(&store, 1);
+    assert_eq!(store.stats().unwrap().consumers, []);
+    assert!(!store.verify().unwrap().is_sound(), "it is told");
+    store.close().unwrap();
+    assert_eq!(open(&sim).stats().unwrap().messages, 3);
+}

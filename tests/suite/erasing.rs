@@ -397,3 +397,86 @@ fn an_intent_or_a_receipt_that_cannot_be_read_is_named_and_keeps_nobody_out() {
     let told = opened.verify().unwrap().damaged;
     assert_eq!(told.iter().map(|file| &file.path).collect::<Vec<_>>(), [&receipt]);
 }
+
+/// The erasure is reported as not done, and its owner goes on with the id.
+#[test]
+fn what_begins_behind_an_erasure_that_failed_is_not_erased_by_the_next_opening() {
+    let lived = fresh();
+    let store = open(&lived);
+    live(&store);
+    store.close().unwrap();
+    let mut begun = 0;
+    for nth in 1.. {
+        let sim = lived.snapshot();
+        let fs = FaultFs::over_sim(&sim, Vec::new());
+        let options = MessageStore::options().vfs(Arc::new(fs.clone()));
+        let store = options.compact_manually().open(DIR).unwrap();
+        fs.replan(vec![Rule::new(Call::Write, nth, Fault::Errno(ENOSPC))]);
+        let done = store.erase(&Erasure::conversation("gone"));
+        if fs.fired() == [0] {
+            break;
+        }
+        fs.replan(Vec::new());
+        if done.is_ok() {
+            continue;
+        }
+        drop(store.remove_conversation("gone"));
+        if store.add_message("gone", "begun anew").is_ok() {
+            begun += 1;
+            drop(store);
+            let messages = open(&sim).messages("gone", Messages::all()).unwrap();
+            assert_eq!(messages[0].content, "begun anew", "{nth}: {done:?}");
+        }
+    }
+    assert!(begun > 3, "{begun}");
+}
+
+#[test]
+fn a_chapter_that_is_damaged_in_something_else_goes_and_stops_no_erasure() {
+    let lived = fresh();
+    let store = open(&lived);
+    live(&store);
+    store.close().unwrap();
+    let chapters: Vec<_> = lived.files().into_iter().map(|(path, _)| path).collect();
+    let chapters = chapters.into_iter().filter(|path| path.extension().is_some_and(|it| it == "chapter"));
+    for chapter in chapters {
+        let bytes = lived.read(&chapter).unwrap();
+        let text = b"harmless";
+        let Some(at) = bytes.windows(text.len()).position(|window| window == text) else { continue };
+        let sim = lived.snapshot();
+        sim.flip_bit(&chapter, u64::try_from(at).unwrap(), 2);
+        let store = open(&sim);
+        let done = store.erase(&Erasure::conversation("gone")).unwrap();
+        assert_eq!(with(&sim, SECRET), NOWHERE, "{}", chapter.display());
+        assert!(store.remnants(&done.receipt, &[]).unwrap().is_empty());
+        drop(store.erase(&Erasure::conversation("stays")).unwrap());
+    }
+}
+
+/// An id may be a word that stands in every file.
+#[test]
+fn what_was_set_aside_of_others_stays_whatever_the_id_is_that_is_erased() {
+    let sim = fresh();
+    let store = open(&sim);
+    say(&store, "assistant", "m1", "SECRET-7f3a");
+    sim.put_dir(format!("{DIR}/log/quarantine"));
+    let other = format!("{DIR}/log/quarantine/other.json.00-00");
+    sim.put(&other, br#"{"id": "other", "messages": [{"role": "assistant"}]}"#);
+    let own = format!("{DIR}/log/quarantine/import.jsonl");
+    sim.put(&own, br#"{"type":"message","conversation_id":"assistant","content":"x"}"#);
+    drop(store.erase(&Erasure::conversation("assistant")).unwrap());
+    assert!(sim.read(&other).is_some() && sim.read(&own).is_none());
+}
+
+#[test]
+fn a_check_says_so_if_it_cannot_look_where_it_is_to() {
+    let sim = fresh();
+    let store = open(&sim);
+    live(&store);
+    let done = store.erase(&Erasure::conversation("gone")).unwrap();
+    sim.put_dir("/other");
+    sim.put("/other/copy.txt", b"SECRET-7f3a, said as m1 in gone");
+    let look = |path: &str| store.remnants(&done.receipt, &[PathBuf::from(path)]);
+    assert_eq!(look("/other").unwrap().len(), 1);
+    assert_eq!(look("/othre").unwrap_err().kind(), ErrorKind::NotFound);
+}

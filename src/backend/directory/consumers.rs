@@ -108,34 +108,34 @@ fn read_file(vfs: &dyn Vfs, path: &Path) -> Result<Option<CursorFile>> {
 }
 
 /// The lowest of the cursors into a store's events; `None` if there are no consumers. One that cannot be read may be anywhere.
-pub(super) fn lowest_cursor(vfs: &dyn Vfs, layout: &Layout, store_id: &StoreId) -> Result<Option<Seq>> {
+pub(super) fn lowest_cursor(vfs: &dyn Vfs, layout: &Layout, store_id: &StoreId) -> Option<Seq> {
     let mut lowest: Option<Seq> = None;
-    let names = match names(vfs, layout) {
-        // Those of another user, who has consumed.
-        Err(error) if error.is_forbidden() => return Ok(Some(0)),
-        names => names?,
-    };
+    // Those of another user, who has consumed, or a device that does not give them: no compaction and no opening waits for that.
+    let Ok(names) = names(vfs, layout) else { return Some(0) };
     for name in names {
         let cursor = match read_file(vfs, &layout.consumers().join(&name)) {
             // Of another store, whose events are not here.
             Ok(Some(file)) if file.store != hex_of(store_id) => continue,
             Ok(Some(file)) => file.cursor.acknowledged,
             Ok(None) => continue,
-            Err(error) if error.kind() == ErrorKind::Corrupt || error.is_forbidden() => 0,
-            Err(error) => return Err(error),
+            Err(_) => 0,
         };
         lowest = Some(lowest.map_or(cursor, |lowest| lowest.min(cursor)));
     }
-    Ok(lowest)
+    lowest
 }
 
 /// Looks at every cursor, and calls with its path and what is wrong with it, or with its name and where it is.
-pub(super) fn check(
-    vfs: &dyn Vfs,
-    layout: &Layout,
-    mut each: impl FnMut(&Path, Result<(&str, Seq)>),
-) -> Result<()> {
-    for name in names(vfs, layout)? {
+pub(super) fn check(vfs: &dyn Vfs, layout: &Layout, mut each: impl FnMut(&Path, Result<(&str, Seq)>)) {
+    let found = match names(vfs, layout) {
+        Ok(found) => found,
+        // The rest of the store is looked at all the same.
+        Err(error) => {
+            each(&layout.consumers(), Err(error));
+            return;
+        }
+    };
+    for name in found {
         let path = layout.consumers().join(&name);
         match read_file(vfs, &path) {
             Ok(Some(file)) => each(&path, Ok((&name, file.cursor.acknowledged))),
@@ -143,14 +143,13 @@ pub(super) fn check(
             Err(error) => each(&path, Err(error)),
         }
     }
-    Ok(())
 }
 
 impl Cursors for DirectoryCursors {
     fn list(&self) -> Result<Vec<KeptConsumer>> {
         let (vfs, dir) = (&*self.vfs, self.layout.consumers());
         let mut found = Vec::new();
-        for name in names(vfs, &self.layout)? {
+        for name in all(vfs, &self.layout)? {
             let path = dir.join(&name);
             let cursor = match read_file(vfs, &path) {
                 Ok(Some(file)) => Ok(file.cursor),

@@ -17,7 +17,7 @@ pub(super) fn kept_from(
     checkpoint: &Checkpoint,
     most_bytes: u64,
 ) -> Result<Option<u64>> {
-    let Some(lowest) = lowest_cursor(vfs, layout, &checkpoint.head().store_id)? else { return Ok(None) };
+    let Some(lowest) = lowest_cursor(vfs, layout, &checkpoint.head().store_id) else { return Ok(None) };
     let inventory = Inventory::take(vfs, &layout.log())?;
     let first_segment = checkpoint.head().first_segment;
     let readable = inventory.readable(first_segment);

@@ -300,6 +300,10 @@ impl Backend for Engine {
         self.reads().look_at_held();
         let mut stats = stats::stats(self.reads());
         stats.compaction_error.clone_from(&locked(&self.compaction_error));
+        if stats.compaction_error.is_none() && erase::is_under_way(&*self.reads().vfs, &self.reads().layout)?
+        {
+            stats.compaction_error = Some(erase::UNFINISHED.to_owned());
+        }
         stats.consumers = statuses(&*self.cursors()?, &|| Ok(stats.last_seq))?;
         Ok(stats)
     }

@@ -337,7 +337,9 @@ impl Backend for Engine {
         self.check_writable()?;
         // Order: the documents first. Behind a compaction nobody knows any more which places an event has touched.
         self.bring_documents();
-        self.compactor.compact()
+        let done = self.compactor.compact();
+        self.upkeep.note(done.as_ref().err().cloned());
+        done
     }
 
     fn verify(&self) -> Result<VerifyReport> {

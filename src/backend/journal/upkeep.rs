@@ -88,6 +88,13 @@ impl Upkeep {
         work.trouble.clone()
     }
 
+    /// Takes note of how one went that somebody asked for.
+    pub(super) fn note(&self, trouble: Option<Error>) {
+        let mut work = locked(&self.work);
+        work.hear();
+        work.trouble = trouble;
+    }
+
     /// Waits for the one that is under way.
     pub(super) fn end(&self) {
         let thread = locked(&self.work).thread.take();

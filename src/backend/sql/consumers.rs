@@ -323,8 +323,9 @@ impl Drop for Held {
     fn drop(&mut self) {
         // The next one need not wait until the lease ends by itself.
         let released = self.row.in_transaction(&mut self.connection, |row, connection| {
-            let sql = "UPDATE aral_consumers SET holder = '', held_until = 0 WHERE name = ?1 AND token = ?2";
-            connection.execute(sql, &[Value::text(&*row.name), row.token()])
+            // Without the token: a renewal that waits behind this must not find it.
+            let sql = "UPDATE aral_consumers SET holder = '', held_until = 0, token = ?3 WHERE name = ?1 AND token = ?2";
+            connection.execute(sql, &[Value::text(&*row.name), row.token(), Value::bytes(&b""[..])])
         });
         drop(released);
     }

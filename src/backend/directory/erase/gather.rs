@@ -247,23 +247,29 @@ pub(super) fn forget_others(
         }
     }
     for named in chapter_list::list(&*reads.vfs, &reads.layout)? {
-        let chapter = Chapter::open(&*reads.vfs, &named)?;
-        parts(&chapter, |part| {
-            match part {
-                Part::Base(base) => {
-                    let (id, last_seq) = (base.conversation.id.as_str(), base.last_seq);
-                    of_conversation(&base.conversation, &|of| !is_erased(last_seq, id, of), &mut forget);
-                }
-                Part::Batch(first, events) => {
-                    for (seq, event) in (first..).zip(&events) {
-                        if !what.is_of(seq, &event.conversation_id, &event.change) {
-                            of_event(event, true, &mut forget);
+        let read = Chapter::open(&*reads.vfs, &named).and_then(|chapter| {
+            parts(&chapter, |part| {
+                match part {
+                    Part::Base(base) => {
+                        let (id, last_seq) = (base.conversation.id.as_str(), base.last_seq);
+                        of_conversation(&base.conversation, &|of| !is_erased(last_seq, id, of), &mut forget);
+                    }
+                    Part::Batch(first, events) => {
+                        for (seq, event) in (first..).zip(&events) {
+                            if !what.is_of(seq, &event.conversation_id, &event.change) {
+                                of_event(event, true, &mut forget);
+                            }
                         }
                     }
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            })
+        });
+        match read {
+            // What cannot be read is of others, and was told as damage: a check finds in it at most too much.
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::UnsupportedFormat) => {}
+            read => read?,
+        }
     }
     Ok(())
 }

@@ -37,6 +37,10 @@ pub(super) use places::receipts;
 
 use places::intent;
 
+/// What is said of an erasure that has failed and is to be gone on with.
+pub(super) const UNFINISHED: &str =
+    "an erasure was begun and is not finished; the next opening for writing goes on with it";
+
 /// Whether an erasure was begun and not finished.
 pub(super) fn is_under_way(vfs: &dyn Vfs, layout: &Layout) -> Result<bool> {
     intent(vfs, layout).map(|intent| intent.is_some())
@@ -94,7 +98,7 @@ pub(super) fn plan(reads: &ReadState, what: &Erasure) -> Result<(ErasureReport, 
         files,
         ..ErasureReport::default()
     };
-    report.not_erased = outside(reads, &record)?;
+    report.not_erased = places::outside(vfs, layout, &record)?;
     report.forks = forks(reads, &what.conversation_id)?;
     Ok((report, record))
 }
@@ -136,18 +140,6 @@ fn unknown(what: &Erasure) -> Error {
     Error::new(ErrorKind::NotFound, reason)
 }
 
-/// What has texts of it and is not the store's own: what lies beside it, and files in it that it does not know.
-fn outside(reads: &ReadState, record: &Record) -> Result<Vec<PathBuf>> {
-    let (vfs, layout) = (&*reads.vfs, &reads.layout);
-    let mut found = Vec::new();
-    for path in places::beside(vfs, layout) {
-        if !places::search(vfs, &path, record)?.is_empty() {
-            found.push(path);
-        }
-    }
-    Ok(found)
-}
-
 /// Where the texts of a receipt still are.
 pub(super) fn remnants(reads: &ReadState, receipt: &str, also: &[PathBuf]) -> Result<Vec<Place>> {
     let record = Record::decode(receipt)?;
@@ -159,7 +151,7 @@ pub(super) fn remnants(reads: &ReadState, receipt: &str, also: &[PathBuf]) -> Re
     // Before anything is read for long: what is not there would count as looked through.
     also.iter().try_for_each(|path| places::must_be_there(vfs, path))?;
     let mut found = places::search(vfs, layout.root(), &record)?;
-    for path in places::beside(vfs, layout).iter().chain(also) {
+    for path in places::beside(vfs, layout)?.iter().chain(also) {
         found.extend(places::search(vfs, path, &record)?);
     }
     Ok(found)
@@ -188,8 +180,11 @@ impl Erasing for Engine {
         let intent = Intent { conversation, message, after, record };
         // Order: the intent before anything goes. Reversed, a crash would leave some of it, and nobody who knows.
         places::intend(&*self.reads().vfs, &self.reads().layout, &intent)?;
-        let done = self.carry_out(&mut state, intent)?;
-        Ok(ErasureReport { forks: planned.forks, ..done })
+        let done = self.carry_out(&mut state, intent);
+        if let Err(error) = &done {
+            self.unless_begun(what, after, error)?;
+        }
+        Ok(ErasureReport { forks: planned.forks, ..done? })
     }
 
     fn remnants(&self, receipt: &str, also: &[PathBuf]) -> Result<Vec<Place>> {
@@ -206,6 +201,24 @@ impl Engine {
             Some(intent) => self.carry_out(&mut state, intent).map(drop),
             None => Ok(()),
         }
+    }
+
+    /// Ends an erasure that was refused before anything went. Gone on with later, it would take away what has begun by that time.
+    fn unless_begun(&self, what: &Erasure, after: Seq, error: &Error) -> Result<()> {
+        let is_refusal = matches!(
+            error.kind(),
+            ErrorKind::AlreadyExists
+                | ErrorKind::Conflict
+                | ErrorKind::InvalidInput
+                | ErrorKind::NoSpace
+                | ErrorKind::NotFound
+        );
+        let (vfs, layout) = (&*self.reads().vfs, &self.reads().layout);
+        let is_noted = intent(vfs, layout)?.is_some_and(|intent| intent.record.through > 0);
+        if is_refusal && !is_noted && self.taken_away(what, after)?.is_none() {
+            places::end(vfs, layout)?;
+        }
+        Ok(())
     }
 
     fn carry_out(&self, state: &mut Compaction, mut intent: Intent) -> Result<ErasureReport> {
@@ -232,9 +245,15 @@ impl Engine {
         places::remove(vfs, &aside)?;
         files.extend(aside);
         forget_others(reads, &erased, &mut record.traces, &record.salt)?;
-        let mut not_erased = outside(reads, &record)?;
+        let mut not_erased = places::outside(vfs, layout, &record)?;
         // The intent holds no text. What else is found lies in files that the store does not know.
-        not_erased.extend(places::search(vfs, layout.root(), &record)?.into_iter().map(|place| place.path));
+        match places::search(vfs, layout.root(), &record) {
+            // A file of somebody's own, by whose name it cannot be looked through.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                not_erased.push(layout.root().to_owned());
+            }
+            found => not_erased.extend(found?.into_iter().map(|place| place.path)),
+        }
         let now = Timestamp::from_unix_micros(self.settings.clock.now_micros()).unwrap_or(Timestamp::EPOCH);
         record.time = now.to_string();
         record.files = files.iter().map(|path| self.named(path)).collect();
@@ -353,9 +372,16 @@ impl Engine {
         chapter_list::remove_unfinished(vfs, layout)?;
         let mut files = Vec::new();
         for named in chapter_list::list(vfs, layout)? {
-            match Chapter::open(vfs, &named).and_then(|chapter| rewrite::has(&chapter, erased)) {
+            let rewritten = Chapter::open(vfs, &named).and_then(|chapter| {
+                let has_it = rewrite::has(&chapter, erased)?;
+                if has_it {
+                    rewrite::rewrite(vfs, layout, &named, erased)?;
+                }
+                Ok(has_it)
+            });
+            match rewritten {
                 Ok(false) => continue,
-                Ok(true) => rewrite::rewrite(vfs, layout, &named, erased)?,
+                Ok(true) => {}
                 // Nobody can say that it does not have it, and nobody can write it anew.
                 Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::UnsupportedFormat) => {
                     places::remove(vfs, std::slice::from_ref(&named.path))?;

@@ -33,7 +33,10 @@ pub(in crate::backend::directory) fn intent(vfs: &dyn Vfs, layout: &Layout) -> R
     if layout::probe(vfs, &path)?.is_none() {
         return Ok(None);
     }
-    let read = vfs.open(&path, OpenMode::Read).and_then(|file| vfs::read_all(&*file, MAX_RECEIPT));
+    let read = vfs.open(&path, OpenMode::Read).and_then(|file| {
+        let is_whole = file.metadata()?.len <= MAX_RECEIPT;
+        if is_whole { vfs::read_all(&*file, MAX_RECEIPT) } else { Ok(Vec::new()) }
+    });
     let bytes = read.map_err(|error| Error::io("read", &path, error))?;
     let reason = "an erasure was begun and not finished, and what says of what cannot be read; remove this file, and erase again what was to be erased";
     Intent::decode(&bytes).map(Some).ok_or_else(|| Error::new(ErrorKind::Corrupt, reason).at(&path, None))
@@ -50,7 +53,13 @@ fn put(vfs: &dyn Vfs, path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Makes the intent durable.
 pub(super) fn intend(vfs: &dyn Vfs, layout: &Layout, intent: &Intent) -> Result<()> {
-    put(vfs, &layout.erasing(), intent.encode().as_bytes())
+    let text = intent.encode();
+    // Noting an event makes it longer by that event's number.
+    if to_u64(text.len()) > MAX_RECEIPT - 64 && intent.record.through == 0 {
+        let reason = "it has more texts than a receipt can be made of; erase its messages one by one, and then what is left of it";
+        return Err(Error::invalid(reason));
+    }
+    put(vfs, &layout.erasing(), text.as_bytes())
 }
 
 /// Keeps the receipt with the store.
@@ -122,14 +131,20 @@ fn is_named_for(name: &str, erased: &Erased) -> bool {
     erased.message.is_none() && (begins(&own, ".") || begins(stem(&own), ".replaced-"))
 }
 
-/// Whether a file of JSON, or of lines of it, has the conversation's id as a string.
+/// Whether a file of JSON, or of lines of it, is of the conversation or has lines of it, by the members that say so: as a mere string an id
+/// may be in any file.
 fn names(vfs: &dyn Vfs, path: &Path, erased: &Erased) -> Result<bool> {
     let Some((bytes, _)) = layout::read_file(vfs, path)? else { return Ok(false) };
     let id = Text::from(&erased.conversation);
     let (mut quoted, mut plain) = (Vec::new(), String::new());
     python_text(&id, &mut quoted);
     write_text(&id, &mut plain);
-    Ok([quoted.as_slice(), plain.as_bytes()].iter().any(|id| memchr::memmem::find(&bytes, id).is_some()))
+    let members = ["id", "conversation_id"].iter().flat_map(|name| {
+        [quoted.as_slice(), plain.as_bytes()].into_iter().flat_map(move |id| {
+            ["\": ", "\":"].map(|between| [b"\"", name.as_bytes(), between.as_bytes(), id].concat())
+        })
+    });
+    Ok(members.into_iter().any(|member| memchr::memmem::find(&bytes, &member).is_some()))
 }
 
 /// What was left unfinished. Only for whoever keeps others from finishing it.
@@ -156,15 +171,42 @@ pub(super) fn remove(vfs: &dyn Vfs, paths: &[PathBuf]) -> Result<()> {
 }
 
 /// The directories beside the store whose names say that they were made of it.
-pub(super) fn beside(vfs: &dyn Vfs, layout: &Layout) -> Vec<PathBuf> {
+pub(super) fn beside(vfs: &dyn Vfs, layout: &Layout) -> Result<Vec<PathBuf>> {
     let root = layout.root();
     let (Some(name), Some(parent)) = (root.file_name().and_then(|name| name.to_str()), root.parent()) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let begins = format!("{name}.");
-    let entries = vfs.read_dir(parent).unwrap_or_default().into_iter();
+    let entries = vfs.read_dir(parent).map_err(|error| Error::io("list", parent, error))?.into_iter();
     let of = entries.filter(|entry| entry.name.starts_with(&begins) && entry.name_is_exact);
-    of.map(|entry| parent.join(entry.name)).collect()
+    Ok(of.map(|entry| parent.join(entry.name)).collect())
+}
+
+/// Whether texts of it are below a path, or may be, since not all of it can be looked through.
+fn may_have(vfs: &dyn Vfs, path: &Path, record: &Record) -> Result<bool> {
+    match search(vfs, path, record) {
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(true),
+        found => Ok(!found?.is_empty()),
+    }
+}
+
+/// What has texts of it and is not the store's own: what lies beside it, and files in it that it does not know.
+pub(super) fn outside(vfs: &dyn Vfs, layout: &Layout, record: &Record) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let beside = match beside(vfs, layout) {
+        // Nobody can say what lies there.
+        Err(error) if error.is_forbidden() => {
+            found.extend(layout.root().parent().map(Path::to_owned));
+            Vec::new()
+        }
+        beside => beside?,
+    };
+    for path in beside {
+        if may_have(vfs, &path, record)? {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }
 
 /// Refuses a place that cannot be looked through.

@@ -480,3 +480,16 @@ fn a_check_says_so_if_it_cannot_look_where_it_is_to() {
     assert_eq!(look("/other").unwrap().len(), 1);
     assert_eq!(look("/othre").unwrap_err().kind(), ErrorKind::NotFound);
 }
+
+/// Its metadata have names that the store's own files have.
+#[test]
+fn an_erased_fork_leaves_nothing_that_is_taken_for_it() {
+    let sim = fresh();
+    let store = open(&sim);
+    say(&store, "plans", "m1", "What shall we build");
+    drop(store.fork("plans", Fork::new().id("plans-2")).unwrap());
+    store.compact().unwrap();
+    let done = store.erase(&Erasure::conversation("plans-2")).unwrap();
+    assert_eq!(done.not_erased, NOWHERE);
+    assert!(store.remnants(&done.receipt, &[]).unwrap().is_empty());
+}

@@ -223,6 +223,9 @@ pub(super) fn gather(reads: &ReadState, what: &Erasure, salt: &Salt) -> Result<G
     Ok(found)
 }
 
+/// Names that the store's own files have, and that metadata may have, too, as those of a fork do.
+const OWN_WORDS: &[u8] = b"\"conversation_id\": \"conversations\": \"conversation\":\"not_erased\":\"created_at\": \"action_type\": \"forked_from\": ";
+
 /// Forgets the traces of what is in others too, which nobody asked to erase: they would be found there.
 pub(super) fn forget_others(
     reads: &ReadState,
@@ -231,6 +234,7 @@ pub(super) fn forget_others(
     salt: &Salt,
 ) -> Result<()> {
     let mut forget = |bytes: &[u8]| traces.forget(salt, bytes);
+    forget(OWN_WORDS);
     let is_erased = |last_seq: Seq, id: &str, of: Option<&Message>| match of {
         Some(message) => what.is_message(last_seq, id, message),
         None => what.message.is_none() && id == what.conversation && last_seq <= what.through,

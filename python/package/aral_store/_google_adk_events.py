@@ -13,7 +13,7 @@ from ._adapter import id_of
 from ._errors import InvalidInput
 from ._exact import check_comes_back, comes_back
 from ._json import decode, encode
-from ._texts import put_together, taken_apart
+from ._texts import object_of, put_together, taken_apart
 
 #: Where a message's metadata has what there is of its event besides the texts.
 EVENT = "adk"
@@ -106,18 +106,9 @@ def _standing(item: dict[str, Any]) -> dict[str, Any]:
     for part in parts:
         for whole, name, text in _OF_TOOLS:
             if text in part and whole in part:
-                part[whole][name] = _object(part.pop(text))
+                part[whole][name] = object_of(part.pop(text))
     if content is not None:
         item["content"] = content | ({"parts": parts} if "parts" in content or parts else {})
     elif parts:
         item["content"] = {"parts": parts}
     return item
-
-
-def _object(text: str) -> dict[str, Any]:
-    """What a tool is called with, or answers: an object, whatever somebody has written there."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    return found if isinstance(found, dict) else {"content": text}

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from ._errors import InvalidInput
 from ._exact import check_comes_back
 from ._json import decode, encode
-from ._texts import put_together, taken_apart
+from ._texts import object_of, put_together, taken_apart
 
 #: Where a message's metadata has what there is of LlamaIndex's message besides the texts.
 _MESSAGE = "llama_index"
@@ -112,13 +112,5 @@ def _standing(item: dict[str, Any]) -> dict[str, Any]:
     for block in blocks:
         if block.get("block_type") == "tool_call":
             called = block.pop("arguments")
-            block["tool_kwargs"] = _object(called) if block.pop("is_object") else called
+            block["tool_kwargs"] = object_of(called) if block.pop("is_object") else called
     return item | {"blocks": blocks}
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    return found if isinstance(found, dict) else {"content": text}

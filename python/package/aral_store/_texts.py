@@ -187,3 +187,11 @@ def _holder(item: Any, path: Any) -> Any:
 def _put(item: dict[str, Any], path: Any, value: Any) -> None:
     _holder(item, path)[path[-1]] = value
 
+
+def object_of(text: str) -> dict[str, Any]:
+    """What a tool is called with, or answers: an object, whatever somebody has written there."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {"content": text}

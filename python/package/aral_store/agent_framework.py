@@ -34,7 +34,7 @@ from ._exact import check_comes_back
 from ._json import decode, encode
 from ._owner import Owner, Owning
 from ._store import Store, check_count
-from ._texts import put_together, taken_apart
+from ._texts import object_of, put_together, taken_apart
 
 
 #: Where a message's metadata has what there is of the framework's message besides the texts.
@@ -228,7 +228,7 @@ def _standing(item: dict[str, Any]) -> dict[str, Any]:
         contents = [{"type": "text", "text": contents}]
     for each in contents:
         if each.pop("is_object", False):
-            each["arguments"] = _object(each["arguments"])
+            each["arguments"] = object_of(each["arguments"])
         if each.get("type") == "function_result" and "outputs" in each:
             each["items"] = each.pop("outputs")
             if each.pop("is_result", False):
@@ -239,11 +239,3 @@ def _standing(item: dict[str, Any]) -> dict[str, Any]:
 def _result(items: list[Any]) -> str:
     texts = (each.get("text") for each in items if isinstance(each, dict) and each.get("type") == "text")
     return "\n".join(text for text in texts if text)
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    return found if isinstance(found, dict) else {"content": text}

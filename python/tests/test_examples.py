@@ -52,6 +52,13 @@ NEEDED = {
 }
 
 
+@pytest.mark.parametrize("example", sorted(Path(__file__).parent.glob("example_*.py")), ids=lambda example: example.stem)
+def test_the_typed_example_of_each_adapter_runs(example: Path):
+    pytest.importorskip(NEEDED["aral_store." + example.stem.removeprefix("example_")])
+    done = subprocess.run([sys.executable, "-W", "error", str(example)], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout, done.stderr
+
+
 @pytest.mark.parametrize("name", ["", "._errors", "._models", "._offline", "._store", "._async_store", "._message_store"])
 def test_examples(name: str):
     outcome = doctest.testmod(importlib.import_module("aral_store" + name))

@@ -5,7 +5,7 @@
 
 use super::fold::Folded;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{At, Change, History, PastEvent, Seq, Version};
+use crate::model::{At, Change, History, PastEvent, RemovalReason, Seq, Version};
 
 /// A conversation on its way through its past.
 #[derive(Clone, Debug)]
@@ -161,6 +161,10 @@ pub(crate) fn gone(history: &History, when: &str) -> Error {
              only: {damage}; `verify` names all that is damaged"
         );
         return Error::new(ErrorKind::Corrupt, reason);
+    }
+    if let Some(erased) = history.removed.as_ref().filter(|was| was.reason == RemovalReason::Erasure) {
+        let reason = format!("what conversation {id:?} was {when} is gone: {}", erased.in_words());
+        return Error::new(ErrorKind::NotFound, reason);
     }
     let reason = format!(
         "what conversation {id:?} was {when} is no longer kept: its history is whole from event {from} on"

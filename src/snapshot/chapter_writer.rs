@@ -2,6 +2,7 @@
 //!
 //! Owns the order: the bases, the batches, the entries, the table, the foot, and then its name. Does not know what is kept and for how long.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,10 +12,10 @@ use super::chapter_list::name;
 use super::layout::{self, Layout};
 use crate::codec::bytes::to_u64;
 use crate::codec::chapter::{
-    ChapterEntry, ChapterHead, MAX_BODY, RECORD_HEAD, encode_base, encode_batch, encode_foot, record_head,
+    ChapterEntry, ChapterHead, MAX_BODY, RECORD_HEAD, encode_batch, encode_foot, record_head,
 };
 use crate::error::{Error, Result};
-use crate::model::{Change, HistoryBase, Seq};
+use crate::model::{Change, Seq};
 use crate::vfs::{self, OpenMode, Vfs, VfsFile};
 
 /// How much is written at once.
@@ -24,6 +25,14 @@ const WRITTEN_AT_ONCE: usize = 1 << 20;
 struct Record {
     hash: crc32fast::Hasher,
     length: usize,
+}
+
+/// What was copied from another chapter, and is not led to yet.
+pub(crate) struct Copied {
+    /// Where each record stood, and where it stands now.
+    moved: BTreeMap<u64, u64>,
+    /// The entries of that chapter, as it had them.
+    pub(crate) entries: Vec<ChapterEntry>,
 }
 
 /// A chapter that is being written.
@@ -107,8 +116,8 @@ impl Writer {
     ///
     /// Corruption of that chapter; those of the system.
     pub(crate) fn take_over(&mut self, earlier: &Chapter) -> Result<()> {
-        let (mut moved, mut ends) = (BTreeMap::new(), BTreeMap::new());
-        let entries = earlier.read_through(|offset, part| {
+        let mut ends = BTreeMap::new();
+        let copied = self.copy(earlier, |offset, part| {
             let body = match part {
                 Part::Base(body) => body,
                 Part::Batch(body) => {
@@ -120,16 +129,42 @@ impl Writer {
                     body
                 }
             };
-            moved.insert(offset, self.record(body)?);
+            Ok(Some(Cow::Borrowed(body)))
+        })?;
+        self.link(copied);
+        self.taken_over = ends;
+        Ok(())
+    }
+
+    /// Writes the records of another chapter, each as it is given back, or not at all. Nothing leads to them until they are
+    /// [linked](Self::link).
+    ///
+    /// # Errors
+    ///
+    /// Corruption of that chapter; whatever the visit gives; those of the system.
+    pub(crate) fn copy(
+        &mut self,
+        other: &Chapter,
+        mut visit: impl for<'b> FnMut(u64, &Part<'b>) -> Result<Option<Cow<'b, [u8]>>>,
+    ) -> Result<Copied> {
+        let mut moved = BTreeMap::new();
+        let entries = other.read_through(|offset, part| {
+            if let Some(body) = visit(offset, &part)? {
+                moved.insert(offset, self.record(&body)?);
+            }
             Ok(())
         })?;
-        for mut entry in entries {
+        Ok(Copied { moved, entries })
+    }
+
+    /// Makes the entries of what was copied lead to it.
+    pub(crate) fn link(&mut self, copied: Copied) {
+        let moved = copied.moved;
+        for mut entry in copied.entries {
             entry.base = entry.base.and_then(|base| moved.get(&base).copied());
             entry.batches.retain_mut(|batch| moved.get(batch).map(|moved| *batch = *moved).is_some());
             self.entries.insert(entry.id.clone(), entry);
         }
-        self.taken_over = ends;
-        Ok(())
     }
 
     /// Whether what was taken over leads to what a conversation is when the events begin that are added: to its state after that event, or
@@ -187,13 +222,6 @@ impl Writer {
             at += to_u64(piece.len());
         }
         Ok(record)
-    }
-
-    /// The same with the whole of it, or without it. Says whether it is there.
-    pub(crate) fn whole_base(&mut self, id: &str, base: Option<&HistoryBase>) -> Result<bool> {
-        let bytes = base.and_then(encode_base);
-        let given = self.base(id, |add| bytes.map_or(Ok(false), |bytes| add(&bytes)).map(Some))?;
-        Ok(given == Some(true))
     }
 
     /// Adds a batch as it stood in the log, whose events are about these conversations.

@@ -47,6 +47,8 @@ pub struct Consumer {
     /// What was given and has not been acknowledged yet.
     given: VecDeque<ConsumerCursor>,
     missed: Option<(Seq, Seq)>,
+    /// Whether there was none of the name before.
+    is_new: bool,
 }
 
 /// Which events a consumer gives.
@@ -86,7 +88,12 @@ impl Consumer {
     ) -> Self {
         let (filter, given) = (Filter::default(), VecDeque::new());
         let (name, waiting) = (name.to_owned(), waiting.into());
-        Self { name, held, follower, cursor, filter, read, waiting, given, missed }
+        Self { name, held, follower, cursor, filter, read, waiting, given, missed, is_new: false }
+    }
+
+    /// The same, of a name that there was no consumer of.
+    pub(super) fn begun_now(self) -> Self {
+        Self { is_new: true, ..self }
     }
 
     /// Gives only events of these conversations. Others count as acknowledged once all before them are. It holds for this
@@ -101,12 +108,15 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a word that names none.
+    /// `InvalidInput` for a word that names none. There is no consumer then, if there was none before.
     pub fn kinds(mut self, kinds: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
         for kind in kinds {
             let kind: String = kind.into();
             if !Change::TYPE_NAMES.contains(&&*kind) {
                 let all = Change::TYPE_NAMES.join(", ");
+                if self.is_new {
+                    self.held.remove()?;
+                }
                 return Err(Error::invalid(format!("{kind:?} is no kind of event; there are {all}")));
             }
             self.filter.kinds.push(kind);

@@ -61,9 +61,10 @@ impl MessageStore {
     pub fn consumer_from(&self, name: &str, begin: Begin) -> Result<Consumer> {
         check_name(name)?;
         let mut held = self.backend().cursors()?.hold(name)?;
-        let Some(cursor) = held.read()? else { return self.begin(name, held, begin) };
-        let consumer = self.open_at(name, held, cursor)?;
-        Ok(consumer)
+        match held.read()? {
+            Some(cursor) => self.open_at(name, held, cursor),
+            None => self.begin(name, held, begin).map(Consumer::begun_now),
+        }
     }
 
     /// Puts a consumer somewhere else, or begins a new one there: also one that has missed events, or has acknowledged more than there
@@ -99,7 +100,7 @@ impl MessageStore {
     /// `Unsupported` where events or cursors are not kept; those of the store.
     pub fn consumers(&self) -> Result<Vec<ConsumerStatus>> {
         let cursors = self.backend().cursors()?;
-        statuses(&*cursors, &|| Ok(self.backend().stats()?.last_seq))
+        statuses(&*cursors, &|| self.backend().refresh())
     }
 
     /// Begins a consumer, or begins one anew.

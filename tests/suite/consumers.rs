@@ -214,6 +214,21 @@ fn events_of_other_conversations_and_kinds_are_passed_over_and_hold_nothing_up()
     assert_eq!(consumer.acknowledged(), 7);
     let error = store.consumer("other").unwrap().kinds(["speak"]).unwrap_err();
     assert!(error.kind() == ErrorKind::InvalidInput && error.message().contains("add_message"), "{error}");
+    drop(consumer);
+    drop(store.consumer("titles").unwrap().kinds(["speak"]).unwrap_err());
+    let names: Vec<String> = store.consumers().unwrap().into_iter().map(|status| status.name).collect();
+    assert_eq!(names, ["titles"], "what was refused has begun nothing, and ended nothing");
+}
+
+#[test]
+fn the_list_of_consumers_looks_at_each_cursor_and_its_lock_once() {
+    let sim = fresh();
+    let fs = FaultFs::over_sim(&sim, Vec::new());
+    let store = MessageStore::options().vfs(Arc::new(fs.clone())).compact_manually().open(DIR).unwrap();
+    add(&store, 1);
+    drop(store.consumer("c").unwrap());
+    fs.replan(vec![Rule::new(Call::Open, 3, Fault::Errno(EIO)).on("consumers/c")]);
+    assert_eq!((store.consumers().unwrap().len(), fs.fired()), (1, vec![0]));
 }
 
 #[test]

@@ -181,6 +181,35 @@ fn an_erased_message_leaves_its_place_in_the_past_and_nothing_else() {
     assert!(store.remnants(&done.receipt, &[]).unwrap().is_empty());
 }
 
+#[test]
+fn what_begins_again_under_the_id_is_looked_back_at_as_far_as_the_erasure() {
+    let sim = fresh();
+    let store = open(&sim);
+    live(&store);
+    drop(store.erase(&Erasure::conversation("gone")).unwrap());
+    let erased = store.removed("gone").unwrap().unwrap();
+    for begun in ["m1", "m2", "m3"] {
+        say(&store, "gone", begun, "SECRET-7f3a");
+        for _ in 0..2 {
+            let history = store.history("gone").unwrap();
+            assert_eq!((history.whole_from, history.removed), (erased.seq, Some(erased.clone())));
+            assert_eq!(store.at(erased.seq).conversation("gone").unwrap(), None);
+            let told = store.at(2).conversation("gone").unwrap_err();
+            assert_eq!(told.kind(), ErrorKind::NotFound);
+            assert!(told.message().contains("it was erased at"), "{told}");
+            store.compact().unwrap();
+        }
+    }
+    assert!(store.verify().unwrap().is_sound());
+    drop(store.erase(&Erasure::conversation("gone")).unwrap());
+    assert_eq!(with(&sim, SECRET), NOWHERE);
+    let again = store.removed("gone").unwrap().unwrap();
+    say(&store, "gone", "m1", "begun anew");
+    store.compact().unwrap();
+    let history = store.history("gone").unwrap();
+    assert_eq!((history.whole_from, history.removed), (again.seq, Some(again)));
+}
+
 /// Stops an erasure before each of its calls, and opens the store again.
 fn stopped(stop: &dyn Fn(&SimFs, u64) -> SimFs) -> (u64, u64) {
     let sim = fresh();
@@ -376,7 +405,15 @@ fn an_intent_or_a_receipt_that_cannot_be_read_is_named_and_keeps_nobody_out() {
     let is_begun = |state: &&SimFs| state.read(format!("{DIR}/log/ERASING")).is_some();
     let begun = steps.iter().map(|(_, state)| state).find(is_begun).unwrap().snapshot().kill();
     assert!(read(&begun).verify().unwrap().notes.iter().any(|note| note.contains("erasure was begun")));
+    let repaired = |begun: &SimFs| {
+        let options = MessageStore::options().vfs(Arc::new(begun.snapshot().kill()));
+        options.repair(DIR, "/repaired").unwrap().notes.join("\n")
+    };
+    let told = repaired(&begun);
+    assert!(told.contains("an erasure of conversation \"gone\" was begun and is not finished"), "{told}");
     begun.flip_bit(format!("{DIR}/log/ERASING"), 60, 1);
+    let told = repaired(&begun);
+    assert!(told.contains("what was to be erased may be in the new store and in the old one"), "{told}");
     let opened = open(&begun);
     let damaged = opened.recovery().damaged;
     assert_eq!(
@@ -393,6 +430,7 @@ fn an_intent_or_a_receipt_that_cannot_be_read_is_named_and_keeps_nobody_out() {
         files.filter(|path| path.starts_with(format!("{DIR}/log/erasures"))).collect()
     };
     let receipt = receipts(&begun).pop().unwrap();
+    assert!(repaired(&begun).contains("the receipts of what was erased stay with the old store"));
     begun.flip_bit(&receipt, 30, 0);
     let told = opened.verify().unwrap().damaged;
     assert_eq!(told.iter().map(|file| &file.path).collect::<Vec<_>>(), [&receipt]);

@@ -77,6 +77,21 @@ impl Archived {
             None => self.base.as_ref().map(|base| base.last_seq),
         }
     }
+
+    /// What there is behind the newest erasure. What was before it is in no chapter any more.
+    fn behind_an_erasure(mut self, id: &str) -> Self {
+        let tombstone = |past: &PastEvent| {
+            let Change::Remove { removed_at, reason } = past.event.change else { return None };
+            let is_erasure = reason == RemovalReason::Erasure;
+            is_erasure.then(|| Tombstone { id: id.to_owned(), seq: past.seq, removed_at, reason })
+        };
+        let mut newest = self.events.iter().enumerate().rev();
+        let Some((at, erased)) = newest.find_map(|(at, past)| Some((at, tombstone(past)?))) else {
+            return self;
+        };
+        let events = self.events.split_off(at + 1);
+        Self { base: None, whole_from: erased.seq, removed: Some(erased), events }
+    }
 }
 
 /// What the chapters that lead up to a checkpoint have of a conversation; `None` if it is in none of them, or if they do not
@@ -130,7 +145,7 @@ pub(super) fn archived(
     }
     let state = of_checkpoint(reads, checkpoint);
     let found = match found {
-        Some(found) => found,
+        Some(found) => found.behind_an_erasure(id),
         // What is in none of them has not changed; what is not there now was not there all along.
         None if checkpoint.find(id).is_none() => absent(&state, id, floor),
         None => return Ok((None, damage)),

@@ -66,6 +66,11 @@ pub(crate) fn begin(text: &str) -> Result<Begin, String> {
 }
 
 pub(crate) fn run(dir: &Path, form: Form, args: &ConsumeArgs) -> Result<Exit, Failure> {
+    if args.exec.is_none() && output::is_nowhere() {
+        let text = "standard output is closed, so that nobody would read the events that are acknowledged; give it somewhere to \
+                    go, or a command by --exec; `aral-store consumers --reset` moves a consumer that is to skip them";
+        return Err(Failure::Usage(text.to_owned()));
+    }
     let store = place::for_consuming(dir)?;
     let stop = signals::on_stop(|_| {})?;
     let is_there = store.consumers()?.iter().any(|status| status.name == args.name);
@@ -108,7 +113,13 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ConsumeArgs) -> Result<Exit, Fa
         };
         match &args.exec {
             Some(command) => exec(command, &args.name, &batch, &stop)?,
-            None => print(form, &batch)?,
+            None => {
+                print(form, &batch)?;
+                // A pipe takes what nobody will read any more.
+                if !output::is_read_after(Duration::ZERO) {
+                    return Err(Failure::Unread);
+                }
+            }
         }
         consumer.acknowledge(*last)?;
     }

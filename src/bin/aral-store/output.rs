@@ -88,6 +88,17 @@ pub(crate) fn is_read_after(pause: Duration) -> bool {
     }
 }
 
+/// Whether standard output was closed when the program began: what stands in its place then takes everything and is open for reading, too,
+/// as what a shell makes of `> /dev/null` is not.
+pub(crate) fn is_nowhere() -> bool {
+    use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
+    let stdout = io::stdout();
+    let (Ok(found), Ok(flags)) = (fstat(&stdout), fcntl_getfl(&stdout)) else { return true };
+    let is_device = FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice;
+    let is_null = rustix::fs::stat("/dev/null").is_ok_and(|null| null.st_rdev == found.st_rdev);
+    is_device && is_null && flags.contains(OFlags::RDWR)
+}
+
 /// Prints one line and is done.
 pub(crate) fn print(line: &str) -> Result<(), Failure> {
     let mut out = Out::new();

@@ -162,6 +162,14 @@ pub(crate) struct Intent {
 }
 
 impl Intent {
+    /// What is being erased, in words.
+    pub(crate) fn in_words(&self) -> String {
+        match &self.message {
+            Some(id) => format!("message {:?} of conversation {:?}", id.to_string_lossy(), self.conversation),
+            None => format!("conversation {:?}", self.conversation),
+        }
+    }
+
     pub(crate) fn encode(&self) -> String {
         let text = json!({
             "conversation": self.conversation,

@@ -167,6 +167,23 @@ fn a_conversation_is_named_as_elsewhere_and_a_wrong_name_acknowledges_nothing() 
     assert_eq!(room.run(&["consume", "a", "--conversation", "conv1long", "--json"]).json().len(), 1);
 }
 
+/// What stands in the place of a standard output that is closed takes everything.
+#[test]
+fn with_its_output_closed_it_acknowledges_nothing() {
+    let room = with_events(2);
+    let run = |closed: &str| {
+        let line = format!("{BINARY} -d store consume indexer {closed} 2> told");
+        let mut command = Command::new("sh");
+        let code = command.current_dir(room.0.path()).args(["-c", &line]).status().unwrap().code();
+        (code, lines(&room, "told").concat())
+    };
+    let (code, told) = run(">&-");
+    assert!(code == Some(2) && told.contains("standard output is closed"), "{code:?} {told}");
+    assert_eq!(room.run(&["consumers"]).fine(), "");
+    assert_eq!(run("> /dev/null"), (Some(0), String::new()));
+    assert_eq!(room.run(&["consumers"]).fine(), "indexer\t2\t0\t-\n");
+}
+
 #[test]
 fn a_new_one_says_where_it_begins() {
     let room = with_events(3);

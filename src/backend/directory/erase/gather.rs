@@ -12,8 +12,8 @@ use crate::codec::erasure::{Salt, Traces};
 use crate::codec::json::{Value, python_text};
 use crate::error::{ErrorKind, Result};
 use crate::model::{
-    Action, Change, Conversation, Conversations, Erasure, Event, HistoryBase, JsonObject, Message, Order,
-    Seq, Text,
+    Action, Change, Conversation, Erasure, Event, HistoryBase, JsonObject, Message, Order, PastEvent, Seq,
+    Text,
 };
 use crate::snapshot::chapter::Chapter;
 use crate::snapshot::chapter_list;
@@ -239,7 +239,7 @@ pub(super) fn forget_others(
         Some(message) => what.is_message(last_seq, id, message),
         None => what.message.is_none() && id == what.conversation && last_seq <= what.through,
     };
-    let listed = reads.index().summaries_after(&Conversations::by(Order::Created)).unwrap_or_default();
+    let listed = reads.index().summaries(Order::Created, None);
     for summary in listed {
         let now = match reads.conversation(&summary.id) {
             Err(error) if error.kind() == ErrorKind::Corrupt => continue,
@@ -258,9 +258,9 @@ pub(super) fn forget_others(
                         let (id, last_seq) = (base.conversation.id.as_str(), base.last_seq);
                         of_conversation(&base.conversation, &|of| !is_erased(last_seq, id, of), &mut forget);
                     }
-                    Part::Batch(first, events) => {
-                        for (seq, event) in (first..).zip(&events) {
-                            if !what.is_of(seq, &event.conversation_id, &event.change) {
+                    Part::Batch(events) => {
+                        for PastEvent { seq, event, .. } in &events {
+                            if !what.is_of(*seq, &event.conversation_id, &event.change) {
                                 of_event(event, true, &mut forget);
                             }
                         }

@@ -33,9 +33,7 @@ use crate::snapshot::layout::Layout;
 use crate::snapshot::rewrite::{self, Erased};
 use crate::vfs::Vfs;
 
-pub(super) use places::receipts;
-
-use places::intent;
+pub(super) use places::{intent, receipts};
 
 /// What is said of an erasure that has failed and is to be gone on with.
 pub(super) const UNFINISHED: &str =

@@ -30,6 +30,7 @@ pub(super) use self::view::open_salvaged;
 use super::completeness;
 use super::consumers;
 use super::engine::Engine;
+use super::erase;
 use super::keep;
 use super::new_place::NewPlace;
 use super::stats;
@@ -161,6 +162,7 @@ fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, settings: 
         (stats.conversations, stats.messages, stats.actions);
     crate::backend::Backend::close(&*engine)?;
     history(vfs, source, &target, &mut report)?;
+    erasures(vfs, source, &mut report)?;
     for kept in consumers::all(vfs, source)? {
         report.notes.push(format!(
             "consumer {kept:?} stays with the old store, whose events have other numbers; the new one gives it everything again, \
@@ -190,6 +192,30 @@ fn history(vfs: &dyn Vfs, source: &Layout, target: &Layout, report: &mut RepairR
              what comes from now on",
             last.last,
             source.archive().join("").display()
+        ));
+    }
+    Ok(())
+}
+
+/// Says what the new store does not know of erasures: one that is not finished, and the receipts, which are of the old store.
+fn erasures(vfs: &dyn Vfs, source: &Layout, report: &mut RepairReport) -> Result<()> {
+    match erase::intent(vfs, source) {
+        Ok(None) => {}
+        Ok(Some(intent)) => report.notes.push(format!(
+            "an erasure of {} was begun and is not finished: the new store does not go on with it, and what was to be erased may be in it \
+             and in the old one; erase it in the new store, and remove the old one",
+            intent.in_words()
+        )),
+        Err(error) if error.kind() == ErrorKind::Corrupt => report.notes.push(format!(
+            "what was to be erased may be in the new store and in the old one: {error}"
+        )),
+        Err(error) => return Err(error),
+    }
+    let receipts = erase::receipts(vfs, source)?.len();
+    if receipts > 0 {
+        report.notes.push(format!(
+            "the receipts of what was erased stay with the old store, of which they are, in {}",
+            source.erasures().join("").display()
         ));
     }
     Ok(())

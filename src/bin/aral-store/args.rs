@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::same_id::SameId;
-use crate::transcripts::Tool;
+use crate::transcripts::tool::{Origin, Target};
 
 #[derive(Args, Debug)]
 pub(crate) struct NewArgs {
@@ -179,39 +179,6 @@ pub(crate) struct LogArgs {
     pub(crate) follow: bool,
 }
 
-/// What to export to.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Target {
-    /// A directory in the layout of the Python original
-    Aral,
-    /// A line for each conversation, message and action
-    Jsonl,
-    /// A page for the browser: one file, without scripts, that fetches nothing
-    Html,
-    /// A transcript
-    Markdown,
-    /// A line for each conversation, with its messages as chat completions have them; without actions
-    Openai,
-    /// The files of Claude Code that were imported, as they were: a directory, such as ~/.claude/projects
-    ClaudeCode,
-    /// The files of Codex that were imported, as they were: a directory, such as ~/.codex/sessions
-    Codex,
-    /// The files of Gemini CLI that were imported, as they were: a directory, such as ~/.gemini/tmp
-    GeminiCli,
-}
-
-impl Target {
-    /// The tool whose files are meant.
-    pub(crate) fn tool(self) -> Option<Tool> {
-        match self {
-            Self::ClaudeCode => Some(Tool::ClaudeCode),
-            Self::Codex => Some(Tool::Codex),
-            Self::GeminiCli => Some(Tool::GeminiCli),
-            Self::Aral | Self::Jsonl | Self::Html | Self::Markdown | Self::Openai => None,
-        }
-    }
-}
-
 #[derive(Args, Debug)]
 pub(crate) struct ExportArgs {
     /// The conversations, by their ids or beginnings of them; all if none is named
@@ -237,37 +204,6 @@ pub(crate) struct CopyArgs {
     pub(crate) from: PathBuf,
     /// The store to copy into: a new or empty one, or an earlier copy
     pub(crate) to: PathBuf,
-}
-
-/// What to import from.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Origin {
-    /// aral for a directory, openai for lists of chat messages, else jsonl
-    Auto,
-    /// A directory that the Python original or this program wrote
-    Aral,
-    /// Lines as export --to jsonl writes them
-    Jsonl,
-    /// Lists of chat messages: [{"role":…,"content":…}], {"messages":[…]}, a list of those, or one a line
-    Openai,
-    /// Sessions of Claude Code: a file, a directory, or without PATH those of this user
-    ClaudeCode,
-    /// Sessions of Codex: a file, a directory, or without PATH those of this user
-    Codex,
-    /// Sessions of Gemini CLI: a file, a directory, or without PATH those of this user
-    GeminiCli,
-}
-
-impl Origin {
-    /// The tool whose sessions are meant.
-    pub(crate) fn tool(self) -> Option<Tool> {
-        match self {
-            Self::ClaudeCode => Some(Tool::ClaudeCode),
-            Self::Codex => Some(Tool::Codex),
-            Self::GeminiCli => Some(Tool::GeminiCli),
-            Self::Auto | Self::Aral | Self::Jsonl | Self::Openai => None,
-        }
-    }
 }
 
 #[derive(Args, Debug)]

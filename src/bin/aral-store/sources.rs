@@ -4,15 +4,16 @@
 
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Form, Out, table, to_u64};
-use crate::transcripts::Tool;
-use crate::transcripts::places::files;
+use crate::transcripts::places::{DATABASES, LINES, files};
+use crate::transcripts::{Kept, Tool};
 use crate::upkeep::json;
 
 pub(crate) fn run(form: Form) -> Result<Exit, Failure> {
     let (mut rows, mut exit) = (Vec::new(), Exit::Done);
     for tool in Tool::ALL {
         for folder in tool.folders().into_iter().filter(|folder| folder.is_dir()) {
-            let (found, unread) = files(&folder);
+            let ends = if tool.kept() == Kept::Lines { LINES } else { DATABASES };
+            let (found, unread) = files(&folder, ends);
             for (path, error) in unread {
                 output::error(&format!("cannot be listed: {}: {error}", path.display()));
                 exit = exit.graver(Exit::Error);

@@ -30,6 +30,7 @@ mod repair;
 mod searching;
 mod sessions;
 mod terminal;
+mod tool_databases;
 mod transcripts;
 mod transfer;
 mod unprinted;

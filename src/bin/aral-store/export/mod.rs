@@ -29,7 +29,7 @@ use std::path::Path;
 
 use aral_store::{Conversation, DamagedFile, Error, MessageStore, Messages, Order, Summary, Timestamp};
 
-use crate::args::{ExportArgs, Target};
+use crate::args::ExportArgs;
 use crate::exit::{Exit, Failure};
 use crate::ids;
 use crate::ids::no_conversation;
@@ -37,6 +37,7 @@ use crate::moment;
 use crate::output::{self, count, to_u64};
 use crate::place;
 use crate::progress::{self, Unit, Work};
+use crate::transcripts::tool::Target;
 use crate::whole::Whole;
 use interchange::Strictness;
 use timeline::{Due, Item};
@@ -111,7 +112,7 @@ pub(crate) fn run(dir: &Path, args: &ExportArgs) -> Result<Exit, Failure> {
         return Ok(exit.graver(left_out(&store, &args.conversations)));
     }
     let exit = match args.to {
-        Target::ClaudeCode | Target::Codex | Target::GeminiCli => Ok(Exit::Done),
+        Target::Tool(_) => Ok(Exit::Done),
         Target::Aral => {
             let ids: Vec<String> = contents.entries.into_iter().map(|entry| entry.id).collect();
             let is_all = args.conversations.is_empty() && since.is_none();

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use aral_store::{Error, MessageStore};
+use aral_store::{Conversation, Error, MessageStore};
 
 use super::file::to_file;
 use super::{Contents, Entry};
@@ -13,8 +13,8 @@ use crate::exit::{Exit, Failure};
 use crate::output::{self, count, to_u64};
 use crate::place;
 use crate::progress::{self, Unit, Work};
-use crate::transcripts::Tool;
-use crate::transcripts::source::{Source, file};
+use crate::transcripts::source::{File, Source, file, rows};
+use crate::transcripts::{Kept, Tool};
 
 /// Writes each conversation that came of this tool to its file below a folder; `other` is what it comes to that one did not.
 pub(super) fn run(
@@ -55,18 +55,7 @@ pub(super) fn run(
             exit = exit.graver(Exit::Error);
             continue;
         };
-        let file = file(&conversation, tool);
-        if let Some((first, missing)) = file.missing {
-            let are = if missing == 1 { "line of its file is" } else { "lines of its file are" };
-            output::error(&format!(
-                "conversation {id:?}: {missing} {are} not in the store, the first of them line {first}"
-            ));
-            exit = exit.graver(Exit::Error);
-        }
-        if file.others > 0 {
-            let others = count(to_u64(file.others), "item");
-            output::note(&format!("left out of {id:?}: {others} that did not come of its file"));
-        }
+        let file = lines_of(&conversation, tool, &mut exit);
         let text: String = file.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         match put(&path, text.as_bytes()) {
             Ok(()) => written += 1,
@@ -86,6 +75,27 @@ pub(super) fn run(
         ));
     }
     Ok(exit)
+}
+
+/// The lines that a conversation came of; what is missing of them, and what came of none, is told.
+fn lines_of(conversation: &Conversation, tool: Tool, exit: &mut Exit) -> File {
+    let id = &conversation.id;
+    let file = match tool.kept() {
+        Kept::Lines => file(conversation, tool),
+        Kept::Database => rows(conversation, tool),
+    };
+    if let Some((first, missing)) = file.missing {
+        let are = if missing == 1 { "line of its file is" } else { "lines of its file are" };
+        output::error(&format!(
+            "conversation {id:?}: {missing} {are} not in the store, the first of them line {first}"
+        ));
+        *exit = exit.graver(Exit::Error);
+    }
+    if file.others > 0 {
+        let others = count(to_u64(file.others), "item");
+        output::note(&format!("left out of {id:?}: {others} that did not come of its file"));
+    }
+    file
 }
 
 /// Writes a new file. One that is there and the same already is fine.

@@ -10,6 +10,7 @@ use crate::exit::Failure;
 use crate::lines::{NumberedLine, Source};
 use crate::output::to_u64;
 use crate::transcripts::Tool;
+use crate::transcripts::database::MAGIC;
 
 /// How much of a file is looked at.
 pub(super) const LOOKED_AT: u64 = 64 << 10;
@@ -17,13 +18,13 @@ pub(super) const LOOKED_AT: u64 = 64 << 10;
 /// The forms that are read, in words.
 pub(crate) const READ: &str = "lines of `aral-store export --to jsonl`; chat messages, as a list, as {\"messages\":[…]}, as a \
                                list of those, or one of either a line; the file of a single conversation; sessions of Claude Code, \
-                               Codex and Gemini CLI; and directories";
+                               Codex and Gemini CLI; databases of opencode and the OpenAI Agents SDK; and directories";
 
 /// What the command's help says of them.
 pub(crate) const HELP: &str = "\
 Reads lines of export --to jsonl; chat messages, as a list, as {\"messages\":[…]}, as a list of those, or one of
-either a line; the file of a single conversation; sessions of Claude Code, Codex and Gemini CLI; and
-directories. Names what ChatGPT, claude.ai and others write, which it cannot read.
+either a line; the file of a single conversation; sessions of Claude Code, Codex and Gemini CLI; databases of
+opencode and the OpenAI Agents SDK; and directories. Names what ChatGPT, claude.ai and others write, which it cannot read.
 
 Example: aral-store import ./old-data
          aral-store import --from claude-code
@@ -42,6 +43,8 @@ pub(super) enum Kind {
     BareLines,
     /// The transcript of a session, as one of these tools writes it.
     Transcript(Tool),
+    /// An SQLite database; whose it is shows in its tables.
+    Database,
 }
 
 /// The form of an input that begins with this line; an error names what it seems to be.
@@ -67,9 +70,11 @@ pub(super) fn told(source: &Source, first: Option<&NumberedLine>) -> Result<Kind
 /// The form, or what it is instead, if that is known. `is_line` if the first line is a JSON value, `is_whole` if nothing
 /// follows what is looked at.
 fn of(head: &[u8], is_line: bool, is_whole: bool) -> Result<Kind, Option<&'static str>> {
+    if head.starts_with(MAGIC) {
+        return Ok(Kind::Database);
+    }
     for (magic, what) in [
-        (&b"SQLite format 3\0"[..], "a SQLite database, as opencode, llm and the OpenAI Agents SDK keep"),
-        (b"PK\x03\x04", "a ZIP archive, as ChatGPT and claude.ai send their exports in"),
+        (&b"PK\x03\x04"[..], "a ZIP archive, as ChatGPT and claude.ai send their exports in"),
         (b"\x1f\x8b", "a compressed file"),
         (b"# aider chat started at", "a chat history of aider"),
     ] {
@@ -283,7 +288,6 @@ mod tests {
             (r#"{"type":"AssistantAgentState","llm_context":{}}"#, "AutoGen"),
             (r#"{"type":"session","session_id":"s","state":{}}"#, "Agent Framework"),
             (r#"{"type":"add_message","conversation_id":"c","content":"x"}"#, "append"),
-            ("SQLite format 3\0", "SQLite"),
             ("PK\u{3}\u{4}", "ZIP"),
             ("# aider chat started at 2026", "aider"),
         ] {

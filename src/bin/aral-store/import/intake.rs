@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aral_store::{
-    Error, ErrorKind, MAX_BATCH_EVENTS, MessageStore, Mutation, Operation, Receipt, Timestamp, Tombstone,
-    Version,
+    Conversation, Error, ErrorKind, MAX_BATCH_EVENTS, MessageStore, Mutation, Operation, Receipt, Timestamp,
+    Tombstone, Version,
 };
 
 use super::counts::Counts;
@@ -70,6 +70,8 @@ pub(super) struct Intake<'a> {
     /// The roles that were told of: each once for all that comes in.
     roles: Roles,
     pub(super) counts: Counts,
+    /// How many items were there and have been changed at their source since.
+    pub(super) changed: u64,
     /// The time of what comes without one.
     pub(super) now: Timestamp,
 }
@@ -77,8 +79,8 @@ pub(super) struct Intake<'a> {
 impl<'a> Intake<'a> {
     pub(super) fn new(store: &'a MessageStore, purpose: Purpose, stop: Stop) -> Self {
         let (fates, roles, counts) = (HashMap::new(), Roles::default(), Counts::default());
-        let (removed, tried, tried_again) = (Removed::KeepOut, HashSet::new(), 0);
-        Self { store, purpose, removed, stop, fates, tried, tried_again, roles, counts, now: now() }
+        let (removed, tried, tried_again, changed) = (Removed::KeepOut, HashSet::new(), 0, 0);
+        Self { store, purpose, removed, stop, fates, tried, tried_again, roles, counts, changed, now: now() }
     }
 
     /// The same, with this for what was removed.
@@ -139,6 +141,28 @@ impl<'a> Intake<'a> {
         }
     }
 
+    /// A conversation that is there already; nothing of one that is new, and of one that was kept out.
+    pub(super) fn there(&mut self, id: &str) -> Result<Option<Conversation>, Failure> {
+        if let Some(signal) = self.stop.signal() {
+            return Err(Failure::Stopped(signal));
+        }
+        match self.store.conversation(id) {
+            Ok(there) => Ok(there),
+            Err(error) => self.kept_out(id, error).map(|()| None),
+        }
+    }
+
+    /// Counts a conversation to which nothing is added.
+    pub(super) fn is_as_it_was(&mut self, id: &str) {
+        if self.fates.insert(id.to_owned(), Fate::There).is_none() {
+            self.counts.already_there += 1;
+        }
+    }
+
+    pub(super) fn is_kept_out(&self, id: &str) -> bool {
+        matches!(self.fates.get(id), Some(Fate::KeptOut))
+    }
+
     /// Names and counts a line, or the like, that is not what it should be; of very many only the first are named.
     pub(super) fn bad_line(&mut self, reason: &str) {
         self.counts.bad_lines += 1;
@@ -177,6 +201,10 @@ impl<'a> Intake<'a> {
                  what was counted before is counted twice"
             ));
         }
+        if self.changed > 0 {
+            let number = output::count(self.changed, "item");
+            output::note(&format!("{number} had been changed at the source, and is here as it is there now"));
+        }
         if self.counts.overtaken > 0 {
             let number = output::count(self.counts.overtaken, "conversation");
             output::note(&format!(
@@ -204,10 +232,22 @@ impl<'a> Intake<'a> {
     }
 
     fn add(&mut self, id: &str, piece: Piece, version: Version) -> Result<(), Failure> {
-        let mut version = version;
         let wanted = piece.version;
         let only_raises = piece.head.is_none() && piece.messages.is_empty() && piece.actions.is_empty();
-        let mut mutations = piece.into_mutations(version).peekable();
+        let version = self.put(id, piece.into_mutations(version), (version, only_raises))?;
+        self.counts.overtaken += u64::from(wanted.is_some_and(|wanted| version.is_some_and(|v| wanted < v)));
+        Ok(())
+    }
+
+    /// Carries mutations of a conversation out that has this version; the version that it comes to, or nothing if it was kept out.
+    pub(super) fn put(
+        &mut self,
+        id: &str,
+        mutations: impl Iterator<Item = Mutation>,
+        (version, only_raises): (Version, bool),
+    ) -> Result<Option<Version>, Failure> {
+        let mut version = version;
+        let mut mutations = mutations.peekable();
         while mutations.peek().is_some() {
             let mut batch: Vec<Mutation> = Vec::new();
             let mut bytes = 0_usize;
@@ -229,7 +269,7 @@ impl<'a> Intake<'a> {
             }
             match self.carry_out(batch) {
                 Ok(receipts) => version = receipts.last().map_or(version, |receipt| receipt.version),
-                Err(error) => return self.kept_out(id, error),
+                Err(error) => return self.kept_out(id, error).map(|()| None),
             }
             self.counts.messages += to_u64(messages);
             self.counts.actions += to_u64(actions);
@@ -244,8 +284,7 @@ impl<'a> Intake<'a> {
                 Some(Fate::KeptOut) | None => self.counts.conversations += 1,
             }
         }
-        self.counts.overtaken += u64::from(wanted.is_some_and(|wanted| wanted < version));
-        Ok(())
+        Ok(Some(version))
     }
 
     fn carry_out(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>, Error> {
@@ -255,7 +294,13 @@ impl<'a> Intake<'a> {
                 // A store of its own shows whether the batch is one that a store takes; what the real one holds has
                 // been compared already.
                 let mut alone = batch;
-                alone.retain(|mutation| !matches!(mutation.operation, Operation::SetVersion(_)));
+                // Nor does that one have what would be changed.
+                alone.retain(|mutation| {
+                    matches!(
+                        mutation.operation,
+                        Operation::CreateConversation(_) | Operation::AddMessage(_) | Operation::AddAction(_)
+                    )
+                });
                 for mutation in &mut alone {
                     mutation.expect = None;
                 }
@@ -284,91 +329,4 @@ impl<'a> Intake<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use aral_store::{Conversation, Message, Messages};
-
-    use super::*;
-    use crate::exit::Exit;
-
-    fn piece(id: &str, messages: &[&str]) -> Piece {
-        let time = Timestamp::EPOCH;
-        let mut conversation = Conversation::new(id, time);
-        conversation.messages =
-            messages.iter().map(|text| Message::new(*text, *text, "user", time)).collect();
-        Piece::of_conversation(conversation)
-    }
-
-    #[test]
-    fn an_import_that_is_run_again_adds_only_what_is_new() {
-        let store = MessageStore::in_memory();
-        for (messages, added, already_there) in
-            [(&["a", "b"][..], 2, 0), (&["a", "b"], 0, 1), (&["a", "b", "c"], 1, 0), (&["a"], 0, 1)]
-        {
-            let mut intake = Intake::new(&store, Purpose::Add, Stop::default());
-            intake.take(piece("c", messages)).unwrap();
-            assert_eq!((intake.counts.messages, intake.counts.already_there), (added, already_there));
-            assert_eq!(intake.counts.exit(), Exit::Done);
-        }
-        assert_eq!(store.messages("c", Messages::all()).unwrap().len(), 3);
-    }
-
-    #[test]
-    fn what_has_no_time_of_its_own_is_the_same_whenever_it_comes() {
-        let store = MessageStore::in_memory();
-        for (messages, added) in [(&["a"][..], 1), (&["a"], 0), (&["a", "b"], 1)] {
-            let mut intake = Intake::new(&store, Purpose::Add, Stop::default());
-            let now = intake.now;
-            let mut piece = Piece { undated: Some(now), ..piece("c", messages) };
-            piece.messages.iter_mut().for_each(|message| message.created_at = now);
-            piece.head.as_mut().unwrap().created_at = now;
-            intake.take(piece).unwrap();
-            assert_eq!((intake.counts.messages, intake.counts.conflicts), (added, 0));
-        }
-    }
-
-    #[test]
-    fn a_try_counts_what_would_be_added_and_adds_nothing() {
-        let store = MessageStore::in_memory();
-        let mut intake = Intake::new(&store, Purpose::Try, Stop::default());
-        intake.take(piece("c", &["a", "b"])).unwrap();
-        intake.take(piece("", &["a"])).unwrap();
-        intake.take(piece("c", &["a", "b"])).unwrap();
-        let counts = intake.counts;
-        assert_eq!((counts.conversations, counts.messages, counts.refused, counts.conflicts), (1, 2, 1, 1));
-        assert!(store.conversation("c").unwrap().is_none());
-    }
-
-    #[test]
-    fn what_was_removed_comes_back_only_if_it_is_asked_for() {
-        let store = MessageStore::in_memory();
-        for removed in [Removed::KeepOut, Removed::Revive] {
-            drop(store.add_message("c", "secret").unwrap());
-            drop(store.remove_conversation("c").unwrap());
-            for purpose in [Purpose::Try, Purpose::Add] {
-                let mut intake = Intake::new(&store, purpose, Stop::default()).with(removed);
-                intake.take(piece("c", &["secret"])).unwrap();
-                intake.take(Piece { head: None, ..piece("c", &["more of it"]) }).unwrap();
-                intake.take(piece("other", &[])).unwrap();
-                let (kept, exit) = match removed {
-                    Removed::KeepOut => (1, Exit::Conflict),
-                    Removed::Revive => (0, Exit::Done),
-                };
-                assert_eq!((intake.counts.removed, intake.counts.exit()), (kept, exit), "{purpose:?}");
-            }
-            assert_eq!(store.conversation("c").unwrap().is_some(), removed == Removed::Revive);
-        }
-    }
-
-    #[test]
-    fn a_conversation_that_is_another_one_is_kept_out_and_the_others_go_in() {
-        let store = MessageStore::in_memory();
-        drop(store.add_message("mine", "mine").unwrap());
-        let mut intake = Intake::new(&store, Purpose::Add, Stop::default());
-        intake.take(piece("mine", &["theirs"])).unwrap();
-        intake.take(piece("mine", &["more"])).unwrap();
-        intake.take(piece("other", &["x"])).unwrap();
-        assert_eq!((intake.counts.conflicts, intake.counts.conversations), (1, 1));
-        assert_eq!(intake.counts.exit(), Exit::Conflict);
-        assert_eq!(store.messages("mine", Messages::all()).unwrap().len(), 1);
-    }
-}
+mod tests;

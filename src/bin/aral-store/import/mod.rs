@@ -21,13 +21,19 @@ mod transcript;
 
 mod sessions;
 
+mod item;
+
+mod gather;
+
+mod databases;
+
 pub(crate) mod forms;
 
 use std::path::Path;
 
 use aral_store::{Error, ErrorKind, MessageStore, Order, SyncPolicy, location};
 
-use crate::args::{ImportArgs, Origin};
+use crate::args::ImportArgs;
 use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::lines::Source;
@@ -36,6 +42,7 @@ use crate::place;
 use crate::progress::{self, Unit, Work};
 use crate::signals::{self, Stop};
 use crate::transcripts::Tool;
+use crate::transcripts::tool::Origin;
 use crate::upkeep::print_fields;
 use forms::Kind;
 use intake::{Intake, Purpose, Removed};
@@ -59,7 +66,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
     let from_directory = match args.from {
         Origin::Auto => path.is_dir(),
         Origin::Aral => true,
-        Origin::Jsonl | Origin::Openai | Origin::ClaudeCode | Origin::Codex | Origin::GeminiCli => false,
+        Origin::Jsonl | Origin::Openai | Origin::Tool(_) => false,
     };
     // What is imported is opened first: a name that leads nowhere must not create a store.
     if from_directory {
@@ -81,21 +88,21 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
             Some(Ok(Kind::BareLines)) => Kind::BareLines,
             _ => Kind::Chats,
         },
-        Origin::Auto | Origin::ClaudeCode | Origin::Codex | Origin::GeminiCli => forms::told(&source, first)?,
+        Origin::Auto | Origin::Tool(_) => forms::told(&source, first)?,
     };
-    if let Kind::Transcript(tool) = is_of {
+    if let Kind::Transcript(_) | Kind::Database = is_of {
         if source == Source::Stdin {
             let text = "a session is read from its file, by whose name it is known; name that";
             return Err(Failure::Input(Error::invalid(text).at(source.path(), None)));
         }
-        return transcripts(dir, form, (args, stop), &Sessions::one(path), Some(tool));
+        return transcripts(dir, form, (args, stop), &Sessions::one(path), tool);
     }
     into(dir, form, (args, stop), |intake| {
         let _work = Work::begin("importing", source.len(), Unit::InputBytes);
         match is_of {
             Kind::Lines => export_lines::take(&mut lines, source.path(), intake),
             Kind::Chats | Kind::BareLines => chats::take(&mut lines, source.path(), intake, is_of),
-            Kind::Transcript(_) => Ok(()),
+            Kind::Transcript(_) | Kind::Database => Ok(()),
         }
     })
 }

@@ -206,7 +206,7 @@ fn new_conversation(head: Head) -> NewConversation {
     new
 }
 
-fn new_message(message: Message) -> NewMessage {
+pub(super) fn new_message(message: Message) -> NewMessage {
     let mut new = NewMessage::new(message.content)
         .role(message.role)
         .id(message.id)
@@ -216,7 +216,7 @@ fn new_message(message: Message) -> NewMessage {
     new
 }
 
-fn new_action(action: Action) -> NewAction {
+pub(super) fn new_action(action: Action) -> NewAction {
     let mut new = NewAction::new(action.action_type, action.data)
         .id(action.id)
         .created_at(action.created_at)

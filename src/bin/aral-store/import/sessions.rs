@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use aral_store::{Error, ErrorKind};
 
+use super::databases;
 use super::forms::{self, Kind};
 use super::intake::Intake;
 use super::transcript::{self, Fork, of_file};
@@ -13,7 +14,8 @@ use crate::exit::Failure;
 use crate::lines::Source;
 use crate::output;
 use crate::transcripts::Tool;
-use crate::transcripts::places::{Found, files};
+use crate::transcripts::database::MAGIC;
+use crate::transcripts::places::{DATABASES, Found, LINES, files};
 
 /// Files that may be sessions, and folders that cannot be read.
 pub(super) struct Sessions {
@@ -34,7 +36,7 @@ impl Sessions {
     fn below(folders: &[PathBuf]) -> Self {
         let mut sessions = Self { files: Vec::new(), unread: Vec::new() };
         for folder in folders {
-            let (files, unread) = files(folder);
+            let (files, unread) = files(folder, &[LINES, DATABASES].concat());
             sessions.files.extend(files);
             sessions.unread.extend(unread.into_iter().map(|(path, error)| Error::io("list", &path, error)));
         }
@@ -68,7 +70,11 @@ pub(super) fn below(path: &Path, tool: Option<Tool>) -> Result<Option<Sessions>,
         }
         return Ok(is_known.then(|| Sessions::one(path)));
     }
-    let sessions = Sessions::below(&[path.to_owned()]);
+    let mut sessions = Sessions::below(&[path.to_owned()]);
+    if tool.is_none() {
+        // Databases of other programs lie about everywhere.
+        sessions.files.retain(|file| !databases::is_no_tools(&file.path));
+    }
     if sessions.files.is_empty() && sessions.unread.is_empty() {
         return match tool {
             None => Ok(None),
@@ -120,6 +126,9 @@ fn one(path: &Path, tool: Option<Tool>, intake: &mut Intake<'_>) -> Result<Optio
         output::note(&format!("nothing is in this file yet: {}", path.display()));
         return Ok(None);
     }
+    if source.head(16).map_err(of_file)?.is_some_and(|head| head == MAGIC) {
+        return databases::take(path, tool, intake).map(|()| None);
+    }
     if path.to_str().is_none() {
         output::note(&format!(
             "this name is not UTF-8, and an export of the session gives the file the name as it is printed here: {}",
@@ -145,7 +154,7 @@ fn one(path: &Path, tool: Option<Tool>, intake: &mut Intake<'_>) -> Result<Optio
         None => {
             match source.open().and_then(|mut lines| forms::told(&source, lines.peek()?)).map_err(of_file)? {
                 Kind::Transcript(tool) => tool,
-                Kind::Lines | Kind::Chats | Kind::BareLines => {
+                Kind::Lines | Kind::Chats | Kind::BareLines | Kind::Database => {
                     let text = "not imported: it is no session of a tool; import it by its own name";
                     return Err(Failure::Input(Error::invalid(text).at(path, None)));
                 }

@@ -9,14 +9,15 @@ use std::path::Path;
 use aral_store::{Error, ErrorKind, ExportLine, Timestamp};
 
 use super::intake::Intake;
+use super::item::{export_line, item, unread};
 use super::piece::{Head, Piece};
 use crate::chat::json::Members;
 use crate::exit::Failure;
 use crate::lines::{Lines, NumberedLine};
 use crate::output;
-use crate::transcripts::Tool;
-use crate::transcripts::entry::{About, Entry, Form, Line, Reader, further, quoted};
+use crate::transcripts::entry::{About, Entry, Line, Reader, further, quoted};
 use crate::transcripts::source::{Source, further_json, line_json};
+use crate::transcripts::{Tool, reader};
 
 /// How many bytes of lines are taken in at once.
 const PART: usize = 16 << 20;
@@ -35,7 +36,11 @@ pub(super) fn take<R: BufRead>(
     path: &Path,
     intake: &mut Intake<'_>,
 ) -> Result<Option<Fork>, Failure> {
-    let mut file = Transcript::new(tool, path, intake);
+    let Some(reader) = reader(tool) else {
+        let text = format!("not imported: {} keeps no files of JSON lines", tool.title());
+        return Err(Failure::Input(Error::new(ErrorKind::InvalidInput, text).at(path, None)));
+    };
+    let mut file = Transcript::new(tool, path, (reader, intake));
     while let Some((line, is_ended)) = lines.next_as_is().map_err(of_file)? {
         if !file.line(line, is_ended) {
             break;
@@ -93,9 +98,9 @@ struct Transcript<'i, 's> {
 }
 
 impl<'i, 's> Transcript<'i, 's> {
-    fn new(tool: Tool, path: &'i Path, intake: &'i mut Intake<'s>) -> Self {
+    fn new(tool: Tool, path: &'i Path, (reader, intake): (Box<dyn Reader>, &'i mut Intake<'s>)) -> Self {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let (reader, id, lines) = (tool.reader(), String::new(), Vec::new());
+        let (id, lines) = (String::new(), Vec::new());
         let (waiting, time, session, is_begun, messages, actions) = (0, None, None, false, 0, 0);
         Self {
             tool,
@@ -195,7 +200,7 @@ impl<'i, 's> Transcript<'i, 's> {
             // The lines of an agent that a session has started have the session's id, and agents of two sessions may have one name.
             (Tool::ClaudeCode, Some(session)) if *session != self.stem => format!("{session}/{}", self.stem),
             // A session that is resumed may get a second file.
-            (Tool::ClaudeCode | Tool::Codex | Tool::GeminiCli, _) => self.stem.clone(),
+            _ => self.stem.clone(),
         }
     }
 
@@ -238,7 +243,8 @@ impl<'i, 's> Transcript<'i, 's> {
 
     fn head(&self, id: &str, time: Timestamp) -> Result<Head, String> {
         let About { title, parent, parent_lines, fields, .. } = self.reader.about();
-        let source = Source { tool: self.tool, session: self.session(), path: self.tool.name_of(self.path) };
+        let source =
+            Source { tool: self.tool, session: self.session(), path: self.tool.name_of(self.path), part: 0 };
         let short: String = source.session.chars().take(8).collect();
         let title = title.clone().unwrap_or_else(|| format!("{} session {short}", self.tool.title()));
         // An agent that a session has started is in a file of its own.
@@ -258,36 +264,6 @@ impl<'i, 's> Transcript<'i, 's> {
         };
         Ok(Head { title, created_at, metadata, extra })
     }
-}
-
-/// What a line becomes that says nothing.
-fn unread() -> Entry {
-    Entry { form: Form::Action { kind: "record", data: "{}".to_owned() }, fields: Vec::new() }
-}
-
-/// An item, put together as a line of an export and read by what reads those.
-fn item(
-    conversation: &str,
-    name: &str,
-    time: Timestamp,
-    source: &str,
-    entry: &Entry,
-) -> Result<ExportLine, String> {
-    let fields = further(&entry.fields);
-    let form = match &entry.form {
-        Form::Message { role, content } => {
-            format!(r#""type":"message","content":{content},"role":{}"#, quoted(role))
-        }
-        Form::Action { kind, data } => format!(r#""type":"action","action_type":"{kind}","data":{data}"#),
-    };
-    export_line(&format!(
-        r#"{{{form},"conversation_id":{conversation},"id":{},"created_at":"{time}","metadata":{{"source":{source}{fields}}}}}"#,
-        quoted(name)
-    ))
-}
-
-fn export_line(line: &str) -> Result<ExportLine, String> {
-    ExportLine::from_json_line(line.as_bytes()).map_err(|error| error.message().to_owned())
 }
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub(crate) struct About {
     pub(crate) parent: Option<String>,
     /// How many of the parent's lines come before the first of this one; absent where it has a copy of them.
     pub(crate) parent_lines: Option<u64>,
+    /// When it began, where its source says it.
+    pub(crate) created: Option<Timestamp>,
     /// Members of the conversation's metadata, each as JSON: the first value of each counts.
     pub(crate) fields: Vec<(&'static str, String)>,
 }
@@ -61,9 +63,14 @@ pub(crate) trait Reader {
 impl About {
     /// Takes a member's value over, if there is none yet.
     pub(super) fn learn(&mut self, name: &'static str, value: Option<&RawValue>) {
-        let value = value.map(RawValue::get).filter(|value| !["null", "\"\""].contains(value));
+        self.learn_json(name, value.map(|value| value.get().to_owned()));
+    }
+
+    /// The same of a value that is JSON already.
+    pub(super) fn learn_json(&mut self, name: &'static str, value: Option<String>) {
+        let value = value.filter(|value| !["null", "\"\""].contains(&value.as_str()));
         if let Some(value) = value.filter(|_| self.fields.iter().all(|(known, _)| *known != name)) {
-            self.fields.push((name, value.to_owned()));
+            self.fields.push((name, value));
         }
     }
 
@@ -110,6 +117,14 @@ pub(crate) fn further(fields: &[(&'static str, String)]) -> String {
     let members: Vec<String> =
         fields.iter().map(|(name, value)| format!(",{}:{value}", quoted(name))).collect();
     members.concat()
+}
+
+/// A time in UTC, unless it says something else.
+pub(super) fn utc(text: &str) -> Option<Timestamp> {
+    let has_offset =
+        text.ends_with(['Z', 'z']) || text.get(10..).is_some_and(|time| time.contains(['+', '-']));
+    let text = text.replacen(' ', "T", 1);
+    if has_offset { text.parse().ok() } else { format!("{text}+00:00").parse().ok() }
 }
 
 /// A text as JSON.

@@ -1,7 +1,7 @@
-//! The transcripts that coding agents keep: a file of JSON lines for each session.
+//! The conversations that tools of others keep: files of JSON lines, databases and documents.
 //!
-//! Owns what the lines of all of them become, and where the files are. Every line is kept as it is, so that an export
-//! gives the file back.
+//! Owns what all of them become, and where the files are. Every line, row and part is kept as it is, so that an export
+//! gives it back.
 
 pub(crate) mod entry;
 
@@ -11,52 +11,29 @@ mod codex;
 
 mod gemini_cli;
 
+mod responses;
+
+pub(crate) mod tool;
+
+pub(crate) mod record;
+
+pub(crate) mod database;
+
+pub(crate) mod databases;
+
 pub(crate) mod places;
 
 pub(crate) mod source;
 
-use clap::ValueEnum;
-
 use entry::Reader;
+pub(crate) use tool::{Kept, Tool};
 
-/// A tool whose transcripts are read.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Tool {
-    /// Claude Code: ~/.claude/projects
-    ClaudeCode,
-    /// Codex: ~/.codex/sessions
-    Codex,
-    /// Gemini CLI: ~/.gemini/tmp
-    GeminiCli,
-}
-
-impl Tool {
-    pub(crate) const ALL: [Self; 3] = [Self::ClaudeCode, Self::Codex, Self::GeminiCli];
-
-    /// Its name in ids, metadata and options.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::ClaudeCode => "claude-code",
-            Self::Codex => "codex",
-            Self::GeminiCli => "gemini-cli",
-        }
-    }
-
-    /// Its name as its makers write it.
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::ClaudeCode => "Claude Code",
-            Self::Codex => "Codex",
-            Self::GeminiCli => "Gemini CLI",
-        }
-    }
-
-    /// What understands the lines of one of its files.
-    pub(crate) fn reader(self) -> Box<dyn Reader> {
-        match self {
-            Self::ClaudeCode => Box::<claude_code::Session>::default(),
-            Self::Codex => Box::<codex::Rollout>::default(),
-            Self::GeminiCli => Box::<gemini_cli::Session>::default(),
-        }
+/// What understands the lines of one file of a tool that keeps such files.
+pub(crate) fn reader(tool: Tool) -> Option<Box<dyn Reader>> {
+    match tool {
+        Tool::ClaudeCode => Some(Box::<claude_code::Session>::default()),
+        Tool::Codex => Some(Box::<codex::Rollout>::default()),
+        Tool::GeminiCli => Some(Box::<gemini_cli::Session>::default()),
+        Tool::Opencode | Tool::OpenaiAgents => None,
     }
 }

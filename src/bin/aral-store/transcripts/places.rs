@@ -11,6 +11,8 @@ impl Tool {
     /// The folders that this user's transcripts are in, whether they are there or not.
     pub(crate) fn folders(self) -> Vec<PathBuf> {
         let (variable, usual, below) = match self {
+            Self::Opencode => (Some("XDG_DATA_HOME"), ".local/share", &["opencode"][..]),
+            Self::OpenaiAgents => return Vec::new(),
             Self::ClaudeCode => (Some("CLAUDE_CONFIG_DIR"), ".claude", &["projects"][..]),
             Self::Codex => (Some("CODEX_HOME"), ".codex", &["sessions", "archived_sessions"][..]),
             Self::GeminiCli => (None, ".gemini", &["tmp"][..]),
@@ -26,14 +28,12 @@ impl Tool {
             Self::ClaudeCode => &["projects"][..],
             Self::Codex => &["sessions", "archived_sessions"][..],
             Self::GeminiCli => &["chats"][..],
+            Self::Opencode | Self::OpenaiAgents => &[][..],
         };
         let parts: Vec<_> = file.components().map(|part| part.as_os_str().to_string_lossy()).collect();
         let start = parts.iter().rposition(|part| folders.contains(&&**part));
-        let start = match self {
-            Self::ClaudeCode | Self::Codex => start.map(|at| at + 1),
-            // There is such a folder in that of each project.
-            Self::GeminiCli => start.map(|at| at.saturating_sub(1)),
-        };
+        // There is such a folder in that of each project.
+        let start = start.map(|at| if self == Self::GeminiCli { at.saturating_sub(1) } else { at + 1 });
         let parts = parts.get(start.unwrap_or(parts.len().saturating_sub(1))..).unwrap_or_default();
         parts.join("/")
     }
@@ -46,8 +46,14 @@ pub(crate) struct Found {
     pub(crate) bytes: u64,
 }
 
-/// The files of JSON lines below a folder, by name, and the folders that cannot be read.
-pub(crate) fn files(folder: &Path) -> (Vec<Found>, Vec<(PathBuf, std::io::Error)>) {
+/// What the names of files of JSON lines end with.
+pub(crate) const LINES: &[&str] = &["jsonl"];
+
+/// What the names of databases end with.
+pub(crate) const DATABASES: &[&str] = &["db", "sqlite", "sqlite3"];
+
+/// The files below a folder whose names end so, by name, and the folders that cannot be read.
+pub(crate) fn files(folder: &Path, ends: &[&str]) -> (Vec<Found>, Vec<(PathBuf, std::io::Error)>) {
     let (mut found, mut unread, mut folders) = (Vec::new(), Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
         #[expect(clippy::disallowed_methods, reason = "what is looked at is no part of a store")]
@@ -63,7 +69,7 @@ pub(crate) fn files(folder: &Path) -> (Vec<Found>, Vec<(PathBuf, std::io::Error)
             match seen {
                 Ok((path, kind, _)) if kind.is_dir() => folders.push(path),
                 Ok((path, kind, metadata)) if kind.is_file() => {
-                    if path.extension().is_some_and(|name| name == "jsonl") {
+                    if path.extension().is_some_and(|name| ends.iter().any(|end| name == *end)) {
                         found.push(Found { path, bytes: metadata.len() });
                     }
                 }

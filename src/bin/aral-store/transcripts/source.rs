@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 use crate::chat::json::{Members, string};
 
 use super::Tool;
-use super::entry::{quoted, text};
+use super::entry::{inner, quoted, text};
+use super::record::Place;
 
 /// What a conversation's metadata say of its source.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,12 +21,15 @@ pub(crate) struct Source {
     pub(crate) session: String,
     /// The file, below the folder that the tool keeps its transcripts in.
     pub(crate) path: String,
+    /// Which of the sessions of one document it is; 0 where its file is its own.
+    pub(crate) part: u64,
 }
 
 impl Source {
     pub(crate) fn to_json(&self) -> String {
-        let Self { tool, session, path } = self;
-        format!(r#"{{"tool":"{}","session":{},"path":{}}}"#, tool.name(), quoted(session), quoted(path))
+        let Self { tool, session, path, part } = self;
+        let part = if *part == 0 { String::new() } else { format!(r#","part":{part}"#) };
+        format!(r#"{{"tool":"{}","session":{},"path":{}{part}}}"#, tool.name(), quoted(session), quoted(path))
     }
 
     pub(crate) fn of(metadata: &JsonObject) -> Option<Self> {
@@ -37,6 +41,7 @@ impl Source {
             tool,
             session: text(&source, "session")?,
             path: text(&source, "path").unwrap_or_default(),
+            part: source.get("part").and_then(|part| part.get().parse().ok()).unwrap_or_default(),
         })
     }
 
@@ -68,6 +73,22 @@ pub(crate) fn further_json(tool: Tool, number: u64) -> String {
     format!(r#"{{"tool":"{}","line":{number}}}"#, tool.name())
 }
 
+/// A row or a part as a member of an item's metadata; a further item of it has, in place of the whole, by what a change shows.
+pub(crate) fn record_json(tool: Tool, place: &Place, raw: &str, is_first: bool) -> String {
+    let whole = if is_first {
+        format!(r#""raw":{}"#, quoted(raw))
+    } else {
+        format!(r#""of":"{:08x}""#, crc32fast::hash(raw.as_bytes()))
+    };
+    format!(r#"{{"tool":"{}"{},{whole}}}"#, tool.name(), place.members())
+}
+
+/// The member that says of what an item came.
+pub(crate) fn source_of(metadata: &JsonObject) -> Option<String> {
+    let members = Members::read(metadata.as_json().as_bytes()).ok()?;
+    members.get("source").map(|source| source.get().to_owned())
+}
+
 /// Metadata for a person to read: without the line as it stands in its file, which says the same once more.
 pub(crate) fn for_reading(metadata: &JsonObject) -> Cow<'_, str> {
     let text = metadata.as_json();
@@ -75,9 +96,13 @@ pub(crate) fn for_reading(metadata: &JsonObject) -> Cow<'_, str> {
         let members = Members::read(text.as_bytes()).ok()?;
         let source = Members::read(members.get("source")?.get().as_bytes()).ok()?;
         source.get("raw")?;
-        let tool = source.get("tool")?.get();
-        let line = source.get("line")?.get();
-        Some(members.printed_with("source", &format!(r#"{{"tool":{tool},"line":{line}}}"#)))
+        let kept: Vec<String> = source
+            .into_list()
+            .into_iter()
+            .filter(|(name, _)| !["raw", "of"].contains(&name.as_str()))
+            .map(|(name, raw)| format!("{}:{}", quoted(&name), raw.get()))
+            .collect();
+        Some(members.printed_with("source", &format!("{{{}}}", kept.join(","))))
     };
     // Of most metadata this is known without reading them.
     let short = text.contains("\"source\"").then(shortened).flatten();
@@ -119,6 +144,28 @@ pub(crate) fn file(conversation: &Conversation, tool: Tool) -> File {
         next = number.saturating_add(1);
     }
     File { lines: found.into_iter().map(|(_, raw)| raw).collect(), missing, others }
+}
+
+/// The rows of a database that a conversation came of, a JSON line each, by their tables, and how many items came of none.
+pub(crate) fn rows(conversation: &Conversation, tool: Tool) -> File {
+    let metadata = conversation
+        .messages
+        .iter()
+        .map(|message| &message.metadata)
+        .chain(conversation.actions.iter().map(|action| &action.metadata));
+    let mut file = File::default();
+    for metadata in metadata {
+        let members = Members::read(metadata.as_json().as_bytes()).unwrap_or_default();
+        let source = inner(&members, "source");
+        if text(&source, "tool").as_deref() != Some(tool.name()) {
+            file.others += 1;
+        } else if let Some(row) = text(&source, "raw") {
+            let table = source.get("table").map_or("null", RawValue::get);
+            file.lines.push(format!(r#"{{"table":{table},"row":{row}}}"#));
+        }
+    }
+    file.lines.sort();
+    file
 }
 
 /// The number of the line that an item came of, and the line, with the first item that did.

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from aral_store import AlreadyExists, AsyncStore, Closed, NoSpace, NotFound, Store, _async_store
+from aral_store import AlreadyExists, AsyncStore, Closed, NoSpace, NotFound, Store, _async_store, _threads
 from conftest import Place
 
 
@@ -144,7 +144,7 @@ def test_a_call_that_has_no_thread_yet_is_called_off_at_once():
     async def main() -> None:
         store = await AsyncStore.open()
         go_on = threading.Event()
-        busy = [asyncio.create_task(store._run(lambda: go_on.wait(20))) for _ in range(_async_store._THREADS)]
+        busy = [asyncio.create_task(store._run(lambda: go_on.wait(20))) for _ in range(_threads.MOST)]
         waiting = asyncio.create_task(store.add_message("c1", "never"))
         await asyncio.sleep(0.05)
         waiting.cancel()

@@ -133,9 +133,9 @@ MUTATIONS: dict[str, Callable[[MessageStore], object]] = {
 }
 
 
-@pytest.mark.parametrize(("mirror", "messages"), [("always", 1), ("always", 300), ("auto", 1)])
-def test_the_files_are_current_when_a_call_returns(tmp_path: Path, mirror: Any, messages: int):
-    with MessageStore(tmp_path, sync="os", mirror=mirror) as store:
+@pytest.mark.parametrize("messages", [1, 300])
+def test_the_files_are_current_when_a_call_returns(tmp_path: Path, messages: int):
+    with MessageStore(tmp_path, sync="os") as store:
         filled(store, messages)
         assert is_current(store)
         for name, mutation in MUTATIONS.items():
@@ -144,37 +144,68 @@ def test_the_files_are_current_when_a_call_returns(tmp_path: Path, mirror: Any, 
         assert store._mirror._thread is None
 
 
-def test_a_small_conversation_is_current_at_once_among_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_mirror, "_SOON", 5.0)
+def test_what_is_small_follows_behind_the_call_without_the_pause_that_what_is_large_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     with Store(tmp_path, sync="os") as store:
         store.batch({"type": "add_message", "conversation_id": f"c{n}", "content": "x"} for n in range(998))
     with MessageStore(tmp_path, mirror="auto", sync="os") as store:
         for n in (997, 998, 999):
-            store.add_message(f"c{n}", "y")
+            # What a writing took counts for what is small, too, but not for long.
+            store._mirror._took_seconds = 0.0
+            with monkeypatch.context() as patient:
+                patient.setattr(_mirror, "_AT_ONCE", 0.5)
+                writings = count_writings(store, patient)
+                store.add_message(f"c{n}", "y")
+                assert writings == [], "no call waits for the files"
+                patient.setattr(_mirror, "_SOON", 3600.0)
+                patient.setattr(_mirror, "_AT_LAST", 3600.0)
+                wait_until(lambda: store._mirror._thread is None)
+                assert writings == ["aral-store-mirror"]
             file = tmp_path / "conversations" / f"c{n}.json"
             assert json.loads(file.read_text())["messages"][-1]["content"] == "y"
+        for name in ("_SOON", "_AT_LAST"):
+            monkeypatch.setattr(_mirror, name, 3600.0)
         store.add_message("one too many", "y")
+        time.sleep(0.3)
         assert not (tmp_path / "conversations/one too many.json").exists()
-        wait_until((tmp_path / "conversations/one too many.json").exists)
+    assert (tmp_path / "conversations/one too many.json").exists()
 
 
-def test_what_is_small_by_its_messages_and_large_by_its_bytes_is_not_written_each_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_small_store_under_auto_has_every_change_in_its_files_in_the_end(tmp_path: Path):
+    with MessageStore(tmp_path, sync="os", mirror="auto") as store:
+        filled(store, 1)
+        for name, mutation in MUTATIONS.items():
+            mutation(store)
+            wait_until(lambda: store._mirror._thread is None)
+            assert is_current(store), name
+
+
+def test_what_is_small_by_its_messages_and_large_by_its_bytes_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with MessageStore(tmp_path, mirror="auto", sync="os") as store:
         store.add_message("c1", "x" * 400_000)
     # Another program does not know how large it is, and finds out by writing it once.
     with MessageStore(tmp_path, mirror="auto", sync="os") as store:
-        writings = count_writings(store, monkeypatch)
-        for _ in range(20):
+        store.add_message("c1", "y")
+        wait_until(lambda: store._mirror._thread is None)
+        assert contents(tmp_path) == 2
+        with monkeypatch.context() as patient:
+            for name in ("_SOON", "_AT_LAST"):
+                patient.setattr(_mirror, name, 3600.0)
             store.add_message("c1", "y")
-        assert writings.count("MainThread") == 1
-        wait_until(lambda: contents(tmp_path) == 21 and store._mirror._thread is None)
-        # Once it is small again, it is written at once again.
+            time.sleep(0.3)
+            assert contents(tmp_path) == 2
+        with store._mirror._changed:
+            store._mirror._changed.notify_all()
+        wait_until(lambda: contents(tmp_path) == 3 and store._mirror._thread is None)
+        # Once it is small again, it follows at once again.
         store.create_conversation(id="c1")
         wait_until(lambda: contents(tmp_path) == 0 and store._mirror._thread is None)
+        for name in ("_SOON", "_AT_LAST"):
+            monkeypatch.setattr(_mirror, name, 3600.0)
+        store._mirror._took_seconds = 0.0
         store.add_message("c1", "z")
-        assert contents(tmp_path) == 1
+        wait_until(lambda: contents(tmp_path) == 1)
 
 
 def test_a_small_conversation_beside_a_large_one_does_not_pay_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -193,9 +224,13 @@ def test_a_small_conversation_beside_a_large_one_does_not_pay_for_it(tmp_path: P
             store._mirror._changed.notify_all()
         wait_until(lambda: store._mirror._thread is None)
         assert is_current(store)
-        # With nothing large waiting, it is current at once.
-        store.add_message("small", "alone")
-        assert writings[-1] == "MainThread" and is_current(store)
+        # With nothing large waiting, it need not wait.
+        store._mirror._took_seconds = 0.0
+        with monkeypatch.context() as patient:
+            patient.setattr(_mirror, "_SOON", 3600.0)
+            store.add_message("small", "alone")
+            wait_until(lambda: is_current(store))
+        assert "MainThread" not in writings
 
 
 def test_what_is_small_waits_only_a_moment_after_a_long_writing(tmp_path: Path):
@@ -255,6 +290,27 @@ def test_the_end_leaves_every_file_current(tmp_path: Path, mirror: Any, messages
             beside.remove("c2")
     with MessageStore(tmp_path, mirror="never") as store:
         assert is_current(store) and "beside" in store.conversations and "c2" not in store.conversations
+
+
+def test_the_end_waits_for_files_that_are_being_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    begun = threading.Event()
+    store = MessageStore(tmp_path, mirror="auto", sync="os")
+    compact = store._store.compact
+
+    def slowly() -> Any:
+        report = compact()
+        if threading.current_thread().name == "aral-store-mirror":
+            begun.set()
+            time.sleep(0.5)
+        return report
+
+    monkeypatch.setattr(store._store, "compact", slowly)
+    store.add_message("c1", "x")
+    assert begun.wait(20)
+    thread = store._mirror._thread
+    store.close()
+    assert thread is not None and not thread.is_alive()
+    assert contents(tmp_path) == 1 and not (tmp_path / ".aral-store").exists()
 
 
 def test_a_conversation_that_was_ended_has_no_file_at_the_end(tmp_path: Path):
@@ -319,11 +375,24 @@ def edit(path: Path) -> None:
     path.write_text(path.read_text().replace("one", "ONE"))
 
 
-@pytest.mark.parametrize("mirror", ["always", "auto"])
-def test_a_file_that_somebody_has_edited_is_warned_of_by_the_save_that_it_lacks(
-    tmp_path: Path, mirror: _mirror.MirrorMode
-):
-    store = MessageStore(tmp_path, mirror=mirror, sync="os")
+def test_a_file_that_somebody_has_edited_is_warned_of_behind_the_save_under_auto(tmp_path: Path):
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        store = MessageStore(tmp_path, mirror="auto", sync="os")
+        store.add_message("c1", "one")
+        wait_until(lambda: store._mirror._thread is None)
+        edit(tmp_path / "conversations/c1.json")
+        store.add_message("c1", "two")
+        wait_until(lambda: store._mirror._thread is None)
+        [warning] = warned
+        for said in ("in the log alone", "conversation 'c1'", "accept"):
+            assert said in str(warning.message)
+        store.close()
+    assert len(warned) == 2 and warned[1].filename == __file__
+
+
+def test_a_file_that_somebody_has_edited_is_warned_of_by_the_save_that_it_lacks(tmp_path: Path):
+    store = MessageStore(tmp_path, sync="os")
     for id in ("c1", "c2", "c3"):
         store.add_message(id, "one")
     for id in ("c1", "c2"):

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import sysconfig
+import textwrap
 import threading
 import time
 from collections import Counter
@@ -210,3 +211,59 @@ def test_readers_see_live_lists_grow_in_their_order(tmp_path: Path):
         assert not errors
     with Store(tmp_path) as again:
         assert [message.content for message in again.messages("c1")] == [str(n) for n in range(120)]
+
+
+def run(program: str, *arguments: str) -> str:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", textwrap.dedent(program), *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_program_does_not_end_before_a_call_that_has_begun(tmp_path: Path):
+    program = """
+        import asyncio, sys, time
+        from aral_store import AsyncStore, Store
+
+        async def main():
+            store = await AsyncStore.open(sys.argv[1])
+            loop = asyncio.get_running_loop()
+            begun = asyncio.Event()
+
+            def work():
+                loop.call_soon_threadsafe(begun.set)
+                time.sleep(0.5)
+                store._store.add_message("c1", "x")
+
+            main.task = asyncio.ensure_future(store._run(work))
+            main.store = store
+            await begun.wait()
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(main())
+        main.task._log_destroy_pending = False
+    """
+    run(program, str(tmp_path))
+    with Store(tmp_path) as store:
+        assert [message.content for message in store.messages("c1")] == ["x"]
+
+
+def test_a_process_that_is_forked_off_has_threads_of_its_own(tmp_path: Path):
+    program = """
+        import asyncio, os, sys
+        from pathlib import Path
+        from aral_store import AsyncStore
+
+        async def add(dir):
+            async with await AsyncStore.open(dir) as store:
+                await store.add_message("c1", "x")
+                print(len(await store.messages("c1")), flush=True)
+
+        asyncio.run(add(Path(sys.argv[1], "parent")))
+        child = os.fork()
+        if child == 0:
+            asyncio.run(add(Path(sys.argv[1], "child")))
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        asyncio.run(add(Path(sys.argv[1], "parent")))
+    """
+    assert run(program, str(tmp_path)) == "1\n1\n2\n"

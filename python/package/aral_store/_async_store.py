@@ -8,7 +8,6 @@ import inspect
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
@@ -16,15 +15,13 @@ from ._consumer import AsyncConsumer
 from ._errors import Closed, Forked
 from ._place import shown
 from ._store import Store, _events, _next_page
+from ._threads import Threads, common
 
 if TYPE_CHECKING:
     from ._models import Conversation, Message
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-
-#: So many calls wait for the device at once; they share syncs, so more threads give more throughput up to here.
-_THREADS = 16
 
 
 def _later(
@@ -82,7 +79,7 @@ class AsyncStore:
     def __init__(self, store: Store) -> None:
         self._store = checked_store(store, "a Store, or is opened with `await AsyncStore.open(…)`,")
         self._pid = os.getpid()
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="aral-store")
+        self._threads = Threads()
 
     open = classmethod(_opening(Store))
 
@@ -91,7 +88,7 @@ class AsyncStore:
             raise Forked.here(self._pid)
         if self._store.is_closed:
             raise Closed("the store was closed")
-        return await settled(self._pool, work)
+        return await settled(self._threads, work)
 
     create = _later(Store.create)
     reset = _later(Store.reset)
@@ -182,7 +179,7 @@ class AsyncStore:
         try:
             await settled(None, self._store.close)
         finally:
-            self._pool.shutdown(wait=False)
+            self._threads.end()
 
     @property
     def is_closed(self) -> bool:
@@ -276,19 +273,15 @@ class _Work(Generic[_R]):
         return cast(_R, self._value)
 
 
-async def settled(pool: ThreadPoolExecutor | None, work: Callable[[], _R]) -> _R:
+async def settled(threads: Threads | None, work: Callable[[], _R]) -> _R:
     """Does something in a thread, and ends when it has ended, also if it is cancelled.
 
     A write whose thread goes on behind a ``CancelledError`` would be there later, after what the program does next. One that
     waits for a thread is called off at once; one that has begun is waited for, however often the caller is cancelled. It
     ends by itself: a thread waits for the device and for other threads of the store, never for the event loop.
     """
-    loop = asyncio.get_running_loop()
-    job = _Work(work, loop)
-    if pool is None:
-        loop.run_in_executor(None, job)
-    else:
-        pool.submit(job)
+    job = _Work(work, asyncio.get_running_loop())
+    (threads or common()).submit(job)
     cancelled: asyncio.CancelledError | None = None
     while True:
         try:

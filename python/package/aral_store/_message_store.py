@@ -48,8 +48,9 @@ class MessageStore:
         before each call that saves returns, as the original does it. A save writes the whole file of its conversation, so
         it costs what the conversation is long, and a warning says so once files of many megabytes are written;
     ``"auto"``
-        the same for small conversations; in the background for large ones, half a second later or when it has not been
-        done for twenty times as long as it takes, at most half a minute, and earlier if much was written;
+        in the background, so that a call costs what the log takes: for small conversations a twentieth of a second later,
+        for large ones half a second, or when it has not been done for twenty times as long as it takes, at most half a
+        second and half a minute, and earlier if much was written;
     ``"close"``
         by :meth:`close` and :meth:`compact`, and when the log is larger than 64 MiB and than the files;
     ``"never"``

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 MirrorMode = Literal["always", "auto", "close", "never"]
 
-#: What ``"auto"`` writes at once: conversations of up to so many messages and actions, and so many bytes, in a store of
-#: up to so many conversations, whose names and places each writing writes too.
+#: What counts as small: conversations of up to so many messages and actions, and so many bytes, in a store of up to so many
+#: conversations, whose names and places each writing writes too.
 _FEW_ITEMS = 100
 _FEW_BYTES = 256 << 10
 _FEW_CONVERSATIONS = 1000
-#: Others are written so many seconds after a save, or so many times what writing last took, but not after so many seconds.
+#: ``"auto"`` writes what is small so many seconds after a save.
+_AT_ONCE = 0.05
+#: And the rest after so many seconds, or so many times what writing last took, but not after so many seconds.
 _SOON = 0.5
 _TIMES = 20.0
 _AT_LAST = 30.0
@@ -36,8 +38,9 @@ _HEAVY_BYTES = 16 << 20
 class Mirror:
     """Compacts a store when its mode says so.
 
-    A compaction writes all conversations that have changed, so what is small is written at once only while nothing large
-    waits: the cost of a save would be that of the largest conversation otherwise.
+    A save under ``"auto"`` costs what the log takes, and a thread writes the files behind it. A compaction writes all
+    conversations that have changed, so what is small waits with what is large, or as long as writing takes would be spent on
+    the largest conversation.
 
     A mutation that is durable in the log is not undone because a JSON file could not be written: that is warned of, tried
     again with the next save, and raised by ``close``.
@@ -76,17 +79,17 @@ class Mirror:
         elif self._mode == "auto":
             is_large = not self._are_small(ids, bytes)
             with self._changed:
-                waits = is_large or self._thread is not None
-                if waits:
-                    self._write_soon(ids, bytes, is_large)
-            if not waits:
-                self._write(set(ids))
+                self._write_soon(ids, bytes, is_large)
 
     def close(self) -> None:
         """Writes what has not been written yet, unless that is to be never."""
         with self._changed:
             self._ends = True
             self._changed.notify_all()
+            thread = self._thread
+        # A store that is closed while its files are being written is left as if that were still to be done.
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
         if self._mode == "never":
             return
         stats = self._store._core.stats()
@@ -158,7 +161,8 @@ class Mirror:
         if self._ends or self._has_many_bytes():
             return 0.0
         # What is small alone takes a moment, however long the last writing took.
-        pause = min(max(_SOON, self._took_seconds * _TIMES), _AT_LAST) if self._is_large else _SOON
+        at_least, at_most = (_SOON, _AT_LAST) if self._is_large else (_AT_ONCE, _SOON)
+        pause = min(max(at_least, self._took_seconds * _TIMES), at_most)
         return self._since + pause - time.monotonic()
 
     def _write_later(self) -> None:

@@ -58,7 +58,8 @@ enum Heard<O> {
 /// A caller that waits.
 #[derive(Debug)]
 struct Waiter<O> {
-    state: Mutex<State<O>>,
+    /// What it hears, and whether it sleeps meanwhile: to wake one that is awake takes a call of the system, too.
+    state: Mutex<(State<O>, bool)>,
     changed: Condvar,
 }
 
@@ -81,19 +82,25 @@ pub(crate) struct Queue<O> {
 
 impl<O> Waiter<O> {
     fn tell(&self, state: State<O>) {
-        *locked(&self.state) = state;
-        self.changed.notify_one();
+        let mut heard = locked(&self.state);
+        heard.0 = state;
+        let sleeps = heard.1;
+        drop(heard);
+        if sleeps {
+            self.changed.notify_one();
+        }
     }
 
     /// Waits for an answer, or for the word that it leads, until a deadline if there is one.
     fn hear(&self, deadline: Option<Deadline>) -> Heard<O> {
         let mut state = locked(&self.state);
         loop {
-            match std::mem::replace(&mut *state, State::Waiting) {
+            match std::mem::replace(&mut state.0, State::Waiting) {
                 State::Leads => return Heard::Lead,
                 State::Answered(answer) => return Heard::Answer(answer),
                 State::Waiting => {}
             }
+            state.1 = true;
             state = match deadline.map(|deadline| deadline.left()) {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(Duration::ZERO) => return Heard::Nothing,
@@ -113,7 +120,7 @@ impl<O> Queue<O> {
 
     /// Carries a batch out, alone or with others, by what carries groups out.
     pub(crate) fn carry_out(&self, batch: Vec<Request>, group: CarryOut<'_, O>) -> Answer<O> {
-        let waiter = Arc::new(Waiter { state: Mutex::new(State::Waiting), changed: Condvar::new() });
+        let waiter = Arc::new(Waiter { state: Mutex::new((State::Waiting, false)), changed: Condvar::new() });
         let leads = {
             let mut line = locked(&self.line);
             line.waiting.push_back((batch, Arc::clone(&waiter)));
@@ -140,7 +147,7 @@ impl<O> Queue<O> {
     fn leave(&self, waiter: &Arc<Waiter<O>>) -> Option<Vec<Request>> {
         let mut line = locked(&self.line);
         // Order: the line first. Whoever hands on holds it when he tells the first one to lead.
-        if matches!(*locked(&waiter.state), State::Leads) {
+        if matches!(locked(&waiter.state).0, State::Leads) {
             return None;
         }
         let at = line.waiting.iter().position(|(_, other)| Arc::ptr_eq(other, waiter))?;

@@ -12,10 +12,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod lock;
+
 mod os;
 
 mod overlay;
 
+pub use lock::Lock;
 pub use os::OsVfs;
 pub(crate) use os::is_out_of_files;
 pub(crate) use overlay::Overlay;
@@ -218,21 +221,6 @@ pub trait VfsFile: Send + Sync + fmt::Debug {
 pub trait Mapping: Send + Sync + fmt::Debug {
     /// All of them, as long as the file was when it was mapped.
     fn bytes(&self) -> &[u8];
-}
-
-/// A held lock; dropping it lets go.
-pub trait Lock: Send + Sync + fmt::Debug {
-    /// When the file that was locked was last changed, in nanoseconds by the file system's clock; `None` if the path
-    /// that was locked does not name it any more. Then somebody has removed or replaced the file, or a directory
-    /// above it, and the next one to lock the path locks another file.
-    ///
-    /// A change moves this on, unless the one before it was less than the file system's resolution ago, which is up
-    /// to two seconds.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system.
-    fn changed_nanos(&self) -> io::Result<Option<i128>>;
 }
 
 /// How to open a file.

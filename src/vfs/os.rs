@@ -56,6 +56,22 @@ impl Lock for OsLock {
             Err(errno) => Err(errno.into()),
         }
     }
+
+    fn release(&self) -> bool {
+        self.process == std::process::id() && self.file.unlock().is_ok()
+    }
+
+    fn retake(&self) -> io::Result<bool> {
+        // A process that was forked off has the same file as its parent, to which the system gives a lock that the parent holds.
+        if self.process != std::process::id() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        match self.file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(fs::TryLockError::WouldBlock) => Ok(false),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
 }
 
 #[expect(clippy::disallowed_types, reason = "this module is the way to the operating system")]
@@ -299,6 +315,19 @@ fn map_file(file: &File) -> io::Result<memmap2::Mmap> {
 mod tests {
     use super::*;
     use crate::vfs::{read_all, write_all_at};
+
+    #[test]
+    fn a_lock_that_was_let_go_of_is_taken_again_unless_another_one_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("turn");
+        let kept = OsVfs.try_lock(&path).unwrap().unwrap();
+        assert!(kept.release());
+        let other = OsVfs.try_lock(&path).unwrap().unwrap();
+        assert!(!kept.retake().unwrap());
+        drop(other);
+        assert!(kept.retake().unwrap());
+        assert!(OsVfs.try_lock(&path).unwrap().is_none());
+    }
 
     #[test]
     fn what_is_written_is_read_and_mapped() {

@@ -55,6 +55,13 @@ BUGS = [
         ["unit:backend::sql::tests::known::a_known_conversation", "unit:backend::sql::tests::known::writers_that_take_turns"],
     ),
     (
+        "SQLite: what a writer knows is relied on, whoever has written since",
+        "backend/sqlite/connection.rs",
+        'first(self, "PRAGMA data_version", ',
+        'first(self, if P { "SELECT 1" } else { "PRAGMA data_version" }, ',
+        ["unit:backend::sql::tests::known::a_known_conversation", "unit:backend::sql::tests::known::nearby"],
+    ),
+    (
         "what was sent all at once is carried out after it was said to have failed",
         "backend/sql/writer.rs",
         'connection.execute("UPDATE aral_meta SET syncs = syncs + 1", &[])?;\n            connection.commit()?;',

@@ -109,7 +109,7 @@ pub(super) fn corrupt(reason: impl Into<String>) -> Error {
 }
 
 fn text_at(row: &dyn Row, at: usize) -> Result<Text> {
-    Text::copied_from_wtf8(row.text(at)?.as_bytes()).map_err(|_| corrupt("a text is not well-formed"))
+    row.text(at).map(Text::from)
 }
 
 pub(super) fn time_at(row: &dyn Row, at: usize) -> Result<Timestamp> {

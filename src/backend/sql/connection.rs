@@ -234,6 +234,12 @@ pub(crate) trait Connection: Send {
         Ok(())
     }
 
+    /// A number that stays what it is for as long as nobody writes but this connection. It is asked for in the transaction that relies on it.
+    /// `None` where the database has none.
+    fn others_mark(&mut self) -> Result<Option<i64>> {
+        Ok(None)
+    }
+
     /// Whether the database is at the other end of a network, so that round trips are what counts.
     fn is_far(&self) -> bool {
         false

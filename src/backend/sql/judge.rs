@@ -32,13 +32,6 @@ pub(super) struct Group {
     pub(super) id: [u8; 16],
 }
 
-/// Whether it is told how the conversations stand.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Keeps {
-    States,
-    Nothing,
-}
-
 /// What some batches come to.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
@@ -46,21 +39,15 @@ pub(super) struct Judged {
     pub(super) outcomes: Vec<Result<Outcome>>,
     pub(super) next_seq: Seq,
     pub(super) statements: Vec<Statement<'static>>,
-    /// How the conversations stand then that were changed, if that is to be told; `None` for one that is not there any more.
+    /// How the conversations stand then that were changed; `None` for one that is not there any more.
     pub(super) states: Vec<(String, Option<Kept>)>,
 }
 
 /// Judges batches on what was read.
-pub(super) fn judge(
-    batches: &[&[Request]],
-    loaded: &Loaded,
-    group: Group,
-    next_seq: Seq,
-    keeps: Keeps,
-) -> Judged {
+pub(super) fn judge(batches: &[&[Request]], loaded: &Loaded, group: Group, next_seq: Seq) -> Judged {
     let mut round = Round { loaded, pending: Pending::default(), plan: Plan::default(), group, next_seq };
     let outcomes = batches.iter().map_while(|batch| round.judge(batch)).collect();
-    let states = if keeps == Keeps::States { round.plan.states().collect() } else { Vec::new() };
+    let states = round.plan.states().collect();
     Judged { outcomes, next_seq: round.next_seq, statements: round.plan.into_statements(), states }
 }
 

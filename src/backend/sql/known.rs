@@ -21,6 +21,8 @@ const CALM: u32 = 3;
 #[derive(Debug, Default)]
 pub(super) struct Known {
     meta: Option<Meta>,
+    /// The database's mark of what others have written, where it has one.
+    others: Option<i64>,
     /// How many transactions in a row found the row as the one before had left it.
     calm: u32,
     /// Those that were written lately, and those before them.
@@ -36,6 +38,19 @@ impl Known {
         } else {
             self.forget();
         }
+    }
+
+    /// Takes in, under the lock, the mark of what others have written. Who has one need not wait for calm: what is known is so, or is forgotten.
+    pub(super) fn see_others(&mut self, mark: Option<i64>) {
+        if self.others != mark {
+            self.forget();
+            self.others = mark;
+        }
+    }
+
+    /// What these batches are judged on in a transaction that has seen the mark; `None` if something of it has to be read.
+    pub(super) fn since_mark(&self, batches: &[&[Request]]) -> Option<(Meta, Loaded)> {
+        self.others.and(self.meta.as_ref()).and_then(|meta| self.loaded(meta, batches))
     }
 
     /// Takes in what a transaction has left. A conversation that is not there any more has no row.
@@ -62,6 +77,10 @@ impl Known {
     /// worth a try.
     pub(super) fn of(&self, batches: &[&[Request]]) -> Option<(Meta, Loaded)> {
         let meta = self.meta.as_ref().filter(|_| self.calm >= CALM)?;
+        self.loaded(meta, batches)
+    }
+
+    fn loaded(&self, meta: &Meta, batches: &[&[Request]]) -> Option<(Meta, Loaded)> {
         let mut loaded = Loaded::default();
         for request in batches.iter().copied().flatten() {
             if request.key.is_some() || request.looks() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::{Connection, Connector, Purpose, Relied, Statement, Unfinished, Value, first};
-use super::judge::{Group, Judged, Keeps, Outcome, judge};
+use super::judge::{Group, Judged, Outcome, judge};
 use super::known::Known;
 use super::load::{self, Loaded};
 use super::meta::Meta;
@@ -90,14 +90,12 @@ impl Writer {
             return Ok(outcomes);
         }
         let (meta, loaded) = self.begin(first_round(batches))?;
-        // Nobody relies on it where there is no network.
-        let keeps = if self.connection()?.is_far() { Keeps::States } else { Keeps::Nothing };
-        if keeps == Keeps::States {
+        if self.connection()?.is_far() {
             self.known.see(&meta);
         }
         let group = Group { first_seq: meta.next_seq, id: random_id() };
         let connection = self.connection()?;
-        let attempt = match carry_out(connection, batches, loaded, group, keeps) {
+        let attempt = match carry_out(connection, batches, loaded, group) {
             Ok(attempt) => attempt,
             Err(error) => return Err(self.undone(error)),
         };
@@ -107,9 +105,7 @@ impl Writer {
         }
         let error = match connection.commit_with(&attempt.statements) {
             Ok(()) => {
-                if keeps == Keeps::States {
-                    self.known.keep(meta.taken(attempt.next_seq), attempt.states);
-                }
+                self.known.keep(meta.taken(attempt.next_seq), attempt.states);
                 return Ok(attempt.outcomes);
             }
             Err(Unfinished::Refused(error)) => return Err(self.undone(error)),
@@ -126,7 +122,7 @@ impl Writer {
         };
         let Some((meta, loaded)) = self.known.of(batches) else { return Ok(None) };
         let group = Group { first_seq: meta.next_seq, id: random_id() };
-        let judged = judge(batches, &loaded, group, meta.next_seq, Keeps::States);
+        let judged = judge(batches, &loaded, group, meta.next_seq);
         // Where nothing is written, nothing shows that what the refusals were judged on is still so. What is not rows alone, such as a
         // conversation that is removed, has an order, which one statement has not.
         let is_fit = judged.outcomes.len() == batches.len() && judged.statements.iter().all(|s| s.is_row);
@@ -177,7 +173,7 @@ impl Writer {
     /// last is replaced.
     fn begin(&mut self, batches: &[&[Request]]) -> Result<(Meta, Loaded), Failure> {
         if let Some(connection) = &mut self.connection {
-            match load::begin(&mut **connection, batches) {
+            match begin(&mut **connection, &mut self.known, batches) {
                 Ok(begun) => return Ok(begun),
                 // A damaged row is the matter of the batches that name it.
                 Err(error) if error.kind() == ErrorKind::Corrupt => return Err(self.undone(error)),
@@ -192,7 +188,7 @@ impl Writer {
         }
         self.known.forget();
         let mut connection = self.connector.connect(Purpose::Write).map_err(Failure::undecided)?;
-        let begun = load::begin(&mut *connection, batches);
+        let begun = begin(&mut *connection, &mut self.known, batches);
         self.connection = Some(connection);
         begun.map_err(|error| {
             self.give_up();
@@ -282,18 +278,32 @@ fn first_round<'b, 'r>(batches: &'b [&'r [Request]]) -> &'b [&'r [Request]] {
     batches.get(..ROUND).unwrap_or(batches)
 }
 
+/// Begins a transaction, and has what these batches are judged on: as the last transaction left it, if the database says that nobody else has
+/// written since, or else as it is read.
+fn begin(
+    connection: &mut dyn Connection,
+    known: &mut Known,
+    batches: &[&[Request]],
+) -> Result<(Meta, Loaded)> {
+    if connection.is_far() {
+        return load::begin(connection, batches);
+    }
+    connection.begin_write()?;
+    known.see_others(connection.others_mark()?);
+    known.since_mark(batches).map_or_else(|| load::load(connection, batches), Ok)
+}
+
 /// Carries batches out in the transaction that has begun, but for the statements that are to go out with the commit.
 fn carry_out(
     connection: &mut dyn Connection,
     batches: &[&[Request]],
     mut loaded: Loaded,
     group: Group,
-    keeps: Keeps,
 ) -> Result<Judged> {
     let mut all = Judged { next_seq: group.first_seq, ..Judged::default() };
     loop {
         let rest = batches.get(all.outcomes.len()..).unwrap_or_default();
-        let judged = judge(first_round(rest), &loaded, group, all.next_seq, keeps);
+        let judged = judge(first_round(rest), &loaded, group, all.next_seq);
         if judged.outcomes.is_empty() && !rest.is_empty() {
             return Err(Error::new(ErrorKind::Conflict, "the conversation changed meanwhile"));
         }

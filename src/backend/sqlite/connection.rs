@@ -13,18 +13,24 @@ use rusqlite::types::{Null, ToSqlOutput, ValueRef};
 
 use super::errors;
 use crate::backend::deadline::Deadline;
-use crate::backend::sql::connection::{Connection, Each, Row, Value, first};
+use crate::backend::sql::connection::{Connection, Each, Row, Statement, Value, first};
 use crate::error::{Error, ErrorKind, Result};
 use crate::vfs::{Lock, Vfs};
 
 /// What the turnstile's name has behind the database's, as SQLite's own files beside it have `-wal` and `-shm`.
 const TURN: &str = "-turn";
 
+/// After how many turns the turnstile's file is opened anew: its name may be another file's by now.
+const OPENED_AGAIN: u32 = 64;
+
 /// A connection to an SQLite file.
 pub(super) struct SqliteConnection {
     inner: rusqlite::Connection,
     path: PathBuf,
     turn: PathBuf,
+    /// The turnstile, between two turns: to open its file for each took a tenth of an append.
+    turnstile: Option<Box<dyn Lock>>,
+    turns: u32,
     vfs: Arc<dyn Vfs>,
     patience: Duration,
 }
@@ -38,7 +44,7 @@ impl SqliteConnection {
     ) -> Self {
         let mut turn = path.as_os_str().to_owned();
         turn.push(TURN);
-        Self { inner, path: path.to_owned(), turn: turn.into(), vfs, patience }
+        Self { inner, path: path.to_owned(), turn: turn.into(), turnstile: None, turns: 0, vfs, patience }
     }
 
     fn error(&self, action: &str) -> impl Fn(rusqlite::Error) -> Error {
@@ -50,8 +56,19 @@ impl SqliteConnection {
         statement.raw_execute().map(drop).map_err(self.error(action))
     }
 
+    /// Lets the next one have the turn.
+    fn give_turn(&mut self, turn: Option<Box<dyn Lock>>) {
+        self.turns = (self.turns + 1) % OPENED_AGAIN;
+        self.turnstile = turn.filter(|turn| self.turns > 0 && turn.release());
+    }
+
     /// Waits to be the next one who writes. Where no lock can be had, SQLite's own order has to do.
-    fn take_turn(&self) -> Result<Option<Box<dyn Lock>>> {
+    fn take_turn(&mut self) -> Result<Option<Box<dyn Lock>>> {
+        if let Some(turnstile) = self.turnstile.take() {
+            if turnstile.retake().is_ok_and(|taken| taken) {
+                return Ok(Some(turnstile));
+            }
+        }
         let mut can_lock = true;
         let turn = Deadline::after(self.patience).wait(|| match self.vfs.try_lock(&self.turn) {
             Ok(lock) => Ok(lock),
@@ -95,7 +112,7 @@ impl Connection for SqliteConnection {
         let turn = self.take_turn()?;
         let begun = self.run("begin to write", "BEGIN IMMEDIATE");
         // Order: the lock on the database is held before the turn is given away.
-        drop(turn);
+        self.give_turn(turn);
         begun
     }
 
@@ -120,6 +137,23 @@ impl Connection for SqliteConnection {
         bind(&mut statement, values).map_err(self.error("write"))?;
         let changed = statement.raw_execute().map_err(self.error("write"))?;
         Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+    }
+
+    /// Statements that follow each other with the same text are looked for among those that are prepared once.
+    fn execute_all(&mut self, statements: &[Statement<'_>]) -> Result<()> {
+        for run in statements.chunk_by(|one, next| one.sql == next.sql) {
+            let sql = run.first().map_or("", |first| &first.sql);
+            let mut statement = self.inner.prepare_cached(sql).map_err(self.error("write"))?;
+            for Statement { values, .. } in run {
+                bind(&mut statement, values).map_err(self.error("write"))?;
+                statement.raw_execute().map_err(self.error("write"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn others_mark(&mut self) -> Result<Option<i64>> {
+        first(self, "PRAGMA data_version", &[], |row| row.int(0))
     }
 
     fn query(&mut self, sql: &str, values: &[Value<'_>], each: &mut Each<'_>) -> Result<()> {

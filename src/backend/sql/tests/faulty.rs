@@ -82,6 +82,8 @@ pub(super) struct Faults {
     pub(super) refused: Mutex<Option<String>>,
     /// Whether the database says that it is at the other end of a network.
     pub(super) is_far: AtomicBool,
+    /// Whether the database has no mark of what others write.
+    pub(super) has_no_mark: AtomicBool,
     /// How many transactions relied on what was seen before, rightly and in vain.
     pub(super) relied: [AtomicU64; 2],
     /// The statements of a transaction that has not come to the database yet.
@@ -242,6 +244,10 @@ impl Connection for Line {
         self.commit_with(then)?;
         self.faults.relied[0].fetch_add(1, Ordering::SeqCst);
         Ok(Relied::Rightly)
+    }
+
+    fn others_mark(&mut self) -> Result<Option<i64>> {
+        if self.faults.has_no_mark.load(Ordering::SeqCst) { Ok(None) } else { self.inner.others_mark() }
     }
 
     fn is_far(&self) -> bool {

@@ -23,6 +23,8 @@ use crate::keep::KeepArgs;
 use crate::patience::Patience;
 use crate::prune::PruneArgs;
 use crate::search::SearchArgs;
+#[cfg(feature = "serve")]
+use crate::serve::ServeArgs;
 use crate::undo::{RevertArgs, UndoArgs, UnremoveArgs};
 
 /// Keeps the conversations of agents, safe from crashes.
@@ -102,6 +104,13 @@ pub(crate) enum Command {
                             aral-store search '\"will it rain\" tomorr*' -r user --since 7d -n 20"
     )]
     Search(SearchArgs),
+    /// Show the conversations in a browser, at an address that is printed, until stopped
+    #[cfg(feature = "serve")]
+    #[command(
+        after_help = "Only shows, and writes nothing. Whoever opens the address that is printed is let in, and nobody else; it holds for \
+                            this run.\n\nExample: aral-store serve\n         aral-store -d sqlite:agents.db serve --port 8400"
+    )]
+    Serve(ServeArgs),
     /// Print the events that the log holds, or those of a conversation, and with -f those that come
     #[command(
         after_help = "What a compaction has dropped from the log is told on standard error. The lines of \

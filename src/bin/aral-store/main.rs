@@ -69,6 +69,9 @@ mod show;
 
 mod search;
 
+#[cfg(feature = "serve")]
+mod serve;
+
 mod log_line;
 
 mod events_of;
@@ -162,6 +165,8 @@ fn run(cli: Cli) -> Exit {
         Command::Ls(args) => show::ls(&dir, form, &args),
         Command::Show(args) => show::show(&dir, form, &args),
         Command::Search(args) => search::run(&dir, form, &args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(&dir, form, &args),
         Command::Log(args) => log::run(&dir, form, &args),
         Command::Consume(args) => consume::run(&dir, form, &args),
         Command::Consumers(args) => consumers::run(&dir, form, &args),

@@ -28,6 +28,8 @@ mod nested;
 mod past;
 mod repair;
 mod searching;
+#[cfg(feature = "serve")]
+mod serve;
 mod sessions;
 mod terminal;
 mod tool_databases;

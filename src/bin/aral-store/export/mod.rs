@@ -19,7 +19,7 @@ mod pretty;
 
 mod markdown;
 
-mod html;
+pub(crate) mod html;
 
 mod sessions;
 

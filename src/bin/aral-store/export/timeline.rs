@@ -33,20 +33,20 @@ pub(crate) fn items(conversation: &Conversation) -> impl Iterator<Item = Item<'_
 }
 
 /// The actions of a conversation whose messages come one after the other.
-pub(super) struct Due<'c>(Peekable<slice::Iter<'c, Action>>);
+pub(crate) struct Due<'c>(Peekable<slice::Iter<'c, Action>>);
 
 impl<'c> Due<'c> {
-    pub(super) fn of(conversation: &'c Conversation) -> Self {
+    pub(crate) fn of(conversation: &'c Conversation) -> Self {
         Self(conversation.actions.iter().peekable())
     }
 
     /// The next action, if it stands before this message, or if no message comes any more.
-    pub(super) fn before(&mut self, message: Option<&Message>) -> Option<&'c Action> {
+    pub(crate) fn before(&mut self, message: Option<&Message>) -> Option<&'c Action> {
         self.0.next_if(|action| message.is_none_or(|message| is_before(action, message)))
     }
 }
 
-fn is_before(action: &Action, message: &Message) -> bool {
+pub(crate) fn is_before(action: &Action, message: &Message) -> bool {
     instant(action.created_at) < instant(message.created_at)
 }
 
@@ -55,27 +55,27 @@ fn instant(time: Timestamp) -> i64 {
 }
 
 /// How much a conversation holds, in words.
-pub(super) fn extent(messages: u64, actions: u64) -> String {
+pub(crate) fn extent(messages: u64, actions: u64) -> String {
     let messages = count(messages, "message");
     if actions == 0 { messages } else { format!("{messages} · {}", count(actions, "action")) }
 }
 
 /// A time for a person: in UTC, or as it was written where it does not say how it relates to that.
-pub(super) struct Shown {
+pub(crate) struct Shown {
     /// The date and the time to the second, and in which zone.
-    pub(super) to_second: String,
+    pub(crate) to_second: String,
     /// The date and the time to the minute, and the zone if it is not UTC.
-    pub(super) to_minute: String,
+    pub(crate) to_minute: String,
     /// The date.
-    pub(super) date: String,
+    pub(crate) date: String,
     /// As the standard of the web has it, to the millisecond.
-    pub(super) machine: String,
+    pub(crate) machine: String,
     /// All of it, as it was written.
-    pub(super) exact: String,
+    pub(crate) exact: String,
 }
 
 impl Shown {
-    pub(super) fn of(time: Timestamp) -> Self {
+    pub(crate) fn of(time: Timestamp) -> Self {
         let exact = time.to_string();
         let (time, second_zone, minute_zone, machine_zone) = match time.zone() {
             Zone::Naive => (time, " local", " local", ""),

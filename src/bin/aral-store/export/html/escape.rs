@@ -6,7 +6,7 @@
 use super::super::unseen::is_unseen;
 
 /// Text between tags.
-pub(super) fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     escaped(text, |out, c| {
         out.push_str("<span class=\"unseen\">");
         out.extend(c.escape_unicode());
@@ -15,7 +15,7 @@ pub(super) fn text(text: &str) -> String {
 }
 
 /// Text where no tag can stand: in an attribute or a title.
-pub(super) fn bare(text: &str) -> String {
+pub(crate) fn bare(text: &str) -> String {
     escaped(text, |out, c| out.extend(c.escape_unicode()))
 }
 
@@ -37,7 +37,7 @@ fn escaped(text: &str, unseen: impl Fn(&mut String, char)) -> String {
 
 /// A part of an anchor, which two different ids never share: letters, digits and a few marks stand for
 /// themselves, all other bytes for their numbers.
-pub(super) fn anchor(id: &[u8]) -> String {
+pub(crate) fn anchor(id: &[u8]) -> String {
     let mut out = String::with_capacity(id.len());
     for byte in id {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {

@@ -3,27 +3,27 @@
 //! Owns the page's tags. What a conversation holds comes in through [`escape`] and [`rendered`] only, and the
 //! page's own policy forbids scripts and every fetch besides.
 
-mod escape;
+pub(crate) mod escape;
 
 mod rendered;
+
+pub(crate) mod items;
 
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use aral_store::{Action, Conversation, Error, JsonObject, Message, Summary, Text, Timestamp};
+use aral_store::{Conversation, Error, Summary, Text};
 
-use super::pretty::pretty;
+use items::{Framed, done, more, said, time};
+
 use super::timeline::{Item, Shown, extent};
 use super::{Contents, Entry, Shape};
 use crate::output::{count, to_u64};
 
-const STYLE: &str = include_str!("page.css");
+pub(crate) const STYLE: &str = include_str!("page.css");
 
 /// What the page may do: nothing but look as its own style says.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
-
-/// How much of an action's data is shown while it is folded.
-const PREVIEW_CHARS: usize = 120;
 
 /// The page, with the anchors of the conversation that is being written.
 #[derive(Default)]
@@ -84,8 +84,14 @@ impl Shape for Page {
 
     fn item(&mut self, _conversation: &Conversation, item: Item<'_>, out: &mut dyn Write) -> io::Result<()> {
         match item {
-            Item::Message(message) => said(message, &self.0.next('/', &message.id), out),
-            Item::Action(action) => done(action, &self.0.next(':', &action.id), out),
+            Item::Message(message) => {
+                let anchor = self.0.next('/', &message.id);
+                said(message, framed(&anchor, &format!("#{anchor}")), out)
+            }
+            Item::Action(action) => {
+                let anchor = self.0.next(':', &action.id);
+                done(action, framed(&anchor, &format!("#{anchor}")), out)
+            }
         }
     }
 
@@ -111,18 +117,18 @@ impl Shape for Page {
 
 /// The anchors of a conversation. The `=` of the page's own ones is in none of them before a letter.
 #[derive(Default)]
-struct Anchors {
+pub(crate) struct Anchors {
     conversation: String,
     used: HashMap<String, u64>,
 }
 
 impl Anchors {
-    fn of(conversation: &str) -> Self {
+    pub(crate) fn of(conversation: &str) -> Self {
         Self { conversation: escape::anchor(conversation.as_bytes()), used: HashMap::new() }
     }
 
     /// The anchor of a message or an action; ids may repeat, anchors may not.
-    fn next(&mut self, mark: char, id: &Text) -> String {
+    pub(crate) fn next(&mut self, mark: char, id: &Text) -> String {
         let anchor = format!("{}{mark}{}", self.conversation, escape::anchor(id.as_wtf8()));
         let number = self.used.entry(anchor.clone()).or_default();
         *number += 1;
@@ -146,60 +152,7 @@ fn listed(Entry { id, summary }: &Entry, out: &mut dyn Write) -> io::Result<()> 
     writeln!(out, "<li><a href=\"#{anchor}\"><b><bdi>{title}</bdi></b> <span>{facts}</span></a></li>")
 }
 
-fn said(message: &Message, anchor: &str, out: &mut dyn Write) -> io::Result<()> {
-    let role = message.role.to_string_lossy();
-    let class = match role.as_ref() {
-        "user" => "user",
-        "assistant" => "assistant",
-        "system" | "developer" => "system",
-        _ => "other",
-    };
-    let role = if role.is_empty() { "no role".into() } else { role };
-    write!(
-        out,
-        "<article class=\"{class}\" id=\"{anchor}\">\n<header><b class=\"role\"><bdi>{}</bdi></b> \
-         <a class=\"when\" href=\"#{anchor}\">{}</a></header>\n<div class=\"text\" dir=\"auto\">\n{}</div>\n",
-        escape::text(&role),
-        time(message.created_at),
-        rendered::rendered(&message.content.to_string_lossy()),
-    )?;
-    more("metadata", &message.metadata, out)?;
-    more("other fields", &message.extra, out)?;
-    writeln!(out, "</article>")
-}
-
-fn done(action: &Action, anchor: &str, out: &mut dyn Write) -> io::Result<()> {
-    let data = action.data.as_json();
-    let mut preview: String = data.chars().take(PREVIEW_CHARS).collect();
-    if preview.len() < data.len() {
-        preview.push('…');
-    }
-    write!(
-        out,
-        "<details class=\"action\" id=\"{anchor}\">\n<summary><b><bdi>{}</bdi></b> <code>{}</code> \
-         <a class=\"when\" href=\"#{anchor}\">{}</a></summary>\n{}",
-        escape::text(&action.action_type.to_string_lossy()),
-        escape::text(&preview),
-        time(action.created_at),
-        json(&action.data),
-    )?;
-    more("metadata", &action.metadata, out)?;
-    more("other fields", &action.extra, out)?;
-    writeln!(out, "</details>")
-}
-
-fn more(what: &str, object: &JsonObject, out: &mut dyn Write) -> io::Result<()> {
-    if object.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "<details class=\"more\"><summary>{what}</summary>{}</details>", json(object))
-}
-
-fn json(object: &JsonObject) -> String {
-    format!("<pre><code>{}</code></pre>\n", escape::text(&pretty(object)))
-}
-
-fn time(time: Timestamp) -> String {
-    let Shown { to_minute, machine, exact, .. } = Shown::of(time);
-    format!("<time datetime=\"{machine}\" title=\"{exact}\">{to_minute}</time>")
+/// Something that stands open, with nothing beside it.
+fn framed<'f>(anchor: &'f str, href: &'f str) -> Framed<'f> {
+    Framed { anchor, href, fold: None, after: "" }
 }

@@ -1,0 +1,310 @@
+//! Requests and answers of HTTP/1.1, as much of it as a viewer needs.
+//!
+//! Owns every bound on what comes over a connection: how long the head of a request is, how long it may take to come, and how
+//! long an answer may take to be read. A connection carries one request, so that nothing of one can be taken for a part of the next.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+/// The longest head of a request. Two ids of the longest kind, each byte of them as three, take less than half.
+const MAX_HEAD: usize = 16 << 10;
+
+const MAX_HEADERS: usize = 64;
+
+/// How long a request may take to come.
+const COMING: Duration = Duration::from_secs(10);
+
+/// How long nothing of an answer may be taken.
+const STALLED: Duration = Duration::from_secs(10);
+
+/// How long an answer may take as a whole, unless it goes on for ever.
+const GOING: Duration = Duration::from_secs(120);
+
+/// How much of an answer is handed over at once.
+const PORTION: usize = 64 << 10;
+
+/// What is asked for. Names of headers are in small letters.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Request {
+    pub(super) is_head: bool,
+    /// What stands before the question mark, as it came.
+    pub(super) path: String,
+    /// What stands behind it, as it came.
+    pub(super) query: String,
+    headers: Vec<(String, String)>,
+}
+
+/// Why there is no request: what to answer, and with which number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Refusal(pub(super) u16, pub(super) &'static str);
+
+impl Request {
+    /// The value of a header; `Err` if it came more than once, of which nobody can say which one counts.
+    pub(super) fn header(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        let mut found =
+            self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let first = found.next();
+        if found.next().is_some() {
+            return Err(Refusal(400, "a header came twice that may come once"));
+        }
+        Ok(first)
+    }
+
+    /// Reads the head of a request; `None` if nobody asks anything.
+    pub(super) fn read(stream: &mut TcpStream) -> io::Result<Option<Result<Self, Refusal>>> {
+        let end = now() + COMING;
+        let mut bytes = Vec::new();
+        let mut portion = [0; 4096];
+        loop {
+            let Some(left) = end.checked_duration_since(now()).filter(|left| !left.is_zero()) else {
+                return Ok(Some(Err(Refusal(408, "the request took too long to come"))));
+            };
+            stream.set_read_timeout(Some(left))?;
+            let read = match stream.read(&mut portion) {
+                Ok(0) if bytes.is_empty() => return Ok(None),
+                Ok(0) => return Ok(Some(Err(Refusal(400, "the request is not complete")))),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if is_timeout(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            bytes.extend_from_slice(portion.get(..read).unwrap_or_default());
+            if let Some(done) = parsed(&bytes) {
+                return Ok(Some(done));
+            }
+            if bytes.len() >= MAX_HEAD {
+                return Ok(Some(Err(Refusal(431, "the head of the request is too long"))));
+            }
+        }
+    }
+}
+
+/// The request, or what is wrong with it; `None` while there is more to come.
+fn parsed(bytes: &[u8]) -> Option<Result<Request, Refusal>> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut head = httparse::Request::new(&mut headers);
+    match head.parse(bytes) {
+        Ok(httparse::Status::Partial) => return None,
+        Ok(httparse::Status::Complete(_)) => {}
+        Err(httparse::Error::TooManyHeaders) => return Some(Err(Refusal(431, "there are too many headers"))),
+        Err(_) => return Some(Err(Refusal(400, "this is no request of HTTP/1.1"))),
+    }
+    let is_head = match head.method {
+        Some("GET") => false,
+        Some("HEAD") => true,
+        _ => return Some(Err(Refusal(405, "the viewer only shows: GET and HEAD are all that it answers"))),
+    };
+    let target = head.path.unwrap_or_default();
+    if !target.starts_with('/') {
+        return Some(Err(Refusal(400, "the address must begin with a slash")));
+    }
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut request =
+        Request { is_head, path: path.to_owned(), query: query.to_owned(), headers: Vec::new() };
+    for header in head.headers.iter() {
+        let Ok(value) = std::str::from_utf8(header.value) else {
+            return Some(Err(Refusal(400, "a header is no text")));
+        };
+        let name = header.name.to_ascii_lowercase();
+        if name == "transfer-encoding" || name == "content-length" && value.trim() != "0" {
+            return Some(Err(Refusal(413, "the viewer takes nothing, so a request has no body")));
+        }
+        request.headers.push((name, value.trim().to_owned()));
+    }
+    Some(Ok(request))
+}
+
+/// An answer that is put together before any of it is sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) kind: &'static str,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn new(status: u16, kind: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, kind, headers: Vec::new(), body: body.into() }
+    }
+
+    /// A line of text.
+    pub(super) fn plain(status: u16, text: &str) -> Self {
+        Self::new(status, "text/plain; charset=utf-8", format!("{text}\n"))
+    }
+
+    /// Sends the browser elsewhere on this server.
+    pub(super) fn elsewhere(address: &str) -> Self {
+        Self::plain(303, "see there").with("Location", address)
+    }
+
+    /// With a header. What could end one does not get in.
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        let value: String = value.into().chars().filter(|c| !c.is_control()).collect();
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Whether something else has said how long it may be kept.
+    fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(known, _)| *known == name)
+    }
+
+    fn head(&self, length: Option<usize>) -> String {
+        let mut head =
+            format!("HTTP/1.1 {} {}\r\nContent-Type: {}\r\n", self.status, words(self.status), self.kind);
+        for (name, value) in &self.headers {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        if let Some(length) = length {
+            head.extend([format!("Content-Length: {length}\r\n")]);
+        }
+        for (name, value) in ALWAYS {
+            if !self.has(name) {
+                head.extend([name, ": ", value, "\r\n"]);
+            }
+        }
+        head + "\r\n"
+    }
+
+    /// Sends it all.
+    pub(super) fn send(&self, stream: &mut TcpStream, is_head: bool) -> io::Result<()> {
+        let mut sink = Sink::new(stream, Some(GOING))?;
+        sink.write_all(self.head(Some(self.body.len())).as_bytes())?;
+        if !is_head {
+            sink.write_all(&self.body)?;
+        }
+        sink.end();
+        Ok(())
+    }
+
+    /// Sends it as far as the system takes it at once.
+    pub(super) fn send_now(&self, stream: &mut TcpStream) -> io::Result<usize> {
+        stream.write(&[self.head(Some(self.body.len())).as_bytes(), &self.body].concat())
+    }
+
+    /// Sends what stands before a body that is written as it comes, and gives what takes the body.
+    pub(super) fn begin<'s>(&self, stream: &'s mut TcpStream, length: Option<usize>) -> io::Result<Sink<'s>> {
+        let mut sink = Sink::new(stream, length.map(|_| GOING))?;
+        sink.write_all(self.head(length).as_bytes())?;
+        Ok(sink)
+    }
+}
+
+/// What every answer says unless it says it otherwise: that nobody else may use it, and that it runs nothing.
+const ALWAYS: [(&str, &str); 9] = [
+    ("Connection", "close"),
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Vary", "Cookie"),
+];
+
+/// A connection that an answer is written to, as long as somebody takes it.
+pub(super) struct Sink<'s> {
+    stream: &'s mut TcpStream,
+    end: Option<Instant>,
+}
+
+impl<'s> Sink<'s> {
+    fn new(stream: &'s mut TcpStream, limit: Option<Duration>) -> io::Result<Self> {
+        stream.set_write_timeout(Some(STALLED))?;
+        Ok(Self { stream, end: limit.map(|limit| now() + limit) })
+    }
+
+    /// Says that this was all, and takes what may still come for a moment: a connection that is closed over something unread
+    /// takes the answer with it.
+    pub(super) fn end(self) {
+        let stream = self.stream;
+        if stream.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let (mut portion, end) = ([0; 4096], now() + Duration::from_millis(500));
+        while let Some(left) = end.checked_duration_since(now()).filter(|left| !left.is_zero()) {
+            if stream.set_read_timeout(Some(left)).is_err()
+                || !stream.read(&mut portion).is_ok_and(|read| read > 0)
+            {
+                return;
+            }
+        }
+    }
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.end.is_some_and(|end| now() >= end) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the answer is taken too slowly"));
+        }
+        self.stream.write(bytes.get(..PORTION).unwrap_or(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+fn words(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        303 => "See Other",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        _ => "Internal Server Error",
+    }
+}
+
+/// The time by which what takes too long is told.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "connections end by the clock; nothing of the store hangs on it"
+)]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_once_its_head_is_complete_and_what_is_none_is_refused() {
+        let request = parsed(b"GET /c?id=a%2Fb HTTP/1.1\r\nHost: localhost:1\r\n\r\n").unwrap().unwrap();
+        assert_eq!((request.path.as_str(), request.query.as_str()), ("/c", "id=a%2Fb"));
+        assert_eq!(request.header("host"), Ok(Some("localhost:1")));
+        assert_eq!(parsed(b"GET / HTTP/1.1\r\nHost: x\r\n"), None);
+        for (bytes, status) in [
+            (&b"POST / HTTP/1.1\r\n\r\n"[..], 405),
+            (b"GET http://x/ HTTP/1.1\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\n", 413),
+            (b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 413),
+            (b"GET / HTTP/1.1\r\nA: \xff\r\n\r\n", 400),
+            (b"\x16\x03\x01\x00", 400),
+        ] {
+            assert_eq!(parsed(bytes).unwrap().unwrap_err().0, status, "{}", bytes.escape_ascii());
+        }
+        let twice = parsed(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").unwrap().unwrap();
+        assert_eq!(twice.header("host").unwrap_err().0, 400);
+    }
+
+    #[test]
+    fn nothing_that_ends_a_header_gets_into_one() {
+        let answer = Answer::elsewhere("/c?id=a\r\nSet-Cookie: x=y");
+        assert!(!answer.head(None).contains("\nSet-Cookie"));
+    }
+}

@@ -1,0 +1,285 @@
+//! The command that shows a store in a browser.
+//!
+//! Owns the listener, how many connections there are at once, which page answers which address, and the end. It reads the store and
+//! never writes: a writer beside it waits for nothing.
+
+mod address;
+
+mod calls;
+
+mod conversation;
+
+mod cut;
+
+mod guard;
+
+mod hits;
+
+mod http;
+
+mod list;
+
+mod page;
+
+mod piece;
+
+mod raw;
+
+mod room;
+
+mod sums;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aral_store::{ErrorKind, MessageStore};
+use clap::Args;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::exit::{Exit, Failure};
+use crate::output::{self, Form, note};
+use crate::place;
+use crate::signals::{self, Stop};
+use address::Query;
+use guard::{Guard, Pass};
+use http::{Answer, Refusal, Request};
+use page::Page;
+use room::Room;
+
+/// How many connections are served at once. A browser opens six.
+const MOST_CONNECTIONS: usize = 64;
+
+/// How many pages are put together at once.
+const MOST_PAGES: usize = 8;
+
+/// How many texts are sent whole at once.
+const MOST_WHOLE: usize = 4;
+
+/// How often the listener looks whether an end is asked for.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long an end waits for what is being answered.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    /// The port; any that is free if not given
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    port: u16,
+    /// The address to listen at; with another one than this machine's own, what is shown travels unencrypted
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+}
+
+/// What all connections share.
+struct Viewer {
+    store: MessageStore,
+    guard: Guard,
+    connections: Room,
+    pages: Room,
+    whole: Room,
+    stop: Stop,
+}
+
+pub(crate) fn run(dir: &Path, form: Form, args: &ServeArgs) -> Result<Exit, Failure> {
+    let stop = signals::on_stop(|_| {})?;
+    let store = place::for_reading(dir)?;
+    let asked = SocketAddr::new(args.bind, args.port);
+    let failed = |error| Failure::file("listen at", Path::new(&asked.to_string()), error);
+    let listener = TcpListener::bind(asked).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let at = listener.local_addr().map_err(failed)?;
+    let viewer = Arc::new(Viewer {
+        store,
+        guard: Guard::new(at.port()),
+        connections: Room::of(MOST_CONNECTIONS),
+        pages: Room::of(MOST_PAGES),
+        whole: Room::of(MOST_WHOLE),
+        stop,
+    });
+    if !args.bind.is_loopback() {
+        note(
+            "whoever can listen in on the network sees what is shown, the token included: it is not encrypted",
+        );
+    }
+    let url = format!("http://{at}/?token={}", viewer.guard.token);
+    output::print(&match form {
+        Form::Json => serde_json::json!({ "url": url }).to_string(),
+        Form::Table | Form::Plain => url,
+    })?;
+    loop {
+        if let Some(signal) = viewer.stop.signal() {
+            viewer.connections.wait_until_empty(LAST_WORDS);
+            return Err(Failure::Stopped(signal));
+        }
+        match listener.accept() {
+            Ok((stream, _)) => begin(&viewer, stream),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(&listener),
+            // Whoever went away again, and a moment without a descriptor to spare, end nothing.
+            Err(_) => wait(&listener),
+        }
+    }
+}
+
+/// Waits for a connection, for a moment.
+fn wait(listener: &TcpListener) {
+    let mut watched = [PollFd::new(listener, PollFlags::IN)];
+    let timeout = Timespec::try_from(PAUSE).ok();
+    // A signal ends the waiting, and is looked for next.
+    if poll(&mut watched, timeout.as_ref()).is_err() {
+        std::thread::yield_now();
+    }
+}
+
+/// Answers a connection in a thread of its own, if there is room for one.
+fn begin(viewer: &Arc<Viewer>, mut stream: TcpStream) {
+    let is_ready = stream.set_nonblocking(false).is_ok();
+    let Some(seat) = viewer.connections.enter_now().filter(|_| is_ready) else {
+        let busy = Answer::plain(503, "there are too many connections").with("Retry-After", "2");
+        // Nobody else waits for it: what does not fit into the system's buffer is lost.
+        if stream.set_nonblocking(true).is_ok() {
+            drop(busy.send_now(&mut stream));
+        }
+        return;
+    };
+    let (viewer, mut stream) = (Arc::clone(viewer), stream);
+    let serve = move || {
+        // Whoever is gone hears nothing.
+        drop(serve(&viewer, &mut stream));
+        drop(stream);
+        drop(seat);
+    };
+    // Without a thread the connection is closed, and the next one may fare better.
+    drop(std::thread::Builder::new().name("viewer".to_owned()).spawn(serve));
+}
+
+fn serve(viewer: &Viewer, stream: &mut TcpStream) -> io::Result<()> {
+    let local = stream.local_addr()?.ip();
+    let request = match Request::read(stream)? {
+        Some(Ok(request)) => request,
+        Some(Err(refusal)) => return refused(refusal).send(stream, false),
+        None => return Ok(()),
+    };
+    let answer = match admitted(viewer, &request, local) {
+        Ok(Ok(query)) => match request.path.as_str() {
+            "/raw" => return whole(viewer, &request, &query, stream),
+            _ => shown(viewer, &request, &query),
+        },
+        Ok(Err(answer)) => answer,
+        Err(refusal) => refused(refusal),
+    };
+    answer.send(stream, request.is_head)
+}
+
+fn refused(Refusal(status, text): Refusal) -> Answer {
+    Answer::plain(status, text)
+}
+
+/// The parameters of a request that may see something, or what everybody else is answered.
+fn admitted(viewer: &Viewer, request: &Request, local: IpAddr) -> Result<Result<Query, Answer>, Refusal> {
+    Guard::check_origin(request, local)?;
+    let query = Query::read(&request.query).ok_or(Refusal(400, "the address cannot be read"))?;
+    Ok(match viewer.guard.pass(request, query.text("token"))? {
+        Pass::Known => Ok(query),
+        Pass::HasToken => Err(let_in(viewer, request)?),
+        Pass::Unknown => {
+            Err(Answer::plain(401, "open the address that aral-store serve printed; its token lets you in"))
+        }
+    })
+}
+
+/// Gives a browser the cookie and sends it on, so that the token is in no address that it shows. Who has followed a link of another
+/// site is sent on by a page: the cookie is not sent where another site leads to.
+fn let_in(viewer: &Viewer, request: &Request) -> Result<Answer, Refusal> {
+    let is_from_elsewhere =
+        matches!(request.header("sec-fetch-site")?, Some(site) if site != "none" && site != "same-origin");
+    let to = without_token(request);
+    let answer = if is_from_elsewhere {
+        let href = crate::export::html::escape::bare(&to);
+        let page = format!(
+            "<!doctype html><html lang=\"en\"><title>aral-store</title>\
+             <meta http-equiv=\"refresh\" content=\"0;url={href}\"><p><a href=\"{href}\">Go on</a></p></html>"
+        );
+        Answer::new(200, "text/html; charset=utf-8", page)
+            .with("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    } else {
+        Answer::elsewhere(&to)
+    };
+    Ok(answer.with("Set-Cookie", viewer.guard.cookie()))
+}
+
+/// The address that was asked for, without the token. Only the pages' own are gone on to.
+fn without_token(request: &Request) -> String {
+    if !["/c", "/search"].contains(&request.path.as_str()) {
+        return "/".to_owned();
+    }
+    let rest: Vec<&str> = request.query.split('&').filter(|pair| !pair.starts_with("token=")).collect();
+    format!("{}?{}", request.path, rest.join("&"))
+}
+
+/// The page that is asked for.
+fn shown(viewer: &Viewer, request: &Request, query: &Query) -> Answer {
+    if let Some(asset) = page::asset(&request.path) {
+        return asset;
+    }
+    let Some(_seat) = viewer.pages.enter() else {
+        return Answer::plain(503, "too many pages are being put together").with("Retry-After", "2");
+    };
+    let store = &viewer.store;
+    let answer = match request.path.as_str() {
+        "/" => store.refresh().map_err(Failure::from).and_then(|_| list::answer(store, request, query)),
+        "/search" => store.refresh().map_err(Failure::from).and_then(|_| hits::answer(store, request, query)),
+        "/c" => conversation::now(store, query).and_then(|seen| conversation::answer(&seen, request, query)),
+        "/part" => conversation::now(store, query).and_then(|seen| conversation::part(&seen, query)),
+        _ => Ok(failed(request, 404, "there is no such page")),
+    };
+    answer.unwrap_or_else(|failure| {
+        let (status, text) = words(&failure);
+        failed(request, status, &text)
+    })
+}
+
+/// Sends all of a message or an action.
+fn whole(viewer: &Viewer, request: &Request, query: &Query, stream: &mut TcpStream) -> io::Result<()> {
+    let Some(_seat) = viewer.whole.enter() else {
+        return Answer::plain(503, "too many long texts are being sent").send(stream, request.is_head);
+    };
+    let found = viewer.store.refresh().map_err(Failure::from);
+    match found.and_then(|_| raw::send(&viewer.store, query, stream, request.is_head)) {
+        Ok(sent) => sent,
+        Err(failure) => {
+            let (status, text) = words(&failure);
+            Answer::plain(status, &text).send(stream, request.is_head)
+        }
+    }
+}
+
+/// A page that says what went wrong.
+fn failed(request: &Request, status: u16, text: &str) -> Answer {
+    let mut page = Page::new(request, "Not shown");
+    let text = crate::export::html::escape::text(text);
+    page.body = format!(
+        "<h1>Not shown</h1>\n<p class=\"missing\">{text}</p>\n<p><a href=\"/\">Conversations</a></p>\n"
+    );
+    page.answer(status)
+}
+
+/// What went wrong, with the number for it.
+fn words(failure: &Failure) -> (u16, String) {
+    match failure {
+        Failure::Store(error) | Failure::Input(error) | Failure::Unprinted { cause: error, .. } => {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "the library's kinds are open-ended")]
+            let status = match error.kind() {
+                ErrorKind::NotFound => 404,
+                ErrorKind::InvalidInput => 400,
+                _ => 500,
+            };
+            (status, error.to_string())
+        }
+        Failure::Usage(text) => (400, text.clone()),
+        Failure::Unread | Failure::Stopped(_) => (503, "the viewer ends".to_owned()),
+    }
+}

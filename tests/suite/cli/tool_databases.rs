@@ -15,12 +15,18 @@ use super::{Room, Said, files};
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/transcripts");
 
 /// The databases that the tools wrote.
-const DATABASES: [(&str, &str); 5] = [
+const DATABASES: [(&str, &str); 11] = [
     ("opencode", "opencode-1.18.33/opencode.db"),
     ("openai-agents", "openai-agents-0.24.0/sqlite_session.db"),
     ("openai-agents", "openai-agents-0.24.0/advanced_sqlite_session.db"),
     ("openai-agents", "openai-agents-0.24.0/sqlalchemy_session.db"),
     ("openai-agents", "openai-agents-0.24.0/encrypted_session.db"),
+    ("langgraph", "langgraph-checkpoint-sqlite-3.1.2/checkpoints.db"),
+    ("langgraph", "langgraph-checkpoint-sqlite-3.1.2/checkpoints_delta.db"),
+    ("llm", "llm-0.36/logs.db"),
+    ("google-adk", "google-adk-2.13.0/sqlite_session.db"),
+    ("google-adk", "google-adk-2.13.0/database_session.db"),
+    ("chainlit", "chainlit-2.12.0/chainlit.db"),
 ];
 
 /// A copy of a database in a directory of its own.

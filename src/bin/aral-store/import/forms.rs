@@ -18,13 +18,14 @@ pub(super) const LOOKED_AT: u64 = 64 << 10;
 /// The forms that are read, in words.
 pub(crate) const READ: &str = "lines of `aral-store export --to jsonl`; chat messages, as a list, as {\"messages\":[…]}, as a \
                                list of those, or one of either a line; the file of a single conversation; sessions of Claude Code, \
-                               Codex and Gemini CLI; databases of opencode and the OpenAI Agents SDK; and directories";
+                               Codex and Gemini CLI; databases of opencode, llm, the OpenAI Agents SDK, LangGraph, Google \
+                               ADK and Chainlit; and directories";
 
 /// What the command's help says of them.
 pub(crate) const HELP: &str = "\
 Reads lines of export --to jsonl; chat messages, as a list, as {\"messages\":[…]}, as a list of those, or one of
 either a line; the file of a single conversation; sessions of Claude Code, Codex and Gemini CLI; databases of
-opencode and the OpenAI Agents SDK; and directories. Names what ChatGPT, claude.ai and others write, which it cannot read.
+opencode, llm, the OpenAI Agents SDK, LangGraph, Google ADK and Chainlit; and directories. Names what ChatGPT, claude.ai and others write, which it cannot read.
 
 Example: aral-store import ./old-data
          aral-store import --from claude-code

@@ -177,6 +177,14 @@ impl Row {
         }
     }
 
+    pub(crate) fn bytes(&self, column: &str) -> Option<&[u8]> {
+        match self.cell(column)? {
+            Cell::Text(text) => Some(text.as_bytes()),
+            Cell::Bytes { bytes, .. } => Some(bytes),
+            Cell::Null | Cell::Integer(_) | Cell::Real(_) => None,
+        }
+    }
+
     /// The value as JSON; nothing for what is NULL.
     pub(crate) fn json(&self, column: &str) -> Option<String> {
         self.cell(column).filter(|cell| **cell != Cell::Null).map(to_json)

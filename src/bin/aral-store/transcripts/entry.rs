@@ -96,6 +96,10 @@ impl Entry {
         Self { form: Form::Action { kind, data: object(data) }, fields: Vec::new() }
     }
 
+    pub(super) fn is_thinking(&self) -> bool {
+        matches!(self.form, Form::Action { kind: "thinking", .. })
+    }
+
     /// With a member of the metadata, if it has a value.
     pub(super) fn with(mut self, name: &'static str, value: Option<impl Into<String>>) -> Self {
         self.fields.extend(value.map(|value| (name, value.into())));

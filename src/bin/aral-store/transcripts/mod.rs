@@ -13,6 +13,10 @@ mod gemini_cli;
 
 mod responses;
 
+mod msgpack;
+
+mod chainlit;
+
 pub(crate) mod tool;
 
 pub(crate) mod record;
@@ -34,6 +38,11 @@ pub(crate) fn reader(tool: Tool) -> Option<Box<dyn Reader>> {
         Tool::ClaudeCode => Some(Box::<claude_code::Session>::default()),
         Tool::Codex => Some(Box::<codex::Rollout>::default()),
         Tool::GeminiCli => Some(Box::<gemini_cli::Session>::default()),
-        Tool::Opencode | Tool::OpenaiAgents => None,
+        Tool::Opencode
+        | Tool::OpenaiAgents
+        | Tool::Langgraph
+        | Tool::Llm
+        | Tool::GoogleAdk
+        | Tool::Chainlit => None,
     }
 }

@@ -12,7 +12,8 @@ impl Tool {
     pub(crate) fn folders(self) -> Vec<PathBuf> {
         let (variable, usual, below) = match self {
             Self::Opencode => (Some("XDG_DATA_HOME"), ".local/share", &["opencode"][..]),
-            Self::OpenaiAgents => return Vec::new(),
+            Self::Llm => (Some("LLM_USER_PATH"), ".config/io.datasette.llm", &[""][..]),
+            Self::OpenaiAgents | Self::Langgraph | Self::GoogleAdk | Self::Chainlit => return Vec::new(),
             Self::ClaudeCode => (Some("CLAUDE_CONFIG_DIR"), ".claude", &["projects"][..]),
             Self::Codex => (Some("CODEX_HOME"), ".codex", &["sessions", "archived_sessions"][..]),
             Self::GeminiCli => (None, ".gemini", &["tmp"][..]),
@@ -28,7 +29,13 @@ impl Tool {
             Self::ClaudeCode => &["projects"][..],
             Self::Codex => &["sessions", "archived_sessions"][..],
             Self::GeminiCli => &["chats"][..],
-            Self::Opencode | Self::OpenaiAgents => &[][..],
+            // What comes of a database has names of its own.
+            Self::Opencode
+            | Self::OpenaiAgents
+            | Self::Langgraph
+            | Self::Llm
+            | Self::GoogleAdk
+            | Self::Chainlit => &[][..],
         };
         let parts: Vec<_> = file.components().map(|part| part.as_os_str().to_string_lossy()).collect();
         let start = parts.iter().rposition(|part| folders.contains(&&**part));

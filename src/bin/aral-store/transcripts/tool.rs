@@ -15,6 +15,10 @@ pub(crate) enum Tool {
     GeminiCli,
     Opencode,
     OpenaiAgents,
+    Langgraph,
+    Llm,
+    GoogleAdk,
+    Chainlit,
 }
 
 /// What a tool keeps conversations in.
@@ -27,8 +31,17 @@ pub(crate) enum Kept {
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::ClaudeCode, Self::Codex, Self::GeminiCli, Self::Opencode, Self::OpenaiAgents];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::ClaudeCode,
+        Self::Codex,
+        Self::GeminiCli,
+        Self::Opencode,
+        Self::OpenaiAgents,
+        Self::Langgraph,
+        Self::Llm,
+        Self::GoogleAdk,
+        Self::Chainlit,
+    ];
 
     /// Its name in ids, metadata and options, and as its makers write it.
     fn names(self) -> (&'static str, &'static str) {
@@ -38,6 +51,10 @@ impl Tool {
             Self::GeminiCli => ("gemini-cli", "Gemini CLI"),
             Self::Opencode => ("opencode", "opencode"),
             Self::OpenaiAgents => ("openai-agents", "OpenAI Agents SDK"),
+            Self::Langgraph => ("langgraph", "LangGraph"),
+            Self::Llm => ("llm", "llm"),
+            Self::GoogleAdk => ("google-adk", "Google ADK"),
+            Self::Chainlit => ("chainlit", "Chainlit"),
         }
     }
 
@@ -52,16 +69,18 @@ impl Tool {
     pub(crate) fn kept(self) -> Kept {
         match self {
             Self::ClaudeCode | Self::Codex | Self::GeminiCli => Kept::Lines,
-            Self::Opencode | Self::OpenaiAgents => Kept::Database,
+            Self::Opencode
+            | Self::OpenaiAgents
+            | Self::Langgraph
+            | Self::Llm
+            | Self::GoogleAdk
+            | Self::Chainlit => Kept::Database,
         }
     }
 
     /// Whether it keeps them at one place for each user, which need not be named.
     pub(crate) fn is_at_home(self) -> bool {
-        match self {
-            Self::ClaudeCode | Self::Codex | Self::GeminiCli | Self::Opencode => true,
-            Self::OpenaiAgents => false,
-        }
+        matches!(self, Self::ClaudeCode | Self::Codex | Self::GeminiCli | Self::Opencode | Self::Llm)
     }
 
     /// What `import --from` says of it.

@@ -3,6 +3,14 @@
 //! Owns whose a database is, by its tables, and that each of its rows goes in: those of a session with it, and all others into one
 //! conversation of their own. What opens doors, such as tokens, is left out.
 
+mod adk;
+
+mod chainlit;
+
+mod langgraph;
+
+mod llm;
+
 mod openai_agents;
 
 mod opencode;
@@ -29,6 +37,10 @@ pub(crate) fn tool(database: &Database) -> Option<Tool> {
     match () {
         () if opencode::is_one(database) => Some(Tool::Opencode),
         () if openai_agents::is_one(database) => Some(Tool::OpenaiAgents),
+        () if langgraph::is_one(database) => Some(Tool::Langgraph),
+        () if llm::is_one(database) => Some(Tool::Llm),
+        () if adk::is_one(database) => Some(Tool::GoogleAdk),
+        () if chainlit::is_one(database) => Some(Tool::Chainlit),
         () => None,
     }
 }
@@ -47,6 +59,22 @@ pub(crate) fn take(tool: Tool, database: &Database, sink: &mut dyn Sink) -> Resu
             } else {
                 openai_agents::rest
             }
+        }
+        Tool::Langgraph => {
+            langgraph::take(database, sink)?;
+            langgraph::rest
+        }
+        Tool::Llm => {
+            llm::take(database, sink)?;
+            llm::rest
+        }
+        Tool::GoogleAdk => {
+            adk::take(database, sink)?;
+            adk::rest
+        }
+        Tool::Chainlit => {
+            chainlit::take(database, sink)?;
+            chainlit::rest
         }
         Tool::ClaudeCode | Tool::Codex | Tool::GeminiCli => return Ok(()),
     };

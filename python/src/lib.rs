@@ -10,6 +10,7 @@ mod follower;
 mod items;
 mod offline;
 mod place;
+mod removal;
 mod report;
 mod search;
 mod text;
@@ -32,6 +33,8 @@ mod _core {
     use crate::offline::{repair, verify};
     #[pymodule_export]
     use crate::place::database;
+    #[pymodule_export]
+    use crate::removal::{erase, prune, remnants};
     #[pymodule_export]
     use crate::search::search;
 }

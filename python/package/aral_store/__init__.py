@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ._models import Conversation, ConversationAction, Message
     from ._offline import repair, verify
     from ._receipts import Found, Receipt, Snippet, Summary
+    from ._removal import ErasureReport, Pruned, PruneReport, Remnant
     from ._reports import (
         CompactionReport,
         DamagedFile,
@@ -65,6 +66,7 @@ __all__ = [
     "ConversationAction",
     "Corrupt",
     "DamagedFile",
+    "ErasureReport",
     "ExportReport",
     "Failed",
     "Forked",
@@ -79,9 +81,12 @@ __all__ = [
     "NoSpace",
     "NotFound",
     "OrphanedEvents",
+    "PruneReport",
+    "Pruned",
     "ReadOnly",
     "Receipt",
     "RecoveryReport",
+    "Remnant",
     "RepairReport",
     "Snippet",
     "Stats",
@@ -122,6 +127,7 @@ _WHERE = {
     "._models": ("Conversation", "ConversationAction", "Message"),
     "._offline": ("repair", "verify"),
     "._receipts": ("Found", "Receipt", "Snippet", "Summary"),
+    "._removal": ("ErasureReport", "PruneReport", "Pruned", "Remnant"),
     "._reports": (
         "CompactionReport",
         "DamagedFile",

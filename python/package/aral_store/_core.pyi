@@ -10,7 +10,10 @@ __all__ = [
     "consume",
     "consumers",
     "database",
+    "erase",
     "parsed",
+    "prune",
+    "remnants",
     "remove_consumer",
     "repair",
     "reset_consumer",
@@ -84,6 +87,17 @@ def consumers(
 ) -> list[tuple[str, int, int, tuple[int, int] | None, str | None, str | None]]: ...
 def reset_consumer(core: Core, name: str, begin: str) -> int: ...
 def remove_consumer(core: Core, name: str) -> None: ...
+def prune(
+    core: Core, older_than: str | None, keep_last: int | None, conversations: list[str], dry_run: bool
+) -> tuple[
+    list[tuple[str, bool, int, int, tuple[str, str] | None, str, tuple[int, int] | None]], list[str]
+]: ...
+def erase(
+    core: Core, id: str, message: str | None, dry_run: bool
+) -> tuple[int, int, list[tuple[int, int]], list[str], list[str], list[str], int, str]: ...
+def remnants(
+    core: Core, receipt: str, also: list[str | PathLike[str]]
+) -> list[tuple[str, int | None]]: ...
 def database(path: str | PathLike[str]) -> str | None: ...
 def search(
     core: Core, query: str, narrowed: tuple[str | None, str | None, str | None, str | None, int | None]

@@ -5,12 +5,23 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from ._consumer import Consumer, ConsumerStatus
-from ._core import Core, Follower, consume, consumers, remove_consumer, reset_consumer
+from ._core import (
+    Core,
+    Follower,
+    consume,
+    consumers,
+    erase,
+    prune,
+    remnants,
+    remove_consumer,
+    reset_consumer,
+)
 from ._core import search as _search
 from ._errors import Conflict, Corrupt, InvalidInput, NotFound
 from ._json import decode, encode, encode_object, with_members
@@ -20,6 +31,7 @@ from ._receipts import Found, Receipt, Summary
 if TYPE_CHECKING:
     # The models need pydantic, which takes longer to import than everything else. So what gives models imports them when it does.
     from ._models import Conversation, ConversationAction, Message
+    from ._removal import ErasureReport, PruneReport, Remnant
     from ._reports import CompactionReport, ExportReport, RecoveryReport, Stats, VerifyReport
 
 #: A log of more bytes than this, and than the JSON files have, is compacted in the background.
@@ -652,6 +664,79 @@ class Store:
     def remove_consumer(self, name: str) -> None:
         """Removes a consumer."""
         remove_consumer(self._core, name)
+
+    # Taking away.
+
+    def prune(
+        self,
+        *,
+        older_than: datetime | timedelta | None = None,
+        keep_last: int | None = None,
+        conversations: Iterable[str] = (),
+        dry_run: bool = False,
+    ) -> PruneReport:
+        """Takes away what is older than what is to be kept, or says with ``dry_run`` what that would be.
+
+        ``older_than`` means conversations that were last active before a time, or so long ago; ``keep_last`` leaves so many of the
+        newest messages in each of them, and whole turns, where without it the conversation is removed. With ``keep_last`` alone
+        every conversation is meant; with ``conversations`` these alone. It goes by events like any other, which :meth:`follow` gives.
+        Whatever somebody changes meanwhile stays, and is named.
+
+        >>> store = Store()
+        >>> for text in ("one", "two", "three"):
+        ...     receipt = store.add_message("c1", text)
+        >>> store.prune(keep_last=2, dry_run=True).pruned[0].messages
+        1
+        >>> report = store.prune(keep_last=2)
+        >>> [message.content for message in store.messages("c1")]
+        ['two', 'three']
+        """
+        from ._removal import Pruned, PruneReport, before
+
+        if isinstance(conversations, str):
+            raise InvalidInput(f"several conversation ids are taken, such as [{conversations!r}]")
+        check_count("keep_last", keep_last)
+        rows, changed = prune(self._core, before(older_than), keep_last, list(conversations), dry_run)
+        return PruneReport([Pruned(*row) for row in rows], changed)
+
+    def erase(
+        self, conversation_id: str, message_id: str | None = None, *, dry_run: bool = False
+    ) -> ErasureReport:
+        """Erases a conversation, or every message of one that has or had an id, from every file of the store, or says with
+        ``dry_run`` what that would take. Nothing brings it back.
+
+        The whole log is compacted for it, and the history that is kept is written anew. Stopped at any moment, it is gone on with
+        when the store is next opened for writing. What is not the store's own is named in the report and left. Raises
+        :class:`NotFound` if nothing that is kept tells of it, and :class:`Unsupported` where nothing can be erased.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory, Store(directory) as store:
+        ...     receipt = store.add_message("c1", "Nobody is to read this any more.")
+        ...     report = store.erase("c1")
+        ...     report.messages, "c1" in store, store.check_receipt(report.receipt)
+        (1, False, [])
+        """
+        from ._removal import ErasureReport
+
+        row = erase(self._core, conversation_id, message_id, dry_run)
+        messages, actions, events, files, not_erased, forks, untold, receipt = row
+        paths = [[Path(path) for path in given] for given in (files, not_erased)]
+        return ErasureReport(messages, actions, events, *paths, forks, untold, receipt)
+
+    def check_receipt(
+        self, receipt: str, *, also: Iterable[str | os.PathLike[str]] = ()
+    ) -> list[Remnant]:
+        """Where something still is of what an erasure's receipt is of, in each file the first place: in the store, beside it, and in
+        the files and directories ``also``, such as a backup. None if it is nowhere.
+
+        Raises :class:`Corrupt` for a receipt that is none, :class:`InvalidInput` for one of another store, and :class:`NotFound`
+        for a place that is not there.
+        """
+        from ._removal import Remnant
+
+        if isinstance(also, (str, os.PathLike)):
+            raise InvalidInput(f"also takes several places, such as [{os.fspath(also)!r}]")
+        return [Remnant(Path(path), offset) for path, offset in remnants(self._core, receipt, list(also))]
 
     # Upkeep.
 

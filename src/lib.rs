@@ -37,7 +37,7 @@ pub mod fuzzing;
 pub use backend::cursors::{Cursors, HeldCursor, KeptConsumer};
 pub use backend::follow::Follower;
 pub use backend::settings::SyncPolicy;
-pub use backend::{Backend, Erasing};
+pub use backend::{Backend, Erasing, Where};
 pub use clock::{Clock, IdSource, IdVersion};
 pub use codec::{ExportEnd, ExportLine};
 pub use error::{Error, ErrorKind, Place, Result};
@@ -47,10 +47,11 @@ pub use model::{
     Difference, Durability, Edit, Erasure, ErasureReport, Event, ExportReport, Fork, ForkPoint, ForkedFrom,
     Found, History, HistoryBase, ItemDifference, JsonObject, Keep, KeptHistory, ListCursor, Logged, Loss,
     MAX_BATCH_EVENTS, MAX_CONSUMER_NAME, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_KEY_BYTES,
-    MAX_TEXT_BYTES, Message, MessageRef, Messages, Moment, Mutation, NewAction, NewConversation, NewMessage,
-    NotWtf8, Operation, Order, OrphanedEvents, PastEvent, PruneReport, Pruned, Receipt, RecoveryReport,
-    RemovalReason, RepairReport, RestoreReport, Retention, Search, Seq, Snippet, Stats, Summary, Text,
-    TextRef, Timestamp, Tombstone, TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
+    MAX_TEXT_BYTES, Matched, Message, MessageRef, Messages, Moment, Mutation, NewAction, NewConversation,
+    NewMessage, NotWtf8, Operation, Order, OrphanedEvents, PastEvent, PruneReport, Pruned, Receipt,
+    RecoveryReport, RemovalReason, RepairReport, RestoreReport, Retention, Search, Seq, Snippet, Stats,
+    Summary, Text, TextRef, Timestamp, Tombstone, TornTail, UniqueIds, VerifyReport, Version, Zone,
+    near_miss,
 };
 #[cfg(feature = "cloud")]
 pub use store::CloudUrl;

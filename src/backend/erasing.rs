@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::model::{Erasure, ErasureReport};
+use crate::model::{Erasure, ErasureReport, Matched};
+pub use crate::rules::Where;
 
 /// What [`Backend::erasing`](super::Backend::erasing) gives.
 pub trait Erasing {
@@ -20,6 +21,13 @@ pub trait Erasing {
     ///
     /// Those of [`erasable`](Self::erasable); `ReadOnly`; those of a compaction.
     fn erase(&self, what: &Erasure) -> Result<ErasureReport>;
+
+    /// What meets conditions, of what is there and of what is kept of the past.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading it. What is damaged is in the answer.
+    fn matching(&self, conditions: &Where) -> Result<Matched>;
 
     /// Where a receipt's texts still are: in any file of the store, beside it, and in these files and directories.
     ///

@@ -51,7 +51,7 @@ use follow::Follower;
 use listing::list_behind;
 
 pub(crate) use answers::{carried_out_before, closed, no_conversation};
-pub use erasing::Erasing;
+pub use erasing::{Erasing, Where};
 pub(crate) use listing::no_place;
 
 /// What keeps conversations: memory, a directory, or, one day, a database or an object store.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Seq, Text};
+use super::{DamagedFile, Seq, Text};
 
 /// What is to be erased: a conversation, or the messages of one that have an id.
 ///
@@ -61,4 +61,17 @@ pub struct ErasureReport {
     pub untold: u64,
     /// The receipt, a line of JSON that names nothing of it; empty before it is done.
     pub receipt: String,
+}
+
+/// What meets conditions.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Matched {
+    /// Conversations whose metadata say so now, or said so last before they were removed, and in other conversations messages, in the same way.
+    pub found: Vec<Erasure>,
+    /// What is known to have said so before, and has said something else since, such as what has begun again under the id of what was
+    /// removed. It is not among those.
+    pub only_before: Vec<Erasure>,
+    /// What could not be read, so that nobody knows whether it does.
+    pub unread: Vec<DamagedFile>,
 }

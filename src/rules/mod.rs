@@ -49,11 +49,17 @@ mod selection;
 
 mod retention;
 
+mod conditions;
+
+mod meant;
+
+pub use conditions::Where;
 pub(crate) use fold::Folded;
 pub(crate) use hashing::FastHash;
 pub(crate) use key_table::{KEPT_KEYS, KeyRecord, KeyTable};
 pub(crate) use listed::Listed;
 pub(crate) use lookup::{Lookup, Lookups};
+pub(crate) use meant::Meant;
 pub(crate) use normalize::normalize;
 pub(crate) use past::Walk;
 pub(crate) use pending::Pending;

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::handle::MessageStore;
+use crate::backend::Where;
 use crate::error::{Place, Result};
-use crate::model::{Erasure, ErasureReport};
+use crate::model::{Erasure, ErasureReport, Matched};
 
 impl MessageStore {
     /// What an erasure would take by now, and what it would not; nothing is changed.
@@ -31,6 +32,54 @@ impl MessageStore {
     /// conversation's file cannot be read, so that the log has to stay.
     pub fn erase(&self, what: &Erasure) -> Result<ErasureReport> {
         self.backend().erasing()?.erase(what)
+    }
+
+    /// What meets conditions by its metadata: of what is there, and of what is kept of what was removed; nothing is changed.
+    ///
+    /// All that is kept is read once.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where nothing can be erased; those of reading. What is damaged is in the answer.
+    pub fn matching(&self, conditions: &Where) -> Result<Matched> {
+        self.backend().erasing()?.matching(conditions)
+    }
+
+    /// [Erases](Self::erase) all that [meets conditions](Self::matching), one after the other, each with a receipt of its own, and gives
+    /// what that was and what came of it. What only met them before is not erased, and neither is what cannot be read.
+    ///
+    /// Each costs what an erasure costs. Stopped in between, it can be called again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`matching`](Self::matching) and [`erase`](Self::erase), with how many were erased before.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::{JsonObject, MessageStore, NewConversation, Where};
+    /// let store = MessageStore::open(dir.path())?;
+    /// let of_anna = NewConversation::new().metadata(JsonObject::parse(r#"{"user": "anna"}"#)?);
+    /// store.create_conversation_with_id("c1", of_anna)?;
+    /// store.add_message("c2", "of somebody else")?;
+    /// let (matched, done) = store.erase_where(&Where::parse(r#"metadata.user = "anna""#)?)?;
+    /// assert_eq!((matched.found[0].conversation_id.as_str(), done.len()), ("c1", 1));
+    /// assert_eq!(store.stats()?.conversations, 1);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn erase_where(&self, conditions: &Where) -> Result<(Matched, Vec<ErasureReport>)> {
+        let matched = self.matching(conditions)?;
+        let mut done = Vec::new();
+        for what in &matched.found {
+            let report = self.erase(what).map_err(|error| {
+                let (count, all) = (done.len(), matched.found.len());
+                let done = format!(
+                    "{count} of {all} were erased, whose receipts the store keeps; call it again for the rest"
+                );
+                error.context(&done)
+            })?;
+            done.push(report);
+        }
+        Ok((matched, done))
     }
 
     /// Where texts of a receipt still are, in each file the first: in the store, beside it, and in these files and directories, such as a backup.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aral_store::{
     Conversation, Edit, Erasure, ErrorKind, Fork, JsonObject, Keep, MessageStore, Messages, Mutation,
-    NewAction, NewConversation, NewMessage, Operation, RemovalReason, SyncPolicy,
+    NewAction, NewConversation, NewMessage, Operation, RemovalReason, SyncPolicy, Where,
 };
 
 use crate::support::databases;
@@ -530,4 +530,108 @@ fn an_erased_fork_leaves_nothing_that_is_taken_for_it() {
     let done = store.erase(&Erasure::conversation("plans-2")).unwrap();
     assert_eq!(done.not_erased, NOWHERE);
     assert!(store.remnants(&done.receipt, &[]).unwrap().is_empty());
+}
+
+fn of(user: &str) -> JsonObject {
+    JsonObject::parse(&format!(r#"{{"who":{{"user":"{user}"}}}}"#)).unwrap()
+}
+
+fn said_by(store: &MessageStore, conversation: &str, id: &str, user: &str) {
+    let text = format!("{} of {user}", if user == "anna" { "SECRET-7f3a" } else { "harmless" });
+    drop(store.add_message(conversation, NewMessage::new(text).id(id).metadata(of(user))).unwrap());
+}
+
+fn begun_by(store: &MessageStore, conversation: &str, user: &str) {
+    let title = if user == "anna" { "SECRET-7f3a" } else { "harmless" };
+    let new = NewConversation::new().title(title).metadata(of(user));
+    store.create_conversation_with_id(conversation, new).unwrap();
+}
+
+fn annas() -> Where {
+    Where::parse(r#"metadata.who.user = "anna""#).unwrap()
+}
+
+/// What somebody has in a store, now and before, in words.
+fn life_of_many(store: &MessageStore) {
+    store.keep_history(Keep::Everything).unwrap();
+    begun_by(store, "hers", "anna");
+    said_by(store, "hers", "m1", "anna");
+    begun_by(store, "his", "bert");
+    for (id, user) in [("m1", "bert"), ("m2", "anna"), ("m3", "anna"), ("m4", "bert"), ("m5", "anna")] {
+        said_by(store, "his", id, user);
+    }
+    begun_by(store, "removed", "anna");
+    store.remove_conversation("removed").unwrap();
+    begun_by(store, "of both", "anna");
+    store.compact().unwrap();
+    store.remove_message("his", "m3").unwrap();
+    store.compact().unwrap();
+    // In the file of the conversation until the next compaction, and in no chapter.
+    store.remove_message("his", "m5").unwrap();
+    store.set_metadata("of both", of("bert")).unwrap();
+    said_by(store, "logged", "m1", "anna");
+    store.remove_conversation("logged").unwrap();
+}
+
+fn in_words(found: &[Erasure]) -> Vec<String> {
+    let words = found.iter().map(|what| match &what.message_id {
+        Some(id) => format!("{}/{}", what.conversation_id, id.to_string_lossy()),
+        None => what.conversation_id.clone(),
+    });
+    words.collect()
+}
+
+#[test]
+fn everything_with_such_metadata_goes_wherever_it_is_kept_and_what_said_so_once_is_named() {
+    let sim = fresh();
+    let store = open(&sim);
+    life_of_many(&store);
+    let meant = read(&sim).matching(&annas()).unwrap();
+    assert_eq!(in_words(&meant.found), ["hers", "his/m2", "his/m3", "his/m5", "logged/m1", "removed"]);
+    assert_eq!(in_words(&meant.only_before), ["of both"]);
+    assert_eq!(meant.unread, []);
+    let (matched, done) = store.erase_where(&annas()).unwrap();
+    assert_eq!((&matched, done.len()), (&meant, 6));
+    assert_eq!(with(&sim, b"SECRET-7f3a of anna"), NOWHERE);
+    for report in &done {
+        assert!(store.remnants(&report.receipt, &[]).unwrap().is_empty());
+    }
+    let left = store.messages("his", Messages::all()).unwrap();
+    assert_eq!(left.iter().map(|message| message.id.to_string_lossy()).collect::<Vec<_>>(), ["m1", "m4"]);
+    assert!(store.verify().unwrap().is_sound());
+    assert_eq!(in_words(&store.matching(&annas()).unwrap().found), Vec::<String>::new());
+    drop(store.erase(&Erasure::conversation("of both")).unwrap());
+    assert_eq!(with(&sim, SECRET), NOWHERE);
+}
+
+#[test]
+fn without_a_history_what_the_files_and_the_log_still_have_is_found() {
+    let sim = fresh();
+    let store = open(&sim);
+    store.keep_history(Keep::Nothing).unwrap();
+    begun_by(&store, "his", "bert");
+    said_by(&store, "his", "m1", "anna");
+    store.compact().unwrap();
+    store.remove_message("his", "m1").unwrap();
+    assert_eq!(with(&sim, SECRET).len(), 1);
+    assert_eq!(in_words(&store.erase_where(&annas()).unwrap().0.found), ["his/m1"]);
+    assert_eq!(with(&sim, SECRET), NOWHERE);
+}
+
+#[test]
+fn what_cannot_be_read_is_named_when_something_is_looked_for() {
+    let sim = fresh();
+    let store = open(&sim);
+    life_of_many(&store);
+    store.compact().unwrap();
+    store.close().unwrap();
+    let files: Vec<PathBuf> = sim.files().into_iter().map(|(path, _)| path).collect();
+    let chapter = files.iter().find(|path| path.extension().is_some_and(|it| it == "chapter")).unwrap();
+    let file = files.iter().find(|path| path.ends_with("hers.json")).unwrap();
+    for damaged in [chapter, file] {
+        let sim = sim.snapshot();
+        sim.flip_bit(damaged, 200, 1);
+        let unread = open(&sim).matching(&annas()).unwrap().unread;
+        assert_eq!(unread.iter().map(|file| &file.path).collect::<Vec<_>>(), [damaged]);
+    }
 }

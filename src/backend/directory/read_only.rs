@@ -31,9 +31,10 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::log::inventory::Inventory;
 use crate::model::{
     Action, CompactionReport, Conversation, Conversations, CopyMark, Erasure, ErasureReport, Event,
-    ExportReport, History, Keep, KeptHistory, Logged, Message, MessageRef, Messages, Mutation, Order,
-    Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
+    ExportReport, History, Keep, KeptHistory, Logged, Matched, Message, MessageRef, Messages, Mutation,
+    Order, Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
 };
+use crate::rules::Where;
 use crate::snapshot::layout::{self, Layout};
 
 /// How often an opening looks again before it believes an error.
@@ -186,6 +187,10 @@ impl Erasing for ReadOnly {
 
     fn erase(&self, _what: &Erasure) -> Result<ErasureReport> {
         Err(read_only())
+    }
+
+    fn matching(&self, conditions: &Where) -> Result<Matched> {
+        erase::matching(&self.reads(), conditions)
     }
 
     fn remnants(&self, receipt: &str, also: &[PathBuf]) -> Result<Vec<Place>> {

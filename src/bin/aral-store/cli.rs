@@ -175,6 +175,7 @@ pub(crate) enum Command {
         after_help = "Asks first; where nobody can be asked it needs --yes. Nothing brings back what goes. The receipt names nothing of it and is kept in\n\
                       log/erasures; --json prints it. Backups and copies elsewhere are not erased: --check with --also finds what is left there.\n\n\
                       Example: aral-store erase c1 --dry-run\n         aral-store erase c1/m7 --yes --receipt gone.json\n         \
+                      aral-store erase --where 'metadata.user = \"anna\"' --dry-run\n         \
                       aral-store erase --check gone.json --also /mnt/backup"
     )]
     Erase(EraseArgs),

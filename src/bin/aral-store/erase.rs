@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use aral_store::{Erasure, ErasureReport, MessageStore};
+use aral_store::{Erasure, ErasureReport, Matched, MessageStore, Where};
 use clap::Args;
 
 use crate::ask;
@@ -20,8 +20,11 @@ use crate::upkeep::json;
 #[derive(Args, Debug)]
 pub(crate) struct EraseArgs {
     /// A conversation's id, or that and a message's with a slash between, in full; it may have been removed before
-    #[arg(value_name = "CONV[/MESSAGE]", required_unless_present = "check")]
+    #[arg(value_name = "CONV[/MESSAGE]", required_unless_present_any = ["check", "conditions"])]
     pub(crate) target: Option<String>,
+    /// Instead: every conversation, and in others every message, with such metadata, as in 'metadata.user = "anna" and metadata.team = 7'
+    #[arg(long = "where", value_name = "CONDITIONS", conflicts_with = "target", value_parser = conditions)]
+    pub(crate) conditions: Option<Where>,
     /// Do not ask; needed where nobody could answer
     #[arg(short, long)]
     pub(crate) yes: bool,
@@ -32,24 +35,32 @@ pub(crate) struct EraseArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check"])]
     pub(crate) receipt: Option<PathBuf>,
     /// Search everything for what this receipt is of, instead of erasing
-    #[arg(long, value_name = "RECEIPT", conflicts_with_all = ["target", "dry_run", "yes"])]
+    #[arg(long, value_name = "RECEIPT", conflicts_with_all = ["target", "conditions", "dry_run", "yes"])]
     pub(crate) check: Option<PathBuf>,
     /// Search this file or directory, too, such as a backup; may be given again
     #[arg(long, value_name = "PATH", requires = "check")]
     pub(crate) also: Vec<PathBuf>,
 }
 
+fn conditions(text: &str) -> Result<Where, String> {
+    Where::parse(text).map_err(|error| error.message().to_owned())
+}
+
 pub(crate) fn run(dir: &Path, form: Form, args: &EraseArgs) -> Result<Exit, Failure> {
     if let Some(receipt) = &args.check {
         return check(dir, form, receipt, &args.also);
     }
-    let target = args.target.as_deref().unwrap_or_default();
+    let by = match &args.conditions {
+        Some(conditions) => By::Conditions(conditions),
+        None => By::Target(args.target.as_deref().unwrap_or_default()),
+    };
     if args.dry_run {
         let store = place::for_reading(dir)?;
-        let what = meant(&store, target)?;
-        let report = store.erasable(&what)?;
-        tell(&report, form, &format!("would erase {}", in_words(&what)))?;
-        return Ok(place::verdict(&store));
+        let meant = by.meant(&store)?;
+        for what in &meant.found {
+            tell(&store.erasable(what)?, form, ("would erase", what))?;
+        }
+        return Ok(tell_passed_over(&meant, form, "would erase")?.graver(place::verdict(&store)));
     }
     if !args.yes && !io::stdin().is_terminal() {
         let text = "erasing needs --yes where nobody can be asked; nothing was erased";
@@ -60,30 +71,130 @@ pub(crate) fn run(dir: &Path, form: Form, args: &EraseArgs) -> Result<Exit, Fail
         return Err(Failure::Usage(text));
     }
     let store = place::for_change(dir)?;
-    let what = meant(&store, target)?;
-    if !args.yes && !ask::agrees(&format!("erase {} for good", in_words(&what)))? {
+    let meant = by.meant(&store)?;
+    if !args.yes && !agrees(&meant.found)? {
         note("nothing was erased");
         store.close()?;
         return Ok(Exit::Error);
     }
-    let report = store.erase(&what)?;
-    let written = args.receipt.as_deref().map_or(Ok(()), |path| {
-        let text = format!("{}\n", report.receipt);
-        fs::File::create_new(path)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-            .map_err(|error| Failure::file("write", path, error))
-    });
+    let mut exit = tell_passed_over(&meant, form, "erased")?;
+    let mut receipts = Receipts { path: args.receipt.as_deref(), file: None };
+    for (at, what) in meant.found.iter().enumerate() {
+        let done = erase_one(&store, form, (what, &mut receipts));
+        // Each is durable by itself: what comes behind one that failed is told as not done.
+        let left = meant.found.len() - at;
+        exit = exit.graver(done.inspect_err(|_| tell_left(left, meant.found.len()))?);
+    }
+    store.close()?;
+    Ok(exit)
+}
+
+/// How what is to be erased is named.
+enum By<'a> {
+    Target(&'a str),
+    Conditions(&'a Where),
+}
+
+impl By<'_> {
+    fn meant(&self, store: &MessageStore) -> Result<Matched, Failure> {
+        Ok(match self {
+            Self::Target(target) => {
+                let mut only = Matched::default();
+                only.found.push(meant(store, target)?);
+                only
+            }
+            Self::Conditions(conditions) => store.matching(conditions)?,
+        })
+    }
+}
+
+/// How many are listed before somebody is asked.
+const LISTED: usize = 20;
+
+fn agrees(found: &[Erasure]) -> Result<bool, Failure> {
+    match found {
+        [] => Ok(true),
+        [one] => Ok(ask::agrees(&format!("erase {} for good", in_words(one)))?),
+        many => {
+            for what in many.iter().take(LISTED) {
+                let told = writeln!(io::stderr(), "{}", one_line(&in_words(what)));
+                told.map_err(|error| Failure::file("ask", Path::new("the terminal"), error))?;
+            }
+            if many.len() > LISTED {
+                note(&format!("and {} more, which --dry-run lists", many.len() - LISTED));
+            }
+            Ok(ask::agrees(&format!("erase these {} for good", many.len()))?)
+        }
+    }
+}
+
+/// The file that receipts are written to, which is made with the first of them.
+struct Receipts<'a> {
+    path: Option<&'a Path>,
+    file: Option<fs::File>,
+}
+
+impl Receipts<'_> {
+    fn write(&mut self, receipt: &str) -> Result<(), Failure> {
+        let Some(path) = self.path else { return Ok(()) };
+        let written = match self.file.take().map_or_else(|| fs::File::create_new(path), Ok) {
+            Ok(mut file) => {
+                let written =
+                    file.write_all(format!("{receipt}\n").as_bytes()).and_then(|()| file.sync_all());
+                self.file = Some(file);
+                written
+            }
+            Err(error) => Err(error),
+        };
+        written.map_err(|error| Failure::file("write", path, error))
+    }
+}
+
+fn erase_one(
+    store: &MessageStore,
+    form: Form,
+    (what, receipts): (&Erasure, &mut Receipts<'_>),
+) -> Result<Exit, Failure> {
+    let report = store.erase(what)?;
+    let written = receipts.write(&report.receipt);
     let told = match form {
         Form::Json => {
             tell_rest(&report);
             output::print(&report.receipt)
         }
-        Form::Table | Form::Plain => tell(&report, form, &format!("erased {}", in_words(&what))),
+        Form::Table | Form::Plain => tell(&report, form, ("erased", what)),
     };
-    store.close()?;
-    let done = || format!("erased {}; its receipt is in log/erasures", one_line(&in_words(&what)));
+    let done = || format!("erased {}; its receipt is kept with the store", one_line(&in_words(what)));
     written.and(told).map_err(|failure| failure.after(done))?;
     Ok(if report.not_erased.is_empty() { Exit::Done } else { Exit::Error })
+}
+
+/// Says how many were not come to.
+fn tell_left(left: usize, all: usize) {
+    if all > 1 {
+        note(&format!("{} of {all} were erased; the same command goes on with the rest", all - left));
+    }
+}
+
+/// Says what met the conditions only before, and what nobody could look at; and that nothing does, if so.
+fn tell_passed_over(meant: &Matched, form: Form, doing: &str) -> Result<Exit, Failure> {
+    if meant.found.is_empty() && form != Form::Json {
+        output::print(&format!("{doing} nothing: nothing has such metadata"))?;
+    }
+    for what in &meant.only_before {
+        note(&one_line(&format!(
+            "not meant, as what it says now is something else than before: {}; to erase it, name it",
+            in_words(what)
+        )));
+    }
+    for file in &meant.unread {
+        note(&one_line(&format!(
+            "nobody knows whether it has such metadata: {}: {}",
+            file.path.display(),
+            file.reason
+        )));
+    }
+    Ok(if meant.unread.is_empty() { Exit::Done } else { Exit::Corrupt })
 }
 
 /// What a target means, by the ids that are or were there.
@@ -120,13 +231,16 @@ fn in_words(what: &Erasure) -> String {
     }
 }
 
-fn tell(report: &ErasureReport, form: Form, done: &str) -> Result<(), Failure> {
+fn tell(report: &ErasureReport, form: Form, (doing, what): (&str, &Erasure)) -> Result<(), Failure> {
     let paths = |paths: &[PathBuf]| -> Vec<String> {
         paths.iter().map(|path| path.to_string_lossy().into_owned()).collect()
     };
     let mut out = Out::new();
     if form == Form::Json {
+        let message = what.message_id.as_ref().map(|id| id.to_string_lossy());
         out.line(&json(vec![
+            ("conversation_id", what.conversation_id.as_str().into()),
+            ("message_id", message.as_deref().into()),
             ("messages", report.messages.into()),
             ("actions", report.actions.into()),
             (
@@ -142,7 +256,8 @@ fn tell(report: &ErasureReport, form: Form, done: &str) -> Result<(), Failure> {
     }
     let events: u64 = report.events.iter().map(|(first, last)| last - first + 1).sum();
     out.line(&one_line(&format!(
-        "{done}: {}, {}, {} of the log and its history, {}",
+        "{doing} {}: {}, {}, {} of the log and its history, {}",
+        in_words(what),
         count(report.messages, "message"),
         count(report.actions, "action"),
         count(events, "event"),
@@ -175,7 +290,15 @@ fn check(dir: &Path, form: Form, receipt: &Path, also: &[PathBuf]) -> Result<Exi
     #[expect(clippy::disallowed_methods, reason = "the receipt is no part of the store")]
     let text = fs::read_to_string(receipt).map_err(|error| Failure::file("read", receipt, error))?;
     let store = place::for_reading(dir)?;
-    let found = store.remnants(&text, also)?;
+    let mut found = Vec::new();
+    for receipt in text.lines().filter(|line| !line.trim().is_empty()) {
+        let left = store.remnants(receipt, also)?;
+        found.extend(left.into_iter().filter(|place| !found.contains(place)).collect::<Vec<_>>());
+    }
+    if text.trim().is_empty() {
+        // It says that there is no receipt in it.
+        store.remnants(&text, also)?;
+    }
     let mut out = Out::new();
     for place in &found {
         out.line(&match form {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::backend::directory::history::history;
-use crate::backend::directory::reads::ReadState;
+use crate::backend::directory::reads::{Need, ReadState};
 use crate::codec::bytes::to_u64;
 use crate::codec::erasure::{Salt, Traces};
 use crate::codec::json::{Value, python_text};
@@ -221,6 +221,29 @@ pub(super) fn gather(reads: &ReadState, what: &Erasure, salt: &Salt) -> Result<G
         }
     }
     Ok(found)
+}
+
+/// The forks of a conversation, and their forks.
+pub(super) fn forks(reads: &ReadState, id: &str) -> Result<Vec<String>> {
+    let mut from = Vec::new();
+    // Not within the loop's head: the index would be held while conversations are read, which may have to change it.
+    let listed = reads.index().summaries(Order::Created, None);
+    for summary in listed {
+        let head = match reads.conversation_with(&summary.id, Need::Actions) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => continue,
+            read => read?,
+        };
+        from.extend(head.and_then(|head| Some((head.forked_from()?.conversation_id, summary.id))));
+    }
+    let mut found = vec![id.to_owned()];
+    let mut at = 0;
+    while let Some(parent) = found.get(at).cloned() {
+        let of = from.iter().filter(|(of, _)| *of == parent).map(|(_, fork)| fork.clone());
+        let new: Vec<String> = of.filter(|fork| !found.contains(fork)).collect();
+        found.extend(new);
+        at += 1;
+    }
+    Ok(found.split_off(1))
 }
 
 /// Names that the store's own files have, and that metadata may have, too, as those of a fork do.

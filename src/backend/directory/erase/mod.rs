@@ -6,14 +6,16 @@
 
 mod gather;
 
+mod matching;
+
 mod places;
 
 use std::path::{Path, PathBuf};
 
-use self::gather::{erased, forget_others, gather};
+use self::gather::{erased, forget_others, forks, gather};
 use super::engine::{Compaction, Engine};
 use super::events::events;
-use super::reads::{Need, ReadState};
+use super::reads::ReadState;
 use super::unread;
 use crate::backend::erasing::Erasing;
 use crate::backend::locked::locked;
@@ -23,16 +25,17 @@ use crate::codec::segment::hex_of;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::log::inventory::Inventory;
 use crate::model::{
-    Change, CompactionReport, Conversation, DamagedFile, Erasure, ErasureReport, Event, JsonObject, Order,
+    Change, CompactionReport, Conversation, DamagedFile, Erasure, ErasureReport, Event, JsonObject, Matched,
     RecoveryReport, RemovalReason, Seq, Timestamp,
 };
-use crate::rules::Request;
+use crate::rules::{Request, Where};
 use crate::snapshot::chapter::Chapter;
 use crate::snapshot::chapter_list;
 use crate::snapshot::layout::Layout;
 use crate::snapshot::rewrite::{self, Erased};
 use crate::vfs::Vfs;
 
+pub(super) use matching::matching;
 pub(super) use places::{intent, receipts};
 
 /// What is said of an erasure that has failed and is to be gone on with.
@@ -101,29 +104,6 @@ pub(super) fn plan(reads: &ReadState, what: &Erasure) -> Result<(ErasureReport, 
     Ok((report, record))
 }
 
-/// The forks of a conversation, and their forks.
-fn forks(reads: &ReadState, id: &str) -> Result<Vec<String>> {
-    let mut from = Vec::new();
-    // Not within the loop's head: the index would be held while conversations are read, which may have to change it.
-    let listed = reads.index().summaries(Order::Created, None);
-    for summary in listed {
-        let head = match reads.conversation_with(&summary.id, Need::Actions) {
-            Err(error) if error.kind() == ErrorKind::Corrupt => continue,
-            read => read?,
-        };
-        from.extend(head.and_then(|head| Some((head.forked_from()?.conversation_id, summary.id))));
-    }
-    let mut found = vec![id.to_owned()];
-    let mut at = 0;
-    while let Some(parent) = found.get(at).cloned() {
-        let of = from.iter().filter(|(of, _)| *of == parent).map(|(_, fork)| fork.clone());
-        let new: Vec<String> = of.filter(|fork| !found.contains(fork)).collect();
-        found.extend(new);
-        at += 1;
-    }
-    Ok(found.split_off(1))
-}
-
 fn unknown(what: &Erasure) -> Error {
     let id = &what.conversation_id;
     let reason = match &what.message_id {
@@ -183,6 +163,12 @@ impl Erasing for Engine {
             self.unless_begun(what, after, error)?;
         }
         Ok(ErasureReport { forks: planned.forks, ..done? })
+    }
+
+    fn matching(&self, conditions: &Where) -> Result<Matched> {
+        self.check_open()?;
+        self.settle()?;
+        matching(self.reads(), conditions)
     }
 
     fn remnants(&self, receipt: &str, also: &[PathBuf]) -> Result<Vec<Place>> {

@@ -168,6 +168,33 @@ impl<R: BufRead> Lines<R> {
         Ok((first.offset, document))
     }
 
+    /// Everything that is left, as it is.
+    pub(crate) fn all(mut self) -> Result<Vec<u8>, Failure> {
+        let mut all = Vec::new();
+        loop {
+            let ready = match self.input.fill_buf() {
+                Ok(ready) => ready,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Failure::file("read", &self.path, error)),
+            };
+            if ready.is_empty() {
+                return Ok(all);
+            }
+            let length = ready.len();
+            if all.len().saturating_add(length) > self.limit {
+                let text =
+                    format!("it has more than {} bytes, the limit of what is read as one piece", self.limit);
+                return Err(Failure::Input(Error::invalid(text).at(&self.path, None)));
+            }
+            if all.try_reserve(length).is_err() {
+                return Err(self.too_large(all.len()));
+            }
+            all.extend_from_slice(ready);
+            self.input.consume(length);
+            progress::advance(Unit::InputBytes, to_u64(length));
+        }
+    }
+
     fn too_large(&self, read: usize) -> Failure {
         let text = format!("line {}: there is no memory for more than {read} bytes of it", self.number);
         Failure::Input(Error::new(ErrorKind::OutOfMemory, text).at(&self.path, None))

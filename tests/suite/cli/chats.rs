@@ -107,8 +107,6 @@ fn messages_a_line_are_one_conversation_that_may_grow() {
 fn what_this_version_cannot_read_is_named_once_and_makes_no_store() {
     let room = Room::new();
     for (text, word) in [
-        (r#"[{"title":"T","mapping":{"a":{"message":null}},"current_node":"a"}]"#, "ChatGPT"),
-        ("[\n  {\n    \"uuid\": \"u\",\n    \"chat_messages\": []\n  }\n]", "claude.ai"),
         ("{\"sessionId\":\"s\",\"projectHash\":\"p\",\"messages\":[]}\n", "Gemini CLI"),
         ("root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1::/:/bin/false\n", "no form that is known"),
         ("\0\x01\x02", "no form that is known"),

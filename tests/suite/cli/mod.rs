@@ -33,6 +33,7 @@ mod serve;
 mod sessions;
 mod terminal;
 mod tool_databases;
+mod tool_documents;
 mod tool_talks;
 mod transcripts;
 mod transfer;

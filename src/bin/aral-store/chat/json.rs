@@ -69,6 +69,11 @@ impl<'a> Members<'a> {
         list
     }
 
+    /// The values of all members.
+    pub(crate) fn into_values(self) -> Vec<&'a RawValue> {
+        self.0.into_iter().map(|(_, raw)| raw).collect()
+    }
+
     /// The object with other JSON as the value of a member that it has.
     pub(crate) fn printed_with(&self, name: &str, json: &str) -> String {
         let member = |(key, raw): (String, &RawValue)| {

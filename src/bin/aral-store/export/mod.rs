@@ -23,6 +23,8 @@ pub(crate) mod html;
 
 mod sessions;
 
+mod documents;
+
 use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use aral_store::{Conversation, Error, MessageStore};
 
+use super::documents::Documents;
 use super::file::to_file;
 use super::{Contents, Entry};
 use crate::exit::{Exit, Failure};
@@ -23,65 +24,103 @@ pub(super) fn run(
     contents: &Contents,
     (tool, other): (Tool, Exit),
 ) -> Result<Exit, Failure> {
-    let (mut exit, mut written, mut others) = (Exit::Done, 0_u64, 0_u64);
+    let (exit, documents) = (Exit::Done, Documents::default());
+    let mut writing = Writing { folder, tool, other, exit, written: 0, others: 0, documents };
     let _work = Work::begin("exporting", Some(to_u64(contents.entries.len())), Unit::Conversations);
     for Entry { id, .. } in &contents.entries {
         progress::advance(Unit::Conversations, 1);
-        let conversation = match store.conversation(id) {
-            Ok(Some(conversation)) => conversation,
-            Ok(None) => continue,
+        match store.conversation(id) {
+            Ok(Some(conversation)) => writing.conversation(&conversation)?,
+            Ok(None) => {}
             Err(error) if place::is_unreadable(&error) => {
-                exit = exit.graver(place::amiss_by(&error));
+                writing.exit = writing.exit.graver(place::amiss_by(&error));
                 output::error(&error.context(&format!("conversation {id:?} is not exported")).to_string());
-                continue;
             }
             Err(error) => return Err(error.into()),
-        };
-        let Some(source) = Source::of(&conversation.metadata).filter(|source| source.tool == tool) else {
-            others += 1;
-            exit = exit.graver(other);
-            continue;
+        }
+    }
+    writing.end()
+}
+
+/// An export, as far as it has come.
+struct Writing<'a> {
+    folder: &'a Path,
+    tool: Tool,
+    /// What it comes to that a conversation did not come of the tool.
+    other: Exit,
+    exit: Exit,
+    written: u64,
+    others: u64,
+    documents: Documents,
+}
+
+impl Writing<'_> {
+    fn conversation(&mut self, conversation: &Conversation) -> Result<(), Failure> {
+        let id = &conversation.id;
+        let Some(source) = Source::of(&conversation.metadata).filter(|source| source.tool == self.tool)
+        else {
+            self.others += 1;
+            self.exit = self.exit.graver(self.other);
+            return Ok(());
         };
         if source.conversation_id() != *id {
             output::note(&format!(
                 "left out: {id:?} began with what came of a session, and is none: it has no file"
             ));
-            exit = exit.graver(other);
-            continue;
+            self.exit = self.exit.graver(self.other);
+            return Ok(());
         }
-        let Some(path) = source.below(folder) else {
+        let Some(path) = source.below(self.folder) else {
             let text = format!("conversation {id:?} is not exported: {:?} is no name of a file", source.path);
             output::error(&text);
-            exit = exit.graver(Exit::Error);
-            continue;
+            self.exit = self.exit.graver(Exit::Error);
+            return Ok(());
         };
-        let file = lines_of(&conversation, tool, &mut exit);
+        if source.part > 0 {
+            self.documents.add(conversation, (&source, self.tool), path);
+            return Ok(());
+        }
+        let file = lines_of(conversation, self.tool, &mut self.exit);
         let text: String = file.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-        match put(&path, text.as_bytes()) {
-            Ok(()) => written += 1,
+        self.write(&path, &text, &format!("conversation {id:?}"))
+    }
+
+    fn write(&mut self, path: &Path, text: &str, what: &str) -> Result<(), Failure> {
+        match put(path, text.as_bytes()) {
+            Ok(()) => self.written += 1,
             Err(Failure::Store(error)) => {
-                output::error(&format!("conversation {id:?} is not exported: {error}"));
-                exit = exit.graver(Exit::Error);
+                output::error(&format!("{what} is not exported: {error}"));
+                self.exit = self.exit.graver(Exit::Error);
             }
             Err(failure) => return Err(failure),
         }
+        Ok(())
     }
-    output::note(&format!("exported {} to {}", count(written, "session"), folder.display()));
-    if others > 0 {
-        output::note(&format!(
-            "left out: {} that did not come of {}",
-            count(others, "conversation"),
-            tool.title()
-        ));
+
+    /// Writes the documents, and says what came of it all.
+    fn end(mut self) -> Result<Exit, Failure> {
+        let mut untold = false;
+        for (path, text) in std::mem::take(&mut self.documents).whole(&mut untold) {
+            self.write(&path, &text, "a document")?;
+        }
+        if untold {
+            self.exit = self.exit.graver(Exit::Error);
+        }
+        let what = if self.tool.kept() == Kept::Document { "file" } else { "session" };
+        output::note(&format!("exported {} to {}", count(self.written, what), self.folder.display()));
+        if self.others > 0 {
+            let others = count(self.others, "conversation");
+            output::note(&format!("left out: {others} that did not come of {}", self.tool.title()));
+        }
+        Ok(self.exit)
     }
-    Ok(exit)
 }
 
 /// The lines that a conversation came of; what is missing of them, and what came of none, is told.
 fn lines_of(conversation: &Conversation, tool: Tool, exit: &mut Exit) -> File {
     let id = &conversation.id;
     let file = match tool.kept() {
-        Kept::Lines => file(conversation, tool),
+        Kept::Lines | Kept::Document => file(conversation, tool),
         Kept::Database => rows(conversation, tool),
     };
     if let Some((first, missing)) = file.missing {

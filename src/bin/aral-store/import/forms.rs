@@ -11,6 +11,7 @@ use crate::lines::{NumberedLine, Source};
 use crate::output::to_u64;
 use crate::transcripts::Tool;
 use crate::transcripts::database::MAGIC;
+use crate::transcripts::documents;
 
 /// How much of a file is looked at.
 pub(super) const LOOKED_AT: u64 = 64 << 10;
@@ -19,13 +20,16 @@ pub(super) const LOOKED_AT: u64 = 64 << 10;
 pub(crate) const READ: &str = "lines of `aral-store export --to jsonl`; chat messages, as a list, as {\"messages\":[…]}, as a \
                                list of those, or one of either a line; the file of a single conversation; sessions of Claude Code, \
                                Codex and Gemini CLI; databases of opencode, llm, the OpenAI Agents SDK, LangGraph, Google \
-                               ADK and Chainlit; and directories";
+                               ADK and Chainlit; documents of the AI SDK, Pydantic AI, LlamaIndex, the Agent Framework, AutoGen, \
+                               Haystack, Chainlit, ChatGPT, claude.ai and Open WebUI; and directories";
 
 /// What the command's help says of them.
 pub(crate) const HELP: &str = "\
 Reads lines of export --to jsonl; chat messages, as a list, as {\"messages\":[…]}, as a list of those, or one of
 either a line; the file of a single conversation; sessions of Claude Code, Codex and Gemini CLI; databases of
-opencode, llm, the OpenAI Agents SDK, LangGraph, Google ADK and Chainlit; and directories. Names what ChatGPT, claude.ai and others write, which it cannot read.
+opencode, llm, the OpenAI Agents SDK, LangGraph, Google ADK and Chainlit; documents of the AI SDK, Pydantic AI,
+LlamaIndex, the Agent Framework, AutoGen, Haystack, Chainlit, ChatGPT, claude.ai and Open WebUI; and
+directories. Names what others write, which it cannot read.
 
 Example: aral-store import ./old-data
          aral-store import --from claude-code
@@ -44,6 +48,8 @@ pub(super) enum Kind {
     BareLines,
     /// The transcript of a session, as one of these tools writes it.
     Transcript(Tool),
+    /// A document of this tool, with one conversation or many.
+    Document(Tool),
     /// An SQLite database; whose it is shows in its tables.
     Database,
 }
@@ -90,6 +96,9 @@ fn of(head: &[u8], is_line: bool, is_whole: bool) -> Result<Kind, Option<&'stati
     let members = Beginning::of(head);
     if let Some(tool) = members.tool(is_line).filter(|_| !is_list) {
         return Ok(Kind::Transcript(tool));
+    }
+    if let Some(tool) = documents::tool(&|name| members.has(name), is_list) {
+        return Ok(Kind::Document(tool));
     }
     if let Some(what) = members.known_tool() {
         return Err(Some(what));
@@ -182,6 +191,7 @@ impl Beginning {
             }
             () if self.has("sessionId") && !is_geminis => Some(Tool::ClaudeCode),
             () if claude_code.contains(&kind) && !self.has("role") => Some(Tool::ClaudeCode),
+            () if self.has("role") && self.has("contents") => Some(Tool::AgentFramework),
             () if ["timestamp", "type", "payload"].iter().all(|name| self.has(name)) => Some(Tool::Codex),
             () => None,
         }
@@ -192,23 +202,12 @@ impl Beginning {
         let kind = self.kind.as_deref().unwrap_or_default();
         let has_all = |names: &[&str]| names.iter().all(|name| self.has(name));
         match () {
-            () if has_all(&["mapping"]) => Some("an export of ChatGPT (conversations.json)"),
-            () if has_all(&["chat_messages"]) => Some("an export of claude.ai"),
             () if has_all(&["sessionId", "projectHash"]) => {
                 Some("a session of an older version of Gemini CLI")
-            }
-            () if has_all(&["kind", "parts"]) && !self.has("role") => {
-                Some("a message history of Pydantic AI")
             }
             () if has_all(&["type", "data"]) && !self.has("role") && !self.has("conversation_id") => {
                 Some("a message history of LangChain")
             }
-            () if has_all(&["class_name"]) => Some("a chat store of LlamaIndex"),
-            () if has_all(&["steps", "createdAt"]) => Some("a thread of Chainlit"),
-            () if has_all(&["llm_context"]) || has_all(&["models_usage", "source"]) => {
-                Some("a state of AutoGen")
-            }
-            () if has_all(&["session_id", "state"]) => Some("a session of the Agent Framework"),
             () if ["add_", "set_", "edit_", "remove_", "create_", "reset_"]
                 .iter()
                 .any(|begin| kind.starts_with(begin)) =>
@@ -258,7 +257,15 @@ mod tests {
             ),
             ("{\n  \"id\": 7,\n  \"messages\": [", Kind::Chats),
             (r#"[{"role":"user","content":"x"},"#, Kind::Chats),
-            (r#"[ {"id":"a","role":"user","parts":[]}]"#, Kind::Chats),
+            (r#"[ {"id":"a","role":"user","parts":[]}]"#, Kind::Document(Tool::AiSdk)),
+            (r#"[{"title":"T","create_time":1.5,"mapping":{"a":{}}"#, Kind::Document(Tool::Chatgpt)),
+            (r#"[{"uuid":"u","name":"N","chat_messages":["#, Kind::Document(Tool::ClaudeAi)),
+            (r#"[{"parts":[],"kind":"request"}]"#, Kind::Document(Tool::PydanticAi)),
+            (r#"{"store":{},"class_name":"SimpleChatStore"}"#, Kind::Document(Tool::LlamaIndex)),
+            (r#"{"id":"i","createdAt":"t","steps":[]}"#, Kind::Document(Tool::Chainlit)),
+            (r#"{"type":"AssistantAgentState","llm_context":{}}"#, Kind::Document(Tool::Autogen)),
+            (r#"{"type":"session","session_id":"s","state":{}}"#, Kind::Document(Tool::AgentFramework)),
+            (r#"{"type":"message","role":"user","contents":[]}"#, Kind::Transcript(Tool::AgentFramework)),
             ("[]", Kind::Chats),
             (r#"[{"type":"function_call_output"}"#, Kind::Chats),
             (
@@ -279,15 +286,8 @@ mod tests {
     #[test]
     fn what_other_tools_write_is_named_and_what_nobody_writes_is_not() {
         for (text, word) in [
-            (r#"[{"title":"T","create_time":1.5,"mapping":{"a":{}}"#, "ChatGPT"),
-            (r#"[{"uuid":"u","name":"N","chat_messages":["#, "claude.ai"),
             (r#"{"sessionId":"s","projectHash":"p","messages":[]}"#, "Gemini CLI"),
-            (r#"[{"parts":[],"kind":"request"}]"#, "Pydantic AI"),
             (r#"[{"type":"human","data":{"content":"x"}}]"#, "LangChain"),
-            (r#"{"store":{},"class_name":"SimpleChatStore"}"#, "LlamaIndex"),
-            (r#"{"id":"i","createdAt":"t","steps":[]}"#, "Chainlit"),
-            (r#"{"type":"AssistantAgentState","llm_context":{}}"#, "AutoGen"),
-            (r#"{"type":"session","session_id":"s","state":{}}"#, "Agent Framework"),
             (r#"{"type":"add_message","conversation_id":"c","content":"x"}"#, "append"),
             ("PK\u{3}\u{4}", "ZIP"),
             ("# aider chat started at 2026", "aider"),

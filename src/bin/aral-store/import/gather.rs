@@ -8,7 +8,7 @@ use std::path::Path;
 
 use aral_store::{
     Action, ActionEdit, Conversation, Edit, Error, ErrorKind, ExportLine, JsonObject, Message, Mutation,
-    Operation, Timestamp,
+    Operation, Text, Timestamp,
 };
 
 use super::intake::Intake;
@@ -20,7 +20,7 @@ use crate::output;
 use crate::transcripts::Tool;
 use crate::transcripts::entry::{About, further, quoted};
 use crate::transcripts::record::{Known, Record, Sink};
-use crate::transcripts::source::{Source, record_json, source_of};
+use crate::transcripts::source::{Source, gone, record_json, source_of};
 
 /// How many bytes of records are taken in at once.
 const PART: usize = 16 << 20;
@@ -54,6 +54,8 @@ struct There {
     conversation: Conversation,
     messages: HashMap<String, usize>,
     actions: HashMap<String, usize>,
+    /// The items that are at the source still.
+    seen: HashSet<String>,
     is_changed: bool,
 }
 
@@ -207,7 +209,34 @@ impl There {
         let messages = messages.map(|(at, message)| (message.id.to_string(), at)).collect();
         let actions = conversation.actions.iter().enumerate();
         let actions = actions.map(|(at, action)| (action.id.to_string(), at)).collect();
-        Self { conversation, messages, actions, is_changed: false }
+        Self { conversation, messages, actions, seen: HashSet::new(), is_changed: false }
+    }
+
+    /// What marks the parts of a document that are in it no more, so that an export leaves them out.
+    fn gone(&self, id: &str) -> Vec<Mutation> {
+        let marked = |name: &Text, metadata: &JsonObject| {
+            let source = gone(metadata).filter(|_| !self.seen.contains(&name.to_string()))?;
+            let members = Members::read(metadata.as_json().as_bytes()).ok()?;
+            object_of(&members.printed_with("source", &source))
+        };
+        let mut mutations = Vec::new();
+        for message in &self.conversation.messages {
+            if let Some(metadata) = marked(&message.id, &message.metadata) {
+                let mut edit = Edit::new();
+                edit.metadata = Some(metadata);
+                let message_id = message.id.clone();
+                mutations.push(Mutation::new(id, Operation::EditMessage { message_id, edit }));
+            }
+        }
+        for action in &self.conversation.actions {
+            if let Some(metadata) = marked(&action.id, &action.metadata) {
+                let mut edit = ActionEdit::new();
+                edit.metadata = Some(metadata);
+                let action_id = action.id.clone();
+                mutations.push(Mutation::new(id, Operation::EditAction { action_id, edit }));
+            }
+        }
+        mutations
     }
 
     /// The id that an item has here: another one if something of the other kind has it.
@@ -221,8 +250,9 @@ impl There {
         next
     }
 
-    fn message(&self, id: &str, mut message: Message) -> Option<Mutation> {
+    fn message(&mut self, id: &str, mut message: Message) -> Option<Mutation> {
         let name = Self::name(&self.messages, &self.actions, &message.id.to_string());
+        self.seen.insert(name.clone());
         message.id = name.as_str().into();
         let Some(known) = self.messages.get(&name).and_then(|at| self.conversation.messages.get(*at)) else {
             return Some(Mutation::add_message(id, new_message(message)));
@@ -238,8 +268,9 @@ impl There {
         Some(Mutation::new(id, Operation::EditMessage { message_id: message.id, edit }))
     }
 
-    fn action(&self, id: &str, mut action: Action) -> Option<Mutation> {
+    fn action(&mut self, id: &str, mut action: Action) -> Option<Mutation> {
         let name = Self::name(&self.actions, &self.messages, &action.id.to_string());
+        self.seen.insert(name.clone());
         action.id = name.as_str().into();
         let Some(known) = self.actions.get(&name).and_then(|at| self.conversation.actions.get(*at)) else {
             return Some(Mutation::add_action(id, new_action(action)));
@@ -264,9 +295,13 @@ fn merged(old: &JsonObject, new: &JsonObject) -> Option<JsonObject> {
     members.extend(old.into_list().into_iter().filter(|(name, _)| new.get(name).is_none()));
     let members: Vec<String> =
         members.iter().map(|(name, raw)| format!("{}:{}", quoted(name), raw.get())).collect();
+    object_of(&format!("{{{}}}", members.join(",")))
+}
+
+/// JSON as the library's objects are.
+fn object_of(json: &str) -> Option<JsonObject> {
     let line = format!(
-        r#"{{"type":"conversation","id":"c","created_at":"1970-01-01T00:00:00Z","metadata":{{{}}}}}"#,
-        members.join(",")
+        r#"{{"type":"conversation","id":"c","created_at":"1970-01-01T00:00:00Z","metadata":{json}}}"#
     );
     match export_line(&line) {
         Ok(ExportLine::Conversation { metadata, .. }) => Some(metadata),
@@ -318,7 +353,14 @@ impl Sink for Gather<'_, '_> {
 
     fn end(&mut self) -> Result<(), Failure> {
         self.flush()?;
-        let open = std::mem::take(&mut self.open);
+        let mut open = std::mem::take(&mut self.open);
+        if let Some(there) = &mut open.there {
+            let gone = there.gone(&open.id);
+            let version = there.conversation.version;
+            if !gone.is_empty() {
+                there.is_changed = self.intake.put(&open.id, gone.into_iter(), (version, false))?.is_some();
+            }
+        }
         if open.there.is_some_and(|there| !there.is_changed) {
             self.intake.is_as_it_was(&open.id);
         }

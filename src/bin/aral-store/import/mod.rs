@@ -27,6 +27,8 @@ mod gather;
 
 mod databases;
 
+mod documents;
+
 pub(crate) mod forms;
 
 use std::path::Path;
@@ -90,7 +92,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
         },
         Origin::Auto | Origin::Tool(_) => forms::told(&source, first)?,
     };
-    if let Kind::Transcript(_) | Kind::Database = is_of {
+    if let Kind::Transcript(_) | Kind::Database | Kind::Document(_) = is_of {
         if source == Source::Stdin {
             let text = "a session is read from its file, by whose name it is known; name that";
             return Err(Failure::Input(Error::invalid(text).at(source.path(), None)));
@@ -102,7 +104,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
         match is_of {
             Kind::Lines => export_lines::take(&mut lines, source.path(), intake),
             Kind::Chats | Kind::BareLines => chats::take(&mut lines, source.path(), intake, is_of),
-            Kind::Transcript(_) | Kind::Database => Ok(()),
+            Kind::Transcript(_) | Kind::Database | Kind::Document(_) => Ok(()),
         }
     })
 }

@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use aral_store::{Error, ErrorKind};
 
 use super::databases;
+use super::documents;
 use super::forms::{self, Kind};
 use super::intake::Intake;
 use super::transcript::{self, Fork, of_file};
 use crate::exit::Failure;
 use crate::lines::Source;
 use crate::output;
-use crate::transcripts::Tool;
 use crate::transcripts::database::MAGIC;
-use crate::transcripts::places::{DATABASES, Found, LINES, files};
+use crate::transcripts::places::{DATABASES, DOCUMENTS, Found, LINES, files};
+use crate::transcripts::{Kept, Tool};
 
 /// Files that may be sessions, and folders that cannot be read.
 pub(super) struct Sessions {
@@ -33,10 +34,10 @@ impl Sessions {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    fn below(folders: &[PathBuf]) -> Self {
+    fn below(folders: &[PathBuf], ends: &[&str]) -> Self {
         let mut sessions = Self { files: Vec::new(), unread: Vec::new() };
         for folder in folders {
-            let (files, unread) = files(folder, &[LINES, DATABASES].concat());
+            let (files, unread) = files(folder, ends);
             sessions.files.extend(files);
             sessions.unread.extend(unread.into_iter().map(|(path, error)| Error::io("list", &path, error)));
         }
@@ -57,7 +58,8 @@ pub(super) fn of_user(tool: Tool) -> Result<Sessions, Failure> {
         );
         return Err(Failure::Store(Error::new(ErrorKind::NotFound, text)));
     }
-    Ok(Sessions::below(&there))
+    let ends = if tool.kept() == Kept::Database { DATABASES } else { LINES };
+    Ok(Sessions::below(&there, ends))
 }
 
 /// The sessions below a directory, or in a file whose tool is known; nothing if there are none and nobody has said that there are.
@@ -70,10 +72,23 @@ pub(super) fn below(path: &Path, tool: Option<Tool>) -> Result<Option<Sessions>,
         }
         return Ok(is_known.then(|| Sessions::one(path)));
     }
-    let mut sessions = Sessions::below(&[path.to_owned()]);
+    let mut sessions = Sessions::below(
+        &[path.to_owned()],
+        &match tool.map(Tool::kept) {
+            Some(Kept::Lines) => LINES.to_vec(),
+            Some(Kept::Database) => [DATABASES, DOCUMENTS].concat(),
+            Some(Kept::Document) => [LINES, DOCUMENTS].concat(),
+            None => [LINES, DATABASES, DOCUMENTS].concat(),
+        },
+    );
     if tool.is_none() {
-        // Databases of other programs lie about everywhere.
-        sessions.files.retain(|file| !databases::is_no_tools(&file.path));
+        // Databases and JSON of other programs lie about everywhere.
+        let is_json =
+            |path: &Path| path.extension().is_some_and(|end| DOCUMENTS.iter().any(|known| end == *known));
+        sessions.files.retain(|file| {
+            let is_known = || document(&Source::File(file.path.clone()), None).is_some();
+            !databases::is_no_tools(&file.path) && (!is_json(&file.path) || is_known())
+        });
     }
     if sessions.files.is_empty() && sessions.unread.is_empty() {
         return match tool {
@@ -120,6 +135,20 @@ pub(super) fn take(sessions: &Sessions, tool: Option<Tool>, intake: &mut Intake<
     Ok(())
 }
 
+/// The tool whose document a file is to be read as, if it is one.
+fn document(source: &Source, wanted: Option<Tool>) -> Option<Tool> {
+    let shown = source.open().and_then(|mut lines| forms::told(source, lines.peek()?)).ok();
+    match (shown, wanted) {
+        (Some(Kind::Document(shown)), None) => Some(shown),
+        (Some(Kind::Document(shown)), Some(wanted)) if shown == wanted => Some(shown),
+        // Some tools keep files of either kind.
+        (Some(Kind::Transcript(shown)), Some(wanted)) if shown == wanted => None,
+        // Whoever says so is told what is wrong with it.
+        (_, Some(wanted)) if wanted.kept() == Kept::Document => Some(wanted),
+        _ => None,
+    }
+}
+
 fn one(path: &Path, tool: Option<Tool>, intake: &mut Intake<'_>) -> Result<Option<Fork>, Failure> {
     let source = Source::File(path.to_owned());
     if source.open().and_then(|mut lines| Ok(lines.peek()?.is_none())).map_err(of_file)? {
@@ -128,6 +157,9 @@ fn one(path: &Path, tool: Option<Tool>, intake: &mut Intake<'_>) -> Result<Optio
     }
     if source.head(16).map_err(of_file)?.is_some_and(|head| head == MAGIC) {
         return databases::take(path, tool, intake).map(|()| None);
+    }
+    if let Some(tool) = document(&source, tool) {
+        return documents::take(path, tool, intake).map(|()| None);
     }
     if path.to_str().is_none() {
         output::note(&format!(
@@ -154,7 +186,7 @@ fn one(path: &Path, tool: Option<Tool>, intake: &mut Intake<'_>) -> Result<Optio
         None => {
             match source.open().and_then(|mut lines| forms::told(&source, lines.peek()?)).map_err(of_file)? {
                 Kind::Transcript(tool) => tool,
-                Kind::Lines | Kind::Chats | Kind::BareLines | Kind::Database => {
+                Kind::Lines | Kind::Chats | Kind::BareLines | Kind::Database | Kind::Document(_) => {
                     let text = "not imported: it is no session of a tool; import it by its own name";
                     return Err(Failure::Input(Error::invalid(text).at(path, None)));
                 }

@@ -17,6 +17,10 @@ mod msgpack;
 
 mod chainlit;
 
+mod agent_messages;
+
+pub(crate) mod documents;
+
 pub(crate) mod tool;
 
 pub(crate) mod record;
@@ -34,15 +38,11 @@ pub(crate) use tool::{Kept, Tool};
 
 /// What understands the lines of one file of a tool that keeps such files.
 pub(crate) fn reader(tool: Tool) -> Option<Box<dyn Reader>> {
-    match tool {
-        Tool::ClaudeCode => Some(Box::<claude_code::Session>::default()),
-        Tool::Codex => Some(Box::<codex::Rollout>::default()),
-        Tool::GeminiCli => Some(Box::<gemini_cli::Session>::default()),
-        Tool::Opencode
-        | Tool::OpenaiAgents
-        | Tool::Langgraph
-        | Tool::Llm
-        | Tool::GoogleAdk
-        | Tool::Chainlit => None,
+    match () {
+        () if tool == Tool::ClaudeCode => Some(Box::<claude_code::Session>::default()),
+        () if tool == Tool::Codex => Some(Box::<codex::Rollout>::default()),
+        () if tool == Tool::GeminiCli => Some(Box::<gemini_cli::Session>::default()),
+        () if tool == Tool::AgentFramework => Some(Box::<agent_messages::History>::default()),
+        () => None,
     }
 }

@@ -10,13 +10,15 @@ use super::Tool;
 impl Tool {
     /// The folders that this user's transcripts are in, whether they are there or not.
     pub(crate) fn folders(self) -> Vec<PathBuf> {
-        let (variable, usual, below) = match self {
-            Self::Opencode => (Some("XDG_DATA_HOME"), ".local/share", &["opencode"][..]),
-            Self::Llm => (Some("LLM_USER_PATH"), ".config/io.datasette.llm", &[""][..]),
-            Self::OpenaiAgents | Self::Langgraph | Self::GoogleAdk | Self::Chainlit => return Vec::new(),
-            Self::ClaudeCode => (Some("CLAUDE_CONFIG_DIR"), ".claude", &["projects"][..]),
-            Self::Codex => (Some("CODEX_HOME"), ".codex", &["sessions", "archived_sessions"][..]),
-            Self::GeminiCli => (None, ".gemini", &["tmp"][..]),
+        let (variable, usual, below) = match () {
+            () if self == Self::ClaudeCode => (Some("CLAUDE_CONFIG_DIR"), ".claude", &["projects"][..]),
+            () if self == Self::Codex => {
+                (Some("CODEX_HOME"), ".codex", &["sessions", "archived_sessions"][..])
+            }
+            () if self == Self::GeminiCli => (None, ".gemini", &["tmp"][..]),
+            () if self == Self::Opencode => (Some("XDG_DATA_HOME"), ".local/share", &["opencode"][..]),
+            () if self == Self::Llm => (Some("LLM_USER_PATH"), ".config/io.datasette.llm", &[""][..]),
+            () => return Vec::new(),
         };
         let named = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = variable.and_then(named).or_else(|| Some(named("HOME")?.join(usual)));
@@ -25,17 +27,12 @@ impl Tool {
 
     /// What a file is called below the folder of its tool, wherever that lies.
     pub(crate) fn name_of(self, file: &Path) -> String {
-        let folders = match self {
-            Self::ClaudeCode => &["projects"][..],
-            Self::Codex => &["sessions", "archived_sessions"][..],
-            Self::GeminiCli => &["chats"][..],
-            // What comes of a database has names of its own.
-            Self::Opencode
-            | Self::OpenaiAgents
-            | Self::Langgraph
-            | Self::Llm
-            | Self::GoogleAdk
-            | Self::Chainlit => &[][..],
+        let folders = match () {
+            () if self == Self::ClaudeCode => &["projects"][..],
+            () if self == Self::Codex => &["sessions", "archived_sessions"][..],
+            () if self == Self::GeminiCli => &["chats"][..],
+            // What comes of another one has names of its own.
+            () => &[][..],
         };
         let parts: Vec<_> = file.components().map(|part| part.as_os_str().to_string_lossy()).collect();
         let start = parts.iter().rposition(|part| folders.contains(&&**part));
@@ -58,6 +55,9 @@ pub(crate) const LINES: &[&str] = &["jsonl"];
 
 /// What the names of databases end with.
 pub(crate) const DATABASES: &[&str] = &["db", "sqlite", "sqlite3"];
+
+/// What the names of documents end with.
+pub(crate) const DOCUMENTS: &[&str] = &["json"];
 
 /// The files below a folder whose names end so, by name, and the folders that cannot be read.
 pub(crate) fn files(folder: &Path, ends: &[&str]) -> (Vec<Found>, Vec<(PathBuf, std::io::Error)>) {

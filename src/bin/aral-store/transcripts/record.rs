@@ -13,6 +13,8 @@ use crate::exit::Failure;
 pub(crate) enum Place {
     /// A row of a table; its number is absent where a table has none.
     Row { table: String, row: Option<i64> },
+    /// The part of a document with this number, counted within its session; the last one of all may be the document's end.
+    Part { number: u64, is_end: bool },
 }
 
 impl Place {
@@ -21,6 +23,8 @@ impl Place {
         match self {
             Self::Row { table, row: Some(row) } => format!(r#","table":{},"row":{row}"#, quoted(table)),
             Self::Row { table, row: None } => format!(r#","table":{}"#, quoted(table)),
+            Self::Part { number, is_end: false } => format!(r#","line":{number}"#),
+            Self::Part { number, is_end: true } => format!(r#","line":{number},"end":true"#),
         }
     }
 }
@@ -30,6 +34,7 @@ impl fmt::Display for Place {
         match self {
             Self::Row { table, row: Some(row) } => write!(f, "row {row} of table {table:?}"),
             Self::Row { table, row: None } => write!(f, "a row of table {table:?}"),
+            Self::Part { number, .. } => write!(f, "part {number}"),
         }
     }
 }

@@ -168,6 +168,45 @@ pub(crate) fn rows(conversation: &Conversation, tool: Tool) -> File {
     file
 }
 
+/// A part of a document.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Part {
+    pub(crate) number: u64,
+    pub(crate) raw: String,
+    pub(crate) is_end: bool,
+}
+
+/// The parts of a document that a conversation came of and that are still in it, in order, and how many items came of none.
+pub(crate) fn parts(conversation: &Conversation, tool: Tool) -> (Vec<Part>, usize) {
+    let metadata = conversation
+        .messages
+        .iter()
+        .map(|message| &message.metadata)
+        .chain(conversation.actions.iter().map(|action| &action.metadata));
+    let (mut found, mut others) = (Vec::new(), 0);
+    for metadata in metadata {
+        let members = Members::read(metadata.as_json().as_bytes()).unwrap_or_default();
+        let source = inner(&members, "source");
+        if text(&source, "tool").as_deref() != Some(tool.name()) {
+            others += 1;
+        } else if let (Some(raw), None) = (text(&source, "raw"), source.get("gone")) {
+            let number = source.get("line").and_then(|number| number.get().parse().ok()).unwrap_or_default();
+            found.push(Part { number, raw, is_end: source.get("end").is_some() });
+        }
+    }
+    found.sort_by_key(|part| part.number);
+    (found, others)
+}
+
+/// The same member of an item that came of a document and is there no more; nothing for any other.
+pub(crate) fn gone(metadata: &JsonObject) -> Option<String> {
+    let source = source_of(metadata)?;
+    let members = Members::read(source.as_bytes()).ok()?;
+    let is_there = members.get("line").is_some() && members.get("gone").is_none();
+    let open = source.strip_suffix('}').filter(|_| is_there)?;
+    Some(format!(r#"{open},"gone":true}}"#))
+}
+
 /// The number of the line that an item came of, and the line, with the first item that did.
 fn line(metadata: &JsonObject, tool: Tool) -> Option<(u64, Option<String>)> {
     let members = Members::read(metadata.as_json().as_bytes()).ok()?;

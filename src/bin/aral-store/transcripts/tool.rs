@@ -19,6 +19,15 @@ pub(crate) enum Tool {
     Llm,
     GoogleAdk,
     Chainlit,
+    AiSdk,
+    PydanticAi,
+    LlamaIndex,
+    AgentFramework,
+    Autogen,
+    Haystack,
+    Chatgpt,
+    ClaudeAi,
+    OpenWebui,
 }
 
 /// What a tool keeps conversations in.
@@ -28,10 +37,12 @@ pub(crate) enum Kept {
     Lines,
     /// An SQLite database for many.
     Database,
+    /// A JSON value, for one or many.
+    Document,
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::ClaudeCode,
         Self::Codex,
         Self::GeminiCli,
@@ -41,6 +52,15 @@ impl Tool {
         Self::Llm,
         Self::GoogleAdk,
         Self::Chainlit,
+        Self::AiSdk,
+        Self::PydanticAi,
+        Self::LlamaIndex,
+        Self::AgentFramework,
+        Self::Autogen,
+        Self::Haystack,
+        Self::Chatgpt,
+        Self::ClaudeAi,
+        Self::OpenWebui,
     ];
 
     /// Its name in ids, metadata and options, and as its makers write it.
@@ -55,6 +75,15 @@ impl Tool {
             Self::Llm => ("llm", "llm"),
             Self::GoogleAdk => ("google-adk", "Google ADK"),
             Self::Chainlit => ("chainlit", "Chainlit"),
+            Self::AiSdk => ("ai-sdk", "Vercel AI SDK"),
+            Self::PydanticAi => ("pydantic-ai", "Pydantic AI"),
+            Self::LlamaIndex => ("llama-index", "LlamaIndex"),
+            Self::AgentFramework => ("agent-framework", "Agent Framework"),
+            Self::Autogen => ("autogen", "AutoGen"),
+            Self::Haystack => ("haystack", "Haystack"),
+            Self::Chatgpt => ("chatgpt", "ChatGPT"),
+            Self::ClaudeAi => ("claude-ai", "claude.ai"),
+            Self::OpenWebui => ("open-webui", "Open WebUI"),
         }
     }
 
@@ -75,6 +104,15 @@ impl Tool {
             | Self::Llm
             | Self::GoogleAdk
             | Self::Chainlit => Kept::Database,
+            Self::AiSdk
+            | Self::PydanticAi
+            | Self::LlamaIndex
+            | Self::AgentFramework
+            | Self::Autogen
+            | Self::Haystack
+            | Self::Chatgpt
+            | Self::ClaudeAi
+            | Self::OpenWebui => Kept::Document,
         }
     }
 
@@ -89,6 +127,7 @@ impl Tool {
             (Kept::Lines, _) => "a file, a directory, or without PATH those of this user",
             (Kept::Database, true) => "a database, a directory, or without PATH those of this user",
             (Kept::Database, false) => "a database, or a directory",
+            (Kept::Document, _) => "a file of JSON, or a directory",
         };
         format!("Sessions of {}: {place}", self.title())
     }
@@ -99,7 +138,7 @@ impl Tool {
             (Kept::Lines, Self::ClaudeCode) => files_help(self, ", such as ~/.claude/projects"),
             (Kept::Lines, Self::Codex) => files_help(self, ", such as ~/.codex/sessions"),
             (Kept::Lines, Self::GeminiCli) => files_help(self, ", such as ~/.gemini/tmp"),
-            (Kept::Lines, _) => files_help(self, ""),
+            (Kept::Lines | Kept::Document, _) => files_help(self, ""),
             (Kept::Database, _) => format!(
                 "The rows of {} that were imported, a JSON line each: a directory, with a file for each session",
                 self.title()

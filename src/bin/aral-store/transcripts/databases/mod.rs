@@ -32,6 +32,9 @@ enum Rest {
     Secret,
 }
 
+/// Gives the conversations of a database to a sink.
+type Talks = fn(&Database, &mut dyn Sink) -> Result<(), Failure>;
+
 /// The tool whose tables these are.
 pub(crate) fn tool(database: &Database) -> Option<Tool> {
     match () {
@@ -47,37 +50,19 @@ pub(crate) fn tool(database: &Database) -> Option<Tool> {
 
 /// Gives all of a database to the sink.
 pub(crate) fn take(tool: Tool, database: &Database, sink: &mut dyn Sink) -> Result<(), Failure> {
-    let rest = match tool {
-        Tool::Opencode => {
-            opencode::take(database, sink)?;
-            opencode::rest
+    let (talks, rest): (Talks, fn(&str) -> Rest) = match () {
+        () if tool == Tool::Opencode => (opencode::take, opencode::rest),
+        () if tool == Tool::OpenaiAgents && openai_agents::is_advanced(database) => {
+            (openai_agents::take, openai_agents::rest_of_advanced)
         }
-        Tool::OpenaiAgents => {
-            openai_agents::take(database, sink)?;
-            if openai_agents::is_advanced(database) {
-                openai_agents::rest_of_advanced
-            } else {
-                openai_agents::rest
-            }
-        }
-        Tool::Langgraph => {
-            langgraph::take(database, sink)?;
-            langgraph::rest
-        }
-        Tool::Llm => {
-            llm::take(database, sink)?;
-            llm::rest
-        }
-        Tool::GoogleAdk => {
-            adk::take(database, sink)?;
-            adk::rest
-        }
-        Tool::Chainlit => {
-            chainlit::take(database, sink)?;
-            chainlit::rest
-        }
-        Tool::ClaudeCode | Tool::Codex | Tool::GeminiCli => return Ok(()),
+        () if tool == Tool::OpenaiAgents => (openai_agents::take, openai_agents::rest),
+        () if tool == Tool::Langgraph => (langgraph::take, langgraph::rest),
+        () if tool == Tool::Llm => (llm::take, llm::rest),
+        () if tool == Tool::GoogleAdk => (adk::take, adk::rest),
+        () if tool == Tool::Chainlit => (chainlit::take, chainlit::rest),
+        () => return Ok(()),
     };
+    talks(database, sink)?;
     others(tool, database, sink, rest)
 }
 

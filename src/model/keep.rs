@@ -73,7 +73,7 @@ fn parse_units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 impl Keep {
-    /// What a directory keeps that was told nothing: 30 days or 256 MiB, whichever is more.
+    /// What a store keeps that was told nothing: 30 days or 256 MiB, whichever is more.
     pub const DEFAULT: Self = Self::ForOrBytes(Duration::from_secs(30 * 86_400), 256 << 20);
 
     /// The span that bounds it, if one does.

@@ -34,6 +34,12 @@ impl Chapter {
     pub(crate) fn open(vfs: &dyn Vfs, named: &Named) -> Result<Self> {
         let path = &named.path;
         let file = vfs.open(path, OpenMode::Read).map_err(|e| Error::io("open", path, e))?;
+        Self::in_file(named, file)
+    }
+
+    /// The one in a file that is open.
+    pub(crate) fn in_file(named: &Named, file: Arc<dyn VfsFile>) -> Result<Self> {
+        let path = &named.path;
         let length = file.metadata().map_err(|e| Error::io("look at", path, e))?.len;
         if length < to_u64(HEAD_LEN + FOOT_LEN) {
             return Err(damaged(
@@ -57,6 +63,7 @@ impl Chapter {
         Ok(Self { path: path.clone(), head, file, length })
     }
 
+    /// The error for what is wrong with it at an offset.
     pub(super) fn bad(&self, offset: u64, reason: &str) -> Error {
         damaged(&self.path, offset, reason, (self.head.first, self.head.last))
     }

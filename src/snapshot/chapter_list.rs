@@ -2,7 +2,7 @@
 //!
 //! Owns their names, and which of them lead up to an event without a gap. Does not look into any.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::layout::{self, Layout};
 use crate::error::Result;
@@ -10,7 +10,9 @@ use crate::log::segment::UNFINISHED;
 use crate::model::Seq;
 use crate::vfs::{FileKind, Vfs};
 
-const ENDING: &str = ".chapter";
+/// With what the names of chapters end, behind a dot.
+pub(crate) const EXTENSION: &str = "chapter";
+
 /// A chapter's file, by its name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Named {
@@ -22,11 +24,12 @@ pub(crate) struct Named {
 
 /// A chapter's name.
 pub(crate) fn name(first: Seq, last: Seq) -> String {
-    format!("{first:016x}-{last:016x}{ENDING}")
+    format!("{first:016x}-{last:016x}.{EXTENSION}")
 }
 
-fn parse_name(text: &str) -> Option<(Seq, Seq)> {
-    let (first, last) = text.strip_suffix(ENDING)?.split_once('-')?;
+/// The first and the last event in a chapter of this name; `None` if it is none of a chapter.
+pub(crate) fn parse_name(text: &str) -> Option<(Seq, Seq)> {
+    let (first, last) = text.strip_suffix(EXTENSION)?.strip_suffix('.')?.split_once('-')?;
     let parsed = (u64::from_str_radix(first, 16).ok()?, u64::from_str_radix(last, 16).ok()?);
     (name(parsed.0, parsed.1) == text && 0 < parsed.0 && parsed.0 <= parsed.1).then_some(parsed)
 }
@@ -85,10 +88,10 @@ pub(crate) fn gap(all: &[Named], through: Seq) -> Option<(Seq, Seq)> {
 }
 
 /// What is said of such a gap.
-pub(crate) fn gap_in_words((first, last): (Seq, Seq), layout: &Layout) -> String {
+pub(crate) fn gap_in_words((first, last): (Seq, Seq), archive: &Path) -> String {
     format!(
         "the history of events {first} to {last} is missing in {}, and what it keeps of older ones leads to nothing",
-        layout.archive().display()
+        archive.display()
     )
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::chapter::{Chapter, Part};
-use super::chapter_list::name;
+use super::chapter_list::{EXTENSION, name};
 use super::layout::{self, Layout};
 use crate::codec::bytes::to_u64;
 use crate::codec::chapter::{
@@ -39,7 +39,6 @@ pub(crate) struct Copied {
 pub(crate) struct Writer {
     file: Arc<dyn VfsFile>,
     unfinished: PathBuf,
-    path: PathBuf,
     buffer: Vec<u8>,
     written: u64,
     /// The longest body of a record.
@@ -57,9 +56,14 @@ impl Writer {
         layout::remove_file(vfs, &unfinished)?;
         let opened = vfs.open(&unfinished, OpenMode::CreateNew);
         let file = opened.map_err(|e| Error::io("create", &unfinished, e))?;
+        Ok(Self::on(file, unfinished, head))
+    }
+
+    /// Begins one in a file that is empty, which errors name by this path.
+    pub(crate) fn on(file: Arc<dyn VfsFile>, path: PathBuf, head: &ChapterHead) -> Self {
         let (entries, taken_over) = (BTreeMap::new(), BTreeMap::new());
         let (buffer, written, longest) = (head.encode(), 0, MAX_BODY);
-        Ok(Self { file, unfinished, path, buffer, written, longest, entries, taken_over })
+        Self { file, unfinished: path, buffer, written, longest, entries, taken_over }
     }
 
     fn offset(&self) -> u64 {
@@ -239,8 +243,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends it and gives it its name. When this returns, it is durable.
-    pub(crate) fn finish(mut self, vfs: &dyn Vfs, layout: &Layout) -> Result<()> {
+    /// Writes what a chapter ends with.
+    pub(crate) fn end(&mut self) -> Result<()> {
         let mut rows = Vec::new();
         for entry in std::mem::take(&mut self.entries).into_values() {
             rows.push((crc32fast::hash(entry.id.as_bytes()), self.record(&entry.encode())?));
@@ -252,11 +256,17 @@ impl Writer {
             .collect();
         let table = self.record(&rows)?;
         self.buffer.extend(encode_foot(table));
-        self.flush()?;
+        self.flush()
+    }
+
+    /// Ends it and gives it its name. When this returns, it is durable.
+    pub(crate) fn finish(mut self, vfs: &dyn Vfs, layout: &Layout) -> Result<()> {
+        self.end()?;
+        let path = self.unfinished.with_extension(EXTENSION);
         self.file.sync().map_err(|e| Error::io("sync", &self.unfinished, e))?;
         // Order: sync the file, then rename, then sync the directory. Reversed, a crash leaves a name on bytes that
         // never reached the disk.
-        vfs.rename(&self.unfinished, &self.path).map_err(|e| Error::io("rename", &self.unfinished, e))?;
+        vfs.rename(&self.unfinished, &path).map_err(|e| Error::io("rename", &self.unfinished, e))?;
         layout::sync_dir(vfs, &layout.archive())
     }
 }

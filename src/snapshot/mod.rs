@@ -40,8 +40,12 @@ pub(crate) mod publish;
 
 pub(crate) mod chapter_list;
 
+pub(crate) mod keeping;
+
 pub(crate) mod chapter_writer;
 
 pub(crate) mod chapter;
+
+pub(crate) mod gathering;
 
 pub(crate) mod rewrite;

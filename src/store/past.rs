@@ -19,7 +19,7 @@ pub struct StoreAt {
 
 impl MessageStore {
     /// This store as it was at a point in its past, as far as that is kept: a database of SQL keeps every event, everything else those
-    /// since the newest compaction, and a directory what it was told to [keep](Self::keep_history) beside. Nothing is read yet.
+    /// since the newest compaction, and beside what it was told to [keep](Self::keep_history). Nothing is read yet.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();
@@ -45,7 +45,7 @@ impl MessageStore {
         self.backend().kept_history()
     }
 
-    /// Chooses how much of its past the store keeps from now on: in a directory, of the events that compactions cover. The
+    /// Chooses how much of its past the store keeps from now on: of the events that compactions cover. The
     /// choice is the store's and stays with it. What is not to be kept is dropped at once, and then with each compaction.
     ///
     /// Without a choice it is [`Keep::DEFAULT`]. When this returns, the choice is durable. A compaction writes, besides what it writes anyway, what the conversations
@@ -53,7 +53,7 @@ impl MessageStore {
     ///
     /// # Errors
     ///
-    /// `Unsupported` where there is no choice: a database of SQL keeps every event, what is kept as objects those since its newest compaction; `ReadOnly`; `NoSpace`; `Io`.
+    /// `Unsupported` where there is no choice: a database of SQL keeps every event, memory none; `ReadOnly`; `NoSpace`; `Io`.
     ///
     /// ```
     /// # let dir = tempfile::tempdir().unwrap();

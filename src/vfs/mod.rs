@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 mod lock;
 
+pub(crate) mod memory_file;
+
 mod os;
 
 mod overlay;

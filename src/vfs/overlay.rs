@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{DirEntry, FileKind, Lock, Mapping, Metadata, OpenMode, Vfs, VfsFile};
+use super::memory_file::MemoryFile;
+use super::{DirEntry, FileKind, Lock, Metadata, OpenMode, Vfs, VfsFile};
 
 /// A directory in memory over another file system.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ impl Overlay {
 
     fn new_file(&self, path: &Path) -> io::Result<Arc<MemoryFile>> {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        let file = Arc::new(MemoryFile { number, content: RwLock::default() });
+        let file = Arc::new(MemoryFile::new(number));
         self.create(path, Node::File(Arc::clone(&file)))?;
         Ok(file)
     }
@@ -219,85 +220,6 @@ struct Unshared;
 impl Lock for Unshared {
     fn changed_nanos(&self) -> io::Result<Option<i128>> {
         Ok(Some(0))
-    }
-}
-
-/// A file in memory. Zeros at its end take no room.
-#[derive(Debug)]
-struct MemoryFile {
-    number: u64,
-    content: RwLock<Content>,
-}
-
-#[derive(Debug, Default)]
-struct Content {
-    bytes: Vec<u8>,
-    /// At least as many as there are bytes; what is beyond them is zero.
-    len: u64,
-}
-
-fn too_large(_: impl std::error::Error) -> io::Error {
-    io::ErrorKind::OutOfMemory.into()
-}
-
-impl MemoryFile {
-    fn describe(&self) -> Metadata {
-        let len = self.content.read().unwrap_or_else(PoisonError::into_inner).len;
-        Metadata { kind: FileKind::File, len, modified_nanos: 0, file_number: self.number }
-    }
-}
-
-impl VfsFile for MemoryFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let content = self.content.read().unwrap_or_else(PoisonError::into_inner);
-        let left = usize::try_from(content.len.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let count = left.min(buffer.len());
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(content.bytes.len());
-        let written = content.bytes.get(start..).unwrap_or_default();
-        let (written, _) = written.split_at(written.len().min(count));
-        let (head, zeros) = buffer.get_mut(..count).unwrap_or_default().split_at_mut(written.len());
-        head.copy_from_slice(written);
-        zeros.fill(0);
-        Ok(count)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let mut content = self.content.write().unwrap_or_else(PoisonError::into_inner);
-        let start = usize::try_from(offset).map_err(too_large)?;
-        let end = start.checked_add(bytes.len()).ok_or(io::ErrorKind::OutOfMemory)?;
-        let more = end.saturating_sub(content.bytes.len());
-        content.bytes.try_reserve(more).map_err(too_large)?;
-        if more > 0 {
-            content.bytes.resize(end, 0);
-        }
-        content.bytes.get_mut(start..end).unwrap_or_default().copy_from_slice(bytes);
-        content.len = content.len.max(u64::try_from(end).unwrap_or(u64::MAX));
-        Ok(bytes.len())
-    }
-
-    fn allocate(&self, length: u64) -> io::Result<()> {
-        let mut content = self.content.write().unwrap_or_else(PoisonError::into_inner);
-        content.len = content.len.max(length);
-        Ok(())
-    }
-
-    fn set_len(&self, length: u64) -> io::Result<()> {
-        let mut content = self.content.write().unwrap_or_else(PoisonError::into_inner);
-        content.len = length;
-        content.bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-        Ok(())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn metadata(&self) -> io::Result<Metadata> {
-        Ok(self.describe())
-    }
-
-    fn map(&self) -> io::Result<Option<Arc<dyn Mapping>>> {
-        Ok(None)
     }
 }
 

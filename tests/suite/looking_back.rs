@@ -7,20 +7,25 @@ use aral_store::{
     SyncPolicy, Timestamp,
 };
 
-use crate::support::databases;
 use crate::support::driver::{self, Driver, Home};
 use crate::support::ops::{self, CONVERSATIONS, Op, Settings};
 use crate::support::past;
 use crate::support::simfs::{self, SplitMix};
 use crate::support::sources::Sources;
+use crate::support::{buckets, databases};
 
 const SETTINGS: Settings =
     Settings { sync: SyncPolicy::Always, first_segment_bytes: 8 << 10, compacts_on_close: false };
 
-/// A home on every engine that keeps events.
-fn homes(dir: &std::path::Path) -> Vec<Home> {
+/// A home on every engine that keeps events, and that is no network away.
+fn near_homes(dir: &std::path::Path) -> Vec<Home> {
     let files = Home::Sim(driver::fresh(simfs::Settings::default()));
     [files].into_iter().chain(databases::of(dir)).collect()
+}
+
+/// A home on every engine that keeps events.
+fn homes(dir: &std::path::Path) -> Vec<Home> {
+    near_homes(dir).into_iter().chain(buckets::of("past")).collect()
 }
 
 /// Carries random changes out, until there are so many states.
@@ -39,7 +44,7 @@ fn run(home: Home, seed: u64, states: usize, compacts: bool) -> Driver {
 fn every_state_that_is_kept_is_found_again_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     for seed in 0..2_u64 {
-        for home in homes(&dir.path().join(seed.to_string())) {
+        for home in near_homes(&dir.path().join(seed.to_string())) {
             let driver = run(home, seed, 30, true);
             let now = driver.history.last().unwrap();
             let mut whole = 0;
@@ -62,6 +67,34 @@ fn every_state_that_is_kept_is_found_again_as_it_was() {
     }
 }
 
+#[test]
+fn over_a_network_every_state_is_found_again_through_compactions_and_gone_back_to() {
+    for (seed, home) in (20..).zip(buckets::of("states")) {
+        let mut driver = run(home, seed, 12, true);
+        driver.run(&Op::Compact).unwrap();
+        let (store, now) = (driver.store(), driver.history.last().unwrap());
+        for then in driver.history.iter().rev().step_by(2) {
+            for id in CONVERSATIONS {
+                past::at(store, id, then, now).unwrap();
+                // Nothing of it is gone.
+                drop(store.at(then.last_seq).conversation(id).unwrap());
+            }
+        }
+        assert_eq!((store.kept_history().unwrap().from, store.kept_history().unwrap().missing), (1, None));
+        let then = &driver.history[driver.history.len() / 2];
+        for id in CONVERSATIONS {
+            let (Some(was), Some(_)) =
+                (store.at(then.last_seq).conversation(id).unwrap(), store.conversation(id).unwrap())
+            else {
+                continue;
+            };
+            drop(store.revert(id, then.last_seq).unwrap());
+            assert_eq!(content(store.conversation(id).unwrap()), content(Some(was)), "{id:?}");
+        }
+        driver.close().unwrap();
+    }
+}
+
 /// What a conversation holds, without the version, which only ever grows.
 fn content(mut conversation: Option<Conversation>) -> Option<Conversation> {
     if let Some(conversation) = &mut conversation {
@@ -74,7 +107,7 @@ fn content(mut conversation: Option<Conversation>) -> Option<Conversation> {
 fn what_is_gone_back_to_is_what_was_and_an_undo_takes_that_back() {
     let dir = tempfile::tempdir().unwrap();
     for seed in 10..12_u64 {
-        for home in homes(&dir.path().join(seed.to_string())) {
+        for home in near_homes(&dir.path().join(seed.to_string())) {
             let driver = run(home, seed, 25, false);
             let (store, mut reverted) = (driver.store(), 0);
             for then in &driver.history {

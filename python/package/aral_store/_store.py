@@ -70,10 +70,10 @@ class Store:
     >>> store.add_message("c1", "Hello!", id="m1") == store.add_message("c1", "Hello!", id="m1")
     True
 
-    ``keep`` chooses how much of what was is kept beyond the newest compaction of a directory, to be looked back on with
+    ``keep`` chooses how much of what was is kept beyond the newest compaction, to be looked back on with
     ``aral-store log``, ``show --at`` and ``undo``: ``"everything"``, ``"nothing"``, a span such as ``"30d"``, a size such as
     ``"256MiB"``, or ``"30d,256MiB"`` for whichever is more, which is what a store keeps that was told nothing. The choice stays with the store, takes the place of the one before, and
-    what is not to be kept any more is dropped at once. An opening for reading, and a store with no choice, refuse any other than theirs.
+    what is not to be kept any more is dropped at once. A database of SQL keeps every event. An opening for reading, and a store with no choice, refuse any other than theirs.
 
     With ``salvage`` it is open for reading only, also if it is damaged: it shows what :func:`repair` would save, and
     writes nothing; what it could not save is in ``recovery().salvage``.

@@ -92,6 +92,31 @@ impl CloudBucket {
     }
 }
 
+impl CloudBucket {
+    fn listed(&self, prefix: &str, behind: &str) -> Answer<Vec<(String, u64)>> {
+        // The client lists folders only; the names in them are told apart here.
+        let within = self.name(prefix.rsplit_once('/').map_or("", |(folder, _)| folder))?;
+        let offset = if behind.is_empty() { None } else { Some(self.name(behind)?) };
+        let answer = self.wait(async {
+            let listed = match &offset {
+                Some(offset) => self.store.list_with_offset(Some(&within), offset),
+                None => self.store.list(Some(&within)),
+            };
+            listed.try_collect::<Vec<_>>().await
+        })?;
+        let listed = answer.map_err(|cause| self.trouble(Act::Read, &cause))?;
+        let own = self.target.name("");
+        let sized = listed.iter().map(|meta| (meta.location.as_ref().strip_prefix(&own), meta.size));
+        let names = sized.filter_map(|(name, size)| Some((name?, size)));
+        let is_meant = |(name, _): &(&str, u64)| name.starts_with(prefix) && *name > behind;
+        let mut names: Vec<(String, u64)> =
+            names.filter(is_meant).map(|(name, size)| (name.to_owned(), size)).collect();
+        // Not every server lists in the order of bytes.
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
 impl Objects for CloudBucket {
     fn create(&self, name: &str, bytes: &[u8]) -> Answer<Written> {
         self.put(name, bytes, PutMode::Create)
@@ -125,24 +150,11 @@ impl Objects for CloudBucket {
     }
 
     fn list(&self, prefix: &str, behind: &str) -> Answer<Vec<String>> {
-        // The client lists folders only; the names in them are told apart here.
-        let within = self.name(prefix.rsplit_once('/').map_or("", |(folder, _)| folder))?;
-        let offset = if behind.is_empty() { None } else { Some(self.name(behind)?) };
-        let answer = self.wait(async {
-            let listed = match &offset {
-                Some(offset) => self.store.list_with_offset(Some(&within), offset),
-                None => self.store.list(Some(&within)),
-            };
-            listed.try_collect::<Vec<_>>().await
-        })?;
-        let listed = answer.map_err(|cause| self.trouble(Act::Read, &cause))?;
-        let own = self.target.name("");
-        let names = listed.iter().filter_map(|meta| meta.location.as_ref().strip_prefix(&own));
-        let is_meant = |name: &&str| name.starts_with(prefix) && *name > behind;
-        let mut names: Vec<String> = names.filter(is_meant).map(str::to_owned).collect();
-        // Not every server lists in the order of bytes.
-        names.sort_unstable();
-        Ok(names)
+        Ok(self.listed(prefix, behind)?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn list_sized(&self, prefix: &str) -> Answer<Vec<(String, u64)>> {
+        self.listed(prefix, "")
     }
 
     fn delete(&self, name: &str) -> Answer<()> {

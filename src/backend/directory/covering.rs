@@ -25,6 +25,7 @@ use crate::rules::Walk;
 use crate::snapshot::chapter::Chapter;
 use crate::snapshot::chapter_list;
 use crate::snapshot::chapter_writer::Writer;
+use crate::snapshot::keeping::{is_gone_on_with, is_together};
 use crate::snapshot::layout;
 use crate::snapshot::load::unreadable;
 
@@ -139,11 +140,6 @@ pub(super) fn cover(
     Ok(unkept)
 }
 
-/// A chapter of up to so many bytes is gone on with whatever is added to it.
-const SHORT: u64 = 512 << 10;
-/// None gets longer than that by being gone on with.
-const LONG: u64 = 64 << 20;
-
 /// A chapter that goes on with the one before, so that many short compactions leave neither many files nor what a conversation
 /// was before each of them. Nothing if the one before is too long for that, as compared to what is added, or too old, or if it does not
 /// lead to what the conversations are that have changed since.
@@ -159,21 +155,13 @@ fn begun_with_the_one_before(
     let was = |id: &str| old.find(id).and_then(|ordinal| old.entry(ordinal));
     let changed = || captured.dirty.iter().map(|slot| slot.summary.id.as_str());
     let added: u64 = changed().filter_map(was).map(|entry| entry.file.len).sum();
-    let longest = keep.bytes().map_or(LONG, |bytes| LONG.min(bytes / 8));
-    if before.bytes > SHORT.max(added.saturating_mul(2)) || before.bytes.saturating_add(added) > longest {
+    if !is_gone_on_with(before.bytes, added, keep) {
         return Ok(None);
     }
-    // What is added keeps all of it for as long as itself, which must not be much longer than was asked for.
-    let is_together = |chapter: &Chapter| match keep.span() {
-        Some(span) => {
-            let period = i64::try_from(span.as_micros() / 16).unwrap_or(i64::MAX).max(1);
-            let period_of = |micros: i64| micros.div_euclid(period);
-            period_of(chapter.head.created_unix_micros) == period_of(head.created_unix_micros)
-        }
-        None => true,
-    };
+    let is_made_together =
+        |chapter: &Chapter| is_together(chapter.head.created_unix_micros, head.created_unix_micros, keep);
     let begun = Chapter::open(vfs, before).and_then(|chapter| {
-        if chapter.head.store_id != head.store_id || !is_together(&chapter) {
+        if chapter.head.store_id != head.store_id || !is_made_together(&chapter) {
             return Ok(None);
         }
         let mut writer = Writer::begin(vfs, &reads.layout, &ChapterHead { first: before.first, ..*head })?;

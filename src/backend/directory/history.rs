@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::archive::{Archived, archived, base_of, of_checkpoint};
+use super::archive::{archived, base_of, of_checkpoint};
 use super::checkpoint_file::newest_checkpoint;
 use super::reads::ReadState;
 use super::remedy::of_the_log;
@@ -20,6 +20,7 @@ use crate::log::recovery::{self, Holder, Source};
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
 use crate::model::{Change, History, PastEvent, Seq};
+use crate::snapshot::gathering::Archived;
 use crate::snapshot::layout;
 
 /// What is kept of a conversation's past, up to what this state shows.

@@ -2,15 +2,13 @@
 //!
 //! Owns the file that says so, and the dropping of what is not to be kept. Does not know how a chapter is made, or what is read from one.
 
-use std::time::Duration;
-
 use super::reads::ReadState;
-use crate::codec::chapter::ChapterHead;
 use crate::codec::keep::{MAX_KEEP, decode_keep, encode_keep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Keep, KeptHistory};
 use crate::snapshot::chapter::Chapter;
 use crate::snapshot::chapter_list::{self, Named};
+use crate::snapshot::keeping::too_many;
 use crate::snapshot::layout::{self, Layout};
 use crate::vfs::{self, OpenMode, Vfs};
 
@@ -79,7 +77,9 @@ pub(super) fn trim(reads: &ReadState, now_micros: i64) -> Result<KeptHistory> {
         !chain.contains(named) && chain.iter().any(is_in)
     };
     let (again, all): (Vec<Named>, Vec<Named>) = all.into_iter().partition(has_again);
-    let count = too_many(reads, &all, keep, now_micros);
+    // One that cannot be read: no compaction fails by it.
+    let made = |named: &Named| Chapter::open(vfs, named).ok().map(|chapter| chapter.head.created_unix_micros);
+    let count = too_many(&all, keep, now_micros, &made);
     let (dropped, kept) = all.split_at_checked(count).unwrap_or((&all, &[]));
     for named in dropped.iter().chain(&again) {
         layout::remove_file(vfs, &named.path)?;
@@ -94,57 +94,6 @@ pub(super) fn trim(reads: &ReadState, now_micros: i64) -> Result<KeptHistory> {
         dropped.iter().map(|named| named.first).min().zip(dropped.iter().map(|named| named.last).max());
     (report.dropped, report.missing) = (range, chapter_list::gap(kept, covered));
     Ok(report)
-}
-
-/// How many of the chapters, the oldest ones, are not to be kept.
-fn too_many(reads: &ReadState, all: &[Named], keep: Keep, now_micros: i64) -> usize {
-    match keep {
-        Keep::Nothing => all.len(),
-        Keep::Everything => 0,
-        Keep::Bytes(most) => not_within(all, most),
-        Keep::For(span) => older_than(reads, all, span, now_micros),
-        Keep::ForOrBytes(span, most) => match not_within(all, most) {
-            0 => 0,
-            count => count.min(older_than(reads, all, span, now_micros)),
-        },
-    }
-}
-
-/// How many of the oldest ones there are beside the newest that so many bytes hold.
-fn not_within(all: &[Named], most: u64) -> usize {
-    let mut sum = 0_u64;
-    let fitting = all.iter().rev().take_while(|named| {
-        sum = sum.saturating_add(named.bytes);
-        sum <= most
-    });
-    all.len() - fitting.count()
-}
-
-/// How many of the oldest ones were made longer ago than that.
-fn older_than(reads: &ReadState, all: &[Named], span: Duration, now_micros: i64) -> usize {
-    let mut count = 0;
-    for named in all {
-        match Chapter::open(&*reads.vfs, named) {
-            Ok(chapter) if is_older(&chapter.head, span, now_micros) => count += 1,
-            Ok(_) => break,
-            // Nobody knows how old one is that cannot be read. It goes with the next that can be and goes. No compaction
-            // fails by it.
-            Err(_) => {
-                let newer = all.iter().skip(count + 1);
-                let next = newer.map(|named| Chapter::open(&*reads.vfs, named)).find_map(Result::ok);
-                if !next.is_some_and(|chapter| is_older(&chapter.head, span, now_micros)) {
-                    break;
-                }
-                count += 1;
-            }
-        }
-    }
-    count
-}
-
-fn is_older(head: &ChapterHead, span: Duration, now_micros: i64) -> bool {
-    let span = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
-    head.created_unix_micros < now_micros.saturating_sub(span)
 }
 
 /// Takes note of how much is to be kept, and drops what is not. When this returns, it is durable.

@@ -13,6 +13,7 @@ use super::layout::{Layout, OBJECTS};
 use super::values::{Condition, Document, delete};
 use crate::backend::journal::objects::{Answer, Found, Objects, Trouble, Version, Written};
 use crate::backend::pauses;
+use crate::codec::bytes::to_u64;
 use crate::error::{Error, ErrorKind};
 
 /// How many parts one request reads.
@@ -239,6 +240,29 @@ fn is_of_datastore(failure: &Failure) -> bool {
     matches!(&failure.trouble, Trouble::Final(error) if error.message().contains("Datastore mode"))
 }
 
+impl Database {
+    /// The names of objects, with one field of each, and how many bytes they have if that is it.
+    fn listed(&self, prefix: &str, behind: &str, field: &str) -> Answer<Vec<(String, u64)>> {
+        let (from, until) = self.layout.range(prefix, behind);
+        let range = Range {
+            parent: &self.layout.store,
+            collection: OBJECTS,
+            from: Some(&from),
+            until: until.as_deref(),
+            behind: false,
+        };
+        let found = self.query(&range, Some(&[field]), NAMES_AT_ONCE, usize::MAX)?;
+        let sized = found.iter().map(Document).filter_map(|document| {
+            let name = self.layout.object_in(document.name()?)?;
+            Some((name, document.number("size").map_or(0, to_u64)))
+        });
+        let mut names: Vec<(String, u64)> = sized.collect();
+        names.retain(|(name, _)| name.starts_with(prefix) && name.as_str() > behind);
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
 impl Objects for Database {
     fn create(&self, name: &str, bytes: &[u8]) -> Answer<Written> {
         self.put(&self.path(name)?, bytes, Condition::Absent, &[])
@@ -276,20 +300,11 @@ impl Objects for Database {
     }
 
     fn list(&self, prefix: &str, behind: &str) -> Answer<Vec<String>> {
-        let (from, until) = self.layout.range(prefix, behind);
-        let range = Range {
-            parent: &self.layout.store,
-            collection: OBJECTS,
-            from: Some(&from),
-            until: until.as_deref(),
-            behind: false,
-        };
-        let found = self.query(&range, Some(&["__name__"]), NAMES_AT_ONCE, usize::MAX)?;
-        let paths = found.iter().filter_map(|document| Document(document).name());
-        let mut names: Vec<String> = paths.filter_map(|path| self.layout.object_in(path)).collect();
-        names.retain(|name| name.starts_with(prefix) && name.as_str() > behind);
-        names.sort_unstable();
-        Ok(names)
+        Ok(self.listed(prefix, behind, "__name__")?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn list_sized(&self, prefix: &str) -> Answer<Vec<(String, u64)>> {
+        self.listed(prefix, "", "size")
     }
 
     fn delete(&self, name: &str) -> Answer<()> {

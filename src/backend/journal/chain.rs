@@ -190,10 +190,7 @@ pub(super) fn next(objects: &dyn Objects, (number, first_seq): (u64, u64)) -> Re
     if is_emptied(&found.bytes) {
         return Ok(Next::Emptied);
     }
-    let seal = match SegmentHeader::decode(&found.bytes) {
-        Ok(header) if !is_sealed(&found.bytes, &header) => seal_of(objects, number)?,
-        Ok(_) | Err(_) => None,
-    };
+    let seal = seal_of(objects, number, &found.bytes)?;
     Ok(Next::There(found.bytes, seal))
 }
 
@@ -228,7 +225,10 @@ fn is_sealed(bytes: &[u8], header: &SegmentHeader) -> bool {
 }
 
 /// What the successor of a segment says of it. Only a directory's writer leaves segments that do not say it themselves.
-fn seal_of(objects: &dyn Objects, number: u64) -> Result<Option<Previous>> {
+pub(super) fn seal_of(objects: &dyn Objects, number: u64, bytes: &[u8]) -> Result<Option<Previous>> {
+    if SegmentHeader::decode(bytes).map_or(true, |header| is_sealed(bytes, &header)) {
+        return Ok(None);
+    }
     let Some(name) = tries::list(objects, &names::segments_at(number + 1))?.into_iter().next() else {
         return Ok(None);
     };

@@ -7,7 +7,9 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
+use super::chapters;
 use super::commit::around;
+use super::covering::{Covering, Was};
 use super::documents::{self, Recorded};
 use super::group;
 use super::names;
@@ -15,10 +17,10 @@ use super::opening::read_marker;
 use super::publish;
 use super::reads::Reads;
 use super::slot::Slot;
-use super::state::{Kept, State};
+use super::state::{Kept, State, damaged};
 use super::tries::{self, Made};
 use crate::backend::locked::locked;
-use crate::clock::now_micros;
+use crate::clock::{Clock, now_micros};
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{
     CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint, KeyEntry, TombstoneEntry,
@@ -26,7 +28,7 @@ use crate::codec::checkpoint::{
 use crate::codec::document::write_document;
 use crate::codec::index_file::{IndexFile, read_index};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{CompactionReport, Text};
+use crate::model::{CompactionReport, DamagedFile, Text};
 use crate::rules::{Folded, KEPT_KEYS};
 use crate::snapshot::names::{choose, fold, stem};
 
@@ -37,6 +39,7 @@ const CHASES: u32 = 100;
 #[derive(Debug)]
 pub(super) struct Compactor {
     reads: Arc<Reads>,
+    clock: Arc<dyn Clock>,
     /// One at a time in one process.
     turn: Mutex<()>,
 }
@@ -47,6 +50,8 @@ enum Staged {
     Done(Vec<u8>),
     /// What one of them is made of is gone.
     Missed(Box<Recorded>),
+    /// Another compaction has covered the events.
+    Overtaken,
 }
 
 /// A state, and the place that ends the log's stretch behind which it stands.
@@ -56,8 +61,8 @@ struct Cut {
 }
 
 impl Compactor {
-    pub(super) fn new(reads: Arc<Reads>) -> Self {
-        Self { reads, turn: Mutex::new(()) }
+    pub(super) fn new(reads: Arc<Reads>, clock: Arc<dyn Clock>) -> Self {
+        Self { reads, clock, turn: Mutex::new(()) }
     }
 
     /// Brings everything that was there when the call began into documents.
@@ -65,7 +70,8 @@ impl Compactor {
         let _turn = locked(&self.turn);
         let journal = &self.reads.journal;
         let objects = &*journal.objects;
-        let (mut report, mut missed) = (CompactionReport::default(), None);
+        let (mut report, mut missed) = (CompactionReport::default(), Vec::new());
+        let mut looked: Option<chapters::Kept> = None;
         for _ in 0..CHASES {
             journal.advance()?;
             self.settle(&mut report)?;
@@ -77,14 +83,21 @@ impl Compactor {
             };
             let epoch = cut.state.checkpoint.head().epoch + 1;
             (report.written, report.written_bytes) = (0, 0);
-            let bytes = match self.stage(&cut, epoch, &mut report)? {
+            let history = looked.take().map_or_else(|| chapters::Kept::look(objects), Ok)?;
+            let staged = self.stage((&cut, &history), epoch, &missed, &mut report)?;
+            let bytes = match staged {
                 Staged::Done(bytes) => bytes,
                 // No compaction has replaced it: the newest checkpoint still means it.
-                Staged::Missed(recorded) if missed.as_ref() == Some(&recorded) => {
+                Staged::Missed(recorded) if missed.contains(&*recorded) => {
                     return Err(self.reads.gone(&recorded));
                 }
                 Staged::Missed(recorded) => {
-                    missed = Some(recorded);
+                    missed.push(*recorded);
+                    looked = Some(history);
+                    journal.reload()?;
+                    continue;
+                }
+                Staged::Overtaken => {
                     journal.reload()?;
                     continue;
                 }
@@ -104,6 +117,9 @@ impl Compactor {
             }
             if is_due && journal.state().published >= epoch {
                 (report.epoch, report.covered_seq) = (epoch, cut.state.next_seq - 1);
+                // Order: behind the commit, so that nothing is dropped that the newest checkpoint needs.
+                let kept = chapters::trim(objects, report.covered_seq, self.clock.now_micros())?;
+                report.dropped_history = kept.dropped;
                 return Ok(report);
             }
         }
@@ -155,13 +171,21 @@ impl Compactor {
         }
     }
 
-    /// Makes the documents, unless another compaction has replaced what they are made of.
-    fn stage(&self, cut: &Cut, epoch: u64, report: &mut CompactionReport) -> Result<Staged> {
+    /// Makes the documents, and the chapter if history is kept, unless another compaction has replaced what they are made of. What was missed
+    /// before is not there.
+    fn stage(
+        &self,
+        (cut, history): (&Cut, &chapters::Kept),
+        epoch: u64,
+        missed: &[Recorded],
+        report: &mut CompactionReport,
+    ) -> Result<Staged> {
         let state = &cut.state;
         let (mut builder, mut listed) = (CheckpointBuilder::default(), Vec::new());
         let mut taken: HashSet<String> =
             state.checkpoint.entries().map(|entry| fold(entry.file_name)).collect();
-        let now = now_micros();
+        let objects = &*self.reads.journal.objects;
+        let mut covering = Covering::begin(objects, state, history, self.clock.now_micros())?;
         for kept in state.order() {
             match kept {
                 Kept::AsRecorded(entry) => {
@@ -181,8 +205,7 @@ impl Compactor {
                     let file_name =
                         old.map_or_else(|| choose(&summary.id, &taken), |entry| entry.file_name.to_owned());
                     taken.insert(fold(&file_name));
-                    let recorded = old.map(|entry| Recorded::of(&entry));
-                    let folded = match self.folded(slot, recorded)? {
+                    let folded = match self.folded(slot, old.as_ref(), &mut covering, missed)? {
                         Ok(folded) => folded,
                         Err(missed) => return Ok(Staged::Missed(missed)),
                     };
@@ -195,32 +218,104 @@ impl Compactor {
                 }
             }
         }
+        report.unkept = match covering.map(|covering| self.cover(covering, cut, missed)).transpose()? {
+            None => Vec::new(),
+            Some(Ok(unkept)) => unkept,
+            Some(Err(staged)) => return Ok(staged),
+        };
         remember(state, &mut builder);
         let index_file = Some(print_of(&self.index(listed)?));
         Ok(Staged::Done(builder.finish(&CheckpointHead {
             epoch,
             covered_seq: state.next_seq - 1,
             first_segment: cut.first_segment,
-            created_unix_micros: now,
+            created_unix_micros: now_micros(),
             index_file,
             ..*state.checkpoint.head()
         })))
     }
 
+    /// Puts into the chapter what is not in it yet, and makes it. When this returns, it is there.
+    fn cover(
+        &self,
+        mut covering: Covering<'_>,
+        cut: &Cut,
+        missed: &[Recorded],
+    ) -> Result<Result<Vec<DamagedFile>, Staged>> {
+        for gone in cut.state.changed().filter(|entry| cut.state.is_gone(entry.id)) {
+            if let Err(missed) = self.was(&gone, &mut covering, missed)? {
+                return Ok(Err(Staged::Missed(missed)));
+            }
+        }
+        let behind = cut.state.places.iter().position(|place| place.number >= cut.first_segment);
+        let (covered, _) = cut.state.places.split_at(behind.unwrap_or(cut.state.places.len()));
+        if !covering.events(covered)? {
+            return Ok(Err(Staged::Overtaken));
+        }
+        covering.finish().map(Ok)
+    }
+
     /// A conversation as it is to be written, or what it is made of, if that is gone.
-    fn folded(&self, slot: &Slot, recorded: Option<Recorded>) -> Result<Result<Arc<Folded>, Box<Recorded>>> {
-        match (slot.whole(), recorded) {
+    fn folded(
+        &self,
+        slot: &Slot,
+        old: Option<&Entry<'_>>,
+        covering: &mut Option<Covering<'_>>,
+        missed: &[Recorded],
+    ) -> Result<Result<Arc<Folded>, Box<Recorded>>> {
+        let whole = slot.whole();
+        let was = match (old, covering) {
+            (Some(old), Some(covering)) => match self.was(old, covering, missed)? {
+                Ok(was) => was,
+                Err(missed) => return Ok(Err(missed)),
+            },
+            _ => None,
+        };
+        match (whole, old.map(Recorded::of)) {
             (Some(folded), _) => Ok(Ok(Arc::clone(folded))),
             (None, Some(recorded)) => {
-                let Some(document) = self.reads.document(&recorded)? else {
-                    return Ok(Err(Box::new(recorded)));
-                };
+                let document = was.map_or_else(|| self.reads.document(&recorded), |was| Ok(Some(was)))?;
+                let Some(document) = document else { return Ok(Err(Box::new(recorded))) };
                 let folded = slot.fold(&document);
                 folded.map(Ok).map_err(|reason| self.reads.misfit(&recorded, reason))
             }
             (None, None) => {
                 Err(Error::new(ErrorKind::Failed, "a conversation without a document awaits one"))
             }
+        }
+    }
+
+    /// Puts into the chapter what a conversation was, if that is not in it; gives it, if it had to be read. What was missed before is not there, which the
+    /// chapter says.
+    fn was(
+        &self,
+        old: &Entry<'_>,
+        covering: &mut Covering<'_>,
+        missed: &[Recorded],
+    ) -> Result<Result<Option<Arc<Folded>>, Box<Recorded>>> {
+        let recorded = Recorded::of(old);
+        if !covering.needs(&recorded) {
+            return Ok(Ok(None));
+        }
+        if old.state != FileState::Intact {
+            covering.base(&recorded, Was::Lost(damaged(old)))?;
+            return Ok(Ok(None));
+        }
+        match self.reads.document(&recorded) {
+            Ok(Some(document)) => {
+                covering.base(&recorded, Was::There(&document))?;
+                Ok(Ok(Some(document)))
+            }
+            Ok(None) if missed.contains(&recorded) => {
+                covering.base(&recorded, Was::Lost(self.reads.gone(&recorded)))?;
+                Ok(Ok(None))
+            }
+            Ok(None) => Ok(Err(Box::new(recorded))),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                covering.base(&recorded, Was::Lost(error))?;
+                Ok(Ok(None))
+            }
+            Err(error) => Err(error),
         }
     }
 

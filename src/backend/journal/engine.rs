@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::background::Background;
 use super::chain::Journal;
+use super::chapters;
 use super::commit::{Committer, Outcome};
 use super::compaction::Compactor;
 use super::compared;
@@ -19,15 +20,15 @@ use super::opening;
 use super::projection::Projection;
 use super::projector::Projector;
 use super::reads::Reads;
-use super::state::{Kept, State};
+use super::state::State;
+use super::stats;
 use super::upkeep::Upkeep;
 use super::verify;
 use crate::backend::follow::Follower;
 use crate::backend::queue::{Gathering, Queue};
 use crate::backend::settings::Settings;
 use crate::backend::{Backend, carried_out_before, closed, export, no_conversation};
-use crate::codec::bytes::to_u64;
-use crate::codec::checkpoint::{Entry, FileState};
+use crate::codec::checkpoint::FileState;
 use crate::codec::segment::hex_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
@@ -117,7 +118,7 @@ impl Engine {
     fn on(journal: Journal, settings: Settings, found: RecoveryReport) -> Self {
         let journal = Arc::new(journal);
         let reads = Arc::new(Reads::new(Arc::clone(&journal)));
-        let compactor = Arc::new(Compactor::new(Arc::clone(&reads)));
+        let compactor = Arc::new(Compactor::new(Arc::clone(&reads), Arc::clone(&settings.clock)));
         Self {
             freshness: Freshness::default(),
             queue: Queue::new(GATHERING),
@@ -179,6 +180,10 @@ impl Engine {
         if let Some(background) = &self.background {
             background.catch_up().ok();
         }
+    }
+
+    fn covered_seq(&self) -> Seq {
+        self.journal.state().checkpoint.head().covered_seq
     }
 
     fn folded(&self, id: &str) -> Result<Option<Arc<Folded>>> {
@@ -307,29 +312,12 @@ impl Backend for Engine {
     fn stats(&self) -> Result<Stats> {
         self.look()?;
         let mark = self.projector.as_ref().map(|projector| projector.mark()).transpose()?;
-        let state = self.journal.state();
-        let list = state.list(Order::Created, None);
         let trouble = self.background.as_ref().and_then(Background::trouble);
-        let head = state.checkpoint.head();
-        let is_there = |entry: &Entry<'_>| matches!(state.find(entry.id), Some(Kept::AsRecorded(_)));
-        let damaged =
-            state.checkpoint.entries().filter(|entry| entry.state != FileState::Intact && is_there(entry));
         Ok(Stats {
-            conversations: to_u64(list.len()),
-            messages: list.iter().map(|summary| summary.messages).sum(),
-            actions: list.iter().map(|summary| summary.actions).sum(),
-            last_seq: state.next_seq - 1,
-            covered_seq: head.covered_seq,
-            dirty_conversations: to_u64(state.slots.len()),
-            segments: to_u64(state.places.len()),
-            log_bytes: state.places.iter().map(|place| place.bytes).sum(),
-            snapshot_bytes: state.checkpoint.entries().map(|entry| entry.file.len).sum(),
-            epoch: head.epoch,
-            damaged: to_u64(damaged.count()),
             compaction_error: self.upkeep.trouble().map(|error| error.to_string()),
             documents_seq: mark.map(|mark| mark.map_or(0, |mark| mark.seq)),
             documents_error: trouble.map(|error| error.to_string()),
-            ..Stats::default()
+            ..stats::of(&self.journal.state())
         })
     }
 
@@ -367,13 +355,15 @@ impl Backend for Engine {
 
     fn kept_history(&self) -> Result<KeptHistory> {
         self.look()?;
-        let covered = self.journal.state().checkpoint.head().covered_seq;
-        Ok(KeptHistory::from_event(Keep::Nothing, covered + 1))
+        chapters::kept(&*self.journal.objects, self.covered_seq())
     }
 
     fn keep_history(&self, keep: Keep) -> Result<KeptHistory> {
         self.check_writable()?;
-        if keep == Keep::Nothing { self.kept_history() } else { Err(history::not_kept(keep)) }
+        self.look()?;
+        let objects = &*self.journal.objects;
+        chapters::write_keep(objects, keep)?;
+        chapters::trim(objects, self.covered_seq(), self.settings.clock.now_micros())
     }
 
     fn follow(&self, from: Seq) -> Result<Follower> {

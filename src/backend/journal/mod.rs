@@ -36,6 +36,10 @@ mod commit;
 
 mod publish;
 
+mod chapters;
+
+mod covering;
+
 mod compaction;
 
 mod events;
@@ -51,6 +55,8 @@ mod background;
 mod compared;
 
 mod upkeep;
+
+mod stats;
 
 mod engine;
 

@@ -5,6 +5,7 @@
 use crate::log::inventory::checkpoint_name;
 use crate::log::segment::{file_name, parse_name};
 use crate::model::Seq;
+use crate::snapshot::chapter_list;
 
 /// What says which store it is, and of which checkpoint all copies are in place.
 pub(super) const MARKER: &str = ".aral-store";
@@ -16,6 +17,18 @@ pub(super) const BACKUP: &str = "aral-backup";
 pub(super) const DOCUMENTS: &str = "states/";
 /// With what the names of checkpoints begin.
 pub(super) const CHECKPOINTS: &str = "log/CHECKPOINT-";
+
+/// With what the names of the chapters of the history begin. Beside the log, so that no list of the log grows with what is kept.
+pub(super) const ARCHIVE: &str = "archive/";
+/// With what the names of those begin that came with a directory.
+pub(super) const ARCHIVE_OF_A_DIRECTORY: &str = "log/archive/";
+/// What says, in either of them, how much of the history is kept.
+pub(super) const KEEP: &str = "KEEP";
+
+/// The chapter of these events.
+pub(super) fn chapter(first: Seq, last: Seq) -> String {
+    format!("{ARCHIVE}{}", chapter_list::name(first, last))
+}
 
 /// The place in the log of this number, if the event there is to be this one.
 pub(super) fn segment(number: u64, first_seq: Seq) -> String {

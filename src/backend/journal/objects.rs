@@ -1,6 +1,6 @@
 //! What the journal asks of a store of objects.
 //!
-//! Owns the five verbs and the outcomes that have to be told apart. Conditions are all that the journal's order rests on: it
+//! Owns the verbs and the outcomes that have to be told apart. Conditions are all that the journal's order rests on: it
 //! takes no lock and reads no clock. Knows no bucket and no network.
 
 use std::fmt;
@@ -66,6 +66,9 @@ pub(crate) trait Objects: Send + Sync + fmt::Debug {
 
     /// The names that begin with this and come behind another in the order of their bytes.
     fn list(&self, prefix: &str, behind: &str) -> Answer<Vec<String>>;
+
+    /// The names that begin with this, and how many bytes each has.
+    fn list_sized(&self, prefix: &str) -> Answer<Vec<(String, u64)>>;
 
     /// Removes an object; one that is gone already is fine.
     fn delete(&self, name: &str) -> Answer<()>;

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::chain::{Next, next};
+use super::chain::seal_of;
 use super::documents::{self, Recorded};
 use super::group::{is_emptied, remains};
 use super::names;
@@ -148,25 +148,35 @@ fn drop_documents(objects: &dyn Objects, new: &Checkpoint) -> Result<()> {
 /// way, and a process that has not looked for long may still compete for one.
 fn empty_log(objects: &dyn Objects, old: &Checkpoint, new: &Checkpoint) -> Result<usize> {
     let (end, mut place) = (new.head().first_segment, (old.head().first_segment, old.head().covered_seq + 1));
-    let mut names_of = Vec::new();
+    let mut due = Vec::new();
     while place.0 < end {
-        let Next::There(bytes, seal) = next(objects, place)? else { break };
-        let Some(next_seq) = next_seq(&bytes, seal.as_ref()) else { break };
-        names_of.push(names::segment(place.0, place.1));
+        let name = names::segment(place.0, place.1);
+        let Some(found) = tries::get(objects, &name)? else { break };
+        let Some(remains) = remains(&found.bytes).filter(|_| !is_emptied(&found.bytes)) else { break };
+        let seal = seal_of(objects, place.0, &found.bytes)?;
+        let Some(next_seq) = next_seq(&found.bytes, seal.as_ref()) else { break };
+        due.push((name, Some((remains, found.version))));
         place = (place.0 + 1, next_seq);
     }
     if place.0 < end {
         // One was emptied before, or cannot be read. The names of those behind it are known from a list only.
         let behind = names::segments_at(place.0);
         let is_covered = |name: &String| names::number_in(name).is_some_and(|number| number < end);
-        names_of.extend(tries::list_behind(objects, names::LOG, &behind)?.into_iter().filter(is_covered));
+        let listed = tries::list_behind(objects, names::LOG, &behind)?.into_iter().filter(is_covered);
+        due.extend(listed.map(|name| (name, None)));
     }
     let mut emptied = 0;
     // Order: the newest first. Whoever goes on after a kill finds the others from the oldest on.
-    for name in names_of.iter().rev() {
-        let Some(found) = tries::get(objects, name)? else { continue };
-        if let Some(remains) = remains(&found.bytes).filter(|_| !is_emptied(&found.bytes)) {
-            tries::replace(objects, name, &remains, &found.version)?;
+    for (name, seen) in due.into_iter().rev() {
+        let seen = match seen {
+            Some(seen) => Some(seen),
+            None => tries::get(objects, &name)?.and_then(|found| {
+                let remains = remains(&found.bytes).filter(|_| !is_emptied(&found.bytes))?;
+                Some((remains, found.version))
+            }),
+        };
+        if let Some((remains, version)) = seen {
+            tries::replace(objects, &name, &remains, &version)?;
             emptied += 1;
         }
     }

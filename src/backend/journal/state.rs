@@ -226,6 +226,20 @@ impl State {
         recorded.chain(self.born.values().filter_map(|id| self.slots.get(id).map(Kept::Changed)))
     }
 
+    /// Whether the conversation of this name that the checkpoint has was removed, whatever has begun under its name since.
+    pub(super) fn is_gone(&self, id: &str) -> bool {
+        self.checkpoint.find(id).is_some_and(|ordinal| self.gone.contains(&ordinal))
+    }
+
+    /// What the checkpoint has of the conversations that have changed since, or are gone.
+    pub(super) fn changed(&self) -> impl Iterator<Item = Entry<'_>> {
+        (0..self.checkpoint.len()).filter_map(|ordinal| {
+            let entry = self.checkpoint.entry(ordinal)?;
+            let slot = self.slots.get(entry.id).filter(|slot| slot.ordinal == Some(ordinal));
+            (slot.is_some() || self.gone.contains(&ordinal)).then_some(entry)
+        })
+    }
+
     /// What a list shows.
     pub(super) fn list(&self, order: Order, limit: Option<usize>) -> Vec<Summary> {
         let mut list: Vec<Summary> = self.order().filter_map(|kept| kept.summary()).collect();

@@ -44,6 +44,11 @@ pub(super) fn list_behind(objects: &dyn Objects, prefix: &str, behind: &str) -> 
     until(objects, || objects.list(prefix, behind))
 }
 
+/// The names that begin with this, and how many bytes each has.
+pub(super) fn list_sized(objects: &dyn Objects, prefix: &str) -> Result<Vec<(String, u64)>> {
+    until(objects, || objects.list_sized(prefix))
+}
+
 /// Removes an object, if it is there.
 pub(super) fn delete(objects: &dyn Objects, name: &str) -> Result<()> {
     until(objects, || objects.delete(name))

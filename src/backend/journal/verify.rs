@@ -4,6 +4,7 @@
 //! first object on. Goes on behind what is damaged, so that all of it is named at once.
 
 use super::chain::{self, Journal, Next};
+use super::chapters;
 use super::documents::{self, Recorded};
 use super::group::Segment;
 use super::names;
@@ -15,6 +16,8 @@ use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{CheckpointHead, Entry, FileState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{DamagedFile, VerifyReport};
+use crate::snapshot::chapter_list::{self, Named};
+use crate::snapshot::gathering::{is_told_in, lost_in_words, must_be_of};
 use std::sync::Arc;
 
 /// How often everything is read anew because a compaction has replaced it meanwhile.
@@ -78,11 +81,16 @@ fn look(objects: &Arc<dyn Objects>) -> Result<(VerifyReport, Seen)> {
     for entry in state.checkpoint.entries() {
         look.conversation(&entry, state.published == state.checkpoint.head().epoch)?;
     }
+    look.history(state.checkpoint.head())?;
     let (report, logged) = (&mut look.report, state.places.iter().map(|place| place.bytes).sum::<u64>());
     report.events = state.next_seq - 1 - state.checkpoint.head().covered_seq;
     report.files += 1 + to_u64(state.places.len());
     report.bytes += logged;
     Ok((look.report, Some(seen(&state))))
+}
+
+fn is_damage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::UnsupportedFormat)
 }
 
 /// What was found so far.
@@ -149,6 +157,45 @@ impl Look<'_> {
                 }
             };
             self.tell(None, error.message());
+        }
+        Ok(())
+    }
+
+    /// What is kept of the past.
+    fn history(&mut self, head: &CheckpointHead) -> Result<()> {
+        let objects = self.objects;
+        let chapters::Kept { listed: all, keep } = chapters::Kept::look(objects)?;
+        let open = |named: &Named| chapters::open(objects, named);
+        for named in &all {
+            let checked = open(named).and_then(|chapter| {
+                must_be_of(&chapter, &head.store_id)?;
+                chapter.check()
+            });
+            let lost = match checked {
+                Ok(lost) => lost,
+                // It was dropped meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) if is_damage(&error) => {
+                    self.tell(None, &error.to_string());
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            (self.report.files, self.report.bytes) = (self.report.files + 1, self.report.bytes + named.bytes);
+            let before = chapter_list::chain(all.clone(), named.first - 1);
+            for id in lost.iter().filter(|id| !is_told_in(&before, id, &open)) {
+                self.report.notes.push(format!("conversation {id:?}: {}", lost_in_words(named)));
+            }
+        }
+        if let Some(gap) = chapter_list::gap(&all, head.covered_seq) {
+            let gap = chapter_list::gap_in_words(gap, &chapters::place(objects));
+            self.tell(
+                None,
+                &format!("{gap}; nothing of the present depends on it, and `aral-store keep nothing --yes` drops what is left of it"),
+            );
+        }
+        if let Err(error) = keep {
+            self.tell(None, &error.to_string());
         }
         Ok(())
     }

@@ -143,6 +143,25 @@ impl DatabaseObjects {
         }
         Ok((found.len() == head.parts && bytes.len() == head.len).then_some(bytes))
     }
+
+    /// The names of objects, and how many bytes each has.
+    fn listed(&self, prefix: &str, behind: &str) -> Answer<Vec<(String, u64)>> {
+        let (objects, link) = (self.objects(), &self.link);
+        let mut range = doc! { "$gte": prefix, "$gt": behind };
+        if let Some(end) = end_of(prefix) {
+            range.insert("$lt", end);
+        }
+        let found: Vec<Document> = link.get(async {
+            let named = objects.find(doc! { "_id": range }).projection(doc! { "_id": 1, "len": 1 });
+            let cursor = named.sort(doc! { "_id": 1 });
+            cursor.read_concern(link.confirmed()).await?.try_collect().await
+        })?;
+        let sized = |document: &Document| {
+            let len = document.get_i64("len").ok().and_then(|len| u64::try_from(len).ok());
+            Some((document.get_str("_id").ok()?.to_owned(), len.unwrap_or_default()))
+        };
+        Ok(found.iter().filter_map(sized).collect())
+    }
 }
 
 /// The parts of an attempt.
@@ -226,17 +245,11 @@ impl Objects for DatabaseObjects {
     }
 
     fn list(&self, prefix: &str, behind: &str) -> Answer<Vec<String>> {
-        let (objects, link) = (self.objects(), &self.link);
-        let mut range = doc! { "$gte": prefix, "$gt": behind };
-        if let Some(end) = end_of(prefix) {
-            range.insert("$lt", end);
-        }
-        let found: Vec<Document> = link.get(async {
-            let cursor =
-                objects.find(doc! { "_id": range }).projection(doc! { "_id": 1 }).sort(doc! { "_id": 1 });
-            cursor.read_concern(link.confirmed()).await?.try_collect().await
-        })?;
-        Ok(found.iter().filter_map(|document| document.get_str("_id").ok()).map(str::to_owned).collect())
+        Ok(self.listed(prefix, behind)?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn list_sized(&self, prefix: &str) -> Answer<Vec<(String, u64)>> {
+        self.listed(prefix, "")
     }
 
     fn delete(&self, name: &str) -> Answer<()> {

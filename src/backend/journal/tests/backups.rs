@@ -113,13 +113,23 @@ impl Scene {
 
 /// A process that is killed at one of its requests, before or after that one takes effect.
 #[derive(Debug)]
-struct Killed {
+pub(super) struct Killed {
     inner: Client,
     left: AtomicUsize,
     is_after: bool,
 }
 
 impl Killed {
+    /// One that is killed at this request.
+    pub(super) fn new(inner: Client, at: usize, is_after: bool) -> Self {
+        Self { inner, left: AtomicUsize::new(at), is_after }
+    }
+
+    /// Whether it lives.
+    pub(super) fn lives(&self) -> bool {
+        self.left.load(Ordering::SeqCst) > 0
+    }
+
     fn at<T>(&self, request: impl FnOnce(&Client) -> Answer<T>) -> Answer<T> {
         let left = self.left.load(Ordering::SeqCst);
         self.left.store(left.saturating_sub(1), Ordering::SeqCst);
@@ -144,6 +154,10 @@ impl Objects for Killed {
 
     fn list(&self, prefix: &str, behind: &str) -> Answer<Vec<String>> {
         self.at(|inner| inner.list(prefix, behind))
+    }
+
+    fn list_sized(&self, prefix: &str) -> Answer<Vec<(String, u64)>> {
+        self.at(|inner| inner.list_sized(prefix))
     }
 
     fn delete(&self, name: &str) -> Answer<()> {

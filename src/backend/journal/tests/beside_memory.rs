@@ -96,8 +96,9 @@ fn run(seed: u64) {
     let bucket: Shared = Arc::new(Mutex::new(Bucket::default()));
     let faults = Faults { per_mille: [0, 30][numbers.next(2)] };
     let client = |seed| Client::patient(&bucket, seed, faults);
-    let (clock, ids) = (settings().clock, settings().ids);
-    let own = || Settings { clock: Arc::clone(&clock), ids: Arc::clone(&ids), ..Settings::default() };
+    let (clock, ids) = (Arc::new(Counted::default()), settings().ids);
+    let own =
+        || Settings { clock: Arc::<Counted>::clone(&clock), ids: Arc::clone(&ids), ..Settings::default() };
     let memory = Memory::new(settings());
     // Two processes, of which one at a time does something.
     let mut engines: Vec<Engine> =
@@ -105,7 +106,12 @@ fn run(seed: u64) {
     for step in 0..60 {
         let at = numbers.next(2);
         match numbers.next(12) {
-            0 => drop(engines[at].compact().unwrap()),
+            0 => {
+                // What it asks the clock for is none of memory's.
+                let time = clock.0.load(Ordering::SeqCst);
+                engines[at].compact().unwrap();
+                clock.0.store(time, Ordering::SeqCst);
+            }
             1 => engines[at] = Engine::open(Arc::new(client(seed + step)), own()).unwrap(),
             2 => compare(&engines[at], &memory),
             _ => {

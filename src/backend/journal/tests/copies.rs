@@ -10,6 +10,7 @@ use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
 use crate::backend::{Backend, directory};
 use crate::model::{Conversation, Edit, Keep, Mutation, NewConversation, Operation, Order};
+use crate::rules::Walk;
 
 fn bucket() -> Shared {
     Arc::new(Mutex::new(Bucket::default()))
@@ -37,8 +38,13 @@ fn up(dir: &Path) -> Shared {
 
 #[expect(clippy::disallowed_methods, reason = "a copy is made as real files")]
 pub(super) fn down(bucket: &Shared, dir: &Path) {
-    for (name, bytes) in &locked(bucket).objects {
-        let path = dir.join(name);
+    // The names of what came with a directory are behind those of what is newer, which is to stand in the end.
+    for (name, bytes) in locked(bucket).objects.iter().rev() {
+        // As docs/journal.md says: a directory has its history in its log.
+        let path = match name.strip_prefix("archive/") {
+            Some(name) => dir.join("log/archive").join(name),
+            None => dir.join(name),
+        };
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
     }
@@ -76,8 +82,7 @@ fn as_directory(dir: &Path, ought: &[Conversation], mark: &str) -> Vec<Conversat
     let report = store.recovery();
     assert!(report.damaged.is_empty() && report.changed.is_empty() && report.torn.is_none(), "{report:?}");
     assert_eq!(all(&*store), ought);
-    // A bucket goes on with no history, which is told; see below.
-    store.keep_history(Keep::Nothing).unwrap();
+    must_have_a_past(&*store);
     live(&*store, mark);
     let now = all(&*store);
     store.close().unwrap();
@@ -88,8 +93,19 @@ fn as_bucket(bucket: &Shared, ought: &[Conversation], mark: &str) -> Vec<Convers
     let store = engine(Client::sound(bucket));
     assert!(store.verify().unwrap().is_sound());
     assert_eq!(all(&store), ought);
+    must_have_a_past(&store);
     live(&store, mark);
     all(&store)
+}
+
+/// Holds that all that ever happened to each conversation is known, and leads to what it is.
+fn must_have_a_past(store: &dyn Backend) {
+    for conversation in all(store) {
+        let history = store.history(&conversation.id).unwrap();
+        assert_eq!((history.whole_from, &history.damage), (0, &None), "{history:?}");
+        let state = Walk::begin(&history).steps(&history.events).unwrap().state.unwrap();
+        assert_eq!(state.conversation, conversation);
+    }
 }
 
 #[test]
@@ -125,25 +141,43 @@ fn a_bucket_goes_down_and_a_directory_up_and_nothing_is_lost_on_the_way() {
 }
 
 #[test]
-fn a_directorys_history_that_a_bucket_did_not_go_on_with_is_told_when_it_is_a_directory_again() {
+fn a_directorys_history_and_its_choice_go_on_in_a_bucket_and_in_a_directory_again() {
     let home = tempfile::tempdir().unwrap();
     let (dir, again) = (home.path().join("dir"), home.path().join("again"));
     let store = directory::open(&dir, settings()).unwrap();
+    let keep = Keep::Bytes(1 << 40);
+    store.keep_history(keep).unwrap();
     live(&*store, "a");
     store.compact().unwrap();
     let ought = all(&*store);
     store.close().unwrap();
     let bucket = up(&dir);
+    let store = engine(Client::sound(&bucket));
+    let kept = store.kept_history().unwrap();
+    assert_eq!((kept.keep, kept.from, kept.missing), (keep, 1, None));
     let ought = as_bucket(&bucket, &ought, "b");
-    drop(engine(Client::sound(&bucket)).compact().unwrap());
+    store.compact().unwrap();
+    let there = |bucket: &Shared, folder: &str| {
+        let bucket = locked(bucket);
+        let names =
+            bucket.objects.keys().filter(|name| name.starts_with(folder) && name.ends_with(".chapter"));
+        names.count()
+    };
+    // It has gone on with the directory's.
+    assert_eq!((there(&bucket, "archive/"), there(&bucket, "log/archive/")), (1, 0));
+    must_have_a_past(&store);
     down(&bucket, &again);
-    let damaged = directory::verify_dir(&again, &settings()).unwrap().damaged;
-    assert!(damaged.len() == 1 && damaged[0].reason.contains("the history of events"), "{damaged:?}");
+    let ought = as_directory(&again, &ought, "c");
     let store = directory::open(&again, settings()).unwrap();
-    assert_eq!(all(&*store), ought);
-    store.keep_history(Keep::Nothing).unwrap();
+    assert_eq!(store.kept_history().unwrap().keep, keep);
+    store.compact().unwrap();
     store.close().unwrap();
-    assert!(directory::verify_dir(&again, &settings()).unwrap().is_sound());
+    let bucket = up(&again);
+    as_bucket(&bucket, &ought, "d");
+    let chosen = engine(Client::sound(&bucket)).keep_history(Keep::Nothing).unwrap();
+    assert_eq!((chosen.keep, chosen.bytes), (Keep::Nothing, 0));
+    assert_eq!((there(&bucket, "archive/"), there(&bucket, "log/archive/")), (0, 0));
+    assert_eq!(engine(Client::sound(&bucket)).kept_history().unwrap().keep, Keep::Nothing);
 }
 
 #[test]

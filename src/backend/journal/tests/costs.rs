@@ -9,7 +9,7 @@ use crate::backend::Backend;
 use crate::backend::journal::Engine;
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
-use crate::model::{Messages, Mutation, Operation, Order};
+use crate::model::{Keep, Messages, Mutation, Operation, Order};
 
 fn bucket() -> Shared {
     Arc::new(Mutex::new(Bucket::default()))
@@ -118,6 +118,32 @@ fn a_compaction_takes_a_few_requests_for_each_conversation_that_has_changed_and_
 }
 
 #[test]
+fn what_is_kept_of_the_past_costs_an_opening_and_a_read_nothing_and_a_look_back_a_request_for_each_chapter() {
+    let bucket = bucket();
+    let store = engine(Client::sound(&bucket));
+    // So that none goes on with the one before.
+    store.keep_history(Keep::Bytes(3_000_000)).unwrap();
+    let text = "x".repeat(200_000);
+    for n in 0..5 {
+        store.append(vec![Mutation::add_message("a", format!("{n}{text}"))]).unwrap();
+        store.compact().unwrap();
+    }
+    let count = locked(&bucket).objects.keys().filter(|name| name.ends_with(".chapter")).count();
+    assert!(count >= 2, "{count}");
+    let is_in_a_list_of_the_log = |name: &String| name.starts_with("log/") && name.ends_with(".chapter");
+    assert!(!locked(&bucket).objects.keys().any(is_in_a_list_of_the_log));
+    let (requests, opened) = cost(&bucket, || engine(Client::sound(&bucket)));
+    assert_eq!(requests, 8);
+    assert_eq!(cost(&bucket, || opened.messages("a", &Messages::last(10)).unwrap()).0, 2);
+    assert_eq!(cost(&bucket, || opened.messages("a", &Messages::last(10)).unwrap()).0, 1);
+    // A look at what is new, two lists, and the end of the log.
+    let (requests, history) = cost(&bucket, || opened.history("a").unwrap());
+    assert_eq!((requests, history.damage), (4 + count, None));
+    // A look at what is new, two lists, and the choice.
+    assert_eq!(cost(&bucket, || opened.kept_history().unwrap()).0, 4);
+}
+
+#[test]
 fn threads_that_append_at_the_same_time_share_their_requests() {
     const THREADS: usize = 64;
     const EACH: usize = 10;
@@ -150,9 +176,15 @@ fn bytes<T>(bucket: &Shared, act: impl FnOnce() -> T) -> ((usize, usize), T) {
 
 #[test]
 fn what_is_sent_and_received_is_what_is_written_and_read_and_little_beside() {
+    sent_and_received(Keep::Nothing);
+    sent_and_received(Keep::Everything);
+}
+
+fn sent_and_received(keep: Keep) {
     const TEXT: usize = 200;
     let bucket = bucket();
     let store = engine(Client::sound(&bucket));
+    store.keep_history(keep).unwrap();
     let text = "x".repeat(TEXT);
     let (one, _) = bytes(&bucket, || store.append(vec![message("a", &text)]).unwrap());
     assert!(one.0 < 4_272 + 2 * TEXT + 100 && one.1 == 0, "{one:?}");
@@ -168,8 +200,11 @@ fn what_is_sent_and_received_is_what_is_written_and_read_and_little_beside() {
     assert_eq!((followed, count), ((0, one.0 + many.0), 2));
     let (compacted, report) = bytes(&bucket, || store.compact().unwrap());
     let written = usize::try_from(report.written_bytes).unwrap();
+    // Where history is kept, the events once more, and where in them each conversation is; they are read for it.
+    let events = if keep == Keep::Nothing { 0 } else { one.0 + many.0 };
     // A document and its copy each; to be copied, a document is read, and what it replaces and what came of it are looked at.
-    assert!(compacted.0 < 2 * written + 200 * 101 && compacted.1 < 3 * written, "{compacted:?}");
+    assert!(compacted.0 < 2 * written + 200 * 101 + events, "{compacted:?}");
+    assert!(compacted.1 < 3 * written + events, "{compacted:?}");
     let (opened, again) = bytes(&bucket, || engine(Client::sound(&bucket)));
     assert!(opened.1 < 200 * 101 && opened.0 < 300, "{opened:?}");
     let last = || again.messages("c0", &Messages::last(10)).unwrap().len();

@@ -8,13 +8,17 @@ use super::world::{History, engine};
 use crate::backend::Backend;
 use crate::backend::journal::Engine;
 use crate::backend::locked::locked;
+use crate::model::Keep;
 
 /// What a process does.
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     Append(&'static str),
     Read(&'static str),
+    /// Reads all that is kept of what it was.
+    LookBack(&'static str),
     Compact,
+    Keep(Keep),
 }
 
 thread_local! {
@@ -65,6 +69,8 @@ fn run(
                             history.append(engine, conversation, &format!("{own}-{n}"));
                         }
                         Deed::Read(conversation) => history.read(engine, own, conversation),
+                        Deed::LookBack(conversation) => history.look_back(engine, own, conversation),
+                        Deed::Keep(keep) => drop(engine.keep_history(*keep)),
                         // One that fails has done nothing that others could not go on from.
                         Deed::Compact => drop(engine.compact()),
                     }
@@ -73,7 +79,8 @@ fn run(
             });
         }
     });
-    history.check(&bucket);
+    let chooses = deeds.iter().flatten().any(|deed| matches!(deed, Deed::Keep(_)));
+    history.check(&bucket, !chooses);
     (turns.taken(), history.open())
 }
 
@@ -102,6 +109,9 @@ fn in_every_schedule_of_three_writers_with_two_appends_each_all_is_there_once_an
     println!("{count} schedules");
 }
 
+const CHOICES: [Keep; 4] =
+    [Keep::Nothing, Keep::Everything, Keep::Bytes(1000), Keep::For(std::time::Duration::ZERO)];
+
 /// Draws deeds and schedules, so many tenths of all.
 fn drawn(processes: usize, each: usize, tenths: u64, per_mille: usize) {
     let (count, mut open) = (in_all() * tenths / 10, 0);
@@ -110,11 +120,13 @@ fn drawn(processes: usize, each: usize, tenths: u64, per_mille: usize) {
         let deeds: Vec<Vec<Deed>> = (0..processes)
             .map(|_| {
                 (0..each)
-                    .map(|_| match numbers.next(10) {
+                    .map(|_| match numbers.next(if seed % 4 == 0 { 14 } else { 12 }) {
                         0..5 => Deed::Append("a"),
                         5 => Deed::Append("b"),
                         6..8 => Deed::Read("a"),
-                        _ => Deed::Compact,
+                        8 => Deed::LookBack("a"),
+                        9..12 => Deed::Compact,
+                        _ => Deed::Keep(CHOICES[numbers.next(CHOICES.len())]),
                     })
                     .collect()
             })

@@ -338,6 +338,17 @@ impl Objects for Client {
         })
     }
 
+    fn list_sized(&self, prefix: &str) -> Answer<Vec<(String, u64)>> {
+        self.interrupt("list", prefix);
+        self.read("list", |bucket| {
+            let is_meant = |name: &&String| name.starts_with(prefix);
+            // How long one was that is gone by now a late list says, too.
+            let length = |name: &String| bucket.objects.get(name).map_or(0, Vec::len);
+            let sized = |name: &String| (name.clone(), u64::try_from(length(name)).unwrap());
+            bucket.listed.iter().filter(is_meant).map(sized).collect()
+        })
+    }
+
     fn delete(&self, name: &str) -> Answer<()> {
         self.write("delete", Write::Delete(name.to_owned())).map(drop)
     }

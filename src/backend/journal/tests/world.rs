@@ -12,7 +12,8 @@ use crate::backend::Backend;
 use crate::backend::journal::Engine;
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
-use crate::model::{Messages, Mutation, NewMessage};
+use crate::model::{Change, Messages, Mutation, NewMessage, VerifyReport};
+use crate::rules::Walk;
 
 /// One append, as its caller saw it.
 #[derive(Clone, Debug)]
@@ -93,13 +94,25 @@ impl History {
         locked(&self.readings).push(Reading { reader, conversation, ids, began, ended: self.tick() });
     }
 
+    /// The same by what is kept of the past: what it was in the beginning, and what has been added since.
+    pub(super) fn look_back(&self, engine: &Engine, reader: usize, conversation: &str) {
+        let began = self.tick();
+        let Ok(past) = engine.history(conversation) else { return };
+        // One that begins behind the event that began it was there.
+        let state = Walk::begin(&past).steps(&past.events).unwrap().state;
+        let messages = state.map_or(Vec::new(), |state| state.conversation.messages);
+        let ids = messages.iter().map(|message| message.id.to_string_lossy().into_owned()).collect();
+        let conversation = conversation.to_owned();
+        locked(&self.readings).push(Reading { reader, conversation, ids, began, ended: self.tick() });
+    }
+
     /// How many appends ended without anybody knowing what became of them.
     pub(super) fn open(&self) -> u64 {
         self.open.load(Ordering::SeqCst)
     }
 
     /// Holds what happened against what is there.
-    pub(super) fn check(&self, bucket: &Shared) {
+    pub(super) fn check(&self, bucket: &Shared, is_past_kept: bool) {
         locked(bucket).arrive();
         let engine = engine(Client::sound(bucket));
         let (appends, readings) = (locked(&self.appends), locked(&self.readings));
@@ -146,10 +159,40 @@ impl History {
         }
         let last_seq = engine.refresh().unwrap();
         assert_eq!(last_seq, there.values().map(|ids| u64::try_from(ids.len()).unwrap()).sum::<u64>());
+        for (id, ids) in &there {
+            check_past(&engine, id, ids, is_past_kept);
+        }
         let report = engine.verify().unwrap();
-        assert!(report.is_sound(), "{report:?}");
+        // What a choice has dropped in the middle of it is told, and is nobody's loss.
+        let is_sound = |report: &VerifyReport| {
+            is_past_kept && report.is_sound()
+                || !is_past_kept
+                    && report.damaged.iter().all(|file| file.reason.contains("the history of events"))
+        };
+        assert!(is_sound(&report), "{report:?}");
         assert!(engine.messages(there.keys().next().unwrap(), &Messages::last(1)).is_ok() || seqs.is_empty());
     }
+}
+
+/// Holds that the past of a conversation is all there, or from where it is said to be, and leads to what is there.
+fn check_past(engine: &Engine, id: &str, there: &[String], is_kept: bool) {
+    let past = engine.history(id).unwrap();
+    assert!(!is_kept || (past.whole_from, &past.damage) == (0, &None), "{past:?}");
+    let seqs: Vec<u64> = past.events.iter().map(|past| past.seq).collect();
+    assert!(
+        seqs.is_sorted_by(|one, other| one < other) && seqs.iter().all(|seq| *seq > past.whole_from),
+        "{past:?}"
+    );
+    let mut ids: Vec<String> = Vec::new();
+    for message in past.base.iter().flat_map(|base| &base.conversation.messages) {
+        ids.push(message.id.to_string_lossy().into_owned());
+    }
+    for past in &past.events {
+        if let Change::AddMessage(message) = &past.event.change {
+            ids.push(message.id.to_string_lossy().into_owned());
+        }
+    }
+    assert_eq!(ids, there, "{past:?}");
 }
 
 fn check_reading(reading: &Reading, appends: &[Append], there: &[String]) {

@@ -73,7 +73,7 @@ fn is_in_doubt(hit: &Found, search: &Search) -> bool {
 }
 
 /// What is found, and what the program ends with for conversations that cannot be read: the others are searched all the same.
-fn found(store: &MessageStore, search: &Search) -> Result<(Vec<Found>, Exit), Failure> {
+pub(crate) fn found(store: &MessageStore, search: &Search) -> Result<(Vec<Found>, Exit), Failure> {
     match store.search(search.clone()) {
         Err(error) if place::is_unreadable(&error) && search.conversation.is_none() => {}
         found => return Ok((found?, Exit::Done)),

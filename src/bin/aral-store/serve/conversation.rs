@@ -2,13 +2,14 @@
 //!
 //! Owns what stands around the items: title, facts and the ways on. The items are those of an exported page.
 
-use aral_store::{Error, ErrorKind, MessageStore, Messages, Seq, Text};
+use aral_store::{Error, ErrorKind, Messages, Seq, Text};
 
 use super::address::{self, Query};
 use super::cut::{MOST_TITLE, shortened};
 use super::http::{Answer, Request};
 use super::page::Page;
 use super::piece::{MOST_ITEMS, Piece, Start, Told};
+use super::reader::Reader;
 use super::sums::{Sums, grouped};
 use crate::exit::Failure;
 use crate::export::html::{escape, items};
@@ -31,25 +32,58 @@ pub(super) fn no_conversation() -> Failure {
     Error::new(ErrorKind::NotFound, "there is no such conversation").into()
 }
 
-/// The conversation that a request names, as it is now.
-pub(super) fn now<'s>(store: &'s MessageStore, query: &Query) -> Result<Seen<'s>, Failure> {
+/// How often a page is begun anew whose conversation was changed while it was made.
+const MOST_TRIES: usize = 8;
+
+/// Makes something of a conversation as it is now, and of one moment: what others write meanwhile is not in it, so that it
+/// comes behind it.
+fn of_now<T>(
+    store: &Reader,
+    query: &Query,
+    make: impl Fn(&Seen<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let id = query.text("id").ok_or_else(no_conversation)?;
-    let seq = store.refresh()?;
-    let summary = store.summary(id)?.ok_or_else(no_conversation)?;
-    let conversation = store.conversation_without_messages(id)?.ok_or_else(no_conversation)?;
-    let told = Told { store, conversation, messages: summary.messages, at: None };
-    Ok(Seen { told, seq: seq.max(summary.last_seq) })
+    for _ in 0..MOST_TRIES {
+        let seq = store.refresh()?;
+        let _still = store.still();
+        let summary = store.summary(id)?.ok_or_else(no_conversation)?;
+        let Some(conversation) = store.conversation_without_messages(id)? else { continue };
+        let told = Told { store, conversation, messages: summary.messages, at: None };
+        let made = make(&Seen { told, seq: seq.max(summary.last_seq) });
+        if store
+            .summary(id)?
+            .is_some_and(|now| (now.version, now.last_seq) == (summary.version, summary.last_seq))
+        {
+            return made;
+        }
+    }
+    let text = "others write to this conversation faster than it can be shown; try again";
+    Err(Error::new(ErrorKind::Conflict, text).into())
 }
 
 /// Only a piece, for a page that goes on.
-pub(super) fn part(seen: &Seen<'_>, query: &Query) -> Result<Answer, Failure> {
+pub(super) fn part(store: &Reader, query: &Query) -> Result<Answer, Failure> {
+    of_now(store, query, |seen| part_of(seen, query))
+}
+
+pub(super) fn part_of(seen: &Seen<'_>, query: &Query) -> Result<Answer, Failure> {
     let (_, piece) = piece(&seen.told, query)?;
     let mut html = piece.html.clone();
     html.extend_from_slice(ending(seen, &piece).as_bytes());
     Ok(Answer::new(200, "text/html; charset=utf-8", html))
 }
 
-pub(super) fn answer(seen: &Seen<'_>, request: &Request, query: &Query) -> Result<Answer, Failure> {
+pub(super) fn answer(store: &Reader, request: &Request, query: &Query) -> Result<Answer, Failure> {
+    of_now(store, query, |seen| page_of(seen, "", request, query))
+}
+
+/// The whole page, with what stands above what is of the past.
+pub(super) fn page_of(
+    seen: &Seen<'_>,
+    bar: &str,
+    request: &Request,
+    query: &Query,
+) -> Result<Answer, Failure> {
     let told = &seen.told;
     let (start, piece) = piece(told, query)?;
     let conversation = &told.conversation;
@@ -80,22 +114,24 @@ pub(super) fn answer(seen: &Seen<'_>, request: &Request, query: &Query) -> Resul
     }
     head.push_str(&String::from_utf8_lossy(&more));
     head.push_str("</header>\n");
-    head.push_str(&pages(told, start, piece.next.is_some()));
+    head.push_str(&pages(seen, start, piece.next.is_some()));
     page.body.push_str("<section class=\"conversation\">\n");
     page.body.push_str(&head);
-    let at = told.at.map(|at| format!(" data-at=\"{at}\"")).unwrap_or_default();
-    let open = format!(
-        "<div id=\"items\" data-seq=\"{}\" data-tail=\"{}\"{at}>\n",
-        seen.seq,
-        address::attribute("/tail", &[("id", id)])
-    );
-    page.body.push_str(&open);
+    page.body.push_str(bar);
+    let tail = if told.at.is_none() { address::attribute("/tail", &[("id", id)]) } else { String::new() };
+    page.body.extend(["<div id=\"items\" data-tail=\"", &tail, "\">\n"]);
     page.body.push_str(&String::from_utf8_lossy(&piece.html));
     if piece.items == 0 && start == Start::default() {
         page.body.push_str("<p class=\"none\" id=\"nothing\">nothing in it yet</p>\n");
     }
     page.body.push_str(&ending(seen, &piece));
-    page.body.push_str("</div>\n</section>\n");
+    let anew = address::attribute("/c", &[("id", id), ("from", b"end")]);
+    page.body.extend([
+        "</div>\n<p id=\"stale\" class=\"missing\" role=\"status\" hidden>This conversation was changed, and not only added to. \
+         <a href=\"",
+        &anew,
+        "\">Load it anew</a></p>\n<p id=\"live\" role=\"status\"></p>\n</section>\n",
+    ]);
     Ok(page.answer(200))
 }
 
@@ -180,7 +216,8 @@ fn ending(seen: &Seen<'_>, piece: &Piece) -> String {
 }
 
 /// The ways through a conversation that is longer than a piece.
-fn pages(told: &Told<'_>, start: Start, has_more: bool) -> String {
+fn pages(seen: &Seen<'_>, start: Start, has_more: bool) -> String {
+    let told = &seen.told;
     let id = escape::bare(&told.conversation.id);
     let search = format!(
         "<form role=\"search\" action=\"/search\" aria-label=\"Search here\"><input type=\"hidden\" name=\"id\" value=\"{id}\">\
@@ -212,6 +249,12 @@ fn pages(told: &Told<'_>, start: Start, has_more: bool) -> String {
             told.messages, start.place
         );
         out.push_str(&form);
+    }
+    let (id, seq) = (told.conversation.id.as_bytes(), seen.seq.to_string());
+    let history = address::attribute("/c", &[("id", id), ("at", seq.as_bytes())]);
+    let forks = address::attribute("/forks", &[("id", id)]);
+    for (words, href) in [("History", history), ("Forks", forks)] {
+        out.extend(["<a href=\"", &href, "\">", words, "</a>\n"]);
     }
     out + &search + "</nav>\n"
 }

@@ -8,9 +8,10 @@ use super::address::{self, Query};
 use super::cut::shortened;
 use super::http::{Answer, Request};
 use super::page::Page;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::export::html::{escape, items};
 use crate::moment;
+use crate::search;
 
 /// How many hits a page shows.
 const MOST: usize = 50;
@@ -40,7 +41,11 @@ pub(super) fn answer(store: &MessageStore, request: &Request, query: &Query) -> 
     if let Some(role) = query.text("role") {
         search = search.role(role);
     }
-    let mut found = store.search(search)?;
+    let (mut found, exit) = search::found(store, &search)?;
+    if exit != Exit::Done {
+        let text = "<p class=\"missing\">Not every conversation could be read; <a href=\"/\">the list</a> names them.</p>\n";
+        page.body.push_str(text);
+    }
     let has_more = found.len() > most;
     found.truncate(most);
     let number = format!(

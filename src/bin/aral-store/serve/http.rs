@@ -7,6 +7,8 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// The longest head of a request. Two ids of the longest kind, each byte of them as three, take less than half.
 const MAX_HEAD: usize = 16 << 10;
 
@@ -215,6 +217,13 @@ impl<'s> Sink<'s> {
     fn new(stream: &'s mut TcpStream, limit: Option<Duration>) -> io::Result<Self> {
         stream.set_write_timeout(Some(STALLED))?;
         Ok(Self { stream, end: limit.map(|limit| now() + limit) })
+    }
+
+    /// Whether whoever reads has left. Nothing is expected to come, so that what comes is the end.
+    pub(super) fn is_left(&self) -> bool {
+        let mut watched = [PollFd::new(&*self.stream, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut watched, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 
     /// Says that this was all, and takes what may still come for a moment: a connection that is closed over something unread

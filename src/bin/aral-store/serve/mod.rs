@@ -11,6 +11,8 @@ mod conversation;
 
 mod cut;
 
+mod forks;
+
 mod guard;
 
 mod hits;
@@ -21,13 +23,19 @@ mod list;
 
 mod page;
 
+mod past;
+
 mod piece;
 
 mod raw;
 
+mod reader;
+
 mod room;
 
 mod sums;
+
+mod tail;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -35,7 +43,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aral_store::{ErrorKind, MessageStore};
+use aral_store::ErrorKind;
 use clap::Args;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -47,6 +55,7 @@ use address::Query;
 use guard::{Guard, Pass};
 use http::{Answer, Refusal, Request};
 use page::Page;
+use reader::Reader;
 use room::Room;
 
 /// How many connections are served at once. A browser opens six.
@@ -57,6 +66,12 @@ const MOST_PAGES: usize = 8;
 
 /// How many texts are sent whole at once.
 const MOST_WHOLE: usize = 4;
+
+/// How many pages are told at once what comes. Each is a look at the log five times a second.
+const MOST_LISTENERS: usize = 24;
+
+/// How many pages of the past are put together at once, each with the whole history of its conversation in memory.
+const MOST_PASTS: usize = 2;
 
 /// How often the listener looks whether an end is asked for.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -76,11 +91,14 @@ pub(crate) struct ServeArgs {
 
 /// What all connections share.
 struct Viewer {
-    store: MessageStore,
+    store: Reader,
     guard: Guard,
     connections: Room,
     pages: Room,
     whole: Room,
+    listeners: Room,
+    pasts: Room,
+    forks: forks::Known,
     stop: Stop,
 }
 
@@ -93,11 +111,14 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ServeArgs) -> Result<Exit, Fail
     listener.set_nonblocking(true).map_err(failed)?;
     let at = listener.local_addr().map_err(failed)?;
     let viewer = Arc::new(Viewer {
-        store,
+        store: Reader::of(store),
         guard: Guard::new(at.port()),
         connections: Room::of(MOST_CONNECTIONS),
         pages: Room::of(MOST_PAGES),
         whole: Room::of(MOST_WHOLE),
+        listeners: Room::of(MOST_LISTENERS),
+        pasts: Room::of(MOST_PASTS),
+        forks: forks::Known::default(),
         stop,
     });
     if !args.bind.is_loopback() {
@@ -166,6 +187,7 @@ fn serve(viewer: &Viewer, stream: &mut TcpStream) -> io::Result<()> {
     let answer = match admitted(viewer, &request, local) {
         Ok(Ok(query)) => match request.path.as_str() {
             "/raw" => return whole(viewer, &request, &query, stream),
+            "/tail" => return tail(viewer, &request, &query, stream),
             _ => shown(viewer, &request, &query),
         },
         Ok(Err(answer)) => answer,
@@ -232,8 +254,8 @@ fn shown(viewer: &Viewer, request: &Request, query: &Query) -> Answer {
     let answer = match request.path.as_str() {
         "/" => store.refresh().map_err(Failure::from).and_then(|_| list::answer(store, request, query)),
         "/search" => store.refresh().map_err(Failure::from).and_then(|_| hits::answer(store, request, query)),
-        "/c" => conversation::now(store, query).and_then(|seen| conversation::answer(&seen, request, query)),
-        "/part" => conversation::now(store, query).and_then(|seen| conversation::part(&seen, query)),
+        "/c" | "/part" => conversation(viewer, request, query),
+        "/forks" => forks::answer(&viewer.forks, store, request, query),
         _ => Ok(failed(request, 404, "there is no such page")),
     };
     answer.unwrap_or_else(|failure| {
@@ -242,11 +264,76 @@ fn shown(viewer: &Viewer, request: &Request, query: &Query) -> Answer {
     })
 }
 
+/// A conversation or a piece of it, now or in its past.
+fn conversation(viewer: &Viewer, request: &Request, query: &Query) -> Result<Answer, Failure> {
+    let is_part = request.path == "/part";
+    let id = query.text("id").unwrap_or_default();
+    if query.number("at").is_none() && query.number("step").is_none() {
+        let now = if is_part {
+            conversation::part(&viewer.store, query)
+        } else {
+            conversation::answer(&viewer.store, request, query)
+        };
+        let is_gone = matches!(&now, Err(Failure::Store(error)) if error.kind() == ErrorKind::NotFound);
+        let before = is_gone.then(|| past::before_removal(&viewer.store, id)).flatten();
+        return before.map_or(now, |address| Ok(Answer::elsewhere(&address)));
+    }
+    let Some(_seat) = viewer.pasts.enter() else {
+        return Ok(
+            Answer::plain(503, "too many pages of the past are being put together").with("Retry-After", "2")
+        );
+    };
+    if let Some(step) = query.number("step") {
+        return Ok(Answer::elsewhere(&past::step(&viewer.store, id, step)?));
+    }
+    let then = past::then(&viewer.store, query, query.number("at").unwrap_or_default())?;
+    if is_part {
+        conversation::part_of(&then.seen, query)
+    } else {
+        conversation::page_of(&then.seen, &then.bar, request, query)
+    }
+}
+
+/// Tells a page what comes, until one of both ends.
+fn tail(viewer: &Viewer, request: &Request, query: &Query, stream: &mut TcpStream) -> io::Result<()> {
+    let Some(_seat) = viewer.listeners.enter_now() else {
+        let busy = Answer::plain(503, "too many pages are open").with("Retry-After", "2");
+        return busy.send(stream, request.is_head);
+    };
+    let id = query.text("id").unwrap_or_default();
+    // A browser that comes again says what came last.
+    let last = request.header("last-event-id").ok().flatten().and_then(|id| id.parse().ok());
+    let seen = query.number("after").unwrap_or_default().max(last.unwrap_or_default());
+    let is_there = viewer.store.refresh().and_then(|_| viewer.store.summary(id));
+    let found =
+        is_there.map_err(Failure::from).and_then(|there| there.ok_or_else(conversation::no_conversation));
+    match found.and_then(|_| tail::Tail::of(&viewer.store, id, seen)) {
+        Ok(tail) => tail.send(&viewer.stop, stream),
+        Err(failure) => {
+            let (status, text) = words(&failure);
+            Answer::plain(status, &text).send(stream, request.is_head)
+        }
+    }
+}
+
 /// Sends all of a message or an action.
 fn whole(viewer: &Viewer, request: &Request, query: &Query, stream: &mut TcpStream) -> io::Result<()> {
     let Some(_seat) = viewer.whole.enter() else {
         return Answer::plain(503, "too many long texts are being sent").send(stream, request.is_head);
     };
+    if let Some(at) = query.number("at") {
+        let then = past::then(&viewer.store, query, at);
+        let answer = then.map(|then| raw::of_the_past(&then.seen.told.conversation, query));
+        let answer = match answer {
+            Ok(Some(answer)) => answer,
+            Ok(None) => Answer::plain(404, "there was nothing of this id then"),
+            Err(failure) => {
+                let (status, text) = words(&failure);
+                Answer::plain(status, &text)
+            }
+        };
+        return answer.send(stream, request.is_head);
+    }
     let found = viewer.store.refresh().map_err(Failure::from);
     match found.and_then(|_| raw::send(&viewer.store, query, stream, request.is_head)) {
         Ok(sent) => sent,

@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::net::TcpStream;
 
-use aral_store::{Error, ErrorKind, MessageStore, Messages};
+use aral_store::{Conversation, Error, ErrorKind, MessageStore, Messages};
 
 use super::address::Query;
 use super::conversation::no_conversation;
@@ -44,6 +44,24 @@ pub(super) fn send(
         }
     })?;
     sent.ok_or_else(none)
+}
+
+/// The same of the past.
+pub(super) fn of_the_past(conversation: &Conversation, query: &Query) -> Option<Answer> {
+    let id = Some(conversation.id.as_str());
+    if let Some(action) = query.id("action") {
+        let action = conversation.actions.iter().rev().find(|found| found.id == action)?;
+        return Some(Answer::new(200, PLAIN, action.to_json_line(id) + "\n"));
+    }
+    let message = query.id("message")?;
+    let at_place = query.number("place").and_then(|place| usize::try_from(place).ok());
+    let at_place =
+        at_place.and_then(|place| conversation.messages.get(place)).filter(|found| found.id == message);
+    let found = at_place.or_else(|| conversation.messages.iter().rev().find(|found| found.id == message))?;
+    if query.text("form") == Some("json") {
+        return Some(Answer::new(200, PLAIN, found.to_json_line(id)));
+    }
+    Some(Answer::new(200, PLAIN, found.content.as_wtf8()))
 }
 
 fn whole(text: &[u8], stream: &mut TcpStream, is_head: bool) -> io::Result<()> {

@@ -57,6 +57,7 @@
         more.remove();
         pieces += 1;
         watch();
+        connect();
         return;
       }
     } catch (error) {
@@ -77,6 +78,87 @@
   };
   if (items) {
     watch();
+  }
+
+  // Live: what is written while this is looked at. Each event has a number, so that none is shown twice.
+  const MOST_ITEMS = 5000;
+  const live = byId("live");
+  let source = null;
+  let seen = 0;
+  const say = (text, isOn) => {
+    live.textContent = text;
+    live.classList.toggle("on", isOn);
+  };
+  const stale = () => { byId("stale").hidden = false; };
+  const isNear = element => element.getBoundingClientRect().top < innerHeight + 80;
+  const ways = {
+    item: (html, end) => {
+      const wasNear = isNear(end);
+      byId("nothing")?.remove();
+      take(html, end);
+      end.previousElementSibling.classList.add("new");
+      if (items.querySelectorAll(":scope > article, :scope > .action").length > MOST_ITEMS) {
+        // A page that stays open must not grow for ever; what it shows is where it was.
+        location.replace(`${location.pathname}${location.search.replace(/&(from|act|message|place)=[^&]*/g, "")}&from=end`);
+      } else if (wasNear) {
+        live.scrollIntoView({ block: "end" });
+      }
+    },
+    edited: html => {
+      const template = document.createElement("template");
+      template.innerHTML = html;
+      const now = template.content.firstElementChild;
+      // The last one of this id is meant.
+      const then = [...items.children].filter(item => item.id === now.id).pop();
+      if (then) {
+        reachable(template.content);
+        then.replaceWith(now);
+      }
+    },
+    stale,
+  };
+  const disconnect = () => {
+    source?.close();
+    source = null;
+  };
+  const connect = () => {
+    const end = items && byId("end");
+    if (!end || !items.dataset.tail || source || document.hidden) {
+      return;
+    }
+    seen = Math.max(seen, Number(end.dataset.seq));
+    source = new EventSource(`${items.dataset.tail}&after=${seen}`);
+    source.onopen = () => say("Live: what is written shows up here", true);
+    source.onerror = () => {
+      say("The viewer is away; trying again", false);
+      if (source?.readyState === EventSource.CLOSED) {
+        disconnect();
+        setTimeout(connect, 3000);
+      }
+    };
+    for (const [kind, act] of Object.entries(ways)) {
+      source.addEventListener(kind, event => {
+        const number = Number(event.lastEventId);
+        if (number > seen) {
+          seen = number;
+          act(event.data, byId("end"));
+        } else if (kind === "stale") {
+          stale();
+        }
+      });
+    }
+  };
+  // A browser has six connections for all pages of a site; one that nobody sees needs none.
+  document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
+  connect();
+
+  // The slider over time goes where it is let go.
+  const time = byId("time");
+  if (time) {
+    const form = time.closest("form");
+    form.querySelector("button").hidden = true;
+    time.addEventListener("input", () => { form.querySelector("output").textContent = `${time.value} of ${time.max}`; });
+    time.addEventListener("change", () => form.requestSubmit());
   }
 
   // Keys.
@@ -129,7 +211,7 @@
     }
     const wasAfterG = isAfterG;
     isAfterG = false;
-    const ways = {
+    const does = {
       j: () => step(1),
       k: () => step(-1),
       "/": () => { const field = document.querySelector(".bar input"); field.focus(); field.select(); },
@@ -141,9 +223,9 @@
       t: turn,
       "?": () => keys.showModal(),
     };
-    if (Object.hasOwn(ways, event.key)) {
+    if (Object.hasOwn(does, event.key)) {
       event.preventDefault();
-      ways[event.key]();
+      does[event.key]();
     }
   });
 })();

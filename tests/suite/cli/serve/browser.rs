@@ -135,7 +135,9 @@ impl Browser {
         let text = if key.chars().count() == 1 { key } else { "" };
         for kind in ["keyDown", "keyUp"] {
             let text = if kind == "keyDown" { text } else { "" };
-            self.call("Input.dispatchKeyEvent", &json!({"type": kind, "key": key, "text": text}));
+            let code = if key == "ArrowLeft" { 37 } else { 0 };
+            let event = json!({"type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code});
+            self.call("Input.dispatchKeyEvent", &event);
         }
     }
 }
@@ -223,13 +225,71 @@ fn a_long_conversation_goes_on_as_one_scrolls() {
 }
 
 #[test]
+fn what_is_written_meanwhile_appears_once_and_in_order() {
+    let Some(mut browser) = Browser::open("a live page in a browser") else { return };
+    let room = example();
+    let viewer = Viewer::of(&room);
+    browser.go(&viewer.url);
+    browser.go(&viewer.address("/c?id=release"));
+    browser.until("document.getElementById('live').classList.contains('on')");
+    let before = browser.ask("document.querySelectorAll('article').length").as_u64().unwrap();
+    for (n, attack) in ATTACKS.iter().take(5).enumerate() {
+        let text = format!("**live** {n} {attack}");
+        drop(room.run(&["add", "release", "-r", "assistant", "--id", &format!("n{n}"), "--", &text]).fine());
+    }
+    let count = "document.querySelectorAll('article').length";
+    browser.until(&format!("{count} === {}", before + 5));
+    // It goes out of sight, misses some, and comes again.
+    let hidden = |is: bool| {
+        format!(
+            "Object.defineProperty(document, 'hidden', {{value: {is}, configurable: true}}); document.dispatchEvent(new Event('visibilitychange'))"
+        )
+    };
+    browser.ask(&hidden(true));
+    drop(room.run(&["add", "release", "missed", "--id", "n5"]).fine());
+    browser.ask(&hidden(false));
+    drop(room.run(&["add", "release", "and then", "--id", "n6"]).fine());
+    browser.until(&format!("{count} === {}", before + 7));
+    let ids = browser.ask("[...document.querySelectorAll('article')].slice(-7).map(item => item.id)");
+    assert_eq!(ids, json!(["/n0", "/n1", "/n2", "/n3", "/n4", "/n5", "/n6"]));
+    let edit = json!({"type": "edit_message", "conversation_id": "release", "message_id": "n5", "content": "mended"});
+    drop(room.run_with(&["append"], format!("{edit}\n").as_bytes()).fine());
+    browser.until("document.getElementById('/n5').textContent.includes('mended')");
+    assert_eq!(browser.ask("document.getElementById('stale').hidden"), true);
+    drop(room.run(&["rename", "release", "another title"]).fine());
+    browser.until("!document.getElementById('stale').hidden");
+    assert_ne!(browser.ask("document.title"), "owned");
+    browser.ask("document.querySelector('#stale a').click()");
+    browser.until("document.querySelector('h1')?.textContent === 'another title'");
+    let shown = browser.ask(count);
+    assert_eq!(shown, before + 7, "the page has what was told");
+}
+
+#[test]
+fn the_slider_leads_where_it_is_let_go() {
+    let Some(mut browser) = Browser::open("the slider in a browser") else { return };
+    let room = example();
+    drop(room.run(&["rename", "release", "another title"]).fine());
+    let viewer = Viewer::of(&room);
+    browser.go(&viewer.url);
+    browser.go(&viewer.address("/c?id=release"));
+    browser.ask("[...document.querySelectorAll('a')].find(link => link.textContent === 'History').click()");
+    browser.until("document.querySelector('.past') !== null && document.readyState === 'complete'");
+    browser.ask("document.getElementById('time').focus()");
+    browser.press("ArrowLeft");
+    browser.until("document.querySelector('h1').textContent !== 'another title' && document.querySelector('.past') !== null");
+    browser.ask("[...document.querySelectorAll('.past a')].find(link => link.textContent === 'To what is now').click()");
+    browser.until("document.querySelector('.past') === null && document.querySelector('h1')?.textContent === 'another title'");
+}
+
+#[test]
 fn it_fits_on_a_telephone_and_follows_the_colours_of_the_system() {
     let Some(mut browser) = Browser::open("the viewer on a telephone") else { return };
     let room = example();
     let viewer = Viewer::of(&room);
     browser.go(&viewer.url);
     browser.size(360, 740);
-    for path in ["/", "/c?id=greenhouse", "/c?id=inbox", "/search?q=the"] {
+    for path in ["/", "/c?id=greenhouse", "/c?id=inbox", "/c?id=inbox&at=16", "/search?q=the"] {
         browser.go(&viewer.address(path));
         let wider =
             browser.ask("document.documentElement.scrollWidth - document.documentElement.clientWidth");
@@ -284,7 +344,15 @@ fn axe_has_no_serious_findings() {
     for scheme in ["light", "dark"] {
         let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         browser.call("Emulation.setEmulatedMedia", &features);
-        for path in ["/", "/c?id=greenhouse", "/c?id=inbox", "/search?q=the", "/c?id=none"] {
+        for path in [
+            "/",
+            "/c?id=greenhouse",
+            "/c?id=inbox",
+            "/c?id=inbox&at=16",
+            "/forks?id=inbox",
+            "/search?q=the",
+            "/c?id=none",
+        ] {
             browser.go(&viewer.address(path));
             browser.ask("document.querySelectorAll('details').forEach(fold => { fold.open = true; })");
             browser.ask(&format!("{axe};0"));

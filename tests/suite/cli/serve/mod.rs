@@ -5,6 +5,8 @@
 mod browser;
 mod doors;
 mod limits;
+mod live;
+mod looking_back;
 mod pages;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -372,6 +372,11 @@ fn what_cannot_be_read_is_named_and_the_rest_is_shown() {
     let bad = viewer.get("/c?id=bad");
     assert_eq!(bad.status, 500);
     assert!(bad.body.contains("bad.json"), "{}", bad.body);
+    let hits = viewer.get("/search?q=text").fine();
+    assert!(
+        hits.contains("<mark>text</mark>") && hits.contains("Not every conversation could be read"),
+        "{hits}"
+    );
     assert_eq!(viewer.get("/c?id=nobody").status, 404);
     assert_eq!(viewer.get("/nowhere").status, 404);
 }

@@ -79,3 +79,16 @@ pub(crate) fn random_salt() -> u32 {
     let [a, b, c, d, ..] = random_id();
     u32::from_le_bytes([a, b, c, d]).max(1)
 }
+
+/// Random bytes that keys and nonces are made of: straight from the system, since what a process keeps for itself to
+/// draw from is the same in one that was forked off.
+///
+/// # Errors
+///
+/// Those of the system.
+#[cfg(feature = "encryption")]
+pub(crate) fn random_bytes<const N: usize>() -> std::io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+    Ok(bytes)
+}

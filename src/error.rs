@@ -66,6 +66,8 @@ pub enum ErrorKind {
     Closed,
     /// This backend does not do that.
     Unsupported,
+    /// The store is encrypted, and no key was given, or another one than its own: give its key.
+    Key,
     /// Events that a consumer has not read are gone: see which, make good for them, then put the consumer behind them.
     Missed,
 }

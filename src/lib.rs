@@ -16,6 +16,9 @@ pub mod vfs;
 
 mod clock;
 
+#[cfg(feature = "encryption")]
+mod sealed;
+
 mod rules;
 
 mod search;
@@ -53,6 +56,8 @@ pub use model::{
     Summary, Text, TextRef, Timestamp, Tombstone, TornTail, UniqueIds, VerifyReport, Version, Zone,
     near_miss,
 };
+#[cfg(feature = "encryption")]
+pub use sealed::Key;
 #[cfg(feature = "cloud")]
 pub use store::CloudUrl;
 #[cfg(feature = "firestore")]

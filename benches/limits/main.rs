@@ -2,7 +2,7 @@
 //! cannot do without, in one process, taken in turn, so that a busy machine slows both.
 //!
 //! `cargo bench --bench limits [-- SECTION…]`; sections: durable threads os batches reads growth beside
-//! replicating forks space. Files go to a new directory below `LIMITS_DIR`, or below the system's directory for such.
+//! replicating encrypted forks space. Files go to a new directory below `LIMITS_DIR`, or below the system's directory for such.
 
 #![expect(clippy::print_stdout, reason = "the figures are what this is for")]
 #![expect(clippy::indexing_slicing, reason = "a bench that cannot go on has nothing to say")]
@@ -10,6 +10,9 @@
 #![expect(clippy::disallowed_methods, reason = "the bare calls are what the store is held against")]
 
 mod bare;
+
+#[cfg(feature = "encryption")]
+mod encrypted;
 
 mod forking;
 
@@ -32,7 +35,7 @@ const RECORD: [u8; 320] = [7; 320];
 
 fn main() -> Outcome {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let sections: [(&str, Section); 10] = [
+    let sections: [(&str, Section); 11] = [
         ("durable", durable),
         ("threads", threads),
         ("os", written),
@@ -41,6 +44,7 @@ fn main() -> Outcome {
         ("growth", growth),
         ("beside", beside),
         ("replicating", replicated),
+        ("encrypted", encrypted),
         ("forks", forked),
         ("space", space),
     ];
@@ -48,6 +52,33 @@ fn main() -> Outcome {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
             run()?;
         }
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "encryption"))]
+fn encrypted() -> Outcome {
+    Ok(())
+}
+
+#[cfg(feature = "encryption")]
+fn encrypted() -> Outcome {
+    for (what, sync) in [("durable", SyncPolicy::Always), ("without syncs", SyncPolicy::Os)] {
+        let home = home()?;
+        let mut rates = encrypted::rates(home.path(), sync)?;
+        let read = rates.pop().unwrap_or_default();
+        let mean = |of: fn(&(f64, f64)) -> f64| rates.iter().map(of).sum::<f64>() / rates.len() as f64;
+        let (plain, sealed) = (mean(|pair| pair.0), mean(|pair| pair.1));
+        let mut ratios: Vec<f64> = rates.iter().map(|pair| pair.0 / pair.1).collect();
+        ratios.sort_by(f64::total_cmp);
+        println!(
+            "appends, {what}: {plain:.0}/s plain, {sealed:.0}/s encrypted, {:.3} times the time by the means, {:.3} by the \
+             median round; read back: {:.0}/s plain, {:.0}/s encrypted",
+            plain / sealed,
+            ratios[ratios.len() / 2],
+            read.0,
+            read.1
+        );
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use pyo3::types::{PyDict, PyList, PyString};
 use crate::failure::{forked, invalid, raised};
 use crate::follower::Follower;
 use crate::items::{self, Unfinished};
+use crate::key::key_of;
 use crate::place::{Open, Place};
 use crate::report;
 use crate::text::{id_of, string_of, text_of};
@@ -112,7 +113,7 @@ impl Core {
 impl Core {
     #[new]
     #[expect(clippy::too_many_arguments, reason = "Python hands them over by name")]
-    #[pyo3(signature = (path, *, sync, read_only, compact_above, unique_ids, salvage=false, wait=0.0, keep=None))]
+    #[pyo3(signature = (path, *, sync, read_only, compact_above, unique_ids, salvage=false, wait=0.0, keep=None, key=None))]
     fn new(
         py: Python<'_>,
         path: Option<PathBuf>,
@@ -123,6 +124,7 @@ impl Core {
         salvage: bool,
         wait: f64,
         keep: Option<&str>,
+        key: Option<&[u8]>,
     ) -> PyResult<Self> {
         let patience = Duration::try_from_secs_f64(wait)
             .map_err(|_| invalid(py, "wait must be a number of seconds, 0 or above"))?;
@@ -136,6 +138,9 @@ impl Core {
         if let Some(keep) = keep {
             let reason = "keep must be \"everything\", \"nothing\", a span such as \"30d\", a size such as \"256MiB\", or both, \"30d,256MiB\", for whichever is more";
             options = options.keep(Keep::parse(keep).ok_or_else(|| invalid(py, reason))?);
+        }
+        if let Some(key) = key {
+            options = options.key(key_of(key).map_err(|error| raised(py, &error))?);
         }
         if read_only {
             options = options.read_only();

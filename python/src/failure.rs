@@ -30,6 +30,7 @@ fn class_of(kind: ErrorKind) -> &'static str {
         ErrorKind::Closed => "Closed",
         ErrorKind::Unsupported => "Unsupported",
         ErrorKind::Missed => "Missed",
+        ErrorKind::Key => "KeyRefused",
         // A kind that is newer than this binding is still an error of the store.
         _ => "AralStoreError",
     }

@@ -8,6 +8,7 @@ mod core;
 mod failure;
 mod follower;
 mod items;
+mod key;
 mod offline;
 mod place;
 mod removal;
@@ -30,7 +31,7 @@ mod _core {
     #[pymodule_export]
     use crate::items::parsed;
     #[pymodule_export]
-    use crate::offline::{repair, verify};
+    use crate::offline::{rekey, repair, verify};
     #[pymodule_export]
     use crate::place::database;
     #[pymodule_export]

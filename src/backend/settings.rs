@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, IdSource, IdVersion, SystemClock};
+#[cfg(feature = "encryption")]
+use crate::sealed::KeySource;
 use crate::vfs::{OsVfs, Vfs};
 
 /// When an accepted mutation is synced to the device.
@@ -38,6 +40,11 @@ pub(crate) struct Settings {
     pub(crate) is_read_only: bool,
     pub(crate) salvages: bool,
     pub(crate) vfs: Arc<dyn Vfs>,
+    /// The file system below, where `vfs` is one in which the store is sealed.
+    pub(crate) outside: Option<Arc<dyn Vfs>>,
+    /// Where the key comes from, if the store is to be encrypted.
+    #[cfg(feature = "encryption")]
+    pub(crate) key: Option<KeySource>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
 }
@@ -55,6 +62,9 @@ impl Default for Settings {
             is_read_only: false,
             salvages: false,
             vfs: Arc::new(OsVfs),
+            outside: None,
+            #[cfg(feature = "encryption")]
+            key: None,
             clock: Arc::new(SystemClock),
             ids: Arc::new(IdVersion::V4),
         }

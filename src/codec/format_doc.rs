@@ -72,6 +72,7 @@ fn segment() -> SegmentHeader {
         salt: 0x5a17_c0de,
         capacity: 16_777_216,
         previous: Previous { number: 1, valid_len: 4256, next_seq: 4, rollup: 0x0102_0304 },
+        is_sealed: false,
     }
 }
 

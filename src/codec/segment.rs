@@ -17,6 +17,9 @@ const MAGIC: [u8; 8] = *b"\x89EVL\r\n\x1a\n";
 /// The one major version there is; a higher one is refused.
 pub(crate) const FORMAT_MAJOR: u16 = 1;
 
+/// The incompatible feature that a segment's events are sealed.
+const SEALED: u32 = 1;
+
 /// A store's random identity, equal in all its files.
 pub(crate) type StoreId = [u8; 16];
 
@@ -43,6 +46,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) capacity: u64,
     /// How the segment before it ended; all zero if there was none.
     pub(crate) previous: Previous,
+    /// Whether its events are sealed.
+    pub(crate) is_sealed: bool,
 }
 
 /// The seal that a segment puts on its predecessor.
@@ -79,7 +84,8 @@ impl SegmentHeader {
         bytes.extend(FORMAT_MAJOR.to_le_bytes());
         bytes.extend(0_u16.to_le_bytes());
         bytes.extend(128_u32.to_le_bytes());
-        bytes.extend([0; 8]);
+        bytes.extend(if self.is_sealed { SEALED } else { 0 }.to_le_bytes());
+        bytes.extend([0; 4]);
         bytes.extend(self.store_id);
         for field in [self.number, self.first_seq, self.writer_epoch] {
             bytes.extend(field.to_le_bytes());
@@ -127,7 +133,7 @@ impl SegmentHeader {
         let header_len = fields.u32().ok_or(SHORT)?;
         let incompatible_flags = fields.u32().ok_or(SHORT)?;
         let _compatible_flags = fields.u32().ok_or(SHORT)?;
-        if major != FORMAT_MAJOR || incompatible_flags != 0 || header_len != 128 {
+        if major != FORMAT_MAJOR || incompatible_flags & !SEALED != 0 || header_len != 128 {
             return Err(BadHeader::Newer(major));
         }
         let mut parse = || {
@@ -140,6 +146,7 @@ impl SegmentHeader {
                 salt: fields.u32()?,
                 capacity: 0,
                 previous: Previous::default(),
+                is_sealed: incompatible_flags & SEALED != 0,
             };
             let _data_start = fields.u32()?;
             let previous = Previous {
@@ -175,6 +182,7 @@ mod tests {
             salt: 9,
             capacity: 8192,
             previous: Previous { number: 2, valid_len: 8192, next_seq: 77, rollup: 5 },
+            is_sealed: false,
         }
     }
 

@@ -36,6 +36,7 @@ pub(crate) struct PendingFrame {
     pub(crate) schema: u16,
     pub(crate) first_seq: Seq,
     pub(crate) events: u32,
+    pub(crate) is_sealed: bool,
 }
 
 /// Why a group was not written.
@@ -105,6 +106,10 @@ impl Active {
             self.make_room(to_u64(buffer.len()), first.first_seq)?;
             let current = self.current.as_mut().ok_or_else(no_segment)?;
             let base = current.written;
+            // Whatever came before: nothing that is to be sealed is written as it is.
+            if frames.iter().any(|frame| frame.is_sealed != current.segment.header.is_sealed) {
+                return Err(WriteError::Refused(not_as_its_segment(&current.segment)));
+            }
             if must_sync {
                 current.get_ready(to_u64(buffer.len()));
             }
@@ -283,6 +288,8 @@ impl Active {
             salt: (self.salt)(),
             capacity: size,
             previous,
+            // The file system says so when the file is made.
+            is_sealed: false,
         };
         match Segment::create(&*self.start.vfs, &self.start.dir, header) {
             Ok(segment) => Ok(Arc::new(segment)),
@@ -307,9 +314,15 @@ fn no_segment() -> WriteError {
     WriteError::Refused(Error::new(ErrorKind::Failed, "there is no segment to append to"))
 }
 
+#[cold]
+fn not_as_its_segment(segment: &Segment) -> Error {
+    let reason = "what is to be written is not sealed as its segment says; nothing was written";
+    Error::new(ErrorKind::Failed, reason).at(&segment.path, None)
+}
+
 impl PendingFrame {
     fn empty(first_seq: Seq) -> Self {
-        Self { start: 0, payload_len: 0, payload_crc: 0, schema: 0, first_seq, events: 0 }
+        Self { start: 0, payload_len: 0, payload_crc: 0, schema: 0, first_seq, events: 0, is_sealed: false }
     }
 }
 

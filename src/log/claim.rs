@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::codec::claim::{CLAIM_LEN, encode_claim};
 use crate::error::{Error, ErrorKind, Overtaken, Result};
-use crate::vfs::{self, DirEntry, Lock, Metadata, OpenMode, Vfs, VfsFile};
+use crate::vfs::{self, DirEntry, EventSeal, Lock, Metadata, OpenMode, Vfs, VfsFile};
 
 /// How often the file may be replaced while it is being locked before that is an error.
 const ATTEMPTS: usize = 10;
@@ -250,6 +250,10 @@ impl Vfs for Fenced {
 
     fn open_files_limit(&self) -> usize {
         self.inner.open_files_limit()
+    }
+
+    fn sealing(&self) -> Option<Arc<dyn EventSeal>> {
+        self.inner.sealing()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -276,6 +276,7 @@ impl<C: Client> Turn<'_, C> {
             schema: record.schema,
             first_seq: state.next_seq,
             events: record.events,
+            is_sealed: record.is_sealed(),
         });
         group.must_sync |= must_sync;
         state.next_seq += u64::from(record.events);

@@ -38,6 +38,10 @@ mod leader;
 
 mod record;
 
+pub(crate) mod opened;
+
+pub(crate) mod unopened;
+
 mod sync;
 
 mod waiter;

@@ -21,29 +21,38 @@ pub(crate) struct Placed<'a> {
 
 /// A payload that is being made, behind room for its frame's header: it need not be moved to be written.
 #[derive(Debug)]
-pub(crate) struct Framed(Vec<u8>);
+pub(crate) struct Framed {
+    bytes: Vec<u8>,
+    /// Whether each of its events is sealed.
+    is_sealed: bool,
+}
 
 impl Framed {
     /// No payload yet, in memory that may have been used before.
     pub(crate) fn new(mut memory: Vec<u8>) -> Self {
         memory.clear();
         memory.extend_from_slice(&[0; FRAME_ALIGN]);
-        Self(memory)
+        Self { bytes: memory, is_sealed: false }
+    }
+
+    /// The same for events that are sealed, each before the next one is put behind it.
+    pub(crate) fn of_sealed(memory: Vec<u8>) -> Self {
+        Self { is_sealed: true, ..Self::new(memory) }
     }
 
     /// Where the payload grows, at the end.
     pub(crate) fn end(&mut self) -> &mut Vec<u8> {
-        &mut self.0
+        &mut self.bytes
     }
 
     /// The payload so far.
     pub(crate) fn payload(&self) -> &[u8] {
-        self.0.get(FRAME_ALIGN..).unwrap_or_default()
+        self.bytes.get(FRAME_ALIGN..).unwrap_or_default()
     }
 
     /// The memory alone, for the next.
     pub(crate) fn into_memory(self) -> Vec<u8> {
-        self.0
+        self.bytes
     }
 }
 
@@ -69,13 +78,18 @@ impl Record {
     /// memory; not where that has much more room, which those who join a group need.
     pub(super) fn lay_out(&mut self, buffer: &mut Vec<u8>) -> (usize, usize) {
         let (start, length) = (buffer.len(), self.framed.payload().len());
-        if buffer.is_empty() && buffer.capacity() / 2 <= self.framed.0.capacity() {
-            std::mem::swap(buffer, &mut self.framed.0);
+        if buffer.is_empty() && buffer.capacity() / 2 <= self.framed.bytes.capacity() {
+            std::mem::swap(buffer, &mut self.framed.bytes);
         } else {
-            buffer.extend_from_slice(&self.framed.0);
+            buffer.extend_from_slice(&self.framed.bytes);
         }
         buffer.resize(start + frame_len(length), 0);
         (start, length)
+    }
+
+    /// Whether its events are sealed.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.framed.is_sealed
     }
 
     /// The memory that is left, for the next.

@@ -269,7 +269,11 @@ fn walk_sealed(segment: &Arc<Segment>, seal: &Previous, visit: Visit<'_>) -> Res
 }
 
 /// Replays the newest segment and judges its end.
-fn replay_last(segment: &Arc<Segment>, control: Option<&Control>, visit: Visit<'_>) -> Result<(Walk, Last)> {
+pub(super) fn replay_last(
+    segment: &Arc<Segment>,
+    control: Option<&Control>,
+    visit: Visit<'_>,
+) -> Result<(Walk, Last)> {
     let vouched = control
         .filter(|c| c.segment == segment.header.number && c.writer_epoch == segment.header.writer_epoch)
         .map_or(0, |c| u64::from(c.durable_units) * to_u64(FRAME_ALIGN));

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use crate::codec::segment::{BadHeader, DATA_START, SegmentHeader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
-use crate::vfs::{self, Mapping, OpenMode, Vfs, VfsFile};
+use crate::vfs::{self, EventSeal, Mapping, OpenMode, Vfs, VfsFile};
 
 /// The longest file that is read as a segment: a full one with one frame of the greatest length behind it.
 pub(crate) const MAX_SEGMENT_FILE: u64 = 1 << 32;
@@ -50,12 +50,27 @@ pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     pub(crate) header: SegmentHeader,
     pub(crate) file: Arc<dyn VfsFile>,
+    /// What its events are sealed with, if they are.
+    seal: Option<Arc<dyn EventSeal>>,
     map: OnceLock<Option<Arc<dyn Mapping>>>,
 }
 
 impl Segment {
     /// Opens a segment and checks its header against its name.
     pub(crate) fn open(vfs: &dyn Vfs, path: &Path, named: (u64, Seq)) -> Result<Self> {
+        let segment = Self::open_unopened(vfs, path, named)?;
+        match (segment.header.is_sealed, segment.seal.is_some()) {
+            (true, false) => Err(needs_a_key(path)),
+            (false, true) => {
+                let reason = "the store is encrypted, and this segment is not: it is another store's";
+                Err(Error::corrupt(path, 16, reason))
+            }
+            (true, true) | (false, false) => Ok(segment),
+        }
+    }
+
+    /// The same of one whose events need not be read.
+    pub(crate) fn open_unopened(vfs: &dyn Vfs, path: &Path, named: (u64, Seq)) -> Result<Self> {
         let file = vfs.open(path, OpenMode::Read).map_err(|e| Error::io("open", path, e))?;
         let mut block = vec![0; DATA_START];
         if let Err(error) = vfs::read_exact_at(&*file, &mut block, 0) {
@@ -75,12 +90,21 @@ impl Segment {
         if (header.number, header.first_seq) != named {
             return Err(Error::corrupt(path, 40, "the segment's header belongs to another file name"));
         }
-        Ok(Self { path: path.to_owned(), header, file, map: OnceLock::new() })
+        let seal = vfs.sealing();
+        Ok(Self { path: path.to_owned(), header, file, seal, map: OnceLock::new() })
+    }
+
+    /// What its events are sealed with, if they are.
+    #[inline]
+    pub(crate) fn seal(&self) -> Option<&dyn EventSeal> {
+        self.seal.as_deref()
     }
 
     /// Makes a segment of the length that its header says. When this returns, its header and its name are durable.
     pub(crate) fn create(vfs: &dyn Vfs, dir: &Path, header: SegmentHeader) -> Result<Self, CreateError> {
         let path = dir.join(file_name(header.number, header.first_seq));
+        let seal = vfs.sealing();
+        let header = SegmentHeader { is_sealed: seal.is_some(), ..header };
         let unfinished = path.with_extension(format!("seg{UNFINISHED}"));
         let file = match make_file(vfs, &unfinished, &header) {
             Ok(file) => file,
@@ -103,7 +127,7 @@ impl Segment {
             if is_nameless { CreateError::Before(error) } else { CreateError::Sync(error) }
         })?;
         vfs.sync_dir(dir).map_err(|e| CreateError::Sync(Error::io("sync", dir, e)))?;
-        Ok(Self { path, header, file, map: OnceLock::new() })
+        Ok(Self { path, header, file, seal, map: OnceLock::new() })
     }
 
     /// Lets reads go through a memory map. Only for a segment that nobody will cut shorter.
@@ -125,6 +149,13 @@ impl Segment {
         });
         read.map_err(|e| Error::io("read", &self.path, e))
     }
+}
+
+/// What whoever has no key is told of an encrypted store.
+#[cold]
+fn needs_a_key(path: &Path) -> Error {
+    let reason = "the store is encrypted, and no key was given to read it with";
+    Error::new(ErrorKind::Key, reason).at(path, Some(16))
 }
 
 /// At which point a segment could not be made.

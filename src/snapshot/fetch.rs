@@ -11,6 +11,7 @@ use crate::codec::json::JsonError;
 use crate::codec::payload::{BadPayload, EventView, decode_event, decode_message};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Entry, Position};
+use crate::log::opened::{not_opened, open_payload};
 use crate::model::{Action, JsonObject, Message, MessageRef, Timestamp};
 use crate::vfs;
 
@@ -164,7 +165,10 @@ impl Fetcher<'_> {
             if !position.proves(bytes) {
                 return Err(corrupt("the record has changed since it was written"));
             }
-            take(bytes).map_err(|bad| corrupt(&bad.0))
+            let Some(seal) = segment.seal() else { return take(bytes).map_err(|bad| corrupt(&bad.0)) };
+            let opened = open_payload(Some(seal), bytes)
+                .map_err(|error| not_opened(&segment.path, position.offset(), error))?;
+            take(opened.payload()).map_err(|bad| corrupt(&bad.0))
         })
     }
 }

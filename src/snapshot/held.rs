@@ -15,10 +15,12 @@ use crate::codec::checkpoint::{
 use crate::codec::payload::{BadPayload, EventView, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Slot;
+use crate::log::opened::open_frame;
 use crate::log::recovery::replay_sealed;
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
 use crate::model::Seq;
+use crate::vfs::EventSeal;
 
 /// What is held, by the conversations' ids.
 pub(crate) type Holds = HashMap<String, Hold>;
@@ -94,7 +96,7 @@ impl<'c> Holding<'c> {
             };
             let mut counts: HashMap<String, u64> = HashMap::new();
             replay_sealed(segment, &end, &mut |segment, frame| {
-                for_each_held(&segment.path, frame, &self.holds, &mut |id, _, _, _| {
+                for_each_held((segment.seal(), &segment.path), frame, &self.holds, &mut |id, _, _, _| {
                     *counts.entry(id.to_owned()).or_default() += 1;
                     Ok(())
                 })
@@ -201,7 +203,7 @@ pub(crate) fn holds_of(checkpoint: &Checkpoint) -> Holds {
 ///
 /// Corruption, and whatever `visit` returns.
 pub(crate) fn for_each_held(
-    path: &Path,
+    (seal, path): (Option<&dyn EventSeal>, &Path),
     frame: &Frame<'_>,
     holds: &Holds,
     visit: VisitHeld<'_>,
@@ -213,7 +215,11 @@ pub(crate) fn for_each_held(
         return Err(Error::new(ErrorKind::UnsupportedFormat, reason).at(path, Some(frame.offset)));
     }
     let mut seq = frame.header.first_seq;
-    let read = for_each_event::<Stopped>(frame.payload, frame.header.events, |view, range| {
+    let opened = open_frame(seal, path, frame)?;
+    let mut number = 0;
+    let read = for_each_event::<Stopped>(opened.payload(), frame.header.events, |view, range| {
+        let range = opened.place(number, range);
+        number += 1;
         let id = view.conversation.with_bytes(|id| std::str::from_utf8(id).map(str::to_owned));
         let held = id.ok().filter(|id| holds.get(id).is_some_and(|hold| hold.has(seq)));
         if let Some(id) = held {

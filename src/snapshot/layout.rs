@@ -72,6 +72,16 @@ impl Layout {
         self.log().join(checkpoint_name(epoch))
     }
 
+    /// The store's key, if it is encrypted.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.log().join("KEY")
+    }
+
+    /// The keys of its conversations.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.log().join("keys")
+    }
+
     /// What says which store this one is a copy of.
     pub(crate) fn copied_from(&self) -> PathBuf {
         self.log().join("COPIED-FROM")

@@ -114,6 +114,7 @@ mod tests {
             salt: 5,
             created_unix_micros: 0,
             previous: Previous::default(),
+            is_sealed: false,
         };
         let segment = Segment::create(&OsVfs, dir, header).unwrap();
         vfs::write_all_at(&*segment.file, bytes, 4096).unwrap();

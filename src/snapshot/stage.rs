@@ -132,8 +132,12 @@ impl Plan<'_> {
         let there = self.vfs.read_dir(&dir).map_err(|e| Error::io("list", &dir, e))?;
         let mut taken: HashSet<String> = there.iter().map(|entry| fold(&entry.name)).collect();
         taken.extend(old.entries().map(|entry| fold(entry.file_name)));
+        let seal = self.vfs.sealing();
         for id in nameless {
-            let name = names::choose(id, &taken);
+            let name = match &seal {
+                None => names::choose(id, &taken),
+                Some(seal) => seal.new_name().map_err(|e| Error::io("name a file in", &dir, e))?,
+            };
             taken.insert(fold(&name));
             names.insert(id.clone(), name);
         }

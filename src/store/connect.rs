@@ -27,6 +27,8 @@ use crate::backend::postgres;
 use crate::backend::sqlite;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Keep, RepairReport, VerifyReport};
+#[cfg(feature = "encryption")]
+use crate::sealed::Key;
 
 /// The objects that a URL means, if it means a place of objects; anything else is `None`.
 #[cfg(feature = "journal")]
@@ -179,7 +181,11 @@ impl Options {
     /// ```
     pub fn connect(self, url: impl AsRef<OsStr>) -> Result<MessageStore> {
         let handing = self.handing();
-        match StoreUrl::of(url)? {
+        let place = StoreUrl::of(url)?;
+        if !matches!(place, StoreUrl::Directory(_)) {
+            directory::must_have_no_key(&self.settings, "this store")?;
+        }
+        match place {
             StoreUrl::Directory(dir) => self.open(dir),
             StoreUrl::Memory => handing.over(Arc::new(Memory::new(self.settings))),
             #[cfg(feature = "sqlite")]
@@ -219,6 +225,7 @@ impl Options {
     pub fn verify(self, dir: impl AsRef<Path>) -> Result<VerifyReport> {
         #[cfg(feature = "journal")]
         if check_directory(dir.as_ref()).is_err()
+            && directory::must_have_no_key(&self.settings, "this store").is_ok()
             && let Some(objects) = objects(dir.as_ref())?
         {
             return journal::verify(&objects);
@@ -291,7 +298,11 @@ impl Options {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn repair_in_place(self, dir: impl AsRef<Path>) -> Result<RepairReport> {
-        match StoreUrl::of(dir.as_ref())? {
+        let place = StoreUrl::of(dir.as_ref())?;
+        if !matches!(place, StoreUrl::Directory(_)) {
+            directory::must_have_no_key(&self.settings, "this store")?;
+        }
+        match place {
             StoreUrl::Directory(dir) => directory::repair_in_place(&dir, self.settings),
             StoreUrl::Memory => Err(Error::new(
                 ErrorKind::Unsupported,
@@ -312,6 +323,18 @@ impl Options {
                  `aws s3 sync`, `gcloud storage rsync` or `azcopy`, not with `aral-store copy`, and repair that directory",
             )),
         }
+    }
+
+    /// Gives an encrypted store in a directory another key: these options' key opens it, and afterwards only `new` does. The keys of
+    /// its conversations are wrapped by a key of the store's own, which alone is wrapped anew, so that nothing else is written.
+    ///
+    /// # Errors
+    ///
+    /// `Key` if this is not the store's key; `InvalidInput` if it is not encrypted; `Locked` if it is open for writing.
+    #[cfg(feature = "encryption")]
+    pub fn rekey(self, dir: impl AsRef<Path>, new: &Key) -> Result<()> {
+        check_directory(dir.as_ref())?;
+        directory::rekey(&self.settings, dir.as_ref(), new)
     }
 
     /// Makes an empty store in memory, with these options' clock and ids. It keeps no history, whatever they say of that.

@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use crate::backend::settings::{Settings, SyncPolicy};
 use crate::clock::{Clock, IdSource};
+#[cfg(feature = "encryption")]
+use crate::error::Result;
 use crate::model::{Keep, UniqueIds};
+#[cfg(feature = "encryption")]
+use crate::sealed::{Key, KeySource};
 use crate::vfs::Vfs;
 
 /// What a store is opened with.
@@ -163,6 +167,35 @@ impl Options {
     /// ```
     pub fn keep(mut self, keep: Keep) -> Self {
         self.keep = Some(keep);
+        self
+    }
+
+    /// Encrypts a new store in a directory, and opens one that is encrypted; see
+    /// [`Key`](crate::Key) for what a key is. Without its key an encrypted store is not opened, for reading neither, and with
+    /// one a store that is not encrypted is refused, as are databases and buckets, which this does not encrypt.
+    ///
+    /// ```
+    /// # let home = tempfile::tempdir().unwrap();
+    /// # let dir = home.path().join("data");
+    /// use aral_store::{ErrorKind, Key, MessageStore};
+    /// let key = Key::generate()?;
+    /// let store = MessageStore::options().key(key.clone()).open(&dir)?;
+    /// store.add_message("c1", "between us")?;
+    /// store.close()?;
+    /// assert_eq!(MessageStore::open(&dir).unwrap_err().kind(), ErrorKind::Key);
+    /// let store = MessageStore::options().key(key).open(&dir)?;
+    /// assert_eq!(store.messages("c1", aral_store::Messages::all())?.len(), 1);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    #[cfg(feature = "encryption")]
+    pub fn key(self, key: Key) -> Self {
+        self.key_from(move || Ok(key.clone()))
+    }
+
+    /// The same with a key that is asked for when a store is opened, such as from a service that keeps secrets.
+    #[cfg(feature = "encryption")]
+    pub fn key_from(mut self, ask: impl Fn() -> Result<Key> + Send + Sync + 'static) -> Self {
+        self.settings.key = Some(KeySource::new(ask));
         self
     }
 

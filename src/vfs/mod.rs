@@ -20,10 +20,16 @@ mod os;
 
 mod overlay;
 
+mod pieces;
+
+mod seal;
+
 pub use lock::Lock;
 pub use os::OsVfs;
 pub(crate) use os::is_out_of_files;
 pub(crate) use overlay::Overlay;
+pub(crate) use pieces::read_by_pieces;
+pub use seal::EventSeal;
 
 /// A file system.
 ///
@@ -130,6 +136,12 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     ///
     /// Those of the system.
     fn canonical(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// What seals the events that are written to the log, and names the files beside it, where they must tell nothing
+    /// of what is in them. `None` anywhere but in an encrypted store.
+    fn sealing(&self) -> Option<Arc<dyn EventSeal>> {
+        None
+    }
 
     /// Whether every value of this type is the same file system, as those of the operating system's are. If
     /// not, each [`Arc`] of one is taken for a file system of its own, and a directory in it for another.
@@ -360,29 +372,3 @@ pub(crate) fn room_for(length: usize) -> io::Result<()> {
 
 /// From how many bytes on it is asked whether they can be had.
 const LARGE: usize = 1 << 20;
-
-/// Reads a whole file a piece at a time, so that little memory will do for one of any length.
-///
-/// # Errors
-///
-/// Those of the system, and of `take`.
-pub(crate) fn read_by_pieces<E: From<io::Error>>(
-    file: &dyn VfsFile,
-    mut take: impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut left = file.metadata()?.len;
-    let mut piece = zeros(usize::try_from(left.min(PIECE)).unwrap_or_default())?;
-    let mut at = 0;
-    while left > 0 {
-        let length = left.min(PIECE);
-        let bytes = piece.get_mut(..usize::try_from(length).unwrap_or_default()).unwrap_or_default();
-        read_exact_at(file, bytes, at)?;
-        take(bytes)?;
-        at += length;
-        left -= length;
-    }
-    Ok(())
-}
-
-/// How much of a file is read at a time where it need not be there as a whole.
-const PIECE: u64 = 256 << 10;

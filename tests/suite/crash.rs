@@ -301,6 +301,33 @@ fn every_crash_state_of_odd_workloads_is_recovered() {
     println!("{} crash states, {} tried", tally.distinct(), tally.tried);
 }
 
+/// The workloads that do not begin with files of somebody else's.
+#[cfg(feature = "encryption")]
+const OWN: [usize; 8] = [0, 1, 2, 4, 7, 9, 10, 11];
+
+#[cfg(feature = "encryption")]
+#[test]
+fn every_crash_state_of_an_encrypted_store_is_recovered_and_nothing_in_it_is_plain() {
+    let target = number("CRASH_STATES", DEFAULT_STATES) / 8;
+    let mut total = Tally::default();
+    for (round, number) in (0..ROUNDS).flat_map(|round| OWN.map(|number| (round, number))) {
+        let (fs, settings, program) = workload(number);
+        fs.seal();
+        let recording =
+            record(&fs, settings, &program).unwrap_or_else(|wrong| panic!("workload {number}: {wrong}"));
+        for at in 0..recording.points.len() {
+            let end = way(round + u64::try_from(at).unwrap());
+            recording
+                .end(at, end, round, &mut total)
+                .unwrap_or_else(|wrong| panic!("workload {number}, encrypted, {wrong}"));
+        }
+        if round > 0 && u64::try_from(total.distinct()).unwrap() >= target {
+            break;
+        }
+    }
+    println!("{} crash states, {} tried", total.distinct(), total.tried);
+}
+
 #[test]
 fn a_crash_that_is_asked_for_is_played_again() {
     let Ok(wanted) = std::env::var("CRASH_REPLAY") else { return };

@@ -20,7 +20,7 @@ use crate::support::check;
 use crate::support::driver::{self, Home, adopted};
 use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
 use crate::support::simfs::errno::{EDQUOT, EFBIG, EINTR, EIO, ENOSPC};
-use crate::support::simfs::{self, SplitMix};
+use crate::support::simfs::{self, SimFs, SplitMix};
 use crate::support::sources::Sources;
 use crate::support::suspects::{SETTINGS, Suspects, faults, open, settle};
 
@@ -151,14 +151,13 @@ fn run(fs: &FaultFs, suspects: &mut Suspects) -> Result<(), String> {
     Ok(())
 }
 
-fn try_rules(rules: Vec<Rule>) -> Result<Attempt, String> {
-    let sim = driver::fresh(simfs::Settings::default());
-    let fs = FaultFs::over_sim(&sim, rules);
+fn try_rules(sim: &SimFs, rules: Vec<Rule>) -> Result<Attempt, String> {
+    let fs = FaultFs::over_sim(sim, rules);
     let mut suspects = Suspects::new();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&fs, &mut suspects)));
     let outcome = outcome.unwrap_or_else(|_| Err("a panic".to_owned()));
     suspects.reopened();
-    outcome.and_then(|()| settle(&sim, &suspects))?;
+    outcome.and_then(|()| settle(sim, &suspects))?;
     Ok(Attempt { fired: fs.fired(), heard: suspects.heard })
 }
 
@@ -167,17 +166,26 @@ pub(crate) const NOTHING_FIRED: &str = "the fault did not take place";
 /// Runs the workload with faults, under a watchdog, and then looks at what survived. At least the first fault
 /// must take place; it may keep a second one from doing so.
 pub(crate) fn attempt(rules: Vec<Rule>) -> Result<Attempt, String> {
-    let what = format!("{rules:?}");
-    let attempt = in_time(&what, move || try_rules(rules))?;
+    attempt_on(&driver::fresh(simfs::Settings::default()), rules)
+}
+
+fn attempt_on(sim: &SimFs, rules: Vec<Rule>) -> Result<Attempt, String> {
+    let (what, sim) = (format!("{rules:?}"), sim.clone());
+    let attempt = in_time(&what, move || try_rules(&sim, rules))?;
     if attempt.fired.iter().any(|count| *count > 0) { Ok(attempt) } else { Err(NOTHING_FIRED.to_owned()) }
 }
 
 fn sweep(calls: &[Call], for_ever: bool) -> usize {
-    let sound = FaultFs::over_sim(&driver::fresh(simfs::Settings::default()), Vec::new());
+    sweep_on(|| driver::fresh(simfs::Settings::default()), calls, for_ever)
+}
+
+fn sweep_on(fresh: impl Fn() -> SimFs, calls: &[Call], for_ever: bool) -> usize {
+    let sim = fresh();
+    let sound = FaultFs::over_sim(&sim, Vec::new());
     run(&sound, &mut Suspects::new()).unwrap();
     let step = std::env::var("FAULT_STEP").ok().and_then(|step| step.parse().ok()).unwrap_or(1);
     let mut failures = Vec::new();
-    let mut runs = 0;
+    let (mut runs, mut missed) = (0, 0);
     for call in calls {
         for fault in faults(*call) {
             // An interruption that never ends is not one that a program can outlive.
@@ -188,7 +196,13 @@ fn sweep(calls: &[Call], for_ever: bool) -> usize {
                 runs += 1;
                 let rule = Rule::new(*call, nth, fault);
                 let rules = vec![if for_ever { rule.for_ever() } else { rule }];
-                if let Err(wrong) = attempt(rules) {
+                let attempted = attempt_on(&fresh(), rules);
+                // The names of an encrypted store's files are random, and with them how often some of them are read.
+                if sim.is_sealed() && attempted.as_ref().is_err_and(|wrong| wrong == NOTHING_FIRED) {
+                    missed += 1;
+                    continue;
+                }
+                if let Err(wrong) = attempted {
                     failures.push(format!("{call:?} {nth}, {fault:?}: {wrong}"));
                 }
             }
@@ -196,12 +210,25 @@ fn sweep(calls: &[Call], for_ever: bool) -> usize {
     }
     let shown = failures.iter().take(12).map(String::as_str).collect::<Vec<_>>().join("\n");
     assert!(failures.is_empty(), "{} of {runs}\n{shown}", failures.len());
+    assert!(missed * 20 <= runs, "{missed} of {runs} faults did not take place");
     runs
 }
 
 #[test]
 fn every_call_that_fails_once_is_outlived() {
     println!("{} faults, once", sweep(&Call::ALL, false));
+}
+
+#[cfg(feature = "encryption")]
+#[test]
+fn every_call_that_fails_in_an_encrypted_store_is_outlived() {
+    let fresh = || {
+        let sim = driver::fresh(simfs::Settings::default());
+        sim.seal();
+        sim
+    };
+    println!("{} faults, once", sweep_on(fresh, &Call::ALL, false));
+    println!("{} faults, for ever", sweep_on(fresh, &Call::ALL, true));
 }
 
 #[test]

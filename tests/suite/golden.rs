@@ -76,6 +76,36 @@ fn what_was_written_is_read_as_it_was() {
     }
 }
 
+#[cfg(feature = "encryption")]
+#[test]
+fn what_was_encrypted_is_read_as_it_was_with_its_key_and_not_without() {
+    let key = || aral_store::Key::from_hex(&"0123456789abcdef".repeat(4)).unwrap();
+    for (name, added) in [("closed", &[][..]), ("compacted", &["after it"][..])] {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&golden().join("encrypted1").join(name), dir.path());
+        let options = || MessageStore::options().key(key());
+        let check = |store: &MessageStore| {
+            let texts = |id: &str| -> Vec<String> {
+                let messages = store.messages(id, aral_store::Messages::all()).unwrap();
+                messages.iter().map(|message| message.content.as_str().unwrap().to_owned()).collect()
+            };
+            assert_eq!(texts("plans"), [&["What shall we build?", "A store."][..], added].concat(), "{name}");
+            assert_eq!(texts("other/one"), ["hi"]);
+            let plans = store.conversation("plans").unwrap().unwrap();
+            assert_eq!((plans.title.as_str(), plans.actions.len()), (Some("Plans"), 1));
+        };
+        assert_eq!(MessageStore::open(dir.path()).unwrap_err().kind(), ErrorKind::Key);
+        assert!(MessageStore::options().verify(dir.path()).unwrap().is_sound());
+        assert!(options().verify(dir.path()).unwrap().is_sound());
+        check(&options().read_only().open(dir.path()).unwrap());
+        let store = options().open(dir.path()).unwrap();
+        check(&store);
+        drop(store.compact().unwrap());
+        store.close().unwrap();
+        check(&options().open(dir.path()).unwrap());
+    }
+}
+
 #[test]
 fn the_history_that_was_kept_is_read_as_it_was() {
     let expected = fs::read_to_string(golden().join("history1/kept.jsonl")).unwrap();

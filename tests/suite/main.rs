@@ -30,6 +30,8 @@ mod corruption;
 mod crash;
 #[cfg(feature = "cli")]
 mod databases;
+#[cfg(feature = "encryption")]
+mod encryption;
 mod erasing;
 mod exact_json;
 mod faults;

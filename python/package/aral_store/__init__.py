@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Forked,
         InvalidInput,
         IoFailed,
+        KeyRefused,
         Locked,
         Missed,
         NoSpace,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     )
     from ._message_store import MessageStore
     from ._models import Conversation, ConversationAction, Message
-    from ._offline import repair, verify
+    from ._offline import rekey, repair, verify
     from ._receipts import Found, Receipt, Snippet, Summary
     from ._removal import ErasureReport, Pruned, PruneReport, Remnant
     from ._reports import (
@@ -73,6 +74,7 @@ __all__ = [
     "Found",
     "InvalidInput",
     "IoFailed",
+    "KeyRefused",
     "Locked",
     "Loss",
     "Message",
@@ -96,6 +98,7 @@ __all__ = [
     "Unsupported",
     "UnsupportedFormat",
     "VerifyReport",
+    "rekey",
     "repair",
     "verify",
 ]
@@ -115,6 +118,7 @@ _WHERE = {
         "Forked",
         "InvalidInput",
         "IoFailed",
+        "KeyRefused",
         "Locked",
         "Missed",
         "NoSpace",
@@ -125,7 +129,7 @@ _WHERE = {
     ),
     "._message_store": ("MessageStore",),
     "._models": ("Conversation", "ConversationAction", "Message"),
-    "._offline": ("repair", "verify"),
+    "._offline": ("rekey", "repair", "verify"),
     "._receipts": ("Found", "Receipt", "Snippet", "Summary"),
     "._removal": ("ErasureReport", "PruneReport", "Pruned", "Remnant"),
     "._reports": (

@@ -119,5 +119,9 @@ class Unsupported(AralStoreError, NotImplementedError):
     """This kind of store does not do that."""
 
 
+class KeyRefused(AralStoreError, PermissionError):
+    """The store is encrypted, and no key was given, or another one than its own: give its key."""
+
+
 class Missed(AralStoreError, LookupError):
     """Events that a consumer has not read are gone: see which, make good for them, then put the consumer behind them."""

@@ -6,14 +6,15 @@ import os
 
 from . import _core
 from ._errors import InvalidInput
+from ._key import Key, key_bytes
 from ._reports import RepairReport, VerifyReport, with_parts
 
 
-def verify(path: str | os.PathLike[str]) -> VerifyReport:
+def verify(path: str | os.PathLike[str], *, key: Key | None = None) -> VerifyReport:
     """Reads every byte of the store in a directory or a database, checks every checksum, and says what is wrong where.
 
     Writes nothing, and works beside a writer. Raises :class:`NotFound` if there is no such directory or database; damage is
-    in the report.
+    in the report. Of an encrypted store without its key the checksums outside of what is sealed are checked.
 
     >>> import tempfile
     >>> from aral_store import Store
@@ -23,7 +24,29 @@ def verify(path: str | os.PathLike[str]) -> VerifyReport:
     ...     verify(directory).is_sound
     True
     """
-    return VerifyReport(**with_parts(_core.verify(path)))
+    return VerifyReport(**with_parts(_core.verify(path, key_bytes(key))))
+
+
+def rekey(path: str | os.PathLike[str], *, key: Key, new: Key) -> None:
+    """Gives the encrypted store in a directory, which nobody writes to, another key; nothing else is written.
+
+    Raises :class:`KeyRefused` if ``key`` is not its key, and :class:`Locked` while it is open for writing.
+
+    >>> import secrets, tempfile
+    >>> from aral_store import Store
+    >>> old, new = secrets.token_bytes(32), secrets.token_bytes(32)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     with Store(directory, key=old) as store:
+    ...         receipt = store.add_message("c1", "between us")
+    ...     rekey(directory, key=old, new=new)
+    ...     with Store(directory, key=new) as store:
+    ...         len(store["c1"].messages)
+    1
+    """
+    old_bytes, new_bytes = key_bytes(key), key_bytes(new)
+    if old_bytes is None or new_bytes is None:
+        raise InvalidInput("give the key that the store has, and the new one")
+    _core.rekey(path, old_bytes, new_bytes)
 
 
 def repair(

@@ -25,6 +25,7 @@ from ._core import (
 from ._core import search as _search
 from ._errors import Conflict, Corrupt, InvalidInput, NotFound
 from ._json import decode, encode, encode_object, with_members
+from ._key import Key, key_bytes
 from ._place import shown
 from ._receipts import Found, Receipt, Summary
 
@@ -75,6 +76,10 @@ class Store:
     ``"256MiB"``, or ``"30d,256MiB"`` for whichever is more, which is what a store keeps that was told nothing. The choice stays with the store, takes the place of the one before, and
     what is not to be kept any more is dropped at once. A database of SQL keeps every event. An opening for reading, and a store with no choice, refuse any other than theirs.
 
+    With ``key`` a new store in a directory is encrypted, and one that is encrypted is opened: 32 bytes, a text of 64 hexadecimal
+    digits, or a function that is called for one of them. Without its key, or with another one, opening raises
+    :class:`KeyRefused`. A store that is not encrypted, and a database, is refused with a key. :func:`rekey` gives another one.
+
     With ``salvage`` it is open for reading only, also if it is damaged: it shows what :func:`repair` would save, and
     writes nothing; what it could not save is in ``recovery().salvage``.
 
@@ -101,6 +106,7 @@ class Store:
         salvage: bool = False,
         wait: float = 0.0,
         keep: str | None = None,
+        key: Key | None = None,
     ) -> None:
         # A bool is a number to Python, and would be an interval of one second.
         if isinstance(sync, bool) or not isinstance(sync, (str, int, float)):
@@ -125,6 +131,7 @@ class Store:
             salvage=salvage,
             wait=wait,
             keep=keep,
+            key=key_bytes(key),
         )
 
     def __repr__(self) -> str:

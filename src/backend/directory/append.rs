@@ -6,6 +6,8 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::PoisonError;
 
 use super::apply::Applier;
 use super::engine::Engine;
@@ -26,7 +28,7 @@ use crate::rules::normalize;
 use crate::rules::{KeyRecord, Lookup, Lookups, Refusal, Request, Step, Validation};
 use crate::rules::{known_receipt, receipts};
 use crate::snapshot::fetch::Fetcher;
-use crate::vfs;
+use crate::vfs::{self, EventSeal};
 use smallvec::SmallVec;
 
 thread_local! {
@@ -109,8 +111,11 @@ impl Engine {
         self.check_files_of(batch).map_err(|error| self.log.ended_or(error))?;
         self.mark()?;
         let events = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-        let mut framed = Framed::new(BUFFER.take());
-        let mut record = if let Some(schema) = encode_ready(batch, &mut framed)? {
+        let seal = self.seal.as_deref();
+        let _sealing = seal.is_some().then(|| self.sealing.read().unwrap_or_else(PoisonError::into_inner));
+        prepare(seal, batch).map_err(|error| self.log.ended_or(error))?;
+        let mut framed = framed(seal);
+        let mut record = if let Some(schema) = encode_ready(batch, seal, &mut framed)? {
             Some(Record::new(framed, schema, events))
         } else {
             // What looks something up is encoded when that was judged.
@@ -181,9 +186,10 @@ impl Engine {
         let record = match record {
             Some(record) => record,
             None => {
-                let mut framed = Framed::new(BUFFER.take());
+                let seal = self.seal.as_deref();
+                let mut framed = framed(seal);
                 let changes = resolved.iter().map(|resolved| (&*resolved.change, resolved.at));
-                encode(batch.iter().zip(changes), &mut framed)?;
+                encode(batch.iter().zip(changes), seal, &mut framed)?;
                 let schema = resolved.iter().map(|resolved| resolved.schema).max().unwrap_or(FIRST_SCHEMA);
                 let events = u32::try_from(resolved.len()).unwrap_or(u32::MAX);
                 // Order: behind this nothing is tried again, for which it would have to be encoded anew.
@@ -301,7 +307,7 @@ fn see(lookup: &mut Lookup, view: &View, fetcher: &Fetcher<'_>, step: &Step) -> 
 
 /// Makes the payload of a batch in which nothing is looked up, and gives the oldest version of the encoding
 /// that has all of it; nothing if something is looked up.
-fn encode_ready(batch: &[Request], framed: &mut Framed) -> Result<Option<u16>> {
+fn encode_ready(batch: &[Request], seal: Option<&dyn EventSeal>, framed: &mut Framed) -> Result<Option<u16>> {
     // Only what takes a whole conversation's place is longer than a caller's batch.
     let mut schema = if batch.len() > MAX_BATCH_EVENTS { FOURTH_SCHEMA } else { FIRST_SCHEMA };
     let mut long = 0_usize;
@@ -315,7 +321,25 @@ fn encode_ready(batch: &[Request], framed: &mut Framed) -> Result<Option<u16>> {
         Step::Ready(change) => Some((request, (change, 0))),
         Step::EditMessage(..) | Step::RemoveMessage(_) | Step::EditAction(..) | Step::RemoveAction(_) => None,
     });
-    encode(changes, framed).map(|()| Some(schema))
+    encode(changes, seal, framed).map(|()| Some(schema))
+}
+
+/// Where events are put that are to be written to the log.
+fn framed(seal: Option<&dyn EventSeal>) -> Framed {
+    let memory = BUFFER.take();
+    if seal.is_some() { Framed::of_sealed(memory) } else { Framed::new(memory) }
+}
+
+/// Gets the keys of the conversations that a batch is about.
+fn prepare(seal: Option<&dyn EventSeal>, batch: &[Request]) -> Result<()> {
+    let Some(seal) = seal else { return Ok(()) };
+    seal.prepare(&mut batch.iter().map(|request| &*request.conversation_id)).map_err(not_sealed)
+}
+
+/// What is told of an event that could not be sealed.
+#[cold]
+fn not_sealed(error: std::io::Error) -> Error {
+    Error::io("seal an event in", Path::new("log/keys"), error)
 }
 
 /// How long the part of an event is that may be long.
@@ -348,6 +372,7 @@ fn must_fit(bytes: usize) -> Result<()> {
 
 fn encode<'e>(
     events: impl Iterator<Item = (&'e Request, (&'e Change, u64))>,
+    seal: Option<&dyn EventSeal>,
     framed: &mut Framed,
 ) -> Result<()> {
     // Most batches are about one conversation, whose id need not be packed for each event.
@@ -357,7 +382,12 @@ fn encode<'e>(
             last = (&request.conversation_id, IdView::of(request.conversation_id.as_bytes()));
         }
         let key = request.key.as_deref().map(|text| KeyView { text, fingerprint: request.fingerprint });
-        encode_parts(last.1, change, at, key, framed.end())
+        let start = framed.end().len();
+        let encoded = encode_parts(last.1, change, at, key, framed.end());
+        if let Some(seal) = seal {
+            seal.seal(last.0, framed.end(), start).map_err(not_sealed)?;
+        }
+        encoded
             .filter(|_| framed.payload().len() <= MAX_PAYLOAD)
             .ok_or_else(|| Error::invalid(format!("the batch is over the limit of {MAX_PAYLOAD} bytes")))?;
     }

@@ -33,7 +33,7 @@ impl Client for Applier {
         let mut bytes = 0;
         for record in records {
             bytes += to_u64(record.payload.len());
-            apply_payload(&mut index, &record).map_err(|reason| {
+            apply_payload(&mut index, segment, &record).map_err(|reason| {
                 Error::new(ErrorKind::Failed, format!("an accepted event does not fit: {reason}"))
             })?;
         }

@@ -17,6 +17,7 @@ use crate::codec::segment::Previous;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Captured;
 use crate::log::inventory::Inventory;
+use crate::log::opened::open_frame;
 use crate::log::recovery::{Holder, Source, replay_sealed};
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
@@ -206,7 +207,9 @@ fn add(writer: &mut Writer, segment: &Arc<Segment>, frame: &Frame<'_>) -> Result
         return Ok(());
     }
     let mut ids: Vec<String> = Vec::new();
-    let read = for_each_event::<BadPayload>(frame.payload, frame.header.events, |view, _| {
+    // A chapter is sealed as a whole file.
+    let opened = open_frame(segment.seal(), &segment.path, frame)?;
+    let read = for_each_event::<BadPayload>(opened.payload(), frame.header.events, |view, _| {
         let is_known = |id: &String| view.conversation.with_bytes(|bytes| bytes == id.as_bytes());
         if !ids.last().is_some_and(is_known) && !ids.iter().any(is_known) {
             ids.push(view.conversation.to_id()?);
@@ -215,5 +218,5 @@ fn add(writer: &mut Writer, segment: &Arc<Segment>, frame: &Frame<'_>) -> Result
     });
     read.map_err(|bad| Error::corrupt(&segment.path, frame.offset, bad.0))?;
     let numbers = (frame.header.first_seq, frame.header.events, frame.header.schema);
-    writer.batch(numbers, frame.payload, &ids)
+    writer.batch(numbers, opened.payload(), &ids)
 }

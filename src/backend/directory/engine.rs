@@ -4,7 +4,7 @@
 //! `accept.rs` and `writer.rs`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
 use super::apply::Applier;
 use super::background::Background;
@@ -21,6 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::Log;
 use crate::log::claim::{Claim, Right};
 use crate::rules::Request;
+use crate::vfs::EventSeal;
 
 /// How many small segments a closing leaves at most. Each is a file that an opening opens, in some twenty
 /// microseconds; a compaction takes some milliseconds, for which one opening in so many pays.
@@ -44,6 +45,11 @@ impl Compaction {
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(super) settings: Settings,
+    /// What events are sealed with before they are written, if they are.
+    pub(super) seal: Option<Arc<dyn EventSeal>>,
+    /// Held for reading from the sealing of events until they are in the log, so that whoever takes it for writing knows
+    /// that none is under way.
+    pub(super) sealing: RwLock<()>,
     pub(super) log: Log<Applier>,
     pub(super) compaction: Mutex<Compaction>,
     /// Why the last compaction failed.

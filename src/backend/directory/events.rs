@@ -9,15 +9,16 @@ use super::remedy::of_the_log;
 use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
+use crate::log::opened::open_frame;
 use crate::log::recovery::{self, Holder, Source};
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
 use crate::model::{Event, Seq};
 use crate::snapshot::layout;
-use crate::vfs;
+use crate::vfs::{self, EventSeal};
 
 /// The events of a frame.
-pub(super) fn read_frame(path: &Path, frame: &Frame<'_>) -> Result<Vec<Event>> {
+pub(super) fn read_frame(seal: Option<&dyn EventSeal>, path: &Path, frame: &Frame<'_>) -> Result<Vec<Event>> {
     let mut events = Vec::new();
     if frame.header.events > 0 {
         if let Some(reason) = too_new(frame.header.schema) {
@@ -29,7 +30,8 @@ pub(super) fn read_frame(path: &Path, frame: &Frame<'_>) -> Result<Vec<Event>> {
             Error::new(ErrorKind::OutOfMemory, reason).at(path, Some(frame.offset))
         };
         vfs::room_for(frame.payload.len()).map_err(no_room)?;
-        let read = for_each_event::<BadPayload>(frame.payload, frame.header.events, |view, _| {
+        let opened = open_frame(seal, path, frame)?;
+        let read = for_each_event::<BadPayload>(opened.payload(), frame.header.events, |view, _| {
             events.push(view.to_event()?);
             Ok(())
         });
@@ -53,7 +55,7 @@ pub(crate) fn events(reads: &ReadState, from: Seq) -> Result<Vec<(Seq, Vec<Event
         let first = frame.header.first_seq;
         let end = first + u64::from(frame.header.events);
         if end > from && end <= last {
-            batches.push((first, read_frame(&segment.path, frame)?));
+            batches.push((first, read_frame(segment.seal(), &segment.path, frame)?));
         }
         Ok(())
     };

@@ -16,6 +16,7 @@ use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Found;
 use crate::log::inventory::Inventory;
+use crate::log::opened::open_frame;
 use crate::log::recovery::{self, Holder, Source};
 use crate::log::scan::Frame;
 use crate::log::segment::Segment;
@@ -111,7 +112,8 @@ fn events_of(id: &str, segment: &Arc<Segment>, frame: &Frame<'_>, events: &mut V
     }
     let batch: Seq = frame.header.first_seq;
     let mut seq = batch;
-    let read = for_each_event::<BadPayload>(frame.payload, frame.header.events, |view, _| {
+    let opened = open_frame(segment.seal(), &segment.path, frame)?;
+    let read = for_each_event::<BadPayload>(opened.payload(), frame.header.events, |view, _| {
         if view.conversation.with_bytes(|bytes| bytes == id.as_bytes()) {
             events.push(PastEvent::new(seq, batch, view.to_event()?));
         }

@@ -6,6 +6,8 @@ mod completeness;
 
 mod copied_from;
 
+mod encrypted;
+
 mod writer;
 
 mod events;
@@ -108,6 +110,9 @@ use crate::snapshot::nested;
 #[cfg(any(test, feature = "journal"))]
 pub(crate) use backup::MANIFEST;
 pub(crate) use backup::{Replica, must_still_be_there, restore};
+pub(crate) use encrypted::must_have_no_key;
+#[cfg(feature = "encryption")]
+pub(crate) use encrypted::rekey;
 pub(crate) use repair::{repair, repair_in_place};
 
 /// Opens the store in a directory.
@@ -125,6 +130,7 @@ pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Arc<dyn Backend>> {
 fn open_dir(dir: &Path, settings: Settings) -> Result<Arc<dyn Backend>> {
     if settings.is_read_only {
         let layout = Layout::new(&existing_dir(&*settings.vfs, dir)?);
+        let settings = encrypted::for_reading(settings, &layout)?;
         let reader = if settings.salvages {
             repair::open_salvaged(&layout, &settings)
         } else {
@@ -141,8 +147,9 @@ fn open_dir(dir: &Path, settings: Settings) -> Result<Arc<dyn Backend>> {
     }
     make_dirs(&*settings.vfs, dir)?;
     let root = existing_dir(&*settings.vfs, dir)?;
-    let engine =
-        registry::shared(&settings.vfs.clone(), &root, || Engine::open(Layout::new(&root), settings))?;
+    let outside = Arc::clone(&settings.vfs);
+    let settings = encrypted::for_writing(settings, &Layout::new(&root))?;
+    let engine = registry::shared(&outside, &root, || Engine::open(Layout::new(&root), settings))?;
     Ok(engine)
 }
 
@@ -156,5 +163,9 @@ fn is_a_backup(dir: &Path) -> Error {
 pub(crate) fn verify_dir(dir: &Path, settings: &Settings) -> Result<VerifyReport> {
     let root = existing_dir(&*settings.vfs, dir)?;
     let layout = Layout::new(&root);
+    if encrypted::is_locked(settings, &layout)? {
+        return steady_report(|| verify::without_key(&*settings.vfs, &layout));
+    }
+    let settings = encrypted::for_reading(settings.clone(), &layout)?;
     steady_report(|| verify::verify(&*settings.vfs, &layout))
 }

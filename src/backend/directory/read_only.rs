@@ -23,6 +23,7 @@ use super::steady::{steady, steady_report};
 use super::tail::Tail;
 use super::verify;
 use crate::backend::cursors::{Cursors, statuses};
+use crate::backend::export::export;
 use crate::backend::follow::Follower;
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
@@ -300,6 +301,10 @@ impl Backend for ReadOnly {
     }
 
     fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
+        if let Some(outside) = &self.settings.outside {
+            // What is written there is not sealed, and has the names that anybody would give it.
+            return export(self, &**outside, to, ids);
+        }
         // What a compaction has replaced already would be found replaced only in the middle of the work.
         let reads = self.reads();
         let reads = self.newer_than(&reads)?.unwrap_or(reads).copy();

@@ -9,6 +9,7 @@ use crate::codec::payload::{BadPayload, EventView, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Index, Misfit, Position};
 use crate::log::Placed;
+use crate::log::opened::{Opened, open_frame, open_payload};
 use crate::log::recovery::{self, Last, Replayed, Source};
 use crate::log::scan::{Frame, Tail};
 use crate::log::segment::Segment;
@@ -63,13 +64,31 @@ pub(super) fn apply_frame(index: &mut Index, segment: &Arc<Segment>, frame: &Fra
         payload: frame.payload,
         crc: frame.header.payload_crc,
     };
-    apply_payload(index, &placed).map_err(|reason| Error::corrupt(&segment.path, frame.offset, reason))
+    let opened = open_frame(segment.seal(), &segment.path, frame)?;
+    apply_opened(index, &placed, &opened)
+        .map_err(|reason| Error::corrupt(&segment.path, frame.offset, reason))
 }
 
 /// Applies the events of a payload whose checksum is known to be right.
-pub(super) fn apply_payload(index: &mut Index, placed: &Placed<'_>) -> std::result::Result<(), String> {
+pub(super) fn apply_payload(
+    index: &mut Index,
+    segment: &Segment,
+    placed: &Placed<'_>,
+) -> std::result::Result<(), String> {
+    let opened = open_payload(segment.seal(), placed.payload).map_err(|error| error.to_string())?;
+    apply_opened(index, placed, &opened)
+}
+
+fn apply_opened(
+    index: &mut Index,
+    placed: &Placed<'_>,
+    opened: &Opened<'_>,
+) -> std::result::Result<(), String> {
     let mut seq = placed.first_seq;
-    let applied = for_each_event::<Bad>(placed.payload, placed.events, |view, range| {
+    let mut number = 0;
+    let applied = for_each_event::<Bad>(opened.payload(), placed.events, |view, range| {
+        let range = opened.place(number, range);
+        number += 1;
         let offset = placed.offset + to_u64(range.start);
         let position = if range.len() == placed.payload.len() {
             Position::in_segment_known(placed.segment, offset, range.len(), placed.crc)
@@ -104,7 +123,7 @@ pub(super) fn replay_held(
     let holds = holds_of(checkpoint);
     recovery::replay_held(source, &checkpoint.held().segments, &mut |segment, frame| {
         let start = frame.offset + to_u64(FRAME_ALIGN);
-        for_each_held(&segment.path, frame, &holds, &mut |id, view, seq, range| {
+        for_each_held((segment.seal(), &segment.path), frame, &holds, &mut |id, view, seq, range| {
             let offset = start + to_u64(range.start);
             let bytes = frame.payload.get(range).unwrap_or_default();
             let position = Position::in_segment(segment.header.number, offset, bytes);
@@ -125,11 +144,17 @@ pub(super) fn held_events(
     let mut events = Vec::new();
     let segments = if holds.is_empty() { &[][..] } else { &checkpoint.held().segments };
     recovery::replay_held(source, segments, &mut |segment, frame| {
-        for_each_held(&segment.path, frame, &holds, &mut |_, view: &EventView<'_>, seq, _| {
-            let event = view.to_event().map_err(|bad| Error::corrupt(&segment.path, frame.offset, bad.0))?;
-            events.push((seq, event));
-            Ok(())
-        })
+        for_each_held(
+            (segment.seal(), &segment.path),
+            frame,
+            &holds,
+            &mut |_, view: &EventView<'_>, seq, _| {
+                let event =
+                    view.to_event().map_err(|bad| Error::corrupt(&segment.path, frame.offset, bad.0))?;
+                events.push((seq, event));
+                Ok(())
+            },
+        )
     })?;
     Ok(events)
 }

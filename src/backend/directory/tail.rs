@@ -229,7 +229,8 @@ impl At {
     }
 
     fn logged(&self, frame: &Frame<'_>) -> Result<Logged> {
-        Ok(Logged::Batch { seq: frame.header.first_seq, events: read_frame(&self.segment.path, frame)? })
+        let events = read_frame(self.segment.seal(), &self.segment.path, frame)?;
+        Ok(Logged::Batch { seq: frame.header.first_seq, events })
     }
 }
 

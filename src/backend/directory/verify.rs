@@ -7,6 +7,10 @@ mod consumers;
 
 mod unrecorded;
 
+mod unopened;
+
+pub(super) use unopened::without_key;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,8 +43,8 @@ use crate::vfs::Vfs;
 
 /// Reads everything and says what is wrong.
 pub(crate) fn verify(vfs: &dyn Vfs, layout: &Layout) -> Result<VerifyReport> {
-    let report = VerifyReport::default();
-    let mut check = Check { vfs, layout, index: None, no_memory: None, report, is_publishing: false };
+    let mut check = Check::new(vfs, layout);
+    check.keys()?;
     check.marker()?;
     let checkpoint = check.log()?;
     check.history(checkpoint.as_ref())?;
@@ -65,6 +69,13 @@ struct Check<'c> {
     report: VerifyReport,
     /// Whether there are two checkpoints, so that the files may be as neither of them says.
     is_publishing: bool,
+}
+
+impl<'c> Check<'c> {
+    fn new(vfs: &'c dyn Vfs, layout: &'c Layout) -> Self {
+        let report = VerifyReport::default();
+        Self { vfs, layout, index: None, no_memory: None, report, is_publishing: false }
+    }
 }
 
 impl Check<'_> {
@@ -112,9 +123,10 @@ impl Check<'_> {
     fn segment_by_segment(&mut self, inventory: &Inventory, log: &Path, known: Known) {
         let mut events = 0;
         let mut bad = Vec::new();
+        let seal = self.vfs.sealing();
         let mut take = |path: &Path, frame: &Frame<'_>, _: usize| {
             events += u64::from(frame.header.events);
-            bad.extend(read_frame(path, frame).err());
+            bad.extend(read_frame(seal.as_deref(), path, frame).err());
             Ok(())
         };
         let salvaged = salvage(self.vfs, inventory, log, known, &mut take);
@@ -180,7 +192,7 @@ impl Check<'_> {
         let mut index = Index::new(checkpoint.clone());
         let mut visit = |segment: &Arc<Segment>, frame: &Frame<'_>| {
             events += u64::from(frame.header.events);
-            read_frame(&segment.path, frame)?;
+            read_frame(segment.seal(), &segment.path, frame)?;
             apply_frame(&mut index, segment, frame)
         };
         let (vfs, control) = (self.vfs, control.as_ref());

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
 use super::apply::Applier;
 use super::background::{self, Tended};
@@ -27,6 +27,7 @@ use super::steady::{steady, steady_report};
 use super::tail::Tail;
 use super::verify;
 use crate::backend::cursors::{Cursors, statuses};
+use crate::backend::export::export;
 use crate::backend::follow::Follower;
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
@@ -104,6 +105,8 @@ impl Engine {
             is_closed: AtomicBool::new(false),
             openings: Mutex::default(),
             process: std::process::id(),
+            seal: settings.vfs.sealing(),
+            sealing: RwLock::new(()),
             settings,
         });
         if is_erasing {
@@ -329,6 +332,10 @@ impl Backend for Engine {
     fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport> {
         self.check_open()?;
         self.settle()?;
+        if let Some(outside) = &self.settings.outside {
+            // What is written there is not sealed, and has the names that anybody would give it.
+            return export(self, &**outside, to, ids);
+        }
         let reads = self.reads();
         let epoch = |reads: &ReadState| reads.index().checkpoint().head().epoch;
         // A compaction of this store's own replaces files too.

@@ -59,6 +59,7 @@ pub(super) fn encode(around: &Around, payloads: &[Payload]) -> Made {
         salt: random_salt(),
         capacity: to_u64(whole),
         previous: around.previous,
+        is_sealed: false,
     };
     let mut out = header.encode();
     out.reserve_exact(whole.saturating_sub(out.len()));

@@ -104,6 +104,7 @@ fn said_by_server(action: &str, said: &DbError) -> String {
         | ErrorKind::AlreadyExists
         | ErrorKind::Failed
         | ErrorKind::Closed
+        | ErrorKind::Key
         | ErrorKind::Missed
         | ErrorKind::Unsupported => "",
     };

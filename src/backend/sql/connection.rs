@@ -353,6 +353,7 @@ fn is_of_the_database(kind: ErrorKind) -> bool {
         | ErrorKind::NotFound
         | ErrorKind::Failed
         | ErrorKind::Closed
+        | ErrorKind::Key
         | ErrorKind::Missed
         | ErrorKind::Unsupported => false,
     }

@@ -11,6 +11,7 @@ use aral_store::{Error, MessageStore, Mutation};
 
 use crate::args::AppendArgs;
 use crate::exit::{Exit, Failure};
+use crate::key;
 use crate::lines::{NumberedLine, Source};
 use crate::output::Out;
 use crate::place;
@@ -34,7 +35,7 @@ pub(crate) fn run(dir: &Path, args: AppendArgs) -> Result<Exit, Failure> {
     let mut lines = source.open()?;
     let store = place::for_writing_with(
         dir,
-        MessageStore::options().unique_ids(args.unique_ids.map(Into::into).unwrap_or_default()),
+        key::options().unique_ids(args.unique_ids.map(Into::into).unwrap_or_default()),
     )?;
     // Nothing is queued: lines may be a gibibyte long.
     let (sender, receiver) = sync_channel(0);

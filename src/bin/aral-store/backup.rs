@@ -5,12 +5,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aral_store::{BackupReport, Error, ErrorKind, MessageStore, Moment, Options, StoreUrl};
+use aral_store::{BackupReport, Error, ErrorKind, Moment, Options, StoreUrl};
 use clap::Args;
 use serde_json::Value;
 
 use crate::database;
 use crate::exit::{Exit, Failure};
+use crate::key;
 use crate::moment;
 use crate::output::{self, Form, count, note};
 use crate::patience;
@@ -170,7 +171,7 @@ pub(crate) fn restore(form: Form, args: &RestoreArgs) -> Result<Exit, Failure> {
     };
     let report = {
         let _work = Work::begin("restoring", Some(place::bytes_below(&args.from)), Unit::StoreBytes);
-        place::watched(MessageStore::options()).restore(&args.from, &args.to, moment)?
+        place::watched(key::options()).restore(&args.from, &args.to, moment)?
     };
     for file in &report.damaged {
         note(&format!("the store is complete without it: {}", place::damage(file)));
@@ -198,7 +199,7 @@ fn begin(dir: &Path, args: &BackupArgs) -> Result<Options, Failure> {
     must_be_a_backups_place(&args.to)?;
     place::must_exist(dir)?;
     place::must_hold_a_store(dir)?;
-    let options = place::watched(MessageStore::options());
+    let options = place::watched(key::options());
     Ok(args.keep.into_iter().fold(options, Options::keep_states))
 }
 

@@ -22,6 +22,7 @@ use crate::import::forms;
 use crate::keep::KeepArgs;
 use crate::patience::Patience;
 use crate::prune::PruneArgs;
+use crate::rekey::RekeyArgs;
 use crate::search::SearchArgs;
 #[cfg(feature = "serve")]
 use crate::serve::ServeArgs;
@@ -42,6 +43,11 @@ pub(crate) struct Cli {
     /// Read a damaged store as far as it proves itself, say what is missing, and end with 5
     #[arg(long, global = true)]
     pub(crate) salvage: bool,
+    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(
+        help = "The key of an encrypted store, 64 hexadecimal digits or 32 bytes; $ARAL_STORE_KEY if not given"
+    )]
+    pub(crate) key_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) patience: Patience,
     /// Print results as JSON, one object a line
@@ -195,6 +201,11 @@ pub(crate) enum Command {
                             aral-store -d ./data repair --in-place"
     )]
     Repair(RepairArgs),
+    /// Give an encrypted store another key; the conversations stay as they are
+    #[command(after_help = "The key that the store has is given by --key-file or ARAL_STORE_KEY.\n\n\
+                      Example: openssl rand -hex 32 > new.key\n         \
+                      aral-store --key-file old.key rekey --new-key-file new.key")]
+    Rekey(RekeyArgs),
     /// Take a conversation's JSON file as it is now, edited by hand or put there by something else
     #[command(
         after_help = "Until then such a conversation answers with an error, and nothing of its file counts: it may \

@@ -4,11 +4,12 @@
 
 use std::path::Path;
 
-use aral_store::{CopyProgress, CopyStage, MessageStore, SyncPolicy};
+use aral_store::{CopyProgress, CopyStage, SyncPolicy};
 
 use crate::args::CopyArgs;
 use crate::database::{self, Database};
 use crate::exit::{Exit, Failure};
+use crate::key;
 use crate::output::Form;
 use crate::place;
 use crate::progress::{self, Unit, Work};
@@ -20,7 +21,7 @@ pub(crate) fn run(args: &CopyArgs, form: Form) -> Result<Exit, Failure> {
     must_be_two(&args.from, &args.to)?;
     // Nothing is acknowledged before the end, and another run goes on where one was stopped, so one sync at the end is
     // enough. A compaction would drop the events that such a run is known by.
-    let options = MessageStore::options().sync(SyncPolicy::Os).compact_manually();
+    let options = key::options().sync(SyncPolicy::Os).compact_manually();
     let to = place::for_writing_with(&args.to, options)?;
     let mut bar = Bar::default();
     let report = from.copy_to(&to, |step| bar.show(step))?;

@@ -5,9 +5,10 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use aral_store::{Error, ErrorKind, MessageStore, StoreUrl, location};
+use aral_store::{Error, ErrorKind, StoreUrl, location};
 
 use crate::exit::Failure;
+use crate::key;
 
 /// A database that a store's name leads to.
 pub(crate) enum Database {
@@ -117,5 +118,5 @@ pub(crate) fn is_sqlite(path: &Path) -> bool {
 
 /// Asks a database whether there is a store.
 fn is_there(name: &Path) -> Result<(), Failure> {
-    Ok(MessageStore::options().read_only().connect(name).map(drop)?)
+    Ok(key::options().read_only().connect(name).map(drop)?)
 }

@@ -110,6 +110,10 @@ mod copy;
 
 mod manual;
 
+mod key;
+
+mod rekey;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -135,9 +139,9 @@ fn run(cli: Cli) -> Exit {
     }
     style::choose(cli.color);
     patience::choose(cli.patience);
-    match cli.wants_salvage() {
-        Ok(is_wanted) => salvage::choose(is_wanted),
-        Err(failure) => return failure.report(),
+    let chosen = cli.wants_salvage().map(salvage::choose);
+    if let Err(failure) = chosen.and_then(|()| key::choose(cli.key_file.as_deref())) {
+        return failure.report();
     }
     let dir = match (&cli.command, cli.dir) {
         (Command::Copy(_), Some(_)) => {
@@ -182,6 +186,7 @@ fn run(cli: Cli) -> Exit {
         Command::Stats => upkeep::stats(&dir, form),
         Command::Verify => upkeep::verify(&dir, form),
         Command::Repair(args) => repair::run(args.from.as_deref().unwrap_or(&dir), form, args.to.as_deref()),
+        Command::Rekey(args) => rekey::run(&dir, form, &args),
         Command::Accept(args) => accept::run(&dir, form, &args),
         Command::Backup(args) => backup::backup(&dir, form, &args),
         Command::Replicate(args) => backup::replicate(&dir, form, &args),

@@ -9,6 +9,7 @@ use aral_store::{DamagedFile, Error, ErrorKind, MessageStore, Options, RecoveryR
 
 use crate::database;
 use crate::exit::{Exit, Failure};
+use crate::key;
 use crate::output::{count, note};
 use crate::patience;
 use crate::progress::{self, Unit, Work};
@@ -29,12 +30,12 @@ pub(crate) fn quietly_for_reading(dir: &Path) -> Result<MessageStore, Failure> {
         Some(database) => database.must_be_a_place()?,
         None => must_be_there(dir)?,
     }
-    open(salvage::for_reading(MessageStore::options()), dir)
+    open(salvage::for_reading(key::options()), dir)
 }
 
 /// Opens a store for writing, making it if there is none.
 pub(crate) fn for_writing(dir: &Path) -> Result<MessageStore, Failure> {
-    for_writing_with(dir, MessageStore::options())
+    for_writing_with(dir, key::options())
 }
 
 /// The same with options of its own.
@@ -59,7 +60,7 @@ pub(crate) fn for_writing_with(dir: &Path, options: Options) -> Result<MessageSt
 
 /// The same without telling what the opening found.
 pub(crate) fn quietly_for_writing(dir: &Path) -> Result<MessageStore, Failure> {
-    open(patience::for_writing(MessageStore::options()), dir)
+    open(patience::for_writing(key::options()), dir)
 }
 
 /// Opens a store for a change that makes sense only in one that is there already.
@@ -124,7 +125,7 @@ pub(crate) fn must_exist(dir: &Path) -> Result<(), Failure> {
         Ok(false) => {
             // A repair that was stopped has left it under another name, which the library knows.
             if has_been_repaired(dir) {
-                MessageStore::options().read_only().open(dir)?;
+                key::options().read_only().open(dir)?;
             }
             if dir.is_symlink() {
                 let text = "the name of the store is a symbolic link that leads nowhere; mount or make what it leads to";

@@ -4,10 +4,11 @@
 
 use std::path::Path;
 
-use aral_store::{Error, ErrorKind, Loss, MessageStore, RepairReport, location};
+use aral_store::{Error, ErrorKind, Loss, RepairReport, location};
 
 use crate::database;
 use crate::exit::{Exit, Failure};
+use crate::key;
 use crate::loss::loss_in_words;
 use crate::output::{Form, Out, count, one_line, to_u64};
 use crate::place;
@@ -27,7 +28,7 @@ pub(crate) fn run(dir: &Path, form: Form, to: Option<&Path>) -> Result<Exit, Fai
     to.map_or(Ok(()), location::check_directory)?;
     let report = {
         let _work = Work::begin("repairing", Some(place::bytes_below(dir)), Unit::StoreBytes);
-        let options = place::watched(MessageStore::options());
+        let options = place::watched(key::options());
         match to {
             Some(to) => options.repair(dir, to)?,
             None => options.repair_in_place(dir)?,

@@ -4,12 +4,13 @@
 
 use std::path::Path;
 
-use aral_store::{DamagedFile, ErrorKind, Keep, KeptHistory, MessageStore, TornTail, VerifyReport};
+use aral_store::{DamagedFile, ErrorKind, Keep, KeptHistory, TornTail, VerifyReport};
 use serde_json::{Map, Value};
 
 use crate::consumers;
 use crate::database;
 use crate::exit::{Exit, Failure};
+use crate::key;
 use crate::output::{Form, Out, count, note, one_line, print, to_u64};
 use crate::place;
 use crate::progress::{Unit, Work};
@@ -167,7 +168,7 @@ pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {
         Ok(report) => (report, None),
         // What is kept as objects can be looked at without opening it; of the others the opening has said what there is to say.
         Err(Failure::Store(error)) if !is_directory && error.kind() == ErrorKind::Corrupt => {
-            match MessageStore::options().verify(dir) {
+            match key::options().verify(dir) {
                 Ok(report) => (report, Some(error)),
                 Err(_) => return Err(Failure::Store(error)),
             }
@@ -178,11 +179,15 @@ pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {
         Err(Failure::Store(error))
             if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::UnsupportedFormat) =>
         {
-            (MessageStore::options().verify(dir)?, Some(error))
+            (key::options().verify(dir)?, Some(error))
+        }
+        // What the checksums tell can be told without a key.
+        Err(Failure::Store(error)) if error.kind() == ErrorKind::Key && !key::is_given() => {
+            (key::options().verify(dir)?, Some(error))
         }
         // To look at everything a piece at a time takes less than to open the store.
         Err(Failure::Store(error)) if error.kind() == ErrorKind::OutOfMemory => {
-            (MessageStore::options().verify(dir)?, None)
+            (key::options().verify(dir)?, None)
         }
         Err(failure) => return Err(failure),
     };
@@ -194,7 +199,7 @@ pub(crate) fn verify(dir: &Path, form: Form) -> Result<Exit, Failure> {
         return Ok(place::amiss(&report.damaged));
     };
     crate::output::error(&format!("the store cannot be opened: {error}"));
-    Ok(Exit::of(error.kind()))
+    Ok(place::amiss(&report.damaged).graver(Exit::of(error.kind())))
 }
 
 fn findings(report: &VerifyReport, form: Form, out: &mut Out) -> Result<(), Failure> {

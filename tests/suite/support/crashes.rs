@@ -330,6 +330,9 @@ impl Recording {
         }
         let covered = self.history.iter().find(|state| state.last_seq == stats.covered_seq);
         let covered = covered.ok_or_else(|| format!("a checkpoint of event {}", stats.covered_seq))?;
+        if image.is_sealed() {
+            return files::nothing_plain(image);
+        }
         files::snapshot_beside(image, Path::new(DIR), covered, but)
             .map_err(|wrong| format!("after recovery: {wrong}"))
     }

@@ -13,6 +13,9 @@ use aral_store::{
     Durability, ErrorKind, ForkPoint, Keep, MessageStore, Mutation, Options, Order, SyncPolicy,
 };
 
+#[cfg(feature = "encryption")]
+use aral_store::Key;
+
 use super::check::{self, Checked, done, refused, same};
 use super::damage::Damage;
 use super::files;
@@ -89,6 +92,12 @@ impl Promised {
     }
 }
 
+/// The key of every encrypted store on a simulated file system.
+#[cfg(feature = "encryption")]
+pub(crate) fn key() -> Key {
+    Key::from_bytes(*b"the key of the tests, 32 bytes..")
+}
+
 /// The options of a store under test, on the file system of its home.
 pub(crate) fn options(home: &Home, settings: Settings, sources: &Sources) -> Options {
     let options = MessageStore::options()
@@ -100,6 +109,8 @@ pub(crate) fn options(home: &Home, settings: Settings, sources: &Sources) -> Opt
         .clock(sources.clone());
     let options = if settings.compacts_on_close { options.compact_on_close() } else { options };
     match home {
+        #[cfg(feature = "encryption")]
+        Home::Sim(fs) if fs.is_sealed() => options.key(key()).vfs(Arc::new(fs.clone())),
         Home::Sim(fs) => options.vfs(Arc::new(fs.clone())),
         Home::Memory | Home::Real(_) | Home::Database(_) | Home::Bucket(_) => options,
     }
@@ -291,6 +302,7 @@ impl Driver {
         let but = damage.as_ref().map(|damage| damage.id.as_str());
         match &self.home {
             Home::Memory | Home::Database(_) | Home::Bucket(_) => Ok(()),
+            Home::Sim(fs) if fs.is_sealed() => files::nothing_plain(fs),
             Home::Sim(fs) => files::snapshot_beside(fs, Path::new(DIR), &self.oracle, but),
             Home::Real(dir) => files::snapshot(&aral_store::vfs::OsVfs, dir, &self.oracle),
         }

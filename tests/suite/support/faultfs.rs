@@ -179,6 +179,11 @@ impl FaultFs {
         fs
     }
 
+    /// Whether the store on it is encrypted.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.shared.sim.as_ref().is_some_and(SimFs::is_sealed)
+    }
+
     /// A new plan, counting from now on; the counters of calls go on.
     pub(crate) fn replan(&self, rules: Vec<Rule>) {
         let mut plan = self.shared.plan();

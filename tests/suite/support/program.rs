@@ -28,6 +28,7 @@ fn medium(choice: &mut dyn Choose) -> Settings {
         unwritten: if choice.pick(2) == 0 { Unwritten::Zeros } else { Unwritten::Garbage },
         // The simulator maps a copy, in which what is written later does not show; the store needs more of a map.
         maps: Maps::Refused,
+        is_sealed: false,
     }
 }
 

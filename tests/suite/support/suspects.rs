@@ -85,6 +85,8 @@ impl Suspects {
 /// Opens a store on a failing file system.
 pub(crate) fn open(fs: &FaultFs, sources: &Sources) -> aral_store::Result<MessageStore> {
     let options = driver::options(&Home::Memory, SETTINGS, sources);
+    #[cfg(feature = "encryption")]
+    let options = if fs.is_sealed() { options.key(driver::key()) } else { options };
     options.vfs(Arc::new(fs.clone())).open(DIR)
 }
 

@@ -6,20 +6,24 @@ use super::source::{Comments, blanked, is_word};
 use super::{Finding, is_rust};
 
 /// Every layer of `src` with the layers that it may name.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("error", &["model"]),
     ("codec", &["model", "error"]),
     ("search", &["model", "error"]),
     ("vfs", &[]),
     ("clock", &[]),
+    ("sealed", &["error", "vfs", "clock"]),
     ("rules", &["model", "error", "codec", "clock"]),
     ("log", &["model", "error", "codec", "vfs"]),
     ("index", &["model", "error", "codec", "vfs", "log", "rules"]),
     ("snapshot", &["model", "error", "codec", "vfs", "log", "index"]),
-    ("backend", &["model", "error", "codec", "vfs", "clock", "rules", "search", "log", "index", "snapshot"]),
+    (
+        "backend",
+        &["model", "error", "codec", "vfs", "clock", "sealed", "rules", "search", "log", "index", "snapshot"],
+    ),
     // It opens backends, and knows nothing of what they are made of.
-    ("store", &["model", "error", "vfs", "clock", "backend"]),
+    ("store", &["model", "error", "vfs", "clock", "sealed", "backend"]),
     // Beside the store: it looks into the pure layers, and nothing may name it.
     ("fuzzing", &["model", "codec", "log"]),
 ];

@@ -14,6 +14,7 @@ use super::look::Look;
 use super::moments;
 use super::place::Place;
 use crate::backend::directory::checkpoint_file::read_checkpoint;
+use crate::backend::directory::encrypted;
 use crate::backend::directory::root::existing_dir;
 use crate::backend::settings::Settings;
 use crate::codec::backup::{Extent, Manifest};
@@ -62,6 +63,7 @@ impl Replica {
         let vfs = Arc::clone(&settings.vfs);
         let vfs = &*vfs;
         let source = Layout::new(&existing_dir(vfs, from)?);
+        encrypted::must_not_be(&settings, &source, "a backup")?;
         // Order: there is a store to copy before anything is made.
         let look = retried(|| Look::take(vfs, &source))?;
         let (place, lock) = Place::claim(vfs, &source, to)?;

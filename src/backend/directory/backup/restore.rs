@@ -12,6 +12,7 @@ use super::moments;
 use super::place::Place;
 use crate::backend::directory::checkpoint_file::read_checkpoint;
 use crate::backend::directory::completeness::write_marker;
+use crate::backend::directory::encrypted::must_have_no_key;
 use crate::backend::directory::new_place::{Maker, NewPlace};
 use crate::backend::directory::sync_pool::{SyncPool, with_sync_pool};
 use crate::backend::directory::verify::verify;
@@ -37,6 +38,7 @@ const RESTORE: Maker = Maker { verb: "restore", source: "the backup" };
 /// Makes a store of the state that a backup has of some moment.
 pub(crate) fn restore(from: &Path, to: &Path, moment: Moment, settings: Settings) -> Result<RestoreReport> {
     let vfs = &*settings.vfs;
+    must_have_no_key(&settings, "what a backup is restored to")?;
     let (place, manifest) = Place::existing(vfs, from)?;
     let mut history = History::read(vfs, &place, manifest)?;
     let wanted = wanted(vfs, &place, &history, moment)?;

@@ -6,6 +6,8 @@
 
 mod gather;
 
+mod keys;
+
 mod matching;
 
 mod places;
@@ -208,6 +210,7 @@ impl Engine {
     fn carry_out(&self, state: &mut Compaction, mut intent: Intent) -> Result<ErasureReport> {
         let what =
             Erasure { conversation_id: intent.conversation.clone(), message_id: intent.message.clone() };
+        self.retire_keys(&what.conversation_id)?;
         let through = self.take_away(&what, &intent)?;
         // Order: take note of the event before the log goes that has it. Reversed, whoever goes on after a crash would take a
         // conversation away that has begun again since.
@@ -228,6 +231,8 @@ impl Engine {
         aside.extend(places::unfinished(vfs, layout)?);
         places::remove(vfs, &aside)?;
         files.extend(aside);
+        // Order: the keys behind all that is sealed with them. Reversed, a crash would leave a log that nothing opens.
+        self.destroy_keys(&what.conversation_id)?;
         forget_others(reads, &erased, &mut record.traces, &record.salt)?;
         let mut not_erased = places::outside(vfs, layout, &record)?;
         // The intent holds no text. What else is found lies in files that the store does not know.

@@ -47,7 +47,7 @@ impl Events<'_> {
         for segment in &checkpoint.held().segments {
             let fault = salvage::salvage_held(vfs, inventory, log, segment, &mut |path, frame| {
                 let mut found = Vec::new();
-                let read = for_each_held(path, frame, &holds, &mut |_, view, seq, _| {
+                let read = for_each_held((None, path), frame, &holds, &mut |_, view, seq, _| {
                     let event = view.to_event().map_err(|bad| Error::corrupt(path, frame.offset, bad.0))?;
                     // Its key is in the checkpoint, as one that was used.
                     found.push(Found { seq, event: Event { key: None, fingerprint: 0, ..event } });

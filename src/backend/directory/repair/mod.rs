@@ -29,6 +29,7 @@ use self::place::{REPAIR, Swap};
 pub(super) use self::view::open_salvaged;
 use super::completeness;
 use super::consumers;
+use super::encrypted;
 use super::engine::Engine;
 use super::erase;
 use super::keep;
@@ -49,6 +50,7 @@ pub(crate) fn repair(from: &Path, to: &Path, settings: Settings) -> Result<Repai
     let vfs = std::sync::Arc::clone(&settings.vfs);
     let vfs = &*vfs;
     let source = Layout::new(&super::existing_dir(vfs, from)?);
+    encrypted::must_not_be(&settings, &source, "a repair")?;
     let place = NewPlace::choose(vfs, source.root(), to, REPAIR)?;
     let held = hold(vfs, &source)?;
     // Order: what the source says of itself is looked at before anything is made.
@@ -74,6 +76,7 @@ pub(crate) fn repair_in_place(dir: &Path, settings: Settings) -> Result<RepairRe
     let vfs = &*vfs;
     let root = super::existing_dir(vfs, dir)?;
     let source = Layout::new(&root);
+    encrypted::must_not_be(&settings, &source, "a repair")?;
     let swap = Swap::choose(vfs, &root, settings.clock.now_micros())?;
     // A writer that came while the new store is made would write to what is about to be set aside.
     layout::ensure_dir(vfs, &source.log())?;

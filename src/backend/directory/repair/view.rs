@@ -85,7 +85,7 @@ impl SalvagedLog {
     fn go_over(&self, take: &mut dyn FnMut(Seq, Vec<Event>)) -> Result<()> {
         let inventory = taken(&*self.vfs, &self.source)?;
         let mut each = |path: &Path, frame: &Frame<'_>, _: usize| {
-            match events::read_frame(path, frame) {
+            match events::read_frame(None, path, frame) {
                 Ok(events) if !events.is_empty() => take(frame.header.first_seq, events),
                 // What cannot be read is among what the opening has told.
                 Ok(_) => {}

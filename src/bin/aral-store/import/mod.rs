@@ -38,6 +38,7 @@ use aral_store::{Error, ErrorKind, MessageStore, Order, SyncPolicy, location};
 use crate::args::ImportArgs;
 use crate::database;
 use crate::exit::{Exit, Failure};
+use crate::key;
 use crate::lines::Source;
 use crate::output::{self, Form, to_u64};
 use crate::place;
@@ -140,7 +141,7 @@ fn into(
     // Nothing is acknowledged before the end, and a second run goes on where the first one was stopped, so
     // one sync at the end is enough.
     let store = match purpose {
-        Purpose::Add => place::for_writing_with(dir, MessageStore::options().sync(SyncPolicy::Os))?,
+        Purpose::Add => place::for_writing_with(dir, key::options().sync(SyncPolicy::Os))?,
         Purpose::Try if place::looks_like_a_store(dir) => place::for_reading(dir)?,
         Purpose::Try => MessageStore::in_memory(),
     };

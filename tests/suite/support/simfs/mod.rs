@@ -74,11 +74,14 @@ pub(crate) struct Settings {
     pub(crate) tear: Tear,
     pub(crate) unwritten: Unwritten,
     pub(crate) maps: Maps,
+    /// Whether the store on it is encrypted: whoever opens it there for a test gives the key.
+    pub(crate) is_sealed: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { order: Order::Strict, tear: Tear::Never, unwritten: Unwritten::Zeros, maps: Maps::Refused }
+        let (order, tear) = (Order::Strict, Tear::Never);
+        Self { order, tear, unwritten: Unwritten::Zeros, maps: Maps::Refused, is_sealed: false }
     }
 }
 
@@ -169,6 +172,16 @@ impl SimFs {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the store on it is encrypted.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.state().settings.is_sealed
+    }
+
+    /// The store that will be on it is encrypted.
+    pub(crate) fn seal(&self) {
+        self.state().settings.is_sealed = true;
     }
 
     /// Changes the settings from now on.

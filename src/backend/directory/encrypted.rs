@@ -1,0 +1,231 @@
+//! Whether the store in a directory is encrypted, and the way into one that is.
+//!
+//! Owns the decision between a key that was given, or none, and what is there: a store that is encrypted is never opened
+//! without its key, and one that is not never with one. Does not know how anything is sealed.
+
+#[cfg(feature = "encryption")]
+use super::root::existing_dir;
+use crate::backend::settings::Settings;
+use crate::error::{Error, ErrorKind, Result};
+use crate::snapshot::layout::{self, Layout};
+use crate::vfs::Vfs;
+
+/// What there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum There {
+    /// No store yet.
+    Nothing,
+    /// A store that is not encrypted, or what the original wrote.
+    Plain,
+    /// An encrypted one.
+    Encrypted,
+}
+
+fn look(vfs: &dyn Vfs, layout: &Layout) -> Result<There> {
+    if layout::probe(vfs, &layout.key())?.is_some() {
+        return Ok(There::Encrypted);
+    }
+    if layout::probe(vfs, &layout.keys())?.is_some() {
+        let reason = "the file of the store's key is missing, without which nothing that is here can be read; put it \
+                      back from a copy of the directory";
+        return Err(Error::corrupt(&layout.key(), 0, reason));
+    }
+    let is_in_log = |name: &str| !["LOCK", "TURN"].contains(&name) && !name.ends_with(".tmp");
+    let in_log = layout::list_dir(vfs, &layout.log())?;
+    let others = [layout.index_file(), layout.conversations(), layout.marker()];
+    for path in others {
+        if layout::probe(vfs, &path)?.is_some() {
+            return Ok(There::Plain);
+        }
+    }
+    Ok(if in_log.iter().any(|entry| is_in_log(&entry.name)) { There::Plain } else { There::Nothing })
+}
+
+/// Whether the store in a directory is encrypted, or was as long as its key was there.
+fn is_encrypted(vfs: &dyn Vfs, layout: &Layout) -> Result<bool> {
+    let is_there = |path: std::path::PathBuf| Ok::<bool, Error>(layout::probe(vfs, &path)?.is_some());
+    Ok(is_there(layout.key())? || is_there(layout.keys())?)
+}
+
+/// Whether the store is encrypted and no key was given.
+pub(super) fn is_locked(settings: &Settings, layout: &Layout) -> Result<bool> {
+    Ok(!has_key(settings) && look(&*settings.vfs, layout)? == There::Encrypted)
+}
+
+/// Checks the files of the store's keys; tells how long each is and what is wrong with it.
+#[cfg(feature = "encryption")]
+pub(super) fn check_keys(
+    vfs: &dyn Vfs,
+    layout: &Layout,
+    tell: &mut dyn FnMut(u64, Result<()>),
+) -> Result<()> {
+    crate::sealed::check_keys(vfs, &layout.log(), tell)
+}
+
+/// The same of all files that are sealed in blocks.
+#[cfg(feature = "encryption")]
+pub(super) fn check_blocks(
+    vfs: &dyn Vfs,
+    layout: &Layout,
+    tell: &mut dyn FnMut(u64, Result<()>),
+) -> Result<()> {
+    crate::sealed::check_blocks(vfs, layout.root(), tell)
+}
+
+#[cfg(not(feature = "encryption"))]
+pub(super) fn check_keys(_: &dyn Vfs, layout: &Layout, _: &mut dyn FnMut(u64, Result<()>)) -> Result<()> {
+    Err(not_built_in(layout))
+}
+
+#[cfg(not(feature = "encryption"))]
+pub(super) fn check_blocks(_: &dyn Vfs, layout: &Layout, _: &mut dyn FnMut(u64, Result<()>)) -> Result<()> {
+    Err(not_built_in(layout))
+}
+
+#[cfg(not(feature = "encryption"))]
+fn not_built_in(layout: &Layout) -> Error {
+    let reason = "the store is encrypted, and this software was built without the feature `encryption`";
+    Error::new(ErrorKind::Key, reason).at(&layout.key(), None)
+}
+
+fn needs_a_key(layout: &Layout) -> Error {
+    let reason = "the store is encrypted, and no key was given; give it with `--key-file`, ARAL_STORE_KEY or Options::key";
+    Error::new(ErrorKind::Key, reason).at(&layout.key(), None)
+}
+
+/// Refuses what is not done with an encrypted store.
+///
+/// # Errors
+///
+/// `Unsupported` if the store is encrypted, or if a key was given.
+pub(super) fn must_not_be(settings: &Settings, layout: &Layout, what: &str) -> Result<()> {
+    if !has_key(settings) && !is_encrypted(&*settings.vfs, layout)? {
+        return Ok(());
+    }
+    let reason = format!(
+        "{what} would write what is kept without encrypting it, and is not done with an encrypted store; copy its \
+         directory while nobody writes to it, or write it out as it is with `aral-store export`"
+    );
+    Err(Error::new(ErrorKind::Unsupported, reason).at(layout.root(), None))
+}
+
+/// Refuses a key for what has none.
+///
+/// # Errors
+///
+/// `InvalidInput` if a key was given.
+pub(crate) fn must_have_no_key(settings: &Settings, what: &str) -> Result<()> {
+    if !has_key(settings) {
+        return Ok(());
+    }
+    let reason = format!(
+        "a key was given, and {what} is not encrypted by this software: only stores in directories are; leave the key \
+         away, unset ARAL_STORE_KEY, and have the server or the disk encrypt what it keeps"
+    );
+    Err(Error::invalid(reason))
+}
+
+#[cfg(feature = "encryption")]
+fn has_key(settings: &Settings) -> bool {
+    settings.key.is_some()
+}
+
+#[cfg(not(feature = "encryption"))]
+fn has_key(_: &Settings) -> bool {
+    false
+}
+
+/// What the store in a directory that is there is read with.
+///
+/// # Errors
+///
+/// `Key` if it is encrypted and the key was not given, or is another one; `InvalidInput` if it is not and one was.
+pub(super) fn for_reading(settings: Settings, layout: &Layout) -> Result<Settings> {
+    match look(&*settings.vfs, layout)? {
+        There::Encrypted => with_key(settings, layout),
+        There::Plain if has_key(&settings) => Err(is_plain(layout)),
+        There::Plain | There::Nothing => Ok(settings),
+    }
+}
+
+/// What the store in a directory is written with. A new one gets a key of its own if one to wrap it by was given.
+///
+/// # Errors
+///
+/// Those of [`for_reading`], and those of the system.
+pub(super) fn for_writing(settings: Settings, layout: &Layout) -> Result<Settings> {
+    match look(&*settings.vfs, layout)? {
+        There::Encrypted => with_key(settings, layout),
+        There::Plain if has_key(&settings) => Err(is_plain(layout)),
+        There::Nothing if has_key(&settings) => {
+            make(&settings, layout)?;
+            with_key(settings, layout)
+        }
+        There::Plain | There::Nothing => Ok(settings),
+    }
+}
+
+fn is_plain(layout: &Layout) -> Error {
+    let reason = "a key was given, and the store that is here is not encrypted; leave the key away, or bring its \
+                  conversations into a new store with `aral-store export --to lines` and `import`, with the key";
+    Error::invalid(reason).at(layout.root(), None)
+}
+
+#[cfg(feature = "encryption")]
+fn with_key(settings: Settings, layout: &Layout) -> Result<Settings> {
+    use crate::sealed::{SealedFiles, unlock};
+    use std::sync::Arc;
+
+    let source = settings.key.as_ref().ok_or_else(|| needs_a_key(layout))?;
+    if settings.salvages {
+        must_not_be(&settings, layout, "a view of what a repair would save")?;
+    }
+    let keys = unlock(&settings.vfs, &layout.log(), &source.key()?)?;
+    let below = Arc::clone(&settings.vfs);
+    let vfs = Arc::new(SealedFiles::new(Arc::clone(&below), layout.root(), keys));
+    Ok(Settings { vfs, outside: Some(below), ..settings })
+}
+
+#[cfg(not(feature = "encryption"))]
+fn with_key(_: Settings, layout: &Layout) -> Result<Settings> {
+    Err(not_built_in(layout))
+}
+
+#[cfg(feature = "encryption")]
+fn make(settings: &Settings, layout: &Layout) -> Result<()> {
+    let source = settings.key.as_ref().ok_or_else(|| needs_a_key(layout))?;
+    let (vfs, key) = (&*settings.vfs, source.key()?);
+    if layout::ensure_dir(vfs, &layout.log())? {
+        layout::sync_dir(vfs, layout.root())?;
+    }
+    crate::sealed::make(vfs, &layout.log(), &key)
+}
+
+#[cfg(not(feature = "encryption"))]
+fn make(_: &Settings, layout: &Layout) -> Result<()> {
+    Err(needs_a_key(layout))
+}
+
+/// Wraps the key of a store anew.
+///
+/// # Errors
+///
+/// `InvalidInput` if the store is not encrypted; `Key` if this is not its key; `Locked` if somebody else does the same.
+#[cfg(feature = "encryption")]
+pub(crate) fn rekey(settings: &Settings, dir: &std::path::Path, new: &crate::sealed::Key) -> Result<()> {
+    let vfs = &*settings.vfs;
+    let layout = Layout::new(&existing_dir(vfs, dir)?);
+    if look(vfs, &layout)? != There::Encrypted {
+        return Err(
+            Error::invalid("the store is not encrypted, so that it has no key").at(layout.root(), None)
+        );
+    }
+    let source = settings.key.as_ref().ok_or_else(|| needs_a_key(&layout))?;
+    let lock = layout.log().join(crate::log::inventory::LOCK);
+    let held = vfs.try_lock(&lock).map_err(|e| Error::io("lock", &lock, e))?;
+    let _held = held.ok_or_else(|| {
+        let reason = "the store is open for writing, or its key is being changed; close it first";
+        Error::new(ErrorKind::Locked, reason).at(layout.root(), None)
+    })?;
+    crate::sealed::rewrap(vfs, &layout.log(), &source.key()?, new)
+}

@@ -217,6 +217,9 @@ pub(crate) struct ImportArgs {
     /// Say what would be added, and add nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Go on taking in what tools write to these files, until stopped
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) watch: bool,
     /// Bring conversations back that were removed from the store; without it they are named and left out
     #[arg(long)]
     pub(crate) revive: bool,

@@ -34,11 +34,13 @@ mod sessions;
 mod terminal;
 mod tool_databases;
 mod tool_documents;
+mod tool_hostile;
 mod tool_talks;
 mod transcripts;
 mod transfer;
 mod unprinted;
 mod verdicts;
+mod watching;
 mod windows;
 mod writers;
 

@@ -221,3 +221,35 @@ fn what_is_broken_in_a_document_is_named_with_its_file() {
     let named = room.run(&["import", "in/package.json", "--from", "haystack"]);
     assert!(named.code == Some(1) && named.err.contains("it is no list"), "{named:?}");
 }
+
+/// The command that begins a session is printed with the prompt in it, line by line.
+#[test]
+fn false_user_lines_of_aider_are_none_and_its_history_comes_back_byte_for_byte() {
+    let room = Room::new();
+    let history = Path::new(FIXTURES).join("aider-0.86.2/.aider.chat.history.md");
+    let whole = fs::read_to_string(&history).unwrap();
+    fs::create_dir(room.path("repo")).unwrap();
+    let path = room.path("repo/.aider.chat.history.md");
+    let second = whole.rfind("\n# aider chat started at").unwrap();
+    for end in [second - 40, second, whole.len() - 30, whole.len()] {
+        let part = whole.get(..end).unwrap();
+        fs::write(&path, part).unwrap();
+        counts(&import(&room, &room.path("repo")), 0);
+        assert_eq!(counts(&import(&room, &room.path("repo")), 0)["conversations"], 0);
+        let back = exported(&room, "aider", &format!("out{end}"));
+        assert_eq!((back.len(), String::from_utf8(back[0].1.clone()).unwrap().as_str()), (1, part));
+    }
+    let sessions = all(&room);
+    assert_eq!(sessions.len(), 2);
+    assert_eq!(
+        texts(&sessions[0]),
+        ["When does the FERRY leave?\n> quoted line\n#### a heading line", "The ferry leaves at 07:30."]
+    );
+    assert_eq!(texts(&sessions[1]), ["And the LIGHTHOUSE?", "The lighthouse blinks twice."]);
+    assert_eq!(sessions[0]["messages"][0]["metadata"]["is_guess"], true);
+    assert!(
+        sessions[1]["created_at"].as_str().unwrap().starts_with("2026-11-29T06:47:44"),
+        "{}",
+        sessions[1]
+    );
+}

@@ -11,7 +11,7 @@ use crate::lines::{NumberedLine, Source};
 use crate::output::to_u64;
 use crate::transcripts::Tool;
 use crate::transcripts::database::MAGIC;
-use crate::transcripts::documents;
+use crate::transcripts::documents::{self, aider};
 
 /// How much of a file is looked at.
 pub(super) const LOOKED_AT: u64 = 64 << 10;
@@ -21,15 +21,15 @@ pub(crate) const READ: &str = "lines of `aral-store export --to jsonl`; chat mes
                                list of those, or one of either a line; the file of a single conversation; sessions of Claude Code, \
                                Codex and Gemini CLI; databases of opencode, llm, the OpenAI Agents SDK, LangGraph, Google \
                                ADK and Chainlit; documents of the AI SDK, Pydantic AI, LlamaIndex, the Agent Framework, AutoGen, \
-                               Haystack, Chainlit, ChatGPT, claude.ai and Open WebUI; and directories";
+                               Haystack, Chainlit, ChatGPT, claude.ai and Open WebUI; chat histories of aider; and directories";
 
 /// What the command's help says of them.
 pub(crate) const HELP: &str = "\
 Reads lines of export --to jsonl; chat messages, as a list, as {\"messages\":[…]}, as a list of those, or one of
 either a line; the file of a single conversation; sessions of Claude Code, Codex and Gemini CLI; databases of
 opencode, llm, the OpenAI Agents SDK, LangGraph, Google ADK and Chainlit; documents of the AI SDK, Pydantic AI,
-LlamaIndex, the Agent Framework, AutoGen, Haystack, Chainlit, ChatGPT, claude.ai and Open WebUI; and
-directories. Names what others write, which it cannot read.
+LlamaIndex, the Agent Framework, AutoGen, Haystack, Chainlit, ChatGPT, claude.ai and Open WebUI; chat
+histories of aider; and directories. Names what others write, which it cannot read.
 
 Example: aral-store import ./old-data
          aral-store import --from claude-code
@@ -80,10 +80,12 @@ fn of(head: &[u8], is_line: bool, is_whole: bool) -> Result<Kind, Option<&'stati
     if head.starts_with(MAGIC) {
         return Ok(Kind::Database);
     }
+    if head.starts_with(aider::BEGIN.as_bytes()) {
+        return Ok(Kind::Document(Tool::Aider));
+    }
     for (magic, what) in [
         (&b"PK\x03\x04"[..], "a ZIP archive, as ChatGPT and claude.ai send their exports in"),
         (b"\x1f\x8b", "a compressed file"),
-        (b"# aider chat started at", "a chat history of aider"),
     ] {
         if head.starts_with(magic) {
             return Err(Some(what));
@@ -290,7 +292,6 @@ mod tests {
             (r#"[{"type":"human","data":{"content":"x"}}]"#, "LangChain"),
             (r#"{"type":"add_message","conversation_id":"c","content":"x"}"#, "append"),
             ("PK\u{3}\u{4}", "ZIP"),
-            ("# aider chat started at 2026", "aider"),
         ] {
             assert!(form(text).unwrap_err().is_some_and(|what| what.contains(word)), "{text}");
         }

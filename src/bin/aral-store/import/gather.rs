@@ -130,7 +130,10 @@ impl<'i, 's> Gather<'i, 's> {
                     .or_else(|_| item(&id, &name, *time, &source, &unread()));
                 match made {
                     Ok(item) => items.push(item),
-                    Err(reason) => self.bad(&format!("{place}: {reason}")),
+                    Err(reason) => {
+                        self.bad(&format!("{place}: not imported: {reason}"));
+                        break;
+                    }
                 }
             }
         }

@@ -72,6 +72,8 @@ pub(super) struct Intake<'a> {
     pub(super) counts: Counts,
     /// How many items were there and have been changed at their source since.
     pub(super) changed: u64,
+    /// Whether this is one look of many, for which it is no news that a file is being written.
+    pub(super) is_watching: bool,
     /// The time of what comes without one.
     pub(super) now: Timestamp,
 }
@@ -80,12 +82,31 @@ impl<'a> Intake<'a> {
     pub(super) fn new(store: &'a MessageStore, purpose: Purpose, stop: Stop) -> Self {
         let (fates, roles, counts) = (HashMap::new(), Roles::default(), Counts::default());
         let (removed, tried, tried_again, changed) = (Removed::KeepOut, HashSet::new(), 0, 0);
-        Self { store, purpose, removed, stop, fates, tried, tried_again, roles, counts, changed, now: now() }
+        let is_watching = false;
+        Self {
+            store,
+            purpose,
+            removed,
+            stop,
+            fates,
+            tried,
+            tried_again,
+            roles,
+            counts,
+            changed,
+            is_watching,
+            now: now(),
+        }
     }
 
     /// The same, with this for what was removed.
     pub(super) fn with(self, removed: Removed) -> Self {
         Self { removed, ..self }
+    }
+
+    /// The same, for one look of many.
+    pub(super) fn watching(self) -> Self {
+        Self { is_watching: true, ..self }
     }
 
     /// Goes on with another export of the same input as if it came by itself.

@@ -27,6 +27,10 @@ mod gather;
 
 mod databases;
 
+mod watch;
+
+mod wakes;
+
 mod documents;
 
 pub(crate) mod forms;
@@ -59,8 +63,14 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
     let tool = args.from.tool();
     let Some(path) = &args.path else {
         let Some(tool) = tool else { return Err(Failure::Usage("name what to import".to_owned())) };
+        if args.watch {
+            return watch::run(dir, form, (args, stop), (&tool.folders(), Some(tool)));
+        }
         return transcripts(dir, form, (args, stop), &sessions::of_user(tool)?, Some(tool));
     };
+    if args.watch {
+        return watched(dir, form, (args, stop), (path, tool));
+    }
     let is_store = || path.is_dir() && place::looks_like_a_store(path);
     let may_be_tools = tool.is_some() || (args.from == Origin::Auto && path.is_dir() && !is_store());
     if may_be_tools && let Some(found) = sessions::below(path, tool)? {
@@ -108,6 +118,25 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
             Kind::Transcript(_) | Kind::Database | Kind::Document(_) => Ok(()),
         }
     })
+}
+
+/// Follows the files of tools below a directory, or one of them.
+fn watched(
+    dir: &Path,
+    form: Form,
+    (args, stop): (&ImportArgs, Stop),
+    (path, tool): (&Path, Option<Tool>),
+) -> Result<Exit, Failure> {
+    if (tool.is_none() && args.from != Origin::Auto) || path == Path::new("-") {
+        let text =
+            "--watch follows the files of tools, which are read again and again; name one, or a directory";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    if !path.is_dir() && !path.is_file() {
+        let text = "there is no directory and no file to follow";
+        return Err(Failure::Store(Error::new(ErrorKind::NotFound, text).at(path, None)));
+    }
+    watch::run(dir, form, (args, stop), (&[path.to_owned()], tool))
 }
 
 /// Takes tools' files in; each that cannot be read is named, and the others go in.

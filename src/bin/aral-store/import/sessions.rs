@@ -2,6 +2,7 @@
 //!
 //! Owns which files there are, and that one that cannot be read keeps no other one out.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use aral_store::{Error, ErrorKind};
@@ -34,6 +35,27 @@ impl Sessions {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
+    /// The paths of the files.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|file| file.path.as_path())
+    }
+
+    /// These of the files alone; what cannot be read is told if that is wanted.
+    pub(super) fn only(mut self, paths: &[PathBuf], is_told: bool) -> Self {
+        let paths: HashSet<&PathBuf> = paths.iter().collect();
+        self.files.retain(|file| paths.contains(&file.path));
+        if !is_told {
+            self.unread.clear();
+        }
+        self
+    }
+
+    /// Each of the files by itself, and what cannot be read with the first.
+    pub(super) fn each(self) -> impl Iterator<Item = Self> {
+        let files = self.files.into_iter().map(|file| Self { files: vec![file], unread: Vec::new() });
+        std::iter::once(Self { files: Vec::new(), unread: self.unread }).chain(files)
+    }
+
     fn below(folders: &[PathBuf], ends: &[&str]) -> Self {
         let mut sessions = Self { files: Vec::new(), unread: Vec::new() };
         for folder in folders {
@@ -43,6 +65,34 @@ impl Sessions {
         }
         sessions
     }
+}
+
+/// The files that may be sessions, below directories or named by themselves.
+pub(super) fn listed(roots: &[PathBuf], tool: Option<Tool>) -> Sessions {
+    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) =
+        roots.iter().cloned().partition(|root| root.is_dir());
+    let mut sessions = Sessions::below(&folders, &ends(tool));
+    for file in files.iter().filter(|file| file.is_file()) {
+        sessions.files.extend(Sessions::one(file).files);
+    }
+    sessions
+}
+
+/// What the names of files end with that may be of this tool, or of any.
+fn ends(tool: Option<Tool>) -> Vec<&'static str> {
+    match tool.map(Tool::kept) {
+        Some(Kept::Lines) => LINES.to_vec(),
+        Some(Kept::Database) => [DATABASES, DOCUMENTS].concat(),
+        Some(Kept::Document) => [LINES, DOCUMENTS].concat(),
+        None => [LINES, DATABASES, DOCUMENTS].concat(),
+    }
+}
+
+/// Whether a file is of a tool, or may be meant to be: databases and JSON of other programs lie about everywhere.
+pub(super) fn may_be_one(path: &Path) -> bool {
+    let is_json = path.extension().is_some_and(|end| DOCUMENTS.iter().any(|known| end == *known));
+    let is_known = || document(&Source::File(path.to_owned()), None).is_some();
+    !databases::is_no_tools(path) && (!is_json || is_known())
 }
 
 /// The sessions of whoever runs this.
@@ -72,23 +122,9 @@ pub(super) fn below(path: &Path, tool: Option<Tool>) -> Result<Option<Sessions>,
         }
         return Ok(is_known.then(|| Sessions::one(path)));
     }
-    let mut sessions = Sessions::below(
-        &[path.to_owned()],
-        &match tool.map(Tool::kept) {
-            Some(Kept::Lines) => LINES.to_vec(),
-            Some(Kept::Database) => [DATABASES, DOCUMENTS].concat(),
-            Some(Kept::Document) => [LINES, DOCUMENTS].concat(),
-            None => [LINES, DATABASES, DOCUMENTS].concat(),
-        },
-    );
+    let mut sessions = Sessions::below(&[path.to_owned()], &ends(tool));
     if tool.is_none() {
-        // Databases and JSON of other programs lie about everywhere.
-        let is_json =
-            |path: &Path| path.extension().is_some_and(|end| DOCUMENTS.iter().any(|known| end == *known));
-        sessions.files.retain(|file| {
-            let is_known = || document(&Source::File(file.path.clone()), None).is_some();
-            !databases::is_no_tools(&file.path) && (!is_json(&file.path) || is_known())
-        });
+        sessions.files.retain(|file| may_be_one(&file.path));
     }
     if sessions.files.is_empty() && sessions.unread.is_empty() {
         return match tool {
@@ -152,7 +188,9 @@ fn document(source: &Source, wanted: Option<Tool>) -> Option<Tool> {
 fn one(path: &Path, tool: Option<Tool>, intake: &mut Intake<'_>) -> Result<Option<Fork>, Failure> {
     let source = Source::File(path.to_owned());
     if source.open().and_then(|mut lines| Ok(lines.peek()?.is_none())).map_err(of_file)? {
-        output::note(&format!("nothing is in this file yet: {}", path.display()));
+        if !intake.is_watching {
+            output::note(&format!("nothing is in this file yet: {}", path.display()));
+        }
         return Ok(None);
     }
     if source.head(16).map_err(of_file)?.is_some_and(|head| head == MAGIC) {

@@ -15,7 +15,7 @@ use crate::chat::json::Members;
 use crate::exit::Failure;
 use crate::lines::{Lines, NumberedLine};
 use crate::output;
-use crate::transcripts::entry::{About, Entry, Line, Reader, further, quoted};
+use crate::transcripts::entry::{About, Line, Reader, further, quoted};
 use crate::transcripts::source::{Source, further_json, line_json};
 use crate::transcripts::{Tool, reader};
 
@@ -150,6 +150,9 @@ impl<'i, 's> Transcript<'i, 's> {
     }
 
     fn unfinished(&self, number: u64) -> bool {
+        if self.intake.is_watching {
+            return false;
+        }
         output::note(&format!(
             "{}: line {number} is not complete yet, and left for the next import",
             self.path.display()
@@ -176,7 +179,12 @@ impl<'i, 's> Transcript<'i, 's> {
         if !self.is_begun {
             self.id = id_of(self.tool, &self.session());
         }
-        match self.piece(lines, &mut time) {
+        let mut bad = Vec::new();
+        let read = self.piece(lines, &mut time, &mut bad);
+        for (number, reason) in bad {
+            self.bad(number, &reason);
+        }
+        match read {
             Ok(mut piece) => {
                 self.is_begun = true;
                 self.time = Some(time);
@@ -204,7 +212,13 @@ impl<'i, 's> Transcript<'i, 's> {
         }
     }
 
-    fn piece(&self, lines: Vec<Read>, time: &mut Timestamp) -> Result<Piece, String> {
+    /// What lines come to; those that no item can hold are named in `bad`.
+    fn piece(
+        &self,
+        lines: Vec<Read>,
+        time: &mut Timestamp,
+        bad: &mut Vec<(u64, String)>,
+    ) -> Result<Piece, String> {
         let id = quoted(&self.id);
         let head = if self.is_begun { None } else { Some(self.head(&id, *time)?) };
         let mut piece = Piece {
@@ -225,13 +239,17 @@ impl<'i, 's> Transcript<'i, 's> {
                     further_json(self.tool, number)
                 };
                 let name = if at == 0 { name.clone() } else { format!("{name}#{}", at + 1) };
-                let made = |entry: &Entry| item(&id, &name, *time, &source, entry);
-                // What the line holds may be more than a store takes as data; as it stands it is text.
-                match made(&entry).or_else(|_| made(&unread())) {
+                // What the line holds may be more than a store takes as data, or as an id; as it stands it is text.
+                let kept = || item(&id, &format!("line-{number}"), *time, &source, &unread());
+                match item(&id, &name, *time, &source, &entry).or_else(|_| kept()) {
                     Ok(ExportLine::Message { message, .. }) => piece.message(message),
                     Ok(ExportLine::Action { action, .. }) => piece.action(action),
                     Ok(_) => return Err(format!("line {number}: it was read as something else")),
-                    Err(reason) => return Err(format!("line {number}: {reason}")),
+                    Err(reason) => {
+                        let lacks = "not imported; an export of this session will lack it";
+                        bad.push((number, format!("{lacks}: {reason}")));
+                        break;
+                    }
                 }
             }
             if !is_dated {

@@ -57,7 +57,7 @@ pub(crate) const LINES: &[&str] = &["jsonl"];
 pub(crate) const DATABASES: &[&str] = &["db", "sqlite", "sqlite3"];
 
 /// What the names of documents end with.
-pub(crate) const DOCUMENTS: &[&str] = &["json"];
+pub(crate) const DOCUMENTS: &[&str] = &["json", "md"];
 
 /// The files below a folder whose names end so, by name, and the folders that cannot be read.
 pub(crate) fn files(folder: &Path, ends: &[&str]) -> (Vec<Found>, Vec<(PathBuf, std::io::Error)>) {

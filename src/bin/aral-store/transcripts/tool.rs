@@ -19,6 +19,7 @@ pub(crate) enum Tool {
     Llm,
     GoogleAdk,
     Chainlit,
+    Aider,
     AiSdk,
     PydanticAi,
     LlamaIndex,
@@ -42,7 +43,7 @@ pub(crate) enum Kept {
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::ClaudeCode,
         Self::Codex,
         Self::GeminiCli,
@@ -52,6 +53,7 @@ impl Tool {
         Self::Llm,
         Self::GoogleAdk,
         Self::Chainlit,
+        Self::Aider,
         Self::AiSdk,
         Self::PydanticAi,
         Self::LlamaIndex,
@@ -75,6 +77,7 @@ impl Tool {
             Self::Llm => ("llm", "llm"),
             Self::GoogleAdk => ("google-adk", "Google ADK"),
             Self::Chainlit => ("chainlit", "Chainlit"),
+            Self::Aider => ("aider", "aider"),
             Self::AiSdk => ("ai-sdk", "Vercel AI SDK"),
             Self::PydanticAi => ("pydantic-ai", "Pydantic AI"),
             Self::LlamaIndex => ("llama-index", "LlamaIndex"),
@@ -104,7 +107,8 @@ impl Tool {
             | Self::Llm
             | Self::GoogleAdk
             | Self::Chainlit => Kept::Database,
-            Self::AiSdk
+            Self::Aider
+            | Self::AiSdk
             | Self::PydanticAi
             | Self::LlamaIndex
             | Self::AgentFramework

@@ -81,3 +81,32 @@ proptest! {
         prop_assert_eq!(file(&conversation, tool), File { lines: ought, ..File::default() });
     }
 }
+
+/// What fuzzers of the readers begin with, and what they have found.
+#[test]
+fn the_saved_lines_of_each_tool_go_in_and_come_back() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    for (tool, folder) in
+        [(Tool::ClaudeCode, "claude_code"), (Tool::Codex, "codex"), (Tool::GeminiCli, "gemini_cli")]
+    {
+        #[expect(clippy::disallowed_methods, reason = "the input is no part of the store")]
+        let saved: Vec<_> =
+            fs::read_dir(corpus.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(saved.len() > 3, "{folder}");
+        for path in saved {
+            let store = MessageStore::in_memory();
+            let mut intake = Intake::new(&store, Purpose::Add, Stop::default());
+            take(tool, &mut Source::File(path.clone()).open().unwrap(), &path, &mut intake).unwrap();
+            let found = store.conversations(aral_store::Order::Created).unwrap();
+            let conversation = store.conversation(&found[0].id).unwrap().unwrap();
+            #[expect(clippy::disallowed_methods, reason = "the input is no part of the store")]
+            let text = fs::read(&path).unwrap();
+            let lines = file(&conversation, tool).lines;
+            let whole = text.split(|byte| *byte == b'\n').take(lines.len()).map(<[u8]>::to_vec);
+            assert_eq!(
+                lines.into_iter().map(String::into_bytes).collect::<Vec<_>>(),
+                whole.collect::<Vec<_>>()
+            );
+        }
+    }
+}

@@ -5,6 +5,8 @@
 
 mod agent_framework;
 
+pub(crate) mod aider;
+
 mod ai_sdk;
 
 mod autogen;
@@ -103,6 +105,10 @@ pub(crate) fn take(
     (stem, path, place): (&str, &str, &str),
     sink: &mut dyn Sink,
 ) -> Result<Result<(), String>, Failure> {
+    if tool == Tool::Aider {
+        let mark = format!("{:08x}", crc32fast::hash(place.as_bytes()));
+        return aider::take(text, (&mark, &format!("{mark}/{path}")), sink).map(Ok);
+    }
     let document = match read(tool, text) {
         Ok(document) => document,
         Err(reason) => return Ok(Err(reason)),

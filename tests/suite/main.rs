@@ -86,6 +86,8 @@ mod support;
 mod sync_pool;
 mod tidy;
 mod unique_ids;
+#[cfg(feature = "sqlite")]
+mod unwritable;
 #[cfg(feature = "postgres")]
 mod wakeups;
 mod withstands;

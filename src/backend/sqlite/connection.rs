@@ -12,6 +12,7 @@ use std::time::Duration;
 use rusqlite::types::{Null, ToSqlOutput, ValueRef};
 
 use super::errors;
+use super::still::Still;
 use crate::backend::deadline::Deadline;
 use crate::backend::sql::connection::{Connection, Each, Row, Statement, Value, first};
 use crate::error::{Error, ErrorKind, Result};
@@ -31,6 +32,9 @@ pub(super) struct SqliteConnection {
     /// The turnstile, between two turns: to open its file for each took a tenth of an append.
     turnstile: Option<Box<dyn Lock>>,
     turns: u32,
+    /// The file as it was, if it was opened as one that nobody writes; and whether somebody has begun to.
+    still: Option<Still>,
+    is_disturbed: bool,
     vfs: Arc<dyn Vfs>,
     patience: Duration,
 }
@@ -39,12 +43,22 @@ impl SqliteConnection {
     pub(super) fn new(
         inner: rusqlite::Connection,
         path: &Path,
-        vfs: Arc<dyn Vfs>,
+        (vfs, still): (Arc<dyn Vfs>, Option<Still>),
         patience: Duration,
     ) -> Self {
         let mut turn = path.as_os_str().to_owned();
         turn.push(TURN);
-        Self { inner, path: path.to_owned(), turn: turn.into(), turnstile: None, turns: 0, vfs, patience }
+        Self {
+            inner,
+            path: path.to_owned(),
+            turn: turn.into(),
+            turnstile: None,
+            turns: 0,
+            still,
+            is_disturbed: false,
+            vfs,
+            patience,
+        }
     }
 
     fn error(&self, action: &str) -> impl Fn(rusqlite::Error) -> Error {
@@ -54,6 +68,19 @@ impl SqliteConnection {
     fn run(&self, action: &str, sql: &str) -> Result<()> {
         let mut statement = self.inner.prepare_cached(sql).map_err(self.error(action))?;
         statement.raw_execute().map(drop).map_err(self.error(action))
+    }
+
+    /// Asks, and lends each row of the answer.
+    fn ask(&self, sql: &str, values: &[Value<'_>], each: &mut Each<'_>) -> Result<()> {
+        let mut statement = self.inner.prepare_cached(sql).map_err(self.error("read"))?;
+        bind(&mut statement, values).map_err(self.error("read"))?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(self.error("read"))? {
+            if each(&SqliteRow(row))?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Lets the next one have the turn.
@@ -157,19 +184,18 @@ impl Connection for SqliteConnection {
     }
 
     fn query(&mut self, sql: &str, values: &[Value<'_>], each: &mut Each<'_>) -> Result<()> {
-        let mut statement = self.inner.prepare_cached(sql).map_err(self.error("read"))?;
-        bind(&mut statement, values).map_err(self.error("read"))?;
-        let mut rows = statement.raw_query();
-        while let Some(row) = rows.next().map_err(self.error("read"))? {
-            if each(&SqliteRow(row))?.is_break() {
-                break;
-            }
+        let done = self.ask(sql, values, each);
+        let Some(still) = &self.still else { return done };
+        // Whatever was read, and whatever was wrong with it, does not count if somebody has written meanwhile.
+        if let Err(error) = still.check() {
+            self.is_disturbed = true;
+            return Err(error);
         }
-        Ok(())
+        done
     }
 
     fn is_usable(&self) -> bool {
-        self.inner.is_autocommit()
+        self.inner.is_autocommit() && !self.is_disturbed
     }
 
     fn has_view(&mut self, name: &str, statement: &str) -> Result<Option<bool>> {

@@ -14,6 +14,7 @@ use rusqlite::config::DbConfig;
 use super::connection::SqliteConnection;
 use super::errors;
 use super::search::SEARCH;
+use super::still::Still;
 use crate::backend::deadline::Deadline;
 use crate::backend::settings::Settings;
 use crate::backend::sql::connection::{Connection, Connector, Dialect, Purpose};
@@ -112,6 +113,30 @@ impl SqliteConnector {
         Ok(())
     }
 
+    fn connection(&self, inner: rusqlite::Connection, still: Option<Still>) -> SqliteConnection {
+        SqliteConnection::new(inner, &self.path, (Arc::clone(&self.vfs), still), self.patience)
+    }
+
+    /// Reads something, if nothing else will be done: that files cannot be made beside the database shows only then.
+    fn try_to_read(&self, connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+        if !self.is_read_only {
+            return Ok(());
+        }
+        connection.query_row("SELECT COUNT(*) FROM sqlite_master", (), |_| Ok(()))
+    }
+
+    /// Connects to a file that nobody writes, where nothing can be made beside it.
+    pub(super) fn connect_to_still(&self) -> Result<Box<dyn Connection>> {
+        // Order: it is looked at before it is opened. Reversed, what happens between would not be seen.
+        let still = Still::of(&self.path, &self.vfs)?;
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let failed = |error| errors::of("open the database", &self.path, &error);
+        let mut inner = rusqlite::Connection::open_with_flags(still.name(), flags).map_err(failed)?;
+        self.set_up(&mut inner, Purpose::Read).and_then(|()| self.try_to_read(&inner)).map_err(failed)?;
+        Ok(Box::new(self.connection(inner, Some(still))))
+    }
+
     /// Has the file written by a log ahead, so that readers and the writer do not wait for one another.
     fn write_ahead(&self, connection: &rusqlite::Connection) -> Result<()> {
         let mode = |change: &str| {
@@ -158,11 +183,17 @@ impl Connector for SqliteConnector {
 
     fn connect(&self, purpose: Purpose) -> Result<Box<dyn Connection>> {
         let mut connection = self.open(purpose)?;
-        self.set_up(&mut connection, purpose)
-            .map_err(|error| errors::of("open the database", &self.path, &error))?;
+        let done = self.set_up(&mut connection, purpose).and_then(|()| self.try_to_read(&connection));
+        if let Err(error) = done {
+            return if self.is_read_only && errors::is_without_files(&error) {
+                self.connect_to_still()
+            } else {
+                Err(errors::of("open the database", &self.path, &error))
+            };
+        }
         if purpose != Purpose::Read && !self.is_read_only {
             self.write_ahead(&connection)?;
         }
-        Ok(Box::new(SqliteConnection::new(connection, &self.path, Arc::clone(&self.vfs), self.patience)))
+        Ok(Box::new(self.connection(connection, None)))
     }
 }

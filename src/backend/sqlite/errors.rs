@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::error::{Error, ErrorKind};
 
@@ -14,6 +14,15 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     code == Some(ErrorCode::DatabaseBusy)
         || code == Some(ErrorCode::DatabaseLocked)
         || code == Some(ErrorCode::FileLockingProtocolFailed)
+}
+
+/// Whether files beside the database could not be made, or not be used, without which it cannot be read while others write.
+pub(super) fn is_without_files(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    let directory =
+        [ffi::SQLITE_READONLY_DIRECTORY, ffi::SQLITE_READONLY_CANTINIT, ffi::SQLITE_READONLY_RECOVERY];
+    error.sqlite_error_code() == Some(ErrorCode::CannotOpen)
+        || code.is_some_and(|code| directory.contains(&code))
 }
 
 /// The error that stands for one of SQLite's.

@@ -10,6 +10,8 @@ mod errors;
 
 mod search;
 
+mod still;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,4 +31,45 @@ pub(crate) fn open(path: &Path, settings: Settings) -> Result<Arc<dyn Backend>> 
 /// Rebuilds the tables of the store in a file from its events.
 pub(crate) fn repair_in_place(path: &Path, settings: &Settings) -> Result<RepairReport> {
     repair(&SqliteConnector::new(path, settings), settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::sql::connection::{Connection, first};
+    use crate::error::ErrorKind;
+    use crate::model::Mutation;
+
+    fn add(path: &Path, text: &str) -> Arc<dyn Backend> {
+        let engine = open(path, Settings::default()).unwrap();
+        engine.append_one(Mutation::add_message("c1", text)).unwrap();
+        engine
+    }
+
+    #[test]
+    fn what_was_read_as_if_nobody_wrote_does_not_count_once_somebody_does() {
+        let dir = tempfile::tempdir().unwrap();
+        // No character of a path means anything to SQLite.
+        let path = dir.path().join("a b%20?mode=rw&x#ü.db");
+        drop(add(&path, "one"));
+        let connector = SqliteConnector::new(&path, &Settings { is_read_only: true, ..Settings::default() });
+        let count = |connection: &mut dyn Connection| {
+            first(connection, "SELECT COUNT(*) FROM aral_message_rows", &[], |row| row.int(0))
+        };
+        let mut still = connector.connect_to_still().unwrap();
+        assert_eq!(count(&mut *still).unwrap(), Some(1));
+        let writer = add(&path, "two");
+        assert_eq!(count(&mut *still).unwrap_err().kind(), ErrorKind::Io);
+        assert!(!still.is_usable());
+        // What is in the log would be missing.
+        let refused = connector.connect_to_still().err().unwrap();
+        assert!(refused.kind() == ErrorKind::ReadOnly && refused.to_string().contains("-wal"), "{refused}");
+        drop(writer);
+        let mut still = connector.connect_to_still().unwrap();
+        assert_eq!(count(&mut *still).unwrap(), Some(2));
+        // Somebody has come and gone.
+        drop(add(&path, "three"));
+        assert_eq!(count(&mut *still).unwrap_err().kind(), ErrorKind::Io);
+        assert_eq!(count(&mut *connector.connect_to_still().unwrap()).unwrap(), Some(3));
+    }
 }

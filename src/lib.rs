@@ -67,7 +67,7 @@ pub use store::MongoUrl;
 #[cfg(feature = "postgres")]
 pub use store::PostgresUrl;
 pub use store::location;
-pub use store::{Batch, Consumer, MessageStore, Options, Replica, StoreAt, StoreUrl};
+pub use store::{Batch, Consumer, MessageStore, Options, Replica, Reply, StoreAt, StoreUrl};
 
 /// Keeps the README's example compiling.
 #[cfg(doctest)]

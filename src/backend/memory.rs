@@ -19,7 +19,8 @@ use crate::model::{
 };
 use crate::rules::{
     ConversationState, Folded, KEPT_TOMBSTONES, KeyRecord, KeyTable, Lookups, Pending, Refusal, Request,
-    Resolved, StateView, Step, Validation, known_receipt, normalize, receipts, select,
+    Resolved, SeenReply, StateView, Step, Validation, known_receipt, last_with, normalize, only_appends_text,
+    receipts, select,
 };
 
 /// Conversations in memory.
@@ -123,7 +124,16 @@ impl State {
             let Some(kept) = self.kept(&request.conversation_id) else { continue };
             lookup.last_seq = kept.last_seq;
             match &request.step {
+                Step::AppendText { message_id: id, .. }
+                    if only_appends_text(batch, &request.conversation_id) =>
+                {
+                    if let Some((at, message)) = last_with(&kept.conversation.messages, id) {
+                        lookup.replies.insert(id.clone(), SeenReply::of(at, message));
+                    }
+                }
                 Step::EditMessage(id, _)
+                | Step::FinishMessage(id, _)
+                | Step::AppendText { message_id: id, .. }
                 | Step::RemoveMessage(id)
                 | Step::Ready(Change::AddMessage(Message { id, .. })) => {
                     let places = places(&kept.conversation.messages, |message| message.id == *id);

@@ -264,6 +264,7 @@ pub(crate) fn decode_base(bytes: &[u8]) -> Result<HistoryBase, BadPayload> {
             | Change::SetTitle(_)
             | Change::SetMetadata(_)
             | Change::EditMessage(_)
+            | Change::AppendText { .. }
             | Change::RemoveMessage(_)
             | Change::RemoveAction(_)
             | Change::Clear

@@ -12,7 +12,8 @@ use super::control::Control;
 use super::cursor::{CursorFile, decode_cursor, encode_cursor};
 use super::frame::{FrameHeader, FrameKind, FrameSpace, HeaderCheck};
 use super::payload::{
-    BadPayload, EventView, FIFTH_SCHEMA, SECOND_SCHEMA, THIRD_SCHEMA, encode_event, for_each_event, schema_of,
+    BadPayload, EventView, FIFTH_SCHEMA, SECOND_SCHEMA, SIXTH_SCHEMA, THIRD_SCHEMA, encode_event,
+    for_each_event, schema_of,
 };
 use super::segment::{DATA_START, Previous, SegmentHeader};
 use crate::model::{Change, ConsumerCursor, Event, JsonObject, Message, RemovalReason, Timestamp, Zone};
@@ -158,13 +159,15 @@ fn the_reset_of_the_document_is_one() {
 }
 
 #[test]
-fn the_removal_and_the_version_of_the_document_are_ones() {
+fn the_changes_of_later_versions_of_the_document_are_ones() {
     let time = Timestamp::from_wall_micros(1_741_878_693_447_327, Zone::Offset(0)).unwrap();
     let removal = |reason| Change::Remove { removed_at: Some(time), reason };
+    let piece = Change::AppendText { message_id: "m1".into(), offset: 3, text: "lo".into() };
     for (name, change, schema) in [
         ("removal", removal(RemovalReason::Asked), THIRD_SCHEMA),
         ("version", Change::SetVersion(1_000), THIRD_SCHEMA),
         ("removal for a reason", removal(RemovalReason::Retention), FIFTH_SCHEMA),
+        ("piece of text", piece, SIXTH_SCHEMA),
     ] {
         assert_eq!(schema_of(&change), schema);
         let event = Event::new("c1", change);
@@ -294,6 +297,7 @@ fn every_kind_of_change_has_the_number_that_the_document_gives_it() {
         Change::Remove { removed_at: Some(time), reason: RemovalReason::Asked },
         Change::SetVersion(7),
         Change::Remove { removed_at: Some(time), reason: RemovalReason::Retention },
+        Change::AppendText { message_id: "m".into(), offset: 0, text: "t".into() },
     ];
     for (number, change) in changes.into_iter().enumerate() {
         let name = format!("{change:?}");

@@ -31,7 +31,7 @@ pub(crate) use decode::{MAX_FRAME_EVENTS, decode_event, decode_message, for_each
 pub(crate) use schema::FIFTH_SCHEMA;
 #[cfg(test)]
 pub(crate) use schema::THIRD_SCHEMA;
-pub(crate) use schema::{FIRST_SCHEMA, FOURTH_SCHEMA, SECOND_SCHEMA, schema_of, too_new};
+pub(crate) use schema::{FIRST_SCHEMA, FOURTH_SCHEMA, SECOND_SCHEMA, SIXTH_SCHEMA, schema_of, too_new};
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_PAYLOAD>> =
     bincode::config::standard().with_limit::<MAX_PAYLOAD>();
@@ -92,6 +92,7 @@ pub(crate) enum ChangeView<'a> {
     RemoveAt(TimeView),
     SetVersion(u64),
     RemoveFor { removed_at: Option<TimeView>, reason: u8 },
+    AppendText { at: u64, id: IdView<'a>, offset: u64, text: &'a [u8] },
 }
 
 /// A message as it stands in a payload.
@@ -313,6 +314,12 @@ impl<'a> EventView<'a> {
             Change::EditAction(action) => ChangeView::EditAction { at, action: ActionView::of(action) },
             Change::SetCreatedAt(time) => ChangeView::SetCreatedAt(TimeView::of(time)),
             Change::SetExtra(extra) => ChangeView::SetExtra(brief(extra)),
+            Change::AppendText { message_id, offset, text } => ChangeView::AppendText {
+                at,
+                id: IdView::of(message_id.as_wtf8()),
+                offset: *offset,
+                text: text.as_wtf8(),
+            },
         };
         Self { conversation, key, change }
     }
@@ -352,6 +359,9 @@ impl<'a> EventView<'a> {
             ChangeView::EditAction { action, .. } => Change::EditAction(action.to_action()?),
             ChangeView::SetCreatedAt(time) => Change::SetCreatedAt(time.to_timestamp()?),
             ChangeView::SetExtra(extra) => Change::SetExtra(object(extra)?),
+            ChangeView::AppendText { id, offset, text: more, .. } => {
+                Change::AppendText { message_id: id.to_text()?, offset, text: text(more)? }
+            }
         };
         let fingerprint = self.key.map_or(0, |key| key.fingerprint);
         let key = self.key.map(|key| key.text.to_owned());

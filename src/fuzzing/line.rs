@@ -40,6 +40,10 @@ pub fn line(data: &[u8]) {
 /// A mutation that leaves nothing open is printed as the event that it makes happen, and read from that.
 fn one_mutation(mut mutation: Mutation) {
     mutation.expect = None;
+    // What finishes a reply leaves open what the message is by then.
+    if matches!(mutation.operation, Operation::FinishMessage { .. }) {
+        return;
+    }
     let change = completed(&mut mutation.operation);
     let mut event = Event::new(&mutation.conversation_id, change);
     event.key = mutation.key.clone();
@@ -95,6 +99,10 @@ fn completed(operation: &mut Operation) -> Change {
             Change::EditAction(action)
         }
         Operation::RemoveMessage(id) => Change::RemoveMessage(id.clone()),
+        Operation::AppendText { message_id: id, offset, text } => {
+            let (message_id, text) = (id.clone(), text.clone());
+            Change::AppendText { message_id, offset: *offset.get_or_insert(0), text }
+        }
         Operation::AddAction(new) => Change::AddAction(Action {
             id: new.id.get_or_insert(made_up).clone(),
             action_type: new.action_type.clone(),
@@ -104,7 +112,7 @@ fn completed(operation: &mut Operation) -> Change {
             extra: new.extra.clone(),
         }),
         Operation::RemoveAction(id) => Change::RemoveAction(id.clone()),
-        Operation::Clear => Change::Clear,
+        Operation::Clear | Operation::FinishMessage { .. } => Change::Clear,
         Operation::RemoveConversation => Change::Remove { removed_at: None, reason: RemovalReason::Asked },
         Operation::RemoveConversationAt(time) => {
             Change::Remove { removed_at: Some(*time), reason: RemovalReason::Asked }

@@ -123,6 +123,7 @@ fn is_canonical(event: &Event) -> bool {
             is_sound(&action.data) && is_sound(&action.metadata) && has_no(&action.extra)
         }
         Change::SetTitle(_)
+        | Change::AppendText { .. }
         | Change::RemoveMessage(_)
         | Change::RemoveAction(_)
         | Change::SetCreatedAt(_)

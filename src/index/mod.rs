@@ -7,13 +7,18 @@
 
 mod position;
 
+mod grown;
+
 mod recent;
+
+mod replies;
 
 mod slot;
 
 mod catalog;
 
 pub(crate) use catalog::{Captured, CapturedPlace, Found, Index, Reliance};
+pub(crate) use grown::Grown;
 pub(crate) use position::{Entry, Position, id_hash};
 pub(crate) use slot::{Base, Body, HeadSource, Lists, Slot};
 

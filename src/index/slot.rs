@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::Misfit;
+use super::grown::Grown;
 use super::position::{Entry, Position, hash_of};
 use crate::codec::bytes::MAX_NUMBER;
 use crate::codec::payload::{ChangeView, EventView, TimeView, reason_of};
@@ -52,6 +53,8 @@ pub(crate) struct Lists {
     pub(crate) actions: Vec<Entry>,
     /// What the file said of the conversation itself.
     pub(crate) base: Option<Arc<Base>>,
+    /// The messages that text was put behind since they were written as a whole. There are hardly ever any.
+    pub(crate) grown: Vec<Grown>,
 }
 
 /// What a conversation's file says of the conversation itself.
@@ -82,6 +85,13 @@ pub(crate) enum Op {
     EditAction(u64, Entry),
     RemoveAction(u64, u32),
     Clear,
+    /// Text of an event is put behind a message's, which has so many bytes then. Both numbers are short: any more would make
+    /// each operation longer.
+    AppendText {
+        at: u32,
+        length: u32,
+        entry: Entry,
+    },
 }
 
 fn misfit(what: &str, summary: &Summary) -> Misfit {
@@ -96,6 +106,9 @@ impl Lists {
 
     /// Carries an operation out.
     pub(crate) fn apply(&mut self, op: Op) -> Result<(), Misfit> {
+        if !self.grown.is_empty() {
+            self.forget_grown(op);
+        }
         let found = match op {
             Op::AddMessage(entry) => {
                 // By an eighth and not to the double: most of the index is these lists.
@@ -113,6 +126,7 @@ impl Lists {
             Op::EditAction(at, entry) => replace(&mut self.actions, at, entry),
             Op::RemoveMessage(at, hash) => remove(&mut self.messages, at, hash),
             Op::RemoveAction(at, hash) => remove(&mut self.actions, at, hash),
+            Op::AppendText { at, length, entry } => self.append_text(u64::from(at), u64::from(length), entry),
             Op::Clear => {
                 self.messages = Vec::new();
                 self.actions = Vec::new();
@@ -232,6 +246,7 @@ impl Slot {
             | ChangeView::SetMetadata(_)
             | ChangeView::AddMessage(_)
             | ChangeView::EditMessage { .. }
+            | ChangeView::AppendText { .. }
             | ChangeView::RemoveMessage { .. }
             | ChangeView::AddAction(_)
             | ChangeView::EditAction { .. }
@@ -328,6 +343,9 @@ impl Slot {
             ChangeView::EditMessage { at, message } => {
                 Op::EditMessage(*at, Entry::new(position, hash_of(message.id)))
             }
+            ChangeView::AppendText { .. } => {
+                Op::piece(&view.change, position).ok_or_else(|| misfit("too much text in", &self.summary))?
+            }
             ChangeView::RemoveMessage { at, id } => {
                 self.summary.messages = self.one_less(self.summary.messages)?;
                 Op::RemoveMessage(*at, hash_of(*id))
@@ -357,7 +375,7 @@ impl Slot {
                 ops.push(op);
                 Ok(())
             }
-            Body::Loaded(lists) => lists.apply(op),
+            Body::Loaded(lists) => lists.take(op, &view.change),
             Body::Ended(..) => Err(misfit("an event is about the absent", &self.summary)),
         }
     }

@@ -89,6 +89,15 @@ pub enum Change {
     SetExtra(JsonObject),
     /// It has this version from now on, which is higher than it was.
     SetVersion(Version),
+    /// The last message with this id, a reply that is still being written, goes on with a text.
+    AppendText {
+        /// Which message.
+        message_id: Text,
+        /// How many bytes its text had before, in WTF-8.
+        offset: u64,
+        /// What comes behind them.
+        text: Text,
+    },
 }
 
 impl Event {
@@ -106,7 +115,9 @@ impl Change {
         match self {
             Self::AddMessage(message) | Self::EditMessage(message) => Some(&message.id),
             Self::AddAction(action) | Self::EditAction(action) => Some(&action.id),
-            Self::RemoveMessage(id) | Self::RemoveAction(id) => Some(id),
+            Self::RemoveMessage(id) | Self::RemoveAction(id) | Self::AppendText { message_id: id, .. } => {
+                Some(id)
+            }
             Self::Create { .. }
             | Self::SetTitle(_)
             | Self::SetMetadata(_)

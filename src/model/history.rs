@@ -126,6 +126,7 @@ impl PastEvent {
             | Change::RemoveMessage(_)
             | Change::RemoveAction(_)
             | Change::SetVersion(_)
+            | Change::AppendText { .. }
             | Change::Clear => None,
         }
     }

@@ -111,6 +111,25 @@ pub enum Operation {
     /// Raise its version to this one; refused with a conflict if it has reached it already. For imports, after which
     /// the versions that somebody may expect are those of the source.
     SetVersion(Version),
+    /// Put a text behind that of the last message with this id, which must be [partial](crate::Message::is_partial);
+    /// see [`MessageStore::begin_message`](crate::MessageStore::begin_message).
+    AppendText {
+        /// Which message.
+        message_id: Text,
+        /// How many bytes of text it must have, in WTF-8; refused with a conflict if it has not. However many if absent.
+        offset: Option<u64>,
+        /// What to put behind them. It must not begin with a lone low surrogate, the second half of a character.
+        text: Text,
+    },
+    /// Take the mark of a partial message off the last one with this id. It is an edit, and the event is one.
+    FinishMessage {
+        /// Which message.
+        message_id: Text,
+        /// How many bytes of text it must have, in WTF-8; refused with a conflict if it has not. However many if absent.
+        length: Option<u64>,
+        /// What to put into its metadata besides, each member in the place of one with its name.
+        metadata: JsonObject,
+    },
 }
 
 /// A conversation to begin.

@@ -27,6 +27,8 @@ pub struct Text(Kept);
 #[derive(Clone)]
 enum Kept {
     Boxed(Box<[u8]>),
+    /// With room behind them, because more comes.
+    Grown(Vec<u8>),
     /// So many of these bytes, without memory of their own: every UUID and role is as short, and most titles.
     Here(u8, [u8; HERE]),
 }
@@ -67,6 +69,7 @@ impl Text {
     pub fn as_wtf8(&self) -> &[u8] {
         match &self.0 {
             Kept::Boxed(bytes) => bytes,
+            Kept::Grown(bytes) => bytes,
             Kept::Here(length, bytes) => bytes.get(..usize::from(*length)).unwrap_or_default(),
         }
     }
@@ -101,6 +104,56 @@ impl Text {
             check_wtf8(bytes)?;
         }
         Ok(Self(Kept::of(bytes)))
+    }
+
+    /// Whether it begins with the second half of a character, which may belong to a half at the end of another text.
+    pub(crate) fn begins_with_a_half(&self) -> bool {
+        matches!(self.as_wtf8(), [0xed, 0xb0..=0xbf, ..])
+    }
+
+    /// Where the first half of a character begins that the text ends with.
+    pub(crate) fn half_at_end(&self) -> Option<usize> {
+        match self.as_wtf8() {
+            [.., 0xed, 0xa0..=0xaf, _] => Some(self.len() - 3),
+            _ => None,
+        }
+    }
+
+    /// The text with another one behind it, whose second half of a character follows the first half that this ends with; `None` if this
+    /// ends with none.
+    pub(crate) fn joined(&self, more: &Self) -> Option<Self> {
+        let whole = self.half_at_end()?;
+        let (own, others) = (self.as_wtf8(), more.as_wtf8());
+        let half = |bytes: Option<&[u8]>| match bytes {
+            Some(&[0xed, second, third]) => Some(u32::from(second & 0x1f) << 6 | u32::from(third & 0x3f)),
+            _ => None,
+        };
+        // The bits that tell a half from the other characters of three bytes are left out: ten of each are the character's.
+        let (high, low) = (half(own.get(whole..))? & 0x3ff, half(others.get(..3))? & 0x3ff);
+        let character = char::from_u32(0x1_0000 + (high << 10) + low)?;
+        let mut bytes = own.get(..whole)?.to_vec();
+        bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        bytes.extend_from_slice(others.get(3..)?);
+        Self::from_wtf8(bytes).ok()
+    }
+
+    /// The text up to a boundary between characters, and the rest.
+    pub(crate) fn split(&self, at: usize) -> (Self, Self) {
+        let (first, rest) = self.as_wtf8().split_at(at.min(self.len()));
+        (Self(Kept::of(first)), Self(Kept::of(rest)))
+    }
+
+    /// Puts another text behind it. However long it has become, that takes as long as the other one is.
+    pub(crate) fn push(&mut self, more: &Self) {
+        let more = more.as_wtf8();
+        if let Kept::Grown(bytes) = &mut self.0 {
+            bytes.extend_from_slice(more);
+            return;
+        }
+        let mut bytes = Vec::with_capacity(2 * (self.len() + more.len()));
+        bytes.extend_from_slice(self.as_wtf8());
+        bytes.extend_from_slice(more);
+        self.0 = Kept::Grown(bytes);
     }
 
     /// Copies bytes that are known to be ASCII.
@@ -272,6 +325,26 @@ mod tests {
         assert_eq!(Text::from_wtf8(pair), Err(NotWtf8 { valid_up_to: 3 }));
         let low_then_high = vec![0xed, 0xb8, 0x80, 0xed, 0xa0, 0xbd];
         assert!(Text::from_wtf8(low_then_high).is_ok());
+    }
+
+    #[test]
+    fn two_halves_of_a_character_become_one_and_nothing_else_does() {
+        let smile = '\u{1f600}';
+        let (high, low) = (vec![b'a', 0xed, 0xa0, 0xbd], vec![0xed, 0xb8, 0x80, b'b']);
+        let [high, low] = [high, low].map(|bytes| Text::from_wtf8(bytes).unwrap());
+        assert_eq!(high.joined(&low), Some(Text::from(format!("a{smile}b"))));
+        assert_eq!((high.half_at_end(), low.half_at_end()), (Some(1), None));
+        assert_eq!((high.begins_with_a_half(), low.begins_with_a_half()), (false, true));
+        assert_eq!(Text::from("a").joined(&low), None);
+        let mut last = Text::from_wtf8(vec![0xed, 0xaf, 0xbf]).unwrap();
+        assert_eq!(
+            last.joined(&Text::from_wtf8(vec![0xed, 0xbf, 0xbf]).unwrap()),
+            Some(Text::from("\u{10ffff}"))
+        );
+        last.push(&Text::from("x"));
+        last.push(&Text::from("yz"));
+        assert_eq!(last.as_wtf8(), [0xed, 0xaf, 0xbf, b'x', b'y', b'z']);
+        assert_eq!(last.split(3).1, Text::from("xyz"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ impl<'c> Target<'c> {
     fn of(change: &'c Change) -> Option<Self> {
         match change {
             Change::EditMessage(message) => Some(Self::Message(&message.id)),
-            Change::RemoveMessage(id) => Some(Self::Message(id)),
+            Change::RemoveMessage(id) | Change::AppendText { message_id: id, .. } => Some(Self::Message(id)),
             Change::EditAction(action) => Some(Self::Action(&action.id)),
             Change::RemoveAction(id) => Some(Self::Action(id)),
             Change::Create { .. }
@@ -55,6 +55,7 @@ impl Folded {
             | Change::RemoveMessage(_)
             | Change::EditAction(_)
             | Change::RemoveAction(_)
+            | Change::AppendText { .. }
             | Change::SetCreatedAt(_)
             | Change::SetExtra(_)
             | Change::Clear
@@ -115,6 +116,11 @@ impl Folded {
             Change::EditMessage(message) => {
                 if let Some(old) = conversation.messages.get_mut(at) {
                     *old = message.clone();
+                }
+            }
+            Change::AppendText { text, .. } => {
+                if let Some(message) = conversation.messages.get_mut(at) {
+                    message.content.push(text);
                 }
             }
             Change::RemoveMessage(_) => {

@@ -77,6 +77,7 @@ impl<'w> Meant<'w> {
                 self.note(&event.conversation_id, Some(&message.id), is_met);
             }
             Change::SetTitle(_)
+            | Change::AppendText { .. }
             | Change::RemoveMessage(_)
             | Change::AddAction(_)
             | Change::EditAction(_)

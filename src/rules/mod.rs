@@ -19,6 +19,8 @@ mod lookup;
 
 mod refusal;
 
+mod reply;
+
 mod working_list;
 
 mod working_state;
@@ -58,14 +60,14 @@ pub(crate) use fold::Folded;
 pub(crate) use hashing::FastHash;
 pub(crate) use key_table::{KEPT_KEYS, KeyRecord, KeyTable};
 pub(crate) use listed::Listed;
-pub(crate) use lookup::{Lookup, Lookups};
+pub(crate) use lookup::{Lookup, Lookups, SeenReply, last_with};
 pub(crate) use meant::Meant;
 pub(crate) use normalize::normalize;
 pub(crate) use past::Walk;
 pub(crate) use pending::Pending;
 pub(crate) use receipts::{known_receipt, receipts};
 pub(crate) use refusal::Refusal;
-pub(crate) use request::{Request, Step};
+pub(crate) use request::{Request, Step, only_appends_text};
 pub(crate) use selection::select;
 pub(crate) use state::{ConversationState, StateView};
 pub(crate) use validation::{Resolved, Validation};

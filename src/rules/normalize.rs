@@ -3,7 +3,7 @@
 //! Owns the limits on what a caller may hand in, the filling in of ids, times and titles, and the
 //! fingerprint of what an idempotency key was used for. Looks at no state, so it runs outside of every lock.
 
-use super::request::{Expected, Request, Step};
+use super::request::{Expected, Finish, Request, Step};
 use crate::clock::{Clock, IdSource};
 use crate::codec::document::{ACTION_FIELDS, CONVERSATION_FIELDS, MESSAGE_FIELDS, check_extra};
 use crate::error::{Error, Result};
@@ -68,6 +68,14 @@ pub(crate) fn normalize(mutation: Mutation, clock: &dyn Clock, ids: &dyn IdSourc
             Step::EditAction(action_id, Box::new(edit))
         }
         Operation::RemoveMessage(id) => Step::RemoveMessage(id),
+        Operation::AppendText { message_id, offset, text } => {
+            check_piece(&text)?;
+            Step::AppendText { message_id, offset, text }
+        }
+        Operation::FinishMessage { message_id, length, metadata } => {
+            let metadata = object("metadata", metadata)?;
+            Step::FinishMessage(message_id, Box::new(Finish { length, metadata }))
+        }
         Operation::AddAction(new) => Step::Ready(Change::AddAction(filler.action(new)?)),
         Operation::RemoveAction(id) => Step::RemoveAction(id),
         Operation::Clear => Step::Ready(Change::Clear),
@@ -112,6 +120,17 @@ fn check_message(new: &NewMessage) -> Result<()> {
     limit("a role", new.role.len(), 0, MAX_TEXT_BYTES)?;
     limit("metadata", new.metadata.as_json().len(), 0, MAX_JSON_BYTES)?;
     check_fields(&new.extra, &MESSAGE_FIELDS)
+}
+
+/// A text that is put behind another, which must not make one character of two halves.
+fn check_piece(text: &Text) -> Result<()> {
+    limit("a piece of text", text.len(), 1, MAX_TEXT_BYTES)?;
+    if text.begins_with_a_half() {
+        return Err(Error::invalid(
+            "a piece of text begins with the second half of a character; append both halves at once",
+        ));
+    }
+    Ok(())
 }
 
 #[inline]
@@ -237,6 +256,14 @@ fn fingerprint(mutation: &Mutation) -> u32 {
         Operation::RemoveConversation | Operation::RemoveConversationAt(_) => print.part(b"remove"),
         Operation::PruneConversation(_) => print.part(b"prune"),
         Operation::SetVersion(version) => print.parts([b"version", &version.to_le_bytes()]),
+        Operation::AppendText { message_id, offset, text } => {
+            print.parts([b"append text", message_id.as_wtf8(), text.as_wtf8()]);
+            print.number(b"offset", *offset);
+        }
+        Operation::FinishMessage { message_id, length, metadata } => {
+            print.parts([b"finish message", message_id.as_wtf8(), metadata.as_json().as_bytes()]);
+            print.number(b"length", *length);
+        }
     }
     print.0.finalize()
 }
@@ -261,6 +288,10 @@ impl Print {
         if let Some(value) = value {
             self.parts([name, value]);
         }
+    }
+
+    fn number(&mut self, name: &[u8], number: Option<u64>) {
+        self.named(name, number.map(u64::to_le_bytes).as_ref().map(<[u8; 8]>::as_slice));
     }
 
     fn head(&mut self, word: &[u8], new: &NewConversation) {

@@ -4,7 +4,9 @@
 
 use std::mem::take;
 
-use crate::model::{ActionEdit, Change, Durability, Edit, Event, Receipt, Seq, Text, UniqueIds, Version};
+use crate::model::{
+    ActionEdit, Change, Durability, Edit, Event, JsonObject, Receipt, Seq, Text, UniqueIds, Version,
+};
 
 /// A mutation with every id, time and title filled in, and its texts within the limits.
 #[derive(Clone, Debug)]
@@ -55,6 +57,9 @@ impl Request {
                 };
                 Step::EditAction(action.id, Box::new(edit))
             }
+            Change::AppendText { message_id, offset, text } => {
+                Step::AppendText { message_id, offset: Some(offset), text }
+            }
             Change::RemoveMessage(id) => Step::RemoveMessage(id),
             Change::RemoveAction(id) => Step::RemoveAction(id),
             other @ (Change::Create { .. }
@@ -96,6 +101,8 @@ impl Request {
             Step::Ready(Change::AddAction(action)) => Some(take(&mut action.id)),
             Step::Ready(change) => change.subject().cloned(),
             Step::EditMessage(id, _)
+            | Step::FinishMessage(id, _)
+            | Step::AppendText { message_id: id, .. }
             | Step::RemoveMessage(id)
             | Step::EditAction(id, _)
             | Step::RemoveAction(id) => Some(take(id)),
@@ -115,4 +122,25 @@ pub(crate) enum Step {
     RemoveMessage(Text),
     EditAction(Text, Box<ActionEdit>),
     RemoveAction(Text),
+    AppendText {
+        message_id: Text,
+        offset: Option<u64>,
+        text: Text,
+    },
+    FinishMessage(Text, Box<Finish>),
+}
+
+/// How a reply is finished.
+#[derive(Clone, Debug)]
+pub(crate) struct Finish {
+    /// How many bytes of text it must have.
+    pub(crate) length: Option<u64>,
+    /// What goes into its metadata besides.
+    pub(crate) metadata: JsonObject,
+}
+
+/// Whether all that a batch does to a conversation is to put text behind messages of it, of which little has to be known then.
+pub(crate) fn only_appends_text(batch: &[Request], conversation_id: &str) -> bool {
+    let mut of_it = batch.iter().filter(|request| request.conversation_id == conversation_id);
+    of_it.all(|request| matches!(request.step, Step::AppendText { .. }))
 }

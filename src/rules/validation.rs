@@ -18,7 +18,7 @@ use super::request::{Expected, Request};
 use super::state::StateView;
 use super::working_state::{Carried, Effect, WorkingState};
 use crate::error::ErrorKind;
-use crate::model::{Seq, Text, UniqueIds, Version};
+use crate::model::{Message, Seq, Text, UniqueIds, Version};
 
 /// What a mutation does, since it is possible, and what its receipt will say.
 #[derive(Clone, Debug)]
@@ -30,6 +30,12 @@ pub(crate) struct Resolved<'b> {
     /// The oldest version of the encoding whose readers make of the event what it means.
     pub(crate) schema: u16,
     pub(crate) version: Version,
+    /// The message that text was put behind, where all of it was looked at.
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres")),
+        expect(dead_code, reason = "databases alone write it")
+    )]
+    pub(crate) whole: Option<Box<Message>>,
 }
 
 /// The rules at work on one batch, which outlives the view.
@@ -195,7 +201,7 @@ impl<'g, 'b> Validation<'g, 'b> {
         if request.unique_ids != UniqueIds::Off {
             working.must_be_unique(&request.step, lookups.get(id))?;
         }
-        let Carried { change, at, schema } = working.carry(&request.step, lookups.get(id), seq)?;
+        let Carried { change, at, schema, whole } = working.carry(&request.step, lookups.get(id), seq)?;
         // One that was removed has none any more; the receipt says which one the removal left.
         let version = working.state.version.max(version_before + 1);
         self.next_seq += 1;
@@ -209,6 +215,6 @@ impl<'g, 'b> Validation<'g, 'b> {
             };
             self.keys.push((key, record));
         }
-        Ok(Resolved { change, at, schema, version })
+        Ok(Resolved { change, at, schema, version, whole })
     }
 }

@@ -5,13 +5,14 @@
 
 use std::ops::Deref;
 
-use super::lookup::{Lookup, Seen};
+use super::lookup::{Lookup, Seen, SeenReply};
 use super::refusal::{Refusal, impossible};
+use super::reply;
 use super::request::Step;
 use super::state::ConversationState;
 use super::working_list::{Spot, WorkingList};
-use crate::codec::bytes::MAX_NUMBER;
-use crate::codec::payload::{FIRST_SCHEMA, SECOND_SCHEMA, schema_of};
+use crate::codec::bytes::{MAX_NUMBER, to_u64};
+use crate::codec::payload::{FIRST_SCHEMA, SECOND_SCHEMA, SIXTH_SCHEMA, schema_of};
 use crate::error::ErrorKind;
 use crate::model::{Action, Change, Edit, Message, Seq, Text, Version};
 
@@ -22,13 +23,15 @@ pub(super) struct WorkingState<'b> {
     pub(super) state: ConversationState,
     /// Kept apart, because only a batch that looks for something needs them.
     lists: Option<Box<Lists<'b>>>,
+    /// How long the messages are by now that the batch puts text behind, where it does nothing else.
+    grown: Vec<(Text, u64)>,
 }
 
 impl<'b> WorkingState<'b> {
     /// A conversation that stands like this; `looks` if the batch looks for items in it or in another.
     pub(super) fn new(id: &'b str, state: ConversationState, looks: bool) -> Self {
         let lists = looks.then(|| Lists::of(&state));
-        Self { id, state, lists }
+        Self { id, state, lists, grown: Vec::new() }
     }
 
     /// Makes the batch's next event of a step, in this place of the sequence.
@@ -87,6 +90,14 @@ pub(super) struct Carried<'b> {
     pub(super) change: Effect<'b>,
     pub(super) at: u64,
     pub(super) schema: u16,
+    /// The message that text was put behind, where all of it was looked at.
+    pub(super) whole: Option<Box<Message>>,
+}
+
+impl Carried<'_> {
+    fn made(change: Change, at: u64, schema: u16) -> Self {
+        Self { change: Effect::Made(Box::new(change)), at, schema, whole: None }
+    }
 }
 
 impl<'b> WorkingState<'b> {
@@ -108,14 +119,13 @@ impl<'b> WorkingState<'b> {
             }
             None => {}
         }
-        let of_first =
-            |change, at| Carried { change: Effect::Made(Box::new(change)), at, schema: FIRST_SCHEMA };
+        let of_first = |change, at| Carried::made(change, at, FIRST_SCHEMA);
         let (messages, actions) =
             (lookup.map(|lookup| &lookup.messages), lookup.map(|lookup| &lookup.actions));
         match step {
             Step::Ready(change) => {
                 self.ready(id, change)?;
-                Ok(Carried { change: Effect::Asked(change), at: 0, schema: schema_of(change) })
+                Ok(Carried { change: Effect::Asked(change), at: 0, schema: schema_of(change), whole: None })
             }
             Step::EditMessage(target, edit) => self.edit_message(target, edit, messages),
             Step::EditAction(target, edit) => {
@@ -123,11 +133,17 @@ impl<'b> WorkingState<'b> {
                 let (spot, mut action) = find(&self.lists().actions, "action", target, base)?;
                 edit.apply(&mut action);
                 self.lists().actions.put(spot, action.clone());
-                Ok(Carried {
-                    change: Effect::Made(Box::new(Change::EditAction(action))),
-                    at: spot.at,
-                    schema: SECOND_SCHEMA,
-                })
+                Ok(Carried::made(Change::EditAction(action), spot.at, SECOND_SCHEMA))
+            }
+            Step::AppendText { message_id, offset, text } => {
+                self.append_text((message_id, *offset, text), lookup)
+            }
+            Step::FinishMessage(target, finish) => {
+                let (spot, mut message) =
+                    find(&self.lists().messages, "message", target, seen(messages, target))?;
+                reply::finish(&mut message, finish)?;
+                self.lists().messages.put(spot, message.clone());
+                Ok(of_first(Change::EditMessage(message), spot.at))
             }
             Step::RemoveMessage(target) => {
                 let (spot, _) = find(&self.lists().messages, "message", target, seen(messages, target))?;
@@ -183,7 +199,9 @@ impl<'b> WorkingState<'b> {
             | Step::EditMessage(..)
             | Step::RemoveMessage(_)
             | Step::EditAction(..)
-            | Step::RemoveAction(_) => None,
+            | Step::RemoveAction(_)
+            | Step::AppendText { .. }
+            | Step::FinishMessage(..) => None,
         }
     }
 
@@ -225,7 +243,8 @@ impl<'b> WorkingState<'b> {
             Change::EditMessage(_)
             | Change::RemoveMessage(_)
             | Change::EditAction(_)
-            | Change::RemoveAction(_) => {
+            | Change::RemoveAction(_)
+            | Change::AppendText { .. } => {
                 return Err(impossible(ErrorKind::InvalidInput, "a change by id must be looked up first"));
             }
         }
@@ -247,6 +266,39 @@ impl<'b> WorkingState<'b> {
         Ok(())
     }
 
+    /// Puts text behind that of a message, of which not more was looked at than it takes unless the batch does something else as well.
+    fn append_text(
+        &mut self,
+        (target, offset, text): (&Text, Option<u64>, &Text),
+        lookup: Option<&Lookup>,
+    ) -> Result<Carried<'b>, Refusal> {
+        // Where all of a message was looked at, the batch does something else as well.
+        let is_seen = lookup.is_some_and(|lookup| lookup.messages.contains_key(target));
+        let light = lookup.filter(|_| !is_seen).and_then(|lookup| lookup.replies.get(target));
+        let mut whole = None;
+        let (at, offset) = if let Some(before) = light {
+            let grown = self.grown.iter_mut().find(|(id, _)| id == target);
+            let length = grown.as_ref().map_or(before.length, |(_, length)| *length);
+            let offset = reply::append(&SeenReply { length, ..*before }, (target, offset, text))?;
+            let after = offset + to_u64(text.len());
+            match grown {
+                Some((_, length)) => *length = after,
+                None => self.grown.push((target.clone(), after)),
+            }
+            (before.at, offset)
+        } else {
+            let base = seen(lookup.map(|lookup| &lookup.messages), target);
+            let (spot, mut message) = find(&self.lists().messages, "message", target, base)?;
+            let offset = reply::append(&SeenReply::of(spot.at, &message), (target, offset, text))?;
+            message.content.push(text);
+            whole = Some(Box::new(message.clone()));
+            self.lists().messages.put(spot, message);
+            (spot.at, offset)
+        };
+        let change = Change::AppendText { message_id: target.clone(), offset, text: text.clone() };
+        Ok(Carried { whole, ..Carried::made(change, at, SIXTH_SCHEMA) })
+    }
+
     fn edit_message(
         &mut self,
         target: &Text,
@@ -263,7 +315,7 @@ impl<'b> WorkingState<'b> {
         let mut by_first = before;
         first.apply(&mut by_first);
         let schema = if by_first == message { FIRST_SCHEMA } else { SECOND_SCHEMA };
-        Ok(Carried { change: Effect::Made(Box::new(Change::EditMessage(message))), at: spot.at, schema })
+        Ok(Carried::made(Change::EditMessage(message), spot.at, schema))
     }
 }
 

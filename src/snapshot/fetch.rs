@@ -6,13 +6,14 @@
 use super::conversation_file::ConversationFile;
 use super::load::{ItemKind, fallback};
 use super::segment_cache::{RUN, SegmentCache};
+use crate::codec::bytes::to_usize;
 use crate::codec::document::{lend_message, read_action, read_message};
 use crate::codec::json::JsonError;
-use crate::codec::payload::{BadPayload, EventView, decode_event, decode_message};
+use crate::codec::payload::{BadPayload, ChangeView, EventView, decode_event, decode_message};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Entry, Position};
+use crate::index::{Entry, Grown, Position};
 use crate::log::opened::{not_opened, open_payload};
-use crate::model::{Action, JsonObject, Message, MessageRef, Timestamp};
+use crate::model::{Action, JsonObject, Message, MessageRef, Text, Timestamp};
 use crate::vfs;
 
 /// Up to how many messages the room for their list is taken without asking.
@@ -29,11 +30,22 @@ pub(crate) struct Fetcher<'b> {
     pub(crate) segment_cache: SegmentCache<'b>,
     /// The conversation's file, if it has one.
     pub(crate) file: Option<&'b ConversationFile<'b>>,
+    /// Those of its messages that text was put behind.
+    pub(crate) grown: &'b [Grown],
 }
 
 impl Fetcher<'_> {
     /// The message at a position.
     pub(crate) fn message(&self, position: Position) -> Result<Message> {
+        let message = self.written_message(position)?;
+        match self.grown(position) {
+            Some(grown) => self.with_pieces(message, grown),
+            None => Ok(message),
+        }
+    }
+
+    /// The message at a position as it was written as a whole.
+    fn written_message(&self, position: Position) -> Result<Message> {
         if position.segment().is_none() {
             let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Message, position);
             return self.with_item(position, |bytes| read_message(bytes, &fallback));
@@ -41,10 +53,49 @@ impl Fetcher<'_> {
         self.with_record(position, |bytes| decode_message(bytes)?.to_message())
     }
 
+    /// What was put behind the message at a position.
+    #[inline]
+    pub(crate) fn grown(&self, position: Position) -> Option<&Grown> {
+        if self.grown.is_empty() { None } else { self.grown.iter().find(|grown| grown.base == position) }
+    }
+
+    /// A message with the pieces that were put behind its text.
+    #[cold]
+    fn with_pieces(&self, mut message: Message, grown: &Grown) -> Result<Message> {
+        let length = to_usize(grown.length);
+        vfs::room_for(length).map_err(|_| self.no_room(1, length))?;
+        let mut text = Vec::with_capacity(length);
+        text.extend_from_slice(message.content.as_wtf8());
+        for run in grown.pieces.chunks(RUN) {
+            self.segment_cache.fetch(run);
+            for piece in run {
+                self.with_event(piece.position(), |view| {
+                    let ChangeView::AppendText { text: piece, .. } = view.change else {
+                        return Err(BadPayload("the record holds no piece of text".to_owned()));
+                    };
+                    text.extend_from_slice(piece);
+                    Ok(())
+                })?;
+            }
+        }
+        let id = self.conversation_id;
+        let found = text.len();
+        message.content = Text::from_wtf8(text).ok().filter(|_| found == length).ok_or_else(|| {
+            let reason =
+                format!("conversation {id:?}: the pieces of a message are {found} bytes, and not {length}");
+            Error::new(ErrorKind::Corrupt, reason)
+        })?;
+        Ok(message)
+    }
+
     /// The messages of these entries.
     pub(crate) fn messages(&self, entries: &[Entry]) -> Result<Vec<Message>> {
         let mut messages = self.room_for_messages(entries)?;
         self.one_by_one(entries, |position| {
+            if let Some(grown) = self.grown(position) {
+                messages.push(self.with_pieces(self.written_message(position)?, grown)?);
+                return Ok(());
+            }
             // Straight to its place: a message is long enough for each hand that it goes through to be felt.
             if position.segment().is_none() {
                 let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Message, position);
@@ -103,6 +154,9 @@ impl Fetcher<'_> {
 
     /// Calls with the message at a position, which is borrowed from where it lies.
     pub(crate) fn lend<T>(&self, position: Position, take: impl FnOnce(MessageRef<'_>) -> T) -> Result<T> {
+        if self.grown(position).is_some() {
+            return self.message(position).map(|message| take(MessageRef::from(&message)));
+        }
         if position.segment().is_none() {
             let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Message, position);
             return self.with_item(position, |bytes| lend_message(bytes, &fallback, take));
@@ -187,6 +241,7 @@ mod tests {
             file_time: Timestamp::EPOCH,
             segment_cache: SegmentCache::new(&[]),
             file,
+            grown: &[],
         }
     }
 

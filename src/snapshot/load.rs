@@ -64,6 +64,7 @@ pub(crate) fn lists_of(conversation_id: &str, document: &Document) -> Lists {
             metadata: document.head.metadata.clone(),
             extra: document.head.extra.clone(),
         })),
+        grown: Vec::new(),
     }
 }
 

@@ -31,6 +31,7 @@ impl Erased {
         let is_meant = match (&self.message, change) {
             (None, _) => true,
             (Some(id), Change::AddMessage(message) | Change::EditMessage(message)) => message.id == *id,
+            (Some(id), Change::AppendText { message_id, .. }) => message_id == id,
             (Some(_), _) => false,
         };
         seq <= self.through && conversation == self.conversation && is_meant
@@ -70,6 +71,9 @@ fn emptied_event(event: &Event) -> Event {
     let mut change = event.change.clone();
     if let Change::AddMessage(message) | Change::EditMessage(message) = &mut change {
         *message = emptied(message);
+    }
+    if let Change::AppendText { offset, text, .. } = &mut change {
+        (*offset, *text) = (0, Text::default());
     }
     Event::new(event.conversation_id.as_str(), change)
 }

@@ -16,11 +16,12 @@ use super::load;
 use super::names::{self, fold, stem};
 use super::segment_cache::SegmentCache;
 use super::sink::{CHUNK, Sink, Syncs};
+use crate::codec::bytes::to_usize;
 use crate::codec::checkpoint::{CheckpointBuilder, CheckpointHead, Entry, FileState, Fingerprint};
 use crate::codec::document::DocumentWriter;
 use crate::codec::index_file::{IndexFile, read_index};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Body, Captured, CapturedPlace, HeadSource, Lists, Position, Slot};
+use crate::index::{Body, Captured, CapturedPlace, HeadSource, Lists, Slot};
 use crate::log::segment::Segment;
 use crate::model::{CompactionReport, JsonObject, Seq, Text};
 use crate::vfs::{self, Vfs};
@@ -208,6 +209,7 @@ impl Plan<'_> {
             file_time: entry.map_or(slot.summary.created_at, |entry| entry.created_at),
             segment_cache: SegmentCache::new(self.segments),
             file: file.as_ref(),
+            grown: &lists.grown,
         };
         let is_canonical = entry.is_some_and(|entry| entry.is_canonical);
         let mut sink = Sink::create(self.vfs, &self.layout.staged(self.epoch(), ordinal))?;
@@ -268,10 +270,11 @@ pub(crate) fn write_document(
     let mut writer =
         DocumentWriter::new(&id, &slot.summary.title, slot.summary.created_at, &metadata, &extra);
     for position in lists.messages.iter().map(crate::index::Entry::position) {
-        if is_canonical && position.segment().is_none() {
+        let grown = fetcher.grown(position);
+        if is_canonical && position.segment().is_none() && grown.is_none() {
             fetcher.with_file_bytes(position, |bytes| writer.raw_message(bytes))?;
         } else {
-            must_fit(position)?;
+            must_fit(grown.map_or(position.len(), |grown| to_usize(grown.length).max(position.len())))?;
             writer.message(&fetcher.message(position)?);
         }
         sink.take_from(&mut writer, CHUNK)?;
@@ -280,7 +283,7 @@ pub(crate) fn write_document(
         if is_canonical && position.segment().is_none() {
             fetcher.with_file_bytes(position, |bytes| writer.raw_action(bytes))?;
         } else {
-            must_fit(position)?;
+            must_fit(position.len())?;
             writer.action(&fetcher.action(position)?);
         }
         sink.take_from(&mut writer, CHUNK)?;
@@ -293,10 +296,10 @@ pub(crate) fn write_document(
 /// characters may be escaped.
 const COPIES: usize = 4;
 
-/// Makes sure that there is memory to write the item at a position.
-fn must_fit(position: Position) -> Result<()> {
-    vfs::room_for(position.len().saturating_mul(COPIES)).map_err(|_| {
-        let reason = format!("there is no memory to write an item of {} bytes", position.len());
+/// Makes sure that there is memory to write an item that is so long.
+fn must_fit(length: usize) -> Result<()> {
+    vfs::room_for(length.saturating_mul(COPIES)).map_err(|_| {
+        let reason = format!("there is no memory to write an item of {length} bytes");
         Error::new(ErrorKind::OutOfMemory, reason)
     })
 }

@@ -31,6 +31,8 @@ mod fork;
 
 mod erase;
 
+mod reply;
+
 mod backup;
 
 #[cfg(feature = "cloud")]
@@ -47,4 +49,5 @@ pub use consumer::Consumer;
 pub use handle::MessageStore;
 pub use options::Options;
 pub use past::StoreAt;
+pub use reply::Reply;
 pub use url::StoreUrl;

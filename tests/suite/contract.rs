@@ -5,6 +5,7 @@
 
 mod forks;
 mod ids;
+mod replies;
 
 use std::sync::Arc;
 

@@ -116,6 +116,47 @@ fn changing() -> Vec<Op> {
     ]
 }
 
+/// Replies that are written piece by piece, across compactions and openings, finished, left and taken away.
+fn replying() -> Vec<Op> {
+    let metadata = JsonObject::parse(r#"{"partial":true}"#).unwrap_or_default();
+    let begun = |id: &str| NewMessage::new("so").id(id).role("assistant").metadata(metadata.clone());
+    let begin = |id: &str| append(Mutation::add_message("c1", begun(id)));
+    let piece = |id: &str, text: &str| {
+        change("c1", Operation::AppendText { message_id: id.into(), offset: None, text: text.into() })
+    };
+    let finish = |id: &str| {
+        let metadata = JsonObject::parse(r#"{"stop":"end"}"#).unwrap_or_default();
+        change("c1", Operation::FinishMessage { message_id: id.into(), length: None, metadata })
+    };
+    vec![
+        begin("m1"),
+        piece("m1", " far"),
+        Op::Compact,
+        piece("m1", &" so good".repeat(300)),
+        begin("m2"),
+        piece("m2", " what"),
+        piece("m1", "."),
+        Op::Reopen,
+        piece("m1", " More."),
+        finish("m1"),
+        Op::Compact,
+        piece("m2", "?"),
+        change(
+            "c1",
+            Operation::EditMessage { message_id: "m2".into(), edit: Edit::default().role("critic") },
+        ),
+        piece("m2", "!"),
+        begin("m3"),
+        piece("m3", " it goes"),
+        change("c1", Operation::RemoveMessage("m3".into())),
+        Op::Compact,
+        piece("m2", "?"),
+        Op::Close,
+        finish("m2"),
+        say("c1", "last"),
+    ]
+}
+
 /// A store that syncs when it is told to.
 fn lazy() -> Vec<Op> {
     let mut program: Vec<Op> = (0..3).map(|n| say("c1", format!("message {n}"))).collect();
@@ -207,6 +248,7 @@ fn workload(number: usize) -> (SimFs, Settings, Vec<Op>) {
         6 => (plain, Settings { compacts_on_close: true, ..ALWAYS }, damaging()),
         7 => (plain, ALWAYS, keeping(changing())),
         8 => (plain, ALWAYS, keeping(damaging())),
+        9 => (plain, ALWAYS, keeping(replying())),
         _ => {
             let choice = &mut SplitMix::new(u64::try_from(number).unwrap_or(0));
             let torn = simfs::Settings {

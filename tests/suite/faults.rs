@@ -37,6 +37,15 @@ fn workload() -> Vec<Act> {
     let say = |id: &str, text: String| Act::Append(vec![Mutation::add_message(id, text)]);
     let change = |id: &str, operation| Act::Append(vec![Mutation::new(id, operation)]);
     let edit = Operation::EditMessage { message_id: "m1".into(), edit: Edit::content("edited") };
+    let metadata = aral_store::JsonObject::parse(r#"{"partial":true}"#).unwrap();
+    let begun = NewMessage::new("the beginning").id("m1").metadata(metadata);
+    let piece =
+        |text: String| Operation::AppendText { message_id: "m1".into(), offset: None, text: text.into() };
+    let finish = Operation::FinishMessage {
+        message_id: "m1".into(),
+        length: None,
+        metadata: aral_store::JsonObject::EMPTY,
+    };
     vec![
         Act::Append(vec![Mutation::add_message("c1", NewMessage::new("one").id("m1"))]),
         Act::Append(vec![
@@ -61,13 +70,18 @@ fn workload() -> Vec<Act> {
                 edit: ActionEdit::default().action_type("other"),
             },
         ),
+        Act::Append(vec![Mutation::add_message("c3", begun)]),
+        change("c3", piece(" of a reply".into())),
         Act::Sync,
         Act::Compact,
+        change("c3", piece(" that goes on".repeat(200))),
         say("c3", "after".into()),
         Act::Reopen,
         say("c1", "at the end".into()),
         Act::Read,
         change("c2", Operation::Clear),
+        change("c3", piece(" and on".into())),
+        change("c3", finish),
     ]
 }
 

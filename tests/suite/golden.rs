@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use aral_store::{Error, ErrorKind, Keep, MessageStore, Mutation, NewMessage, Order, RemovalReason};
 
-const STORES: [&str; 9] = [
+const STORES: [&str; 11] = [
     "v1/closed",
     "v1/killed",
     "v1/compacted",
@@ -18,6 +18,8 @@ const STORES: [&str; 9] = [
     "encoding3/compacted",
     "encoding5/closed",
     "encoding5/compacted",
+    "encoding6/closed",
+    "encoding6/compacted",
 ];
 
 fn golden() -> PathBuf {
@@ -189,6 +191,30 @@ fn why_conversations_are_gone_is_read_as_it_was() {
                 break;
             }
         }
+    }
+}
+
+/// Replies that were left as they came, in a log and behind a compaction, are gone on with.
+#[test]
+fn replies_that_nobody_has_finished_are_open_as_they_were() {
+    for name in ["encoding6/closed", "encoding6/compacted"] {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&golden().join(name), dir.path());
+        let store = MessageStore::open(dir.path()).unwrap();
+        let other = "3f0f2a34-5b1e-4a8e-9c36-0d5d2ab6f001";
+        for (id, message) in [("c1", "m4"), (other, "m3")] {
+            let before = store.message(id, message).unwrap().unwrap();
+            let mut reply = store.resume_message(id, message).unwrap();
+            drop(reply.append(" and on").unwrap());
+            drop(reply.finish().unwrap());
+            let after = store.message(id, message).unwrap().unwrap();
+            assert_eq!((before.is_partial(), after.is_partial()), (true, false), "{name}");
+            assert_eq!(after.content.as_wtf8(), [before.content.as_wtf8(), b" and on"].concat(), "{name}");
+        }
+        assert_eq!(store.resume_message("c1", "m2").unwrap_err().kind(), ErrorKind::Conflict, "{name}");
+        let then = store.at(3).conversation("c1").unwrap().unwrap();
+        assert_eq!(then.messages[1].content, "It is ", "{name}");
+        assert!(store.verify().unwrap().is_sound(), "{name}");
     }
 }
 

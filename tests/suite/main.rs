@@ -76,6 +76,7 @@ mod releasing;
 mod repair;
 mod replaced;
 mod replacing;
+mod replies;
 #[cfg(feature = "postgres")]
 mod round_trips;
 mod saved_inputs;

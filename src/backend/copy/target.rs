@@ -144,6 +144,7 @@ fn weight(event: &Event) -> usize {
         }
         Change::AddMessage(message) | Change::EditMessage(message) => weight_of_message(message),
         Change::AddAction(action) | Change::EditAction(action) => weight_of_action(action),
+        Change::AppendText { message_id, text, .. } => message_id.len() + text.len(),
         Change::SetTitle(text) | Change::RemoveMessage(text) | Change::RemoveAction(text) => text.len(),
         Change::SetMetadata(object) | Change::SetExtra(object) => object.as_json().len(),
         Change::Clear | Change::Remove { .. } | Change::SetCreatedAt(_) | Change::SetVersion(_) => 0,

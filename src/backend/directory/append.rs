@@ -13,7 +13,7 @@ use super::apply::Applier;
 use super::engine::Engine;
 use super::index_view::{Accepting, IndexView};
 use super::reads::{Need, View};
-use super::room::{action_length, message_length, room_to_judge};
+use super::room::{action_length, long_part, message_length, room_to_judge};
 use crate::backend::carried_out_before;
 use crate::backend::settings::SyncPolicy;
 use crate::codec::frame::MAX_PAYLOAD;
@@ -25,7 +25,7 @@ use crate::model::{
     Action, Change, Durability, Event, MAX_BATCH_EVENTS, Message, Mutation, Receipt, Seq, Text, Version,
 };
 use crate::rules::normalize;
-use crate::rules::{KeyRecord, Lookup, Lookups, Refusal, Request, Step, Validation};
+use crate::rules::{KeyRecord, Lookup, Lookups, Refusal, Request, Step, Validation, only_appends_text};
 use crate::rules::{known_receipt, receipts};
 use crate::snapshot::fetch::Fetcher;
 use crate::vfs::{self, EventSeal};
@@ -251,6 +251,11 @@ impl Engine {
                 lookups.insert(id.clone(), seen.or_else(unless_damaged)?.unwrap_or_default());
                 continue;
             }
+            if only_appends_text(batch, id) {
+                let seen = self.reads().replies(id, &steps);
+                lookups.insert(id.clone(), seen.or_else(unless_damaged)?.unwrap_or_default());
+                continue;
+            }
             let seen = self.reads().read(id, Need::Everything, |view, fetcher| {
                 let mut lookup = Lookup { last_seq: view.summary().last_seq, ..Lookup::default() };
                 steps.iter().try_for_each(|step| see(&mut lookup, view, fetcher, step))?;
@@ -275,6 +280,8 @@ fn see(lookup: &mut Lookup, view: &View, fetcher: &Fetcher<'_>, step: &Step) -> 
     let place = |at: usize| u64::try_from(at).unwrap_or(u64::MAX);
     match step {
         Step::EditMessage(id, _)
+        | Step::FinishMessage(id, _)
+        | Step::AppendText { message_id: id, .. }
         | Step::RemoveMessage(id)
         | Step::Ready(Change::AddMessage(Message { id, .. })) => {
             let mut found = Vec::new();
@@ -319,7 +326,12 @@ fn encode_ready(batch: &[Request], seal: Option<&dyn EventSeal>, framed: &mut Fr
     must_fit(long)?;
     let changes = batch.iter().filter_map(|request| match &request.step {
         Step::Ready(change) => Some((request, (change, 0))),
-        Step::EditMessage(..) | Step::RemoveMessage(_) | Step::EditAction(..) | Step::RemoveAction(_) => None,
+        Step::EditMessage(..)
+        | Step::RemoveMessage(_)
+        | Step::EditAction(..)
+        | Step::RemoveAction(_)
+        | Step::AppendText { .. }
+        | Step::FinishMessage(..) => None,
     });
     encode(changes, seal, framed).map(|()| Some(schema))
 }
@@ -340,27 +352,6 @@ fn prepare(seal: Option<&dyn EventSeal>, batch: &[Request]) -> Result<()> {
 #[cold]
 fn not_sealed(error: std::io::Error) -> Error {
     Error::io("seal an event in", Path::new("log/keys"), error)
-}
-
-/// How long the part of an event is that may be long.
-fn long_part(change: &Change) -> usize {
-    match change {
-        Change::AddMessage(message) => message.content.len(),
-        Change::AddAction(action) => action.data.as_json().len(),
-        Change::Create { .. }
-        | Change::Reset { .. }
-        | Change::SetTitle(_)
-        | Change::SetMetadata(_)
-        | Change::SetCreatedAt(_)
-        | Change::SetExtra(_)
-        | Change::EditMessage(_)
-        | Change::RemoveMessage(_)
-        | Change::EditAction(_)
-        | Change::RemoveAction(_)
-        | Change::Clear
-        | Change::SetVersion(_)
-        | Change::Remove { .. } => 0,
-    }
 }
 
 /// Makes sure that there is memory to encode so many bytes.

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Entry, Index, Lists, Slot, id_hash};
 use crate::model::{Change, Conversation, Message, MessageRef, Messages, Seq, Text, TextRef};
 use crate::rules::{Listed, select};
-use crate::rules::{Lookup, Step};
+use crate::rules::{Lookup, SeenReply, Step};
 use crate::snapshot::fetch::Fetcher;
 use smallvec::SmallVec;
 
@@ -122,7 +122,9 @@ impl ReadState {
                 | Step::EditMessage(..)
                 | Step::RemoveMessage(_)
                 | Step::EditAction(..)
-                | Step::RemoveAction(_) => {}
+                | Step::RemoveAction(_)
+                | Step::AppendText { .. }
+                | Step::FinishMessage(..) => {}
             }
         }
         let hashes =
@@ -158,6 +160,42 @@ impl ReadState {
         })
     }
 
+    /// The messages of a conversation that these steps put text behind. One that has grown is not looked at: how long it
+    /// has become is known.
+    pub(super) fn replies(&self, id: &str, steps: &[&Step]) -> Result<Option<Lookup>> {
+        let ids: Vec<&Text> = steps.iter().filter_map(|step| appended_to(step)).collect();
+        let look = |index: &Index, slot: &Slot, lists: &Lists| {
+            let (mut known, mut entries) = (Vec::new(), Vec::new());
+            for message_id in &ids {
+                match lists.reply(message_id.as_wtf8()) {
+                    Some(reply) => known.push((*message_id, reply)),
+                    None => {
+                        let hash = id_hash(message_id.as_wtf8());
+                        let same = lists.messages.iter().copied().enumerate();
+                        entries.extend(same.filter(|(_, entry)| entry.id_hash() == hash));
+                    }
+                }
+            }
+            let source = self.source_of(index, slot, entries.iter().map(|(_, entry)| entry));
+            ((slot.summary.last_seq, known, entries), source)
+        };
+        self.read_what(id, look, |(last_seq, known, entries), fetcher| {
+            let mut lookup = Lookup { last_seq: *last_seq, ..Lookup::default() };
+            for (at, entry) in entries {
+                let message = fetcher.message(entry.position())?;
+                if ids.contains(&&message.id) {
+                    // Of several with one id the last is meant.
+                    lookup.replies.insert(message.id.clone(), SeenReply::of(to_u64(*at), &message));
+                }
+            }
+            for (message_id, reply) in known {
+                let seen = SeenReply { at: to_u64(reply.at), length: reply.length, is_partial: true };
+                lookup.replies.insert(Text::clone(message_id), seen);
+            }
+            Ok(lookup)
+        })
+    }
+
     /// Lends the messages of a selection, oldest first. No lock is held meanwhile.
     pub(super) fn lend_messages(
         &self,
@@ -172,6 +210,10 @@ impl ReadState {
             lend_each(fetcher, rest, &mut lending.count, each)
         })
     }
+}
+
+fn appended_to(step: &Step) -> Option<&Text> {
+    if let Step::AppendText { message_id, .. } = step { Some(message_id) } else { None }
 }
 
 /// Lends the messages of these entries, and counts each that was lent.

@@ -13,7 +13,7 @@ use super::remedy::of_the_log;
 use crate::backend::no_conversation;
 use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Body, Entry, Found, Index, Lists, Misfit, Slot, id_hash};
+use crate::index::{Body, Entry, Found, Grown, Index, Lists, Misfit, Slot, id_hash};
 use crate::log::segment::Segment;
 use crate::model::{Action, Conversation, DamagedFile, Message, Summary, Text, Timestamp};
 use crate::snapshot::conversation_file::ConversationFile;
@@ -61,6 +61,8 @@ pub(super) struct Source {
     /// When the conversation was created, as its file has it.
     file_time: Timestamp,
     epoch: u64,
+    /// Those among what is read that text was put behind.
+    grown: Vec<Grown>,
 }
 
 /// What a caller needs of a conversation's lists.
@@ -209,12 +211,17 @@ impl ReadState {
         &self,
         index: &Index,
         slot: &Slot,
-        entries: impl IntoIterator<Item = &'e Entry>,
+        entries: impl IntoIterator<Item = &'e Entry> + Clone,
     ) -> Source {
         let epoch = index.checkpoint().head().epoch;
         // The segments are taken under the index's lock: what it points to is among them.
-        let mut source =
-            Source { segments: self.segments(), file: None, file_time: slot.summary.created_at, epoch };
+        let mut source = Source {
+            segments: self.segments(),
+            file: None,
+            file_time: slot.summary.created_at,
+            epoch,
+            grown: slot.grown_among(entries.clone()),
+        };
         if entries.into_iter().any(|entry| entry.position().segment().is_none()) {
             let file = slot.ordinal.and_then(|ordinal| Some((ordinal, index.checkpoint().file_of(ordinal)?)));
             if let Some((ordinal, (name, time))) = file {
@@ -266,7 +273,8 @@ impl ReadState {
                 Need::Everything => all.messages.clone(),
                 Need::Actions => Vec::new(),
             };
-            let lists = Lists { messages, actions: all.actions.clone(), base: all.base.clone() };
+            let (actions, base, grown) = (all.actions.clone(), all.base.clone(), Vec::new());
+            let lists = Lists { messages, actions, base, grown };
             let source = self.source_of(index, slot, lists.messages.iter().chain(&lists.actions));
             (View { slot: slot.clone_head(), lists }, source)
         };
@@ -311,6 +319,7 @@ impl ReadState {
             file_time: source.file_time,
             segment_cache: SegmentCache::new(&source.segments),
             file: file.as_ref(),
+            grown: &source.grown,
         })
     }
 

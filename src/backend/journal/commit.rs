@@ -20,7 +20,10 @@ use crate::codec::ids::IdView;
 use crate::codec::payload::{FIRST_SCHEMA, KeyView, MAX_FRAME_EVENTS, encode_parts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Action, Change, Message, Seq, Version};
-use crate::rules::{Folded, KeyRecord, Lookups, Pending, Refusal, Request, Resolved, Step, Validation};
+use crate::rules::{
+    Folded, KeyRecord, Lookups, Pending, Refusal, Request, Resolved, SeenReply, Step, Validation, last_with,
+    only_appends_text,
+};
 
 /// What came of a batch.
 #[derive(Clone, Debug)]
@@ -128,14 +131,15 @@ impl Committer {
     /// Reads what the batches look for by id.
     fn look_up(&self, batches: &[&[Request]]) -> Result<Found> {
         let mut found = Found::default();
-        for request in batches.iter().copied().flatten().filter(|request| request.looks()) {
+        let of_batches = batches.iter().flat_map(|batch| batch.iter().map(move |request| (*batch, request)));
+        for (batch, request) in of_batches.filter(|(_, request)| request.looks()) {
             let id = &request.conversation_id;
             match self.reads.folded(id) {
                 Ok(folded) => {
                     let lookup = found.lookups.entry(id.clone()).or_default();
                     if let Some(folded) = folded {
                         lookup.last_seq = folded.last_seq;
-                        look_for(&folded, &request.step, lookup);
+                        look_for(&folded, (batch, request), lookup);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
@@ -198,10 +202,17 @@ fn settle(
     }
 }
 
-fn look_for(folded: &Folded, step: &Step, lookup: &mut crate::rules::Lookup) {
+fn look_for(folded: &Folded, (batch, request): (&[Request], &Request), lookup: &mut crate::rules::Lookup) {
     let conversation = &folded.conversation;
-    match step {
+    match &request.step {
+        Step::AppendText { message_id: id, .. } if only_appends_text(batch, &request.conversation_id) => {
+            if let Some((at, message)) = last_with(&conversation.messages, id) {
+                lookup.replies.insert(id.clone(), SeenReply::of(at, message));
+            }
+        }
         Step::EditMessage(id, _)
+        | Step::FinishMessage(id, _)
+        | Step::AppendText { message_id: id, .. }
         | Step::RemoveMessage(id)
         | Step::Ready(Change::AddMessage(Message { id, .. })) => {
             let found = (0..).zip(&conversation.messages).filter(|(_, message)| message.id == *id);

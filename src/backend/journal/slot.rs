@@ -140,6 +140,7 @@ fn summarize(summary: &mut Summary, change: &Change) {
         Change::SetExtra(_)
         | Change::SetMetadata(_)
         | Change::EditMessage(_)
+        | Change::AppendText { .. }
         | Change::EditAction(_)
         | Change::SetVersion(_)
         | Change::Remove { .. } => {}

@@ -27,7 +27,7 @@ impl Touch {
         match change {
             Change::AddMessage(_) => Self::Message(before.messages),
             Change::AddAction(_) => Self::Action(before.actions),
-            Change::EditMessage(_) => Self::Message(at),
+            Change::EditMessage(_) | Change::AppendText { .. } => Self::Message(at),
             Change::EditAction(_) => Self::Action(at),
             Change::RemoveMessage(_) => Self::MessagesFrom(at),
             Change::RemoveAction(_) => Self::ActionsFrom(at),

@@ -105,6 +105,7 @@ impl Rows {
             | Change::SetTitle(_)
             | Change::SetMetadata(_)
             | Change::EditMessage(_)
+            | Change::AppendText { .. }
             | Change::EditAction(_)
             | Change::SetCreatedAt(_)
             | Change::SetExtra(_)

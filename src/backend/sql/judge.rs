@@ -83,7 +83,12 @@ impl Round<'_> {
             let numbers = Numbers { seq, first_seq, last_seq, schema: resolved.schema };
             let (change, at, version) = (&*resolved.change, resolved.at, resolved.version);
             let group = (seq == self.group.first_seq).then_some(&self.group.id);
-            self.plan.add(self.loaded, Ready { request, change, at, version, numbers, payload }, group);
+            let whole = resolved.whole.as_deref();
+            self.plan.add(
+                self.loaded,
+                Ready { request, change, whole, at, version, numbers, payload },
+                group,
+            );
         }
         self.next_seq = last_seq + 1;
         let versions = resolved.iter().map(|resolved| resolved.version).collect();

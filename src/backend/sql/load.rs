@@ -104,6 +104,8 @@ fn looked_for(request: &Request) -> Option<Subject<'_>> {
     let id = request.conversation_id.as_str();
     match &request.step {
         Step::EditMessage(item, _)
+        | Step::FinishMessage(item, _)
+        | Step::AppendText { message_id: item, .. }
         | Step::RemoveMessage(item)
         | Step::Ready(Change::AddMessage(Message { id: item, .. })) => Some(Subject::Message(id, item)),
         Step::EditAction(item, _)

@@ -63,6 +63,8 @@ const ACTIONS: Table = Table {
 pub(super) struct Ready<'b> {
     pub(super) request: &'b Request,
     pub(super) change: &'b Change,
+    /// The message that it puts text behind, with that.
+    pub(super) whole: Option<&'b Message>,
     /// The place of what it edits or removes.
     pub(super) at: u64,
     pub(super) version: Version,
@@ -111,7 +113,7 @@ impl Out<'_> {
 impl Plan {
     /// Adds an event. `group` is the mark of the transaction, if this is its first.
     pub(super) fn add(&mut self, loaded: &Loaded, ready: Ready<'_>, group: Option<&[u8; 16]>) {
-        let Ready { request, change, at, version, numbers, payload } = ready;
+        let Ready { request, change, whole, at, version, numbers, payload } = ready;
         let crc = numbers.crc(&payload);
         Out(&mut self.events).row(
             INSERT_EVENT,
@@ -142,7 +144,7 @@ impl Plan {
         }
         let mut out = Out(&mut self.statements);
         let row = self.conversations.entry(id.to_owned()).or_insert_with(|| Row::of(loaded, id));
-        row.carry(id, change, (at, numbers.seq), &mut out);
+        row.carry(id, (change, whole), (at, numbers.seq), &mut out);
         row.version = version;
         row.last_seq = numbers.seq;
     }
@@ -201,7 +203,13 @@ impl Row {
     }
 
     /// Carries a change out, at a place, as the event of this number.
-    fn carry(&mut self, id: &str, change: &Change, (at, seq): (u64, Seq), out: &mut Out<'_>) {
+    fn carry(
+        &mut self,
+        id: &str,
+        (change, whole): (&Change, Option<&Message>),
+        (at, seq): (u64, Seq),
+        out: &mut Out<'_>,
+    ) {
         let number = self.number.map_or(Value::Null, Value::number);
         match change {
             Change::Create { title, created_at, metadata, extra } => {
@@ -213,10 +221,11 @@ impl Row {
             }
             Change::AddMessage(message) => self.add_message(id, message, seq, out),
             Change::AddAction(action) => self.add_action(id, action, seq, out),
-            Change::EditMessage(message) => {
-                let place = [number, Value::number(at)];
-                out.push(STALE, place.clone());
-                out.push(UPDATE_MESSAGE, columns::of_message(message).into_iter().chain(place));
+            Change::EditMessage(message) => edit_message(message, number, at, out),
+            Change::AppendText { .. } => {
+                if let Some(message) = whole {
+                    edit_message(message, number, at, out);
+                }
             }
             Change::EditAction(action) => {
                 let place = [number, Value::number(at)];
@@ -336,6 +345,13 @@ impl Row {
         }
         (self.messages, self.actions) = (0, 0);
     }
+}
+
+/// Writes a message anew at a place.
+fn edit_message(message: &Message, number: Value<'_>, at: u64, out: &mut Out<'_>) {
+    let place = [number, Value::number(at)];
+    out.push(STALE, place.clone());
+    out.push(UPDATE_MESSAGE, columns::of_message(message).into_iter().chain(place));
 }
 
 /// Takes out what stands at a place, so many being left.

@@ -26,6 +26,7 @@ use crate::rekey::RekeyArgs;
 use crate::search::SearchArgs;
 #[cfg(feature = "serve")]
 use crate::serve::ServeArgs;
+use crate::stream::StreamArgs;
 use crate::undo::{RevertArgs, UndoArgs, UnremoveArgs};
 
 /// Keeps the conversations of agents, safe from crashes.
@@ -76,6 +77,13 @@ pub(crate) enum Command {
     #[command(after_help = "Example: aral-store add c1 -r assistant 'How can I help?'\n         \
                             generate | aral-store add c1 -r assistant -")]
     Add(AddArgs),
+    /// Write a message while it comes from standard input, and print its id at once
+    #[command(
+        after_help = "What has come can be read by everybody, marked as partial, until the input ends. A signal or a crash leaves it so.\n\n\
+                            Example: generate | aral-store stream c1\n         \
+                            generate --more | aral-store stream c1 --resume m7\n         aral-store stream c1 --finish m7"
+    )]
+    Stream(StreamArgs),
     /// Add an action and print its id; the conversation begins with it if there is none
     #[command(after_help = "Example: aral-store act c1 tool_call '{\"name\":\"search\"}'")]
     Act(ActArgs),
@@ -268,7 +276,13 @@ impl Command {
     pub(crate) fn may_make_a_store(&self) -> bool {
         matches!(
             self,
-            Self::New(_) | Self::Add(_) | Self::Act(_) | Self::Append(_) | Self::Import(_) | Self::Copy(_)
+            Self::New(_)
+                | Self::Add(_)
+                | Self::Stream(_)
+                | Self::Act(_)
+                | Self::Append(_)
+                | Self::Import(_)
+                | Self::Copy(_)
         )
     }
 }

@@ -158,7 +158,7 @@ fn under(mut mutation: Mutation, conditions: Conditions) -> Mutation {
     mutation
 }
 
-fn object(what: &str, text: Option<&str>) -> Result<JsonObject, Failure> {
+pub(crate) fn object(what: &str, text: Option<&str>) -> Result<JsonObject, Failure> {
     match text {
         Some(text) => JsonObject::parse_strict(text).map_err(|error| {
             let example = r#"write an object in single quotes, such as '{"name":"search"}'"#;

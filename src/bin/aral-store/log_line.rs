@@ -37,6 +37,7 @@ fn length(change: &Change) -> usize {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the others hold nothing that is long")]
     match change {
         Change::SetMetadata(metadata) => metadata.as_json().len(),
+        Change::AppendText { text, .. } => text.len(),
         Change::AddMessage(message) | Change::EditMessage(message) => {
             message.content.len().saturating_add(message.metadata.as_json().len())
         }
@@ -55,6 +56,7 @@ fn detail(change: &Change) -> String {
             title.to_string_lossy().into_owned()
         }
         Change::SetMetadata(metadata) => metadata.as_json().to_owned(),
+        Change::AppendText { text, .. } => text.to_string_lossy().into_owned(),
         Change::AddMessage(message) => {
             format!("{}: {}", message.role.to_string_lossy(), message.content.to_string_lossy())
         }

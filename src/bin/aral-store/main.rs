@@ -61,6 +61,8 @@ mod erase;
 
 mod edit;
 
+mod stream;
+
 mod rm;
 
 mod whole;
@@ -131,18 +133,10 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Exit {
-    // A quota that is used up must be an error of the write that hits it, not the end of the process.
-    if let Err(failure) =
-        signals::survive_file_size_limit().and_then(|()| signals::end_without_memory_as_an_error())
-    {
+    if let Err(failure) = prepare(&cli) {
         return failure.report();
     }
-    style::choose(cli.color);
     patience::choose(cli.patience);
-    let chosen = cli.wants_salvage().map(salvage::choose);
-    if let Err(failure) = chosen.and_then(|()| key::choose(cli.key_file.as_deref())) {
-        return failure.report();
-    }
     let dir = match (&cli.command, cli.dir) {
         (Command::Copy(_), Some(_)) => {
             let text = "copy names both stores, and none with -d; write aral-store copy FROM TO";
@@ -162,6 +156,7 @@ fn run(cli: Cli) -> Exit {
     let done = match cli.command {
         Command::New(args) => edit::new(&dir, form, args),
         Command::Add(args) => edit::add(&dir, form, args),
+        Command::Stream(args) => stream::run(&dir, form, &args),
         Command::Act(args) => edit::act(&dir, form, args),
         Command::Rename(args) => edit::rename(&dir, form, args),
         Command::Rm(args) => rm::run(&dir, form, &args),
@@ -199,6 +194,16 @@ fn run(cli: Cli) -> Exit {
         Command::Man(args) => manual::man(&args),
     };
     salvage::exit(done.unwrap_or_else(exit::Failure::report))
+}
+
+/// What holds for every command.
+fn prepare(cli: &Cli) -> Result<(), exit::Failure> {
+    // A quota that is used up must be an error of the write that hits it, not the end of the process.
+    signals::survive_file_size_limit()?;
+    signals::end_without_memory_as_an_error()?;
+    style::choose(cli.color);
+    cli.wants_salvage().map(salvage::choose)?;
+    key::choose(cli.key_file.as_deref())
 }
 
 /// Where the store is when nobody says so.

@@ -18,6 +18,8 @@ mod layout;
 
 mod object;
 
+mod partial;
+
 pub(crate) use compact::write_text;
 pub(crate) use layout::{python_from_compact, python_text};
 pub(crate) use object::object_from;

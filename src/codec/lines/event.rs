@@ -34,7 +34,7 @@ impl Event {
 
 impl Change {
     /// All the words for changes.
-    pub const TYPE_NAMES: [&str; 15] = [
+    pub const TYPE_NAMES: [&str; 16] = [
         "create_conversation",
         "set_title",
         "set_metadata",
@@ -50,6 +50,7 @@ impl Change {
         "edit_action",
         "set_created_at",
         "set_extra",
+        "append_text",
     ];
 
     /// The word for the change in lines, such as `add_message`.
@@ -75,6 +76,7 @@ impl Change {
             Self::EditAction(_) => "edit_action",
             Self::SetCreatedAt(_) => "set_created_at",
             Self::SetExtra(_) => "set_extra",
+            Self::AppendText { .. } => "append_text",
         }
     }
 }
@@ -104,6 +106,9 @@ fn change(line: Line, change: &Change) -> Line {
             .object("metadata", &message.metadata)
             .object("extra", &message.extra),
         Change::RemoveMessage(id) => line.text("message_id", id),
+        Change::AppendText { message_id, offset, text } => {
+            line.text("message_id", message_id).number("offset", *offset).text("text", text)
+        }
         Change::AddAction(action) => line
             .text("id", &action.id)
             .text("action_type", &action.action_type)
@@ -252,12 +257,16 @@ mod tests {
                 Change::EditAction(action),
                 Operation::EditAction { action_id: Text::from("a"), edit: edit_action },
             ),
-            (Change::RemoveAction(odd.clone()), Operation::RemoveAction(odd)),
+            (Change::RemoveAction(odd.clone()), Operation::RemoveAction(odd.clone())),
             (Change::Clear, Operation::Clear),
             (removal(None, RemovalReason::Asked), Operation::RemoveConversation),
             (removal(Some(time()), RemovalReason::Asked), Operation::RemoveConversationAt(time())),
             (removal(Some(time()), RemovalReason::Retention), Operation::PruneConversation(Some(time()))),
             (Change::SetVersion(7), Operation::SetVersion(7)),
+            (
+                Change::AppendText { message_id: odd.clone(), offset: 7, text: odd.clone() },
+                Operation::AppendText { message_id: odd.clone(), offset: Some(7), text: odd.clone() },
+            ),
         ] {
             let event = Event { key: Some("k\u{1}".to_owned()), ..Event::new("c\"é", change) };
             let line = event.to_json_line(u64::MAX);

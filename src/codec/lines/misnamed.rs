@@ -11,7 +11,7 @@ use crate::model::near_miss;
 const COMMON: [&str; 5] = ["type", "conversation_id", "key", "expect", "seq"];
 
 /// Each type of mutation with what else it takes.
-const TYPES: [(&str, &[&str]); 14] = [
+const TYPES: [(&str, &[&str]); 16] = [
     ("create_conversation", &["title", "metadata", "created_at", "extra"]),
     ("reset_conversation", &["title", "metadata", "created_at", "extra"]),
     ("add_message", &["content", "role", "id", "created_at", "metadata", "extra"]),
@@ -22,6 +22,8 @@ const TYPES: [(&str, &[&str]); 14] = [
     ("set_extra", &["extra"]),
     ("edit_message", &["message_id", "content", "role", "created_at", "metadata", "extra"]),
     ("edit_action", &["action_id", "action_type", "data", "created_at", "metadata", "extra"]),
+    ("append_text", &["message_id", "offset", "text"]),
+    ("finish_message", &["message_id", "length", "metadata"]),
     ("remove_message", &["message_id"]),
     ("remove_action", &["action_id"]),
     ("clear", &[]),

@@ -30,6 +30,8 @@ impl Mutation {
     /// | `set_extra` | **`extra`** |
     /// | `edit_message` | **`message_id`**, `content`, `role`, `created_at`, `metadata`, `extra` |
     /// | `edit_action` | **`action_id`**, `action_type`, `data`, `created_at`, `metadata`, `extra` |
+    /// | `append_text` | **`message_id`**, **`text`**, `offset` |
+    /// | `finish_message` | **`message_id`**, `length`, `metadata` |
     /// | `remove_message` | **`message_id`** |
     /// | `remove_action` | **`action_id`** |
     /// | `set_version` | **`version`** |
@@ -111,7 +113,6 @@ fn mutation(reader: &mut Reader<'_>) -> std::result::Result<Mutation, JsonError>
 
 /// The operation of this type; `None` if there is no such type.
 fn operation(kind: &str, fields: &mut Fields) -> std::result::Result<Option<Operation>, JsonError> {
-    let required = |fields: &mut Fields, key| fields.text(key)?.ok_or_else(|| fields.missing(key));
     Ok(Some(match kind {
         "create_conversation" => Operation::CreateConversation(new_conversation(fields)?),
         "reset_conversation" => Operation::ResetConversation(new_conversation(fields)?),
@@ -172,6 +173,27 @@ fn operation(kind: &str, fields: &mut Fields) -> std::result::Result<Option<Oper
             let version = fields.unsigned("version")?;
             Operation::SetVersion(version.ok_or_else(|| fields.missing("version"))?)
         }
+        _ => return of_a_reply(kind, fields),
+    }))
+}
+
+fn required(fields: &mut Fields, key: &'static str) -> std::result::Result<Text, JsonError> {
+    fields.text(key)?.ok_or_else(|| fields.missing(key))
+}
+
+/// What is done to a reply that is written piece by piece; `None` if there is no such type.
+fn of_a_reply(kind: &str, fields: &mut Fields) -> std::result::Result<Option<Operation>, JsonError> {
+    Ok(Some(match kind {
+        "append_text" => Operation::AppendText {
+            message_id: required(fields, "message_id")?,
+            offset: fields.unsigned("offset")?,
+            text: required(fields, "text")?,
+        },
+        "finish_message" => Operation::FinishMessage {
+            message_id: required(fields, "message_id")?,
+            length: fields.unsigned("length")?,
+            metadata: fields.object("metadata")?.unwrap_or_default(),
+        },
         _ => return Ok(None),
     }))
 }

@@ -19,7 +19,8 @@ impl ChangeView<'_> {
             Self::EditMessage { at, .. }
             | Self::RemoveMessage { at, .. }
             | Self::EditAction { at, .. }
-            | Self::RemoveAction { at, .. } => *at,
+            | Self::RemoveAction { at, .. }
+            | Self::AppendText { at, .. } => *at,
             Self::Create { .. }
             | Self::SetTitle(_)
             | Self::SetMetadata(_)

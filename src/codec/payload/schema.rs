@@ -6,7 +6,10 @@ use crate::model::{Change, RemovalReason};
 
 /// The newest version of this encoding. Each frame's header has the oldest one that has all that is in it, so
 /// that older software reads what it can, and refuses the rest instead of misreading it.
-pub(crate) const SCHEMA: u16 = 5;
+pub(crate) const SCHEMA: u16 = 6;
+
+/// The version with which a text can be put behind another.
+pub(crate) const SIXTH_SCHEMA: u16 = 6;
 
 /// The version with which a removal has a reason.
 pub(crate) const FIFTH_SCHEMA: u16 = 5;
@@ -43,6 +46,7 @@ pub(crate) fn schema_of(change: &Change) -> u16 {
             THIRD_SCHEMA
         }
         Change::Remove { .. } => FIFTH_SCHEMA,
+        Change::AppendText { .. } => SIXTH_SCHEMA,
     }
 }
 

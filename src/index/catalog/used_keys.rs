@@ -31,7 +31,9 @@ pub(super) fn subject_bytes(view: &EventView<'_>, conversation_id: &str) -> Box<
     match &view.change {
         ChangeView::AddMessage(message) | ChangeView::EditMessage { message, .. } => of(message.id),
         ChangeView::AddAction(action) | ChangeView::EditAction { action, .. } => of(action.id),
-        ChangeView::RemoveMessage { id, .. } | ChangeView::RemoveAction { id, .. } => of(*id),
+        ChangeView::RemoveMessage { id, .. }
+        | ChangeView::RemoveAction { id, .. }
+        | ChangeView::AppendText { id, .. } => of(*id),
         ChangeView::Create { .. }
         | ChangeView::SetTitle(_)
         | ChangeView::SetMetadata(_)

@@ -217,9 +217,45 @@ fn operation(choice: &mut dyn Choose) -> Operation {
     }
 }
 
+/// A piece of a reply; now and then one that is none, or that begins with half a character.
+fn piece(choice: &mut dyn Choose) -> Text {
+    match choice.pick(8) {
+        5 => Text::from_wtf8(vec![0xed, 0xb8, 0x80, b'b']).unwrap_or_default(),
+        6 | 7 => text(choice),
+        n => Text::from(["hi", " and", " so on", "\n🦀", "\u{0}"][n]),
+    }
+}
+
+/// Something that is done to a reply which is written piece by piece, in few places, so that it is met again.
+fn of_a_reply(choice: &mut dyn Choose) -> Mutation {
+    const MARKED: [&str; 2] = [r#"{"partial":true}"#, r#"{"a":1,"partial":true}"#];
+    const MORE: [&str; 3] = ["{}", r#"{"a":2,"stop":"end"}"#, r#"{"partial":false}"#];
+    let object = |text: &str| JsonObject::parse(text).unwrap_or_default();
+    let (conversation, id) = (CONVERSATIONS[choice.pick(2)], Text::from(MESSAGE_IDS[choice.pick(2)]));
+    let length = |choice: &mut dyn Choose| [None, None, None, Some(0), Some(2), Some(6)][choice.pick(6)];
+    let operation = match choice.pick(8) {
+        0 | 1 => {
+            let content = if choice.pick(2) == 0 { Text::from("") } else { text(choice) };
+            let metadata = object(MARKED[choice.pick(2)]);
+            Operation::AddMessage(NewMessage::new(content).id(id).role("assistant").metadata(metadata))
+        }
+        6 => Operation::FinishMessage {
+            message_id: id,
+            length: length(choice),
+            metadata: object(MORE[choice.pick(3)]),
+        },
+        7 => Operation::EditMessage { message_id: id, edit: edit(choice) },
+        _ => Operation::AppendText { message_id: id, offset: length(choice), text: piece(choice) },
+    };
+    Mutation::new(conversation, operation)
+}
+
 /// Any mutation.
 pub(crate) fn step(choice: &mut dyn Choose) -> Step {
-    let mut mutation = Mutation::new(conversation_id(choice), operation(choice));
+    let mut mutation = match choice.pick(4) {
+        3 => of_a_reply(choice),
+        _ => Mutation::new(conversation_id(choice), operation(choice)),
+    };
     if choice.pick(6) == 5 {
         let key = choice.pick(16);
         mutation = mutation.key(if key == 15 { "" } else { KEYS[key % KEYS.len()] });

@@ -114,7 +114,11 @@ fn is_shapeless(mutation: &Mutation) -> bool {
         Operation::AddAction(new) => new.id.as_ref(),
         _ => None,
     };
-    !(id_fits && key_fits && given.is_none_or(|id| fits(id.len(), MAX_ID_BYTES)))
+    let piece_fits = match &mutation.operation {
+        Operation::AppendText { text, .. } => !matches!(text.as_wtf8(), [] | [0xed, 0xb0..=0xff, ..]),
+        _ => true,
+    };
+    !(id_fits && key_fits && piece_fits && given.is_none_or(|id| fits(id.len(), MAX_ID_BYTES)))
 }
 
 impl Oracle {
@@ -365,6 +369,10 @@ impl Known {
                 change_action(action.ok_or(ErrorKind::NotFound)?, edit);
                 return Ok(Some(action_id.clone()));
             }
+            Operation::AppendText { message_id, .. } | Operation::FinishMessage { message_id, .. } => {
+                reply(this, operation)?;
+                return Ok(Some(message_id.clone()));
+            }
             Operation::RemoveMessage(id) => {
                 let at = this.messages.iter().rposition(|message| message.id == *id);
                 this.messages.remove(at.ok_or(ErrorKind::NotFound)?);
@@ -387,6 +395,46 @@ impl Known {
         }
         Ok(None)
     }
+}
+
+/// Puts text behind a reply, or finishes it.
+fn reply(this: &mut Conversation, operation: &Operation) -> Result<(), ErrorKind> {
+    match operation {
+        Operation::AppendText { message_id, offset, text } => {
+            let message = open_reply(this, message_id, *offset)?;
+            let bytes = [message.content.as_wtf8(), text.as_wtf8()].concat();
+            message.content = Text::from_wtf8(bytes).map_err(|_| ErrorKind::InvalidInput)?;
+        }
+        Operation::FinishMessage { message_id, length, metadata } => {
+            let message = open_reply(this, message_id, *length)?;
+            message.metadata = finished(&message.metadata, metadata)?;
+        }
+        _ => return Err(ErrorKind::Unsupported),
+    }
+    Ok(())
+}
+
+/// The reply with this id, which is still being written and has so many bytes.
+fn open_reply<'c>(
+    conversation: &'c mut Conversation,
+    id: &Text,
+    length: Option<u64>,
+) -> Result<&'c mut Message, ErrorKind> {
+    let message = conversation.messages.iter_mut().rfind(|message| message.id == *id);
+    let message = message.ok_or(ErrorKind::NotFound)?;
+    let is_marked = message.metadata.get("partial").ok().flatten() == Some(true.into());
+    let is_as_long = length.is_none_or(|length| length == count(message.content.len()));
+    if is_marked && is_as_long { Ok(message) } else { Err(ErrorKind::Conflict) }
+}
+
+/// The metadata of a finished reply. What is put in besides has whatever else was there, in all that is drawn.
+fn finished(before: &JsonObject, more: &JsonObject) -> Result<JsonObject, ErrorKind> {
+    if more.as_json().contains("partial") {
+        return Err(ErrorKind::InvalidInput);
+    }
+    let kept = before.as_json().replace(r#","partial":true"#, "").replace(r#""partial":true"#, "");
+    let text = if more.is_empty() { &kept } else { more.as_json() };
+    JsonObject::parse(text).map_err(|_| ErrorKind::InvalidInput)
 }
 
 fn title_or_default(id: &str, title: Option<&Text>) -> Text {

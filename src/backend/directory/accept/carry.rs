@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use crate::codec::bytes::to_usize;
 use crate::model::{Action, Change, Conversation, Message, Text};
 
 /// A message or an action.
@@ -130,6 +131,9 @@ impl Carry {
             Change::AddAction(new) => return self.actions.add(new).map(Change::AddAction),
             Change::EditMessage(new) => return self.messages.edit(new).map(Change::EditMessage),
             Change::EditAction(new) => return self.actions.edit(new).map(Change::EditAction),
+            Change::AppendText { message_id, offset, text } => {
+                return self.append_text(message_id, offset, text);
+            }
             Change::RemoveMessage(id) => return self.messages.remove(id).map(Change::RemoveMessage),
             Change::RemoveAction(id) => return self.actions.remove(id).map(Change::RemoveAction),
             Change::Clear | Change::Remove { .. } => self.clear(),
@@ -144,6 +148,32 @@ impl Carry {
                 self.clear();
                 let id = std::mem::take(&mut self.head.id);
                 self.head = Conversation { title, metadata, extra, ..Conversation::new(&id, created_at) };
+            }
+        }
+        None
+    }
+
+    /// Puts text behind that of a message, unless the message is the file's and has another text, or is not there.
+    fn append_text(&mut self, message_id: Text, offset: u64, text: Text) -> Option<Change> {
+        let messages = &mut self.messages;
+        let at = messages.list.iter().rposition(|message| message.id == message_id);
+        let found = at.and_then(|at| Some((at < messages.from_file, messages.list.get_mut(at)?)));
+        let start = to_usize(offset);
+        match found {
+            // The file may have it already.
+            Some((true, message))
+                if message
+                    .content
+                    .as_wtf8()
+                    .get(start..)
+                    .is_some_and(|rest| rest.starts_with(text.as_wtf8())) =>
+            {
+                return None;
+            }
+            Some((_, message)) if message.content.len() == start => message.content.push(&text),
+            Some(_) | None => {
+                messages.apart.insert(message_id.clone());
+                return Some(Change::AppendText { message_id, offset, text });
             }
         }
         None

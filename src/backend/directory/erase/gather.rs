@@ -103,6 +103,12 @@ pub(super) fn of_event(event: &Event, with_ids: bool, each: &mut dyn FnMut(&[u8]
             message(of, each);
         }
         Change::AddAction(of) | Change::EditAction(of) => action(of, each),
+        Change::AppendText { message_id, text: piece, .. } => {
+            if with_ids {
+                text(message_id, each);
+            }
+            text(piece, each);
+        }
         Change::RemoveMessage(id) | Change::RemoveAction(id) if with_ids => text(id, each),
         Change::RemoveMessage(_)
         | Change::RemoveAction(_)

@@ -78,6 +78,7 @@ impl AlreadyApplied {
             change @ (Change::AddMessage(_)
             | Change::AddAction(_)
             | Change::EditMessage(_)
+            | Change::AppendText { .. }
             | Change::EditAction(_)
             | Change::RemoveMessage(_)
             | Change::RemoveAction(_)

@@ -9,13 +9,14 @@ use super::already_applied::AlreadyApplied;
 use super::neighbours::Neighbours;
 use super::{is_no_damage, loss};
 use crate::backend::directory::engine::Engine;
+use crate::codec::bytes::{to_u64, to_usize};
 use crate::codec::checkpoint::Checkpoint;
 use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
 use crate::log::salvage::{self, Fault, Missing};
 use crate::log::scan::Frame;
-use crate::model::{Change, Event, RepairReport, Seq};
+use crate::model::{Change, Event, JsonObject, Message, RepairReport, Seq, Text, Timestamp};
 use crate::rules::Request;
 use crate::snapshot::held::{for_each_held, holds_of};
 use crate::vfs::Vfs;
@@ -141,6 +142,12 @@ impl Events<'_> {
                 self.instead(found, Change::AddMessage(message.clone()))?;
                 "the message that it changes is lost, so it was added at the end, as it was after the change"
             }
+            Change::AppendText { message_id, offset, text } => {
+                match self.append_what_is_left(found, (message_id, *offset, text))? {
+                    Some(what) => what,
+                    None => return Ok(()),
+                }
+            }
             Change::EditAction(action) => {
                 self.instead(found, Change::AddAction(action.clone()))?;
                 "the action that it changes is lost, so it was added at the end, as it was after the change"
@@ -164,6 +171,32 @@ impl Events<'_> {
         let seqs = Some((found.seq, Some(found.seq)));
         self.report.lost.push(loss(&error, Some(&found.event.conversation_id), seqs));
         Ok(())
+    }
+
+    /// Puts a piece of a reply behind what is left of it, and says so; nothing if it is there already.
+    fn append_what_is_left(
+        &mut self,
+        found: &Found,
+        (message_id, offset, text): (&Text, u64, &Text),
+    ) -> Result<Option<&'static str>> {
+        let there = self.engine.reads().message(&found.event.conversation_id, message_id.into())?;
+        let Some(message) = there else {
+            let mut message = Message::new(message_id, text, "assistant", Timestamp::EPOCH);
+            message.metadata = JsonObject::EMPTY.with_mark()?;
+            self.instead(found, Change::AddMessage(message))?;
+            return Ok(Some("the beginning of the reply is lost, so this piece of it was added at the end"));
+        };
+        let rest = message.content.as_wtf8().get(to_usize(offset)..);
+        if rest.is_some_and(|rest| rest.starts_with(text.as_wtf8())) {
+            return Ok(None);
+        }
+        if !message.is_partial() {
+            return Ok(Some("the reply that it belongs to has another text by now, so it was left out"));
+        }
+        let offset = to_u64(message.content.len());
+        let (message_id, text) = (message_id.clone(), text.clone());
+        self.instead(found, Change::AppendText { message_id, offset, text })?;
+        Ok(Some("a piece of the reply before it is lost, so it was put behind what there is"))
     }
 
     /// Carries another change out in an event's place.

@@ -22,6 +22,6 @@ pub(crate) fn closed() -> Error {
 /// What an engine answers that keeps no cursors.
 pub(crate) fn no_consumers() -> Error {
     let reason = "this backend keeps no consumers; `log --follow` from the number behind the last one read gives the same events, \
-                  or copy the store into a directory or a database";
+                  or copy the store into a directory, a database or a bucket";
     Error::new(ErrorKind::Unsupported, reason)
 }

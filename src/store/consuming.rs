@@ -28,7 +28,7 @@ impl MessageStore {
     /// the log still has.
     ///
     /// Of a directory, a handle that is [open for reading](crate::Options::read_only) can consume too, beside the process that writes: the cursor
-    /// is no part of the conversations. It needs a user who may write to `log/consumers/`. A database is opened for writing for it.
+    /// is no part of the conversations. It needs a user who may write to `log/consumers/`. A store in a database or a bucket is opened for writing for it.
     /// What compactions cover and a consumer has not read is kept for it, in so many bytes as
     /// [`keep_unread`](crate::Options::keep_unread) says.
     ///

@@ -79,7 +79,7 @@ impl Options {
     }
 
     /// How many bytes of the log are kept at most that compactions cover and [consumers](crate::MessageStore::consumer) have not read;
-    /// 1 GiB by default. A consumer that lags further behind is told which events it has missed. A database keeps every event, whatever is said here.
+    /// 1 GiB by default. A consumer that lags further behind is told which events it has missed. A database of SQL keeps every event, whatever is said here.
     pub fn keep_unread(mut self, bytes: u64) -> Self {
         self.settings.unread_bytes = bytes;
         self

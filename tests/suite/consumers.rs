@@ -13,7 +13,7 @@ use aral_store::{Begin, Clock, Consumer, Error, ErrorKind, MessageStore, Options
 
 use crate::support::buckets;
 use crate::support::databases;
-use crate::support::driver::{self, DIR};
+use crate::support::driver::{self, DIR, Home};
 use crate::support::faultfs::{Call, Fault, FaultFs, Rule};
 use crate::support::ops::Settings;
 use crate::support::simfs::errno::EIO;
@@ -418,10 +418,51 @@ impl Clock for Ahead {
     }
 }
 
+/// A URL of each database, and of each bucket and what else keeps objects.
+fn urls(name: &str, dir: &Path) -> Vec<String> {
+    let bucket = |home| if let Home::Bucket(url) = home { Some(url) } else { None };
+    databases::urls(dir).into_iter().chain(buckets::of(name).into_iter().filter_map(bucket)).collect()
+}
+
 #[test]
-fn a_database_keeps_cursors_for_many_processes_and_gives_each_to_one_at_a_time() {
+fn on_every_engine_what_is_unread_is_given_once_and_in_order_through_compactions_and_openings() {
     let dir = tempfile::tempdir().unwrap();
-    for url in databases::urls(dir.path()) {
+    let mut homes = vec![Home::Sim(fresh()), Home::Real(dir.path().join("data"))];
+    homes.extend(databases::of(dir.path()).into_iter().chain(buckets::of("unread")));
+    for home in homes {
+        let open = || driver::open(&home, SETTINGS, &Sources::default()).unwrap();
+        let (mut store, mut given, mut newest) = (open(), Vec::new(), 3);
+        add(&store, 3);
+        for round in 0..4_u64 {
+            let mut consumer = store.consumer("indexer").unwrap();
+            // Less than there is, so that a compaction finds it behind.
+            let batch: Vec<u64> = consumer.next_batch(2).unwrap().into_iter().map(|(seq, _)| seq).collect();
+            consumer.acknowledge(batch[1]).unwrap();
+            given.extend(batch);
+            drop(consumer);
+            add(&store, 3);
+            newest += 3;
+            match store.compact() {
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported, "{home:?}: {error}"),
+                Ok(_) => assert!(store.verify().unwrap().is_sound(), "{home:?}"),
+            }
+            if round % 2 == 0 {
+                store.close().unwrap();
+                store = open();
+            }
+            let status = &store.stats().unwrap().consumers[0];
+            assert_eq!((status.lag, status.missed), (newest - 2 * (round + 1), None), "{home:?}");
+        }
+        given.extend(numbers(&mut store.consumer("indexer").unwrap()));
+        assert_eq!(given, (1..=newest).collect::<Vec<_>>(), "{home:?}");
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn a_database_or_a_bucket_keeps_cursors_for_many_processes_and_gives_each_to_one_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    for url in urls("held", dir.path()) {
         let [one, other] = [(); 2].map(|()| MessageStore::options().connect(&url).unwrap());
         assert_eq!(one.consumers().unwrap(), [], "{url}");
         add(&one, 4);
@@ -451,9 +492,9 @@ fn a_database_keeps_cursors_for_many_processes_and_gives_each_to_one_at_a_time()
 }
 
 #[test]
-fn in_a_database_one_that_has_died_is_overtaken_and_acknowledges_nothing_if_it_has_not() {
+fn in_a_database_or_a_bucket_one_that_has_died_is_overtaken_and_acknowledges_nothing_if_it_has_not() {
     let dir = tempfile::tempdir().unwrap();
-    for url in databases::urls(dir.path()) {
+    for url in urls("overtaken", dir.path()) {
         let at =
             |seconds: i64| MessageStore::options().clock(Ahead(seconds * 1_000_000)).connect(&url).unwrap();
         let (one, early, late) = (at(1_000), at(1_029), at(1_031));
@@ -508,21 +549,12 @@ fn copied(from: &Path, to: &Path) {
 }
 
 #[test]
-fn an_engine_without_consumers_says_what_to_do() {
-    let mut stores = vec![("memory".to_owned(), MessageStore::in_memory())];
-    for home in buckets::of("consumers") {
-        let name = format!("{home:?}");
-        stores.push((name, driver::open(&home, SETTINGS, &Sources::default()).unwrap()));
-    }
-    for (name, store) in stores {
-        add(&store, 1);
-        let error = store.consumer("indexer").unwrap_err();
-        assert!(
-            error.kind() == ErrorKind::Unsupported && error.message().contains("copy the store"),
-            "{name}: {error}"
-        );
-        assert_eq!(store.stats().unwrap().consumers, [], "{name}");
-    }
+fn memory_has_no_consumers_and_says_what_to_do() {
+    let store = MessageStore::in_memory();
+    add(&store, 1);
+    let error = store.consumer("indexer").unwrap_err();
+    assert!(error.kind() == ErrorKind::Unsupported && error.message().contains("copy the store"), "{error}");
+    assert_eq!(store.stats().unwrap().consumers, []);
 }
 
 #[test]

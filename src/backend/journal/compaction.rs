@@ -40,6 +40,8 @@ const CHASES: u32 = 100;
 pub(super) struct Compactor {
     reads: Arc<Reads>,
     clock: Arc<dyn Clock>,
+    /// How many bytes of what is covered are kept for consumers.
+    unread_bytes: u64,
     /// One at a time in one process.
     turn: Mutex<()>,
 }
@@ -61,8 +63,8 @@ struct Cut {
 }
 
 impl Compactor {
-    pub(super) fn new(reads: Arc<Reads>, clock: Arc<dyn Clock>) -> Self {
-        Self { reads, clock, turn: Mutex::new(()) }
+    pub(super) fn new(reads: Arc<Reads>, clock: Arc<dyn Clock>, unread_bytes: u64) -> Self {
+        Self { reads, clock, unread_bytes, turn: Mutex::new(()) }
     }
 
     /// Brings everything that was there when the call began into documents.
@@ -137,7 +139,7 @@ impl Compactor {
         if published >= checkpoint.head().epoch {
             return Ok(());
         }
-        publish::publish(&*journal.objects, published, &checkpoint, report)?;
+        publish::publish(&*journal.objects, published, &checkpoint, self.unread_bytes, report)?;
         let mut state = journal.state_mut();
         if state.checkpoint.head().epoch == checkpoint.head().epoch {
             state.published = checkpoint.head().epoch;

@@ -12,6 +12,7 @@ use super::chapters;
 use super::commit::{Committer, Outcome};
 use super::compaction::Compactor;
 use super::compared;
+use super::consuming::ObjectCursors;
 use super::events::{self, Source};
 use super::freshness::Freshness;
 use super::history;
@@ -24,17 +25,17 @@ use super::state::State;
 use super::stats;
 use super::upkeep::Upkeep;
 use super::verify;
+use crate::backend::cursors::{Cursors, statuses};
 use crate::backend::follow::Follower;
 use crate::backend::queue::{Gathering, Queue};
 use crate::backend::settings::Settings;
 use crate::backend::{Backend, carried_out_before, closed, export, no_conversation};
-use crate::codec::checkpoint::FileState;
 use crate::codec::segment::hex_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    Action, CompactionReport, Conversation, DamagedFile, Durability, Event, ExportReport, History, Keep,
-    KeptHistory, Message, Messages, Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef,
-    Tombstone, VerifyReport,
+    Action, CompactionReport, Conversation, Durability, Event, ExportReport, History, Keep, KeptHistory,
+    Message, Messages, Mutation, Order, Receipt, RecoveryReport, Seq, Stats, Summary, TextRef, Tombstone,
+    VerifyReport,
 };
 use crate::rules::{Folded, Request, known_receipt, normalize, receipts, select};
 
@@ -92,7 +93,7 @@ impl Engine {
         }
         let (state, made) = Self::find(&*objects, &settings)?;
         let journal = Journal::read_noting(objects, state, projection.is_some())?;
-        let mut found = report(&journal.state(), journal.objects.place());
+        let mut found = stats::found(&journal.state(), journal.objects.place());
         found.made = made;
         let mut engine = Self::on(journal, settings, found);
         let projector = |projection| Arc::new(Projector::new(Arc::clone(&engine.reads), projection));
@@ -118,7 +119,10 @@ impl Engine {
     fn on(journal: Journal, settings: Settings, found: RecoveryReport) -> Self {
         let journal = Arc::new(journal);
         let reads = Arc::new(Reads::new(Arc::clone(&journal)));
-        let compactor = Arc::new(Compactor::new(Arc::clone(&reads), Arc::clone(&settings.clock)));
+        let compactor = {
+            let clock = Arc::clone(&settings.clock);
+            Arc::new(Compactor::new(Arc::clone(&reads), clock, settings.unread_bytes))
+        };
         Self {
             freshness: Freshness::default(),
             queue: Queue::new(GATHERING),
@@ -182,6 +186,14 @@ impl Engine {
         }
     }
 
+    fn object_cursors(&self) -> ObjectCursors {
+        ObjectCursors {
+            journal: Arc::clone(&self.journal),
+            clock: Arc::clone(&self.settings.clock),
+            is_read_only: self.settings.is_read_only,
+        }
+    }
+
     fn covered_seq(&self) -> Seq {
         self.journal.state().checkpoint.head().covered_seq
     }
@@ -189,26 +201,6 @@ impl Engine {
     fn folded(&self, id: &str) -> Result<Option<Arc<Folded>>> {
         self.look()?;
         self.reads.folded(id)
-    }
-}
-
-/// What an opening found.
-fn report(state: &State, place: &Path) -> RecoveryReport {
-    let head = state.checkpoint.head();
-    let damaged = state.checkpoint.entries().filter(|entry| entry.state != FileState::Intact);
-    let damaged = damaged.map(|entry| DamagedFile {
-        path: place.to_owned(),
-        offset: None,
-        conversation_id: Some(entry.id.to_owned()),
-        reason: entry.note.to_owned(),
-        is_forbidden: false,
-    });
-    RecoveryReport {
-        segments: state.places.len(),
-        events: state.next_seq - 1 - head.covered_seq,
-        last_seq: state.next_seq - 1,
-        damaged: damaged.collect(),
-        ..RecoveryReport::default()
     }
 }
 
@@ -313,7 +305,10 @@ impl Backend for Engine {
         self.look()?;
         let mark = self.projector.as_ref().map(|projector| projector.mark()).transpose()?;
         let trouble = self.background.as_ref().and_then(Background::trouble);
+        let last_seq = self.journal.state().next_seq - 1;
+        let consumers = statuses(&self.object_cursors(), &|| Ok(last_seq))?;
         Ok(Stats {
+            consumers,
             compaction_error: self.upkeep.trouble().map(|error| error.to_string()),
             documents_seq: mark.map(|mark| mark.map_or(0, |mark| mark.seq)),
             documents_error: trouble.map(|error| error.to_string()),
@@ -371,6 +366,11 @@ impl Backend for Engine {
         let (mut source, is_closed) =
             (Source::new(Arc::clone(&self.journal), from), Arc::clone(&self.is_closed));
         Ok(Follower::new(move || if is_closed.load(Ordering::SeqCst) { Ok(None) } else { source.next() }))
+    }
+
+    fn cursors(&self) -> Result<Box<dyn Cursors + '_>> {
+        self.check_open()?;
+        Ok(Box::new(self.object_cursors()))
     }
 
     fn close(&self) -> Result<()> {

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use super::chain::{Journal, Next, emptied, next};
 use super::group::Segment;
 use super::names;
+use super::tries;
+use super::unread;
 use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::codec::segment::Previous;
 use crate::error::{Error, ErrorKind, Result};
@@ -26,11 +28,18 @@ pub(super) struct Source {
     /// The object that is read next.
     place: Option<(u64, Seq)>,
     ready: VecDeque<Logged>,
+    /// Whether what is kept for consumers is read, too.
+    is_consumer: bool,
 }
 
 impl Source {
     pub(super) fn new(journal: Arc<Journal>, from: Seq) -> Self {
-        Self { journal, next: from.max(1), place: None, ready: VecDeque::new() }
+        Self { journal, next: from.max(1), place: None, ready: VecDeque::new(), is_consumer: false }
+    }
+
+    /// One that begins with what is kept for consumers alone.
+    pub(super) fn of_consumer(journal: Arc<Journal>, from: Seq) -> Self {
+        Self { is_consumer: true, ..Self::new(journal, from) }
     }
 
     /// What comes next; `None` if there is nothing more for now.
@@ -41,17 +50,21 @@ impl Source {
             }
             let place = match self.place {
                 Some(place) => place,
-                None => self.begin(),
+                None => self.begin()?,
             };
             match next(&*self.journal.objects, place)? {
+                Next::Nothing if self.is_covered() => return Err(self.missing(place)),
                 Next::Nothing if self.ready.is_empty() => return Ok(None),
                 Next::Nothing => {}
                 Next::Emptied => {
                     self.journal.reload()?;
                     self.place = None;
                     // Order: say what is gone before going on behind it.
-                    let before = self.begin();
-                    if before == place {
+                    let before = self.begin()?;
+                    if before == place && self.is_covered() {
+                        // Somebody has compacted who does not know of consumers.
+                        self.pass_over(self.covered());
+                    } else if before == place {
                         return Err(emptied(&*self.journal.objects, place));
                     }
                 }
@@ -60,14 +73,58 @@ impl Source {
         }
     }
 
+    fn covered(&self) -> Seq {
+        self.journal.state().checkpoint.head().covered_seq
+    }
+
+    /// Whether what comes next is kept for consumers alone.
+    fn is_covered(&self) -> bool {
+        self.is_consumer && self.next <= self.covered()
+    }
+
+    fn missing(&self, place: (u64, Seq)) -> Error {
+        let reason = format!(
+            "{} is missing, and is kept for consumers; put it back",
+            names::segment(place.0, place.1)
+        );
+        Error::new(ErrorKind::Corrupt, reason).at(self.journal.objects.place(), None)
+    }
+
+    /// Says that nothing is left up to an event.
+    fn pass_over(&mut self, last: Seq) {
+        if self.next <= last {
+            self.ready.push_back(Logged::Compacted { first: self.next, last });
+            self.next = last + 1;
+        }
+        self.place = None;
+    }
+
+    /// The object to begin with among those that are kept for consumers; `None` if there is none.
+    fn begin_unread(&mut self) -> Result<Option<(u64, Seq)>> {
+        let objects = &*self.journal.objects;
+        let kept = unread::read(objects)?.map(|unread| unread.begin());
+        let Some(kept) = kept.filter(|kept| kept.1 <= self.covered()) else { return Ok(None) };
+        // The first of them, if a list is late; what comes before what is asked for is passed over.
+        let mut place = kept;
+        for name in tries::list_behind(objects, names::LOG, &names::segments_at(kept.0))? {
+            let found = names::place_in(&name).filter(|found| found.1 <= self.next && *found > place);
+            place = found.unwrap_or(place);
+        }
+        self.pass_over(kept.1 - 1);
+        self.place = Some(place);
+        Ok(Some(place))
+    }
+
     /// Finds the object to begin with, and says what is compacted away before it.
-    fn begin(&mut self) -> (u64, Seq) {
+    fn begin(&mut self) -> Result<(u64, Seq)> {
+        if self.is_covered()
+            && let Some(place) = self.begin_unread()?
+        {
+            return Ok(place);
+        }
+        self.pass_over(self.covered());
         let state = self.journal.state();
         let covered = state.checkpoint.head().covered_seq;
-        if self.next <= covered {
-            self.ready.push_back(Logged::Compacted { first: self.next, last: covered });
-            self.next = covered + 1;
-        }
         let holds = state.places.iter().find(|place| place.next_seq > self.next);
         let first = (state.checkpoint.head().first_segment, covered + 1);
         let place = match holds {
@@ -82,7 +139,7 @@ impl Source {
             }
         };
         self.place = Some(place);
-        place
+        Ok(place)
     }
 
     fn read(&mut self, place: (u64, Seq), bytes: &[u8], seal: Option<&Previous>) -> Result<()> {

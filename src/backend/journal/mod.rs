@@ -34,6 +34,10 @@ mod freshness;
 
 mod commit;
 
+mod cursor_object;
+
+mod unread;
+
 mod publish;
 
 mod chapters;
@@ -43,6 +47,8 @@ mod covering;
 mod compaction;
 
 mod events;
+
+mod consuming;
 
 mod history;
 

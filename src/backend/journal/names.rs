@@ -25,6 +25,11 @@ pub(super) const ARCHIVE_OF_A_DIRECTORY: &str = "log/archive/";
 /// What says, in either of them, how much of the history is kept.
 pub(super) const KEEP: &str = "KEEP";
 
+/// With what the names of consumers' cursors begin.
+pub(super) const CONSUMERS: &str = "consumers/";
+/// What says which places of the log are kept for consumers alone.
+pub(super) const UNREAD: &str = "unread";
+
 /// The chapter of these events.
 pub(super) fn chapter(first: Seq, last: Seq) -> String {
     format!("{ARCHIVE}{}", chapter_list::name(first, last))

@@ -5,13 +5,16 @@
 
 use std::collections::HashSet;
 
-use super::chain::seal_of;
+use super::chain::{Next, next, seal_of};
+use super::cursor_object::lowest_cursor;
 use super::documents::{self, Recorded};
 use super::group::{is_emptied, remains};
 use super::names;
 use super::objects::{Found, Objects};
 use super::opening::{raise, read_checkpoint, read_marker};
 use super::tries::{self, Made};
+use super::unread::{self, At, CoveredObject, Decision};
+use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{Checkpoint, Entry, FileState};
 use crate::codec::index_file::{IndexFile, read_index};
 use crate::codec::segment::{Previous, SegmentHeader};
@@ -25,6 +28,7 @@ pub(super) fn publish(
     objects: &dyn Objects,
     old_epoch: u64,
     new: &Checkpoint,
+    unread_bytes: u64,
     report: &mut CompactionReport,
 ) -> Result<()> {
     let head = new.head();
@@ -32,7 +36,7 @@ pub(super) fn publish(
     let Some(old) = read_checkpoint(objects, old_epoch, head.store_id)? else { return raise(objects, new) };
     copy_all(objects, &old, new, report)?;
     drop_documents(objects, new)?;
-    report.dropped_segments += empty_log(objects, &old, new)?;
+    report.dropped_segments += end_log(objects, &old, new, unread_bytes)?;
     // Order: the marker behind all of this. Whoever finds it lower does the rest again.
     raise(objects, new)?;
     tries::delete(objects, &names::checkpoint(old_epoch))
@@ -144,10 +148,41 @@ fn drop_documents(objects: &dyn Objects, new: &Checkpoint) -> Result<()> {
     Ok(())
 }
 
-/// Empties the objects whose events the checkpoint has. Their names stay taken: a request to make one may still be on its
+/// Empties the objects whose events the checkpoint has, but for those that a consumer has not read, up to so many bytes.
+fn end_log(objects: &dyn Objects, old: &Checkpoint, new: &Checkpoint, unread_bytes: u64) -> Result<usize> {
+    let (begin, head) = ((old.head().first_segment, old.head().covered_seq + 1), new.head());
+    let decision = Decision {
+        begin,
+        covered: &|| covered(objects, begin, head.first_segment),
+        lowest: &|names| lowest_cursor(objects, names, &head.store_id),
+        most_bytes: unread_bytes,
+    };
+    let Some(going) = unread::decided(objects, head, &decision)? else {
+        return empty(objects, begin, head.first_segment);
+    };
+    let mut emptied = 0;
+    for stretch in &going {
+        emptied += empty(objects, stretch.begin, stretch.end.0)?;
+    }
+    unread::emptied(objects, &going)?;
+    Ok(emptied)
+}
+
+/// The objects from a place on that are to be covered, and how long they are; none if one of them cannot be read any more.
+fn covered(objects: &dyn Objects, begin: At, end: u64) -> Result<Vec<CoveredObject>> {
+    let (mut found, mut place) = (Vec::new(), begin);
+    while place.0 < end {
+        let Next::There(bytes, seal) = next(objects, place)? else { return Ok(Vec::new()) };
+        let Some(next_seq) = next_seq(&bytes, seal.as_ref()) else { return Ok(Vec::new()) };
+        found.push(CoveredObject { place, bytes: to_u64(bytes.len()) });
+        place = (place.0 + 1, next_seq);
+    }
+    Ok(found)
+}
+
+/// Empties the objects from a place on. Their names stay taken: a request to make one may still be on its
 /// way, and a process that has not looked for long may still compete for one.
-fn empty_log(objects: &dyn Objects, old: &Checkpoint, new: &Checkpoint) -> Result<usize> {
-    let (end, mut place) = (new.head().first_segment, (old.head().first_segment, old.head().covered_seq + 1));
+fn empty(objects: &dyn Objects, mut place: At, end: u64) -> Result<usize> {
     let mut due = Vec::new();
     while place.0 < end {
         let name = names::segment(place.0, place.1);

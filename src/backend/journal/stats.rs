@@ -1,11 +1,13 @@
-//! How much a store holds.
+//! How much a store holds, and what an opening has found.
 //!
 //! Owns the counting of what the state has. Reads nothing.
+
+use std::path::Path;
 
 use super::state::{Kept, State};
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{Entry, FileState};
-use crate::model::{Order, Stats};
+use crate::model::{DamagedFile, Order, RecoveryReport, Stats};
 
 /// What is known without asking anybody.
 pub(super) fn of(state: &State) -> Stats {
@@ -27,5 +29,25 @@ pub(super) fn of(state: &State) -> Stats {
         epoch: head.epoch,
         damaged: to_u64(damaged.count()),
         ..Stats::default()
+    }
+}
+
+/// What an opening found.
+pub(super) fn found(state: &State, place: &Path) -> RecoveryReport {
+    let head = state.checkpoint.head();
+    let damaged = state.checkpoint.entries().filter(|entry| entry.state != FileState::Intact);
+    let damaged = damaged.map(|entry| DamagedFile {
+        path: place.to_owned(),
+        offset: None,
+        conversation_id: Some(entry.id.to_owned()),
+        reason: entry.note.to_owned(),
+        is_forbidden: false,
+    });
+    RecoveryReport {
+        segments: state.places.len(),
+        events: state.next_seq - 1 - head.covered_seq,
+        last_seq: state.next_seq - 1,
+        damaged: damaged.collect(),
+        ..RecoveryReport::default()
     }
 }

@@ -5,6 +5,7 @@
 
 use super::chain::{self, Journal, Next};
 use super::chapters;
+use super::cursor_object;
 use super::documents::{self, Recorded};
 use super::group::Segment;
 use super::names;
@@ -12,6 +13,7 @@ use super::objects::Objects;
 use super::opening;
 use super::state::{State, Wrong, damaged};
 use super::tries;
+use super::unread;
 use crate::codec::bytes::to_u64;
 use crate::codec::checkpoint::{CheckpointHead, Entry, FileState};
 use crate::error::{Error, ErrorKind, Result};
@@ -82,6 +84,7 @@ fn look(objects: &Arc<dyn Objects>) -> Result<(VerifyReport, Seen)> {
         look.conversation(&entry, state.published == state.checkpoint.head().epoch)?;
     }
     look.history(state.checkpoint.head())?;
+    look.consumers(state.checkpoint.head())?;
     let (report, logged) = (&mut look.report, state.places.iter().map(|place| place.bytes).sum::<u64>());
     report.events = state.next_seq - 1 - state.checkpoint.head().covered_seq;
     report.files += 1 + to_u64(state.places.len());
@@ -196,6 +199,58 @@ impl Look<'_> {
         }
         if let Err(error) = keep {
             self.tell(None, &error.to_string());
+        }
+        Ok(())
+    }
+
+    /// The cursors of consumers, and what is kept for them alone.
+    fn consumers(&mut self, head: &CheckpointHead) -> Result<()> {
+        let objects = self.objects;
+        let unread = match unread::read(objects) {
+            Err(error) if is_damage(&error) => {
+                self.tell(None, &error.to_string());
+                None
+            }
+            read => read?,
+        };
+        let first = unread.as_ref().map_or(head.covered_seq + 1, |unread| unread.begin().1);
+        for (name, said) in cursor_object::all(objects, &unread::names(objects)?)? {
+            self.report.files += 1;
+            match said {
+                Ok(object) if object.file.cursor.acknowledged + 1 < first => {
+                    let (from, to) = (object.file.cursor.acknowledged + 1, first - 1);
+                    let note = format!("consumer {name:?} has missed events {from} to {to}, which are gone");
+                    self.report.notes.push(note);
+                }
+                Ok(_) => {}
+                Err(error) => self.tell(None, &error.to_string()),
+            }
+        }
+        for stretch in unread.iter().flat_map(|unread| &unread.kept) {
+            let mut place = stretch.begin;
+            while place.0 < stretch.end.0 {
+                let (bytes, seal) = match chain::next(objects, place)? {
+                    Next::There(bytes, seal) => (bytes, seal),
+                    Next::Nothing | Next::Emptied => {
+                        let name = names::segment(place.0, place.1);
+                        self.tell(None, &format!("{name} is not there any more, and is kept for consumers"));
+                        break;
+                    }
+                };
+                let segment = Segment::open(&bytes, head.store_id, place, None);
+                let walked = segment
+                    .map_err(Wrong::from)
+                    .and_then(|segment| segment.walk::<Wrong>(seal.as_ref(), |_| Ok(())));
+                match walked {
+                    Ok(end) => place = (place.0 + 1, end.next_seq),
+                    Err(wrong) => {
+                        self.tell(None, chain::wrong_at(objects, place, wrong).message());
+                        break;
+                    }
+                }
+                (self.report.files, self.report.bytes) =
+                    (self.report.files + 1, self.report.bytes + to_u64(bytes.len()));
+            }
         }
         Ok(())
     }

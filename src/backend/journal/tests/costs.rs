@@ -9,7 +9,7 @@ use crate::backend::Backend;
 use crate::backend::journal::Engine;
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
-use crate::model::{Keep, Messages, Mutation, Operation, Order};
+use crate::model::{ConsumerCursor, Keep, Messages, Mutation, Operation, Order};
 
 fn bucket() -> Shared {
     Arc::new(Mutex::new(Bucket::default()))
@@ -141,6 +141,31 @@ fn what_is_kept_of_the_past_costs_an_opening_and_a_read_nothing_and_a_look_back_
     assert_eq!((requests, history.damage), (4 + count, None));
     // A look at what is new, two lists, and the choice.
     assert_eq!(cost(&bucket, || opened.kept_history().unwrap()).0, 4);
+}
+
+#[test]
+fn a_store_without_consumers_pays_one_request_for_them_in_a_compaction_and_one_with_them_a_few() {
+    let begun = |consumers: usize| {
+        let bucket = bucket();
+        let store = engine(Client::sound(&bucket));
+        store.keep_history(Keep::Nothing).unwrap();
+        store.append(vec![message("a", "1")]).unwrap();
+        let cursors = store.cursors().unwrap();
+        for n in 0..consumers {
+            let mut held = cursors.hold(&format!("c{n}")).unwrap();
+            held.claim(ConsumerCursor::new(0, None)).unwrap();
+            if n == 0 {
+                // A look at the cursor, and its replacement.
+                let moved = || held.advance(ConsumerCursor::new(0, None)).unwrap();
+                assert_eq!(cost(&bucket, moved).0, 2);
+            }
+        }
+        drop(cursors);
+        cost(&bucket, || store.compact().unwrap()).0
+    };
+    let (none, one, three) = (begun(0), begun(1), begun(3));
+    // The one object that is covered is looked at for its length, and not emptied; the decision; the cursor.
+    assert_eq!((one, three), (none + 1 - 2 + 1 + 1, one + 2));
 }
 
 #[test]

@@ -26,6 +26,8 @@ mod backups;
 
 mod past;
 
+mod consuming;
+
 mod upkeep;
 
 mod verifying;

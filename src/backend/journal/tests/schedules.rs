@@ -19,6 +19,8 @@ enum Deed {
     LookBack(&'static str),
     Compact,
     Keep(Keep),
+    /// Reads on as a consumer, and acknowledges all of it.
+    Consume,
 }
 
 thread_local! {
@@ -70,6 +72,7 @@ fn run(
                         }
                         Deed::Read(conversation) => history.read(engine, own, conversation),
                         Deed::LookBack(conversation) => history.look_back(engine, own, conversation),
+                        Deed::Consume => history.consume(engine),
                         Deed::Keep(keep) => drop(engine.keep_history(*keep)),
                         // One that fails has done nothing that others could not go on from.
                         Deed::Compact => drop(engine.compact()),
@@ -120,12 +123,13 @@ fn drawn(processes: usize, each: usize, tenths: u64, per_mille: usize) {
         let deeds: Vec<Vec<Deed>> = (0..processes)
             .map(|_| {
                 (0..each)
-                    .map(|_| match numbers.next(if seed % 4 == 0 { 14 } else { 12 }) {
+                    .map(|_| match numbers.next(if seed % 4 == 0 { 15 } else { 13 }) {
                         0..5 => Deed::Append("a"),
                         5 => Deed::Append("b"),
                         6..8 => Deed::Read("a"),
                         8 => Deed::LookBack("a"),
                         9..12 => Deed::Compact,
+                        12 => Deed::Consume,
                         _ => Deed::Keep(CHOICES[numbers.next(CHOICES.len())]),
                     })
                     .collect()

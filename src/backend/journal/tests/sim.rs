@@ -318,6 +318,7 @@ impl Objects for Client {
     }
 
     fn replace(&self, name: &str, bytes: &[u8], read: &Version) -> Answer<Written> {
+        self.interrupt("replace", name);
         self.write("replace", Write::Replace(name.to_owned(), bytes.to_vec(), read.clone()))
     }
 

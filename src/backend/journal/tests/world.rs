@@ -12,7 +12,8 @@ use crate::backend::Backend;
 use crate::backend::journal::Engine;
 use crate::backend::locked::locked;
 use crate::backend::settings::Settings;
-use crate::model::{Change, Messages, Mutation, NewMessage, VerifyReport};
+use crate::error::Result;
+use crate::model::{Change, ConsumerCursor, Logged, Messages, Mutation, NewMessage, VerifyReport};
 use crate::rules::Walk;
 
 /// One append, as its caller saw it.
@@ -36,12 +37,25 @@ pub(super) struct Reading {
     ended: u64,
 }
 
+/// What one consumer was given, and acknowledged.
+#[derive(Clone, Debug)]
+pub(super) struct Consumed {
+    /// Where it was when it was opened.
+    from: u64,
+    /// What it has acknowledged up to.
+    to: u64,
+    is_sure: bool,
+    began: u64,
+    ended: u64,
+}
+
 /// What happened.
 #[derive(Debug, Default)]
 pub(super) struct History {
     time: AtomicU64,
     appends: Mutex<Vec<Append>>,
     readings: Mutex<Vec<Reading>>,
+    consumed: Mutex<Vec<Consumed>>,
     open: AtomicU64,
 }
 
@@ -106,6 +120,83 @@ impl History {
         locked(&self.readings).push(Reading { reader, conversation, ids, began, ended: self.tick() });
     }
 
+    /// Reads on as a consumer, and acknowledges what there is.
+    pub(super) fn consume(&self, engine: &Engine) {
+        let began = self.tick();
+        drop(self.try_to_consume(engine, began));
+    }
+
+    fn try_to_consume(&self, engine: &Engine, began: u64) -> Result<()> {
+        let cursors = engine.cursors()?;
+        let mut held = cursors.hold("c")?;
+        let from = match held.read()? {
+            Some(cursor) => cursor.acknowledged,
+            None => {
+                // As the one above the engines does it.
+                let begin = || Ok(ConsumerCursor::new(cursors.first_kept()? - 1, None));
+                let claimed: Result<u64> = begin().and_then(|cursor| {
+                    held.claim(cursor)?;
+                    let cursor = begin()?;
+                    held.claim(cursor).map(|()| cursor.acknowledged)
+                });
+                let is_sure = claimed.is_ok();
+                let (from, to) = (0, claimed.as_ref().copied().unwrap_or_default());
+                locked(&self.consumed).push(Consumed { from, to, is_sure, began, ended: self.tick() });
+                claimed?
+            }
+        };
+        let (mut follower, mut to) = (cursors.follow(from + 1)?, from);
+        while let Some(logged) = follower.next_logged()? {
+            match logged {
+                Logged::Batch { seq, events } => {
+                    assert!(seq == to + 1 && !events.is_empty(), "{seq} comes behind {to}");
+                    to += u64::try_from(events.len()).unwrap();
+                }
+                Logged::Compacted { .. } if self.has_begun() => {
+                    panic!("{logged:?} for one that is at {from}")
+                }
+                // The request that began it was answered to nobody, and arrived behind a compaction.
+                Logged::Compacted { .. } => return Ok(()),
+            }
+        }
+        let advanced = held.advance(ConsumerCursor::new(to, None));
+        let is_sure = advanced.is_ok();
+        locked(&self.consumed).push(Consumed { from, to, is_sure, began, ended: self.tick() });
+        advanced
+    }
+
+    /// Whether anybody knows that the consumer has begun.
+    fn has_begun(&self) -> bool {
+        locked(&self.consumed).iter().any(|one| one.is_sure)
+    }
+
+    /// Holds that nothing acknowledged was given again, and nothing passed over.
+    fn check_consumed(&self, engine: &Engine, last_seq: u64) {
+        let consumed = locked(&self.consumed);
+        for one in &*consumed {
+            for later in consumed.iter().filter(|later| one.is_sure && one.ended < later.began) {
+                assert!(later.from >= one.to, "{later:?} goes back behind {one:?}");
+            }
+        }
+        let cursors = engine.cursors().unwrap();
+        for kept in cursors.list().unwrap() {
+            let at = kept.cursor.unwrap().acknowledged;
+            let sure = consumed.iter().filter(|one| one.is_sure).map(|one| one.to).max().unwrap_or_default();
+            assert!(at >= sure, "{at} and not {sure}: {consumed:?}");
+            if !consumed.iter().any(|one| one.is_sure) {
+                continue;
+            }
+            let (mut follower, mut seqs) = (cursors.follow(at + 1).unwrap(), Vec::new());
+            while let Some(logged) = follower.next_logged().unwrap() {
+                let Logged::Batch { seq, events } = logged else {
+                    panic!("{logged:?} for one that is at {at}")
+                };
+                seqs.extend((seq..).take(events.len()));
+            }
+            assert_eq!(seqs, (at + 1..=last_seq).collect::<Vec<u64>>(), "{consumed:?}");
+        }
+    }
+
     /// How many appends ended without anybody knowing what became of them.
     pub(super) fn open(&self) -> u64 {
         self.open.load(Ordering::SeqCst)
@@ -159,6 +250,7 @@ impl History {
         }
         let last_seq = engine.refresh().unwrap();
         assert_eq!(last_seq, there.values().map(|ids| u64::try_from(ids.len()).unwrap()).sum::<u64>());
+        self.check_consumed(&engine, last_seq);
         for (id, ids) in &there {
             check_past(&engine, id, ids, is_past_kept);
         }

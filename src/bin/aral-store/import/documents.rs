@@ -28,3 +28,6 @@ pub(super) fn take(path: &Path, tool: Tool, intake: &mut Intake<'_>) -> Result<(
     let taken = documents::take(tool, &text, (&stem, &name, &place), &mut Gather::new(tool, path, intake))?;
     taken.map_err(|reason| refused(&format!("as a document of {}: {reason}", tool.title())))
 }
+
+#[cfg(test)]
+mod tests;

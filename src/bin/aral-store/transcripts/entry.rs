@@ -133,7 +133,8 @@ pub(super) fn utc(text: &str) -> Option<Timestamp> {
 
 /// A text as JSON.
 pub(crate) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    // It has no way to fail for a text.
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 /// The members of an object that is another one's member; none if it is something else.

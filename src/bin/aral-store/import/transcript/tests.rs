@@ -19,7 +19,7 @@ use crate::transcripts::source::{File, file};
 const NAMES: &str = "type|subtype|uuid|parentUuid|sessionId|requestSessionId|timestamp|message|role|content|id|model|usage|text|\
                      thinking|name|input|tool_use_id|is_error|isMeta|cwd|payload|call_id|arguments|output|summary|\
                      history_base|thread_id|end_ordinal_exclusive|turn_id|toolCalls|args|result|functionResponse|response|\
-                     thoughts|description|tokens|messages|input_tokens|status|[$]set";
+                     thoughts|description|tokens|messages|input_tokens|status|contents|call_id|[$]set";
 const TEXTS: &str = "user|assistant|system|text|tool_use|tool_result|thinking|response_item|session_meta|turn_context|\
                      token_usage_record|message|reasoning|function_call|function_call_output|gemini|a_response|error|\
                      2026-11-29T06:26:51Z|<command-name>x|[{]\"a\":1[}]|[a-z😀\"\\\\\n]{0,5}";
@@ -58,7 +58,7 @@ proptest! {
 
     #[test]
     fn any_lines_go_in_and_come_back_also_in_two_parts(
-        tool in prop::sample::select(vec![Tool::ClaudeCode, Tool::Codex, Tool::GeminiCli]),
+        tool in prop::sample::select(vec![Tool::ClaudeCode, Tool::Codex, Tool::GeminiCli, Tool::AgentFramework]),
         ought in vec(any_line(), 1..14),
         cut in any::<prop::sample::Index>(),
     ) {

@@ -138,19 +138,21 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ServeArgs) -> Result<Exit, Fail
         }
         match listener.accept() {
             Ok((stream, _)) => begin(&viewer, stream),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(&listener),
-            // Whoever went away again, and a moment without a descriptor to spare, end nothing.
-            Err(_) => wait(&listener),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                wait(&mut [PollFd::new(&listener, PollFlags::IN)]);
+            }
+            // Whoever went away again, and a moment without a descriptor to spare, end nothing. The connection that there is none
+            // for is still there, so that nobody would wait for another one.
+            Err(_) => wait(&mut []),
         }
     }
 }
 
-/// Waits for a connection, for a moment.
-fn wait(listener: &TcpListener) {
-    let mut watched = [PollFd::new(listener, PollFlags::IN)];
+/// Waits for something to happen, for a moment.
+fn wait(watched: &mut [PollFd<'_>]) {
     let timeout = Timespec::try_from(PAUSE).ok();
     // A signal ends the waiting, and is looked for next.
-    if poll(&mut watched, timeout.as_ref()).is_err() {
+    if poll(watched, timeout.as_ref()).is_err() {
         std::thread::yield_now();
     }
 }

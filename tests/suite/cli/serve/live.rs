@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
@@ -166,25 +167,32 @@ fn a_page_that_is_made_while_others_write_goes_on_without_a_gap() {
     let room = Room::new();
     drop(room.run(&["add", "c", "n0"]).fine());
     let viewer = Viewer::of(&room);
-    let writer = std::thread::scope(|scope| {
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
         let writing = scope.spawn(|| {
             for n in 1..40 {
                 drop(room.run(&["add", "c", &format!("n{n}")]).fine());
             }
+            is_done.store(true, Ordering::SeqCst);
         });
-        let mut pages = 0;
-        while !writing.is_finished() || pages < 3 {
-            let page = viewer.get("/c?id=c&from=end").fine();
-            let there = page.matches("<article").count();
-            let end = page.split("id=\"end\" data-seq=\"").nth(1).unwrap();
-            let seq: usize = end.split('"').next().unwrap().parse().unwrap();
-            // Every event adds a message to this conversation, so that the number of the newest one is how many there are.
-            assert_eq!(there, seq, "what is shown is what was there behind that event");
-            pages += 1;
+        // Each takes in what has come, also while the pages of the others are made.
+        let readers = [(); 4].map(|()| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::SeqCst) {
+                    let page = viewer.get("/c?id=c&from=end").fine();
+                    let there = page.matches("<article").count();
+                    let end = page.split("id=\"end\" data-seq=\"").nth(1).unwrap();
+                    let seq: usize = end.split('"').next().unwrap().parse().unwrap();
+                    // Every event adds a message to this conversation, so that the number of the newest one is how many there are.
+                    assert_eq!(there, seq, "what is shown is what was there behind that event");
+                }
+            })
+        });
+        writing.join().unwrap();
+        for reader in readers {
+            reader.join().unwrap();
         }
-        writing.join()
     });
-    writer.unwrap();
 }
 
 #[test]

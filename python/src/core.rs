@@ -41,7 +41,7 @@ impl Drop for Core {
     }
 }
 
-type ReceiptRow<'py> = (u64, String, Bound<'py, PyString>, u64, &'static str);
+pub(crate) type ReceiptRow<'py> = (u64, String, Bound<'py, PyString>, u64, &'static str);
 type SummaryRow<'py> = (String, Bound<'py, PyString>, String, u64, u64, u64, String, u64);
 
 /// Ids, roles and contents of messages, and the metadata as JSON arrays.
@@ -421,7 +421,7 @@ fn array(items: impl Iterator<Item = impl AsRef<str>>) -> String {
     out
 }
 
-fn receipt_row<'py>(py: Python<'py>, receipt: &Receipt) -> PyResult<ReceiptRow<'py>> {
+pub(crate) fn receipt_row<'py>(py: Python<'py>, receipt: &Receipt) -> PyResult<ReceiptRow<'py>> {
     let durability = match receipt.durability {
         Durability::Durable => "durable",
         Durability::Written => "written",

@@ -12,6 +12,7 @@ mod key;
 mod offline;
 mod place;
 mod removal;
+mod reply;
 mod report;
 mod search;
 mod text;
@@ -36,6 +37,8 @@ mod _core {
     use crate::place::database;
     #[pymodule_export]
     use crate::removal::{erase, prune, remnants};
+    #[pymodule_export]
+    use crate::reply::{Reply, stream};
     #[pymodule_export]
     use crate::search::search;
 }

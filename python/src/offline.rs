@@ -45,8 +45,8 @@ pub(crate) fn verify<'py>(
 pub(crate) fn rekey(py: Python<'_>, path: PathBuf, old: &[u8], new: &[u8]) -> PyResult<()> {
     let reason = "only stores in directories are encrypted";
     let (old, new) = (key_of(old), key_of(new));
-    let done = directory(path, reason)
-        .and_then(|dir| py.detach(|| Options::default().key(old?).rekey(dir, &new?)));
+    let done =
+        directory(path, reason).and_then(|dir| py.detach(|| Options::default().key(old?).rekey(dir, &new?)));
     done.map_err(|error| raised(py, &error))
 }
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ._offline import rekey, repair, verify
     from ._receipts import Found, Receipt, Snippet, Summary
     from ._removal import ErasureReport, Pruned, PruneReport, Remnant
+    from ._reply import AsyncReply, Reply
     from ._reports import (
         CompactionReport,
         DamagedFile,
@@ -57,6 +58,7 @@ __all__ = [
     "AlreadyExists",
     "AralStoreError",
     "AsyncConsumer",
+    "AsyncReply",
     "AsyncStore",
     "Closed",
     "CompactionReport",
@@ -90,6 +92,7 @@ __all__ = [
     "RecoveryReport",
     "Remnant",
     "RepairReport",
+    "Reply",
     "Snippet",
     "Stats",
     "Store",
@@ -132,6 +135,7 @@ _WHERE = {
     "._offline": ("rekey", "repair", "verify"),
     "._receipts": ("Found", "Receipt", "Snippet", "Summary"),
     "._removal": ("ErasureReport", "PruneReport", "Pruned", "Remnant"),
+    "._reply": ("AsyncReply", "Reply"),
     "._reports": (
         "CompactionReport",
         "DamagedFile",

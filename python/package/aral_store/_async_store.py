@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 from ._consumer import AsyncConsumer
 from ._errors import Closed, Forked
 from ._place import shown
+from ._reply import AsyncReply
 from ._store import Store, _events, _next_page
 from ._threads import Threads, common
 
@@ -176,6 +177,14 @@ class AsyncStore:
         return AsyncConsumer(
             self, await self._run(functools.partial(self._store.consumer, *args, **kwargs))
         )
+
+    def stream(self, /, *args: Any, **kwargs: Any) -> AsyncReply:
+        """See :meth:`Store.stream`; what it gives is for ``async with``."""
+        return AsyncReply(self, functools.partial(self._store.stream, *args, **kwargs))
+
+    def resume(self, /, *args: Any, **kwargs: Any) -> AsyncReply:
+        """See :meth:`Store.resume`; what it gives is for ``async with``."""
+        return AsyncReply(self, functools.partial(self._store.resume, *args, **kwargs))
 
     async def close(self) -> None:
         """Makes everything durable and gives the handle up; a second call does nothing."""

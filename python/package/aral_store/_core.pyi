@@ -7,6 +7,7 @@ __all__ = [
     "Consumer",
     "Core",
     "Follower",
+    "Reply",
     "consume",
     "consumers",
     "database",
@@ -18,6 +19,7 @@ __all__ = [
     "repair",
     "reset_consumer",
     "search",
+    "stream",
     "verify",
 ]
 
@@ -82,6 +84,21 @@ class Consumer:
     def missed(self) -> tuple[int, int] | None: ...
     def close(self) -> None: ...
 
+@final
+class Reply:
+    def append(self, piece: str) -> _Receipt | None: ...
+    def flush(self) -> _Receipt | None: ...
+    def finish(self, metadata: str) -> _Receipt: ...
+    def abandon(self) -> _Receipt: ...
+    def leave(self) -> bool: ...
+    def about(self) -> tuple[str, str, int]: ...
+
+def stream(
+    core: Core,
+    conversation: str,
+    message: tuple[tuple[str, str, str | None, str] | None, str | None],
+    gathers: tuple[int, float],
+) -> Reply: ...
 def consume(core: Core, name: str, begin: str, narrowed: tuple[list[str], list[str]]) -> Consumer: ...
 def consumers(
     core: Core,

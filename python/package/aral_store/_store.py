@@ -23,11 +23,13 @@ from ._core import (
     reset_consumer,
 )
 from ._core import search as _search
+from ._core import stream as _stream
 from ._errors import Conflict, Corrupt, InvalidInput, NotFound
 from ._json import decode, encode, encode_object, with_members
 from ._key import Key, key_bytes
 from ._place import shown
 from ._receipts import Found, Receipt, Summary
+from ._reply import Reply
 
 if TYPE_CHECKING:
     # The models need pydantic, which takes longer to import than everything else. So what gives models imports them when it does.
@@ -311,6 +313,57 @@ class Store:
             metadata=metadata,
             expect=expect,
         )
+
+    def stream(
+        self,
+        conversation_id: str,
+        content: str = "",
+        *,
+        role: str = "assistant",
+        id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        every: float = 0.0,
+        bytes: int = 1,
+    ) -> Reply:
+        """Begins a message that is written piece by piece: everybody can read what has come, and its metadata have
+        ``"partial": True`` until it is finished.
+
+        As a context manager it is finished at the end, and left partial by an exception. Each piece is as durable as any other change when
+        :meth:`Reply.append` returns, unless pieces are gathered: until they have so many ``bytes`` or, looked at with each piece, the last
+        one that was written is ``every`` seconds ago.
+
+        Raises :class:`AlreadyExists` if the conversation has a message with the ``id``.
+
+        >>> store = Store()
+        >>> with store.stream("c1", id="m1") as reply:
+        ...     for piece in ("Hello", ", world!"):
+        ...         receipt = reply.append(piece)
+        ...     store.messages("c1")[0].metadata
+        ...     reply.metadata["stop_reason"] = "end_turn"
+        {'partial': True}
+        >>> message = store.messages("c1")[0]
+        >>> message.content, message.metadata
+        ('Hello, world!', {'stop_reason': 'end_turn'})
+        """
+        begins = (content, role, id, encode_object("metadata", metadata or {}))
+        return Reply(_stream(self._core, conversation_id, (begins, None), _gathers(bytes, every)))
+
+    def resume(
+        self, conversation_id: str, message_id: str, *, every: float = 0.0, bytes: int = 1
+    ) -> Reply:
+        """Goes on with a message of :meth:`stream` that nobody has finished, here or in another process, or to finish or abandon it.
+
+        Raises :class:`Conflict` if it is not partial. Whoever else still writes it gets that, too, with the next piece.
+
+        >>> store = Store()
+        >>> reply = store.stream("c1", "Hel", id="m1")
+        >>> reply.close()
+        >>> with store.resume("c1", "m1") as reply:
+        ...     receipt = reply.append("lo.")
+        >>> store.messages("c1")[0].content
+        'Hello.'
+        """
+        return Reply(_stream(self._core, conversation_id, (None, message_id), _gathers(bytes, every)))
 
     def remove_message(self, conversation_id: str, message_id: str, *, expect: int | None = None) -> Receipt:
         """Takes the last message with this id away."""
@@ -858,6 +911,12 @@ def check_count(name: str, count: int | None) -> None:
     """Refuses what cannot be a number of things; what is no number at all is a ``TypeError`` further on."""
     if isinstance(count, int) and not 0 <= count < 1 << 63:
         raise InvalidInput(f"{name} must be from 0 to 2^63 - 1, not {count}")
+
+
+def _gathers(bytes: int, every: float) -> tuple[int, float]:
+    """How much is gathered: a time alone gathers however many bytes come in it."""
+    check_count("bytes", bytes)
+    return ((1 << 62) if every and bytes == 1 else bytes, float(every))
 
 
 def _time(name: str, time: datetime | None) -> str | None:

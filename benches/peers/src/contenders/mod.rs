@@ -16,14 +16,17 @@ mod lmdb;
 pub(crate) mod mapped;
 mod okay;
 mod postgres;
+mod postgres_rows;
 mod raft;
 pub(crate) mod raw;
 mod redb;
 mod salamander;
 mod sqlite;
+mod sqlite_rows;
 pub(crate) mod unsynced;
 
 use crate::server;
+use postgres_rows::{PostgresRows, Way};
 use raw::Blocks;
 use sqlite::Synchronous;
 
@@ -68,6 +71,10 @@ pub(crate) fn open_in(home: Home, name: &str, dir: &Path, port: u16) -> Outcome<
     Ok(match (home, name) {
         (Home::Sqlite, OURS) => Box::new(aral::Aral::connect(&format!("sqlite:{}/aral.db", dir.display()))?),
         (Home::Postgres, OURS) => Box::new(aral::Aral::connect(&server::url(port))?),
+        (Home::Sqlite, "raw-rows") => Box::new(sqlite_rows::SqliteRows::open(dir)?),
+        (Home::Postgres, "raw-rows") => Box::new(PostgresRows::open(port, Way::Statement)?),
+        (Home::Postgres, "raw-copy") => Box::new(PostgresRows::open(port, Way::Copy { connections: 1 })?),
+        (Home::Postgres, "raw-copy-2") => Box::new(PostgresRows::open(port, Way::Copy { connections: 2 })?),
         (Home::Postgres, "inserts") => Box::new(postgres::Inserts::open(port)?),
         _ => open(name, dir, Syncs::Each)?,
     })

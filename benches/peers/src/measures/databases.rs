@@ -1,17 +1,22 @@
 //! Stores in databases beside what a program does that speaks to the database itself.
 
+use std::ops::Range;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Better, Column, Measure, Place, Sample, Target, append, threads};
 use crate::Outcome;
-use crate::contenders::Home;
+use crate::contenders::{Home, is_limit};
 use crate::figures::{Latencies, Metrics};
 use crate::peer::{Peer, Syncs};
 use crate::server::Server;
-use crate::workload::{Row, Talk, mixed};
+use crate::workload::{Digest, Row, Talk, mixed};
 
 const SQLITE: &[&str] = &["sqlite-full", "aral-store"];
 const POSTGRES: &[&str] = &["inserts", "aral-store"];
+const SQLITE_ROWS: &[&str] = &["sqlite-full", "raw-rows", "aral-store"];
+const POSTGRES_ROWS: &[&str] = &["inserts", "raw-rows", "aral-store"];
+const POSTGRES_GROUPS: &[&str] = &["inserts", "raw-rows", "raw-copy", "raw-copy-2", "aral-store"];
 
 const LATENCIES: &[Column] = &[
     Column { metric: "p50_us", head: "p50, µs", better: Better::Less },
@@ -45,8 +50,9 @@ pub(super) const SQLITE_ONE: Measure = Measure {
     name: "sqlite-append",
     title: "In SQLite: durable appends, one thread",
     about: "One message of 200 bytes a call, to ten conversations in turns. Beside it a program with prepared statements, one transaction for each message, a \
-        WAL and `synchronous = FULL`, as this store has them.",
-    contenders: SQLITE,
+        WAL and `synchronous = FULL`, as this store has them. `raw-rows` writes the rows of this store's \
+        tables, one transaction for each message, and does nothing else.",
+    contenders: SQLITE_ROWS,
     limit: Some("sqlite-full"),
     columns: LATENCIES,
     targets: &[target(
@@ -64,13 +70,14 @@ pub(super) const SQLITE_ONE: Measure = Measure {
 pub(super) const SQLITE_EIGHT: Measure = Measure {
     name: "sqlite-threads-8",
     title: "In SQLite: durable appends, 8 threads",
-    about: "As above, from 8 threads at once, each to a conversation of its own.",
-    contenders: SQLITE,
+    about: "As above, from 8 threads at once, each to a conversation of its own. `raw-rows` is one thread that writes the rows of eight messages in \
+        each transaction, and does nothing else; its times are those of a transaction.",
+    contenders: SQLITE_ROWS,
     limit: Some("sqlite-full"),
     columns: RATES,
     targets: &[target("5 × one transaction a message", "per_s", Better::More, &["sqlite-full"], 5.0)],
     rounds: |scale| scale.pick(5, 3, 1),
-    run: |sample| at(sample, Home::Sqlite, |sample| threads::run(sample, 8)),
+    run: |sample| at(sample, Home::Sqlite, |sample| crowd(sample, 8)),
     place: Place::Own,
 };
 
@@ -93,8 +100,9 @@ pub(super) const SQLITE_READS: Measure = Measure {
 pub(super) const POSTGRES_ONE: Measure = Measure {
     name: "postgres-append",
     title: "In PostgreSQL: durable appends, one thread",
-    about: "Over loopback, to a server with `fsync` on that each sample has to itself. Beside it one prepared `INSERT` a message, a transaction by itself.",
-    contenders: POSTGRES,
+    about: "Over loopback, to a server with `fsync` on that each sample has to itself. Beside it one prepared `INSERT` a message, a transaction by itself. \
+        `raw-rows` writes the rows of this store's tables by one prepared statement, and does nothing else.",
+    contenders: POSTGRES_ROWS,
     limit: Some("inserts"),
     columns: LATENCIES,
     targets: &[target("p50 at most 1.3 × that of one INSERT", "p50_us", Better::Less, &["inserts"], 1.3)],
@@ -106,8 +114,10 @@ pub(super) const POSTGRES_ONE: Measure = Measure {
 pub(super) const POSTGRES_SIXTY_FOUR: Measure = Measure {
     name: "postgres-threads-64",
     title: "In PostgreSQL: durable appends, 64 threads",
-    about: "As above, from 64 threads at once, each to a conversation of its own. The inserts have a pool of 16 connections.",
-    contenders: POSTGRES,
+    about: "As above, from 64 threads at once, each to a conversation of its own. The inserts have a pool of 16 connections. \
+        `raw-rows` is one thread that writes the rows of 64 messages by one statement, and does nothing else. `raw-copy` sends events and messages by a binary `COPY` each, \
+        64 in a transaction; `raw-copy-2` does so on two connections that number their rows apart and wait for nothing of each other. Their times are those of a transaction.",
+    contenders: POSTGRES_GROUPS,
     limit: Some("inserts"),
     columns: RATES,
     targets: &[target(
@@ -118,7 +128,7 @@ pub(super) const POSTGRES_SIXTY_FOUR: Measure = Measure {
         8.0,
     )],
     rounds: |scale| scale.pick(5, 3, 1),
-    run: |sample| at(sample, Home::Postgres, |sample| threads::run(sample, 64)),
+    run: |sample| at(sample, Home::Postgres, |sample| crowd(sample, 64)),
     place: Place::Own,
 };
 
@@ -143,6 +153,60 @@ fn at(sample: &Sample, home: Home, run: impl FnOnce(&Sample) -> Outcome<Metrics>
     let server = if home == Home::Postgres { Some(Server::start(&sample.dir)?) } else { None };
     let port = server.as_ref().map_or(0, |server| server.port);
     run(&sample.at_home(home, port))
+}
+
+/// So many threads at once; of a limit, as many messages at once.
+fn crowd(sample: &Sample, threads: u32) -> Outcome<Metrics> {
+    let connections = if sample.contender == "raw-copy-2" { 2 } else { 1 };
+    if is_limit(&sample.contender) {
+        groups(sample, threads, connections)
+    } else {
+        threads::run(sample, threads)
+    }
+}
+
+/// Groups of messages, each of them of so many conversations, one after the other on each connection.
+fn groups(sample: &Sample, size: u32, connections: u32) -> Outcome<Metrics> {
+    let peer = sample.open(Syncs::Each)?;
+    let found: Vec<_> = thread::scope(|scope| {
+        let one = |which| {
+            let peer = peer.as_ref();
+            scope.spawn(move || in_groups(sample, peer, which * size..(which + 1) * size))
+        };
+        let all: Vec<_> = (0..connections).map(one).collect();
+        all.into_iter().map(thread::ScopedJoinHandle::join).collect()
+    });
+    drop(peer);
+    let (mut latencies, mut digest, mut rate) = (Latencies::default(), Digest::default(), 0.0);
+    for one in found {
+        let (took, wrote) = one.map_err(|_| "a thread panicked")??;
+        rate += took.count() as f64 * f64::from(size) / took.total().as_secs_f64();
+        latencies.join(took);
+        digest.join(wrote);
+    }
+    sample.check(Syncs::Each, digest)?;
+    let mut metrics = Metrics::new();
+    metrics.insert("per_s".into(), rate);
+    latencies.report(&mut metrics);
+    Ok(metrics)
+}
+
+fn in_groups(sample: &Sample, peer: &dyn Peer, talks: Range<u32>) -> Outcome<(Latencies, Digest)> {
+    let (mut latencies, mut digest, begun) = (Latencies::default(), Digest::default(), Instant::now());
+    for seq in 0_u32.. {
+        let rows: Vec<Row> = talks.clone().map(|talk| Row::new(talk, seq)).collect();
+        let start = Instant::now();
+        peer.append_batch(&rows)?;
+        // The first ones make the conversations.
+        if seq > 0 {
+            latencies.add(start.elapsed());
+        }
+        rows.iter().for_each(|row| digest.add_row(row));
+        if seq > 0 && begun.elapsed() >= sample.scale.time() || digest.count >= append::MOST {
+            break;
+        }
+    }
+    Ok((latencies, digest))
 }
 
 /// How many messages each conversation has.
@@ -173,7 +237,9 @@ fn reads(sample: &Sample) -> Outcome<Metrics> {
 fn check(peer: &dyn Peer, talk: &Talk) -> Outcome<()> {
     let (last, one) = (peer.last(talk, 10)?, Row::new(talk.number, 42));
     let found = peer.by_id(talk, &one.id)?;
-    let (Some(last), Some(found)) = (last, found) else { return Err("messages cannot be read".into()) };
+    let (Some(last), Some(found)) = (last, found) else {
+        return Err("messages cannot be read".into());
+    };
     let first = Row::new(talk.number, MESSAGES - 10);
     if last.count() != 10 || last.text(0) != Some(&first.content) || found.text(0) != Some(&one.content) {
         return Err("what was read is something else".into());

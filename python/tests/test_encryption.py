@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ def bytes_below(directory: Path) -> bytes:
 
 
 @pytest.mark.parametrize("key", [KEY, KEY.hex(), lambda: KEY, lambda: KEY.hex() + "\n"])
-def test_a_store_is_opened_with_its_key_in_each_form_and_nothing_in_it_is_plain(tmp_path: Path, key) -> None:
+def test_a_store_is_opened_with_its_key_in_each_form_and_nothing_in_it_is_plain(tmp_path: Path, key: Any) -> None:
     with Store(tmp_path / "data", key=key) as store:
         store.add_message("the-id-of-it", "what was said between us")
         store.compact()
@@ -31,7 +32,7 @@ def test_a_store_is_opened_with_its_key_in_each_form_and_nothing_in_it_is_plain(
 
 
 @pytest.mark.parametrize("key", [None, secrets.token_bytes(32), secrets.token_bytes(32).hex()])
-def test_without_its_key_a_store_is_refused_and_not_taken_for_an_empty_one(tmp_path: Path, key) -> None:
+def test_without_its_key_a_store_is_refused_and_not_taken_for_an_empty_one(tmp_path: Path, key: Any) -> None:
     with Store(tmp_path, key=KEY) as store:
         store.add_message("c1", "hidden")
     before = bytes_below(tmp_path)
@@ -58,7 +59,8 @@ def test_a_key_where_nothing_is_encrypted_is_refused(tmp_path: Path) -> None:
     Store(tmp_path / "plain").close()
     with Store(tmp_path / "plain") as store:
         store.add_message("c1", "as it is")
-    for place in [tmp_path / "plain", f"sqlite:{tmp_path}/x.db"]:
+    places: list[str | Path] = [tmp_path / "plain", f"sqlite:{tmp_path}/x.db"]
+    for place in places:
         with pytest.raises(InvalidInput, match="not encrypted"):
             Store(place, key=KEY)
     for bad in [b"short", "0f", 7, lambda: None]:

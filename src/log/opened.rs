@@ -27,6 +27,11 @@ impl Opened<'_> {
         &self.payload
     }
 
+    /// Where each event lies in what was sealed, in order; nothing if nothing was.
+    pub(crate) fn places(&self) -> &[Range<usize>] {
+        &self.places
+    }
+
     /// Where an event lies in its frame's payload: the one of this number, which has this place among the opened ones.
     #[inline]
     pub(crate) fn place(&self, number: usize, opened: Range<usize>) -> Range<usize> {

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::PoisonError;
+use std::sync::{PoisonError, RwLockReadGuard};
 
 use super::apply::Applier;
 use super::engine::Engine;
@@ -112,8 +112,7 @@ impl Engine {
         self.mark()?;
         let events = u32::try_from(batch.len()).unwrap_or(u32::MAX);
         let seal = self.seal.as_deref();
-        let _sealing = seal.is_some().then(|| self.sealing.read().unwrap_or_else(PoisonError::into_inner));
-        prepare(seal, batch).map_err(|error| self.log.ended_or(error))?;
+        let _sealing = seal.map(|seal| self.begin_sealing(seal, batch)).transpose()?;
         let mut framed = framed(seal);
         let mut record = if let Some(schema) = encode_ready(batch, seal, &mut framed)? {
             Some(Record::new(framed, schema, events))
@@ -139,6 +138,15 @@ impl Engine {
                 Err(error) => self.unless_put_back(error, batch)?,
             }
         }
+    }
+
+    /// Gets the keys of the conversations that a batch is about. As long as what is returned is held, none is retired.
+    #[cold]
+    fn begin_sealing(&self, seal: &dyn EventSeal, batch: &[Request]) -> Result<RwLockReadGuard<'_, ()>> {
+        let sealing = self.sealing.read().unwrap_or_else(PoisonError::into_inner);
+        let prepared = seal.prepare(&mut batch.iter().map(|request| &*request.conversation_id));
+        prepared.map_err(|error| self.log.ended_or(not_sealed(error)))?;
+        Ok(sealing)
     }
 
     /// What a batch was refused with, unless the file that it was refused for has been put back.
@@ -340,12 +348,6 @@ fn encode_ready(batch: &[Request], seal: Option<&dyn EventSeal>, framed: &mut Fr
 fn framed(seal: Option<&dyn EventSeal>) -> Framed {
     let memory = BUFFER.take();
     if seal.is_some() { Framed::of_sealed(memory) } else { Framed::new(memory) }
-}
-
-/// Gets the keys of the conversations that a batch is about.
-fn prepare(seal: Option<&dyn EventSeal>, batch: &[Request]) -> Result<()> {
-    let Some(seal) = seal else { return Ok(()) };
-    seal.prepare(&mut batch.iter().map(|request| &*request.conversation_id)).map_err(not_sealed)
 }
 
 /// What is told of an event that could not be sealed.

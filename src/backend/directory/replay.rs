@@ -9,7 +9,7 @@ use crate::codec::payload::{BadPayload, EventView, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Index, Misfit, Position};
 use crate::log::Placed;
-use crate::log::opened::{Opened, open_frame, open_payload};
+use crate::log::opened::{open_frame, open_payload};
 use crate::log::recovery::{self, Last, Replayed, Source};
 use crate::log::scan::{Frame, Tail};
 use crate::log::segment::Segment;
@@ -64,9 +64,14 @@ pub(super) fn apply_frame(index: &mut Index, segment: &Arc<Segment>, frame: &Fra
         payload: frame.payload,
         crc: frame.header.payload_crc,
     };
-    let opened = open_frame(segment.seal(), &segment.path, frame)?;
-    apply_opened(index, &placed, &opened)
-        .map_err(|reason| Error::corrupt(&segment.path, frame.offset, reason))
+    let applied = match segment.seal() {
+        None => apply_events(index, &placed, frame.payload, &[]),
+        Some(seal) => {
+            let opened = open_frame(Some(seal), &segment.path, frame)?;
+            apply_events(index, &placed, opened.payload(), opened.places())
+        }
+    };
+    applied.map_err(|reason| Error::corrupt(&segment.path, frame.offset, reason))
 }
 
 /// Applies the events of a payload whose checksum is known to be right.
@@ -75,20 +80,26 @@ pub(super) fn apply_payload(
     segment: &Segment,
     placed: &Placed<'_>,
 ) -> std::result::Result<(), String> {
-    let opened = open_payload(segment.seal(), placed.payload).map_err(|error| error.to_string())?;
-    apply_opened(index, placed, &opened)
+    match segment.seal() {
+        None => apply_events(index, placed, placed.payload, &[]),
+        Some(seal) => {
+            let opened = open_payload(Some(seal), placed.payload).map_err(|error| error.to_string())?;
+            apply_events(index, placed, opened.payload(), opened.places())
+        }
+    }
 }
 
-fn apply_opened(
+/// The same of a payload that is opened; `places` says where each of its events lies, if that is elsewhere.
+fn apply_events(
     index: &mut Index,
     placed: &Placed<'_>,
-    opened: &Opened<'_>,
+    payload: &[u8],
+    places: &[std::ops::Range<usize>],
 ) -> std::result::Result<(), String> {
     let mut seq = placed.first_seq;
-    let mut number = 0;
-    let applied = for_each_event::<Bad>(opened.payload(), placed.events, |view, range| {
-        let range = opened.place(number, range);
-        number += 1;
+    let mut places = places.iter();
+    let applied = for_each_event::<Bad>(payload, placed.events, |view, range| {
+        let range = places.next().cloned().unwrap_or(range);
         let offset = placed.offset + to_u64(range.start);
         let position = if range.len() == placed.payload.len() {
             Position::in_segment_known(placed.segment, offset, range.len(), placed.crc)

@@ -3,8 +3,8 @@
 //! Random programs on every engine that keeps events, each state noted as it was seen then.
 
 use aral_store::{
-    At, Change, Conversation, Edit, ErrorKind, Keep, MessageStore, Messages, Mutation, NewMessage, Operation,
-    SyncPolicy, Timestamp,
+    At, Change, Conversation, Edit, ErrorKind, Fork, Keep, MessageStore, Messages, Mutation, NewMessage,
+    Operation, Retention, SyncPolicy, Timestamp,
 };
 
 use crate::support::driver::{self, Driver, Home};
@@ -158,6 +158,41 @@ fn ids(store: &MessageStore) -> Vec<String> {
 
 fn remove(store: &MessageStore, operation: Operation) {
     drop(store.append(Mutation::new("c1", operation)).unwrap());
+}
+
+#[test]
+fn forks_and_what_was_pruned_are_found_behind_compactions() {
+    each_store(|store, _| {
+        let compact = || match store.compact() {
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported),
+            Ok(report) => assert!(report.unkept.is_empty()),
+        };
+        let ids_at = |seq, id: &str| -> Vec<String> {
+            let messages = store.at(seq).messages(id, Messages::all()).unwrap();
+            messages.into_iter().map(|message| message.id.to_string()).collect()
+        };
+        let (_, then) = (say(store, "m1"), say(store, "m2"));
+        compact();
+        remove(store, Operation::RemoveMessage("m1".into()));
+        compact();
+        let forked = store.fork("c1", Fork::at(then).id("fork")).unwrap().seq;
+        compact();
+        let (_, full) = (say(store, "m3"), say(store, "m4"));
+        let pruned = store.prune(&Retention::new().keep_last(1).only(["c1"])).unwrap().pruned;
+        drop(store.append(Mutation::new("fork", Operation::RemoveConversation)).unwrap());
+        compact();
+        assert_eq!((pruned.len(), ids(store)), (1, vec!["m4".to_owned()]));
+        assert_eq!(ids_at(full, "c1"), ["m2", "m3", "m4"]);
+        assert_eq!(
+            (ids_at(forked, "fork"), ids_at(then, "c1")),
+            (vec!["m1".into(), "m2".into()], vec!["m1".into(), "m2".into()])
+        );
+        drop(store.unremove("fork").unwrap());
+        drop(store.undo("c1", 1).unwrap());
+        compact();
+        assert_eq!(store.messages("fork", Messages::all()).unwrap().len(), 2);
+        assert_eq!(ids(store), ["m2", "m3", "m4"]);
+    });
 }
 
 #[test]

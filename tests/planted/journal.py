@@ -10,8 +10,8 @@ BUGS = [
     (
         "a covered object's name is given back",
         "backend/journal/publish.rs",
-        "tries::replace(objects, name, &remains, &found.version)?;",
-        "if P { tries::delete(objects, name)?; } else { tries::replace(objects, name, &remains, &found.version)?; }",
+        "tries::replace(objects, &name, &remains, &version)?;",
+        "if P { tries::delete(objects, &name)?; } else { tries::replace(objects, &name, &remains, &version)?; }",
         [SCHEDULES, FAULTS],
     ),
     (

@@ -115,10 +115,10 @@ pub(crate) fn stream(
     py: Python<'_>,
     core: &Bound<'_, Core>,
     conversation: &Bound<'_, PyString>,
-    (begins, goes_on): (Option<Begins<'_>>, Option<Bound<'_, PyString>>),
+    message: (Option<Begins<'_>>, Option<Bound<'_, PyString>>),
     gathers: (usize, f64),
 ) -> PyResult<Reply> {
-    let (bytes, seconds) = gathers;
+    let ((begins, goes_on), (bytes, seconds)) = (message, gathers);
     let every = Duration::try_from_secs_f64(seconds)
         .map_err(|_| invalid(py, "every must be a number of seconds, 0 or above"))?;
     let conversation = id_of(conversation)?;

@@ -24,8 +24,9 @@ type PrunedRow<'py> = (
     Option<(u64, u64)>,
 );
 
-/// Messages, actions, events, files, what is not erased, forks, what cannot be told, and the receipt.
-type ErasureRow = (u64, u64, Vec<(u64, u64)>, Vec<PathBuf>, Vec<PathBuf>, Vec<String>, u64, String);
+/// Messages, actions, events, files, what is not erased, what is out of reach, forks, what cannot be told, and the receipt.
+type ErasureRow =
+    (u64, u64, Vec<(u64, u64)>, Vec<PathBuf>, Vec<PathBuf>, Vec<String>, Vec<String>, u64, String);
 
 fn pruned_row<'py>(py: Python<'py>, pruned: &Pruned) -> PyResult<PrunedRow<'py>> {
     let range = match &pruned.range {
@@ -72,6 +73,7 @@ fn erasure_row(report: ErasureReport) -> ErasureRow {
         report.events,
         report.files,
         report.not_erased,
+        report.beyond,
         report.forks,
         report.untold,
         report.receipt,

@@ -98,6 +98,17 @@ def test_what_is_erased_is_in_no_file_and_its_receipt_proves_it(tmp_path: Path):
         assert reader.check_receipt(report.receipt) == []
 
 
+def test_what_is_erased_from_a_database_is_in_no_file(tmp_path: Path):
+    with Store(f"sqlite:{tmp_path / 'store.db'}") as store:
+        store.add_message("c1", SECRET)
+        store.add_message("c2", "harmless")
+        report = store.erase("c1")
+        assert (report.messages, report.not_erased, report.beyond) == (1, [], [])
+        assert store.check_receipt(report.receipt) == []
+        assert files_with(tmp_path, SECRET) == []
+        assert store.verify().is_sound
+
+
 def test_an_event_loop_goes_on_meanwhile(tmp_path: Path):
     async def main() -> None:
         async with await AsyncStore.open(tmp_path / "store") as store:

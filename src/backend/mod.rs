@@ -28,6 +28,7 @@ pub(crate) mod pauses;
 pub(crate) mod postgres;
 #[cfg(any(test, feature = "sqlite", feature = "postgres", feature = "journal"))]
 pub(crate) mod queue;
+mod remnants;
 #[cfg(any(feature = "journal", feature = "postgres"))]
 pub(crate) mod runtime;
 mod scan;

@@ -53,6 +53,8 @@ pub struct ErasureReport {
     pub files: Vec<PathBuf>,
     /// Files and directories that hold something of it and are not the store's own, such as what a repair has left beside it: not erased.
     pub not_erased: Vec<PathBuf>,
+    /// What may have something of it and cannot be reached from here, in words: of a server its logs, replicas and backups.
+    pub beyond: Vec<String>,
     /// Conversations that have taken messages over from it, as their metadata say, and those that have from them: each is one of its own, and
     /// not erased.
     pub forks: Vec<String>,

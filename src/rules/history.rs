@@ -7,7 +7,8 @@ use super::revert::revert;
 use super::selection::select;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
-    At, Change, Conversation, History, Message, Messages, Mutation, PastEvent, Seq, Summary, Text, Version,
+    At, Change, Conversation, History, Message, Messages, Mutation, PastEvent, RemovalReason, Seq, Summary,
+    Text, Tombstone, Version,
 };
 
 impl History {
@@ -51,6 +52,22 @@ impl History {
     /// Those of [`at`](Self::at).
     pub fn unsure_from(&self, at: impl Into<At>) -> Result<Option<Seq>> {
         Ok(past(self, at.into())?.unsure_from)
+    }
+
+    /// What there is behind the newest erasure, before which nothing is kept.
+    pub(crate) fn behind_an_erasure(mut self) -> Self {
+        let tombstone = |past: &PastEvent| {
+            let Change::Remove { removed_at, reason } = past.event.change else { return None };
+            let told = || Tombstone { id: self.conversation_id.clone(), seq: past.seq, removed_at, reason };
+            (reason == RemovalReason::Erasure).then(told)
+        };
+        let mut newest = self.events.iter().enumerate().rev();
+        let Some((at, erased)) = newest.find_map(|(at, past)| Some((at, tombstone(past)?))) else {
+            return self;
+        };
+        self.events = self.events.split_off(at + 1);
+        (self.base, self.whole_from, self.removed) = (None, erased.seq, Some(erased));
+        self
     }
 
     /// What a list showed of the conversation.

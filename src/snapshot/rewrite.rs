@@ -38,7 +38,7 @@ impl Erased {
     }
 
     /// Whether an event says that it was erased, which is all that stays of a conversation.
-    fn is_told_by(&self, seq: Seq, change: &Change) -> bool {
+    pub(crate) fn is_told_by(&self, seq: Seq, change: &Change) -> bool {
         let is_erasure = matches!(change, Change::Remove { reason: RemovalReason::Erasure, .. });
         self.message.is_none() && seq == self.through && is_erasure
     }
@@ -67,7 +67,7 @@ fn emptied(message: &Message) -> Message {
 }
 
 /// An event of which is left what others rely on.
-fn emptied_event(event: &Event) -> Event {
+pub(crate) fn emptied_event(event: &Event) -> Event {
     let mut change = event.change.clone();
     if let Change::AddMessage(message) | Change::EditMessage(message) = &mut change {
         *message = emptied(message);

@@ -33,6 +33,7 @@ mod databases;
 #[cfg(feature = "encryption")]
 mod encryption;
 mod erasing;
+mod erasing_databases;
 mod exact_json;
 mod faults;
 #[cfg(feature = "firestore")]

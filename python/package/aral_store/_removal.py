@@ -46,6 +46,8 @@ class ErasureReport:
     """What was written anew or removed."""
     not_erased: list[Path]
     """What has something of it and is not the store's own, such as what a repair has kept beside it."""
+    beyond: list[str]
+    """What may have something of it and cannot be reached from here, in words: of a server its logs, replicas and backups."""
     forks: list[str]
     """Conversations that have messages from it, each of which is one of its own."""
     untold: int

@@ -779,9 +779,9 @@ class Store:
         from ._removal import ErasureReport
 
         row = erase(self._core, conversation_id, message_id, dry_run)
-        messages, actions, events, files, not_erased, forks, untold, receipt = row
+        messages, actions, events, files, not_erased, beyond, forks, untold, receipt = row
         paths = [[Path(path) for path in given] for given in (files, not_erased)]
-        return ErasureReport(messages, actions, events, *paths, forks, untold, receipt)
+        return ErasureReport(messages, actions, events, *paths, beyond, forks, untold, receipt)
 
     def check_receipt(
         self, receipt: str, *, also: Iterable[str | os.PathLike[str]] = ()

@@ -44,7 +44,12 @@ pub(crate) fn copy(from: &dyn Backend, to: &dyn Backend, progress: Progress<'_>)
     // A mark that names no store may be of any: what is there is compared then, and nothing of it is changed.
     let mark = mark.filter(|mark| !mark.from.is_empty());
     let mut target = Target::new(to, last_seq(to)?);
-    let seq = if from.keeps_every_event() {
+    // An event that is nothing can be given to no store.
+    let has_erased = match from.erasing() {
+        Ok(erasing) => erasing.has_erased_events()?,
+        Err(_) => false,
+    };
+    let seq = if from.keeps_every_event() && !has_erased {
         by_event(from, &mut target, (mark, &source), progress)?
     } else {
         by_state(from, &mut target, (mark, &source), progress)?

@@ -66,7 +66,7 @@ pub(super) fn history(reads: &ReadState, id: &str) -> Result<History> {
     };
     history.events.extend(events);
     history.damage = damage;
-    Ok(history)
+    Ok(history.behind_an_erasure())
 }
 
 /// What the files hold of a conversation as of a checkpoint, and from where on its past is known.

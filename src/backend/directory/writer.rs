@@ -27,6 +27,7 @@ use super::steady::{steady, steady_report};
 use super::tail::Tail;
 use super::verify;
 use crate::backend::cursors::{Cursors, statuses};
+use crate::backend::erasing::UNFINISHED;
 use crate::backend::export::export;
 use crate::backend::follow::Follower;
 use crate::backend::locked::locked;
@@ -305,7 +306,7 @@ impl Backend for Engine {
         stats.compaction_error.clone_from(&locked(&self.compaction_error));
         if stats.compaction_error.is_none() && erase::is_under_way(&*self.reads().vfs, &self.reads().layout)?
         {
-            stats.compaction_error = Some(erase::UNFINISHED.to_owned());
+            stats.compaction_error = Some(UNFINISHED.to_owned());
         }
         stats.consumers = statuses(&*self.cursors()?, &|| Ok(stats.last_seq))?;
         Ok(stats)

@@ -367,6 +367,22 @@ impl Connection for PostgresConnection {
         super::views::is_made_by(self, name, statement)
     }
 
+    fn must_rewrite_files(&mut self) -> Result<()> {
+        super::rewriting::must_own_all(self)
+    }
+
+    fn rewrite_files(&mut self) -> Result<()> {
+        self.rollback();
+        self.must_answer()?;
+        for table in super::rewriting::tables(self)? {
+            // The planner's statistics have samples of what columns hold, and are made anew with it.
+            self.run("write the tables anew", &format!("VACUUM (FULL, ANALYZE) {table}"))?;
+        }
+        // Of those that there were. Whoever may not, or finds them in use, leaves them; they are named as out of reach in any case.
+        self.run("write the statistics anew", "VACUUM (FULL) pg_catalog.pg_statistic").ok();
+        Ok(())
+    }
+
     /// Nothing: a server that finds a damaged page says so when the page is read, and all of them are.
     fn check_integrity(&mut self) -> Result<Vec<String>> {
         Ok(Vec::new())

@@ -291,6 +291,15 @@ impl Connector for PostgresConnector {
         }
     }
 
+    fn out_of_reach(&self) -> &'static [&'static str] {
+        &[
+            "the server's write-ahead log until it is written over, and its archive",
+            "replicas of the server, and base backups",
+            "the server's own log, if it is told to log what statements say",
+            "the statistics of the server's planner, unless this user is its superuser",
+        ]
+    }
+
     fn place(&self) -> &Path {
         &self.place
     }

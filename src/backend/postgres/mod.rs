@@ -19,6 +19,8 @@ mod rows;
 
 mod trip;
 
+mod rewriting;
+
 mod views;
 
 mod listener;

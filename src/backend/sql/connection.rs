@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -124,6 +124,16 @@ pub(crate) trait Connector: Send + Sync + fmt::Debug {
 
     /// Where the database is, for errors and reports; without a password.
     fn place(&self) -> &Path;
+
+    /// The database's own files, if they can be read from here.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// What may hold what was erased and is not in the power of a client.
+    fn out_of_reach(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Opens a line on which the database says that something was written; `None` where it does not.
     ///
@@ -255,6 +265,22 @@ pub(crate) trait Connection: Send {
     fn rebuild_indexes(&mut self) -> Result<()> {
         Ok(())
     }
+
+    /// Refuses where [`rewrite_files`](Self::rewrite_files) would leave something as it is.
+    ///
+    /// # Errors
+    ///
+    /// `ReadOnly` if somebody else has to do it.
+    fn must_rewrite_files(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Has the database write its files anew, so that nothing of what was deleted or overwritten is in them, as far as that is in its power.
+    ///
+    /// # Errors
+    ///
+    /// `Locked` if others read what was there before for as long as the settings say.
+    fn rewrite_files(&mut self) -> Result<()>;
 
     /// What the database finds wrong with itself.
     fn check_integrity(&mut self) -> Result<Vec<String>>;

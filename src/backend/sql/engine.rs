@@ -23,7 +23,7 @@ use super::{copied_from, events, history, messages, schema, search_index, verify
 use crate::backend::cursors::Cursors;
 use crate::backend::follow::Follower;
 use crate::backend::settings::{Settings, SyncPolicy};
-use crate::backend::{Backend, carried_out_before, closed, export};
+use crate::backend::{Backend, Erasing, carried_out_before, closed, export};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Action, CompactionReport, Conversation, Conversations, CopyMark, Durability, Event, ExportReport, Found,
@@ -38,9 +38,9 @@ const MIGRATION_TRIES: u32 = 3;
 
 /// A store in a database.
 pub(crate) struct Engine {
-    connector: Arc<dyn Connector>,
-    settings: Settings,
-    pool: Arc<Pool>,
+    pub(super) connector: Arc<dyn Connector>,
+    pub(super) settings: Settings,
+    pub(super) pool: Arc<Pool>,
     pub(super) queue: Queue,
     doorbell: Arc<Doorbell>,
     is_closed: Arc<AtomicBool>,
@@ -75,18 +75,25 @@ impl Engine {
             writer.begin_with(connection);
             made = is_new;
         }
-        let last_seq = pool.read(reads::last_seq)?;
+        let dialect = connector.dialect();
+        let (last_seq, has_erased) =
+            pool.read(|connection| reads::last_seq_and_erasing(connection, dialect))?;
         let found = RecoveryReport { made, last_seq, ..RecoveryReport::default() };
         let queue = Queue::new(writer, patience(settings.wait));
         let doorbell = Arc::new(Doorbell::new(Arc::clone(&connector)));
-        Ok(Self { connector, settings, pool, queue, doorbell, is_closed: Arc::default(), found })
+        let engine = Self { connector, settings, pool, queue, doorbell, is_closed: Arc::default(), found };
+        if has_erased && !engine.settings.is_read_only {
+            // What keeps it from being finished is told with the statistics, and by the next erasure, and keeps nobody out.
+            engine.go_on_erasing().ok();
+        }
+        Ok(engine)
     }
 
     fn check_open(&self) -> Result<()> {
         if self.is_closed.load(Ordering::SeqCst) { Err(closed()) } else { Ok(()) }
     }
 
-    fn check_writable(&self) -> Result<()> {
+    pub(super) fn check_writable(&self) -> Result<()> {
         self.check_open()?;
         if self.settings.is_read_only {
             return Err(Error::new(ErrorKind::ReadOnly, "the store was opened for reading"));
@@ -94,13 +101,13 @@ impl Engine {
         Ok(())
     }
 
-    fn read<T>(&self, read: impl FnMut(&mut dyn Connection) -> Result<T>) -> Result<T> {
+    pub(super) fn read<T>(&self, read: impl FnMut(&mut dyn Connection) -> Result<T>) -> Result<T> {
         self.check_open()?;
         self.pool.read(read)
     }
 
     /// The same where one question is enough.
-    fn ask<T>(&self, ask: impl FnMut(&mut dyn Connection) -> Result<T>) -> Result<T> {
+    pub(super) fn ask<T>(&self, ask: impl FnMut(&mut dyn Connection) -> Result<T>) -> Result<T> {
         self.check_open()?;
         self.pool.ask(ask)
     }
@@ -350,6 +357,10 @@ impl Backend for Engine {
 
     fn history(&self, id: &str) -> Result<History> {
         self.read(|connection| history::history(connection, id))
+    }
+
+    fn erasing(&self) -> Result<&dyn Erasing> {
+        Ok(self)
     }
 
     fn follow(&self, from: Seq) -> Result<Follower> {

@@ -11,7 +11,7 @@ use super::tables::Rows;
 use crate::codec::bytes::to_usize;
 use crate::codec::payload::EventView;
 use crate::error::{ErrorKind, Result};
-use crate::model::{Change, Seq, Text, Tombstone};
+use crate::model::{Change, RemovalReason, Seq, Text, Tombstone};
 use crate::rules::{Folded, KeyRecord};
 
 /// What the events of some conversations led to.
@@ -57,6 +57,13 @@ impl Fold {
             self.removed.remove(id);
             let begun = Rows { number: seq, folded, messages: Vec::new(), actions: Vec::new() };
             self.conversations.insert(id.to_owned(), begun);
+        }
+        if let Change::Remove { removed_at, reason: reason @ RemovalReason::Erasure } = event.change
+            && !self.conversations.contains_key(id)
+        {
+            // All that stays of what was erased.
+            self.removed.insert(id.to_owned(), Tombstone { id: id.to_owned(), seq, removed_at, reason });
+            return Ok(());
         }
         let rows = self.conversations.get_mut(id).ok_or_else(|| bad("its conversation does not exist"))?;
         let at = to_usize(view.change.place());

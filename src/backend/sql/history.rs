@@ -20,13 +20,24 @@ use crate::model::{History, PastEvent};
 /// `Corrupt` also where an event of the store is missing: nobody knows whose it was, and what follows from the others alone
 /// never was.
 pub(super) fn history(connection: &mut dyn Connection, id: &str) -> Result<History> {
+    let mut history = History::new(id, 0);
+    history.events = events_of(connection, id)?;
+    Ok(history.behind_an_erasure())
+}
+
+/// The events of a conversation.
+///
+/// # Errors
+///
+/// Those of [`history`].
+pub(super) fn events_of(connection: &mut dyn Connection, id: &str) -> Result<Vec<PastEvent>> {
     check_whole(connection)?;
     let beginning = beginning(id);
     let sql = format!(
         "SELECT {EVENT} FROM aral_events WHERE seq >= ?1 AND substr(payload, 1, {}) = ?2 ORDER BY seq LIMIT ?3",
         beginning.len()
     );
-    let mut history = History::new(id, 0);
+    let mut events = Vec::new();
     let (mut next, mut is_over) = (1, false);
     while !is_over {
         let mut rows = 0;
@@ -39,12 +50,12 @@ pub(super) fn history(connection: &mut dyn Connection, id: &str) -> Result<Histo
                 let event = view.to_event().map_err(|damage| bad(damage.0))?;
                 Ok(PastEvent::new(numbers.seq, numbers.first_seq, event))
             })?;
-            history.events.push(past);
+            events.push(past);
             Ok(ControlFlow::Continue(()))
         })?;
         is_over = rows < ROWS;
     }
-    Ok(history)
+    Ok(events)
 }
 
 /// Refuses events of which some are missing.

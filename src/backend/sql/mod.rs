@@ -66,6 +66,10 @@ mod repair;
 
 mod engine;
 
+mod erased_rows;
+
+mod erase;
+
 pub(crate) use engine::{Engine, syncs_each};
 pub(crate) use repair::in_place as repair_in_place;
 

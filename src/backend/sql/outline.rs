@@ -181,6 +181,13 @@ impl Outline {
     fn event(&mut self, seq: Seq, length: u64, view: &EventView<'_>) -> Result<()> {
         let bad = |reason: String| corrupt(format!("event {seq}: {reason}"));
         let id = view.conversation.to_id().map_err(|damage| bad(damage.0))?;
+        self.bytes += length;
+        self.events += 1;
+        if id.is_empty() {
+            // What stands in the place of an event that was erased.
+            let is_nothing = matches!(view.change, ChangeView::Clear) && view.key.is_none();
+            return if is_nothing { Ok(()) } else { Err(bad("it is of no conversation".to_owned())) };
+        }
         let at = *self.conversations.entry(id).or_insert_with(|| {
             self.lives.push(Life::default());
             self.lives.len() - 1
@@ -188,8 +195,6 @@ impl Outline {
         let Some(life) = self.lives.get_mut(at) else { return Ok(()) };
         life.events.push(seq);
         life.bytes += length;
-        self.bytes += length;
-        self.events += 1;
         if life.number.is_none() && begins(&view.change) {
             (life.number, life.is_removed) = (Some(seq), false);
         }

@@ -7,6 +7,7 @@ use super::columns::{
 };
 use super::connection::{Connection, Dialect, Row, Statement, Value, all, first};
 use super::consumers;
+use crate::backend::erasing::UNFINISHED;
 use crate::backend::no_conversation;
 use crate::backend::no_place;
 use crate::codec::payload::{BadPayload, ChangeView, FIFTH_SCHEMA, decode_event, reason_of};
@@ -162,15 +163,15 @@ pub(super) fn last_seq(connection: &mut dyn Connection) -> Result<Seq> {
     Ok(found.unwrap_or(1).saturating_sub(1))
 }
 
-/// How large the store is.
-pub(super) fn stats(connection: &mut dyn Connection, dialect: Dialect, now_micros: i64) -> Result<Stats> {
-    let sql = "SELECT COUNT(*), CAST(COALESCE(SUM(messages), 0) AS BIGINT), \
-               CAST(COALESCE(SUM(actions), 0) AS BIGINT) FROM aral_conversation_rows";
-    let counts =
-        first(connection, sql, &[], |row| Ok((number_at(row, 0)?, number_at(row, 1)?, number_at(row, 2)?)))?;
-    let (conversations, messages, actions) = counts.unwrap_or_default();
+/// How many tables there are that say what is being erased, of which there is one or none.
+fn erasing(dialect: Dialect) -> Statement<'static> {
+    Statement::new(dialect.count_tables, [Value::text("aral_erasing")])
+}
+
+/// The number of the newest event, and whether anything was ever erased.
+pub(super) fn last_seq_and_erasing(connection: &mut dyn Connection, dialect: Dialect) -> Result<(Seq, bool)> {
+    let questions = [Statement::new("SELECT next_seq FROM aral_meta", []), erasing(dialect)];
     let (mut next_seq, mut tables) = (1, 0);
-    let questions = [Statement::new("SELECT next_seq FROM aral_meta", []), consumers::count(dialect)];
     connection.query_all(&questions, &mut |question, row| {
         if question == 0 {
             next_seq = number_at(row, 0)?;
@@ -179,9 +180,34 @@ pub(super) fn stats(connection: &mut dyn Connection, dialect: Dialect, now_micro
         }
         Ok(())
     })?;
+    Ok((next_seq.saturating_sub(1), tables > 0))
+}
+
+/// How large the store is.
+pub(super) fn stats(connection: &mut dyn Connection, dialect: Dialect, now_micros: i64) -> Result<Stats> {
+    let sql = "SELECT COUNT(*), CAST(COALESCE(SUM(messages), 0) AS BIGINT), \
+               CAST(COALESCE(SUM(actions), 0) AS BIGINT) FROM aral_conversation_rows";
+    let counts =
+        first(connection, sql, &[], |row| Ok((number_at(row, 0)?, number_at(row, 1)?, number_at(row, 2)?)))?;
+    let (conversations, messages, actions) = counts.unwrap_or_default();
+    let (mut next_seq, mut tables, mut has_erased) = (1, 0, 0);
+    let meta = Statement::new("SELECT next_seq FROM aral_meta", []);
+    connection.query_all(&[meta, consumers::count(dialect), erasing(dialect)], &mut |question, row| {
+        match question {
+            0 => next_seq = number_at(row, 0)?,
+            1 => tables = row.int(0)?,
+            _ => has_erased = row.int(0)?,
+        }
+        Ok(())
+    })?;
     let last_seq = next_seq.saturating_sub(1);
     let log_bytes = connection.size()?;
     let mut stats = Stats { conversations, messages, actions, last_seq, log_bytes, ..Stats::default() };
+    if has_erased > 0
+        && first(connection, "SELECT COUNT(*) FROM aral_erasing", &[], |row| row.int(0))? != Some(0)
+    {
+        stats.compaction_error = Some(UNFINISHED.to_owned());
+    }
     if tables > 0 {
         stats.consumers = consumers::statuses(connection, now_micros, last_seq)?;
     }

@@ -8,10 +8,12 @@ use std::path::Path;
 use super::columns::number_at;
 use super::compare::{Sink, compare};
 use super::connection::{Connection, Dialect, Value, first};
+use super::erased_rows;
 use super::outline::Outline;
 use super::schema::{self, Kind, Made};
 use super::search_check;
 use super::tables::{Difference, Table, Values, Whose};
+use crate::backend::erasing::UNFINISHED;
 use crate::error::{ErrorKind, Result};
 use crate::model::{DamagedFile, VerifyReport};
 
@@ -126,6 +128,9 @@ fn everything(connection: &mut dyn Connection, dialect: Dialect, findings: &mut 
     if !is_whole {
         findings.report.notes.push("nothing was compared, because a table is missing".to_owned());
         return Ok(());
+    }
+    if erased_rows::intent(connection, dialect)?.is_some() {
+        findings.report.notes.push(UNFINISHED.to_owned());
     }
     let outline = Outline::read(connection)?;
     (findings.report.events, findings.report.bytes) = (outline.events, outline.bytes);

@@ -208,6 +208,25 @@ impl Connection for SqliteConnection {
         self.run("make the indexes anew", "REINDEX")
     }
 
+    fn rewrite_files(&mut self) -> Result<()> {
+        self.rollback();
+        let action = "write the database anew";
+        self.inner.pragma_update(None, "secure_delete", true).map_err(self.error(action))?;
+        self.inner.flush_prepared_statement_cache();
+        self.inner.execute_batch("VACUUM").map_err(self.error(action))?;
+        // Until then the log that is written ahead has what there was, and the file too.
+        let done = Deadline::after(self.patience).wait(|| {
+            let busy =
+                self.inner.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0));
+            Ok((busy.map_err(self.error(action))? == 0).then_some(()))
+        })?;
+        done.ok_or_else(|| {
+            let reason = "others have been reading an older state of the database for as long as this call waits, which keeps what was \
+                          erased in its files; end them and erase again, or open the store for writing, which goes on with it";
+            Error::new(ErrorKind::Locked, reason).at(&self.path, None)
+        })
+    }
+
     fn check_integrity(&mut self) -> Result<Vec<String>> {
         let mut found = Vec::new();
         self.query("PRAGMA integrity_check", &[], &mut |row| {

@@ -181,6 +181,15 @@ impl Connector for SqliteConnector {
         &self.path
     }
 
+    fn files(&self) -> Vec<PathBuf> {
+        let beside = |end: &str| {
+            let mut name = self.path.as_os_str().to_owned();
+            name.push(end);
+            PathBuf::from(name)
+        };
+        vec![self.path.clone(), beside("-wal"), beside("-shm"), beside("-journal")]
+    }
+
     fn connect(&self, purpose: Purpose) -> Result<Box<dyn Connection>> {
         let mut connection = self.open(purpose)?;
         let done = self.set_up(&mut connection, purpose).and_then(|()| self.try_to_read(&connection));

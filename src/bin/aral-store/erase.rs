@@ -278,6 +278,9 @@ fn tell_rest(report: &ErasureReport) {
     for path in &report.not_erased {
         note(&one_line(&format!("not erased, as it is not the store's own: {}", path.display())));
     }
+    for what in &report.beyond {
+        note(&one_line(&format!("out of reach, and may have something of it: {what}")));
+    }
     for fork in &report.forks {
         note(&one_line(&format!(
             "not erased: conversation {fork:?}, a fork, has messages of its own from it"

@@ -5,10 +5,13 @@
 
 mod sha256;
 
+mod texts;
+
 mod traces;
 
 use serde_json::{Map, Value, json};
 
+pub(crate) use texts::{OWN_WORDS, of_conversation, of_event, ranges};
 pub(crate) use traces::{Salt, Trace, Traces, digest};
 
 use crate::error::{Error, ErrorKind, Result};

@@ -7,117 +7,14 @@ use std::collections::BTreeSet;
 
 use crate::backend::directory::history::history;
 use crate::backend::directory::reads::{Need, ReadState};
+use crate::backend::erasing::forks_of;
 use crate::codec::bytes::to_u64;
-use crate::codec::erasure::{Salt, Traces};
-use crate::codec::json::{Value, python_text};
+use crate::codec::erasure::{OWN_WORDS, Salt, Traces, of_conversation, of_event, ranges};
 use crate::error::{ErrorKind, Result};
-use crate::model::{
-    Action, Change, Conversation, Erasure, Event, HistoryBase, JsonObject, Message, Order, PastEvent, Seq,
-    Text,
-};
+use crate::model::{Conversation, Erasure, Event, HistoryBase, Message, Order, PastEvent, Seq};
 use crate::snapshot::chapter::Chapter;
 use crate::snapshot::chapter_list;
 use crate::snapshot::rewrite::{Erased, Part, parts};
-
-/// Calls with the bytes of a text as the log has it, and as JSON files do.
-fn text(text: &Text, each: &mut dyn FnMut(&[u8])) {
-    each(text.as_wtf8());
-    let mut quoted = Vec::new();
-    python_text(text, &mut quoted);
-    let inside = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-    if inside != text.as_wtf8() {
-        each(inside);
-    }
-}
-
-fn value(of: &Value, each: &mut dyn FnMut(&[u8])) {
-    match of {
-        Value::Str(string) => text(string, each),
-        Value::Array(items) => items.iter().for_each(|item| value(item, each)),
-        Value::Object(members) => members.iter().for_each(|(name, member)| {
-            text(name, each);
-            value(member, each);
-        }),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
-    }
-}
-
-fn object(object: &JsonObject, each: &mut dyn FnMut(&[u8])) {
-    for (name, member) in object.members() {
-        text(&name, each);
-        value(&member, each);
-    }
-}
-
-fn message(message: &Message, each: &mut dyn FnMut(&[u8])) {
-    text(&message.content, each);
-    object(&message.metadata, each);
-    object(&message.extra, each);
-}
-
-fn action(action: &Action, each: &mut dyn FnMut(&[u8])) {
-    text(&action.id, each);
-    text(&action.action_type, each);
-    for part in [&action.data, &action.metadata, &action.extra] {
-        object(part, each);
-    }
-}
-
-/// Calls with the texts of a conversation that an erasure means, or with all others.
-pub(super) fn of_conversation(
-    conversation: &Conversation,
-    means: &dyn Fn(Option<&Message>) -> bool,
-    each: &mut dyn FnMut(&[u8]),
-) {
-    if means(None) {
-        text(&conversation.title, each);
-        object(&conversation.metadata, each);
-        object(&conversation.extra, each);
-        conversation.actions.iter().for_each(|of| action(of, each));
-    }
-    for of in conversation.messages.iter().filter(|of| means(Some(of))) {
-        if means(None) {
-            text(&of.id, each);
-        }
-        message(of, each);
-    }
-}
-
-/// Calls with the texts of an event.
-pub(super) fn of_event(event: &Event, with_ids: bool, each: &mut dyn FnMut(&[u8])) {
-    if let Some(key) = &event.key {
-        each(key.as_bytes());
-    }
-    match &event.change {
-        Change::Create { title, metadata, extra, .. } | Change::Reset { title, metadata, extra, .. } => {
-            text(title, each);
-            object(metadata, each);
-            object(extra, each);
-        }
-        Change::SetTitle(title) => text(title, each),
-        Change::SetMetadata(of) | Change::SetExtra(of) => object(of, each),
-        Change::AddMessage(of) | Change::EditMessage(of) => {
-            if with_ids {
-                text(&of.id, each);
-            }
-            message(of, each);
-        }
-        Change::AddAction(of) | Change::EditAction(of) => action(of, each),
-        Change::AppendText { message_id, text: piece, .. } => {
-            if with_ids {
-                text(message_id, each);
-            }
-            text(piece, each);
-        }
-        Change::RemoveMessage(id) | Change::RemoveAction(id) if with_ids => text(id, each),
-        Change::RemoveMessage(_)
-        | Change::RemoveAction(_)
-        | Change::Clear
-        | Change::Remove { .. }
-        | Change::SetCreatedAt(_)
-        | Change::SetVersion(_) => {}
-    }
-}
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -140,14 +37,7 @@ impl Gathered {
 
     /// The numbers of its events, as ranges.
     pub(super) fn ranges(&self) -> Vec<(Seq, Seq)> {
-        let mut ranges: Vec<(Seq, Seq)> = Vec::new();
-        for seq in &self.seqs {
-            match ranges.last_mut() {
-                Some((_, last)) if *last + 1 == *seq => *last = *seq,
-                _ => ranges.push((*seq, *seq)),
-            }
-        }
-        ranges
+        ranges(&self.seqs)
     }
 
     fn event(&mut self, salt: &Salt, seq: Seq, event: &Event, what: &Erasure) {
@@ -241,19 +131,8 @@ pub(super) fn forks(reads: &ReadState, id: &str) -> Result<Vec<String>> {
         };
         from.extend(head.and_then(|head| Some((head.forked_from()?.conversation_id, summary.id))));
     }
-    let mut found = vec![id.to_owned()];
-    let mut at = 0;
-    while let Some(parent) = found.get(at).cloned() {
-        let of = from.iter().filter(|(of, _)| *of == parent).map(|(_, fork)| fork.clone());
-        let new: Vec<String> = of.filter(|fork| !found.contains(fork)).collect();
-        found.extend(new);
-        at += 1;
-    }
-    Ok(found.split_off(1))
+    Ok(forks_of(&from, id))
 }
-
-/// Names that the store's own files have, and that metadata may have, too, as those of a fork do.
-const OWN_WORDS: &[u8] = b"\"conversation_id\": \"conversations\": \"conversation\":\"not_erased\":\"created_at\": \"action_type\": \"forked_from\": ";
 
 /// Forgets the traces of what is in others too, which nobody asked to erase: they would be found there.
 pub(super) fn forget_others(

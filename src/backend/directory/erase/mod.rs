@@ -19,8 +19,9 @@ use super::engine::{Compaction, Engine};
 use super::events::events;
 use super::reads::ReadState;
 use super::unread;
-use crate::backend::erasing::Erasing;
+use crate::backend::erasing::{Erasing, unknown};
 use crate::backend::locked::locked;
+use crate::backend::remnants::{must_be_there, search};
 use crate::clock::random_id;
 use crate::codec::erasure::{Intent, Record, hashed};
 use crate::codec::segment::hex_of;
@@ -39,10 +40,6 @@ use crate::vfs::Vfs;
 
 pub(super) use matching::matching;
 pub(super) use places::{intent, receipts};
-
-/// What is said of an erasure that has failed and is to be gone on with.
-pub(super) const UNFINISHED: &str =
-    "an erasure was begun and is not finished; the next opening for writing goes on with it";
 
 /// Whether an erasure was begun and not finished.
 pub(super) fn is_under_way(vfs: &dyn Vfs, layout: &Layout) -> Result<bool> {
@@ -106,20 +103,6 @@ pub(super) fn plan(reads: &ReadState, what: &Erasure) -> Result<(ErasureReport, 
     Ok((report, record))
 }
 
-fn unknown(what: &Erasure) -> Error {
-    let id = &what.conversation_id;
-    let reason = match &what.message_id {
-        None => format!("there is no conversation {id:?}, and nothing that is kept tells of one"),
-        Some(message) => {
-            let message = message.to_string_lossy();
-            format!(
-                "there is no message {message:?} in conversation {id:?}, and nothing that is kept tells of one"
-            )
-        }
-    };
-    Error::new(ErrorKind::NotFound, reason)
-}
-
 /// Where the texts of a receipt still are.
 pub(super) fn remnants(reads: &ReadState, receipt: &str, also: &[PathBuf]) -> Result<Vec<Place>> {
     let record = Record::decode(receipt)?;
@@ -129,10 +112,10 @@ pub(super) fn remnants(reads: &ReadState, receipt: &str, also: &[PathBuf]) -> Re
     }
     let (vfs, layout) = (&*reads.vfs, &reads.layout);
     // Before anything is read for long: what is not there would count as looked through.
-    also.iter().try_for_each(|path| places::must_be_there(vfs, path))?;
-    let mut found = places::search(vfs, layout.root(), &record)?;
+    also.iter().try_for_each(|path| must_be_there(vfs, path))?;
+    let mut found = search(vfs, layout.root(), &record)?;
     for path in places::beside(vfs, layout)?.iter().chain(also) {
-        found.extend(places::search(vfs, path, &record)?);
+        found.extend(search(vfs, path, &record)?);
     }
     Ok(found)
 }
@@ -236,7 +219,7 @@ impl Engine {
         forget_others(reads, &erased, &mut record.traces, &record.salt)?;
         let mut not_erased = places::outside(vfs, layout, &record)?;
         // The intent holds no text. What else is found lies in files that the store does not know.
-        match places::search(vfs, layout.root(), &record) {
+        match search(vfs, layout.root(), &record) {
             // A file of somebody's own, by whose name it cannot be looked through.
             Err(error) if error.kind() == ErrorKind::InvalidInput => {
                 not_erased.push(layout.root().to_owned());
@@ -258,6 +241,7 @@ impl Engine {
             receipt: record.encode(),
             files,
             not_erased,
+            beyond: Vec::new(),
             forks: Vec::new(),
         })
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -89,6 +89,8 @@ pub(super) struct Faults {
     /// The statements of a transaction that has not come to the database yet.
     pub(super) late: Mutex<Vec<Statement<'static>>>,
     pub(super) statements: Statements,
+    /// The same of everybody who writes.
+    pub(super) writes: Statements,
     /// How many questions were asked, one at a time or together.
     pub(super) questions: AtomicU64,
     /// How many calls would each go over a network once.
@@ -139,6 +141,10 @@ fn commit_late(commit: impl FnOnce() + Send + 'static) {
 }
 
 impl Connector for Faulty {
+    fn files(&self) -> Vec<PathBuf> {
+        self.inner.files()
+    }
+
     fn dialect(&self) -> Dialect {
         self.inner.dialect()
     }
@@ -171,6 +177,9 @@ impl Connection for Line {
     }
 
     fn commit(&mut self) -> Result<()> {
+        if self.writes {
+            self.faults.writes.next()?;
+        }
         if self.migrates {
             self.faults.statements.next()?;
         }
@@ -263,6 +272,9 @@ impl Connection for Line {
         if refused.is_some_and(|part| format!("{sql} {values:?}").contains(&part)) {
             return Err(Error::new(ErrorKind::NoSpace, "refused by the test"));
         }
+        if self.writes {
+            self.faults.writes.next()?;
+        }
         if self.migrates {
             self.faults.statements.next()?;
             let is_last = sql.starts_with("UPDATE aral_meta SET schema_version");
@@ -286,6 +298,11 @@ impl Connection for Line {
 
     fn rebuild_indexes(&mut self) -> Result<()> {
         self.inner.rebuild_indexes()
+    }
+
+    fn rewrite_files(&mut self) -> Result<()> {
+        self.faults.writes.next()?;
+        self.inner.rewrite_files()
     }
 
     fn check_integrity(&mut self) -> Result<Vec<String>> {

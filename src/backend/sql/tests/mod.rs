@@ -6,6 +6,8 @@ mod altered;
 
 mod commits;
 
+mod erasing;
+
 mod faulty;
 
 mod guests;

@@ -27,9 +27,10 @@ impl Opened<'_> {
         &self.payload
     }
 
-    /// Where each event lies in what was sealed, in order; nothing if nothing was.
-    pub(crate) fn places(&self) -> &[Range<usize>] {
-        &self.places
+    /// Gives, called for each event in order, where it lies in its frame's payload.
+    pub(crate) fn places(&self) -> impl FnMut(Range<usize>) -> Range<usize> {
+        let mut places = self.places.iter();
+        move |opened| places.next().cloned().unwrap_or(opened)
     }
 
     /// Where an event lies in its frame's payload: the one of this number, which has this place among the opened ones.

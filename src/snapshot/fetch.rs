@@ -12,10 +12,8 @@ use crate::codec::json::JsonError;
 use crate::codec::payload::{BadPayload, ChangeView, EventView, decode_event, decode_message};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Entry, Grown, Position};
-use crate::log::opened::not_opened;
-use crate::log::segment::Segment;
 use crate::model::{Action, JsonObject, Message, MessageRef, Text, Timestamp};
-use crate::vfs::{self, EventSeal};
+use crate::vfs;
 
 /// Up to how many messages the room for their list is taken without asking.
 const FEW_MESSAGES: usize = 1024;
@@ -217,29 +215,13 @@ impl Fetcher<'_> {
     ) -> Result<T> {
         self.segment_cache.with_bytes(position, |bytes, segment| {
             let corrupt = |reason: &str| Error::corrupt(&segment.path, position.offset(), reason);
-            if !position.proves(bytes) {
+            // What was sealed has been held against its position before it was opened.
+            if !position.proves(bytes) && segment.seal().is_none() {
                 return Err(corrupt("the record has changed since it was written"));
             }
-            let plain;
-            let bytes = match segment.seal() {
-                None => bytes,
-                Some(seal) => {
-                    plain = opened(seal, segment, position, bytes)?;
-                    &plain
-                }
-            };
-            // Once, for both: what is called in two places is not taken into either.
             take(bytes).map_err(|bad| corrupt(&bad.0))
         })
     }
-}
-
-/// The event that sealed bytes are.
-#[cold]
-fn opened(seal: &dyn EventSeal, segment: &Segment, position: Position, bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut plain = Vec::new();
-    let read = seal.open(bytes, &mut plain);
-    read.map_err(|error| not_opened(&segment.path, position.offset(), error)).map(|_| plain)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Entry, Position};
+use crate::log::opened::not_opened;
 use crate::log::segment::Segment;
 
 /// How many bytes a processor fetches from memory at a time, on most.
@@ -51,7 +52,9 @@ impl<'s> SegmentCache<'s> {
     fn take_down(&self, number: u64) -> Option<Held<'s>> {
         let at = self.segments.binary_search_by_key(&number, |segment| segment.header.number).ok()?;
         let segment = self.segments.get(at)?;
-        let held = Held { number, segment, mapped: segment.mapped() };
+        // What is sealed is read and opened.
+        let mapped = if segment.seal().is_some() { None } else { segment.mapped() };
+        let held = Held { number, segment, mapped };
         self.held.set(Some(held));
         Some(held)
     }
@@ -66,7 +69,7 @@ impl<'s> SegmentCache<'s> {
         let Some(held) = self.find(position) else { return Err(gone(position)) };
         match held.bytes(position) {
             Some(bytes) => take(bytes, held.segment),
-            None => take(&held.segment.read(position.offset(), position.len())?, held.segment),
+            None => take(&held.read(position)?, held.segment),
         }
     }
 
@@ -89,6 +92,21 @@ impl<'s> Held<'s> {
     fn bytes(&self, position: Position) -> Option<&'s [u8]> {
         let start = usize::try_from(position.offset()).ok()?;
         self.mapped?.get(start..start.checked_add(position.len())?)
+    }
+}
+
+impl Held<'_> {
+    /// The bytes at a position from the file; of an event that was sealed those that it was before.
+    fn read(&self, position: Position) -> Result<Vec<u8>> {
+        let bytes = self.segment.read(position.offset(), position.len())?;
+        let Some(seal) = self.segment.seal() else { return Ok(bytes) };
+        if !position.proves(&bytes) {
+            let reason = "the record has changed since it was written";
+            return Err(Error::corrupt(&self.segment.path, position.offset(), reason));
+        }
+        let mut plain = Vec::new();
+        let read = seal.open(&bytes, &mut plain);
+        read.map_err(|error| not_opened(&self.segment.path, position.offset(), error)).map(|_| plain)
     }
 }
 

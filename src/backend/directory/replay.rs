@@ -1,5 +1,7 @@
 //! From the records of the log to the index.
 
+use std::convert::identity;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::codec::bytes::to_u64;
@@ -65,7 +67,7 @@ pub(super) fn apply_frame(index: &mut Index, segment: &Arc<Segment>, frame: &Fra
         crc: frame.header.payload_crc,
     };
     let applied = match segment.seal() {
-        None => apply_events(index, &placed, frame.payload, &[]),
+        None => apply_events(index, &placed, frame.payload, identity),
         Some(seal) => {
             let opened = open_frame(Some(seal), &segment.path, frame)?;
             apply_events(index, &placed, opened.payload(), opened.places())
@@ -81,7 +83,7 @@ pub(super) fn apply_payload(
     placed: &Placed<'_>,
 ) -> std::result::Result<(), String> {
     match segment.seal() {
-        None => apply_events(index, placed, placed.payload, &[]),
+        None => apply_events(index, placed, placed.payload, identity),
         Some(seal) => {
             let opened = open_payload(Some(seal), placed.payload).map_err(|error| error.to_string())?;
             apply_events(index, placed, opened.payload(), opened.places())
@@ -89,17 +91,16 @@ pub(super) fn apply_payload(
     }
 }
 
-/// The same of a payload that is opened; `places` says where each of its events lies, if that is elsewhere.
+/// The same of a payload that is opened; `place` says where each of its events lies, one after the other.
 fn apply_events(
     index: &mut Index,
     placed: &Placed<'_>,
     payload: &[u8],
-    places: &[std::ops::Range<usize>],
+    mut place: impl FnMut(Range<usize>) -> Range<usize>,
 ) -> std::result::Result<(), String> {
     let mut seq = placed.first_seq;
-    let mut places = places.iter();
     let applied = for_each_event::<Bad>(payload, placed.events, |view, range| {
-        let range = places.next().cloned().unwrap_or(range);
+        let range = place(range);
         let offset = placed.offset + to_u64(range.start);
         let position = if range.len() == placed.payload.len() {
             Position::in_segment_known(placed.segment, offset, range.len(), placed.crc)

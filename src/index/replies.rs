@@ -99,20 +99,10 @@ impl Lists {
         }
     }
 
-    /// Forgets the pieces of what an operation writes as a whole or takes away.
-    pub(super) fn forget_grown(&mut self, op: Op) {
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "the others leave what is written of a message as it is"
-        )]
-        match op {
-            Op::EditMessage(at, _) | Op::RemoveMessage(at, _) => {
-                if let Some(base) = self.base_at(at) {
-                    self.grown.retain(|grown| grown.base != base.position());
-                }
-            }
-            Op::Clear => self.grown = Vec::new(),
-            _ => {}
+    /// Forgets the pieces of a message that is written as a whole or taken away.
+    pub(super) fn forget_grown(&mut self, at: u64) {
+        if let Some(base) = self.base_at(at).filter(|_| !self.grown.is_empty()) {
+            self.grown.retain(|grown| grown.base != base.position());
         }
     }
 

@@ -106,9 +106,6 @@ impl Lists {
 
     /// Carries an operation out.
     pub(crate) fn apply(&mut self, op: Op) -> Result<(), Misfit> {
-        if !self.grown.is_empty() {
-            self.forget_grown(op);
-        }
         let found = match op {
             Op::AddMessage(entry) => {
                 // By an eighth and not to the double: most of the index is these lists.
@@ -122,12 +119,19 @@ impl Lists {
                 self.actions.push(entry);
                 true
             }
-            Op::EditMessage(at, entry) => replace(&mut self.messages, at, entry),
+            Op::EditMessage(at, entry) => {
+                self.forget_grown(at);
+                replace(&mut self.messages, at, entry)
+            }
             Op::EditAction(at, entry) => replace(&mut self.actions, at, entry),
-            Op::RemoveMessage(at, hash) => remove(&mut self.messages, at, hash),
+            Op::RemoveMessage(at, hash) => {
+                self.forget_grown(at);
+                remove(&mut self.messages, at, hash)
+            }
             Op::RemoveAction(at, hash) => remove(&mut self.actions, at, hash),
             Op::AppendText { at, length, entry } => self.append_text(u64::from(at), u64::from(length), entry),
             Op::Clear => {
+                self.grown = Vec::new();
                 self.messages = Vec::new();
                 self.actions = Vec::new();
                 true

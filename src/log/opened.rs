@@ -27,10 +27,9 @@ impl Opened<'_> {
         &self.payload
     }
 
-    /// Gives, called for each event in order, where it lies in its frame's payload.
-    pub(crate) fn places(&self) -> impl FnMut(Range<usize>) -> Range<usize> {
-        let mut places = self.places.iter();
-        move |opened| places.next().cloned().unwrap_or(opened)
+    /// Where each event lies in its frame's payload, in order; nothing if nothing was sealed.
+    pub(crate) fn places(&self) -> &[Range<usize>] {
+        &self.places
     }
 
     /// Where an event lies in its frame's payload: the one of this number, which has this place among the opened ones.

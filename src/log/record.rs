@@ -28,16 +28,12 @@ pub(crate) struct Framed {
 }
 
 impl Framed {
-    /// No payload yet, in memory that may have been used before.
-    pub(crate) fn new(mut memory: Vec<u8>) -> Self {
+    /// No payload yet, in memory that may have been used before. Its events are plain, or each is sealed before the next one is put
+    /// behind it.
+    pub(crate) fn new(mut memory: Vec<u8>, is_sealed: bool) -> Self {
         memory.clear();
         memory.extend_from_slice(&[0; FRAME_ALIGN]);
-        Self { bytes: memory, is_sealed: false }
-    }
-
-    /// The same for events that are sealed, each before the next one is put behind it.
-    pub(crate) fn of_sealed(memory: Vec<u8>) -> Self {
-        Self { is_sealed: true, ..Self::new(memory) }
+        Self { bytes: memory, is_sealed }
     }
 
     /// Where the payload grows, at the end.

@@ -129,7 +129,7 @@ impl Scene {
         }
         let seq = turn.next_seq();
         turn.client_state().push(seq);
-        let mut framed = Framed::new(Vec::new());
+        let mut framed = Framed::new(Vec::new(), false);
         framed.end().extend(payload);
         let is_durable = turn.append(&mut Record::new(framed, 1, 1), must_sync)?;
         assert!(is_durable || !must_sync, "{seq} was to be synced");

@@ -36,14 +36,15 @@ pub(crate) struct Fetcher<'b> {
 impl Fetcher<'_> {
     /// The message at a position.
     pub(crate) fn message(&self, position: Position) -> Result<Message> {
-        let message = self.written_message(position)?;
+        // Order: asked for before, so that a message need not be moved to find out.
         match self.grown(position) {
-            Some(grown) => self.with_pieces(message, grown),
-            None => Ok(message),
+            Some(grown) => self.with_pieces(self.written_message(position)?, grown),
+            None => self.written_message(position),
         }
     }
 
     /// The message at a position as it was written as a whole.
+    #[inline]
     fn written_message(&self, position: Position) -> Result<Message> {
         if position.segment().is_none() {
             let fallback = fallback(self.conversation_id, self.file_time, ItemKind::Message, position);

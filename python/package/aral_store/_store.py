@@ -780,8 +780,8 @@ class Store:
 
         row = erase(self._core, conversation_id, message_id, dry_run)
         messages, actions, events, files, not_erased, beyond, forks, untold, receipt = row
-        paths = [[Path(path) for path in given] for given in (files, not_erased)]
-        return ErasureReport(messages, actions, events, *paths, beyond, forks, untold, receipt)
+        there, left = ([Path(path) for path in given] for given in (files, not_erased))
+        return ErasureReport(messages, actions, events, there, left, beyond, forks, untold, receipt)
 
     def check_receipt(
         self, receipt: str, *, also: Iterable[str | os.PathLike[str]] = ()

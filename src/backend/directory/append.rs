@@ -112,8 +112,11 @@ impl Engine {
         self.mark()?;
         let events = u32::try_from(batch.len()).unwrap_or(u32::MAX);
         let seal = self.seal.as_deref();
-        let _sealing = seal.map(|seal| self.begin_sealing(seal, batch)).transpose()?;
-        let mut framed = framed(seal);
+        let _sealing = match seal {
+            None => None,
+            Some(seal) => Some(self.begin_sealing(seal, batch)?),
+        };
+        let mut framed = Framed::new(BUFFER.take(), seal.is_some());
         let mut record = if let Some(schema) = encode_ready(batch, seal, &mut framed)? {
             Some(Record::new(framed, schema, events))
         } else {
@@ -195,7 +198,7 @@ impl Engine {
             Some(record) => record,
             None => {
                 let seal = self.seal.as_deref();
-                let mut framed = framed(seal);
+                let mut framed = Framed::new(BUFFER.take(), seal.is_some());
                 let changes = resolved.iter().map(|resolved| (&*resolved.change, resolved.at));
                 encode(batch.iter().zip(changes), seal, &mut framed)?;
                 let schema = resolved.iter().map(|resolved| resolved.schema).max().unwrap_or(FIRST_SCHEMA);
@@ -342,12 +345,6 @@ fn encode_ready(batch: &[Request], seal: Option<&dyn EventSeal>, framed: &mut Fr
         | Step::FinishMessage(..) => None,
     });
     encode(changes, seal, framed).map(|()| Some(schema))
-}
-
-/// Where events are put that are to be written to the log.
-fn framed(seal: Option<&dyn EventSeal>) -> Framed {
-    let memory = BUFFER.take();
-    if seal.is_some() { Framed::of_sealed(memory) } else { Framed::new(memory) }
 }
 
 /// What is told of an event that could not be sealed.

@@ -1,6 +1,5 @@
 //! From the records of the log to the index.
 
-use std::convert::identity;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -67,7 +66,7 @@ pub(super) fn apply_frame(index: &mut Index, segment: &Arc<Segment>, frame: &Fra
         crc: frame.header.payload_crc,
     };
     let applied = match segment.seal() {
-        None => apply_events(index, &placed, frame.payload, identity),
+        None => apply_events(index, &placed, frame.payload, &[]),
         Some(seal) => {
             let opened = open_frame(Some(seal), &segment.path, frame)?;
             apply_events(index, &placed, opened.payload(), opened.places())
@@ -83,7 +82,7 @@ pub(super) fn apply_payload(
     placed: &Placed<'_>,
 ) -> std::result::Result<(), String> {
     match segment.seal() {
-        None => apply_events(index, placed, placed.payload, identity),
+        None => apply_events(index, placed, placed.payload, &[]),
         Some(seal) => {
             let opened = open_payload(Some(seal), placed.payload).map_err(|error| error.to_string())?;
             apply_events(index, placed, opened.payload(), opened.places())
@@ -91,16 +90,22 @@ pub(super) fn apply_payload(
     }
 }
 
-/// The same of a payload that is opened; `place` says where each of its events lies, one after the other.
+/// The same of a payload that is opened; if it was sealed, `places` says where each of its events lies.
 fn apply_events(
     index: &mut Index,
     placed: &Placed<'_>,
     payload: &[u8],
-    mut place: impl FnMut(Range<usize>) -> Range<usize>,
+    mut places: &[Range<usize>],
 ) -> std::result::Result<(), String> {
     let mut seq = placed.first_seq;
-    let applied = for_each_event::<Bad>(payload, placed.events, |view, range| {
-        let range = place(range);
+    let applied = for_each_event::<Bad>(payload, placed.events, |view, opened| {
+        let range = match places.split_first() {
+            None => opened,
+            Some((sealed, others)) => {
+                places = others;
+                sealed.clone()
+            }
+        };
         let offset = placed.offset + to_u64(range.start);
         let position = if range.len() == placed.payload.len() {
             Position::in_segment_known(placed.segment, offset, range.len(), placed.crc)

@@ -147,6 +147,19 @@ impl HeldObject {
         Err(Error::new(ErrorKind::Locked, reason).at(self.objects.place(), None))
     }
 
+    /// Refuses what another process has begun or taken since. Who found no such consumer has taken none, and the other one may have
+    /// acknowledged.
+    fn must_be_mine(&self, object: &CursorObject) -> Result<()> {
+        if object.is_removed || self.is_mine(object) {
+            return Ok(());
+        }
+        let reason = format!(
+            "consumer {:?} was begun or taken over by another process meanwhile; begin again to go on behind what it acknowledges",
+            self.name
+        );
+        Err(Error::new(ErrorKind::Locked, reason).at(self.objects.place(), None))
+    }
+
     fn replace(&self, object: &CursorObject, found: &Found) -> Result<bool> {
         tries::replace(&*self.objects, &self.object_name(), &encode(object), &found.version)
     }
@@ -231,6 +244,7 @@ impl HeldCursor for Held {
         if object.is_removed {
             return Ok(None);
         }
+        self.held.must_be_mine(&object)?;
         if object.file.store == hex_of(&self.held.store_id) {
             return Ok(Some(object.file.cursor));
         }
@@ -252,6 +266,7 @@ impl HeldCursor for Held {
             let before = held.said(&found).ok();
             if let Some(before) = &before {
                 held.must_be_free(before)?;
+                held.must_be_mine(before)?;
             }
             if held.replace(&held.mine(cursor, before.as_ref()), &found)? {
                 break before;

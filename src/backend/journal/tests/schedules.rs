@@ -43,6 +43,15 @@ fn begun() -> (Shared, Engine, History) {
     })
 }
 
+/// Ends a process's turns.
+struct End<'t>(&'t Turns);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// Lets processes do their deeds on one bucket, by a schedule, and checks what came of it. Says what was chosen.
 fn run(
     deeds: &[Vec<Deed>],
@@ -65,6 +74,8 @@ fn run(
         for (own, (engine, deeds)) in engines.iter().zip(deeds).enumerate() {
             let (history, turns) = (&history, &turns);
             scope.spawn(move || {
+                // Also when one of them fails, or the others would wait for it.
+                let _end = End(turns);
                 for (n, deed) in deeds.iter().enumerate() {
                     match deed {
                         Deed::Append(conversation) => {
@@ -78,7 +89,6 @@ fn run(
                         Deed::Compact => drop(engine.compact()),
                     }
                 }
-                turns.end();
             });
         }
     });

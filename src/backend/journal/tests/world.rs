@@ -153,7 +153,10 @@ impl History {
                     to += u64::try_from(events.len()).unwrap();
                 }
                 Logged::Compacted { .. } if self.has_begun() => {
-                    panic!("{logged:?} for one that is at {from}")
+                    panic!(
+                        "{logged:?} for one that is at {from}, begun at {began}: {:?}",
+                        locked(&self.consumed)
+                    )
                 }
                 // The request that began it was answered to nobody, and arrived behind a compaction.
                 Logged::Compacted { .. } => return Ok(()),

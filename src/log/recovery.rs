@@ -341,7 +341,15 @@ pub(crate) fn quarantine(vfs: &dyn Vfs, last: &Last, to: &Path) -> Result<()> {
         .map_err(|e| Error::io("read", from, e))?;
     let file = match vfs.open(to, OpenMode::CreateNew) {
         // The same tail was set aside before, perhaps in part, by an opening that got no further.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => vfs.open(to, OpenMode::ReadWrite),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            if vfs.sealing().is_some() {
+                // Part of a sealed file can be neither read nor written over, and all that is in it is still in the segment.
+                vfs.remove_file(to).map_err(|e| Error::io("replace", to, e))?;
+                vfs.open(to, OpenMode::CreateNew)
+            } else {
+                vfs.open(to, OpenMode::ReadWrite)
+            }
+        }
         opened => opened,
     };
     let file = file.map_err(|e| Error::io("create", to, e))?;

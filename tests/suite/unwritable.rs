@@ -32,7 +32,14 @@ fn read(room: &Path, dir: &Path, args: &[&str]) -> (bool, String) {
     if fs::metadata(room).unwrap().uid() == 0 {
         command.uid(NOBODY).gid(NOBODY);
     }
-    let output = command.output().unwrap();
+    // Another test that starts a program at this moment may hold the copy open for writing until that has begun.
+    let is_busy = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ExecutableFileBusy;
+    let mut output = command.output();
+    while output.as_ref().is_err_and(is_busy) {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        output = command.output();
+    }
+    let output = output.unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(said).unwrap())
 }

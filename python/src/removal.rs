@@ -40,6 +40,7 @@ fn pruned_row<'py>(py: Python<'py>, pruned: &Pruned) -> PyResult<PrunedRow<'py>>
 /// Takes away what a policy means, or says what that would be; and names the conversations that were changed meanwhile.
 #[pyfunction]
 #[pyo3(signature = (core, older_than, keep_last, conversations, dry_run))]
+#[expect(clippy::too_many_arguments, reason = "the arguments are those that Python hands over")]
 pub(crate) fn prune<'py>(
     py: Python<'py>,
     core: &Core,

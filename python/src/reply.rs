@@ -18,14 +18,14 @@ use crate::text::{id_of, string_of, text_of};
 #[pyclass(frozen, module = "aral_store._core")]
 pub(crate) struct Reply {
     /// Always there until it has ended.
-    reply: Mutex<Option<aral_store::Reply>>,
+    written: Mutex<Option<aral_store::Reply>>,
     process: Option<u32>,
     open: Option<Arc<Open>>,
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        let reply = self.reply.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let reply = self.written.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if self.process.is_some_and(|opened| opened != std::process::id()) {
             // What is gathered is the parent's to write.
             std::mem::forget(reply);
@@ -49,7 +49,7 @@ impl Reply {
         work: impl FnOnce(&mut Option<aral_store::Reply>) -> Result<T> + Send,
     ) -> PyResult<T> {
         self.check_process(py)?;
-        let done = py.detach(|| work(&mut self.reply.lock().unwrap_or_else(PoisonError::into_inner)));
+        let done = py.detach(|| work(&mut self.written.lock().unwrap_or_else(PoisonError::into_inner)));
         done.map_err(|error| raised(py, &error))
     }
 }
@@ -142,5 +142,5 @@ pub(crate) fn stream(
     })?;
     let reply = if every.is_zero() && bytes <= 1 { reply } else { reply.gather(bytes.max(1), every) };
     let (process, open) = core.opened();
-    Ok(Reply { reply: Mutex::new(Some(reply)), process, open })
+    Ok(Reply { written: Mutex::new(Some(reply)), process, open })
 }

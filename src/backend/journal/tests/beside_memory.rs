@@ -113,7 +113,12 @@ fn run(seed: u64) {
                 clock.0.store(time, Ordering::SeqCst);
             }
             1 => engines[at] = Engine::open(Arc::new(client(seed + step)), own()).unwrap(),
-            2 => compare(&engines[at], &memory),
+            2 => {
+                // So is what it asks for whether a consumer is being read.
+                let time = clock.0.load(Ordering::SeqCst);
+                compare(&engines[at], &memory);
+                clock.0.store(time, Ordering::SeqCst);
+            }
             _ => {
                 let batch: Vec<Mutation> = (0..=numbers.next(3)).map(|_| mutation(&mut numbers)).collect();
                 let (is, ought) = (engines[at].append(batch.clone()), memory.append(batch.clone()));

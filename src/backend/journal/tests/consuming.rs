@@ -181,7 +181,30 @@ fn two_that_move_one_cursor_at_once_do_not_both_move_it() {
     client.interrupt_by(Interruption { verb: "replace", part: "consumers/indexer", act: Box::new(act) });
     let refused = first.advance(ConsumerCursor::new(2, None)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Locked, "{refused}");
-    assert_eq!(first.read().unwrap().unwrap().acknowledged, 3);
+    // Whoever reads on from a cursor that is not its own is given what the other one has acknowledged.
+    assert_eq!(first.read().unwrap_err().kind(), ErrorKind::Locked);
+    let kept = store.cursors().unwrap().list().unwrap();
+    assert_eq!(kept[0].cursor.as_ref().unwrap().acknowledged, 3);
+}
+
+#[test]
+fn of_two_that_begin_one_consumer_at_once_one_has_it_and_the_other_is_told() {
+    let bucket = bucket();
+    let (one, other) = (opened(&bucket, 1 << 30), opened(&bucket, 1 << 30));
+    add(&one, 4);
+    // Neither finds a consumer of that name, so that neither has taken one.
+    let mut late = other.cursors().unwrap().hold("indexer").unwrap();
+    assert!(late.read().unwrap().is_none());
+    let (mut first, from) = held(&one, "indexer");
+    assert_eq!(from, 0);
+    first.advance(ConsumerCursor::new(3, None)).unwrap();
+    drop(first);
+    for refused in [late.claim(ConsumerCursor::new(0, None)).unwrap_err(), late.read().unwrap_err()] {
+        assert_eq!(refused.kind(), ErrorKind::Locked, "{refused}");
+        assert!(refused.to_string().contains("begin again"), "{refused}");
+    }
+    drop(late);
+    assert_eq!(held(&other, "indexer").1, 3);
 }
 
 #[test]

@@ -222,6 +222,29 @@ fn what_is_broken_in_a_document_is_named_with_its_file() {
     assert!(named.code == Some(1) && named.err.contains("it is no list"), "{named:?}");
 }
 
+#[test]
+fn what_is_no_conversation_among_those_of_an_export_is_named_and_comes_back() {
+    for (tool, talk) in [
+        ("chatgpt", r#"{"conversation_id":"one","title":"Tide","mapping":{"a":{"id":"a","message":null}}}"#),
+        (
+            "claude-ai",
+            r#"{"uuid":"one","name":"Tide","chat_messages":[{"uuid":"a","sender":"human","text":"High water?"}]}"#,
+        ),
+        (
+            "open-webui",
+            r#"{"id":"one","title":"Tide","chat":{"messages":[{"id":"a","role":"user","content":"High water?"}]}}"#,
+        ),
+    ] {
+        let room = Room::new();
+        let text = format!("[{talk},7,null]");
+        fs::write(room.path("conversations.json"), &text).unwrap();
+        let said = import(&room, &room.path("conversations.json"));
+        assert_eq!(counts(&said, 1)["bad_lines"], 2, "{tool}: {said:?}");
+        assert!(said.err.contains("no JSON object"), "{tool}: {said:?}");
+        assert_eq!(exported(&room, tool, "out")[0].1, text.as_bytes(), "{tool}");
+    }
+}
+
 /// The command that begins a session is printed with the prompt in it, line by line.
 #[test]
 fn false_user_lines_of_aider_are_none_and_its_history_comes_back_byte_for_byte() {

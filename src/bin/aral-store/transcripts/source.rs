@@ -119,14 +119,15 @@ pub(crate) struct File {
     pub(crate) others: usize,
 }
 
+/// What the metadata of its messages and actions say.
+fn metadata_of(conversation: &Conversation) -> impl Iterator<Item = &JsonObject> {
+    let of_messages = conversation.messages.iter().map(|message| &message.metadata);
+    of_messages.chain(conversation.actions.iter().map(|action| &action.metadata))
+}
+
 pub(crate) fn file(conversation: &Conversation, tool: Tool) -> File {
-    let metadata = conversation
-        .messages
-        .iter()
-        .map(|message| &message.metadata)
-        .chain(conversation.actions.iter().map(|action| &action.metadata));
     let (mut found, mut others) = (Vec::new(), 0);
-    for metadata in metadata {
+    for metadata in metadata_of(conversation) {
         match line(metadata, tool) {
             Some((number, Some(raw))) => found.push((number, raw)),
             Some((_, None)) => {}
@@ -148,13 +149,8 @@ pub(crate) fn file(conversation: &Conversation, tool: Tool) -> File {
 
 /// The rows of a database that a conversation came of, a JSON line each, by their tables, and how many items came of none.
 pub(crate) fn rows(conversation: &Conversation, tool: Tool) -> File {
-    let metadata = conversation
-        .messages
-        .iter()
-        .map(|message| &message.metadata)
-        .chain(conversation.actions.iter().map(|action| &action.metadata));
     let mut file = File::default();
-    for metadata in metadata {
+    for metadata in metadata_of(conversation) {
         let members = Members::read(metadata.as_json().as_bytes()).unwrap_or_default();
         let source = inner(&members, "source");
         if text(&source, "tool").as_deref() != Some(tool.name()) {
@@ -178,13 +174,8 @@ pub(crate) struct Part {
 
 /// The parts of a document that a conversation came of and that are still in it, in order, and how many items came of none.
 pub(crate) fn parts(conversation: &Conversation, tool: Tool) -> (Vec<Part>, usize) {
-    let metadata = conversation
-        .messages
-        .iter()
-        .map(|message| &message.metadata)
-        .chain(conversation.actions.iter().map(|action| &action.metadata));
     let (mut found, mut others) = (Vec::new(), 0);
-    for metadata in metadata {
+    for metadata in metadata_of(conversation) {
         let members = Members::read(metadata.as_json().as_bytes()).unwrap_or_default();
         let source = inner(&members, "source");
         if text(&source, "tool").as_deref() != Some(tool.name()) {

@@ -2,20 +2,12 @@
 //!
 //! Owns what the nodes of a conversation become. They are a tree by `parent_id`; `current_id` is the one that was shown last.
 
-use super::{Talk, Talks, elements, object, other, values};
+use super::{Talk, Talks, conversations, other, values};
 use crate::chat::json::{Members, time};
 use crate::transcripts::entry::{About, Entry, Line, inner, joined, objects, raw, text};
 
 pub(super) fn read(document: &str) -> Talks<'_> {
-    let conversations: Vec<Members<'_>> = if document.trim_start().starts_with('[') {
-        elements(document)?
-            .iter()
-            .map(|raw| Members::read(raw.get().as_bytes()).unwrap_or_default())
-            .collect()
-    } else {
-        vec![object(document)?]
-    };
-    let talks = conversations.iter().map(|whole| {
+    let talks = conversations(document, |whole| {
         let mut about =
             About { title: text(whole, "title").filter(|title| !title.is_empty()), ..About::default() };
         about.created = whole.get("create_time").and_then(time);
@@ -23,7 +15,7 @@ pub(super) fn read(document: &str) -> Talks<'_> {
         let name = text(whole, "conversation_id").or_else(|| text(whole, "id"));
         Talk { name, about, parts: values(whole.get("mapping")) }
     });
-    Ok((talks.collect(), node))
+    Ok((talks?, node))
 }
 
 fn node(node: &Members<'_>, about: &mut About) -> Line {

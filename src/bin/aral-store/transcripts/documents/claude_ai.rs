@@ -2,27 +2,19 @@
 //!
 //! Owns what the messages of a conversation become.
 
-use super::{Talk, Talks, elements, listed, object, other};
+use super::{Talk, Talks, conversations, listed, other};
 use crate::chat::json::{Members, time};
 use crate::transcripts::entry::{About, Entry, Line, objects, raw, text};
 
 pub(super) fn read(document: &str) -> Talks<'_> {
-    let conversations: Vec<Members<'_>> = if document.trim_start().starts_with('[') {
-        elements(document)?
-            .iter()
-            .map(|raw| Members::read(raw.get().as_bytes()).unwrap_or_default())
-            .collect()
-    } else {
-        vec![object(document)?]
-    };
-    let talks = conversations.iter().map(|whole| {
+    let talks = conversations(document, |whole| {
         let mut about =
             About { title: text(whole, "name").filter(|title| !title.is_empty()), ..About::default() };
         about.created = whole.get("created_at").and_then(time);
         about.learn("model", whole.get("model"));
         Talk { name: text(whole, "uuid"), about, parts: listed(whole.get("chat_messages")) }
     });
-    Ok((talks.collect(), message))
+    Ok((talks?, message))
 }
 
 fn message(message: &Members<'_>, about: &mut About) -> Line {

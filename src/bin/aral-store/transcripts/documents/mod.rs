@@ -173,6 +173,22 @@ fn listed(raw: Option<&RawValue>) -> Vec<&RawValue> {
     raw.and_then(|raw| elements(raw.get()).ok()).unwrap_or_default()
 }
 
+/// The conversations of a list that is all of a document, or the one that is. What is no object there is a conversation whose one part
+/// cannot be understood, so that it is told of and kept.
+fn conversations<'d>(
+    document: &'d str,
+    talk: impl Fn(&Members<'d>) -> Talk<'d>,
+) -> Result<Vec<Talk<'d>>, String> {
+    if !document.trim_start().starts_with('[') {
+        return object(document).map(|whole| vec![talk(&whole)]);
+    }
+    let talks = elements(document)?.into_iter().map(|raw| match Members::read(raw.get().as_bytes()) {
+        Ok(whole) => talk(&whole),
+        Err(_) => Talk { parts: vec![raw], ..Talk::default() },
+    });
+    Ok(talks.collect())
+}
+
 /// An object that is all of a document.
 fn object(text: &str) -> Result<Members<'_>, String> {
     Members::read(text.as_bytes()).map_err(|error| format!("it is no JSON object: {error}"))

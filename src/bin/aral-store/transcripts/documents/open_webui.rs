@@ -2,25 +2,23 @@
 //!
 //! Owns what the messages of a chat become. They are a tree by `parent_id`; `current_id` is the one that was shown last.
 
-use super::{Talk, Talks, elements, listed, other, values};
+use super::{Talk, Talks, conversations, listed, other, values};
 use crate::chat::json::{Members, time};
 use crate::transcripts::entry::{About, Entry, Line, inner, object, raw, text};
 
 pub(super) fn read(document: &str) -> Talks<'_> {
-    let chats = elements(document)?;
-    let talks = chats.iter().map(|raw| {
-        let whole = Members::read(raw.get().as_bytes()).unwrap_or_default();
-        let chat = inner(&whole, "chat");
+    let talks = conversations(document, |whole| {
+        let chat = inner(whole, "chat");
         let history = inner(&chat, "history");
         let mut about =
-            About { title: text(&whole, "title").filter(|title| !title.is_empty()), ..About::default() };
+            About { title: text(whole, "title").filter(|title| !title.is_empty()), ..About::default() };
         about.created = whole.get("created_at").and_then(time);
         about.learn("current_id", history.get("currentId"));
         let nodes = values(history.get("messages"));
         let parts = if nodes.is_empty() { listed(chat.get("messages")) } else { nodes };
-        Talk { name: text(&whole, "id"), about, parts }
+        Talk { name: text(whole, "id"), about, parts }
     });
-    Ok((talks.collect(), message))
+    Ok((talks?, message))
 }
 
 fn message(message: &Members<'_>, about: &mut About) -> Line {

@@ -285,17 +285,7 @@ impl Engine {
         record.not_erased.extend(beyond.iter().cloned());
         // Order: the receipt as the intent goes. Otherwise a crash would leave an erasure that nobody can prove.
         self.write(|connection| rows::end(connection, dialect, Some(&record)))?;
-        Ok(ErasureReport {
-            messages: record.messages,
-            actions: record.actions,
-            events: record.events.clone(),
-            untold: record.untold,
-            receipt: record.encode(),
-            files,
-            not_erased,
-            beyond,
-            forks: Vec::new(),
-        })
+        Ok(ErasureReport { files, not_erased, beyond, ..record.report() })
     }
 
     /// Removes it, unless that is done, and gives the newest event that goes with it.

@@ -15,7 +15,7 @@ pub(crate) use texts::{OWN_WORDS, of_conversation, of_event, ranges};
 pub(crate) use traces::{Salt, Trace, Traces, digest};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Seq, Text};
+use crate::model::{ErasureReport, Seq, Text};
 
 /// The longest receipt that is read.
 pub(crate) const MAX_RECEIPT: u64 = 256 << 20;
@@ -75,6 +75,18 @@ pub(crate) fn hashed(salt: &Salt, id: &[u8]) -> String {
 }
 
 impl Record {
+    /// What is told of an erasure that is done, but for the places.
+    pub(crate) fn report(&self) -> ErasureReport {
+        ErasureReport {
+            messages: self.messages,
+            actions: self.actions,
+            events: self.events.clone(),
+            untold: self.untold,
+            receipt: self.encode(),
+            ..ErasureReport::default()
+        }
+    }
+
     fn body(&self) -> Map<String, Value> {
         let traces = self.traces.sorted().into_iter();
         let traces: Vec<Value> = traces

@@ -35,8 +35,20 @@ document.getElementById("f").onload = event => {
 </script>"#;
 
 /// Says something that is seen although the test passes.
-fn tell(text: &str) {
+pub(super) fn tell(text: &str) {
     drop(writeln!(io::stderr(), "{text}"));
+}
+
+/// Where the browser is, or nothing and a word about it.
+pub(super) fn chromium(test: &str) -> Option<PathBuf> {
+    let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).flat_map(|dir| NAMES.map(|name| dir.join(name)));
+    let found = named.or_else(|| places.find(|place| place.is_file()));
+    if found.is_none() {
+        tell(&format!("SKIPPED: {test}: there is no Chromium; install it or name it in CHROMIUM"));
+    }
+    found
 }
 
 struct Browser {
@@ -47,14 +59,7 @@ struct Browser {
 impl Browser {
     /// The browser, or nothing and a word about it.
     fn find(test: &str) -> Option<Self> {
-        let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let mut places = std::env::split_paths(&path).flat_map(|dir| NAMES.map(|name| dir.join(name)));
-        let found = named.or_else(|| places.find(|place| place.is_file()));
-        if found.is_none() {
-            tell(&format!("SKIPPED: {test}: there is no Chromium; install it or name it in CHROMIUM"));
-        }
-        found.map(|binary| Self { binary, room: Room::new() })
+        chromium(test).map(|binary| Self { binary, room: Room::new() })
     }
 
     /// Runs it for a page. It fetches nothing, and is ended if it hangs.

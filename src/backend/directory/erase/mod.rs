@@ -233,17 +233,7 @@ impl Engine {
         // Order: the receipt before the intent goes. Reversed, a crash would leave an erasure that nobody can prove.
         places::record(vfs, layout, &record)?;
         places::end(vfs, layout)?;
-        Ok(ErasureReport {
-            messages: record.messages,
-            actions: record.actions,
-            events: record.events.clone(),
-            untold: record.untold,
-            receipt: record.encode(),
-            files,
-            not_erased,
-            beyond: Vec::new(),
-            forks: Vec::new(),
-        })
+        Ok(ErasureReport { files, not_erased, ..record.report() })
     }
 
     /// A file's name in the receipt. That of a conversation's file is made of its id.

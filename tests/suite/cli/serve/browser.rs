@@ -5,33 +5,16 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::super::export_browser::{chromium, tell};
 use super::super::export_forms::example;
 use super::super::export_hostile::{ATTACKS, attacked};
 use super::super::message_line;
 use super::{Room, Viewer};
-
-const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
-
-fn tell(text: &str) {
-    drop(writeln!(std::io::stderr(), "{text}"));
-}
-
-fn binary(test: &str) -> Option<PathBuf> {
-    let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places = std::env::split_paths(&path).flat_map(|dir| NAMES.map(|name| dir.join(name)));
-    let found = named.or_else(|| places.find(|place| place.is_file()));
-    if found.is_none() {
-        tell(&format!("SKIPPED: {test}: there is no Chromium; install it or name it in CHROMIUM"));
-    }
-    found
-}
 
 /// A browser with one page open.
 struct Browser {
@@ -45,7 +28,7 @@ struct Browser {
 
 impl Browser {
     fn open(test: &str) -> Option<Self> {
-        let binary = binary(test)?;
+        let binary = chromium(test)?;
         let room = tempfile::tempdir().unwrap();
         let [to, from] = ["to", "from"].map(|name| room.path().join(name));
         assert!(Command::new("mkfifo").args([&to, &from]).status().unwrap().success());

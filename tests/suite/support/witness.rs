@@ -124,7 +124,9 @@ impl Witness {
     /// every name on the way to it was made before the start of a sync of its directory that has.
     pub(crate) fn prove(&self, mark: &str) -> Checked {
         let books = locked(&self.books);
-        let segments = books.paths.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "seg"));
+        // Whatever is behind it: what could not be read when it was compacted is set aside as `.seg.unread`.
+        let is_segment = |path: &Path| path.file_name().is_some_and(|n| n.to_string_lossy().contains(".seg"));
+        let segments = books.paths.iter().filter(|(path, _)| is_segment(path));
         for (path, number) in segments {
             let (bytes, durable) = books.image(*number);
             let Some(place) = find(&bytes, mark.as_bytes()) else { continue };
@@ -162,7 +164,10 @@ impl Vfs for Witness {
         self.inner.rename(from, to)?;
         let mut books = locked(&self.books);
         books.names.remove(from);
-        books.name(to);
+        // What is set aside is no segment any more, and its name proves as little as that of one that was removed.
+        if to.extension().is_none_or(|extension| extension != "unread") {
+            books.name(to);
+        }
         if let Some(number) = books.paths.remove(from) {
             books.paths.insert(to.to_owned(), number);
         }

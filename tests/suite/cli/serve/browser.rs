@@ -61,6 +61,11 @@ impl Browser {
     /// Has the browser do something, and gives its answer.
     #[track_caller]
     fn call(&mut self, method: &str, params: &Value) -> Value {
+        self.try_to(method, params).unwrap_or_else(|answer| panic!("{method}: {answer}"))
+    }
+
+    /// The same, or the browser's refusal.
+    fn try_to(&mut self, method: &str, params: &Value) -> Result<Value, Value> {
         self.last += 1;
         let mut message = json!({"id": self.last, "method": method, "params": params});
         if !self.session.is_empty() {
@@ -73,8 +78,7 @@ impl Browser {
             bytes.pop();
             let mut answer: Value = serde_json::from_slice(&bytes).unwrap();
             if answer["id"] == self.last {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].take();
+                return if answer["error"].is_null() { Ok(answer["result"].take()) } else { Err(answer) };
             }
         }
     }
@@ -87,18 +91,30 @@ impl Browser {
     /// What an expression comes to in the page.
     #[track_caller]
     fn ask(&mut self, expression: &str) -> Value {
-        let asked = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let mut answer = self.call("Runtime.evaluate", &asked);
-        assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
-        answer["result"]["value"].take()
+        self.try_to_ask(expression).unwrap_or_else(|answer| panic!("{expression}: {answer}"))
     }
 
-    /// Waits until an expression holds in the page.
+    /// The same, or the browser's refusal, as when the page is left before the expression has come to anything.
+    #[track_caller]
+    fn try_to_ask(&mut self, expression: &str) -> Result<Value, Value> {
+        let asked = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let mut answer = self.try_to("Runtime.evaluate", &asked)?;
+        assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
+        Ok(answer["result"]["value"].take())
+    }
+
+    /// Waits until an expression holds in the page, or in the one that it leads to.
     #[track_caller]
     fn until(&mut self, expression: &str) {
         for _ in 0..600 {
-            if self.ask(expression) == json!(true) {
-                return;
+            match self.try_to_ask(expression) {
+                Ok(Value::Bool(true)) => return,
+                Ok(_) => {}
+                Err(answer) => {
+                    let is_between_pages =
+                        answer["error"]["message"] == "Inspected target navigated or closed";
+                    assert!(is_between_pages, "{expression}: {answer}");
+                }
             }
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -203,3 +203,60 @@ fn what_was_removed_before_or_has_such_metadata_is_erased_from_a_database() {
         store.close().unwrap();
     }
 }
+
+#[cfg(feature = "postgres")]
+fn files_with(server: &crate::support::server::Server, what: &str) -> Vec<PathBuf> {
+    drop(server.sql("CHECKPOINT"));
+    with(Path::new(&server.sql("SHOW data_directory")), what)
+}
+
+/// Somebody who sees the state of now for as long as this is there.
+#[cfg(feature = "postgres")]
+fn looking(
+    server: &std::sync::Arc<crate::support::server::Server>,
+    seconds: u32,
+) -> std::thread::JoinHandle<String> {
+    let of_other = std::sync::Arc::clone(server);
+    let query =
+        format!("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 'looks'; SELECT pg_sleep({seconds}); COMMIT");
+    #[expect(clippy::disallowed_methods, reason = "another program looks meanwhile")]
+    let other = std::thread::spawn(move || of_other.sql(&query));
+    let is_there = format!(
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE query LIKE '%looks%sleep({seconds})%' AND pid <> pg_backend_pid()"
+    );
+    crate::support::server::wait_until("looking", || server.sql(&is_there) == "1");
+    other
+}
+
+#[test]
+#[cfg(feature = "postgres")]
+fn whoever_sees_a_server_as_it_was_before_is_waited_for() {
+    let Some(server) = crate::support::server::start().map(std::sync::Arc::new) else { return };
+    let url = server.url("erased_while_looked_at");
+    let store = open(&url);
+    say(&store, "gone", "m1", SECRET);
+    say(&store, "c1", "m1", SECRET);
+    let other = looking(&server, 3);
+    assert_eq!(store.erase(&Erasure::conversation("gone")).unwrap().messages, 1);
+    assert!(other.is_finished(), "it looks no more");
+    assert_eq!(store.erase(&Erasure::message("c1", "m1")).unwrap().messages, 1);
+    assert_eq!(files_with(&server, SECRET), Vec::<PathBuf>::new());
+}
+
+#[test]
+#[cfg(feature = "postgres")]
+fn whoever_sees_a_server_as_it_was_before_for_long_is_named_and_the_next_opening_goes_on() {
+    let Some(server) = crate::support::server::start().map(std::sync::Arc::new) else { return };
+    let url = server.url("erased_while_looked_at_for_long");
+    let store = open(&url);
+    say(&store, "gone", "m1", SECRET);
+    // As long as the shortest waiting for a database, and a little.
+    let other = looking(&server, 33);
+    let error = store.erase(&Erasure::conversation("gone")).unwrap_err();
+    assert!(error.kind() == ErrorKind::Locked && error.message().contains("process number"), "{error}");
+    assert_eq!(store.conversation("gone").unwrap(), None, "it is gone for whoever asks");
+    other.join().unwrap();
+    store.close().unwrap();
+    open(&url).close().unwrap();
+    assert_eq!(files_with(&server, SECRET), Vec::<PathBuf>::new());
+}

@@ -374,11 +374,13 @@ impl Connection for PostgresConnection {
     fn rewrite_files(&mut self) -> Result<()> {
         self.rollback();
         self.must_answer()?;
+        super::rewriting::wait_for_older_snapshots(self)?;
         for table in super::rewriting::tables(self)? {
             // The planner's statistics have samples of what columns hold, and are made anew with it.
             self.run("write the tables anew", &format!("VACUUM (FULL, ANALYZE) {table}"))?;
         }
         // Of those that there were. Whoever may not, or finds them in use, leaves them; they are named as out of reach in any case.
+        super::rewriting::wait_for_older_snapshots(self).ok();
         self.run("write the statistics anew", "VACUUM (FULL) pg_catalog.pg_statistic").ok();
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, IdSource, IdVersion, SystemClock};
 #[cfg(feature = "encryption")]
-use crate::sealed::KeySource;
+use crate::sealed::{KeySource, SealedFiles};
 use crate::vfs::{OsVfs, Vfs};
 
 /// When an accepted mutation is synced to the device.
@@ -42,6 +42,9 @@ pub(crate) struct Settings {
     pub(crate) vfs: Arc<dyn Vfs>,
     /// The file system below, where `vfs` is one in which the store is sealed.
     pub(crate) outside: Option<Arc<dyn Vfs>>,
+    /// The same file system as `vfs`, where it is one in which the store is sealed.
+    #[cfg(feature = "encryption")]
+    pub(crate) sealed: Option<Arc<SealedFiles>>,
     /// Where the key comes from, if the store is to be encrypted.
     #[cfg(feature = "encryption")]
     pub(crate) key: Option<KeySource>,
@@ -63,6 +66,8 @@ impl Default for Settings {
             salvages: false,
             vfs: Arc::new(OsVfs),
             outside: None,
+            #[cfg(feature = "encryption")]
+            sealed: None,
             #[cfg(feature = "encryption")]
             key: None,
             clock: Arc::new(SystemClock),

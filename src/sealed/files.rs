@@ -1,6 +1,6 @@
-//! A file system in which one directory is sealed.
+//! A file system in which the directory of a store is sealed, and those that its backup or a new store is made in.
 //!
-//! Owns which file of a store is which on the disk. Everything in the directory is sealed but the few files of which
+//! Owns which file of a directory is which on the disk. Everything in it is sealed but the few files of which
 //! it is known that they say nothing of what is kept; and nothing at all is written anywhere else.
 
 use std::io;
@@ -13,18 +13,27 @@ use super::keyring::Keyring;
 use crate::error::{Error, ErrorKind};
 use crate::vfs::{DirEntry, EventSeal, Lock, Metadata, OpenMode, Vfs, VfsFile};
 
-/// A file system in which one directory is sealed.
+/// A file system in which some directories are sealed, all with the keys of one store.
 #[derive(Debug)]
 pub(crate) struct SealedFiles {
     below: Arc<dyn Vfs>,
-    root: PathBuf,
+    places: Vec<(PathBuf, Place)>,
     keys: Arc<Keyring>,
+}
+
+/// What a directory holds that is sealed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    /// A store.
+    Store,
+    /// The backup of one.
+    Backup,
 }
 
 /// What a path is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Class {
-    /// It is not in the store's directory.
+    /// It is in none of the directories.
     Outside,
     /// It says nothing of what is kept, and is as it is.
     Plain,
@@ -38,6 +47,9 @@ enum Class {
 const PLAIN_IN_LOG: [&str; 5] = ["LOCK", "TURN", "CONTROL", "KEY", "KEY.tmp"];
 /// The same beside `log/`: a store's id and numbers.
 const PLAIN_IN_ROOT: [&str; 2] = [".aral-store", ".aral-store.tmp"];
+
+/// The files of a backup that are as they are: its manifest, numbers and times, the lock, and wrapped keys.
+const PLAIN_IN_BACKUP: [&str; 6] = ["aral-backup", "aral-backup.tmp", "LOCK", "moments", "KEY", "KEY.tmp"];
 
 /// How many hexadecimal digits the name of a conversation's file has.
 const NAME_DIGITS: usize = 32;
@@ -62,6 +74,17 @@ fn class_in(relative: &Path) -> Class {
     }
 }
 
+fn class_in_backup(relative: &Path) -> Class {
+    let parts: Vec<&str> = relative.iter().map(|part| part.to_str().unwrap_or_default()).collect();
+    match parts[..] {
+        [name] if PLAIN_IN_BACKUP.contains(&name) => Class::Plain,
+        [KEYS_DIR, _] => Class::Plain,
+        // What is set aside of a segment keeps the end of its name.
+        ["segments" | "set-aside", name] if name.ends_with(".seg") => Class::Segment,
+        _ => Class::Sealed,
+    }
+}
+
 /// Whether a file that has this path in the store's directory is sealed in blocks.
 pub(super) fn is_sealed_in_blocks(relative: &Path) -> bool {
     class_in(relative) == Class::Sealed
@@ -72,17 +95,30 @@ fn refused(path: &Path, reason: &str) -> io::Error {
 }
 
 impl SealedFiles {
-    pub(crate) fn new(below: Arc<dyn Vfs>, root: &Path, keys: Arc<Keyring>) -> Self {
-        Self { below, root: root.to_owned(), keys }
+    pub(crate) fn new(below: Arc<dyn Vfs>, root: &Path, place: Place, keys: Arc<Keyring>) -> Self {
+        Self { below, places: vec![(root.to_owned(), place)], keys }
+    }
+
+    /// The same file system with one more directory, in which everything is sealed with the same keys.
+    pub(crate) fn and(&self, root: &Path, place: Place) -> Self {
+        let mut places = self.places.clone();
+        places.push((root.to_owned(), place));
+        Self { below: Arc::clone(&self.below), places, keys: Arc::clone(&self.keys) }
     }
 
     fn class(&self, path: &Path) -> Class {
-        path.strip_prefix(&self.root).map_or(Class::Outside, class_in)
+        let inside =
+            self.places.iter().find_map(|(root, place)| Some((path.strip_prefix(root).ok()?, place)));
+        match inside {
+            Some((relative, Place::Store)) => class_in(relative),
+            Some((relative, Place::Backup)) => class_in_backup(relative),
+            None => Class::Outside,
+        }
     }
 
-    /// Refuses to write anywhere but in the store's directory, where nothing would be sealed.
+    /// Refuses to write anywhere but in those directories, where nothing would be sealed.
     fn must_be_inside(&self, path: &Path) -> io::Result<()> {
-        if path == self.root || self.class(path) != Class::Outside {
+        if self.class(path) != Class::Outside {
             return Ok(());
         }
         Err(refused(
@@ -95,7 +131,10 @@ impl SealedFiles {
     /// Refuses a name that gives away what is in the file.
     fn must_say_nothing(&self, path: &Path) -> io::Result<()> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if path.parent() == Some(&self.root.join("conversations")) && !is_opaque(name) {
+        let is_conversation = |(root, place): &(PathBuf, Place)| {
+            *place == Place::Store && path.parent() == Some(&root.join("conversations"))
+        };
+        if self.places.iter().any(is_conversation) && !is_opaque(name) {
             return Err(refused(
                 path,
                 "the store is encrypted, and this name would tell what is in the file",

@@ -19,6 +19,8 @@ mod events;
 
 mod check;
 
+mod copies;
+
 mod blocks;
 
 mod files;
@@ -27,5 +29,6 @@ pub use key::Key;
 pub(crate) use key::KeySource;
 
 pub(crate) use check::{check_blocks, check_keys};
-pub(crate) use files::SealedFiles;
+pub(crate) use copies::KeyCopies;
+pub(crate) use files::{Place, SealedFiles};
 pub(crate) use store_key::{make, rewrap, unlock};

@@ -108,12 +108,13 @@ impl Options {
     /// When this returns, the backup holds everything that had been acknowledged before the call, durably.
     /// Whatever stops it, the backup is in the state that it was in before, or in a newer one that the store has been in.
     /// Everything that the newest state consists of has been read and held against its checksum, what was
-    /// there before included. [`restore`](Self::restore) makes a store of it.
+    /// there before included. [`restore`](Self::restore) makes a store of it. Of an encrypted store it needs the key, and is encrypted with
+    /// the store's own keys, which go along.
     ///
     /// # Errors
     ///
     /// `NotFound` if there is no store; `InvalidInput` if there is something else at `to`, or the backup of another store;
-    /// `Locked` if another process writes to the backup; those of [`Replica::pass`]; `Corrupt` for a backup that is damaged
+    /// `Key` if the store is encrypted and its key was not given; `Locked` if another process writes to the backup; those of [`Replica::pass`]; `Corrupt` for a backup that is damaged
     /// where the store does not have any more what was there.
     ///
     /// ```
@@ -172,11 +173,13 @@ impl Options {
     /// `to` must not exist, or be empty. The new store is built beside it, under a name that ends in `.partial`, and has
     /// its own only once it is complete and durable and all of it has been read and found sound. It has the identity of the
     /// old one, and is to take its place: a backup of the old one is not gone on with from a state that the new one has left behind.
+    /// Of an encrypted store it needs the key; the new store opens with that one and with no other.
     ///
     /// # Errors
     ///
     /// `NotFound` if there is no backup, or it does not have the state that is asked for, naming those that it has;
-    /// `InvalidInput` if something is in the way at `to`; `Corrupt` if the backup is damaged; `ReadOnly`, `NoSpace` and `Io` as the
+    /// `InvalidInput` if something is in the way at `to`; `Key` if it is of an encrypted store and its key was not given; `Corrupt` if
+    /// the backup is damaged; `ReadOnly`, `NoSpace` and `Io` as the
     /// system says.
     pub fn restore(
         self,

@@ -213,8 +213,6 @@ fn what_would_write_elsewhere_without_encrypting_is_refused_and_writes_nothing()
     live(&store);
     let key = driver::key;
     let refused = [
-        options(&sim).key(driver::key()).backup(DIR, "/home/backup").unwrap_err(),
-        options(&sim).backup(DIR, "/home/backup").unwrap_err(),
         options(&sim).key(key()).repair(DIR, "/home/repaired").unwrap_err(),
         options(&sim).repair(DIR, "/home/repaired").unwrap_err(),
         options(&sim).key(key()).repair_in_place(DIR).unwrap_err(),

@@ -3,12 +3,29 @@
 //! Owns the decision between a key that was given, or none, and what is there: a store that is encrypted is never opened
 //! without its key, and one that is not never with one. Does not know how anything is sealed.
 
+use std::path::Path;
+#[cfg(feature = "encryption")]
+use std::sync::Arc;
+
 #[cfg(feature = "encryption")]
 use super::root::existing_dir;
 use crate::backend::settings::Settings;
 use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "encryption")]
+use crate::sealed::{Place, SealedFiles};
 use crate::snapshot::layout::{self, Layout};
 use crate::vfs::Vfs;
+
+/// The file of a store's key, in `log/` of a store and at the top of a backup.
+const KEY: &str = "KEY";
+
+/// What a directory holds that is sealed.
+#[cfg(not(feature = "encryption"))]
+#[derive(Clone, Copy)]
+enum Place {
+    Store,
+    Backup,
+}
 
 /// What there is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,23 +91,23 @@ pub(super) fn check_blocks(
 
 #[cfg(not(feature = "encryption"))]
 pub(super) fn check_keys(_: &dyn Vfs, layout: &Layout, _: &mut dyn FnMut(u64, Result<()>)) -> Result<()> {
-    Err(not_built_in(layout))
+    Err(not_built_in(&layout.key()))
 }
 
 #[cfg(not(feature = "encryption"))]
 pub(super) fn check_blocks(_: &dyn Vfs, layout: &Layout, _: &mut dyn FnMut(u64, Result<()>)) -> Result<()> {
-    Err(not_built_in(layout))
+    Err(not_built_in(&layout.key()))
 }
 
 #[cfg(not(feature = "encryption"))]
-fn not_built_in(layout: &Layout) -> Error {
+fn not_built_in(key: &Path) -> Error {
     let reason = "the store is encrypted, and this software was built without the feature `encryption`";
-    Error::new(ErrorKind::Key, reason).at(&layout.key(), None)
+    Error::new(ErrorKind::Key, reason).at(key, None)
 }
 
-fn needs_a_key(layout: &Layout) -> Error {
+fn needs_a_key(key: &Path) -> Error {
     let reason = "the store is encrypted, and no key was given; give it with `--key-file`, ARAL_STORE_KEY or Options::key";
-    Error::new(ErrorKind::Key, reason).at(&layout.key(), None)
+    Error::new(ErrorKind::Key, reason).at(key, None)
 }
 
 /// Refuses what is not done with an encrypted store.
@@ -173,27 +190,112 @@ fn is_plain(layout: &Layout) -> Error {
 
 #[cfg(feature = "encryption")]
 fn with_key(settings: Settings, layout: &Layout) -> Result<Settings> {
-    use crate::sealed::{SealedFiles, unlock};
-    use std::sync::Arc;
-
-    let source = settings.key.as_ref().ok_or_else(|| needs_a_key(layout))?;
     if settings.salvages {
         must_not_be(&settings, layout, "a view of what a repair would save")?;
     }
-    let keys = unlock(&settings.vfs, &layout.log(), &source.key()?)?;
+    let log = layout.log();
+    unlocked(settings, (layout.root(), Place::Store), &log)
+}
+
+/// What a directory is read and written with whose keys are in the directory `keys`.
+#[cfg(feature = "encryption")]
+fn unlocked(settings: Settings, (root, place): (&Path, Place), keys: &Path) -> Result<Settings> {
+    let source = settings.key.as_ref().ok_or_else(|| needs_a_key(&keys.join(KEY)))?;
+    let keys = crate::sealed::unlock(&settings.vfs, keys, &source.key()?)?;
     let below = Arc::clone(&settings.vfs);
-    let vfs = Arc::new(SealedFiles::new(Arc::clone(&below), layout.root(), keys));
-    Ok(Settings { vfs, outside: Some(below), ..settings })
+    let sealed = Arc::new(SealedFiles::new(Arc::clone(&below), root, place, keys));
+    let vfs = Arc::<SealedFiles>::clone(&sealed);
+    Ok(Settings { vfs, outside: Some(below), sealed: Some(sealed), ..settings })
+}
+
+/// The same settings, with which what is written of an encrypted store to one more directory is sealed there.
+fn and(settings: Settings, root: &Path, place: Place) -> Settings {
+    #[cfg(feature = "encryption")]
+    if let Some(sealed) = &settings.sealed {
+        let sealed = Arc::new(sealed.and(root, place));
+        let vfs = Arc::<SealedFiles>::clone(&sealed);
+        return Settings { vfs, sealed: Some(sealed), ..settings };
+    }
+    let _ = (root, place);
+    settings
+}
+
+/// The settings with which a backup of the store is made in a directory.
+pub(super) fn and_backup(settings: Settings, root: &Path) -> Settings {
+    and(settings, root, Place::Backup)
+}
+
+/// The settings with which a new store is made in a directory of what another one holds.
+pub(super) fn and_store(settings: Settings, root: &Path) -> Settings {
+    and(settings, root, Place::Store)
+}
+
+/// What a backup is read with.
+///
+/// # Errors
+///
+/// `Key` if it is of an encrypted store and the key was not given, or is another one; `InvalidInput` if it is of another and
+/// one was; `Corrupt` if the file of the store's key is missing or damaged.
+pub(super) fn of_backup(settings: Settings, root: &Path) -> Result<Settings> {
+    let vfs = &*settings.vfs;
+    let key = root.join(KEY);
+    if layout::probe(vfs, &key)?.is_some() {
+        return unlocked(settings, (root, Place::Backup), root);
+    }
+    if !layout::list_dir(vfs, &root.join("keys"))?.is_empty() {
+        let reason = "the file of the store's key is missing, without which nothing of the backup can be read; put it \
+                      back from the store's `log/KEY`, or from a copy of the backup";
+        return Err(Error::corrupt(&key, 0, reason));
+    }
+    if has_key(&settings) {
+        let reason = "a key was given, and the backup is not of an encrypted store; leave the key away";
+        return Err(Error::invalid(reason).at(root, None));
+    }
+    Ok(settings)
+}
+
+/// The keys of an encrypted store, on their way to where its events are copied to.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    #[cfg(feature = "encryption")]
+    copied: crate::sealed::KeyCopies,
+}
+
+impl Keys {
+    /// Copies the keys of a store, if it is encrypted, that are not where its events are copied to. When this returns, they are
+    /// there, durably.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if the file of a key is damaged; `InvalidInput` if another store's keys are there; those of the system.
+    #[cfg(feature = "encryption")]
+    pub(super) fn copy(&mut self, settings: &Settings, from: &Path, to: &Path) -> Result<()> {
+        if settings.sealed.is_none() {
+            return Ok(());
+        }
+        self.copied.take(&*settings.vfs, from, to)
+    }
+
+    #[cfg(not(feature = "encryption"))]
+    #[expect(clippy::unused_self, reason = "the same as where there are keys")]
+    pub(super) fn copy(&mut self, _: &Settings, _: &Path, _: &Path) -> Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(not(feature = "encryption"))]
 fn with_key(_: Settings, layout: &Layout) -> Result<Settings> {
-    Err(not_built_in(layout))
+    Err(not_built_in(&layout.key()))
+}
+
+#[cfg(not(feature = "encryption"))]
+fn unlocked(_: Settings, _: (&Path, Place), keys: &Path) -> Result<Settings> {
+    Err(not_built_in(&keys.join(KEY)))
 }
 
 #[cfg(feature = "encryption")]
 fn make(settings: &Settings, layout: &Layout) -> Result<()> {
-    let source = settings.key.as_ref().ok_or_else(|| needs_a_key(layout))?;
+    let source = settings.key.as_ref().ok_or_else(|| needs_a_key(&layout.key()))?;
     let (vfs, key) = (&*settings.vfs, source.key()?);
     if layout::ensure_dir(vfs, &layout.log())? {
         layout::sync_dir(vfs, layout.root())?;
@@ -203,7 +305,7 @@ fn make(settings: &Settings, layout: &Layout) -> Result<()> {
 
 #[cfg(not(feature = "encryption"))]
 fn make(_: &Settings, layout: &Layout) -> Result<()> {
-    Err(needs_a_key(layout))
+    Err(needs_a_key(&layout.key()))
 }
 
 /// Wraps the key of a store anew.
@@ -212,7 +314,7 @@ fn make(_: &Settings, layout: &Layout) -> Result<()> {
 ///
 /// `InvalidInput` if the store is not encrypted; `Key` if this is not its key; `Locked` if somebody else does the same.
 #[cfg(feature = "encryption")]
-pub(crate) fn rekey(settings: &Settings, dir: &std::path::Path, new: &crate::sealed::Key) -> Result<()> {
+pub(crate) fn rekey(settings: &Settings, dir: &Path, new: &crate::sealed::Key) -> Result<()> {
     let vfs = &*settings.vfs;
     let layout = Layout::new(&existing_dir(vfs, dir)?);
     if look(vfs, &layout)? != There::Encrypted {
@@ -220,7 +322,7 @@ pub(crate) fn rekey(settings: &Settings, dir: &std::path::Path, new: &crate::sea
             Error::invalid("the store is not encrypted, so that it has no key").at(layout.root(), None)
         );
     }
-    let source = settings.key.as_ref().ok_or_else(|| needs_a_key(&layout))?;
+    let source = settings.key.as_ref().ok_or_else(|| needs_a_key(&layout.key()))?;
     let lock = layout.log().join(crate::log::inventory::LOCK);
     let held = vfs.try_lock(&lock).map_err(|e| Error::io("lock", &lock, e))?;
     let _held = held.ok_or_else(|| {

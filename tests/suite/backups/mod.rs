@@ -5,12 +5,15 @@
 //! it keeps comes back whole.
 
 mod disagreeing;
+#[cfg(feature = "encryption")]
+mod encrypted;
 mod going_on;
 mod keeping;
 mod mending;
 mod refusing;
 mod stopping;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aral_store::{
@@ -19,6 +22,7 @@ use aral_store::{
 
 use crate::support::check;
 use crate::support::driver::{self, DIR, Driver, Home};
+use crate::support::files;
 use crate::support::mounts::{self, Mounts};
 use crate::support::ops::{Op, Settings, Step};
 use crate::support::oracle::Oracle;
@@ -64,6 +68,20 @@ pub(crate) fn program() -> Vec<Vec<Op>> {
 impl Scene {
     pub(crate) fn new(settings: Settings) -> Self {
         let store = driver::fresh(simfs::Settings::default());
+        Self::on(store, settings)
+    }
+
+    /// The same with a store that is encrypted.
+    #[cfg(feature = "encryption")]
+    pub(crate) fn encrypted(settings: Settings) -> Self {
+        let store = driver::fresh(simfs::Settings::default());
+        store.seal();
+        let scene = Self::on(store, settings);
+        scene.backups.seal();
+        scene
+    }
+
+    fn on(store: SimFs, settings: Settings) -> Self {
         let driver = Driver::new(Home::Sim(store.clone()), settings).unwrap();
         Self { driver: Arc::new(Mutex::new(driver)), store, backups: mounts::empty() }
     }
@@ -105,14 +123,22 @@ pub(crate) fn run(driver: &Mutex<Driver>, ops: &[Op]) {
 }
 
 pub(crate) fn options(mounts: Mounts) -> Options {
-    MessageStore::options().vfs(Arc::new(mounts)).clock(Sources::default()).compact_manually()
+    let options = MessageStore::options().clock(Sources::default()).compact_manually();
+    #[cfg(feature = "encryption")]
+    let options = if mounts.backups.is_sealed() { options.key(driver::key()) } else { options };
+    options.vfs(Arc::new(mounts))
 }
 
 /// Restores a state of a backup to a machine of its own, and opens it.
 pub(crate) fn restored(backups: &SimFs, moment: Moment) -> aral_store::Result<(MessageStore, u64)> {
     let home = driver::fresh(simfs::Settings::default());
+    if backups.is_sealed() {
+        home.seal();
+        files::nothing_plain(backups).unwrap();
+    }
     let mounts = Mounts::new(&home, backups);
     let report = options(mounts).restore(TO, DIR, moment)?;
+    files::whole(&home, Path::new(DIR)).unwrap();
     let store = driver::open(&Home::Sim(home), ALWAYS, &Sources::default())?;
     assert_eq!(store.recovery().damaged, Vec::new(), "the restored store is sound");
     Ok((store, report.last_seq))

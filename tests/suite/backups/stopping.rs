@@ -21,17 +21,16 @@ fn examine(scene: &Scene, left: &SimFs, history: &[Oracle], least: u64, told: &s
     judge(left, history, report.last_seq, &format!("{told}, and another backup"));
 }
 
-/// Stops each backup of the program at each of its steps.
-fn stopped_everywhere(stop: &dyn Fn(&SimFs, u64) -> SimFs) -> u64 {
+/// Stops each backup of the program at each of its steps, or at every so many-th.
+fn stopped_everywhere(scene: &Scene, every: usize, stop: &dyn Fn(&SimFs, u64) -> SimFs) -> u64 {
     let (mut stops, mut least) = (0, 0);
-    let scene = Scene::new(ALWAYS);
     for (n, ops) in program().iter().enumerate() {
         scene.run(ops);
         let steps = scene.backups.record(|_| drop(scene.backup()));
         let history = scene.history();
-        for (step, (op, state)) in steps.iter().enumerate() {
+        for (step, (op, state)) in steps.iter().enumerate().step_by(every) {
             let told = format!("backup {n}, stopped before step {step}, {op:?}");
-            examine(&scene, &stop(state, stops), &history, least, &told);
+            examine(scene, &stop(state, stops), &history, least, &told);
             stops += 1;
         }
         least = scene.last_seq();
@@ -41,12 +40,25 @@ fn stopped_everywhere(stop: &dyn Fn(&SimFs, u64) -> SimFs) -> u64 {
 
 #[test]
 fn a_backup_that_is_killed_at_any_step_is_a_state_of_the_store_and_is_gone_on_with() {
-    assert!(stopped_everywhere(&|state, _| state.snapshot().kill()) > 100);
+    assert!(stopped_everywhere(&Scene::new(ALWAYS), 1, &|state, _| state.snapshot().kill()) > 100);
 }
 
 #[test]
 fn a_backup_whose_power_is_cut_at_any_step_is_a_state_of_the_store_and_is_gone_on_with() {
-    assert!(stopped_everywhere(&|state, seed| state.crash(&mut SplitMix::new(seed))) > 100);
+    assert!(
+        stopped_everywhere(&Scene::new(ALWAYS), 1, &|state, seed| state.crash(&mut SplitMix::new(seed)))
+            > 100
+    );
+}
+
+#[cfg(feature = "encryption")]
+#[test]
+fn a_backup_of_an_encrypted_store_that_is_stopped_is_a_state_of_it_and_has_nothing_plain() {
+    let stop = |state: &SimFs, seed: u64| match seed % 3 {
+        0 => state.snapshot().kill(),
+        _ => state.crash(&mut SplitMix::new(seed)),
+    };
+    assert!(stopped_everywhere(&Scene::encrypted(ALWAYS), 4, &stop) > 50);
 }
 
 #[test]

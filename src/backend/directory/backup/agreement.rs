@@ -13,6 +13,7 @@ use super::look::Look;
 use super::place::Place;
 use super::replica::Replica;
 use crate::backend::directory::checkpoint_file::read_checkpoint;
+use crate::backend::settings::Settings;
 use crate::codec::backup::{Extent, Manifest};
 use crate::codec::bytes::{all_zero, to_u64};
 use crate::codec::checkpoint::Checkpoint;
@@ -23,7 +24,6 @@ use crate::log::inventory::Inventory;
 use crate::log::segment::Segment;
 use crate::model::BackupReport;
 use crate::snapshot::layout::{self, Layout};
-use crate::vfs::Vfs;
 
 impl Replica {
     /// Goes back to where a segment ends that the backup has more of: events that had not been made durable, and that a
@@ -98,11 +98,12 @@ impl Replica {
 
     /// The checkpoint that a backup's newest state begins with. A damaged copy is made anew, as long as the store has it.
     pub(super) fn base_of(
-        vfs: &dyn Vfs,
+        settings: &Settings,
         (source, look): (&Layout, &Look),
         (place, epoch): (&Place, u64),
         report: &mut BackupReport,
     ) -> Result<Checkpoint> {
+        let vfs = &*settings.vfs;
         let path = place.checkpoint(epoch);
         match read_checkpoint(vfs, &path) {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
@@ -111,7 +112,9 @@ impl Replica {
                         "the store has gone on from what this was a copy of; back up to another directory";
                     return Err(error.context(reason));
                 }
-                report.set_aside.push(place.set_copy_aside(vfs, &path)?);
+                // As it is: what of an encrypted store is damaged cannot be opened to be sealed anew.
+                let outside = settings.outside.as_deref().unwrap_or(vfs);
+                report.set_aside.push(place.set_copy_aside(outside, &path)?);
                 copy_checkpoint(vfs, &source.checkpoint(epoch), &path)?;
                 report.mended.push(path.clone());
                 read_checkpoint(vfs, &path)

@@ -11,7 +11,7 @@ use super::place::Place;
 use crate::backend::directory::checkpoint_file::read_checkpoint;
 use crate::backend::directory::sync_pool::{SyncPool, with_sync_pool};
 use crate::codec::checkpoint::{Checkpoint, Entry, FileState, Fingerprint};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{BackupReport, DamagedFile};
 use crate::snapshot::layout::{self, Layout, looks_like};
 use crate::snapshot::load::{checked, is_same, unreadable};
@@ -54,7 +54,7 @@ impl Have {
     fn is(&mut self, vfs: &dyn Vfs, place: &Place, name: &str, print: &Fingerprint) -> Result<bool> {
         let Some(kept) = self.0.get_mut(name) else { return Ok(false) };
         if kept.print.is_none() {
-            let found = layout::print_of(vfs, &path_of(place, kept.epoch, name))?;
+            let found = unless_damaged(layout::print_of(vfs, &path_of(place, kept.epoch, name)))?;
             kept.print = Some(found.map_or((0, 0), |found| (found.len, found.crc)));
         }
         Ok(kept.print == Some((print.len, print.crc)))
@@ -263,7 +263,7 @@ impl Files<'_> {
             return Ok(false);
         }
         let mut sink = Sink::create(self.vfs, target)?;
-        let found = layout::read_through(self.vfs, path, |piece| sink.write(piece))?;
+        let found = unless_damaged(layout::read_through(self.vfs, path, |piece| sink.write(piece)))?;
         if !found.is_some_and(|found| is_same(&found, print)) {
             drop(sink);
             layout::remove_file(self.vfs, target)?;
@@ -311,6 +311,14 @@ impl Files<'_> {
             Some(_) => Ok(checked(self.vfs, path, Some(print))?.and_then(|(_, error)| error)),
             None => Ok(Some(Error::corrupt(path, 0, MISSING))),
         }
+    }
+}
+
+/// What was read; nothing if it is damaged, which of a sealed file is told before its checksum can be asked.
+pub(super) fn unless_damaged<T>(read: Result<Option<T>>) -> Result<Option<T>> {
+    match read {
+        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
+        read => read,
     }
 }
 

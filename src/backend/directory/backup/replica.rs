@@ -14,7 +14,7 @@ use super::look::Look;
 use super::moments;
 use super::place::Place;
 use crate::backend::directory::checkpoint_file::read_checkpoint;
-use crate::backend::directory::encrypted;
+use crate::backend::directory::encrypted::{self, Keys};
 use crate::backend::directory::root::existing_dir;
 use crate::backend::settings::Settings;
 use crate::codec::backup::{Extent, Manifest};
@@ -55,23 +55,27 @@ pub(crate) struct Replica {
     told: Option<Seq>,
     /// For how long states are kept that newer ones have replaced; for ever if nobody says.
     keep_micros: Option<i64>,
+    /// The keys of an encrypted store that are in the backup.
+    keys: Keys,
 }
 
 impl Replica {
     /// Opens a backup to go on with, or begins one.
     pub(crate) fn open(from: &Path, to: &Path, settings: Settings, keep_micros: Option<i64>) -> Result<Self> {
+        let outside = Arc::clone(&settings.vfs);
+        let source = Layout::new(&existing_dir(&*outside, from)?);
+        let settings = encrypted::for_reading(settings, &source)?;
+        // Order: there is a store to copy before anything is made.
+        let look = retried(|| Look::take(&*settings.vfs, &source))?;
+        let (place, lock) = Place::claim(&*outside, &source, to)?;
+        let settings = encrypted::and_backup(settings, place.root());
         let vfs = Arc::clone(&settings.vfs);
         let vfs = &*vfs;
-        let source = Layout::new(&existing_dir(vfs, from)?);
-        encrypted::must_not_be(&settings, &source, "a backup")?;
-        // Order: there is a store to copy before anything is made.
-        let look = retried(|| Look::take(vfs, &source))?;
-        let (place, lock) = Place::claim(vfs, &source, to)?;
         let manifest = place.manifest_for(vfs, look.checkpoint.head().store_id)?;
         let mut opened = BackupReport::default();
         let base = match manifest.epoch {
             0 => None,
-            epoch => Some(Self::base_of(vfs, (&source, &look), (&place, epoch), &mut opened)?),
+            epoch => Some(Self::base_of(&settings, (&source, &look), (&place, epoch), &mut opened)?),
         };
         remove_unfinished(vfs, &place, manifest.epoch)?;
         let have = Have::read(vfs, &place, u64::MAX)?;
@@ -89,6 +93,7 @@ impl Replica {
             opened,
             told: None,
             keep_micros,
+            keys: Keys::default(),
         })
     }
 
@@ -129,6 +134,8 @@ impl Replica {
             }
             last = text;
         }
+        // The store's key may have been wrapped anew, with nothing else changed.
+        self.keep_keys()?;
         self.keep_moment()?;
         if let Some(keep) = self.keep_micros.filter(|_| before.epoch != self.manifest.epoch) {
             self.place.must_be_own(&*self.settings.vfs, &self.manifest)?;
@@ -153,6 +160,11 @@ impl Replica {
             self.told = reached;
         }
         Ok(())
+    }
+
+    /// Copies the keys that the store has and the backup has not, if it is encrypted.
+    fn keep_keys(&mut self) -> Result<()> {
+        self.keys.copy(&self.settings, &self.source.log(), self.place.root())
     }
 
     /// Says which states the backup keeps, and which it has lost.
@@ -198,6 +210,8 @@ impl Replica {
         if head.epoch < self.manifest.epoch {
             return Err(self.is_further_on());
         }
+        // Before what they have sealed as well: an erasure that comes meanwhile destroys keys.
+        self.keep_keys()?;
         if !self.is_checked {
             self.remove_strays(&look)?;
         }
@@ -219,6 +233,8 @@ impl Replica {
     pub(super) fn go_over_to(&mut self, manifest: Manifest) -> Result<()> {
         // A disk that is not mounted any more leaves an empty directory, in which a manifest would vouch for what is not there.
         self.place.must_be_own(&*self.settings.vfs, &self.manifest)?;
+        // Order: the keys before the manifest. Reversed, it would vouch for events that nothing opens.
+        self.keep_keys()?;
         self.place.write_manifest(&*self.settings.vfs, &manifest)?;
         self.manifest = manifest;
         Ok(())

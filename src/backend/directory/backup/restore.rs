@@ -4,15 +4,16 @@
 //! which it gets only once all of it has been read and proved itself. Nothing is written to the backup.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::extent::{Limit, ends_as, start_of, walk};
-use super::files::{Have, LIST, copy_checkpoint};
+use super::files::{Have, LIST, copy_checkpoint, unless_damaged};
 use super::history::{CopyOf, History};
 use super::moments;
 use super::place::Place;
 use crate::backend::directory::checkpoint_file::read_checkpoint;
 use crate::backend::directory::completeness::write_marker;
-use crate::backend::directory::encrypted::must_have_no_key;
+use crate::backend::directory::encrypted::{self, Keys};
 use crate::backend::directory::new_place::{Maker, NewPlace};
 use crate::backend::directory::sync_pool::{SyncPool, with_sync_pool};
 use crate::backend::directory::verify::verify;
@@ -37,9 +38,10 @@ const RESTORE: Maker = Maker { verb: "restore", source: "the backup" };
 
 /// Makes a store of the state that a backup has of some moment.
 pub(crate) fn restore(from: &Path, to: &Path, moment: Moment, settings: Settings) -> Result<RestoreReport> {
+    let outside = Arc::clone(&settings.vfs);
+    let (place, manifest) = Place::existing(&*outside, from)?;
+    let settings = encrypted::of_backup(settings, place.root())?;
     let vfs = &*settings.vfs;
-    must_have_no_key(&settings, "what a backup is restored to")?;
-    let (place, manifest) = Place::existing(vfs, from)?;
     let mut history = History::read(vfs, &place, manifest)?;
     let wanted = wanted(vfs, &place, &history, moment)?;
     let (head, checkpoint) = loop {
@@ -52,17 +54,20 @@ pub(crate) fn restore(from: &Path, to: &Path, moment: Moment, settings: Settings
             Err(error) => history.set_damaged(head.epoch, error)?,
         }
     };
-    let target = NewPlace::choose(vfs, place.root(), to, RESTORE)?;
-    target.make(vfs)?;
+    let target = NewPlace::choose(&*outside, place.root(), to, RESTORE)?;
+    target.make(&*outside)?;
     let store = Layout::new(&target.unfinished);
-    let work = Work { vfs, place: &place, manifest, history: &history, store: &store, head };
+    let settings = encrypted::and_store(settings.clone(), store.root());
+    let vfs = &*settings.vfs;
+    let work =
+        Work { settings: &settings, vfs, place: &place, manifest, history: &history, store: &store, head };
     let built = work.build(&checkpoint, wanted);
     if built.is_err() {
         // What is left of it would stand in the way of the next one.
         remove_all(vfs, &store).ok();
     }
     let report = built?;
-    target.finish(vfs)?;
+    target.finish(&*outside)?;
     Ok(report)
 }
 
@@ -111,6 +116,7 @@ fn not_kept(place: &Place, wanted: Seq, history: &History<'_>) -> Result<Error> 
 }
 
 struct Work<'w> {
+    settings: &'w Settings,
     vfs: &'w dyn Vfs,
     place: &'w Place,
     manifest: Manifest,
@@ -128,6 +134,7 @@ impl Work<'_> {
         for dir in [store.conversations(), store.log()] {
             layout::ensure_dir(vfs, &dir)?;
         }
+        Keys::default().copy(self.settings, self.place.root(), &store.log())?;
         let copy = self.place.checkpoint(self.head.epoch);
         with_sync_pool(checkpoint.len(), |pool| self.files(checkpoint, pool, &mut report))?;
         for held in &checkpoint.held().segments {
@@ -178,7 +185,8 @@ impl Work<'_> {
         let Some(print) = self.head.index_file else { return Ok(()) };
         let from = from.unwrap_or_else(|| self.place.files(self.head.epoch).index_file());
         let is_it = |bytes: &[u8]| (to_u64(bytes.len()), crc32fast::hash(bytes)) == (print.len, print.crc);
-        let there = layout::read_file(self.vfs, &from)?.map(|(bytes, _)| bytes).unwrap_or_default();
+        let there =
+            unless_damaged(layout::read_file(self.vfs, &from))?.map(|(bytes, _)| bytes).unwrap_or_default();
         let made = |base: IndexFile| IndexFile::with_ids(base, listed(checkpoint)).write();
         let anew = [made(read_index(&there).unwrap_or_default()), made(IndexFile::default())];
         match [there].into_iter().chain(anew).find(|bytes| is_it(bytes)) {
@@ -306,7 +314,10 @@ fn damaged(path: &Path, offset: u64) -> Error {
 
 /// Removes a store that was not finished.
 fn remove_all(vfs: &dyn Vfs, store: &Layout) -> Result<()> {
-    for dir in [store.conversations(), store.log(), store.root().to_owned()] {
+    for dir in [store.conversations(), store.keys(), store.log(), store.root().to_owned()] {
+        if layout::probe(vfs, &dir)?.is_none() {
+            continue;
+        }
         for entry in layout::list_dir(vfs, &dir)? {
             layout::remove_file(vfs, &dir.join(&entry.name))?;
         }

@@ -63,7 +63,7 @@ impl ObjectFiles {
 fn is_dir(name: &str) -> bool {
     let is_epoch = |part: &str| part.len() == 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     match name.split('/').collect::<Vec<_>>().as_slice() {
-        ["" | "segments" | "checkpoints" | "set-aside"] => true,
+        ["" | "segments" | "checkpoints" | "set-aside" | "keys"] => true,
         ["checkpoints", epoch] | ["checkpoints", epoch, "conversations"] => is_epoch(epoch),
         _ => false,
     }

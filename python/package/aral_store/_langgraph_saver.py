@@ -26,6 +26,8 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from ._async_store import AsyncStore, settled
 from ._errors import InvalidInput
+from ._key import Key as StoreKey
+from ._key import KeyFile
 from ._langgraph_threads import Key, NewCheckpoint, Threads, Typed, Write
 from ._owner import Owner, OwningBoth
 from ._store import Store
@@ -40,8 +42,8 @@ _DELTAS = "counters_since_delta_snapshot"
 class AralSaver(OwningBoth, BaseCheckpointSaver[str]):
     """Keeps the checkpoints of LangGraph's graphs in a store.
 
-    It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens and
-    :meth:`close` closes. All methods may be called from any thread and, if the store is in a database, by any number of
+    It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens, with the
+    ``key`` or ``key_file`` of an encrypted one, and :meth:`close` closes. All methods may be called from any thread and, if the store is in a database, by any number of
     processes. What a call has stored is as durable as the store's ``sync`` says. Storing the same again changes nothing.
 
     >>> from langgraph.graph import StateGraph
@@ -60,10 +62,15 @@ class AralSaver(OwningBoth, BaseCheckpointSaver[str]):
     """
 
     def __init__(
-        self, store: Store | AsyncStore | str | PathLike[str], *, serde: SerializerProtocol | None = None
+        self,
+        store: Store | AsyncStore | str | PathLike[str],
+        *,
+        serde: SerializerProtocol | None = None,
+        key: StoreKey | None = None,
+        key_file: KeyFile | None = None,
     ) -> None:
         super().__init__(serde=serde)
-        self._owner = Owner(store)
+        self._owner = Owner(store, key, key_file)
         self._threads = Threads(self._owner.store)
 
     def get_next_version(self, current: str | None, channel: None) -> str:

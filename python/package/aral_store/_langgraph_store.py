@@ -31,6 +31,8 @@ from langgraph.store.base import (
 from ._async_store import AsyncStore, settled
 from ._errors import Conflict, InvalidInput, NotFound, Unsupported
 from ._json import decode, encode
+from ._key import Key as StoreKey
+from ._key import KeyFile
 from ._langgraph_reading import RECORD, Record, Seen, read_since
 from ._lock import Lock
 from ._owner import Owner, OwningBoth
@@ -87,8 +89,8 @@ class _Change:
 class AralBaseStore(OwningBoth, BaseStore):
     """Keeps the items of LangGraph's ``BaseStore`` in a store.
 
-    It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens and
-    :meth:`close` closes. A value is a mapping that JSON can hold; what would not come back as it was given is refused with
+    It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens, with the
+    ``key`` or ``key_file`` of an encrypted one, and :meth:`close` closes. A value is a mapping that JSON can hold; what would not come back as it was given is refused with
     :class:`InvalidInput`. All puts of one :meth:`batch` happen or none, and are as durable as the store's ``sync`` says.
 
     >>> memories = AralBaseStore(Store())
@@ -103,8 +105,14 @@ class AralBaseStore(OwningBoth, BaseStore):
 
     __slots__ = ("_owner", "_lock", "_known")
 
-    def __init__(self, store: Store | AsyncStore | str | PathLike[str]) -> None:
-        self._owner = Owner(store)
+    def __init__(
+        self,
+        store: Store | AsyncStore | str | PathLike[str],
+        *,
+        key: StoreKey | None = None,
+        key_file: KeyFile | None = None,
+    ) -> None:
+        self._owner = Owner(store, key, key_file)
         self._lock = Lock(survives_fork=False)
         self._known: OrderedDict[Namespace, _Known] = OrderedDict()
 

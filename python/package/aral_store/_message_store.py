@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from ._changes import Known, changes, looked_at
 from ._errors import AlreadyExists, Closed, InvalidInput, NotFound, Unsupported
 from ._json import encode, encode_object
+from ._key import Key, KeyFile
 from ._live import Backend, Conversations, Live
 from ._lock import Lock
 from ._mirror import Mirror, MirrorMode
@@ -66,6 +67,11 @@ class MessageStore:
     same time; each shows what the others have saved. It has no JSON files, so ``mirror`` is refused and :meth:`compact`
     raises :class:`Unsupported`; the attribute ``save_dir`` is ``None``. ``save_dir="s3://bucket/prefix"`` keeps them in a bucket, where
     :meth:`compact` alone writes JSON files.
+
+    With ``key`` or ``key_file`` a new directory is encrypted, and one that is encrypted is opened; see :class:`Store`. Without its
+    key, or with another one, that raises :class:`KeyRefused`. A function is called at each opening: a store that was only looked
+    at, since another process wrote to it, is opened again by its first save. The files are sealed then, so nobody else reads them, and
+    ``mirror`` is ``"close"`` unless it is given.
     """
 
     def __init__(
@@ -77,6 +83,8 @@ class MessageStore:
         sync: Literal["always", "os"] | float = "always",
         read_only: bool = False,
         wait: float = 0.0,
+        key: Key | None = None,
+        key_file: KeyFile | None = None,
     ) -> None:
         if mirror not in (None, "always", "auto", "close", "never"):
             raise InvalidInput(f"mirror must be 'always', 'auto', 'close' or 'never', not {mirror!r}")
@@ -89,10 +97,21 @@ class MessageStore:
         self.save_dir = Path(place) if place is not None and is_in_files else None
         self._lock = Lock(survives_fork=place is None)
         compact_above = None if mirror == "never" else COMPACT_ABOVE
-        opened = Opened(place, self._lock, sync=sync, read_only=read_only, wait=wait, compact_above=compact_above)
+        opened = Opened(
+            place,
+            self._lock,
+            sync=sync,
+            read_only=read_only,
+            wait=wait,
+            compact_above=compact_above,
+            key=key,
+            key_file=key_file,
+        )
         self._live = Live(opened, self._lock)
         self._at_exit: weakref.finalize[[], MessageStore] | None = None
-        self._mode: MirrorMode = mirror or "always" if is_in_files else "never"
+        # Of an encrypted store nobody else reads the files, so that they need not be there at each moment.
+        usual: MirrorMode = "always" if key is None and key_file is None else "close"
+        self._mode: MirrorMode = mirror or usual if is_in_files else "never"
         self._mirror = self._mirror_of("never" if self._live.opened.is_view else self._mode)
         self.backend = Backend(self._live)
         self.conversations = Conversations(self._live)

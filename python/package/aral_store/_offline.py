@@ -6,11 +6,13 @@ import os
 
 from . import _core
 from ._errors import InvalidInput
-from ._key import Key, key_bytes
+from ._key import Key, KeyFile, key_bytes
 from ._reports import RepairReport, VerifyReport, with_parts
 
 
-def verify(path: str | os.PathLike[str], *, key: Key | None = None) -> VerifyReport:
+def verify(
+    path: str | os.PathLike[str], *, key: Key | None = None, key_file: KeyFile | None = None
+) -> VerifyReport:
     """Reads every byte of the store in a directory or a database, checks every checksum, and says what is wrong where.
 
     Writes nothing, and works beside a writer. Raises :class:`NotFound` if there is no such directory or database; damage is
@@ -24,7 +26,7 @@ def verify(path: str | os.PathLike[str], *, key: Key | None = None) -> VerifyRep
     ...     verify(directory).is_sound
     True
     """
-    return VerifyReport(**with_parts(_core.verify(path, key_bytes(key))))
+    return VerifyReport(**with_parts(_core.verify(path, key_bytes(key, key_file))))
 
 
 def rekey(path: str | os.PathLike[str], *, key: Key, new: Key) -> None:

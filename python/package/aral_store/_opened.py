@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 from ._errors import Closed, Locked, NotFound, ReadOnly
+from ._key import Key, KeyFile
 from ._lock import Lock
 from ._place import is_database, path_of, shown
 from ._store import Store
@@ -28,6 +30,8 @@ class Opened:
         read_only: bool,
         wait: float,
         compact_above: int | None,
+        key: Key | None,
+        key_file: KeyFile | None,
     ) -> None:
         self._place = place
         self._lock = lock
@@ -35,9 +39,12 @@ class Opened:
         self._read_only = read_only
         self._wait = wait
         self._compact_above = compact_above
+        # Asked for again by each opening, so that it is the same file when the current directory is another one.
+        self._key = key
+        self._key_file = None if key_file is None else os.path.abspath(key_file)
         self._is_view = False
         if place is None:
-            self._store = Store(read_only=read_only)
+            self._store = Store(read_only=read_only, key=key, key_file=self._key_file)
             return
         if read_only:
             self._look_at(place)
@@ -100,8 +107,15 @@ class Opened:
         return True
 
     def _write_to(self, place: str, wait: float = 0.0) -> Store:
-        return Store(place, sync=self._sync, wait=wait, compact_above=self._compact_above)
+        return Store(
+            place,
+            sync=self._sync,
+            wait=wait,
+            compact_above=self._compact_above,
+            key=self._key,
+            key_file=self._key_file,
+        )
 
     def _look_at(self, place: str) -> None:
-        self._store = Store(place, read_only=True)
+        self._store = Store(place, read_only=True, key=self._key, key_file=self._key_file)
         self._is_view = True

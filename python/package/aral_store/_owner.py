@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from ._async_store import AsyncStore, run_on, settled, store_of
-from ._errors import Closed
+from ._errors import Closed, InvalidInput
+from ._key import Key, KeyFile
 from ._store import Store
 
 _R = TypeVar("_R")
@@ -17,10 +18,18 @@ _R = TypeVar("_R")
 class Owner:
     """A store that was handed over, or one of its own at a path or URL."""
 
-    def __init__(self, store: Store | AsyncStore | str | PathLike[str]) -> None:
+    def __init__(
+        self, store: Store | AsyncStore | str | PathLike[str], key: Key | None = None, key_file: KeyFile | None = None
+    ) -> None:
         self._is_own = isinstance(store, (str, PathLike))
-        self._owner: Store | AsyncStore = Store(store) if isinstance(store, (str, PathLike)) else store
+        self._owner: Store | AsyncStore
+        if isinstance(store, (str, PathLike)):
+            self._owner = Store(store, key=key, key_file=key_file)
+        else:
+            self._owner = store
         self.store = store_of(self._owner)
+        if not self._is_own and (key is not None or key_file is not None):
+            raise InvalidInput("a key goes with the path of a store; one that is open has been opened with its own")
 
     async def run(self, work: Callable[[], _R]) -> _R:
         """Does something while the event loop goes on. It has settled when it raises ``CancelledError``."""

@@ -26,7 +26,7 @@ from ._core import search as _search
 from ._core import stream as _stream
 from ._errors import Conflict, Corrupt, InvalidInput, NotFound
 from ._json import decode, encode, encode_object, with_members
-from ._key import Key, key_bytes
+from ._key import Key, KeyFile, key_bytes
 from ._place import shown
 from ._receipts import Found, Receipt, Summary
 from ._reply import Reply
@@ -79,7 +79,7 @@ class Store:
     what is not to be kept any more is dropped at once. A database of SQL keeps every event. An opening for reading, and a store with no choice, refuse any other than theirs.
 
     With ``key`` a new store in a directory is encrypted, and one that is encrypted is opened: 32 bytes, a text of 64 hexadecimal
-    digits, or a function that is called for one of them. Without its key, or with another one, opening raises
+    digits, or a function that is called for one of them; ``key_file`` names a file that has it. Without its key, or with another one, opening raises
     :class:`KeyRefused`. A store that is not encrypted, and a database, is refused with a key. :func:`rekey` gives another one.
 
     With ``salvage`` it is open for reading only, also if it is damaged: it shows what :func:`repair` would save, and
@@ -109,6 +109,7 @@ class Store:
         wait: float = 0.0,
         keep: str | None = None,
         key: Key | None = None,
+        key_file: KeyFile | None = None,
     ) -> None:
         # A bool is a number to Python, and would be an interval of one second.
         if isinstance(sync, bool) or not isinstance(sync, (str, int, float)):
@@ -121,6 +122,8 @@ class Store:
             raise InvalidInput(f"keep must be a text such as \"30d\", not {keep!r}")
         if path is None and keep is not None:
             raise InvalidInput("a store in memory keeps no history")
+        if path is None and (key is not None or key_file is not None):
+            raise InvalidInput("a store in memory is not encrypted; give the path of its directory, or leave the key away")
         check_wait(wait)
         check_count("compact_above", compact_above)
         self._path = path
@@ -133,7 +136,7 @@ class Store:
             salvage=salvage,
             wait=wait,
             keep=keep,
-            key=key_bytes(key),
+            key=key_bytes(key, key_file),
         )
 
     def __repr__(self) -> str:

@@ -32,6 +32,8 @@ from ._async_store import AsyncStore, settled
 from ._errors import Conflict, InvalidInput
 from ._exact import check_comes_back
 from ._json import decode, encode
+from ._key import Key as StoreKey
+from ._key import KeyFile
 from ._owner import Owner, Owning
 from ._store import Store, check_count
 from ._texts import object_of, put_together, taken_apart
@@ -48,8 +50,8 @@ _NOT_STORED = frozenset({"raw_representation", "exception"})
 class AralHistoryProvider(Owning, HistoryProvider):
     """Keeps the messages of the framework's sessions in a store.
 
-    It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens and
-    :meth:`close` closes. A session is the conversation of its id, and a message one of it, whose content is its text. All
+    It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens, with the
+    ``key`` or ``key_file`` of an encrypted one, and :meth:`close` closes. A session is the conversation of its id, and a message one of it, whose content is its text. All
     messages of one call are added or none, and are as durable as the store's ``sync`` says. What would not come back equal
     raises :class:`InvalidInput`, which names it.
 
@@ -78,6 +80,8 @@ class AralHistoryProvider(Owning, HistoryProvider):
         skip_replays: bool = True,
         limit: int | None = None,
         whole_turns: bool = False,
+        key: StoreKey | None = None,
+        key_file: KeyFile | None = None,
     ) -> None:
         super().__init__(
             source_id,
@@ -92,7 +96,7 @@ class AralHistoryProvider(Owning, HistoryProvider):
         self.skip_replays = skip_replays
         self.limit = limit
         self.whole_turns = whole_turns
-        self._owner = Owner(store)
+        self._owner = Owner(store, key, key_file)
 
     async def get_messages(
         self, session_id: str | None, *, state: dict[str, Any] | None = None, **kwargs: Any

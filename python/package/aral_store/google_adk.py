@@ -43,6 +43,8 @@ from ._exact import check_comes_back, comes_back
 from ._google_adk_events import event_of, mutation_of
 from ._google_adk_sessions import Key, Sessions, stale, user_of
 from ._json import decode, encode
+from ._key import Key as StoreKey
+from ._key import KeyFile
 from ._lock import Lock
 from ._owner import Owner, Owning
 from ._store import Store
@@ -53,8 +55,8 @@ _Locks = WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[Key, a
 class AralSessionService(Owning, BaseSessionService):
     """Keeps the sessions of ADK's agents in a store.
 
-    It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens and
-    :meth:`close` closes. A session is a conversation, ``adk:APP/USER/SESSION``; each event is a message of it, whose content
+    It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens, with the
+    ``key`` or ``key_file`` of an encrypted one, and :meth:`close` closes. A session is a conversation, ``adk:APP/USER/SESSION``; each event is a message of it, whose content
     is its text, and the state is in its actions. State that begins with ``app:`` or ``user:`` is that of all sessions of the app
     or of the user, and what begins with ``temp:`` is not stored. An event and the state that it changes are stored together or
     not at all, and are as durable as the store's ``sync`` says.
@@ -66,9 +68,15 @@ class AralSessionService(Owning, BaseSessionService):
     A call that is cancelled raises ``CancelledError`` when it is settled: it was carried out, or never will be.
     """
 
-    def __init__(self, store: Store | AsyncStore | str | PathLike[str]) -> None:
+    def __init__(
+        self,
+        store: Store | AsyncStore | str | PathLike[str],
+        *,
+        key: StoreKey | None = None,
+        key_file: KeyFile | None = None,
+    ) -> None:
         super().__init__()
-        self._owner = Owner(store)
+        self._owner = Owner(store, key, key_file)
         self._sessions = Sessions(self._owner.store)
         self._guard = Lock(survives_fork=False)
         self._locks: _Locks = WeakKeyDictionary()

@@ -29,6 +29,8 @@ except ImportError as error:
 from ._adapter import Adapter
 from ._async_store import AsyncStore, settled
 from ._errors import Conflict, InvalidInput, NotFound
+from ._key import Key as StoreKey
+from ._key import KeyFile
 from ._llama_index_messages import ARCHIVED, metadata_with, message_of, mutation_of
 from ._owner import Owner, Owning
 from ._store import Store, check_count
@@ -44,8 +46,8 @@ _Row = tuple[str, str, str, dict[str, Any]]
 class AralChatStore(Owning, AsyncDBChatStore):
     """Keeps what is said, for ``Memory.from_defaults(chat_store=…)`` of LlamaIndex.
 
-    It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens and
-    :meth:`close` closes. A key is the conversation ``llama-index:KEY``, and a message one of it, whose content is its text; whether it is
+    It takes an open :class:`Store` or :class:`AsyncStore`, which stays open, or the path or URL of one, which it opens, with the
+    ``key`` or ``key_file`` of an encrypted one, and :meth:`close` closes. A key is the conversation ``llama-index:KEY``, and a message one of it, whose content is its text; whether it is
     archived is in its metadata. Each call is carried out whole or not at all, and is as durable as the store's ``sync`` says.
     What would not come back equal raises :class:`InvalidInput`, which names it.
 
@@ -54,9 +56,15 @@ class AralChatStore(Owning, AsyncDBChatStore):
 
     _owner: Owner = PrivateAttr()
 
-    def __init__(self, store: Store | AsyncStore | str | PathLike[str]) -> None:
+    def __init__(
+        self,
+        store: Store | AsyncStore | str | PathLike[str],
+        *,
+        key: StoreKey | None = None,
+        key_file: KeyFile | None = None,
+    ) -> None:
         super().__init__()
-        self._owner = Owner(store)
+        self._owner = Owner(store, key, key_file)
 
     async def get_messages(
         self,

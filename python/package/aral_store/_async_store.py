@@ -4,65 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast
 
+from ._async_calls import AsyncCalls
 from ._consumer import AsyncConsumer
 from ._errors import Closed, Forked
+from ._key import Key
 from ._place import shown
 from ._reply import AsyncReply
-from ._store import Store, _events, _next_page
+from ._store import COMPACT_ABOVE, Store, _events, _next_page
 from ._threads import Threads, common
 
 if TYPE_CHECKING:
     from ._models import Conversation, Message
 
-_P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def _later(
-    method: Callable[Concatenate[Store, _P], _R],
-) -> Callable[Concatenate[AsyncStore, _P], Coroutine[Any, Any, _R]]:
-    @functools.wraps(method)
-    async def later(self: AsyncStore, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        return await self._run(functools.partial(method, self._store, *args, **kwargs))
-
-    return later
-
-
-def _opening(
-    make: Callable[_P, Store],
-) -> Callable[Concatenate[type[AsyncStore], _P], Coroutine[Any, Any, AsyncStore]]:
-    async def open(cls: type[AsyncStore], /, *args: _P.args, **kwargs: _P.kwargs) -> AsyncStore:
-        """Opens a store as :class:`Store` does, which also says what the parameters mean."""
-        opened: list[Store] = []
-
-        def work() -> Store:
-            opened.append(make(*args, **kwargs))
-            return opened[0]
-
-        try:
-            return cls(await settled(None, work))
-        except asyncio.CancelledError:
-            # Nobody gets it, and nobody else could open the directory while it is held.
-            for store in opened:
-                store.close()
-            raise
-
-    taken = inspect.signature(make)
-    cls = inspect.Parameter("cls", inspect.Parameter.POSITIONAL_ONLY)
-    # What `help` shows, and what an editor completes.
-    shown = taken.replace(parameters=[cls, *taken.parameters.values()], return_annotation="AsyncStore")
-    setattr(open, "__signature__", shown)
-    return open
-
-
-class AsyncStore:
+class AsyncStore(AsyncCalls):
     """A :class:`Store` whose methods are awaited; the event loop goes on while the store waits for the device.
 
     >>> async def main():
@@ -82,7 +45,45 @@ class AsyncStore:
         self._pid = os.getpid()
         self._threads = Threads()
 
-    open = classmethod(_opening(Store))
+    @classmethod
+    async def open(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        sync: Literal["always", "os"] | float = "always",
+        read_only: bool = False,
+        compact_above: int | None = COMPACT_ABOVE,
+        unique_ids: Literal["refuse", "existing"] | None = None,
+        salvage: bool = False,
+        wait: float = 0.0,
+        keep: str | None = None,
+        key: Key | None = None,
+    ) -> Self:
+        """Opens a store as :class:`Store` does, which also says what the parameters mean."""
+        opened: list[Store] = []
+
+        def work() -> Store:
+            store = Store(
+                path,
+                sync=sync,
+                read_only=read_only,
+                compact_above=compact_above,
+                unique_ids=unique_ids,
+                salvage=salvage,
+                wait=wait,
+                keep=keep,
+                key=key,
+            )
+            opened.append(store)
+            return store
+
+        try:
+            return cls(await settled(None, work))
+        except asyncio.CancelledError:
+            # Nobody gets it, and nobody else could open the directory while it is held.
+            for store in opened:
+                store.close()
+            raise
 
     async def _run(self, work: Callable[[], _R]) -> _R:
         if self._pid != os.getpid():
@@ -91,41 +92,6 @@ class AsyncStore:
             raise Closed("the store was closed")
         return await settled(self._threads, work)
 
-    create = _later(Store.create)
-    reset = _later(Store.reset)
-    add_message = _later(Store.add_message)
-    add_action = _later(Store.add_action)
-    set_title = _later(Store.set_title)
-    set_metadata = _later(Store.set_metadata)
-    set_created_at = _later(Store.set_created_at)
-    edit_message = _later(Store.edit_message)
-    edit_action = _later(Store.edit_action)
-    remove_message = _later(Store.remove_message)
-    remove_action = _later(Store.remove_action)
-    clear = _later(Store.clear)
-    remove = _later(Store.remove)
-    batch = _later(Store.batch)
-    fork = _later(Store.fork)
-    get = _later(Store.get)
-    summary = _later(Store.summary)
-    summaries = _later(Store.summaries)
-    messages = _later(Store.messages)
-    search = _later(Store.search)
-    actions = _later(Store.actions)
-    consumers = _later(Store.consumers)
-    reset_consumer = _later(Store.reset_consumer)
-    remove_consumer = _later(Store.remove_consumer)
-    prune = _later(Store.prune)
-    erase = _later(Store.erase)
-    check_receipt = _later(Store.check_receipt)
-    refresh = _later(Store.refresh)
-    sync = _later(Store.sync)
-    compact = _later(Store.compact)
-    accept = _later(Store.accept)
-    verify = _later(Store.verify)
-    stats = _later(Store.stats)
-    recovery = _later(Store.recovery)
-    export = _later(Store.export)
 
     async def ids(self) -> list[str]:
         """The ids of the conversations that can be read, oldest first."""
@@ -172,19 +138,39 @@ class AsyncStore:
             else:
                 return
 
-    async def consumer(self, /, *args: Any, **kwargs: Any) -> AsyncConsumer:
+    async def consumer(
+        self,
+        name: str,
+        *,
+        begin: int | Literal["start", "now"] = "start",
+        conversations: Iterable[str] = (),
+        kinds: Iterable[str] = (),
+    ) -> AsyncConsumer:
         """See :meth:`Store.consumer`."""
-        return AsyncConsumer(
-            self, await self._run(functools.partial(self._store.consumer, *args, **kwargs))
-        )
+        begun = functools.partial(self._store.consumer, name, begin=begin, conversations=conversations, kinds=kinds)
+        return AsyncConsumer(self, await self._run(begun))
 
-    def stream(self, /, *args: Any, **kwargs: Any) -> AsyncReply:
+    def stream(
+        self,
+        conversation_id: str,
+        content: str = "",
+        *,
+        role: str = "assistant",
+        id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        every: float = 0.0,
+        bytes: int = 1,
+    ) -> AsyncReply:
         """See :meth:`Store.stream`; what it gives is for ``async with``."""
-        return AsyncReply(self, functools.partial(self._store.stream, *args, **kwargs))
+        begin = functools.partial(
+            self._store.stream, conversation_id, content, role=role, id=id, metadata=metadata, every=every, bytes=bytes
+        )
+        return AsyncReply(self, begin)
 
-    def resume(self, /, *args: Any, **kwargs: Any) -> AsyncReply:
+    def resume(self, conversation_id: str, message_id: str, *, every: float = 0.0, bytes: int = 1) -> AsyncReply:
         """See :meth:`Store.resume`; what it gives is for ``async with``."""
-        return AsyncReply(self, functools.partial(self._store.resume, *args, **kwargs))
+        begin = functools.partial(self._store.resume, conversation_id, message_id, every=every, bytes=bytes)
+        return AsyncReply(self, begin)
 
     async def close(self) -> None:
         """Makes everything durable and gives the handle up; a second call does nothing."""

@@ -105,7 +105,7 @@ class AsyncConsumer:
     def __init__(self, store: _Runs, consumer: Consumer) -> None:
         self._store = store
         self._consumer = consumer
-        self.name = consumer.name
+        self.name: str = consumer.name
 
     async def next_batch(self, most: int = 100) -> list[dict[str, Any]]:
         """See :meth:`Consumer.next_batch`."""

@@ -72,7 +72,7 @@ class NoSpace(AralStoreError, OSError):
 
     def __init__(self, message: str, path: os.PathLike[str] | None = None, offset: int | None = None) -> None:
         super().__init__(message, path, offset)
-        self.errno = errno.ENOSPC
+        self.errno: int = errno.ENOSPC
 
 
 class OutOfMemory(AralStoreError, MemoryError):

@@ -94,7 +94,7 @@ class MessageStore:
         is_in_files = place is not None and not is_database(place)
         if place is not None and not is_in_files and mirror is not None:
             raise InvalidInput("mirror is about JSON files, which a store in a database or a bucket does not keep; leave it out")
-        self.save_dir = Path(place) if place is not None and is_in_files else None
+        self.save_dir: Path | None = Path(place) if place is not None and is_in_files else None
         self._lock = Lock(survives_fork=place is None)
         compact_above = None if mirror == "never" else COMPACT_ABOVE
         opened = Opened(
@@ -113,8 +113,8 @@ class MessageStore:
         usual: MirrorMode = "always" if key is None and key_file is None else "close"
         self._mode: MirrorMode = mirror or usual if is_in_files else "never"
         self._mirror = self._mirror_of("never" if self._live.opened.is_view else self._mode)
-        self.backend = Backend(self._live)
-        self.conversations = Conversations(self._live)
+        self.backend: Backend = Backend(self._live)
+        self.conversations: Conversations = Conversations(self._live)
         self._warn_of_damage()
 
     def _warn_of_damage(self) -> None:

@@ -28,8 +28,8 @@ class Watch:
     __slots__ = ("mark", "is_blind")
 
     def __init__(self) -> None:
-        self.mark = object()
-        self.is_blind = False
+        self.mark: object = object()
+        self.is_blind: bool = False
 
     def is_quiet_since(self, mark: object) -> bool:
         """Whether nothing has changed since the mark for certain."""

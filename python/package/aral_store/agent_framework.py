@@ -22,10 +22,10 @@ from typing import Any
 
 try:
     from agent_framework import HistoryProvider, Message
-except ImportError as error:
+except ImportError as _error:
     raise ImportError(
         "aral_store.agent_framework takes agent-framework-core: pip install 'aral-store[agent-framework]'"
-    ) from error
+    ) from _error
 
 from ._adapter import Adapter, id_of
 from ._async_store import AsyncStore, settled

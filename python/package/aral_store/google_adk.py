@@ -34,8 +34,8 @@ try:
     from google.adk.sessions.base_session_service import BaseSessionService, GetSessionConfig, ListSessionsResponse
     from google.adk.sessions.session import Session
     from google.adk.sessions.state import State
-except ImportError as error:
-    raise ImportError("aral_store.google_adk takes google-adk: pip install 'aral-store[adk]'") from error
+except ImportError as _error:
+    raise ImportError("aral_store.google_adk takes google-adk: pip install 'aral-store[adk]'") from _error
 
 from ._async_store import AsyncStore, settled
 from ._errors import AlreadyExists, Conflict, NotFound

@@ -26,8 +26,8 @@ try:
         message_to_dict,
         messages_from_dict,
     )
-except ImportError as error:
-    raise ImportError("aral_store.langchain takes langchain-core: pip install 'aral-store[langchain]'") from error
+except ImportError as _error:
+    raise ImportError("aral_store.langchain takes langchain-core: pip install 'aral-store[langchain]'") from _error
 
 from ._adapter import Adapter, id_of
 from ._async_store import AsyncStore

@@ -9,8 +9,8 @@ from __future__ import annotations
 try:
     import langgraph.checkpoint.base
     import langgraph.store.base  # noqa: F401
-except ImportError as error:
-    raise ImportError("aral_store.langgraph takes langgraph: pip install 'aral-store[langgraph]'") from error
+except ImportError as _error:
+    raise ImportError("aral_store.langgraph takes langgraph: pip install 'aral-store[langgraph]'") from _error
 
 from ._langgraph_saver import AralSaver
 from ._langgraph_store import AralBaseStore

@@ -23,8 +23,8 @@ from pydantic import PrivateAttr
 try:
     from llama_index.core.base.llms.types import ChatMessage
     from llama_index.core.storage.chat_store.base_db import AsyncDBChatStore, MessageStatus
-except ImportError as error:
-    raise ImportError("aral_store.llama_index takes llama-index-core: pip install 'aral-store[llama-index]'") from error
+except ImportError as _error:
+    raise ImportError("aral_store.llama_index takes llama-index-core: pip install 'aral-store[llama-index]'") from _error
 
 from ._adapter import Adapter
 from ._async_store import AsyncStore, settled

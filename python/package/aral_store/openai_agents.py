@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, cast
 try:
     from agents.memory.session_settings import SessionSettings, coerce_session_settings, resolve_session_limit
     from agents.models.fake_id import FAKE_RESPONSES_ID
-except ImportError as error:
-    raise ImportError("aral_store.openai_agents takes openai-agents: pip install 'aral-store[openai-agents]'") from error
+except ImportError as _error:
+    raise ImportError("aral_store.openai_agents takes openai-agents: pip install 'aral-store[openai-agents]'") from _error
 from pydantic import BaseModel
 
 from ._adapter import Adapter, id_of

@@ -29,8 +29,8 @@ try:
         TextPart,
         UserPromptPart,
     )
-except ImportError as error:
-    raise ImportError("aral_store.pydantic_ai takes pydantic-ai-slim: pip install 'aral-store[pydantic-ai]'") from error
+except ImportError as _error:
+    raise ImportError("aral_store.pydantic_ai takes pydantic-ai-slim: pip install 'aral-store[pydantic-ai]'") from _error
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 

@@ -5,52 +5,21 @@
 
 use std::sync::Arc;
 
+use super::current::{Current, Frames, PendingFrame, WriteError, not_as_its_segment};
 use super::hint::Hint;
 use super::segment::{CreateError, Segment};
 use super::start::Start;
 use crate::codec::bytes::to_u64;
-use crate::codec::frame::{FRAME_ALIGN, FrameHeader, FrameKind};
+use crate::codec::frame::FRAME_ALIGN;
 use crate::codec::segment::{DATA_START, Previous, SegmentHeader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
 use crate::vfs;
 
-/// How far beyond what is written a file is made ready at least.
-const READY_AHEAD: u64 = 128 << 10;
-/// How far beyond it is made ready at most.
-const READY_AT_MOST: u64 = 1 << 20;
-/// The largest group that anything is made ready for: for a larger one, to write as many zeros takes longer than it saves.
-const READY_FOR_AT_MOST: u64 = 192 << 10;
-
 /// How many groups are written at most without a look, before they are written, whether the store is still the own
 /// one. A look takes the system a few microseconds, which is what a group without a sync takes; one with a sync is
 /// looked at behind it in any case, before anybody gets a receipt.
 const GROUPS_BETWEEN_LOOKS: u32 = 64;
-
-/// A payload that is to be appended: where it lies in the group's buffer, header included.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PendingFrame {
-    pub(crate) start: usize,
-    pub(crate) payload_len: usize,
-    pub(crate) payload_crc: u32,
-    pub(crate) schema: u16,
-    pub(crate) first_seq: Seq,
-    pub(crate) events: u32,
-    pub(crate) is_sealed: bool,
-}
-
-/// Why a group was not written.
-#[derive(Debug)]
-pub(crate) enum WriteError {
-    /// It is not in the log and never will be; the store goes on.
-    Refused(Error),
-    /// It may or may not be there after the next opening; the store goes on in a new segment.
-    Unknown(Error),
-    /// A sync failed: nothing more may be written until the store is opened again.
-    Fatal(Error),
-    /// It is not in the log and never will be, and nothing more may be written: the store is another writer's.
-    Overtaken(Error),
-}
 
 /// Where the log grows.
 #[derive(Debug)]
@@ -66,20 +35,6 @@ pub(crate) struct Active {
     /// Where salts and times come from.
     salt: fn() -> u32,
     now: fn() -> i64,
-}
-
-#[derive(Debug)]
-struct Current {
-    segment: Arc<Segment>,
-    capacity: u64,
-    written: u64,
-    durable: u64,
-    /// Up to where the file was made ready for what will be written.
-    ready: u64,
-    rollup: crc32fast::Hasher,
-    next_seq: Seq,
-    /// A write failed: bytes behind `written` are unknown, so the segment must end there.
-    is_spoiled: bool,
 }
 
 impl Active {
@@ -100,35 +55,39 @@ impl Active {
         frames: &[PendingFrame],
         must_sync: bool,
     ) -> Result<Option<(Arc<Segment>, u64)>, WriteError> {
-        let mut place = None;
-        if let Some(first) = frames.first() {
-            self.look_before()?;
-            self.make_room(to_u64(buffer.len()), first.first_seq)?;
-            let current = self.current.as_mut().ok_or_else(no_segment)?;
-            let base = current.written;
-            // Whatever came before: nothing that is to be sealed is written as it is.
-            if frames.iter().any(|frame| frame.is_sealed != current.segment.header.is_sealed) {
-                return Err(WriteError::Refused(not_as_its_segment(&current.segment)));
-            }
+        let Some(first) = frames.first() else {
             if must_sync {
-                current.get_ready(to_u64(buffer.len()));
+                self.sync()?;
             }
-            let rollup = current.stamp(buffer, frames);
-            if let Err(error) = vfs::write_all_at(&*current.segment.file, buffer, base) {
-                // Order: mark the segment as ended before anything else can be appended to it. What was
-                // written of this group could otherwise be taken for records of the next.
-                current.is_spoiled = true;
-                return Err(WriteError::Unknown(Error::io("write", &current.segment.path, error)));
-            }
-            current.rollup = rollup;
-            current.written += to_u64(buffer.len());
-            current.next_seq += frames.iter().map(|frame| u64::from(frame.events)).sum::<u64>();
-            place = Some((Arc::clone(&current.segment), base));
-        }
+            return Ok(None);
+        };
+        self.look_before()?;
+        let group = Frames { buffer, frames };
+        let needed = group.len();
+        let Some(current) = self.current.as_mut().and_then(|current| current.with_room(needed)) else {
+            return self.append_in_next(group, first.first_seq).map(Some);
+        };
+        let base = current.write(group, must_sync)?;
+        let segment = Arc::clone(&current.segment);
         if must_sync {
             self.sync()?;
         }
-        Ok(place)
+        Ok(Some((segment, base)))
+    }
+
+    /// Appends a group as the first of a segment that is made with it. Both are durable then, by one sync.
+    fn append_in_next(
+        &mut self,
+        group: Frames<'_>,
+        next_seq: Seq,
+    ) -> Result<(Arc<Segment>, u64), WriteError> {
+        let needed = to_u64(DATA_START) + group.len() + to_u64(FRAME_ALIGN);
+        let segment = self.begin_segment(needed, next_seq, group)?;
+        // Small stores stay small; busy ones soon have few and large segments.
+        self.next_size = self.next_size.saturating_mul(4).min(self.start.limits.segment);
+        // Order: look behind the write, before anybody gets a receipt; see `sync`.
+        self.start.right.check().map_err(WriteError::Fatal)?;
+        Ok((segment, to_u64(DATA_START)))
     }
 
     /// Looks whether the store is still the own one, so that whoever was overtaken leaves nothing behind.
@@ -178,11 +137,11 @@ impl Active {
     ///
     /// When this returns, the sequence numbers before `next_seq` are in the segments before the returned one.
     pub(crate) fn roll(&mut self, next_seq: Seq) -> Result<Arc<Segment>, WriteError> {
-        let unused = self.current.as_ref().filter(|c| !c.is_spoiled && c.written == to_u64(DATA_START));
-        if let Some(current) = unused {
+        if let Some(current) = self.current.as_ref().filter(|current| current.is_unused()) {
             return Ok(Arc::clone(&current.segment));
         }
-        self.begin_segment(self.start.limits.first_segment, next_seq)
+        let nothing = Frames { buffer: &mut [], frames: &[] };
+        self.begin_segment(to_u64(DATA_START + FRAME_ALIGN), next_seq, nothing)
     }
 
     /// Says in CONTROL which checkpoint is the newest.
@@ -197,14 +156,10 @@ impl Active {
     pub(crate) fn close(&mut self) -> Result<(), WriteError> {
         self.sync_if_needed()?;
         self.look()?;
-        let has_room = |current: &Current| current.written + to_u64(FRAME_ALIGN) <= current.capacity;
-        let Some(current) = self.current.as_ref().filter(|c| !c.is_spoiled && has_room(c)) else {
+        let Some(current) = self.current.as_mut().and_then(|current| current.with_room(0)) else {
             return Ok(());
         };
-        let mut seal = [0; FRAME_ALIGN];
-        let header = current.header(FrameKind::Seal, &PendingFrame::empty(current.next_seq));
-        let offset = current.written;
-        seal.copy_from_slice(&current.segment.header.space().encode(offset, &header).0);
+        let (seal, offset) = (current.seal(), current.written);
         let path = current.segment.path.clone();
         let file = &current.segment.file;
         vfs::write_all_at(&**file, &seal, offset)
@@ -229,56 +184,45 @@ impl Active {
         }
     }
 
-    /// Makes sure that `needed` bytes fit behind what is written, with room for a seal.
-    fn make_room(&mut self, needed: u64, next_seq: Seq) -> Result<(), WriteError> {
-        let with_seal = needed + to_u64(FRAME_ALIGN);
-        let fits =
-            self.current.as_ref().is_some_and(|c| !c.is_spoiled && c.written + with_seal <= c.capacity);
-        if fits {
-            return Ok(());
-        }
-        self.begin_segment(with_seal + to_u64(DATA_START), next_seq)?;
-        // Small stores stay small; busy ones soon have few and large segments.
-        self.next_size = self.next_size.saturating_mul(4).min(self.start.limits.segment);
-        Ok(())
-    }
-
-    fn begin_segment(&mut self, least: u64, next_seq: Seq) -> Result<Arc<Segment>, WriteError> {
+    /// Ends the current segment, durably, and makes the next, which takes `least` bytes with the frames that it begins with.
+    fn begin_segment(
+        &mut self,
+        least: u64,
+        next_seq: Seq,
+        mut first: Frames<'_>,
+    ) -> Result<Arc<Segment>, WriteError> {
         // Order: sync the old segment before its successor says how much of it counts. Reversed, a crash
         // leaves a seal over bytes that never reached the disk.
         self.sync_if_needed()?;
-        let previous = self.current.as_ref().map_or(self.previous, Current::as_previous);
         let whole_blocks = |size: u64| size.next_multiple_of(to_u64(DATA_START));
         let (size, least) = (whole_blocks(self.next_size.max(least)), whole_blocks(least));
-        let segment = match self.create_segment(size, next_seq, previous) {
+        // Most programs that open a store write little: what their one segment does not need would have to be given
+        // back again, which takes the disk as long as a sync. Whoever writes more has the rest at once.
+        let is_first = self.next_size <= self.start.limits.first_segment;
+        let reserved = if is_first { least } else { size };
+        let current = match self.make_current((size, reserved), next_seq, &mut first) {
             // On a disk that is nearly full, a short segment is better than none.
-            Err(WriteError::Refused(error)) if error.kind() == ErrorKind::NoSpace && size > least => {
-                self.create_segment(least, next_seq, previous)?
+            Err(WriteError::Refused(error)) if error.kind() == ErrorKind::NoSpace && reserved > least => {
+                self.make_current((least, least), next_seq, &mut first)?
             }
             made => made?,
         };
+        let segment = Arc::clone(&current.segment);
         // This process alone cuts its segments shorter, and only behind what can be read from them.
         segment.map();
-        self.current = Some(Current {
-            segment: Arc::clone(&segment),
-            capacity: segment.header.capacity,
-            written: to_u64(DATA_START),
-            durable: to_u64(DATA_START),
-            ready: to_u64(DATA_START),
-            rollup: crc32fast::Hasher::new(),
-            next_seq,
-            is_spoiled: false,
-        });
+        self.current = Some(current);
         self.publish();
         Ok(segment)
     }
 
-    fn create_segment(
+    /// Makes a segment that begins with a group, all of it durable.
+    fn make_current(
         &self,
-        size: u64,
+        (capacity, reserved): (u64, u64),
         next_seq: Seq,
-        previous: Previous,
-    ) -> Result<Arc<Segment>, WriteError> {
+        first: &mut Frames<'_>,
+    ) -> Result<Current, WriteError> {
+        let previous = self.current.as_ref().map_or(self.previous, Current::as_previous);
         let header = SegmentHeader {
             store_id: self.start.store_id,
             number: previous.number + 1,
@@ -286,19 +230,24 @@ impl Active {
             writer_epoch: self.start.writer_epoch,
             created_unix_micros: (self.now)(),
             salt: (self.salt)(),
-            capacity: size,
+            capacity,
             previous,
-            // The file system says so when the file is made.
-            is_sealed: false,
+            is_sealed: self.start.vfs.sealing().is_some(),
         };
-        match Segment::create(&*self.start.vfs, &self.start.dir, header) {
-            Ok(segment) => Ok(Arc::new(segment)),
-            Err(CreateError::Before(error)) if error.kind() == ErrorKind::Locked => {
-                Err(WriteError::Overtaken(error))
-            }
-            Err(CreateError::Before(error)) => Err(WriteError::Refused(error)),
-            Err(CreateError::Sync(error)) => Err(WriteError::Fatal(error)),
+        let start = to_u64(DATA_START);
+        let rollup = first.stamp(header.space(), (start, start), &crc32fast::Hasher::new());
+        // Whatever came before: nothing that is to be sealed is written as it is.
+        if !first.are_all(header.is_sealed) {
+            return Err(WriteError::Refused(not_as_its_segment(&self.start.dir)));
         }
+        let made = Segment::create(&*self.start.vfs, &self.start.dir, header, (reserved, first.buffer));
+        let segment = made.map_err(|error| match error {
+            CreateError::Before(error) if error.kind() == ErrorKind::Locked => WriteError::Overtaken(error),
+            CreateError::Before(error) => WriteError::Refused(error),
+            CreateError::Sync(error) => WriteError::Fatal(error),
+        })?;
+        let written = start + first.len();
+        Ok(Current::new(Arc::new(segment), (written, reserved), rollup, next_seq + first.events()))
     }
 
     /// Writes the hint. It may fail: the store opens without it, and an older statement stays true.
@@ -307,73 +256,5 @@ impl Active {
             (current.segment.header.number, current.written, current.durable)
         });
         self.hint.state(stated, self.start.checkpoint_epoch);
-    }
-}
-
-fn no_segment() -> WriteError {
-    WriteError::Refused(Error::new(ErrorKind::Failed, "there is no segment to append to"))
-}
-
-#[cold]
-fn not_as_its_segment(segment: &Segment) -> Error {
-    let reason = "what is to be written is not sealed as its segment says; nothing was written";
-    Error::new(ErrorKind::Failed, reason).at(&segment.path, None)
-}
-
-impl PendingFrame {
-    fn empty(first_seq: Seq) -> Self {
-        Self { start: 0, payload_len: 0, payload_crc: 0, schema: 0, first_seq, events: 0, is_sealed: false }
-    }
-}
-
-impl Current {
-    /// Gets the file ready for more than what is about to be written, so that the sync of most groups has
-    /// nothing but their bytes to write: one in hundreds pays for the others, of larger ones one in sixteen to
-    /// one in four. The largest pay each for itself.
-    fn get_ready(&mut self, needed: u64) {
-        let end = self.written + needed;
-        if needed <= READY_FOR_AT_MOST && end > self.ready {
-            let ahead = needed.saturating_mul(16).clamp(READY_AHEAD, READY_AT_MOST);
-            self.ready = end.saturating_add(ahead).next_multiple_of(to_u64(DATA_START)).min(self.capacity);
-            // Nothing depends on it: the space is reserved, and a write that matters will tell what is wrong.
-            self.segment.file.ready(end..self.ready).ok();
-        }
-    }
-
-    fn as_previous(&self) -> Previous {
-        Previous {
-            number: self.segment.header.number,
-            valid_len: self.written,
-            next_seq: self.next_seq,
-            rollup: self.rollup.clone().finalize(),
-        }
-    }
-
-    fn header(&self, kind: FrameKind, frame: &PendingFrame) -> FrameHeader {
-        FrameHeader {
-            payload_len: u32::try_from(frame.payload_len).unwrap_or(u32::MAX),
-            payload_crc: frame.payload_crc,
-            kind,
-            schema: frame.schema,
-            first_seq: frame.first_seq,
-            synced_units: u32::try_from(self.durable / to_u64(FRAME_ALIGN)).unwrap_or(u32::MAX),
-            events: frame.events,
-        }
-    }
-
-    /// Fills in the headers, which depend on where the group goes and on what is durable by now.
-    /// Returns what the rollup becomes once they are written.
-    fn stamp(&self, buffer: &mut [u8], frames: &[PendingFrame]) -> crc32fast::Hasher {
-        let mut rollup = self.rollup.clone();
-        let space = self.segment.header.space();
-        for frame in frames {
-            let header = self.header(FrameKind::Batch, frame);
-            let (bytes, crc) = space.encode(self.written + to_u64(frame.start), &header);
-            if let Some(slot) = buffer.get_mut(frame.start..frame.start + FRAME_ALIGN) {
-                slot.copy_from_slice(&bytes);
-            }
-            rollup.update(&crc.to_le_bytes());
-        }
-        rollup
     }
 }

@@ -9,7 +9,8 @@
 
 use std::sync::Arc;
 
-use super::active::{Active, PendingFrame, WriteError};
+use super::active::Active;
+use super::current::{PendingFrame, WriteError};
 use super::group::{Client, Group, Shared, State};
 use super::leader::Leader;
 use super::record::{Placed, Record};

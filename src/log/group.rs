@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::active::PendingFrame;
+use super::current::PendingFrame;
 use super::record::Placed;
 use super::segment::Segment;
 use super::sync::{Condvar, Mutex, MutexGuard};

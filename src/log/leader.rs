@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::active::WriteError;
+use super::current::WriteError;
 use super::group::{Client, Group, Shared, State};
 use super::sync::GROUP_BYTES;
 use super::waiter::{Done, Waiter, locked};

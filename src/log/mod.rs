@@ -26,6 +26,8 @@ pub(crate) mod claim;
 
 mod active;
 
+mod current;
+
 mod hint;
 
 mod commit;

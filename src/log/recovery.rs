@@ -63,6 +63,16 @@ pub(crate) struct Replayed {
     pub(crate) orphaned: Vec<OrphanedEvents>,
 }
 
+impl Replayed {
+    /// How many bytes count of the segments from a number on. Their files may be longer, where nobody closed them.
+    pub(crate) fn own_bytes(&self, first_segment: u64) -> u64 {
+        let behind = self.segments.iter().skip(1).map(|next| next.header.previous.valid_len);
+        let ends = behind.chain(self.last.as_ref().map(|last| last.end_offset));
+        let own = self.segments.iter().zip(ends).filter(|(own, _)| own.header.number >= first_segment);
+        own.map(|(_, end)| end).sum()
+    }
+}
+
 /// How the newest segment ends.
 #[derive(Debug)]
 pub(crate) struct Last {

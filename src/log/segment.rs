@@ -100,13 +100,19 @@ impl Segment {
         self.seal.as_deref()
     }
 
-    /// Makes a segment of the length that its header says. When this returns, its header and its name are durable.
-    pub(crate) fn create(vfs: &dyn Vfs, dir: &Path, header: SegmentHeader) -> Result<Self, CreateError> {
+    /// Makes a segment of the length that its header says, of which so many bytes are reserved on the disk, and which
+    /// begins with the given frames. When this returns, its header, those frames and its name are durable.
+    pub(crate) fn create(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        header: SegmentHeader,
+        (reserved, frames): (u64, &[u8]),
+    ) -> Result<Self, CreateError> {
         let path = dir.join(file_name(header.number, header.first_seq));
         let seal = vfs.sealing();
         let header = SegmentHeader { is_sealed: seal.is_some(), ..header };
         let unfinished = path.with_extension(format!("seg{UNFINISHED}"));
-        let file = match make_file(vfs, &unfinished, &header) {
+        let file = match make_file(vfs, &unfinished, &header, (reserved, frames)) {
             Ok(file) => file,
             Err(error) => {
                 // What is left is ignored by every reader and removed at the next opening, so a second
@@ -167,7 +173,12 @@ pub(crate) enum CreateError {
     Sync(Error),
 }
 
-fn make_file(vfs: &dyn Vfs, path: &Path, header: &SegmentHeader) -> Result<Arc<dyn VfsFile>> {
+fn make_file(
+    vfs: &dyn Vfs,
+    path: &Path,
+    header: &SegmentHeader,
+    (reserved, frames): (u64, &[u8]),
+) -> Result<Arc<dyn VfsFile>> {
     let opened = match vfs.open(path, OpenMode::CreateNew) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             vfs.remove_file(path).map_err(|e| Error::io("remove", path, e))?;
@@ -176,8 +187,13 @@ fn make_file(vfs: &dyn Vfs, path: &Path, header: &SegmentHeader) -> Result<Arc<d
         opened => opened,
     };
     let file = opened.map_err(|e| Error::io("create", path, e))?;
-    file.allocate(header.capacity).map_err(|e| Error::io("reserve space for", path, e))?;
-    vfs::write_all_at(&*file, &header.encode(), 0).map_err(|e| Error::io("write", path, e))?;
+    file.allocate(reserved).map_err(|e| Error::io("reserve space for", path, e))?;
+    if reserved < header.capacity {
+        file.set_len(header.capacity).map_err(|e| Error::io("extend", path, e))?;
+    }
+    let mut bytes = header.encode();
+    bytes.extend_from_slice(frames);
+    vfs::write_all_at(&*file, &bytes, 0).map_err(|e| Error::io("write", path, e))?;
     Ok(file)
 }
 

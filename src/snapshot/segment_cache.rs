@@ -134,7 +134,7 @@ mod tests {
             previous: Previous::default(),
             is_sealed: false,
         };
-        let segment = Segment::create(&OsVfs, dir, header).unwrap();
+        let segment = Segment::create(&OsVfs, dir, header, (header.capacity, &[])).unwrap();
         vfs::write_all_at(&*segment.file, bytes, 4096).unwrap();
         Arc::new(segment)
     }

@@ -59,7 +59,7 @@ impl Options {
     }
 
     /// Compacts in the background once the log has more bytes than this and than the JSON files have;
-    /// 64 MiB by default. So does a closing that would leave more than 64 small segments, as programs do that open the
+    /// 64 MiB by default. So does an opening or a closing that would leave more than 64 small segments, as programs do that open the
     /// store for a message each. In a bucket, whatever lies behind the last compaction counts, and 512 objects are enough.
     pub fn compact_above(mut self, bytes: u64) -> Self {
         self.settings.compact_above = Some(bytes);

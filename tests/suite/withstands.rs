@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "files are changed from outside, and time has to pass")]
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -15,7 +16,7 @@ use aral_store::{
 
 use crate::regressions::{added, files_with, fresh, texts};
 use crate::support::driver::DIR;
-use crate::support::faultfs::FaultFs;
+use crate::support::faultfs::{Call, FaultFs};
 
 /// The only file in a directory whose name has this beginning or ending.
 fn only(dir: &Path, part: &str) -> PathBuf {
@@ -241,6 +242,55 @@ fn short_processes(options: &dyn Fn() -> Options, count: usize) -> (usize, u64) 
     let store = options().vfs(Arc::new(sim)).open(DIR).unwrap();
     assert_eq!(texts(&store, "c1"), added(0..count));
     (files, calls)
+}
+
+/// A program that is killed behind its message never closes the store, and its segment keeps the length that it was made
+/// with. No closing counted those, and a compaction in the background had no time.
+#[test]
+fn processes_that_are_killed_leave_few_files_and_openings_stay_short() {
+    let mut sim = fresh();
+    let (mut files, mut opened) = (0, 0);
+    for n in 0..300 {
+        let fs = FaultFs::over_sim(&sim, Vec::new());
+        let store = MessageStore::options().vfs(Arc::new(fs.clone())).open(DIR).unwrap();
+        opened = opened.max(fs.count(Call::Open));
+        drop(store.add_message("c1", format!("m{n}")).unwrap());
+        let survivor = sim.kill();
+        drop(store);
+        sim = survivor;
+        files = files.max(files_with(&sim, "/log/").len());
+    }
+    assert!(files < 75, "{files} files in log/");
+    assert!(opened < 250, "an opening opened {opened} files");
+    let store = MessageStore::options().vfs(Arc::new(sim)).open(DIR).unwrap();
+    assert_eq!(texts(&store, "c1"), added(0..300));
+}
+
+/// Making the segment took a sync, and its first message another one; what it had not used was given back, which takes
+/// some disks as long as a sync.
+#[test]
+fn a_process_a_message_pays_for_no_more_than_it_writes() {
+    let sim = fresh();
+    for n in 0..3 {
+        let fs = FaultFs::over_sim(&sim, Vec::new());
+        let store = MessageStore::options().vfs(Arc::new(fs.clone())).open(DIR).unwrap();
+        let before = (fs.count(Call::Sync), fs.count(Call::Write));
+        assert!(store.add_message("c1", format!("m{n}")).unwrap().is_durable());
+        // The first one of a store makes the marker too. The writes are the segment with its message, and the hint.
+        if n > 0 {
+            assert_eq!((fs.count(Call::Sync) - before.0, fs.count(Call::Write) - before.1), (1, 2));
+        }
+        store.close().unwrap();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = MessageStore::open(dir.path()).unwrap();
+    drop(store.add_message("c1", "short").unwrap());
+    let segment = || only(&dir.path().join("log"), ".seg").metadata().unwrap();
+    assert!(segment().blocks() * 512 <= 16 << 10, "{} blocks are reserved", segment().blocks());
+    for _ in 0..100 {
+        drop(store.add_message("c1", "x".repeat(1000)).unwrap());
+    }
+    assert!(segment().len() == 256 << 10, "more goes into the same one");
 }
 
 #[test]

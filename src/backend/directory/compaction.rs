@@ -47,6 +47,15 @@ impl Engine {
         result
     }
 
+    /// Compacts if short processes have left many small segments. Nobody has asked for it: what keeps it from being
+    /// done keeps the log and is told by `stats`, and the next opening or closing tries again.
+    pub(super) fn compact_small_segments(&self, state: &mut Compaction) {
+        if self.has_many_small_segments() {
+            let compacted = self.compact_with(state);
+            *locked(&self.compaction_error) = compacted.err().map(|error| error.to_string());
+        }
+    }
+
     /// Compacts, for whoever holds the right to.
     pub(super) fn compact_with(&self, state: &mut Compaction) -> Result<CompactionReport> {
         self.compact_without(state, None)

@@ -23,7 +23,7 @@ use crate::log::claim::{Claim, Right};
 use crate::rules::Request;
 use crate::vfs::EventSeal;
 
-/// How many small segments a closing leaves at most. Each is a file that an opening opens, in some twenty
+/// How many small segments an opening or a closing leaves at most. Each is a file that an opening opens, in some twenty
 /// microseconds; a compaction takes some milliseconds, for which one opening in so many pays.
 const SMALL_SEGMENTS: usize = 64;
 

@@ -83,8 +83,7 @@ impl Engine {
             checkpoint_epoch: head.epoch,
             right: Arc::<Claim>::clone(&claim),
         };
-        let own = opened.replayed.segments.iter().filter(|s| s.header.number >= head.first_segment);
-        let log_bytes = own.filter_map(|s| s.file.metadata().ok()).map(|m| m.len).sum();
+        let log_bytes = opened.replayed.own_bytes(head.first_segment);
         let next_seq = opened.replayed.next_seq;
         let external_changes = ExternalChanges::new(opened.report.clone(), opened.is_settled);
         let is_marked = matches!(opened.marker, MarkerFile::Found(_));
@@ -113,6 +112,9 @@ impl Engine {
         if is_erasing {
             // What keeps it from being finished is told by `stats`, and the next opening tries again.
             *locked(&engine.compaction_error) = engine.go_on_erasing().err().map(|error| error.to_string());
+        } else {
+            // Whoever left them may not have lived to see a closing.
+            engine.compact_small_segments(&mut locked(&engine.compaction));
         }
         background::start(&engine, &engine.background, &engine.settings);
         Ok(engine)
@@ -130,9 +132,8 @@ impl Engine {
         let mut compacted = Ok(());
         if self.settings.compacts_on_close {
             compacted = self.compact_with(&mut compaction).and_then(|report| all_were_written(&report));
-        } else if self.has_many_small_segments() {
-            // Nobody has asked for it. What keeps it from being done keeps the log, and the next closing tries again.
-            self.compact_with(&mut compaction).ok();
+        } else {
+            self.compact_small_segments(&mut compaction);
         }
         let sealed = self.log.exclusively(Some(closed()), |active, _| active.close());
         if sealed.is_ok() && compaction.is_published() {

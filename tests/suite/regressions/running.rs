@@ -71,8 +71,8 @@ fn the_rest_of_a_failed_group_is_not_taken_for_what_follows() {
             break;
         }
         let sim = fresh();
-        // The header of the segment, the first message, and the group behind it.
-        let rule = Rule::new(Call::Write, 3, Fault::DoneButErrno(EIO)).on(".seg");
+        // The header of the segment with the first message, and the group behind it.
+        let rule = Rule::new(Call::Write, 2, Fault::DoneButErrno(EIO)).on(".seg");
         let faults = FaultFs::over_sim(&sim, vec![rule]);
         let hooked = Hooked::over(faults.clone());
         let store = open(on_shared(&hooked));

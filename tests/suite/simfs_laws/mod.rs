@@ -254,6 +254,12 @@ fn a_quota_refuses_growth_until_it_is_raised() {
     fs.set_quota(None);
     file.allocate(1000).unwrap();
     assert_eq!(fs.used(), 1000);
+    file.set_len(5000).unwrap();
+    assert_eq!(fs.used(), 1000, "a length takes no room");
+    fs.set_quota(Some(2000));
+    assert_eq!(file.allocate(2001).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    file.allocate(2000).unwrap();
+    assert_eq!(file.write_at(&[1; 100], 2000).unwrap_err().kind(), io::ErrorKind::StorageFull);
 }
 
 #[test]

@@ -187,7 +187,7 @@ impl VfsFile for SimFile {
             if len == 0 {
                 return Ok(0);
             }
-            let growth = (offset + len).saturating_sub(state.file(self.id)?.live.len());
+            let growth = (offset + len).saturating_sub(state.file(self.id)?.room);
             // A full disk takes what fits, and refuses when nothing does.
             let over = growth.saturating_sub(state.room_for(growth));
             let fits = len.saturating_sub(over);
@@ -210,13 +210,13 @@ impl VfsFile for SimFile {
             if length > MAX_LEN {
                 return Err(error(errno::EFBIG));
             }
-            let growth = length.saturating_sub(state.file(self.id)?.live.len());
+            let growth = length.saturating_sub(state.file(self.id)?.room);
             if state.room_for(growth) < growth {
                 return Err(error(errno::ENOSPC));
             }
             let op = state.op;
             if growth > 0 {
-                state.file_mut(self.id)?.set_len(length, op);
+                state.file_mut(self.id)?.allocate(length, op);
             }
             Ok(())
         })

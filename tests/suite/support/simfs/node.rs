@@ -55,6 +55,8 @@ pub(crate) struct FileNode {
     /// Sectors that a failed sync left behind: seen, not durable, and not pending either.
     pub(crate) dropped: BTreeSet<u64>,
     pub(crate) modified: u64,
+    /// How far the file has its room on the medium, which is what a quota counts.
+    pub(crate) room: u64,
 }
 
 /// One change of a directory: all of its names change at once or none does.
@@ -75,7 +77,8 @@ pub(crate) struct DirNode {
 impl FileNode {
     /// A file at rest.
     pub(crate) fn settled(content: Arc<Content>, modified: u64) -> Self {
-        Self { live: Arc::clone(&content), durable: content, modified, ..Self::default() }
+        let room = content.len();
+        Self { live: Arc::clone(&content), durable: content, modified, room, ..Self::default() }
     }
 
     pub(crate) fn is_settled(&self) -> bool {
@@ -85,6 +88,7 @@ impl FileNode {
     pub(crate) fn write(&mut self, bytes: &[u8], offset: u64, op: u64) {
         let old_len = self.live.len();
         let end = offset + wide(bytes.len());
+        self.room = self.room.max(end);
         Arc::make_mut(&mut self.live).write(bytes, offset);
         for number in sectors_of(offset, end) {
             let page_start = number / SECTORS_PER_PAGE * SECTORS_PER_PAGE * SECTOR;
@@ -104,7 +108,16 @@ impl FileNode {
             }
             self.lengths.push(Length { op, len, journaled: true });
         }
+        self.room = self.room.min(len);
         self.modified = op;
+    }
+
+    /// Takes room for so many bytes, and makes the file as long.
+    pub(crate) fn allocate(&mut self, len: u64, op: u64) {
+        if len > self.live.len() {
+            self.set_len(len, op);
+        }
+        self.room = self.room.max(len);
     }
 
     /// Notes the present state of a sector. A page is written back whole, so a version holds what else the

@@ -244,8 +244,8 @@ impl State {
         Ok(Metadata { kind, len, modified_nanos, file_number: id })
     }
 
-    /// The bytes of all files that have a name: what a quota counts. A hole counts as if it were written,
-    /// and a file without a name not at all, even while it is open.
+    /// The bytes of all files that have a name: what a quota counts. A hole counts as if it were written
+    /// unless a file was made longer and nothing else, and a file without a name not at all, even while it is open.
     pub(crate) fn used(&self) -> u64 {
         let mut named = BTreeSet::new();
         for node in self.nodes.values() {
@@ -253,7 +253,7 @@ impl State {
                 named.extend(dir.live.values().copied());
             }
         }
-        named.into_iter().filter_map(|id| self.file(id).ok()).map(|file| file.live.len()).sum()
+        named.into_iter().filter_map(|id| self.file(id).ok()).map(|file| file.room).sum()
     }
 
     /// How much of a growth there is room for. Without a quota nothing is counted.

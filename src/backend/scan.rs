@@ -28,17 +28,17 @@ pub(super) fn scan(backend: &(impl Backend + ?Sized), search: &Search) -> Result
 }
 
 /// A hit, what it is ordered by, and whether it surely is one.
-type Hit = (Key, bool, Found);
+pub(super) type Hit = (Key, bool, Found);
 
 /// The conversation that is looked at, and what for.
-struct Looked<'l> {
-    number: u64,
-    id: &'l str,
-    matcher: &'l Matcher<'l>,
+pub(super) struct Looked<'l> {
+    pub(super) number: u64,
+    pub(super) id: &'l str,
+    pub(super) matcher: &'l Matcher<'l>,
 }
 
 impl Looked<'_> {
-    fn hit(&self, place: u64, message: &MessageRef<'_>) -> Option<Hit> {
+    pub(super) fn hit(&self, place: u64, message: &MessageRef<'_>) -> Option<Hit> {
         let (snippet, is_sure) = self.matcher.find(message)?;
         let micros = message.created_at.approximate_unix_micros();
         let key = Key { micros, conversation: self.number, place };
@@ -46,7 +46,7 @@ impl Looked<'_> {
     }
 }
 
-fn hits_in(backend: &(impl Backend + ?Sized), looked: &Looked<'_>) -> Result<Vec<Hit>> {
+pub(super) fn hits_in(backend: &(impl Backend + ?Sized), looked: &Looked<'_>) -> Result<Vec<Hit>> {
     let (mut hits, mut place) = (Vec::new(), 0);
     let lent = backend.for_each_message(looked.id, &Messages::all(), &mut |message| {
         hits.extend(looked.hit(place, &message));

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::{Text, Timestamp};
+use super::{Seq, Text, Timestamp};
 
 /// A search for messages by words. Hits come newest first.
 ///
@@ -102,6 +102,16 @@ pub struct Found {
     pub created_at: Timestamp,
     /// The part of its text that answers the search best.
     pub snippet: Snippet,
+}
+
+/// The index for searching of a store in a directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct SearchIndex {
+    /// The newest event that is in it. What has changed since, searches read themselves.
+    pub last_seq: Seq,
+    /// How large its file is.
+    pub bytes: u64,
 }
 
 /// A part of a text, with what was found in it.

@@ -112,6 +112,16 @@ impl Layout {
         self.log().join("erasures")
     }
 
+    /// The index for searching, if somebody had one made.
+    pub(crate) fn search_index(&self) -> PathBuf {
+        self.log().join("SEARCH")
+    }
+
+    /// What takes it back to where it was if whoever was writing it is killed.
+    pub(crate) fn search_journal(&self) -> PathBuf {
+        self.log().join("SEARCH-journal")
+    }
+
     /// What was set aside instead of being deleted.
     pub(crate) fn quarantine(&self) -> PathBuf {
         self.log().join("quarantine")

@@ -26,6 +26,8 @@ use crate::backend::postgres;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
 use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "sqlite")]
+use crate::model::SearchIndex;
 use crate::model::{Keep, RepairReport, VerifyReport};
 #[cfg(feature = "encryption")]
 use crate::sealed::Key;
@@ -232,6 +234,53 @@ impl Options {
         }
         check_directory(dir.as_ref())?;
         directory::verify_dir(dir.as_ref(), &self.settings)
+    }
+
+    /// Brings the index for searching of the store in a directory up to its newest event, making one if there is none: `log/SEARCH`, a file
+    /// that is derived, and that may be removed at any time. Searches use it as soon as there is one, and read themselves what has changed
+    /// since. It takes no lock, so that the store may be open meanwhile, here and elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` for an encrypted store, whose words would stand in it; `InvalidInput` for a damaged store; `Conflict` if another
+    /// process does the same at the moment, or erases something; `Locked`; I/O errors.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::MessageStore;
+    /// let store = MessageStore::open(dir.path())?;
+    /// store.add_message("c1", "Will it rain?")?;
+    /// let index = MessageStore::options().index_search(dir.path())?;
+    /// assert_eq!(index.last_seq, 1);
+    /// assert_eq!(store.search("rain")?.len(), 1);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    #[cfg(feature = "sqlite")]
+    pub fn index_search(self, dir: impl AsRef<Path>) -> Result<SearchIndex> {
+        check_directory(dir.as_ref())?;
+        directory::make_search_index(dir.as_ref(), self.settings)
+    }
+
+    /// The index for searching of the store in a directory; `None` if there is none that can be used.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no directory; what the index cannot be read for.
+    #[cfg(feature = "sqlite")]
+    pub fn search_index(self, dir: impl AsRef<Path>) -> Result<Option<SearchIndex>> {
+        check_directory(dir.as_ref())?;
+        directory::search_index(dir.as_ref(), &self.settings)
+    }
+
+    /// Removes that index. Whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if there is no directory; I/O errors.
+    #[cfg(feature = "sqlite")]
+    pub fn drop_search_index(self, dir: impl AsRef<Path>) -> Result<bool> {
+        check_directory(dir.as_ref())?;
+        directory::drop_search_index(dir.as_ref(), &self.settings)
     }
 
     /// Saves what can be saved of the store in `from` into a new store in `to`, and says what could not.

@@ -625,7 +625,7 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     ///
-    /// A store in memory or in a directory has no index for it: every message is looked at. A database proposes messages by its own full-text
+    /// In memory, and in a directory without an index, every message is looked at; see `Options::index_search`. A database proposes messages by its own full-text
     /// index, which is brought up to date by searches; see docs/sql.md. The answers are the same everywhere.
     ///
     /// # Errors

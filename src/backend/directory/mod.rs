@@ -82,6 +82,9 @@ mod erase;
 
 mod verify;
 
+#[cfg(feature = "sqlite")]
+mod search_index;
+
 mod stats;
 
 mod repair;
@@ -114,6 +117,8 @@ pub(crate) use encrypted::must_have_no_key;
 #[cfg(feature = "encryption")]
 pub(crate) use encrypted::rekey;
 pub(crate) use repair::{repair, repair_in_place};
+#[cfg(feature = "sqlite")]
+pub(crate) use search_index::{drop_search_index, make_search_index, search_index};
 
 /// Opens the store in a directory.
 pub(crate) fn open(dir: &Path, settings: Settings) -> Result<Arc<dyn Backend>> {

@@ -243,6 +243,17 @@ impl Backend for ReadOnly {
         self.read(|reads| reads.lend_messages(id, selection, &mut lending, each))
     }
 
+    #[cfg(feature = "sqlite")]
+    fn search(&self, search: &crate::model::Search) -> Result<Vec<crate::model::Found>> {
+        // What is saved of a damaged store is not what an index was made of.
+        let looked = |look: &mut dyn FnMut(&ReadState)| {
+            if self.salvaged.is_none() {
+                look(&self.reads());
+            }
+        };
+        super::search_index::search(self, search, &looked)
+    }
+
     fn actions(&self, id: &str) -> Result<Vec<Action>> {
         self.read(|reads| reads.actions(id))
     }

@@ -49,6 +49,8 @@ pub(crate) fn verify(vfs: &dyn Vfs, layout: &Layout) -> Result<VerifyReport> {
     let checkpoint = check.log()?;
     check.history(checkpoint.as_ref())?;
     check.erasures()?;
+    #[cfg(feature = "sqlite")]
+    check.search_index();
     if let Some(checkpoint) = &checkpoint {
         check.consumers(checkpoint)?;
         check.snapshot(checkpoint)?;
@@ -284,6 +286,13 @@ impl Check<'_> {
             self.report.notes.push(note.to_owned());
         }
         Ok(())
+    }
+
+    /// Says how the index for searching stands, of which nothing is damage: it is made of what is here.
+    #[cfg(feature = "sqlite")]
+    fn search_index(&mut self) {
+        let last_seq = self.index.as_ref().map_or(0, |index| index.next_seq() - 1);
+        self.report.notes.extend(super::search_index::note(self.vfs, self.layout, last_seq));
     }
 
     /// Checks every file that the checkpoint names.

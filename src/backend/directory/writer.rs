@@ -10,22 +10,15 @@ use super::apply::Applier;
 use super::background::{self, Tended};
 use super::completeness::MarkerFile;
 use super::consumers::DirectoryCursors;
-use super::copied_from;
 use super::engine::Engine;
-use super::erase;
-use super::events;
 use super::export::Export;
 use super::external_changes::ExternalChanges;
 use super::history::history;
-use super::keep;
-use super::lock_wait;
 use super::messages::Lending;
-use super::open;
 use super::reads::{Need, ReadState};
-use super::stats;
 use super::steady::{steady, steady_report};
 use super::tail::Tail;
-use super::verify;
+use super::{copied_from, erase, events, keep, lock_wait, open, stats, verify};
 use crate::backend::cursors::{Cursors, statuses};
 use crate::backend::erasing::UNFINISHED;
 use crate::backend::export::export;
@@ -267,6 +260,13 @@ impl Backend for Engine {
         self.check_open()?;
         self.check_file(id)?;
         self.reads().lend_messages(id, selection, &mut Lending::default(), each)
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn search(&self, search: &crate::model::Search) -> Result<Vec<crate::model::Found>> {
+        self.check_open()?;
+        search.conversation.as_ref().map_or_else(|| self.settle(), |id| self.check_file(id))?;
+        super::search_index::search(self, search, &|look| look(self.reads()))
     }
 
     fn actions(&self, id: &str) -> Result<Vec<Action>> {

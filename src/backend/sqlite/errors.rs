@@ -26,7 +26,7 @@ pub(super) fn is_without_files(error: &rusqlite::Error) -> bool {
 }
 
 /// The error that stands for one of SQLite's.
-pub(super) fn of(action: &str, path: &Path, error: &rusqlite::Error) -> Error {
+pub(in crate::backend) fn of(action: &str, path: &Path, error: &rusqlite::Error) -> Error {
     if is_busy(error) {
         let reason = "others have been using the database for as long as this call waits; try again";
         return Error::new(ErrorKind::Locked, reason).at(path, None);

@@ -21,6 +21,8 @@ use super::sql::{Engine, repair_in_place as repair};
 use crate::error::Result;
 use crate::model::RepairReport;
 pub(crate) use connector::SqliteConnector;
+pub(super) use errors::of as error_of;
+pub(super) use search::{document, query};
 
 /// Opens the store in a file, making it if there is none and the store is to be written.
 pub(crate) fn open(path: &Path, settings: Settings) -> Result<Arc<dyn Backend>> {

@@ -24,11 +24,11 @@ pub(super) const SEARCH: SearchDialect = SearchDialect {
     query,
 };
 
-fn document(terms: &BTreeSet<String>) -> String {
+pub(in crate::backend) fn document(terms: &BTreeSet<String>) -> String {
     terms.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
-fn query(proposals: &[Proposal]) -> String {
+pub(in crate::backend) fn query(proposals: &[Proposal]) -> String {
     let term = |proposal: &Proposal| {
         let star = if proposal.is_prefix { "*" } else { "" };
         format!("\"{}\"{star}", proposal.term.replace('"', "\"\""))

@@ -19,6 +19,7 @@ use crate::erase::EraseArgs;
 use crate::exit::Failure;
 use crate::fork::ForkArgs;
 use crate::import::forms;
+use crate::index::IndexArgs;
 use crate::keep::KeepArgs;
 use crate::patience::Patience;
 use crate::prune::PruneArgs;
@@ -118,6 +119,13 @@ pub(crate) enum Command {
                             aral-store search '\"will it rain\" tomorr*' -r user --since 7d -n 20"
     )]
     Search(SearchArgs),
+    /// Make an index for searching a directory, or bring it up to date
+    #[command(
+        after_help = "Searches use it from then on, and bring it up to date themselves where a thousand events are missing. It is a file beside the log,\n\
+                      log/SEARCH, and can be removed at any time: what is found is the same without it. A database has its own.\n\n\
+                      Example: aral-store index\n         aral-store index --remove"
+    )]
+    Index(IndexArgs),
     /// Show the conversations in a browser, at an address that is printed, until stopped
     #[cfg(feature = "serve")]
     #[command(

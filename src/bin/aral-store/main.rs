@@ -71,6 +71,8 @@ mod show;
 
 mod search;
 
+mod index;
+
 #[cfg(feature = "serve")]
 mod serve;
 
@@ -164,6 +166,7 @@ fn run(cli: Cli) -> Exit {
         Command::Ls(args) => show::ls(&dir, form, &args),
         Command::Show(args) => show::show(&dir, form, &args),
         Command::Search(args) => search::run(&dir, form, &args),
+        Command::Index(args) => index::run(&dir, form, &args),
         #[cfg(feature = "serve")]
         Command::Serve(args) => serve::run(&dir, form, &args),
         Command::Log(args) => log::run(&dir, form, &args),

@@ -10,6 +10,7 @@ use clap::Args;
 use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::ids;
+use crate::index;
 use crate::moment;
 use crate::output::{self, Form, Out, one_line, to_u64};
 use crate::place;
@@ -109,7 +110,11 @@ pub(crate) fn found(store: &MessageStore, search: &Search) -> Result<(Vec<Found>
 /// Opens the store: a database so that its index can be brought up to date, if that can be, and everything else for reading.
 fn opened(dir: &Path) -> Result<MessageStore, Failure> {
     if !database::has_search_index(dir)? {
-        return place::for_reading(dir);
+        let store = place::for_reading(dir)?;
+        if database::of(dir)?.is_none() {
+            index::catch_up(dir, &store);
+        }
+        return Ok(store);
     }
     place::must_be_there(dir)?;
     // A user who may not write, a full disk and others in the way make a search read more, and not fail.

@@ -2,6 +2,8 @@
 //!
 //! `SEARCH_PROGRAMS` sets how many random programs run.
 
+#[cfg(feature = "cli")]
+mod index;
 mod limits;
 mod oracle;
 #[cfg(feature = "postgres")]

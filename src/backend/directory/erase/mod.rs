@@ -90,6 +90,7 @@ pub(super) fn plan(reads: &ReadState, what: &Erasure) -> Result<(ErasureReport, 
     }
     files.extend(places::set_aside(vfs, layout, &erased, &record)?);
     files.extend(places::unfinished(vfs, layout)?);
+    files.extend(places::search_index(vfs, layout)?);
     let mut report = ErasureReport {
         messages: record.messages,
         actions: record.actions,
@@ -212,6 +213,7 @@ impl Engine {
         files.extend(self.rewrite_chapters(&erased)?);
         let mut aside = places::set_aside(vfs, layout, &erased, &record)?;
         aside.extend(places::unfinished(vfs, layout)?);
+        aside.extend(places::search_index(vfs, layout)?);
         places::remove(vfs, &aside)?;
         files.extend(aside);
         // Order: the keys behind all that is sealed with them. Reversed, a crash would leave a log that nothing opens.

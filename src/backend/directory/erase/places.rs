@@ -141,6 +141,17 @@ fn names(vfs: &dyn Vfs, path: &Path, erased: &Erased) -> Result<bool> {
     Ok(members.into_iter().any(|member| memchr::memmem::find(&bytes, &member).is_some()))
 }
 
+/// The index for searching, in which its words are. The next one is made of what stays.
+pub(super) fn search_index(vfs: &dyn Vfs, layout: &Layout) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in [layout.search_index(), layout.search_journal()] {
+        if layout::probe(vfs, &path)?.is_some() {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
 /// What was left unfinished. Only for whoever keeps others from finishing it.
 pub(super) fn unfinished(vfs: &dyn Vfs, layout: &Layout) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();

@@ -1,0 +1,135 @@
+//! The index for searching a directory.
+//!
+//! Owns the question: the index proposes messages, their texts decide, and whatever the index does not know is looked at as if there were none.
+//! It is a file of its own beside the log, made when somebody asks for it, and derived: without it, everything is found all the same.
+
+mod file;
+
+mod fill;
+
+mod standing;
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+
+use self::file::{Asked, Proposed, SearchFile};
+use self::standing::Standing;
+use super::reads::ReadState;
+use crate::backend::Backend;
+use crate::backend::scan::{Hit, Looked, hits_in, scan};
+use crate::error::{ErrorKind, Result};
+use crate::model::{Found, MessageRef, Messages, Search};
+use crate::search::{Key, Matcher, Newest};
+
+pub(super) use self::fill::note;
+pub(crate) use self::fill::{drop_search_index, make_search_index, search_index};
+
+/// How often a search begins again because a conversation has changed meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// Shows what a store holds, if that is what an index can be of.
+type Show<'s> = &'s dyn Fn(&mut dyn FnMut(&ReadState));
+
+/// What a search finds, newest first.
+pub(super) fn search(backend: &impl Backend, search: &Search, show: Show<'_>) -> Result<Vec<Found>> {
+    let matcher = Matcher::new(search)?;
+    for _ in 0..ATTEMPTS {
+        match find(backend, &matcher, show) {
+            Ok(Tried::Found(found)) => return Ok(found),
+            Ok(Tried::Changed) => {}
+            // To look at everything finds it, or says what is wrong.
+            Ok(Tried::Unusable) | Err(_) => break,
+        }
+    }
+    scan(backend, search)
+}
+
+/// What came of asking the index.
+enum Tried {
+    Found(Vec<Found>),
+    /// A conversation has changed that was looked for in the index.
+    Changed,
+    Unusable,
+}
+
+fn find(backend: &impl Backend, matcher: &Matcher<'_>, show: Show<'_>) -> Result<Tried> {
+    let mut file = None;
+    show(&mut |reads| file = SearchFile::open_to_read(&*reads.vfs, &reads.layout));
+    let Some(file) = file else { return Ok(Tried::Unusable) };
+    // Order: the index before the store. Reversed, it could be of a newer state, and lack what has gone since.
+    let Some(about) = file.begin_reading()? else { return Ok(Tried::Unusable) };
+    let stand = || {
+        let mut standing = None;
+        show(&mut |reads| standing = Standing::of(reads, about.indexed_seq));
+        standing
+    };
+    let Some(standing) = stand().filter(|standing| about.is_of(standing)) else {
+        return Ok(Tried::Unusable);
+    };
+    let only = matcher.search.conversation.as_deref();
+    let mut hits = Vec::new();
+    for id in standing.unindexed.iter().filter(|id| only.is_none_or(|only| only == id.as_str())) {
+        match hits_in(backend, &Looked { number: 0, id, matcher }) {
+            // Removed since it was listed.
+            Err(error) if error.kind() == ErrorKind::NotFound && only.is_none() => {}
+            found => hits.extend(found?),
+        }
+    }
+    // It is not there, or everything was looked at.
+    if let Some(only) = only.filter(|only| !standing.is_indexed(backend, only)) {
+        backend.for_each_message(only, &Messages::first(0), &mut |_| {})?;
+    } else {
+        proposed(backend, matcher, (&file, &standing), &mut hits)?;
+    }
+    if stand().as_ref().map(|now| &now.unindexed) != Some(&standing.unindexed) {
+        return Ok(Tried::Changed);
+    }
+    Ok(Tried::Found(newest(hits, matcher, show)))
+}
+
+/// Looks at what the index proposes, from the newest to older ones, until there is enough.
+fn proposed(
+    backend: &impl Backend,
+    matcher: &Matcher<'_>,
+    (file, standing): (&SearchFile, &Standing),
+    hits: &mut Vec<Hit>,
+) -> Result<()> {
+    let unindexed: HashSet<&str> = standing.unindexed.iter().map(String::as_str).collect();
+    let mut left = matcher.search.limit.unwrap_or(usize::MAX);
+    let mut last = i64::MAX;
+    file.propose(&Asked::of(matcher), &mut |Proposed { micros, place, id }| {
+        // Of one time, which are the newest is decided when all are there.
+        if left == 0 && micros < last {
+            return Ok(ControlFlow::Break(()));
+        }
+        if unindexed.contains(id) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let mut hit = None;
+        let looked = Looked { number: 0, id, matcher };
+        let mut look = |message: MessageRef<'_>| hit = looked.hit(place, &message);
+        match backend.for_each_message(id, &Messages::first(1).from_place(place), &mut look) {
+            // Removed since it was indexed.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            read => read?,
+        }
+        if let Some((key, is_sure, found)) = hit {
+            (last, left) = (key.micros, left.saturating_sub(usize::from(is_sure)));
+            hits.push((key, is_sure, found));
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// The newest of all hits, by the order in which their conversations began now.
+fn newest(hits: Vec<Hit>, matcher: &Matcher<'_>, show: Show<'_>) -> Vec<Found> {
+    let mut ranks: HashMap<String, u64> =
+        hits.iter().map(|(_, _, found)| (found.conversation_id.clone(), 0)).collect();
+    show(&mut |reads| Standing::rank(reads, &mut ranks));
+    let mut newest = Newest::new(matcher.search.limit);
+    for (key, is_sure, found) in hits {
+        let conversation = ranks.get(&found.conversation_id).copied().unwrap_or_default();
+        newest.add(Key { conversation, ..key }, is_sure, found);
+    }
+    newest.into_found()
+}

@@ -52,14 +52,23 @@ pub(crate) fn rekey(py: Python<'_>, path: PathBuf, old: &[u8], new: &[u8]) -> Py
 
 /// Saves what can be saved of a store into a new one, which takes its place if it is given no other.
 #[pyfunction]
-#[pyo3(signature = (path, to))]
-pub(crate) fn repair(py: Python<'_>, path: PathBuf, to: Option<PathBuf>) -> PyResult<Bound<'_, PyDict>> {
+#[pyo3(signature = (path, to, key=None))]
+pub(crate) fn repair<'py>(
+    py: Python<'py>,
+    path: PathBuf,
+    to: Option<PathBuf>,
+    key: Option<&[u8]>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let mut options = Options::default();
+    if let Some(key) = key {
+        options = options.key(key_of(key).map_err(|error| raised(py, &error))?);
+    }
     let reason = "a store in a database is repaired in its place by the command line, `aral-store repair --in-place`, and not from Python";
     let saved = directory(path, reason).and_then(|from| {
         let to = to.map(|to| directory(to, "a repair makes a store in a directory")).transpose()?;
         py.detach(|| match to {
-            Some(to) => Options::default().repair(&from, &to),
-            None => Options::default().repair_in_place(&from),
+            Some(to) => options.repair(&from, &to),
+            None => options.repair_in_place(&from),
         })
     });
     let saved = saved.map_err(|error| raised(py, &error))?;

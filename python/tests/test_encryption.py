@@ -12,18 +12,7 @@ from typing import Any
 
 import pytest
 
-from aral_store import (
-    AsyncStore,
-    InvalidInput,
-    KeyRefused,
-    Locked,
-    MessageStore,
-    Store,
-    Unsupported,
-    rekey,
-    repair,
-    verify,
-)
+from aral_store import AsyncStore, InvalidInput, KeyRefused, Locked, MessageStore, Store, rekey, repair, verify
 
 KEY = secrets.token_bytes(32)
 
@@ -83,8 +72,11 @@ def test_a_key_where_nothing_is_encrypted_is_refused(tmp_path: Path) -> None:
             Store(tmp_path / "new", key=bad)  # type: ignore[arg-type]
     with Store(tmp_path / "hidden", key=KEY) as store:
         store.add_message("c1", "hidden")
-    with pytest.raises(Unsupported):
+    with pytest.raises(KeyRefused):
         repair(tmp_path / "hidden", tmp_path / "repaired")
+    assert repair(tmp_path / "hidden", tmp_path / "repaired", key=KEY).is_complete
+    with Store(tmp_path / "repaired", key=KEY) as store:
+        assert [message.content for message in store["c1"].messages] == ["hidden"]
 
 
 def key_file(directory: Path, content: bytes) -> Path:

@@ -43,13 +43,27 @@ impl KeyCopies {
     /// `Corrupt` if the file of a key is damaged that is not there yet, or is that of the store; `InvalidInput` if the keys of
     /// another store are there; those of the system.
     pub(crate) fn take(&mut self, vfs: &dyn Vfs, from: &Path, to: &Path) -> Result<()> {
+        self.take_sound(vfs, from, to, &mut Err)
+    }
+
+    /// The same, with what of the conversations' keys is damaged told and left out, as far as that is no error.
+    pub(crate) fn take_sound(
+        &mut self,
+        vfs: &dyn Vfs,
+        from: &Path,
+        to: &Path,
+        tell: &mut dyn FnMut(Error) -> Result<()>,
+    ) -> Result<()> {
         let names = self.new_ones(vfs, &from.join(KEYS_DIR))?;
         if !names.is_empty() {
             let dir = to.join(KEYS_DIR);
             ensure_dir(vfs, &dir)?;
             for name in names {
-                if Self::one(vfs, &from.join(KEYS_DIR).join(&name), &dir.join(&name))? {
-                    self.0.insert(name);
+                match Self::one(vfs, &from.join(KEYS_DIR).join(&name), &dir.join(&name)) {
+                    Ok(true) => drop(self.0.insert(name)),
+                    Ok(false) => {}
+                    Err(error) if error.kind() == ErrorKind::Corrupt => tell(error)?,
+                    Err(error) => return Err(error),
                 }
             }
             sync_dir(vfs, &dir)?;

@@ -106,6 +106,12 @@ impl SealedFiles {
         Self { below: Arc::clone(&self.below), places, keys: Arc::clone(&self.keys) }
     }
 
+    /// The same file system, whose keys of conversations are in another directory from now on, which has copies of them: new
+    /// ones come to be there.
+    pub(crate) fn with_keys_in(self, log: &Path) -> Self {
+        Self { keys: Arc::new(self.keys.in_other(log)), ..self }
+    }
+
     fn class(&self, path: &Path) -> Class {
         let inside =
             self.places.iter().find_map(|(root, place)| Some((path.strip_prefix(root).ok()?, place)));

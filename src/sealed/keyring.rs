@@ -87,6 +87,19 @@ impl Keyring {
         }
     }
 
+    /// The same keys, with those of conversations in another directory.
+    pub(super) fn in_other(&self, log: &Path) -> Self {
+        Self {
+            vfs: Arc::clone(&self.vfs),
+            log: log.to_owned(),
+            id: self.id,
+            marks: self.marks.clone(),
+            wraps: self.wraps.clone(),
+            files: self.files.clone(),
+            held: Mutex::default(),
+        }
+    }
+
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -289,7 +289,7 @@ impl Options {
     /// behind damage. One flipped bit of a file or a checkpoint is turned back where its checksum tells which
     /// one it is. An event whose predecessors are lost is carried out as far as that makes sense: a message
     /// goes into its conversation even if nothing else of that is left. Events are numbered anew where some
-    /// are lost. The repair of a sound store gives an equal one.
+    /// are lost. The repair of a sound store gives an equal one. Of an encrypted store it needs the key, which opens the new one too.
     ///
     /// Nothing is written to `from`. `to` must not exist, or be empty; while the repair runs, the new store is
     /// in a directory beside it whose name ends in `.partial`, which a repair that is stopped leaves behind.

@@ -207,22 +207,11 @@ fn places_that_are_not_directories_are_refused_with_a_key() {
 }
 
 #[test]
-fn what_would_write_elsewhere_without_encrypting_is_refused_and_writes_nothing() {
+fn what_is_exported_is_as_it_is_in_the_originals_layout_and_nothing_else_is_written() {
     let sim = fresh();
     let store = open(&sim);
     live(&store);
-    let key = driver::key;
-    let refused = [
-        options(&sim).key(key()).repair(DIR, "/home/repaired").unwrap_err(),
-        options(&sim).repair(DIR, "/home/repaired").unwrap_err(),
-        options(&sim).key(key()).repair_in_place(DIR).unwrap_err(),
-        options(&sim).key(key()).read_only().salvage().open(DIR).unwrap_err(),
-    ];
-    for error in refused {
-        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-    }
     assert!(sim.paths_outside(DIR).is_empty());
-    nothing_plain(&sim).unwrap();
     // What is asked for as it is, is written as it is, in the original's layout.
     store.export_aral("/home/export", None).unwrap();
     let plain = options(&sim).read_only().open("/home/export").unwrap();

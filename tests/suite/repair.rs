@@ -3,6 +3,9 @@
 //!
 //! `REPAIR_STEP` takes every so many-th bit only.
 
+#[cfg(feature = "encryption")]
+mod encrypted;
+
 mod in_place;
 
 mod proofs;

@@ -52,13 +52,19 @@ def rekey(path: str | os.PathLike[str], *, key: Key, new: Key) -> None:
 
 
 def repair(
-    path: str | os.PathLike[str], to: str | os.PathLike[str] | None = None, *, in_place: bool = False
+    path: str | os.PathLike[str],
+    to: str | os.PathLike[str] | None = None,
+    *,
+    in_place: bool = False,
+    key: Key | None = None,
+    key_file: KeyFile | None = None,
 ) -> RepairReport:
     """Saves what can be saved of the store in one directory into a new store in another, and says what could not.
 
     Nothing is written to ``path``; ``to`` must not exist or be empty. With ``in_place``, instead of ``to``, the new store
     takes the place of the damaged one, which is kept beside it under the name in :attr:`RepairReport.kept`. When this
-    returns, the new store is complete and durable. Raises :class:`Locked` while the damaged store is open for writing, and
+    returns, the new store is complete and durable; that of an encrypted store, which takes its ``key`` or ``key_file``, opens
+    with the same one. Raises :class:`Locked` while the damaged store is open for writing, :class:`KeyRefused` without its key, and
     :class:`Unsupported` for a database.
 
     >>> import tempfile
@@ -72,4 +78,4 @@ def repair(
     """
     if (to is None) != in_place:
         raise InvalidInput("a repair is either to another directory or in place")
-    return RepairReport(**with_parts(_core.repair(path, to)))
+    return RepairReport(**with_parts(_core.repair(path, to, key_bytes(key, key_file))))

@@ -58,12 +58,6 @@ fn look(vfs: &dyn Vfs, layout: &Layout) -> Result<There> {
     Ok(if in_log.iter().any(|entry| is_in_log(&entry.name)) { There::Plain } else { There::Nothing })
 }
 
-/// Whether the store in a directory is encrypted, or was as long as its key was there.
-fn is_encrypted(vfs: &dyn Vfs, layout: &Layout) -> Result<bool> {
-    let is_there = |path: std::path::PathBuf| Ok::<bool, Error>(layout::probe(vfs, &path)?.is_some());
-    Ok(is_there(layout.key())? || is_there(layout.keys())?)
-}
-
 /// Whether the store is encrypted and no key was given.
 pub(super) fn is_locked(settings: &Settings, layout: &Layout) -> Result<bool> {
     Ok(!has_key(settings) && look(&*settings.vfs, layout)? == There::Encrypted)
@@ -108,22 +102,6 @@ fn not_built_in(key: &Path) -> Error {
 fn needs_a_key(key: &Path) -> Error {
     let reason = "the store is encrypted, and no key was given; give it with `--key-file`, ARAL_STORE_KEY or Options::key";
     Error::new(ErrorKind::Key, reason).at(key, None)
-}
-
-/// Refuses what is not done with an encrypted store.
-///
-/// # Errors
-///
-/// `Unsupported` if the store is encrypted, or if a key was given.
-pub(super) fn must_not_be(settings: &Settings, layout: &Layout, what: &str) -> Result<()> {
-    if !has_key(settings) && !is_encrypted(&*settings.vfs, layout)? {
-        return Ok(());
-    }
-    let reason = format!(
-        "{what} would write what is kept without encrypting it, and is not done with an encrypted store; copy its \
-         directory while nobody writes to it, or write it out as it is with `aral-store export`"
-    );
-    Err(Error::new(ErrorKind::Unsupported, reason).at(layout.root(), None))
 }
 
 /// Refuses a key for what has none.
@@ -190,9 +168,6 @@ fn is_plain(layout: &Layout) -> Error {
 
 #[cfg(feature = "encryption")]
 fn with_key(settings: Settings, layout: &Layout) -> Result<Settings> {
-    if settings.salvages {
-        must_not_be(&settings, layout, "a view of what a repair would save")?;
-    }
     let log = layout.log();
     unlocked(settings, (layout.root(), Place::Store), &log)
 }
@@ -223,6 +198,52 @@ fn and(settings: Settings, root: &Path, place: Place) -> Settings {
 /// The settings with which a backup of the store is made in a directory.
 pub(super) fn and_backup(settings: Settings, root: &Path) -> Settings {
     and(settings, root, Place::Backup)
+}
+
+/// The settings with which a new store is made of what can be saved of another one, and what of its keys cannot. The keys are there
+/// when this returns, durably.
+///
+/// # Errors
+///
+/// Those of the system.
+#[cfg(feature = "encryption")]
+pub(super) fn for_repair(
+    settings: Settings,
+    source: &Layout,
+    target: &Layout,
+) -> Result<(Settings, Vec<Error>)> {
+    let mut damaged = Vec::new();
+    let Some(sealed) = &settings.sealed else { return Ok((settings, damaged)) };
+    let (from, to) = (source.log(), target.log());
+    let sealed = Arc::new(sealed.and(target.root(), Place::Store).with_keys_in(&to));
+    layout::ensure_dir(&*sealed, &to)?;
+    let mut tell = |error: Error| {
+        damaged.push(error);
+        Ok(())
+    };
+    crate::sealed::KeyCopies::default().take_sound(&*sealed, &from, &to, &mut tell)?;
+    let vfs = Arc::<SealedFiles>::clone(&sealed);
+    Ok((Settings { vfs, sealed: Some(sealed), ..settings }, damaged))
+}
+
+#[cfg(not(feature = "encryption"))]
+pub(super) fn for_repair(settings: Settings, _: &Layout, _: &Layout) -> Result<(Settings, Vec<Error>)> {
+    Ok((settings, Vec::new()))
+}
+
+/// What a store is repaired with.
+///
+/// # Errors
+///
+/// Those of [`for_reading`], with what can be done without the key.
+pub(super) fn to_repair(settings: Settings, layout: &Layout) -> Result<Settings> {
+    let has_none = !has_key(&settings);
+    for_reading(settings, layout).map_err(|error| {
+        if error.kind() != ErrorKind::Key || !has_none {
+            return error;
+        }
+        error.with_remedy("without it nothing can be looked into and carried over; `aral-store verify` says what the checksums tell")
+    })
 }
 
 /// The settings with which a new store is made in a directory of what another one holds.

@@ -14,16 +14,19 @@ use crate::codec::checkpoint::Checkpoint;
 use crate::codec::payload::{BadPayload, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
+use crate::log::opened::open_frame;
 use crate::log::salvage::{self, Fault, Missing};
 use crate::log::scan::Frame;
 use crate::model::{Change, Event, JsonObject, Message, RepairReport, Seq, Text, Timestamp};
 use crate::rules::Request;
 use crate::snapshot::held::{for_each_held, holds_of};
-use crate::vfs::Vfs;
+use crate::vfs::{EventSeal, Vfs};
 
 /// The way of the events into the new store.
 pub(super) struct Events<'e> {
     pub(super) engine: &'e Engine,
+    /// What the events of the damaged store are sealed with, if they are.
+    pub(super) seal: Option<&'e dyn EventSeal>,
     pub(super) ahead: &'e mut AlreadyApplied,
     pub(super) report: &'e mut RepairReport,
     pub(super) neighbours: &'e mut Neighbours,
@@ -48,7 +51,7 @@ impl Events<'_> {
         for segment in &checkpoint.held().segments {
             let fault = salvage::salvage_held(vfs, inventory, log, segment, &mut |path, frame| {
                 let mut found = Vec::new();
-                let read = for_each_held((None, path), frame, &holds, &mut |_, view, seq, _| {
+                let read = for_each_held((self.seal, path), frame, &holds, &mut |_, view, seq, _| {
                     let event = view.to_event().map_err(|bad| Error::corrupt(path, frame.offset, bad.0))?;
                     // Its key is in the checkpoint, as one that was used.
                     found.push(Found { seq, event: Event { key: None, fingerprint: 0, ..event } });
@@ -87,8 +90,17 @@ impl Events<'_> {
         if let Some(reason) = too_new(frame.header.schema) {
             return Err(Error::new(ErrorKind::UnsupportedFormat, reason).at(path, at));
         }
+        let opened = match open_frame(self.seal, path, frame) {
+            Ok(opened) => opened,
+            // What no key opens is lost, whatever its checksum says.
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                self.report.lost.push(loss(&error, None, Some((first, Some(first + events - 1)))));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         let mut batch = Vec::new();
-        let read = for_each_event::<BadPayload>(frame.payload, frame.header.events, |view, _| {
+        let read = for_each_event::<BadPayload>(opened.payload(), frame.header.events, |view, _| {
             let seq = first + u64::try_from(batch.len()).unwrap_or_default();
             batch.push(Found { seq, event: view.to_event()? });
             Ok(())

@@ -21,6 +21,7 @@ mod view;
 mod place;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use self::base::Base;
 use self::events::Events;
@@ -43,20 +44,20 @@ use crate::log::scan::Frame;
 use crate::model::{Keep, Loss, RepairReport, Seq, TornTail};
 use crate::snapshot::chapter_list;
 use crate::snapshot::layout::{self, Layout};
-use crate::vfs::{Lock, Vfs};
+use crate::vfs::{EventSeal, Lock, Vfs};
 
 /// Saves what can be saved of the store in `from` into a new store in `to`.
 pub(crate) fn repair(from: &Path, to: &Path, settings: Settings) -> Result<RepairReport> {
-    let vfs = std::sync::Arc::clone(&settings.vfs);
+    let vfs = Arc::clone(&settings.vfs);
     let vfs = &*vfs;
     let source = Layout::new(&super::existing_dir(vfs, from)?);
-    encrypted::must_not_be(&settings, &source, "a repair")?;
+    let settings = encrypted::to_repair(settings, &source)?;
     let place = NewPlace::choose(vfs, source.root(), to, REPAIR)?;
     let held = hold(vfs, &source)?;
     // Order: what the source says of itself is looked at before anything is made.
     let inventory = taken(vfs, &source)?;
     place.make(vfs)?;
-    let mut report = rebuild(&source, inventory, Layout::new(&place.unfinished), settings)?.report;
+    let mut report = rebuilt(&source, inventory, Layout::new(&place.unfinished), settings)?;
     if matches!(held, Held::Refused) {
         report.notes.push(
             "this user may read the store and not lock it, so that a writer was not kept away; what one wrote meanwhile may \
@@ -72,11 +73,11 @@ pub(crate) fn repair(from: &Path, to: &Path, settings: Settings) -> Result<Repai
 
 /// Saves what can be saved of the store in a directory into a new store, which takes that directory's place.
 pub(crate) fn repair_in_place(dir: &Path, settings: Settings) -> Result<RepairReport> {
-    let vfs = std::sync::Arc::clone(&settings.vfs);
+    let vfs = Arc::clone(&settings.vfs);
     let vfs = &*vfs;
     let root = super::existing_dir(vfs, dir)?;
     let source = Layout::new(&root);
-    encrypted::must_not_be(&settings, &source, "a repair")?;
+    let settings = encrypted::to_repair(settings, &source)?;
     let swap = Swap::choose(vfs, &root, settings.clock.now_micros())?;
     // A writer that came while the new store is made would write to what is about to be set aside.
     layout::ensure_dir(vfs, &source.log())?;
@@ -85,7 +86,7 @@ pub(crate) fn repair_in_place(dir: &Path, settings: Settings) -> Result<RepairRe
     let _lock = held.ok_or_else(|| is_written_to(&source))?;
     let inventory = taken(vfs, &source)?;
     layout::ensure_dir(vfs, &swap.unfinished)?;
-    let mut report = rebuild(&source, inventory, Layout::new(&swap.unfinished), settings)?.report;
+    let mut report = rebuilt(&source, inventory, Layout::new(&swap.unfinished), settings)?;
     swap.finish(vfs)?;
     moved(report.quarantined.iter_mut(), &swap.unfinished, &root);
     moved(report.lost.iter_mut().map(|loss| &mut loss.path), &root, &swap.kept);
@@ -128,9 +129,28 @@ struct Rebuilt {
     next_seq: Seq,
 }
 
-/// Builds a store of what proves itself in another one, and closes it.
-fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, settings: Settings) -> Result<Rebuilt> {
-    let vfs = std::sync::Arc::clone(&settings.vfs);
+/// Builds a store of what proves itself in another one, encrypted with the same keys if that one is.
+fn rebuilt(
+    source: &Layout,
+    inventory: Inventory,
+    target: Layout,
+    settings: Settings,
+) -> Result<RepairReport> {
+    let (settings, damaged) = encrypted::for_repair(settings, source, &target)?;
+    let seal = settings.vfs.sealing();
+    let mut report = rebuild(source, inventory, target, (settings, seal))?.report;
+    report.lost.extend(damaged.iter().map(|error| loss(error, None, None)));
+    Ok(report)
+}
+
+/// Builds a store of what proves itself in another one, and closes it. `seal` opens the events of the other one.
+fn rebuild(
+    source: &Layout,
+    mut inventory: Inventory,
+    target: Layout,
+    (settings, seal): (Settings, Option<Arc<dyn EventSeal>>),
+) -> Result<Rebuilt> {
+    let vfs = Arc::clone(&settings.vfs);
     let (vfs, log) = (&*vfs, source.log());
     let mut report = RepairReport::default();
     checkpoint_choice::sort_by_header(vfs, &mut inventory, &mut report)?;
@@ -138,8 +158,13 @@ fn rebuild(source: &Layout, mut inventory: Inventory, target: Layout, settings: 
     let engine = Engine::open(target.clone(), quiet(settings))?;
     let known = Known { store_id: base.store_id, first_segment: base.first_segment, next_seq: base.next_seq };
     let mut neighbours = Neighbours::default();
-    let mut events =
-        Events { engine: &engine, ahead: &mut base.ahead, report: &mut report, neighbours: &mut neighbours };
+    let mut events = Events {
+        engine: &engine,
+        seal: seal.as_deref(),
+        ahead: &mut base.ahead,
+        report: &mut report,
+        neighbours: &mut neighbours,
+    };
     // Order: what is held before the rest. It is older, and what came since was said of what it left.
     events.held(vfs, &inventory, &log, &base.checkpoint)?;
     let mut take = |path: &Path, frame: &Frame<'_>, faults: usize| events.frame(path, frame, faults);

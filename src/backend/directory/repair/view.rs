@@ -71,7 +71,9 @@ fn salvaged(layout: &Layout, settings: &Settings) -> Result<ReadOnly> {
     let vfs: Arc<dyn Vfs> = Arc::new(Overlay::new(Arc::clone(&settings.vfs), layout.root(), &root));
     let options_in_memory = Settings { vfs: Arc::clone(&vfs), ..settings.clone() };
     let inventory = taken(&*vfs, layout)?;
-    let rebuilt = rebuild(layout, inventory, Layout::new(&root), options_in_memory.clone())?;
+    // The new store is in memory, where nothing is sealed; what it is made of may be.
+    let seal = settings.vfs.sealing();
+    let rebuilt = rebuild(layout, inventory, Layout::new(&root), (options_in_memory.clone(), seal))?;
     let Rebuilt { mut report, known, next_seq } = rebuilt;
     // The copies are in memory, and the files themselves are where they were.
     report.quarantined.clear();
@@ -84,8 +86,9 @@ impl SalvagedLog {
     /// Goes over all events that prove themselves.
     fn go_over(&self, take: &mut dyn FnMut(Seq, Vec<Event>)) -> Result<()> {
         let inventory = taken(&*self.vfs, &self.source)?;
+        let seal = self.vfs.sealing();
         let mut each = |path: &Path, frame: &Frame<'_>, _: usize| {
-            match events::read_frame(None, path, frame) {
+            match events::read_frame(seal.as_deref(), path, frame) {
                 Ok(events) if !events.is_empty() => take(frame.header.first_seq, events),
                 // What cannot be read is among what the opening has told.
                 Ok(_) => {}

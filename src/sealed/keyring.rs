@@ -22,6 +22,9 @@ type Mark = [u8; 16];
 /// another key.
 pub(super) type KeyId = [u8; 24];
 
+/// How long is what the key of a conversation is bound to.
+const BOUND: usize = 16 + 24;
+
 /// The keys of a store.
 pub(crate) struct Keyring {
     vfs: Arc<dyn Vfs>,
@@ -38,8 +41,8 @@ pub(crate) struct Keyring {
 
 #[derive(Default)]
 struct Held {
-    /// The keys that conversations are written with.
-    conversations: HashMap<String, KeyId>,
+    /// The keys that conversations are written with, as each append needs them.
+    conversations: HashMap<String, (KeyId, Arc<Secret>)>,
     /// The key of each mark that the next event is sealed with.
     newest: HashMap<Mark, KeyId>,
     /// The keys of each mark that seal nothing any more.
@@ -124,8 +127,12 @@ impl Keyring {
     }
 
     /// What the key of a conversation is bound to: the store's keys, and what its file is named by.
-    pub(super) fn bound(&self, id: &KeyId) -> Vec<u8> {
-        [&self.id[..], id].concat()
+    pub(super) fn bound(&self, id: &KeyId) -> [u8; BOUND] {
+        let mut bound = [0; BOUND];
+        for (to, from) in bound.iter_mut().zip(self.id.iter().chain(id)) {
+            *to = *from;
+        }
+        bound
     }
 
     /// A key from its file; `None` if there is no such file.
@@ -249,13 +256,10 @@ impl Keyring {
 
     /// What the events of a conversation are sealed with.
     pub(super) fn sealing(&self, conversation: &str) -> Result<(KeyId, Arc<Secret>)> {
-        let held = self.held();
-        if let Some(found) =
-            held.conversations.get(conversation).and_then(|id| Some((*id, held.keys.get(id)?.clone())))
-        {
+        let found = self.held().conversations.get(conversation).map(|(id, key)| (*id, Arc::clone(key)));
+        if let Some(found) = found {
             return Ok(found);
         }
-        drop(held);
         self.list()?;
         let mark = self.mark(conversation);
         let newest = || self.held().newest.get(&mark).copied();
@@ -264,17 +268,17 @@ impl Keyring {
         }
         let id = newest().ok_or_else(|| Error::new(ErrorKind::Failed, "a key is gone that was just made"))?;
         let key = self.known(&id)?;
-        self.held().conversations.insert(conversation.to_owned(), id);
+        self.held().conversations.insert(conversation.to_owned(), (id, Arc::clone(&key)));
         Ok((id, key))
     }
 
     /// Makes the keys that these conversations do not have yet, all at once.
     pub(super) fn prepare_all(&self, conversations: &mut dyn Iterator<Item = &str>) -> Result<()> {
+        let held = self.held();
+        let unknown: Vec<&str> = conversations.filter(|id| !held.conversations.contains_key(*id)).collect();
+        drop(held);
         let mut new = Vec::new();
-        for conversation in conversations {
-            if self.held().conversations.contains_key(conversation) {
-                continue;
-            }
+        for conversation in unknown {
             self.list()?;
             let mark = self.mark(conversation);
             if !new.contains(&mark) && !self.held().newest.contains_key(&mark) {

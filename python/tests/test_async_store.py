@@ -72,6 +72,11 @@ def test_it_has_what_the_store_has():
         assert inspect.signature(there).parameters == inspect.signature(method).parameters, name
 
 
+def test_it_is_opened_with_all_that_a_store_is_opened_with():
+    taken = list(inspect.signature(Store).parameters.values())
+    assert list(inspect.signature(AsyncStore.open).parameters.values()) == taken
+
+
 def test_a_cancelled_batch_is_whole_or_not_there(place: Place):
     async def main() -> None:
         async with await AsyncStore.open(place) as store:

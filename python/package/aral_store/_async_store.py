@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast
 from ._async_calls import AsyncCalls
 from ._consumer import AsyncConsumer
 from ._errors import Closed, Forked
-from ._key import Key
+from ._key import Key, KeyFile
 from ._place import shown
 from ._reply import AsyncReply
 from ._store import COMPACT_ABOVE, Store, _events, _next_page
@@ -58,6 +58,7 @@ class AsyncStore(AsyncCalls):
         wait: float = 0.0,
         keep: str | None = None,
         key: Key | None = None,
+        key_file: KeyFile | None = None,
     ) -> Self:
         """Opens a store as :class:`Store` does, which also says what the parameters mean."""
         opened: list[Store] = []
@@ -73,6 +74,7 @@ class AsyncStore(AsyncCalls):
                 wait=wait,
                 keep=keep,
                 key=key,
+                key_file=key_file,
             )
             opened.append(store)
             return store

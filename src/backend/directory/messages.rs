@@ -7,10 +7,10 @@ use std::collections::HashSet;
 
 use super::reads::{Need, ReadState};
 use crate::backend::no_conversation;
-use crate::codec::bytes::to_u64;
+use crate::codec::bytes::{to_u64, to_usize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Entry, Index, Lists, Slot, id_hash};
-use crate::model::{Change, Conversation, Message, MessageRef, Messages, Seq, Text, TextRef};
+use crate::model::{Change, Conversation, Cursor, Message, MessageRef, Messages, Seq, Text, TextRef};
 use crate::rules::{Listed, select};
 use crate::rules::{Lookup, SeenReply, Step};
 use crate::snapshot::fetch::Fetcher;
@@ -38,8 +38,13 @@ impl Lending {
     }
 }
 
-/// What a selection by places without a cursor means in a list.
+/// What a selection by places alone means in a list.
 fn plainly_selected<'e>(all: &'e [Entry], selection: &Messages) -> &'e [Entry] {
+    let all = if let Some(Cursor::FromPlace(place)) = selection.cursor {
+        all.get(to_usize(place)..).unwrap_or_default()
+    } else {
+        all
+    };
     let count = selection.limit.map_or(all.len(), |limit| limit.min(all.len()));
     let part = if selection.takes_last() { all.get(all.len() - count..) } else { all.get(..count) };
     part.unwrap_or_default()
@@ -68,7 +73,8 @@ impl ReadState {
         selection: &Messages,
         mut take: impl FnMut(&Fetcher<'_>, &[Entry], Seq) -> Result<T>,
     ) -> Result<T> {
-        let is_plain = selection.cursor.is_none() && selection.is_by_place();
+        let is_of_places = matches!(selection.cursor, None | Some(Cursor::FromPlace(_)));
+        let is_plain = is_of_places && selection.is_by_place();
         let look = |index: &Index, slot: &Slot, lists: &Lists| {
             let all = &*lists.messages;
             let entries = if is_plain { plainly_selected(all, selection) } else { all };

@@ -8,6 +8,8 @@ mod connector;
 
 mod errors;
 
+mod hold;
+
 mod search;
 
 mod still;
@@ -22,6 +24,7 @@ use crate::error::Result;
 use crate::model::RepairReport;
 pub(crate) use connector::SqliteConnector;
 pub(super) use errors::of as error_of;
+pub(crate) use hold::hold;
 pub(super) use search::{document, query};
 
 /// Opens the store in a file, making it if there is none and the store is to be written.

@@ -15,20 +15,20 @@ use super::oracle::Oracle;
 use super::{change, hold};
 use crate::support::simfs::{Choose, SplitMix};
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     MessageStore::options().sync(SyncPolicy::Os).compact_manually()
 }
 
-fn index(dir: &Path) -> SearchIndex {
+pub(super) fn index(dir: &Path) -> SearchIndex {
     MessageStore::options().index_search(dir).unwrap()
 }
 
-fn file(dir: &Path) -> PathBuf {
+pub(super) fn file(dir: &Path) -> PathBuf {
     dir.join("log/SEARCH")
 }
 
 /// A store of `count` messages in conversations of ten, each with a word of its own.
-fn filled(dir: &Path, count: usize) -> MessageStore {
+pub(super) fn filled(dir: &Path, count: usize) -> MessageStore {
     let store = options().open(dir).unwrap();
     for number in 0..count {
         let text = format!("rain w{number}x and so on");
@@ -37,7 +37,7 @@ fn filled(dir: &Path, count: usize) -> MessageStore {
     store
 }
 
-fn places(store: &MessageStore, query: &str) -> Vec<(String, u64)> {
+pub(super) fn places(store: &MessageStore, query: &str) -> Vec<(String, u64)> {
     let found = store.search(query).unwrap();
     found.into_iter().map(|hit| (hit.conversation_id, hit.place)).collect()
 }

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "cli")]
 mod index;
+#[cfg(feature = "cli")]
+mod index_behind;
 mod limits;
 mod oracle;
 #[cfg(feature = "postgres")]

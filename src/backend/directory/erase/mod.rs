@@ -214,6 +214,8 @@ impl Engine {
         let mut aside = places::set_aside(vfs, layout, &erased, &record)?;
         aside.extend(places::unfinished(vfs, layout)?);
         aside.extend(places::search_index(vfs, layout)?);
+        #[cfg(feature = "sqlite")]
+        let _held = crate::backend::sqlite::hold(vfs, &layout.search_index())?;
         places::remove(vfs, &aside)?;
         files.extend(aside);
         // Order: the keys behind all that is sealed with them. Reversed, a crash would leave a log that nothing opens.

@@ -13,6 +13,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params, params_from_iter};
 
 use super::standing::Standing;
+use crate::backend::directory::reads::ReadState;
 use crate::backend::sqlite::{document, error_of, query};
 use crate::codec::segment::StoreId;
 use crate::error::{Error, ErrorKind, Result};
@@ -22,7 +23,7 @@ use crate::snapshot::layout::{self, Layout};
 use crate::vfs::{FileKind, OpenMode, Vfs};
 
 /// The version of the tables.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// How long a search waits for whoever writes the index; then it reads everything.
 const READER_WAITS: Duration = Duration::from_millis(100);
@@ -33,7 +34,8 @@ const TABLES: &str = "
     CREATE TABLE about (one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER NOT NULL, tokenizer INTEGER NOT NULL,
         store BLOB NOT NULL, indexed_seq INTEGER NOT NULL, reached_seq INTEGER NOT NULL, is_whole INTEGER NOT NULL,
         turn INTEGER NOT NULL);
-    CREATE TABLE conversation (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, last_seq INTEGER NOT NULL);
+    CREATE TABLE conversation (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, last_seq INTEGER NOT NULL,
+        messages INTEGER NOT NULL, fold INTEGER NOT NULL);
     CREATE TABLE message (number INTEGER PRIMARY KEY, conversation INTEGER NOT NULL, place INTEGER NOT NULL,
         micros INTEGER NOT NULL);
     CREATE INDEX message_of ON message (conversation);
@@ -67,6 +69,36 @@ impl About {
     /// Whether it can be asked about a store that stands like this. One that shows an older state has messages that are not in it any more.
     pub(super) fn is_of(&self, standing: &Standing) -> bool {
         self.is_whole && self.store == standing.store_id && standing.last_seq >= self.reached_seq
+    }
+}
+
+/// What the index has of a conversation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Known {
+    pub(super) number: i64,
+    /// The conversation's newest event when it was taken in.
+    pub(super) last_seq: Seq,
+    /// How many messages it had then.
+    pub(super) messages: u64,
+    /// What those are told by; see [`fold`](ReadState::fold).
+    pub(super) fold: u64,
+}
+
+impl Known {
+    /// Takes it from a row whose columns from this one on are the conversation's.
+    fn of(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Self> {
+        let fold: i64 = row.get(at + 3)?;
+        Ok(Self {
+            number: row.get(at)?,
+            last_seq: number(row.get(at + 1)?),
+            messages: number(row.get(at + 2)?),
+            fold: u64::from_le_bytes(fold.to_le_bytes()),
+        })
+    }
+
+    /// Whether the conversation still begins with what is in the index, and at most more has been added.
+    pub(super) fn begins(&self, reads: &ReadState, id: &str) -> bool {
+        matches!(reads.fold(id, self.messages), Ok(Some(fold)) if fold == self.fold)
     }
 }
 
@@ -217,15 +249,22 @@ impl SearchFile {
         Ok(())
     }
 
-    /// The conversations in it, each with its number and its newest event.
-    pub(super) fn known(&self) -> Result<HashMap<String, (i64, Seq)>> {
-        let mut statement =
-            self.done(self.connection.prepare("SELECT id, number, last_seq FROM conversation"))?;
+    /// The conversations in it.
+    pub(super) fn known(&self) -> Result<HashMap<String, Known>> {
+        let sql = "SELECT id, number, last_seq, messages, fold FROM conversation";
+        let mut statement = self.done(self.connection.prepare(sql))?;
         let rows = statement.query_map((), |row| {
             let id = String::from_utf8_lossy(&row.get::<_, Vec<u8>>(0)?).into_owned();
-            Ok((id, (row.get(1)?, number(row.get(2)?))))
+            Ok((id, Known::of(row, 1)?))
         });
         self.done(rows.and_then(Iterator::collect))
+    }
+
+    /// What it has of a conversation.
+    pub(super) fn known_of(&self, id: &str) -> Result<Option<Known>> {
+        let sql = "SELECT number, last_seq, messages, fold FROM conversation WHERE id = ?1";
+        let mut statement = self.done(self.connection.prepare_cached(sql))?;
+        self.done(statement.query_row([id.as_bytes()], |row| Known::of(row, 0)).optional())
     }
 
     /// Reads through the file; the first thing that is wrong with how it is made.
@@ -293,10 +332,17 @@ impl SearchFile {
     }
 
     /// Takes a conversation in, of which there are no messages yet, and gives it a number.
-    pub(super) fn add(&self, id: &str, last_seq: Seq) -> Result<i64> {
-        let sql = "INSERT INTO conversation (id, last_seq) VALUES (?1, ?2)";
-        let values = params![id.as_bytes(), int(last_seq)];
-        self.done(self.connection.prepare_cached(sql).and_then(|mut of| of.insert(values)))
+    pub(super) fn add(&self, id: &str) -> Result<i64> {
+        let sql = "INSERT INTO conversation (id, last_seq, messages, fold) VALUES (?1, 0, 0, 0)";
+        self.done(self.connection.prepare_cached(sql).and_then(|mut of| of.insert([id.as_bytes()])))
+    }
+
+    /// Says how a conversation was when the last of its messages was taken in.
+    pub(super) fn complete(&self, known: &Known) -> Result<()> {
+        let sql = "UPDATE conversation SET last_seq = ?2, messages = ?3, fold = ?4 WHERE number = ?1";
+        let fold = i64::from_le_bytes(known.fold.to_le_bytes());
+        let values = params![known.number, int(known.last_seq), int(known.messages), fold];
+        self.done(self.connection.prepare_cached(sql).and_then(|mut of| of.execute(values))).map(drop)
     }
 
     /// Takes a message in.

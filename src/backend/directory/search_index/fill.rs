@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::file::{About, SearchFile};
+use super::file::{About, Known, SearchFile};
 use super::standing::conversations;
 use crate::backend::directory::erase;
 use crate::backend::directory::messages::Lending;
@@ -13,6 +13,7 @@ use crate::backend::directory::reads::ReadState;
 use crate::backend::directory::steady::steady;
 use crate::backend::directory::{encrypted, open, root::existing_dir};
 use crate::backend::settings::Settings;
+use crate::backend::sqlite::hold;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Messages, SearchIndex, Seq};
 use crate::snapshot::layout::{self, Layout};
@@ -36,6 +37,7 @@ pub(crate) fn search_index(dir: &Path, settings: &Settings) -> Result<Option<Sea
 pub(crate) fn drop_search_index(dir: &Path, settings: &Settings) -> Result<bool> {
     let (vfs, layout) = (&*settings.vfs, Layout::new(&existing_dir(&*settings.vfs, dir)?));
     let is_there = layout::probe(vfs, &layout.search_index())?.is_some();
+    let _held = hold(vfs, &layout.search_index())?;
     layout::remove_file(vfs, &layout.search_index())?;
     layout::remove_file(vfs, &layout.search_journal())?;
     Ok(is_there)
@@ -171,30 +173,36 @@ impl<'f> Filling<'f> {
         self.file.begin_writing(&mut self.about)?;
         let mut known = self.file.known()?;
         for (id, last_seq) in &now {
-            match known.remove(id) {
-                Some((_, indexed)) if indexed == *last_seq => continue,
-                Some((number, _)) => self.file.remove(number)?,
-                None => {}
-            }
+            let known = known.remove(id);
             // One that has no event may be exchanged without one; so it is looked at by every search.
-            if *last_seq > 0 {
-                self.take(id, *last_seq)?;
+            if *last_seq == 0 {
+                known.map_or(Ok(()), |known| self.file.remove(known.number))?;
+                continue;
+            }
+            match known {
+                Some(known) if known.last_seq == *last_seq => {}
+                Some(known) if known.begins(&self.reads, id) => self.take(id, known, *last_seq)?,
+                known => {
+                    known.map_or(Ok(()), |known| self.file.remove(known.number))?;
+                    let number = self.file.add(id)?;
+                    self.take(id, Known { number, last_seq: 0, messages: 0, fold: 0 }, *last_seq)?;
+                }
             }
         }
-        for (number, _) in known.into_values() {
-            self.file.remove(number)?;
+        for known in known.into_values() {
+            self.file.remove(known.number)?;
         }
         self.check()?;
         self.file.finish(&mut self.about)?;
         told(self.vfs, self.layout, &self.about)
     }
 
-    /// Takes a conversation in as it is.
-    fn take(&mut self, id: &str, last_seq: Seq) -> Result<()> {
-        let number = self.file.add(id, last_seq)?;
-        let (mut place, mut bytes, mut added) = (0, 0, Ok(()));
+    /// Takes in what a conversation has by now, behind what is known of it.
+    fn take(&mut self, id: &str, known: Known, last_seq: Seq) -> Result<()> {
+        let number = known.number;
+        let (mut place, mut bytes, mut added) = (known.messages, 0, Ok(()));
         let (file, mut lending) = (&self.file, Lending::default());
-        self.reads.lend_messages(id, &Messages::all(), &mut lending, &mut |message| {
+        self.reads.lend_messages(id, &Messages::all().from_place(place), &mut lending, &mut |message| {
             let micros = message.created_at.approximate_unix_micros();
             if added.is_ok() {
                 added = match message.content.as_str() {
@@ -209,6 +217,8 @@ impl<'f> Filling<'f> {
             place += 1;
         })?;
         added?;
+        let fold = self.reads.fold(id, place)?.unwrap_or_default();
+        self.file.complete(&Known { number, last_seq, messages: place, fold })?;
         self.bytes += bytes;
         if self.bytes >= BYTES {
             self.bytes = 0;

@@ -12,7 +12,7 @@ mod standing;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use self::file::{Asked, Proposed, SearchFile};
+use self::file::{Asked, Known, Proposed, SearchFile};
 use self::standing::Standing;
 use super::reads::ReadState;
 use crate::backend::Backend;
@@ -67,34 +67,60 @@ fn find(backend: &impl Backend, matcher: &Matcher<'_>, show: Show<'_>) -> Result
         return Ok(Tried::Unusable);
     };
     let only = matcher.search.conversation.as_deref();
-    let mut hits = Vec::new();
+    let (mut hits, mut grown) = (Vec::new(), HashMap::new());
     for id in standing.unindexed.iter().filter(|id| only.is_none_or(|only| only == id.as_str())) {
-        match hits_in(backend, &Looked { number: 0, id, matcher }) {
+        let looked = Looked { number: 0, id, matcher };
+        if let Some(known) = file.known_of(id)?.filter(|known| begins(show, id, known)) {
+            hits.extend(hits_behind(backend, &looked, known.messages)?);
+            grown.insert(id.as_str(), known);
+            continue;
+        }
+        match hits_in(backend, &looked) {
             // Removed since it was listed.
             Err(error) if error.kind() == ErrorKind::NotFound && only.is_none() => {}
             found => hits.extend(found?),
         }
     }
+    let has_grown = |id: &str| grown.contains_key(id);
+    let read: HashSet<&str> =
+        standing.unindexed.iter().map(String::as_str).filter(|id| !has_grown(id)).collect();
     // It is not there, or everything was looked at.
-    if let Some(only) = only.filter(|only| !standing.is_indexed(backend, only)) {
+    if let Some(only) = only.filter(|only| !has_grown(only) && !standing.is_indexed(backend, only)) {
         backend.for_each_message(only, &Messages::first(0), &mut |_| {})?;
     } else {
-        proposed(backend, matcher, (&file, &standing), &mut hits)?;
+        proposed(backend, matcher, (&file, &read), &mut hits)?;
     }
-    if stand().as_ref().map(|now| &now.unindexed) != Some(&standing.unindexed) {
+    let is_same = stand().is_some_and(|now| now.unindexed == standing.unindexed);
+    if !is_same || !grown.iter().all(|(id, known)| begins(show, id, known)) {
         return Ok(Tried::Changed);
     }
     Ok(Tried::Found(newest(hits, matcher, show)))
+}
+
+/// Whether a conversation begins with what the index has of it.
+fn begins(show: Show<'_>, id: &str, known: &Known) -> bool {
+    let mut begins = false;
+    show(&mut |reads| begins = known.begins(reads, id));
+    begins
+}
+
+/// The hits from a place on, behind which the index knows nothing.
+fn hits_behind(backend: &impl Backend, looked: &Looked<'_>, from: u64) -> Result<Vec<Hit>> {
+    let (mut hits, mut place) = (Vec::new(), from);
+    backend.for_each_message(looked.id, &Messages::all().from_place(from), &mut |message| {
+        hits.extend(looked.hit(place, &message));
+        place += 1;
+    })?;
+    Ok(hits)
 }
 
 /// Looks at what the index proposes, from the newest to older ones, until there is enough.
 fn proposed(
     backend: &impl Backend,
     matcher: &Matcher<'_>,
-    (file, standing): (&SearchFile, &Standing),
+    (file, read): (&SearchFile, &HashSet<&str>),
     hits: &mut Vec<Hit>,
 ) -> Result<()> {
-    let unindexed: HashSet<&str> = standing.unindexed.iter().map(String::as_str).collect();
     let mut left = matcher.search.limit.unwrap_or(usize::MAX);
     let mut last = i64::MAX;
     file.propose(&Asked::of(matcher), &mut |Proposed { micros, place, id }| {
@@ -102,7 +128,7 @@ fn proposed(
         if left == 0 && micros < last {
             return Ok(ControlFlow::Break(()));
         }
-        if unindexed.contains(id) {
+        if read.contains(id) {
             return Ok(ControlFlow::Continue(()));
         }
         let mut hit = None;

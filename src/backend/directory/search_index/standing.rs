@@ -4,11 +4,14 @@
 //! exchanged without one.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::backend::Backend;
 use crate::backend::directory::reads::ReadState;
+use crate::codec::bytes::to_usize;
 use crate::codec::segment::StoreId;
-use crate::index::Found;
+use crate::error::Result;
+use crate::index::{Entry, Found, Index, Lists, Slot};
 use crate::model::Seq;
 
 /// What a store holds at one moment, as far as an index is concerned.
@@ -69,4 +72,36 @@ impl Standing {
             }
         }
     }
+}
+
+impl ReadState {
+    /// What a conversation's first messages are told by, all of them together: where they lie, and what proves them there. `None` if
+    /// there are fewer. As long as no compaction moves them, it is the same as before if, and only if, they are.
+    pub(super) fn fold(&self, id: &str, messages: u64) -> Result<Option<u64>> {
+        let look = |index: &Index, slot: &Slot, lists: &Lists| {
+            let first = lists.messages.get(..to_usize(messages));
+            (first.map(|first| fold(index, slot, first)), self.source_of(index, slot, &[]))
+        };
+        Ok(self.read_what(id, look, |fold, _| Ok(*fold))?.flatten())
+    }
+}
+
+fn fold(index: &Index, slot: &Slot, entries: &[Entry]) -> u64 {
+    // Another version of it gives other numbers, and what they are of is taken in once more.
+    let mut hasher = DefaultHasher::new();
+    let mut is_in_file = false;
+    for entry in entries {
+        let position = entry.position();
+        is_in_file |= position.segment().is_none();
+        (position.segment(), position.offset(), position.len()).hash(&mut hasher);
+        (position.crc(), entry.id_hash()).hash(&mut hasher);
+    }
+    if is_in_file {
+        index.checkpoint().head().epoch.hash(&mut hasher);
+    }
+    // Text that was put behind one does not move it.
+    for grown in slot.grown_among(entries) {
+        (grown.base.segment(), grown.base.offset(), grown.length, grown.pieces.len()).hash(&mut hasher);
+    }
+    hasher.finish()
 }

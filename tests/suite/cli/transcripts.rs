@@ -95,7 +95,8 @@ fn comes(shown: &Shown, output: &[String], came: &str) {
 
 /// What is of a directory's files alone, by how the command begins, and what comes instead on a database; nothing where the
 /// command is not for it at all.
-const OF_FILES: [(&str, Option<&str>); 15] = [
+const OF_FILES: [(&str, Option<&str>); 16] = [
+    ("aral-store index", Some("aral-store: …have one of their own…\naral-store: …have one of their own…")),
     ("aral-store compact", Some("aral-store: …nothing to compact…")),
     (
         "aral-store stats --json",

@@ -38,7 +38,7 @@ mod _core {
     #[pymodule_export]
     use crate::removal::{erase, prune, remnants};
     #[pymodule_export]
-    use crate::reply::{Reply, stream};
+    use crate::reply::{Reply, open_replies, stream};
     #[pymodule_export]
     use crate::search::search;
 }

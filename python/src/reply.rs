@@ -144,3 +144,24 @@ pub(crate) fn stream(
     let (process, open) = core.opened();
     Ok(Reply { written: Mutex::new(Some(reply)), process, open })
 }
+
+/// A conversation, a message, when it was begun, and how many bytes have come.
+type Unfinished<'py> = (String, Bound<'py, PyString>, String, u64);
+
+/// The replies that nobody has finished, of a conversation or of all.
+#[pyfunction]
+pub(crate) fn open_replies<'py>(
+    py: Python<'py>,
+    core: &Bound<'_, Core>,
+    conversation: Option<String>,
+) -> PyResult<Vec<Unfinished<'py>>> {
+    let open = core.get().detached(py, |store| match &conversation {
+        Some(id) => store.open_replies_in(id),
+        None => store.open_replies(),
+    })?;
+    let row = |open: aral_store::OpenReply| {
+        let id = string_of(py, &open.message_id)?;
+        Ok((open.conversation_id, id, open.begun_at.to_string(), open.bytes))
+    };
+    open.into_iter().map(row).collect()
+}

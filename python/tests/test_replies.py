@@ -73,6 +73,24 @@ def test_what_is_in_the_way_is_told(tmp_path: Path) -> None:
         assert len(store.messages("c1")) == 1
 
 
+@pytest.mark.parametrize("where", ["memory", "directory", "sqlite"])
+def test_what_nobody_has_finished_is_named(where: str, tmp_path: Path) -> None:
+    places = {"memory": None, "directory": tmp_path / "data", "sqlite": f"sqlite:{tmp_path / 'a.db'}"}
+    with Store(places[where]) as store:
+        assert store.open_replies() == []
+        store.stream("c1", "Grüezi", id="m1").close()
+        store.stream("c2", id="m2").close()
+        with store.stream("c2", "whole", id="m3"):
+            pass
+        first, second = store.open_replies()
+        assert (first.conversation_id, first.message_id, first.bytes) == ("c1", "m1", 7)
+        assert first.begun_at == store.messages("c1")[0].created_at
+        assert store.open_replies("c2") == [second]
+        assert store.open_replies("c9") == []
+        store.resume("c1", "m1").finish()
+        assert store.open_replies() == [second]
+
+
 def test_a_reply_that_was_ended_by_hand_is_left_alone() -> None:
     store = Store()
     with store.stream("c1", "never mind", id="m1") as reply:

@@ -22,6 +22,7 @@ pub(crate) mod locked;
 pub(crate) mod memory;
 #[cfg(feature = "mongodb")]
 pub(crate) mod mongodb;
+mod open_replies;
 #[cfg(feature = "journal")]
 pub(crate) mod pauses;
 #[cfg(feature = "postgres")]
@@ -44,8 +45,8 @@ use std::path::Path;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Action, CompactionReport, Conversation, Conversations, CopyMark, Event, ExportReport, Found, History,
-    Keep, KeptHistory, Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq,
-    Stats, Summary, TextRef, Tombstone, VerifyReport,
+    Keep, KeptHistory, Message, MessageRef, Messages, Mutation, OpenReply, Order, Receipt, RecoveryReport,
+    Search, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
 };
 use cursors::Cursors;
 use follow::Follower;
@@ -96,8 +97,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
     ///
     /// Those of [`conversation`](Backend::conversation).
     fn conversation_without_messages(&self, id: &str) -> Result<Option<Conversation>> {
-        let conversation = self.conversation(id)?;
-        Ok(conversation.map(|conversation| Conversation { messages: Vec::new(), ..conversation }))
+        Ok(self.conversation(id)?.map(|conversation| Conversation { messages: Vec::new(), ..conversation }))
     }
 
     /// What a list shows of a conversation; `None` if there is none.
@@ -107,8 +107,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// `Corrupt` if what is kept of it cannot be read.
     fn summary(&self, id: &str) -> Result<Option<Summary>>;
 
-    /// What a list shows, at most `limit` conversations of it. Damaged ones are not among them; see
-    /// [`recovery`](Backend::recovery).
+    /// What a list shows, at most `limit` conversations of it. Damaged ones are not among them; see [`recovery`](Backend::recovery).
     ///
     /// # Errors
     ///
@@ -149,8 +148,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// Those of [`messages`](Backend::messages), after none of the messages or after some;
-    /// `Conflict` if the rest is no longer there as it was.
+    /// Those of [`messages`](Backend::messages), after none of the messages or after some; `Conflict` if the rest is no longer there as it was.
     fn for_each_message(
         &self,
         id: &str,
@@ -170,6 +168,15 @@ pub trait Backend: Send + Sync + fmt::Debug {
         scan::scan(self, search)
     }
 
+    /// The replies that are begun and not finished, of a conversation or of all of them; none where there is no such conversation.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if what is kept of a conversation cannot be read.
+    fn open_replies(&self, id: Option<&str>) -> Result<Vec<OpenReply>> {
+        open_replies::scan(self, id)
+    }
+
     /// A conversation's actions, oldest first.
     ///
     /// # Errors
@@ -177,8 +184,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// `NotFound` for a conversation that is not there; `Corrupt`.
     fn actions(&self, id: &str) -> Result<Vec<Action>>;
 
-    /// What is remembered of a conversation that was removed and has not begun again; `None` also where nothing of the
-    /// kind is remembered.
+    /// What is remembered of a conversation that was removed and has not begun again; `None` also where nothing of the kind is remembered.
     ///
     /// # Errors
     ///
@@ -234,13 +240,11 @@ pub trait Backend: Send + Sync + fmt::Debug {
         Err(Error::new(ErrorKind::Unsupported, "this backend keeps no snapshot"))
     }
 
-    /// Takes what is kept of a conversation as it is, although it was changed by something else than the store;
-    /// `None` if it was not.
+    /// Takes what is kept of a conversation as it is, although it was changed by something else than the store; `None` if it was not.
     ///
     /// # Errors
     ///
-    /// Those of [`MessageStore::accept`](crate::MessageStore::accept); `Unsupported` where nothing else can
-    /// change anything.
+    /// Those of [`MessageStore::accept`](crate::MessageStore::accept); `Unsupported` where nothing else can change anything.
     fn accept(&self, id: &str) -> Result<Option<Receipt>> {
         let _ = id;
         Err(Error::new(
@@ -265,8 +269,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// Those of [`MessageStore::export_aral`](crate::MessageStore::export_aral).
     fn export_aral(&self, to: &Path, ids: Option<&[String]>) -> Result<ExportReport>;
 
-    /// The events from a sequence number on that are still kept one by one, each batch whole, and the
-    /// sequence number of the first.
+    /// The events from a sequence number on that are still kept one by one, each batch whole, and the sequence number of the first.
     ///
     /// # Errors
     ///
@@ -276,9 +279,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
         Err(Error::new(ErrorKind::Unsupported, "this backend keeps no events"))
     }
 
-    /// What is kept of one conversation's past, up to its newest event that is visible.
-    ///
-    /// Whoever keeps every event gives every one, and `whole_from` as 0.
+    /// What is kept of one conversation's past, up to its newest event that is visible. Whoever keeps every event gives every one, and `whole_from` as 0.
     ///
     /// # Errors
     ///
@@ -342,8 +343,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// Those of [`append`](Backend::append); `Conflict` if another number is the next one; `Unsupported` where nothing can be
-    /// copied into.
+    /// Those of [`append`](Backend::append); `Conflict` if another number is the next one; `Unsupported` where nothing can be copied into.
     fn replay(&self, events: Vec<Event>, first_seq: Seq) -> Result<()> {
         let _ = (events, first_seq);
         Err(Error::new(ErrorKind::Unsupported, "this backend takes no copies"))

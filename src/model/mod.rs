@@ -49,6 +49,8 @@ mod retention;
 
 mod consumer;
 
+mod open_reply;
+
 mod erasure;
 
 mod difference;
@@ -72,6 +74,7 @@ pub use listing::{Conversations, ListCursor};
 pub use logged::Logged;
 pub use mutation::{Mutation, NewAction, NewConversation, NewMessage, Operation, UniqueIds};
 pub use near::near_miss;
+pub use open_reply::OpenReply;
 pub use page::{Cursor, Messages, Order};
 pub(crate) use page::{TimeMatch, activity_key};
 pub use receipt::{Durability, Receipt};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::handle::MessageStore;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{JsonObject, Mutation, NewMessage, Operation, Receipt, Text, UniqueIds};
+use crate::model::{JsonObject, Mutation, NewMessage, OpenReply, Operation, Receipt, Text, UniqueIds};
 
 /// A message that is being written, piece by piece; from [`MessageStore::begin_message`].
 ///
@@ -111,6 +111,40 @@ impl MessageStore {
         }
         let length = to_u64(message.content.len());
         Ok(Reply::new(self.clone(), conversation_id.to_owned(), (message_id, length)))
+    }
+
+    /// The replies that are begun and neither finished nor abandoned, in the order of their conversations: those that are being written, and
+    /// those that a crash, a kill or an error has left.
+    ///
+    /// That a reply is open is said in its metadata alone, so every message is looked at: it takes as long as a search does.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if a conversation cannot be read.
+    ///
+    /// ```
+    /// use aral_store::{MessageStore, NewMessage};
+    /// let store = MessageStore::in_memory();
+    /// let mut reply = store.begin_message("c1", NewMessage::new("").id("m1"))?;
+    /// reply.append("Hel")?;
+    /// drop(reply);
+    /// let open = store.open_replies()?;
+    /// assert_eq!((open[0].message_id.as_str(), open[0].bytes), (Some("m1"), 3));
+    /// store.resume_message("c1", "m1")?.finish()?;
+    /// assert!(store.open_replies()?.is_empty());
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn open_replies(&self) -> Result<Vec<OpenReply>> {
+        self.backend().open_replies(None)
+    }
+
+    /// The same of one conversation; none if there is no such conversation.
+    ///
+    /// # Errors
+    ///
+    /// `Corrupt` if it cannot be read.
+    pub fn open_replies_in(&self, conversation_id: &str) -> Result<Vec<OpenReply>> {
+        self.backend().open_replies(Some(conversation_id))
     }
 }
 

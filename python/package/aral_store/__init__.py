@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ._offline import rekey, repair, verify
     from ._receipts import Found, Receipt, Snippet, Summary
     from ._removal import ErasureReport, Pruned, PruneReport, Remnant
-    from ._reply import AsyncReply, Reply
+    from ._reply import AsyncReply, OpenReply, Reply
     from ._reports import (
         CompactionReport,
         DamagedFile,
@@ -84,6 +84,7 @@ __all__ = [
     "Missed",
     "NoSpace",
     "NotFound",
+    "OpenReply",
     "OrphanedEvents",
     "PruneReport",
     "Pruned",
@@ -135,7 +136,7 @@ _WHERE = {
     "._offline": ("rekey", "repair", "verify"),
     "._receipts": ("Found", "Receipt", "Snippet", "Summary"),
     "._removal": ("ErasureReport", "PruneReport", "Pruned", "Remnant"),
-    "._reply": ("AsyncReply", "Reply"),
+    "._reply": ("AsyncReply", "OpenReply", "Reply"),
     "._reports": (
         "CompactionReport",
         "DamagedFile",

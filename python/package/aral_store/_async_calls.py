@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ._consumer import ConsumerStatus
 from ._receipts import Found, Receipt, Summary
+from ._reply import OpenReply
 from ._store import Store
 
 if TYPE_CHECKING:
@@ -292,6 +293,10 @@ class AsyncCalls:
     async def actions(self, conversation_id: str) -> list[ConversationAction]:
         """See :meth:`Store.actions`."""
         return await self._run(partial(self._store.actions, conversation_id))
+
+    async def open_replies(self, conversation: str | None = None) -> list[OpenReply]:
+        """See :meth:`Store.open_replies`."""
+        return await self._run(partial(self._store.open_replies, conversation))
 
     async def consumers(self) -> list[ConsumerStatus]:
         """See :meth:`Store.consumers`."""

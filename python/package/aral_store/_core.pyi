@@ -12,6 +12,7 @@ __all__ = [
     "consumers",
     "database",
     "erase",
+    "open_replies",
     "parsed",
     "prune",
     "remnants",
@@ -99,6 +100,7 @@ def stream(
     message: tuple[tuple[str, str, str | None, str] | None, str | None],
     gathers: tuple[int, float],
 ) -> Reply: ...
+def open_replies(core: Core, conversation: str | None) -> list[tuple[str, str, str, int]]: ...
 def consume(core: Core, name: str, begin: str, narrowed: tuple[list[str], list[str]]) -> Consumer: ...
 def consumers(
     core: Core,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -13,6 +15,21 @@ if TYPE_CHECKING:
     from . import _core
 
 _R = TypeVar("_R")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReply:
+    """A message that was begun piece by piece and that nobody has finished."""
+
+    conversation_id: str
+    message_id: str
+    begun_at: datetime
+    bytes: int
+    """How much text has come, in bytes of UTF-8."""
+
+    @classmethod
+    def _of(cls, conversation_id: str, message_id: str, begun_at: str, bytes: int) -> OpenReply:
+        return cls(conversation_id, message_id, datetime.fromisoformat(begun_at), bytes)
 
 
 class Reply:

@@ -17,6 +17,7 @@ from ._core import (
     consume,
     consumers,
     erase,
+    open_replies,
     prune,
     remnants,
     remove_consumer,
@@ -29,7 +30,7 @@ from ._json import decode, encode, encode_object, with_members
 from ._key import Key, KeyFile, key_bytes
 from ._place import shown
 from ._receipts import Found, Receipt, Summary
-from ._reply import Reply
+from ._reply import OpenReply, Reply
 
 if TYPE_CHECKING:
     # The models need pydantic, which takes longer to import than everything else. So what gives models imports them when it does.
@@ -715,6 +716,14 @@ class Store:
                 raise InvalidInput(f"several {one} are taken, such as [{given!r}]")
         narrowed = (list(conversations), list(kinds))
         return Consumer(consume(self._core, name, _begin_of(begin), narrowed), name)
+
+    def open_replies(self, conversation: str | None = None) -> list[OpenReply]:
+        """The messages that were begun by :meth:`stream` and neither finished nor abandoned, of a conversation or of all of them.
+
+        They are still being written, or a crash, a kill or an exception has left them: :meth:`resume` goes on with one. Every message is
+        looked at, as by a search.
+        """
+        return [OpenReply._of(*fields) for fields in open_replies(self._core, conversation)]
 
     def consumers(self) -> list[ConsumerStatus]:
         """The consumers that there are, and how far each has come."""

@@ -27,8 +27,8 @@ use crate::backend::{Backend, Erasing, carried_out_before, closed, export};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{
     Action, CompactionReport, Conversation, Conversations, CopyMark, Durability, Event, ExportReport, Found,
-    History, Message, MessageRef, Messages, Mutation, Order, Receipt, RecoveryReport, Search, Seq, Stats,
-    Summary, TextRef, Tombstone, VerifyReport,
+    History, Message, MessageRef, Messages, Mutation, OpenReply, Order, Receipt, RecoveryReport, Search, Seq,
+    Stats, Summary, TextRef, Tombstone, VerifyReport,
 };
 use crate::rules::{Request, known_receipt, normalize, receipts};
 use crate::search::Matcher;
@@ -270,6 +270,10 @@ impl Backend for Engine {
         })
     }
 
+    fn open_replies(&self, id: Option<&str>) -> Result<Vec<OpenReply>> {
+        self.read(|connection| messages::open_replies(connection, id))
+    }
+
     fn search(&self, search: &Search) -> Result<Vec<Found>> {
         self.check_open()?;
         let matcher = Matcher::new(search)?;
@@ -331,15 +335,13 @@ impl Backend for Engine {
 
     fn compact(&self) -> Result<CompactionReport> {
         self.check_open()?;
-        let reason = "a store in a database has nothing to compact: its tables are always up to date, and its events \
-                      are kept; `export` writes the JSON files";
+        let reason = "a store in a database has nothing to compact: its tables are always up to date, and its events are kept; `export` writes the JSON files";
         Err(Error::new(ErrorKind::Unsupported, reason))
     }
 
     fn accept(&self, _: &str) -> Result<Option<Receipt>> {
         self.check_open()?;
-        let reason = "a store in a database has no files that something else could change; `verify` says whether somebody \
-                      changed its tables, and `repair --in-place` rebuilds them from its events";
+        let reason = "a store in a database has no files that something else could change; `verify` says whether somebody changed its tables, and `repair --in-place` rebuilds them from its events";
         Err(Error::new(ErrorKind::Unsupported, reason))
     }
 

@@ -7,13 +7,15 @@ use std::cell::RefCell;
 use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
 
-use super::columns::{MESSAGE, is_ambiguous, message_at, number_at, shown};
+use super::columns::{MESSAGE, id_at, is_ambiguous, message_at, number_at, shown};
 use super::connection::{Connection, Value, all};
 use super::reads::{Place, place_of};
 use crate::backend::no_conversation;
 use crate::codec::bytes::{to_u64, to_usize};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Cursor, DAY_MICROS, Message, MessageRef, Messages, Seq, Text, TextRef, TimeMatch};
+use crate::model::{
+    Cursor, DAY_MICROS, Message, MessageRef, Messages, OpenReply, Seq, Text, TextRef, TimeMatch,
+};
 use crate::rules::{Listed, select};
 
 /// The number of the conversation whose id's bytes are the first value.
@@ -47,6 +49,24 @@ pub(super) fn message(
         }
         found = Some(message);
         Ok(ControlFlow::Break(()))
+    })?;
+    Ok(found)
+}
+
+/// The replies that are begun and not finished, of a conversation or of all of them. One question, which is about each message.
+pub(super) fn open_replies(connection: &mut dyn Connection, id: Option<&str>) -> Result<Vec<OpenReply>> {
+    let whose = if id.is_some() { "AND c.id_key = ?1" } else { "" };
+    // Whatever looks like the mark; whether it is one is said by the rules of JSON.
+    let sql = format!(
+        "SELECT c.id_key, {MESSAGE} FROM aral_message_rows m JOIN aral_conversation_rows c ON c.number = m.conversation \
+         WHERE m.metadata LIKE '%\"partial\":true%' {whose} ORDER BY c.number, m.place"
+    );
+    let asked: Vec<Value<'_>> = id.iter().map(|id| Value::bytes(id.as_bytes())).collect();
+    let mut found = Vec::new();
+    connection.query(&sql, &asked, &mut |row| {
+        let (id, message) = (id_at(row, 0)?, message_at(row, 1)?);
+        found.extend(message.is_partial().then(|| OpenReply::of(&id, MessageRef::from(&message))));
+        Ok(ControlFlow::Continue(()))
     })?;
     Ok(found)
 }

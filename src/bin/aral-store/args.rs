@@ -128,6 +128,16 @@ pub(crate) struct LsArgs {
     /// List all, each fork below the conversation that it comes from, and where it was forked
     #[arg(long, conflicts_with_all = ["number", "after", "removed"])]
     pub(crate) tree: bool,
+    /// Say of each how many replies in it are begun and not finished, which every message is looked at for
+    #[arg(long, conflicts_with_all = ["removed", "tree"])]
+    pub(crate) replies: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StatsArgs {
+    /// Count the replies that are begun and neither finished nor abandoned, too, and name them; every message is looked at
+    #[arg(long)]
+    pub(crate) replies: bool,
 }
 
 #[derive(Args, Debug)]

@@ -9,7 +9,7 @@ use clap::{ColorChoice, Parser, Subcommand};
 use crate::accept::AcceptArgs;
 use crate::args::{
     ActArgs, AddArgs, AppendArgs, CompletionsArgs, CopyArgs, ExportArgs, ImportArgs, LogArgs, LsArgs,
-    ManArgs, NewArgs, RenameArgs, RepairArgs, RmArgs, ShowArgs,
+    ManArgs, NewArgs, RenameArgs, RepairArgs, RmArgs, ShowArgs, StatsArgs,
 };
 use crate::backup::{BackupArgs, ReplicateArgs, RestoreArgs};
 use crate::consume::ConsumeArgs;
@@ -105,7 +105,7 @@ pub(crate) enum Command {
     Append(AppendArgs),
     /// List the conversations
     #[command(after_help = "Example: aral-store ls -n 10 --by activity\n         \
-                            aral-store ls -n 10 --after c10")]
+                            aral-store ls -n 10 --after c10\n         aral-store ls --replies")]
     Ls(LsArgs),
     /// Show a conversation
     #[command(after_help = "Example: aral-store show c1 -n 20\n         \
@@ -205,8 +205,8 @@ pub(crate) enum Command {
     #[command(after_help = "Example: aral-store compact")]
     Compact,
     /// Print how large the store is
-    #[command(after_help = "Example: aral-store stats --json")]
-    Stats,
+    #[command(after_help = "Example: aral-store stats --json\n         aral-store stats --replies")]
+    Stats(StatsArgs),
     /// Read every byte, check every checksum, and print what is wrong
     #[command(after_help = "Example: aral-store verify || echo damaged")]
     Verify,
@@ -308,7 +308,11 @@ impl Cli {
         } else {
             let is_reading = matches!(
                 self.command,
-                Command::Ls(_) | Command::Show(_) | Command::Search(_) | Command::Export(_) | Command::Stats
+                Command::Ls(_)
+                    | Command::Show(_)
+                    | Command::Search(_)
+                    | Command::Export(_)
+                    | Command::Stats(_)
             );
             (!is_reading).then_some(
                 "--salvage is for the commands that only read: ls, show, search, log, export and stats",

@@ -96,6 +96,8 @@ mod patience;
 
 mod same_id;
 
+mod replies;
+
 mod report;
 
 mod salvage;
@@ -181,7 +183,7 @@ fn run(cli: Cli) -> Exit {
         Command::Prune(args) => prune::run(&dir, form, &args),
         Command::Erase(args) => erase::run(&dir, form, &args),
         Command::Compact => upkeep::compact(&dir, form),
-        Command::Stats => upkeep::stats(&dir, form),
+        Command::Stats(args) => upkeep::stats(&dir, form, &args),
         Command::Verify => upkeep::verify(&dir, form),
         Command::Repair(args) => repair::run(args.from.as_deref().unwrap_or(&dir), form, args.to.as_deref()),
         Command::Rekey(args) => rekey::run(&dir, form, &args),

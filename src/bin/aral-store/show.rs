@@ -16,6 +16,7 @@ use crate::moment;
 use crate::output::{Form, Out, count, many_lines, one_line, table, to_u64};
 use crate::past;
 use crate::place;
+use crate::replies;
 use crate::style::{self, ago, painted};
 use crate::transcripts::source::for_reading;
 use crate::tree::{self, Branch};
@@ -39,29 +40,33 @@ pub(crate) fn ls(dir: &Path, form: Form, args: &LsArgs) -> Result<Exit, Failure>
         selection = selection.after(&ids::conversation(&store, after)?);
     }
     let summaries = store.conversations(selection)?;
-    let mut out = Out::new();
-    match form {
+    let open = if args.replies { replies::counts(&store, &summaries)? } else { Vec::new() };
+    let listed = || summaries.iter().enumerate().map(|(at, summary)| (summary, open.get(at).copied()));
+    // Before the title, which may be long.
+    let row = |(summary, open): (&Summary, Option<u64>), time: &dyn Fn(&Timestamp) -> String| {
+        let mut cells = columns(summary, time);
+        let at = cells.len().saturating_sub(1);
+        cells.splice(at..at, open.map(|open| open.to_string()));
+        cells
+    };
+    let lines: Vec<String> = match form {
         Form::Json => {
-            for summary in &summaries {
-                out.line(&summary.to_json_line())?;
-            }
+            listed().map(|(summary, open)| replies::with_count(&summary.to_json_line(), open)).collect()
         }
-        Form::Plain => {
-            for summary in &summaries {
-                out.line(&columns(summary, Timestamp::to_string).join("\t"))?;
-            }
-        }
+        Form::Plain => listed().map(|listed| row(listed, &Timestamp::to_string).join("\t")).collect(),
         Form::Table => {
             let now = style::now();
-            let rows: Vec<Vec<String>> = summaries
-                .iter()
-                .map(|summary| columns(summary, |time| ago(time, now).unwrap_or_else(|| readable(time))))
-                .collect();
-            for line in table(&["ID", "CREATED", "ACTIVITY", "MESSAGES", "ACTIONS", "TITLE"], &rows) {
-                out.line(&line)?;
+            let shown = |time: &Timestamp| ago(time, now).unwrap_or_else(|| readable(time));
+            let rows: Vec<_> = listed().map(|listed| row(listed, &shown)).collect();
+            let mut names = vec!["ID", "CREATED", "ACTIVITY", "MESSAGES", "ACTIONS", "TITLE"];
+            if args.replies {
+                names.insert(5, "REPLIES");
             }
+            table(&names, &rows)
         }
-    }
+    };
+    let mut out = Out::new();
+    lines.iter().try_for_each(|line| out.line(line))?;
     out.finish()?;
     // The opening has named each of them on standard error.
     Ok(place::amiss(&store.recovery().damaged))

@@ -7,6 +7,7 @@ use std::path::Path;
 use aral_store::{DamagedFile, ErrorKind, Keep, KeptHistory, TornTail, VerifyReport};
 use serde_json::{Map, Value};
 
+use crate::args::StatsArgs;
 use crate::consumers;
 use crate::database;
 use crate::exit::{Exit, Failure};
@@ -14,6 +15,7 @@ use crate::key;
 use crate::output::{Form, Out, count, note, one_line, print, to_u64};
 use crate::place;
 use crate::progress::{Unit, Work};
+use crate::replies;
 
 /// Named values in the order in which they are printed.
 pub(crate) type Fields = Vec<(&'static str, Value)>;
@@ -104,7 +106,7 @@ pub(crate) fn compact(dir: &Path, form: Form) -> Result<Exit, Failure> {
     Ok(place::amiss(&report.held))
 }
 
-pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
+pub(crate) fn stats(dir: &Path, form: Form, args: &StatsArgs) -> Result<Exit, Failure> {
     let store = place::for_reading(dir)?;
     let stats = store.stats()?;
     let mut fields = vec![
@@ -152,6 +154,9 @@ pub(crate) fn stats(dir: &Path, form: Form) -> Result<Exit, Failure> {
         };
         fields.push(("consumers", consumers));
         exit = exit.graver(consumers::tell(&stats.consumers));
+    }
+    if args.replies {
+        fields.extend(replies::fields(&store, form)?);
     }
     print_fields(form, fields)?;
     // The opening has named what is amiss on standard error.

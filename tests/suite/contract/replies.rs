@@ -178,3 +178,45 @@ fn the_handle_of_a_reply_writes_what_it_is_given_and_no_more() {
         assert_eq!(store.messages("c1", Messages::all()).unwrap().len(), 1);
     });
 }
+
+/// A reply that a crash left was found by nobody who did not know where it was.
+#[test]
+fn replies_that_nobody_has_finished_are_named_on_every_engine() {
+    each(|store| {
+        let named = |conversation: Option<&str>| -> Vec<(String, Text, u64)> {
+            let open = match conversation {
+                Some(id) => store.open_replies_in(id),
+                None => store.open_replies(),
+            };
+            let open = open.unwrap().into_iter();
+            open.map(|open| (open.conversation_id, open.message_id, open.bytes)).collect()
+        };
+        assert_eq!((named(None), named(Some("c9"))), (vec![], vec![]));
+        // What only looks like the mark is none.
+        let quoted = JsonObject::parse(r#"{"a":{"partial":true},"b":"\"partial\":true"}"#).unwrap();
+        store.add_message("c1", NewMessage::new("whole").id("m0").metadata(quoted)).unwrap();
+        let message = |id: &str| NewMessage::new("").id(id).role("assistant");
+        let mut first = store.begin_message("c1", message("m1")).unwrap();
+        let second = store.begin_message("c1", message("m2")).unwrap();
+        let third = store.begin_message("c2", message("m3")).unwrap();
+        drop(store.begin_message("c3", message("m4")).unwrap());
+        first.append("wörld").unwrap();
+        drop(first);
+        let first = || ("c1".to_owned(), Text::from("m1"), 6);
+        let open = |conversation: &str, id: &str| (conversation.to_owned(), Text::from(id), 0);
+        let all = vec![first(), open("c1", "m2"), open("c2", "m3"), open("c3", "m4")];
+        assert_eq!(named(None), all);
+        assert_eq!(named(Some("c1")), all[..2]);
+        // A compaction puts them into files, where there are any.
+        drop(store.compact());
+        assert_eq!(named(None), all);
+        second.finish().unwrap();
+        third.abandon().unwrap();
+        store.remove_conversation("c3").unwrap();
+        assert_eq!(named(None), [first()]);
+        let begun = store.message("c1", "m1").unwrap().unwrap().created_at;
+        assert_eq!(store.open_replies().unwrap()[0].begun_at, begun);
+        store.resume_message("c1", "m1").unwrap().finish().unwrap();
+        assert_eq!((named(None), named(Some("c1"))), (vec![], vec![]));
+    });
+}

@@ -56,8 +56,9 @@ impl Active {
         must_sync: bool,
     ) -> Result<Option<(Arc<Segment>, u64)>, WriteError> {
         let Some(first) = frames.first() else {
+            // What a sync has covered needs no other one: a process that ends would wait for it once more.
             if must_sync {
-                self.sync()?;
+                self.sync_if_needed()?;
             }
             return Ok(None);
         };

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use crate::codec::bytes::to_u64;
 use crate::codec::segment::{BadHeader, DATA_START, SegmentHeader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
@@ -173,6 +174,10 @@ pub(crate) enum CreateError {
     Sync(Error),
 }
 
+/// How much of what a segment begins with is written by one call with its header, for which it is copied. A batch may have
+/// hundreds of megabytes, and nobody counts on their being there twice.
+const WITH_HEADER: usize = 64 << 10;
+
 fn make_file(
     vfs: &dyn Vfs,
     path: &Path,
@@ -191,9 +196,14 @@ fn make_file(
     if reserved < header.capacity {
         file.set_len(header.capacity).map_err(|e| Error::io("extend", path, e))?;
     }
+    let (few, more) = frames.split_at(frames.len().min(WITH_HEADER));
     let mut bytes = header.encode();
-    bytes.extend_from_slice(frames);
-    vfs::write_all_at(&*file, &bytes, 0).map_err(|e| Error::io("write", path, e))?;
+    bytes.extend_from_slice(few);
+    let mut at = 0;
+    for part in [bytes.as_slice(), more] {
+        vfs::write_all_at(&*file, part, at).map_err(|e| Error::io("write", path, e))?;
+        at += to_u64(part.len());
+    }
     Ok(file)
 }
 

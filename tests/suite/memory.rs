@@ -252,3 +252,20 @@ fn a_refresh_reads_what_was_added_and_not_the_log_again() {
     writer.close().unwrap();
     assert_eq!(reader.refresh().unwrap(), 1_026);
 }
+
+/// What a segment is made with was copied behind its header, to be written by one call.
+#[test]
+fn the_first_batch_of_a_segment_takes_no_more_memory_than_the_next() {
+    let most = |before: &[&str]| {
+        let home = tempfile::tempdir().unwrap();
+        let options = MessageStore::options().sync(SyncPolicy::Os).segment_bytes(128 * MIB);
+        let store = options.first_segment_bytes(128 * MIB).open(home.path()).unwrap();
+        for text in before {
+            store.add_message("c", *text).unwrap();
+        }
+        let text = "x".repeat(32 << 20);
+        allocation_counter::measure(|| drop(store.add_message("c", text).unwrap())).bytes_max
+    };
+    let (first, next) = (most(&[]), most(&["short"]));
+    assert!(first < next + MIB, "{first} bytes for the first, {next} for the next");
+}

@@ -280,7 +280,9 @@ fn a_process_a_message_pays_for_no_more_than_it_writes() {
         if n > 0 {
             assert_eq!((fs.count(Call::Sync) - before.0, fs.count(Call::Write) - before.1), (1, 2));
         }
+        let before = fs.count(Call::Sync);
         store.close().unwrap();
+        assert_eq!(fs.count(Call::Sync) - before, 1, "the seal's");
     }
     let dir = tempfile::tempdir().unwrap();
     let store = MessageStore::open(dir.path()).unwrap();

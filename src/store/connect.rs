@@ -283,42 +283,6 @@ impl Options {
         directory::drop_search_index(dir.as_ref(), &self.settings)
     }
 
-    /// Saves what can be saved of the store in `from` into a new store in `to`, and says what could not.
-    ///
-    /// Everything that a checksum proves is taken over: files, checkpoints, and every event of the log, also
-    /// behind damage. One flipped bit of a file or a checkpoint is turned back where its checksum tells which
-    /// one it is. An event whose predecessors are lost is carried out as far as that makes sense: a message
-    /// goes into its conversation even if nothing else of that is left. Events are numbered anew where some
-    /// are lost. The repair of a sound store gives an equal one. Of an encrypted store it needs the key, which opens the new one too.
-    ///
-    /// Nothing is written to `from`. `to` must not exist, or be empty; while the repair runs, the new store is
-    /// in a directory beside it whose name ends in `.partial`, which a repair that is stopped leaves behind.
-    /// When this returns, the new store is complete, durable and closed.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` if there is no directory; `InvalidInput` if something is in the way at `to`; `Locked` if
-    /// `from` is open for writing, in this process or another; `UnsupportedFormat` for a newer format;
-    /// `ReadOnly`, `NoSpace` and `Io` as the system says of `to`. Damage is in the report.
-    ///
-    /// ```
-    /// # let home = tempfile::tempdir().unwrap();
-    /// # let (dir, new) = (home.path().join("data"), home.path().join("repaired"));
-    /// use aral_store::MessageStore;
-    /// let store = MessageStore::open(&dir)?;
-    /// store.add_message("c1", "kept")?;
-    /// store.close()?;
-    /// let report = MessageStore::options().repair(&dir, &new)?;
-    /// assert!(report.is_complete());
-    /// assert_eq!(MessageStore::open(&new)?.messages("c1", aral_store::Messages::all())?.len(), 1);
-    /// # Ok::<(), aral_store::Error>(())
-    /// ```
-    pub fn repair(self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<RepairReport> {
-        check_directory(from.as_ref())?;
-        check_directory(to.as_ref())?;
-        directory::repair(from.as_ref(), to.as_ref(), self.settings)
-    }
-
     /// Saves what can be saved of the store in a directory into a new store that takes the directory's place; the
     /// damaged one is kept beside it, under the name in [`RepairReport::kept`].
     ///

@@ -21,6 +21,8 @@ mod consuming;
 
 mod copying;
 
+mod repair;
+
 mod past;
 
 mod undo;

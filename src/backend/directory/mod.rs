@@ -116,6 +116,8 @@ pub(crate) use backup::{Replica, must_still_be_there, restore};
 pub(crate) use encrypted::must_have_no_key;
 #[cfg(feature = "encryption")]
 pub(crate) use encrypted::rekey;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use repair::repair_into;
 pub(crate) use repair::{repair, repair_in_place};
 #[cfg(feature = "sqlite")]
 pub(crate) use search_index::{drop_search_index, make_search_index, search_index};

@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 use super::Backend;
 use super::settings::Settings;
-use super::sql::{Engine, repair_in_place as repair};
+use super::sql::{Engine, Salvaged, repair_in_place as repair};
 use crate::error::Result;
 use crate::model::RepairReport;
 use connector::PostgresConnector;
@@ -52,4 +52,9 @@ pub(crate) fn open(target: PostgresUrl, settings: Settings) -> Result<Arc<dyn Ba
 /// Rebuilds the tables of the store in a database from its events.
 pub(crate) fn repair_in_place(target: PostgresUrl, settings: &Settings) -> Result<RepairReport> {
     repair(&PostgresConnector::new(target, settings)?, settings)
+}
+
+/// Reads what can be read of the store in a damaged database.
+pub(crate) fn salvage(target: PostgresUrl, settings: &Settings) -> Result<Salvaged> {
+    Salvaged::open(&PostgresConnector::new(target, settings)?)
 }

@@ -150,6 +150,15 @@ pub(crate) trait Connector: Send + Sync + fmt::Debug {
     ///
     /// `NotFound` if there is no database and none is made; what the database says.
     fn connect(&self, purpose: Purpose) -> Result<Box<dyn Connection>>;
+
+    /// Connects to read what can be read of a damaged database, which is not changed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`](Self::connect).
+    fn connect_to_damaged(&self) -> Result<Box<dyn Connection>> {
+        self.connect(Purpose::Read)
+    }
 }
 
 /// A line on which a database says that something was written.

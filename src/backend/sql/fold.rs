@@ -32,6 +32,47 @@ impl Fold {
         Ok(fold)
     }
 
+    /// Carries out what makes sense of the events of these numbers, between which others may be lost: a message goes into its conversation
+    /// even if nothing else of that is left.
+    pub(super) fn of_what_is_left(connection: &mut dyn Connection, seqs: &[Seq]) -> Result<Self> {
+        let mut fold = Self::default();
+        each_of(connection, seqs, &mut |row| {
+            with_event(row, |numbers, view| {
+                let bad = |reason: &str| corrupt(format!("event {}: {reason}", numbers.seq));
+                let id = view.conversation.to_id().map_err(|damage| bad(&damage.0))?;
+                let event = view.to_event().map_err(|damage| bad(&damage.0))?;
+                fold.carry_what_fits(&id, numbers.seq, &event.change);
+                Ok(())
+            })
+        })?;
+        Ok(fold)
+    }
+
+    fn carry_what_fits(&mut self, id: &str, seq: Seq, change: &Change) {
+        if !self.conversations.contains_key(id)
+            && let Some(folded) = Folded::begun_by(id, change, seq)
+        {
+            self.removed.remove(id);
+            let begun = Rows { number: seq, folded, messages: Vec::new(), actions: Vec::new() };
+            self.conversations.insert(id.to_owned(), begun);
+        }
+        if let Change::Remove { removed_at, reason } = change {
+            let tombstone = Tombstone { id: id.to_owned(), seq, removed_at: *removed_at, reason: *reason };
+            self.conversations.remove(id);
+            self.removed.insert(id.to_owned(), tombstone);
+        }
+        let Some(rows) = self.conversations.get_mut(id) else { return };
+        // Order: the version is counted on first. One that begins anew goes on counting.
+        let next = rows.folded.conversation.version + 1;
+        if let Some(at) = rows.folded.place_of(change) {
+            rows.folded.apply(change, at);
+            rows.note(change, at, seq);
+        }
+        rows.folded.conversation.version =
+            if let Change::SetVersion(version) = change { *version } else { next };
+        rows.folded.last_seq = seq;
+    }
+
     fn event(&mut self, seq: Seq, view: &EventView<'_>) -> Result<()> {
         let id = view.conversation.to_id().map_err(|bad| corrupt(bad.0))?;
         if self.broken.contains_key(&id) {

@@ -64,6 +64,14 @@ mod verify;
 
 mod repair;
 
+mod readable;
+
+mod remains;
+
+mod pieces;
+
+mod salvaged;
+
 mod engine;
 
 mod erased_rows;
@@ -72,6 +80,7 @@ mod erase;
 
 pub(crate) use engine::{Engine, syncs_each};
 pub(crate) use repair::in_place as repair_in_place;
+pub(crate) use salvaged::Salvaged;
 
 #[cfg(test)]
 #[cfg(feature = "sqlite")]

@@ -98,9 +98,14 @@ impl Numbers {
 }
 
 impl Outline {
+    /// An outline of no events.
+    pub(super) fn empty() -> Self {
+        Self { next_seq: 1, ..Self::default() }
+    }
+
     /// Reads all events.
     pub(super) fn read(connection: &mut dyn Connection) -> Result<Self> {
-        let mut outline = Self { next_seq: 1, ..Self::default() };
+        let mut outline = Self::empty();
         let below = first(connection, "SELECT COUNT(*) FROM aral_events WHERE seq < 1", &[], |row| {
             number_at(row, 0)
         })?;
@@ -116,7 +121,8 @@ impl Outline {
         Ok(outline)
     }
 
-    fn row(&mut self, row: &dyn Row) -> Result<()> {
+    /// Takes a row of [`EVENT`](super::events::EVENT) in, which follows on those before it.
+    pub(super) fn row(&mut self, row: &dyn Row) -> Result<()> {
         let seq = number_at(row, 0)?;
         if seq > self.next_seq {
             let (first, last) = (self.next_seq, seq - 1);
@@ -160,8 +166,17 @@ impl Outline {
         self.batch = Some(batch);
     }
 
+    /// Takes note of events that are missing behind the last one.
+    pub(super) fn ends_before(&mut self, next_seq: Seq) {
+        if self.next_seq < next_seq {
+            let (first, last) = (self.next_seq, next_seq - 1);
+            self.damaged(first, last, missing(first, last));
+            self.next_seq = next_seq;
+        }
+    }
+
     /// Whether the last batch is whole.
-    fn ends(&mut self) {
+    pub(super) fn ends(&mut self) {
         if let Some(Batch { last, .. }) = self.batch
             && last >= self.next_seq
         {
@@ -202,6 +217,20 @@ impl Outline {
             (life.number, life.is_removed) = (None, true);
         }
         Ok(())
+    }
+
+    /// The ids that events prove, in order, each with the number of the conversation that there is.
+    pub(super) fn ids(&self) -> Vec<(&str, Option<Seq>)> {
+        let number = |at: &usize| self.lives.get(*at).and_then(|life| life.number);
+        let mut ids: Vec<_> = self.conversations.iter().map(|(id, at)| (&**id, number(at))).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The numbers of the events of an id, rising.
+    pub(super) fn events_of(&self, id: &str) -> Vec<Seq> {
+        let life = self.conversations.get(id).and_then(|at| self.lives.get(*at));
+        life.map(|life| life.events.each().collect()).unwrap_or_default()
     }
 
     /// The numbers of the conversations that there are, rising.

@@ -159,7 +159,7 @@ fn rows(count: u64) -> String {
 fn damaged(reason: &str) -> Error {
     corrupt(format!(
         "{reason}; the tables cannot be rebuilt from damaged events, and can still be read: put a backup of the database back, or \
-         have `export -o all.jsonl` write what they hold, for `import` into a new store"
+         have `repair --to NEW` save what there is into a new store"
     ))
 }
 

@@ -102,8 +102,10 @@ pub(crate) fn verify(
     place: &Path,
 ) -> Result<VerifyReport> {
     let mut findings = Findings { place, report: VerifyReport { files: 1, ..VerifyReport::default() } };
-    for reason in connection.check_integrity()? {
-        findings.add(None, reason);
+    match connection.check_integrity() {
+        // What it does not even get through.
+        Err(error) if error.kind() == ErrorKind::Corrupt => findings.add(None, error.message()),
+        reasons => reasons?.into_iter().for_each(|reason| findings.add(None, reason)),
     }
     match everything(connection, dialect, &mut findings) {
         // What the database itself cannot read.
@@ -145,7 +147,7 @@ fn everything(connection: &mut dyn Connection, dialect: Dialect, findings: &mut 
     }
     if !outline.damage.is_empty() {
         let note = "the tables were not compared with the events, because what damaged or missing events led to is unknown; \
-                    they can still be read, and `export` writes what they hold";
+                    they can still be read, and `repair --to NEW` saves what there is";
         findings.report.notes.push(note.to_owned());
         return Ok(());
     }

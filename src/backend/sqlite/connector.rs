@@ -205,4 +205,19 @@ impl Connector for SqliteConnector {
         }
         Ok(Box::new(self.connection(connection, None)))
     }
+
+    fn connect_to_damaged(&self) -> Result<Box<dyn Connection>> {
+        let failed = |error| errors::of("open the database", &self.path, &error);
+        let mut connection = self.open(Purpose::Read)?;
+        // Order: before anything is read. Without the first, SQLite reads nothing of a file that was cut off; without the second, it makes
+        // rows of what is no page.
+        connection.pragma_update(None, "writable_schema", true).map_err(failed)?;
+        connection.pragma_update(None, "cell_size_check", true).map_err(failed)?;
+        self.set_up(&mut connection, Purpose::Read).map_err(failed)?;
+        match self.try_to_read(&connection) {
+            Err(error) if errors::is_without_files(&error) => self.connect_to_still(),
+            // What cannot be read shows table by table.
+            Ok(()) | Err(_) => Ok(Box::new(self.connection(connection, None))),
+        }
+    }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::Backend;
 use super::settings::Settings;
-use super::sql::{Engine, repair_in_place as repair};
+use super::sql::{Engine, Salvaged, repair_in_place as repair};
 use crate::error::Result;
 use crate::model::RepairReport;
 pub(crate) use connector::SqliteConnector;
@@ -36,6 +36,11 @@ pub(crate) fn open(path: &Path, settings: Settings) -> Result<Arc<dyn Backend>> 
 /// Rebuilds the tables of the store in a file from its events.
 pub(crate) fn repair_in_place(path: &Path, settings: &Settings) -> Result<RepairReport> {
     repair(&SqliteConnector::new(path, settings), settings)
+}
+
+/// Reads what can be read of the store in a damaged file.
+pub(crate) fn salvage(path: &Path, settings: &Settings) -> Result<Salvaged> {
+    Salvaged::open(&SqliteConnector::new(path, settings))
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ pub(crate) struct RepairArgs {
     /// The damaged store; what -d says if not given
     #[arg(value_name = "DIR")]
     pub(crate) from: Option<PathBuf>,
-    /// The new store: a directory that does not exist or is empty
+    /// The new store: a directory that does not exist or is empty, or of a database also the URL of such a store
     #[arg(long, value_name = "NEW", required_unless_present = "in_place")]
     pub(crate) to: Option<PathBuf>,
     /// Put the new store in the damaged one's place, and keep that beside it

@@ -214,6 +214,7 @@ pub(crate) enum Command {
     #[command(
         after_help = "The damaged store stays as it is, or is kept beside the new one, whose path is printed.\n\n\
                             Example: aral-store -d ./data repair --to ./repaired\n         \
+                            aral-store -d sqlite:./chats.db repair --to ./repaired\n         \
                             aral-store -d ./data repair --in-place"
     )]
     Repair(RepairArgs),

@@ -18,14 +18,17 @@ use crate::upkeep::{json, remarks};
 pub(crate) fn run(dir: &Path, form: Form, to: Option<&Path>) -> Result<Exit, Failure> {
     match database::of(dir)? {
         // What is wrong with a database may keep it from being opened; the repair says whether there is a store.
-        Some(database) => database.must_be_a_place()?,
-        None => place::must_be_there(dir)?,
+        Some(database) => {
+            database.must_be_a_place()?;
+            if let Some(text) = database::instead_of_a_repaired_copy(dir)?.filter(|_| to.is_some()) {
+                return Err(Error::new(ErrorKind::Unsupported, text).into());
+            }
+        }
+        None => {
+            place::must_be_there(dir)?;
+            to.map_or(Ok(()), location::check_directory)?;
+        }
     }
-    if to.is_some() && database::of(dir)?.is_some() {
-        let text = database::instead_of_a_repaired_copy(dir)?;
-        return Err(Error::new(ErrorKind::Unsupported, text).into());
-    }
-    to.map_or(Ok(()), location::check_directory)?;
     let report = {
         let _work = Work::begin("repairing", Some(place::bytes_below(dir)), Unit::StoreBytes);
         let options = place::watched(key::options());

@@ -36,6 +36,7 @@ use super::erase;
 use super::keep;
 use super::new_place::NewPlace;
 use super::stats;
+use crate::backend::Backend;
 use crate::backend::settings::{Settings, SyncPolicy};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::{Inventory, LOCK};
@@ -69,6 +70,26 @@ pub(crate) fn repair(from: &Path, to: &Path, settings: Settings) -> Result<Repai
     place.finish(vfs)?;
     moved(report.quarantined.iter_mut(), &place.unfinished, &place.finished);
     Ok(report)
+}
+
+/// Makes a new store in `to` of what is put into it, which comes from a store that is no directory.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn repair_into<T>(
+    from: &Path,
+    to: &Path,
+    settings: Settings,
+    fill: impl FnOnce(&dyn Backend) -> Result<T>,
+) -> Result<T> {
+    let vfs = Arc::clone(&settings.vfs);
+    let vfs = &*vfs;
+    let place = NewPlace::choose(vfs, from, to, REPAIR)?;
+    place.make(vfs)?;
+    let engine = Engine::open(Layout::new(&place.unfinished), quiet(settings))?;
+    let filled = fill(&*engine)?;
+    // Order: the store is closed, and with that durable, before it gets its name.
+    engine.close()?;
+    place.finish(vfs)?;
+    Ok(filled)
 }
 
 /// Saves what can be saved of the store in a directory into a new store, which takes that directory's place.
@@ -188,7 +209,7 @@ fn rebuild(
     let stats = stats::stats(engine.reads());
     (report.conversations, report.messages, report.actions) =
         (stats.conversations, stats.messages, stats.actions);
-    crate::backend::Backend::close(&*engine)?;
+    engine.close()?;
     history(vfs, source, &target, &mut report)?;
     erasures(vfs, source, &mut report)?;
     for kept in consumers::all(vfs, source)? {

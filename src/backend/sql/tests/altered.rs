@@ -21,12 +21,12 @@ const SQLITE: &str = include_str!("../../../../tests/altered/sqlite.txt");
 const EVENTS: &str = include_str!("../../../../tests/altered/events.txt");
 
 /// The lines that are no remarks.
-fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+pub(super) fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
     text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty())
 }
 
 /// A store with the mutations of the file.
-fn made(dir: &Path) -> Arc<Engine> {
+pub(super) fn made(dir: &Path) -> Arc<Engine> {
     let (engine, _) = open(dir);
     for line in lines(STORE) {
         engine.append(Mutation::from_json_line(line.as_bytes()).unwrap()).unwrap();
@@ -36,7 +36,7 @@ fn made(dir: &Path) -> Arc<Engine> {
 }
 
 /// Has somebody else carry a statement out, with bytes as SQLite writes them.
-fn alter(dir: &Path, sql: &str) {
+pub(super) fn alter(dir: &Path, sql: &str) {
     stranger(dir).execute_batch(&with_bytes(sql, |hex| format!("x'{hex}'"))).unwrap();
 }
 
@@ -184,7 +184,7 @@ fn where_events_are_damaged_a_repair_in_place_changes_nothing_and_says_what_does
         }
         let error = repaired.expect_err(change);
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{change}: {error}");
-        assert!(error.message().contains("export -o"), "{change}: {error}");
+        assert!(error.message().contains("repair --to NEW"), "{change}: {error}");
         assert_eq!(dump(dir.path()), before, "{change}");
     }
 }

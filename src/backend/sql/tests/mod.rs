@@ -16,6 +16,8 @@ mod known;
 
 mod migrations;
 
+mod salvaging;
+
 mod searching;
 
 mod texts;

@@ -104,7 +104,9 @@ impl Active {
         next_seq: Seq,
         group: &mut Frames<'_>,
     ) -> Result<Option<(Arc<Segment>, u64)>, WriteError> {
-        let old = self.start.continues.take().filter(|_| self.current.is_none());
+        // A large group is not copied once more for the sake of a file less.
+        let is_small = group.len() <= self.start.limits.first_segment;
+        let old = self.start.continues.take().filter(|_| is_small && self.current.is_none());
         let Some(carried) = old.and_then(|old| carried(old, &self.previous)) else { return Ok(None) };
         let base = carried.end();
         let rollup = group.stamp(carried.old.header.space(), (base, base), &carried.rollup);

@@ -12,7 +12,7 @@ BUGS = [
         "a new segment's directory is not synced",
         "log/segment.rs",
         "vfs.sync_dir(dir).map_err(|e| CreateError::Sync",
-        "if P { return Ok(Self { path, header, file, map: OnceLock::new() }); }\n"
+        "if P { return Ok(Self { path, header, file, seal, map: OnceLock::new() }); }\n"
         "        vfs.sync_dir(dir).map_err(|e| CreateError::Sync",
         ["crash::every_crash_state"],
     ),
@@ -34,16 +34,16 @@ BUGS = [
     ),
     (
         "frames claim as durable what no sync has covered",
-        "log/active.rs",
-        "synced_units: u32::try_from(self.durable / to_u64(FRAME_ALIGN))",
-        "synced_units: u32::try_from((if P { self.written } else { self.durable }) / to_u64(FRAME_ALIGN))",
+        "log/current.rs",
+        "let header = header(FrameKind::Batch, frame, durable);",
+        "let header = header(FrameKind::Batch, frame, if P { written } else { durable });",
         ["crash::every_crash_state"],
     ),
     (
         "CONTROL claims as durable what no sync has covered",
         "log/active.rs",
         "(current.segment.header.number, current.written, current.durable)",
-        "(current.segment.header.number, current.written, if P { current.capacity } else { current.durable })",
+        "(current.segment.header.number, current.written, if P { current.segment.header.capacity } else { current.durable })",
         ["crash::every_crash_state", "corruption::"],
     ),
     (
@@ -127,9 +127,9 @@ BUGS = [
     ),
     (
         "after a failed write the segment is written on",
-        "log/active.rs",
-        "current.is_spoiled = true;",
-        "current.is_spoiled = !P;",
+        "log/current.rs",
+        "self.is_spoiled = true;",
+        "self.is_spoiled = !P;",
         ["regressions::"],
     ),
     (
@@ -181,8 +181,8 @@ BUGS = [
     (
         "a new segment seals bytes that were not synced",
         "log/active.rs",
-        "self.sync_if_needed()?;\n        let previous",
-        "if !P { self.sync_if_needed()?; }\n        let previous",
+        "self.sync_if_needed()?;\n        let whole_blocks",
+        "if !P { self.sync_if_needed()?; }\n        let whole_blocks",
         ["crash::every_crash_state"],
     ),
     (

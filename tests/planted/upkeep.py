@@ -184,8 +184,8 @@ BUGS = [
     (
         "nobody looks at the claim behind a group",
         "log/active.rs",
-        "self.start.right.check().map_err(WriteError::Fatal)?;",
-        "if !P {\n            self.start.right.check().map_err(WriteError::Fatal)?;\n        }",
+        "self.start.right.check().map_err(WriteError::Fatal)?;\n        // Order: the watermark",
+        "if !P {\n            self.start.right.check().map_err(WriteError::Fatal)?;\n        }\n        // Order: the watermark",
         ["overtaken::whoever"],
     ),
     (

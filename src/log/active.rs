@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use super::continued::carried;
 use super::current::{Current, Frames, PendingFrame, WriteError, not_as_its_segment};
 use super::hint::Hint;
 use super::segment::{CreateError, Segment};
@@ -80,59 +79,16 @@ impl Active {
     /// Appends a group as the first of a segment that is made with it. Both are durable then, by one sync.
     fn append_in_next(
         &mut self,
-        mut group: Frames<'_>,
+        group: Frames<'_>,
         next_seq: Seq,
     ) -> Result<(Arc<Segment>, u64), WriteError> {
-        let place = match self.go_on_in_last(next_seq, &mut group)? {
-            Some(place) => place,
-            None => {
-                let needed = to_u64(DATA_START) + group.len() + to_u64(FRAME_ALIGN);
-                (self.begin_segment(needed, next_seq, group)?, to_u64(DATA_START))
-            }
-        };
+        let needed = to_u64(DATA_START) + group.len() + to_u64(FRAME_ALIGN);
+        let segment = self.begin_segment(needed, next_seq, group)?;
         // Small stores stay small; busy ones soon have few and large segments.
         self.next_size = self.next_size.saturating_mul(4).min(self.start.limits.segment);
         // Order: look behind the write, before anybody gets a receipt; see `sync`.
         self.start.right.check().map_err(WriteError::Fatal)?;
-        Ok(place)
-    }
-
-    /// Goes on in the last segment of the writer before, in a file of this one's own that has the group behind what it
-    /// takes over. Gives where the group lies; `None` if there is no such segment, or if that could not be done.
-    fn go_on_in_last(
-        &mut self,
-        next_seq: Seq,
-        group: &mut Frames<'_>,
-    ) -> Result<Option<(Arc<Segment>, u64)>, WriteError> {
-        // A large group is not copied once more for the sake of a file less.
-        let is_small = group.len() <= self.start.limits.first_segment;
-        let old = self.start.continues.take().filter(|_| is_small && self.current.is_none());
-        let Some(carried) = old.and_then(|old| carried(old, &self.previous)) else { return Ok(None) };
-        let base = carried.end();
-        let rollup = group.stamp(carried.old.header.space(), (base, base), &carried.rollup);
-        // Whatever came before: nothing that is to be sealed is written as it is.
-        if !group.are_all(carried.old.header.is_sealed) {
-            return Err(WriteError::Refused(not_as_its_segment(&carried.old.path)));
-        }
-        let end = base + group.len();
-        let reserved = (end + to_u64(FRAME_ALIGN)).next_multiple_of(to_u64(DATA_START));
-        let header = SegmentHeader {
-            writer_epoch: self.start.writer_epoch,
-            created_unix_micros: (self.now)(),
-            capacity: self.next_size.max(reserved).next_multiple_of(to_u64(DATA_START)),
-            ..carried.old.header
-        };
-        let frames = [carried.frames.as_slice(), group.buffer].concat();
-        let made = carried.old.replace(&*self.start.vfs, header, (reserved, &frames), (self.salt)());
-        let segment = match made {
-            Ok(segment) => Arc::new(segment),
-            // Nothing has happened, and a segment of its own may take less room.
-            Err(CreateError::Before(error)) if error.kind() != ErrorKind::Locked => return Ok(None),
-            Err(error) => return Err(not_made(error)),
-        };
-        let next_seq = next_seq + group.events();
-        self.go_over_to(Current::new(Arc::clone(&segment), (end, reserved), rollup, next_seq));
-        Ok(Some((segment, base)))
+        Ok((segment, to_u64(DATA_START)))
     }
 
     /// Looks whether the store is still the own one, so that whoever was overtaken leaves nothing behind.
@@ -253,15 +209,11 @@ impl Active {
             made => made?,
         };
         let segment = Arc::clone(&current.segment);
-        self.go_over_to(current);
-        Ok(segment)
-    }
-
-    fn go_over_to(&mut self, current: Current) {
         // This process alone cuts its segments shorter, and only behind what can be read from them.
-        current.segment.map();
+        segment.map();
         self.current = Some(current);
         self.publish();
+        Ok(segment)
     }
 
     /// Makes a segment that begins with a group, all of it durable.
@@ -290,7 +242,11 @@ impl Active {
             return Err(WriteError::Refused(not_as_its_segment(&self.start.dir)));
         }
         let made = Segment::create(&*self.start.vfs, &self.start.dir, header, (reserved, first.buffer));
-        let segment = made.map_err(not_made)?;
+        let segment = made.map_err(|error| match error {
+            CreateError::Before(error) if error.kind() == ErrorKind::Locked => WriteError::Overtaken(error),
+            CreateError::Before(error) => WriteError::Refused(error),
+            CreateError::Sync(error) => WriteError::Fatal(error),
+        })?;
         let written = start + first.len();
         Ok(Current::new(Arc::new(segment), (written, reserved), rollup, next_seq + first.events()))
     }
@@ -301,13 +257,5 @@ impl Active {
             (current.segment.header.number, current.written, current.durable)
         });
         self.hint.state(stated, self.start.checkpoint_epoch);
-    }
-}
-
-fn not_made(error: CreateError) -> WriteError {
-    match error {
-        CreateError::Before(error) if error.kind() == ErrorKind::Locked => WriteError::Overtaken(error),
-        CreateError::Before(error) => WriteError::Refused(error),
-        CreateError::Sync(error) => WriteError::Fatal(error),
     }
 }

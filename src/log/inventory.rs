@@ -127,8 +127,6 @@ pub(crate) fn shortfall(control: &Control, end: &LogEnd) -> Option<String> {
         Some(format!("CONTROL names segment {}, which is not here", control.segment))
     } else if control.checkpoint_epoch > end.checkpoint_epoch {
         Some(format!("CONTROL names checkpoint {}, which is not here", control.checkpoint_epoch))
-    } else if durable > 0 && control.segment == end.segment && control.writer_epoch > end.writer_epoch {
-        Some(format!("CONTROL says that a later writer went on with segment {}", end.segment))
     } else if is_same && durable > end.offset {
         Some(format!(
             "CONTROL says that {durable} bytes of segment {} were durable, and {} are here",

@@ -4,9 +4,8 @@
 //! group commit that appends to the last one. Knows no conversations: a record is a payload and a count of
 //! events. The rules, with their reasons, are in docs/format.md and docs/durability.md; in short:
 //!
-//! - A byte that a sync has covered is never written again; segments are never reused, never cut, and a
-//!   file is never appended to by another process than the one that made it. A later process that goes on with a
-//!   short segment does so in a file that takes its place.
+//! - A byte that a sync has covered is never written again; segments are never reused, never cut, and never
+//!   appended to by another process than the one that made them.
 //! - Each frame says how much of its segment a sync had covered when it was made. Damage below the highest
 //!   such mark is rot and an error; damage above it is a torn tail and a value.
 //! - A segment's successor says how much of it counts.
@@ -26,8 +25,6 @@ pub(crate) mod orphans;
 pub(crate) mod claim;
 
 mod active;
-
-mod continued;
 
 mod current;
 

@@ -15,7 +15,7 @@ use crate::codec::bytes::{to_u64, to_usize};
 use crate::codec::checkpoint::{CheckpointHead, HeldSegment};
 use crate::codec::control::Control;
 use crate::codec::frame::FRAME_ALIGN;
-use crate::codec::segment::{DATA_START, Previous};
+use crate::codec::segment::Previous;
 use crate::error::{Error, Result};
 use crate::model::{OrphanedEvents, Seq};
 use crate::vfs::{self, OpenMode, Vfs};
@@ -70,16 +70,6 @@ impl Replayed {
         let ends = behind.chain(self.last.as_ref().map(|last| last.end_offset));
         let own = self.segments.iter().zip(ends).filter(|(own, _)| own.header.number >= first_segment);
         own.map(|(_, end)| end).sum()
-    }
-
-    /// The newest segment, if it was closed in order and is so short that a later writer goes on with it: up to half of
-    /// what an opening's first segment has room for, so that what is copied is never more than what comes before the
-    /// next segment.
-    pub(crate) fn to_go_on_in(&self, first_segment: u64) -> Option<Arc<Segment>> {
-        let room = |bytes: u64| bytes.saturating_sub(to_u64(DATA_START));
-        let is_short = |last: &&Last| room(last.end_offset) <= room(first_segment) / 2;
-        let last = self.last.as_ref().filter(|last| last.tail == Tail::Sealed).filter(is_short)?;
-        Some(Arc::clone(&last.segment))
     }
 }
 
@@ -223,15 +213,6 @@ fn open_chain(
     }
     match control {
         Some(control) if control.segment > newest => Err(missing(&dir, control.segment, "CONTROL names it")),
-        // A later writer had gone on with the newest segment, and what is here is from before.
-        Some(control)
-            if control.durable_units > 0
-                && segments.last().is_some_and(|last| {
-                    last.header.number == control.segment && last.header.writer_epoch < control.writer_epoch
-                }) =>
-        {
-            Err(missing(&dir, control.segment, "CONTROL names one of a later writer"))
-        }
         _ => Ok(segments),
     }
 }

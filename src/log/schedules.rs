@@ -101,7 +101,6 @@ impl Scene {
     fn new(crowd: Crowd) -> Self {
         let medium = Medium::new(crowd.ill);
         let start = Start {
-            continues: None,
             vfs: Arc::<Medium>::clone(&medium),
             dir: "/log".into(),
             store_id: [7; 16],

@@ -137,68 +137,6 @@ impl Segment {
         Ok(Self { path, header, file, seal, map: OnceLock::new() })
     }
 
-    /// Makes a segment that takes the place of this one and begins with `frames`. When this returns, they and its name
-    /// are durable. Whoever has the old one open keeps it.
-    pub(crate) fn replace(
-        &self,
-        vfs: &dyn Vfs,
-        header: SegmentHeader,
-        (reserved, frames): (u64, &[u8]),
-        unique: u32,
-    ) -> Result<Self, CreateError> {
-        let seal = vfs.sealing();
-        // Nobody else's unfinished file has this name: a writer that was overtaken in this moment gives the segment's
-        // name to what it has made itself, or to nothing.
-        let unfinished = self.path.with_extension(format!("{unique:08x}.seg{UNFINISHED}"));
-        let made = make_file(vfs, &unfinished, &header, (reserved, frames));
-        let file = match made {
-            Ok(file) => file,
-            Err(error) => {
-                vfs.remove_file(&unfinished).ok();
-                return Err(CreateError::Before(error));
-            }
-        };
-        // Order: sync the copy, then let it take the name. Reversed, a crash leaves the name to a file without the
-        // records that were durable under it.
-        let synced = file.sync().map_err(|e| Error::io("sync", &unfinished, e));
-        synced.map_err(CreateError::Sync)?;
-        vfs.rename(&unfinished, &self.path).map_err(|e| {
-            let error = Error::io("rename", &unfinished, e);
-            // As above: only a copy that surely does not have the name is given up.
-            if self.is_replaced(vfs).is_ok_and(|is_replaced| !is_replaced) {
-                vfs.remove_file(&unfinished).ok();
-                return CreateError::Before(error);
-            }
-            CreateError::Sync(error)
-        })?;
-        let dir = self.path.parent().unwrap_or(&self.path);
-        let named = vfs.sync_dir(dir).map_err(|e| Error::io("sync", dir, e));
-        named.map_err(CreateError::Sync)?;
-        Ok(Self { path: self.path.clone(), header, file, seal, map: OnceLock::new() })
-    }
-
-    /// Whether another file has the segment's name by now, or none has it any more.
-    ///
-    /// # Errors
-    ///
-    /// I/O errors.
-    pub(crate) fn is_replaced(&self, vfs: &dyn Vfs) -> Result<bool> {
-        let failed = |e| Error::io("look at", &self.path, e);
-        let named = match vfs.metadata(&self.path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
-            named => named.map_err(failed)?,
-        };
-        if named.file_number == self.file.metadata().map_err(failed)?.file_number {
-            return Ok(false);
-        }
-        // Not every file system keeps to the numbers that it gives its files.
-        let named = Self::open_unopened(vfs, &self.path, (self.header.number, self.header.first_seq));
-        match named {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-            named => Ok(named?.header != self.header),
-        }
-    }
-
     /// Lets reads go through a memory map. Only for a segment that nobody will cut shorter.
     pub(crate) fn map(&self) {
         // A file that cannot be mapped is read; nothing is lost but time.

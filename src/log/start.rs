@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::claim::Right;
-use super::segment::Segment;
 use crate::codec::segment::{Previous, StoreId};
 use crate::vfs::Vfs;
 
@@ -26,8 +25,6 @@ pub(crate) struct Start {
     pub(crate) writer_epoch: u64,
     /// The end of the last segment of the writer before.
     pub(crate) previous: Previous,
-    /// That segment, if it was closed in order and is so short that it is gone on with.
-    pub(crate) continues: Option<Arc<Segment>>,
     pub(crate) limits: Limits,
     pub(crate) checkpoint_epoch: u64,
     /// What is looked at before anything counts.

@@ -80,9 +80,7 @@ fn class_in_backup(relative: &Path) -> Class {
         [name] if PLAIN_IN_BACKUP.contains(&name) => Class::Plain,
         [KEYS_DIR, _] => Class::Plain,
         // What is set aside of a segment keeps the end of its name.
-        ["segments" | "set-aside", name] if [".seg", ".seg.tmp"].iter().any(|end| name.ends_with(end)) => {
-            Class::Segment
-        }
+        ["segments" | "set-aside", name] if name.ends_with(".seg") => Class::Segment,
         _ => Class::Sealed,
     }
 }

@@ -173,23 +173,6 @@ fn lazy() -> Vec<Op> {
     program
 }
 
-/// Openings for a message or two each, across a segment's end and a compaction.
-fn briefly() -> Vec<Op> {
-    let mut program = Vec::new();
-    for n in 0..9 {
-        program.push(say("c1", format!("{n} {}", "x".repeat(n * 60))));
-        if n % 3 == 1 {
-            program.push(say("c2", "beside it"));
-        }
-        program.push(if n % 4 == 3 { Op::Close } else { Op::Reopen });
-        if n == 6 {
-            program.push(Op::Compact);
-        }
-    }
-    program.push(say("c1", "last"));
-    program
-}
-
 fn original(fixture: &str) -> SimFs {
     let fs = driver::fresh(simfs::Settings::default());
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/aral").join(fixture);
@@ -266,7 +249,6 @@ fn workload(number: usize) -> (SimFs, Settings, Vec<Op>) {
         7 => (plain, ALWAYS, keeping(changing())),
         8 => (plain, ALWAYS, keeping(damaging())),
         9 => (plain, ALWAYS, keeping(replying())),
-        10 => (plain, ALWAYS, briefly()),
         _ => {
             let choice = &mut SplitMix::new(u64::try_from(number).unwrap_or(0));
             let torn = simfs::Settings {
@@ -286,7 +268,7 @@ fn workload(number: usize) -> (SimFs, Settings, Vec<Op>) {
 }
 
 /// How many workloads are composed by hand; any number above is drawn.
-const COMPOSED: usize = 10;
+const COMPOSED: usize = 9;
 
 /// What plain `cargo test` has the time for.
 const DEFAULT_STATES: u64 = 200_000;

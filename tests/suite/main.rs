@@ -83,7 +83,6 @@ mod round_trips;
 mod saved_inputs;
 mod searching;
 mod selections;
-mod short_processes;
 mod simfs_laws;
 mod support;
 mod sync_pool;

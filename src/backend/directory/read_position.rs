@@ -69,10 +69,8 @@ impl ReadPosition {
         }
         let mut header = [0; FRAME_ALIGN];
         match read_exact_at(&*segment.file, &mut header, *offset) {
-            // A segment that ends here has no more frames, unless a later writer goes on with it in another file.
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                return Ok(if segment.is_replaced(vfs)? { Came::Else } else { Came::Nothing });
-            }
+            // A segment that ends here has no more frames.
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(Came::Nothing),
             read => read.map_err(|error| Error::io("read", &segment.path, error))?,
         }
         Ok(match segment.header.space().decode(*offset, &header) {

@@ -104,11 +104,10 @@ impl ReadState {
         dropped
     }
 
-    /// Makes sure that a segment can be read from. One that takes another's place has the same records where that has them.
+    /// Makes sure that a segment can be read from.
     pub(crate) fn know_segment(&self, segment: &Arc<Segment>) {
-        let number = segment.header.number;
         let is_known = |list: &[Arc<Segment>]| {
-            list.last().is_some_and(|last| last.header.number > number || Arc::ptr_eq(last, segment))
+            list.last().is_some_and(|last| last.header.number >= segment.header.number)
         };
         if is_known(&self.segments.read().unwrap_or_else(PoisonError::into_inner)) {
             return;
@@ -116,8 +115,7 @@ impl ReadState {
         // Looked at again and changed under one lock: a compaction may be dropping others at this moment.
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
         if !is_known(&segments) {
-            let grown =
-                segments.iter().filter(|s| s.header.number < number).chain([segment]).cloned().collect();
+            let grown = segments.iter().chain([segment]).cloned().collect();
             *segments = Arc::new(grown);
         }
     }

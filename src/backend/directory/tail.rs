@@ -14,7 +14,7 @@ use super::reads::ReadState;
 use super::remedy::of_the_log;
 use super::steady::steady;
 use crate::codec::bytes::{to_u64, to_usize};
-use crate::codec::frame::{FRAME_ALIGN, FrameKind, HeaderCheck, frame_len};
+use crate::codec::frame::{FRAME_ALIGN, HeaderCheck, frame_len};
 use crate::codec::segment::{DATA_START, StoreId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
@@ -51,8 +51,6 @@ struct At {
     next_seq: Seq,
     /// Whether it is known that the segment will not grow.
     has_ended: bool,
-    /// Whether its writer closed it: what is added to it then is in another file.
-    is_sealed: bool,
 }
 
 /// What a read from the place gave.
@@ -146,11 +144,6 @@ impl Tail {
         let Some(at) = &mut self.at else { return Ok(false) };
         let (vfs, log) = (&*self.vfs, self.layout.log());
         let number = at.segment.header.number;
-        if at.is_sealed && at.segment.is_replaced(vfs)? {
-            // A later writer goes on with it in another file, or it has been dropped since: the place is looked for anew.
-            self.at = None;
-            return Ok(true);
-        }
         let found = steady(|| {
             let inventory = Inventory::take(vfs, &log)?;
             let after = inventory.segments.iter().find(|(other, ..)| *other == number + 1);
@@ -185,13 +178,7 @@ impl Tail {
 impl At {
     fn start_of(segment: Segment) -> Self {
         let next_seq = segment.header.first_seq;
-        Self {
-            segment: Arc::new(segment),
-            offset: to_u64(DATA_START),
-            next_seq,
-            has_ended: false,
-            is_sealed: false,
-        }
+        Self { segment: Arc::new(segment), offset: to_u64(DATA_START), next_seq, has_ended: false }
     }
 
     /// Holds where reading ended against where the next segment says that this one ends.
@@ -236,7 +223,6 @@ impl At {
             let length = frame_len(frame.payload.len());
             rest = rest.get(length..).unwrap_or_default();
             (self.offset, self.next_seq) = (self.offset + to_u64(length), end);
-            self.is_sealed = frame.header.kind == FrameKind::Seal;
             read = Read::Frames;
         }
         Ok(read)

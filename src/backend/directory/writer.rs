@@ -57,9 +57,12 @@ impl Engine {
         let mut opened = open::for_writing(&*vfs, &layout, random_id())?;
         let is_erasing = erase::is_to_go_on(&*vfs, &layout, &mut opened.report)?;
         let head = *opened.index.checkpoint().head();
-        let next_seq = opened.replayed.next_seq;
         let previous = opened.replayed.last.as_ref().map_or_else(
-            || Previous { number: head.first_segment - 1, next_seq, ..Previous::default() },
+            || Previous {
+                number: head.first_segment - 1,
+                next_seq: opened.replayed.next_seq,
+                ..Previous::default()
+            },
             crate::log::recovery::Last::as_previous,
         );
         let epoch_before = opened.replayed.writer_epoch.max(opened.control.map_or(0, |c| c.writer_epoch));
@@ -69,12 +72,12 @@ impl Engine {
             store_id: head.store_id,
             writer_epoch: epoch_before + 1,
             previous,
-            continues: opened.replayed.to_go_on_in(settings.first_segment_bytes),
             limits: Limits { first_segment: settings.first_segment_bytes, segment: settings.segment_bytes },
             checkpoint_epoch: head.epoch,
             right: Arc::<Claim>::clone(&claim),
         };
         let log_bytes = opened.replayed.own_bytes(head.first_segment);
+        let next_seq = opened.replayed.next_seq;
         let external_changes = ExternalChanges::new(opened.report.clone(), opened.is_settled);
         let is_marked = matches!(opened.marker, MarkerFile::Found(_));
         let reads = Arc::new(ReadState::new(vfs, layout, opened));

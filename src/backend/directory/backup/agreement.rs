@@ -18,7 +18,7 @@ use crate::codec::backup::{Extent, Manifest};
 use crate::codec::bytes::{all_zero, to_u64};
 use crate::codec::checkpoint::Checkpoint;
 use crate::codec::frame::FRAME_ALIGN;
-use crate::codec::segment::{DATA_START, Previous, SegmentHeader};
+use crate::codec::segment::{DATA_START, Previous};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::inventory::Inventory;
 use crate::log::segment::Segment;
@@ -53,21 +53,8 @@ impl Replica {
         Ok(end)
     }
 
-    /// Goes on where the copy is of a segment that the store does not have as it was copied.
-    pub(super) fn go_on_or_back(
-        &mut self,
-        look: &Look,
-        at: Extent,
-        report: &mut BackupReport,
-    ) -> Result<Extent> {
-        match self.go_on_with(look, at)? {
-            Some(end) => Ok(end),
-            None => self.step_back(at, report),
-        }
-    }
-
     /// Goes back behind a segment that the store does not have, if nothing says that anything in it was ever durable.
-    fn step_back(&mut self, at: Extent, report: &mut BackupReport) -> Result<Extent> {
+    pub(super) fn step_back(&mut self, at: Extent, report: &mut BackupReport) -> Result<Extent> {
         let vfs = Arc::clone(&self.settings.vfs);
         let path = self.place.segment(at.segment, at.first_seq);
         let own = Segment::open(&*vfs, &path, (at.segment, at.first_seq))?;
@@ -88,51 +75,11 @@ impl Replica {
         Ok(end)
     }
 
-    /// Lets the copy of a segment that a later writer of the store goes on with take the place of the copy that there is.
-    /// `None` if that is not what has happened.
-    fn go_on_with(&mut self, look: &Look, at: Extent) -> Result<Option<Extent>> {
-        let vfs = Arc::clone(&self.settings.vfs);
-        let path = self.place.segment(at.segment, at.first_seq);
-        let own = Segment::open(&*vfs, &path, (at.segment, at.first_seq))?;
-        let Some(source) = self.log_copy(&*vfs, look).segment(at.segment)? else { return Ok(None) };
-        let (start, newer) = (start_of(&own.header), source.header);
-        let (writer_epoch, created_unix_micros) = (newer.writer_epoch, newer.created_unix_micros);
-        let capacity = newer.capacity;
-        let gone_on = SegmentHeader { writer_epoch, created_unix_micros, capacity, ..own.header };
-        if gone_on != newer || newer.writer_epoch <= own.header.writer_epoch {
-            return Ok(None);
-        }
-        let reach = |segment: &Segment, to| walk(segment, start, Limit::at(to), &mut |_, _| Ok(()));
-        let all = reach(&own, at.length)?;
-        // The newer one has another frame in the place of the seal.
-        let seal = if all.is_sealed { to_u64(FRAME_ALIGN) } else { 0 };
-        let end = reach(&own, at.length - seal)?.end;
-        if all.end != at || reach(&source, end.length)?.end != end {
-            return Ok(None);
-        }
-        // Order: the manifest first, without the seal. What it says of the segment then is so of both copies.
-        if at == self.manifest.end && at != end {
-            self.go_over_to(Manifest { end, ..self.manifest })?;
-        }
-        let unfinished = path.with_extension("seg.tmp");
-        layout::remove_file(&*vfs, &unfinished)?;
-        let copy = Copy::open(&*vfs, &unfinished, &source)?;
-        walk(&source, start, Limit::at(end.length), &mut |bytes, offset| copy.write(bytes, offset))?;
-        copy.sync()?;
-        vfs.rename(&unfinished, &path).map_err(|e| Error::io("rename", &unfinished, e))?;
-        layout::sync_dir(&*vfs, &self.place.segments())?;
-        Ok(Some(end))
-    }
-
     /// Removes what lies where the log goes on and is no copy of what the store has there. It counts for nothing: it was not
     /// finished, or a backup that went back behind it has set a copy aside.
     pub(super) fn remove_strays(&self, look: &Look) -> Result<()> {
         let (vfs, end) = (&*self.settings.vfs, self.manifest.end);
-        let there = Inventory::take(vfs, &self.place.segments())?;
-        for unfinished in &there.unfinished {
-            layout::remove_file(vfs, unfinished)?;
-        }
-        for (number, first_seq, path) in there.segments {
+        for (number, first_seq, path) in Inventory::take(vfs, &self.place.segments())?.segments {
             if number < end.segment || (number, first_seq) == (end.segment, end.first_seq) {
                 continue;
             }
@@ -205,23 +152,9 @@ impl Replica {
             let came = self.log_copy(&*vfs, look).advance(start, &mut None)?;
             let Came::To(_, bytes) = came else { return Err(self.is_further_on()) };
             report.bytes += bytes;
-            if number == end.segment {
-                // Of one that a later writer of the store goes on with, the same frames have other checksums.
-                let copied = self.extent_of(&source, end.length)?;
-                if (copied.length, copied.next_seq) == (end.length, end.next_seq) && copied != end {
-                    self.go_over_to(Manifest { end: copied, ..self.manifest })?;
-                }
-            }
             number += 1;
         }
         self.must_not_be_put_back(look)
-    }
-
-    /// How far the frames of a segment reach up to a place in it.
-    fn extent_of(&self, source: &Segment, length: u64) -> Result<Extent> {
-        let path = self.place.segment(source.header.number, source.header.first_seq);
-        let own = Segment::open(&*self.settings.vfs, &path, (source.header.number, source.header.first_seq))?;
-        Ok(walk(&own, start_of(&own.header), Limit::at(length), &mut |_, _| Ok(()))?.end)
     }
 
     /// Holds that the store has what was copied of the segment that the backup ends in, or at least what was durable of it.

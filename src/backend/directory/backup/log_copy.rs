@@ -46,7 +46,7 @@ impl LogCopy<'_> {
         let (mut at, mut bytes, mut is_new) = (from, 0, false);
         loop {
             let segment = match kept_open.take().filter(|segment| segment.header.number == at.segment) {
-                Some(segment) => self.named_so(segment)?,
+                Some(segment) => segment,
                 None => match self.segment(at.segment)? {
                     Some(segment) => segment,
                     // A compaction has dropped it, or there is none to begin with.
@@ -71,10 +71,6 @@ impl LogCopy<'_> {
                 *kept_open = Some(segment);
                 break;
             };
-            if !ends_as(&at, &seal) && segment.is_replaced(self.vfs)? && self.is_closed(&at)? {
-                // A later writer had gone on with it in another file, which a compaction has dropped.
-                break;
-            }
             if !ends_as(&at, &seal) {
                 let reason =
                     "durable bytes are gone or damaged: the segment does not end as its successor says";
@@ -100,21 +96,6 @@ impl LogCopy<'_> {
             return Err(Error::corrupt(path, 24, "the segment belongs to another store"));
         }
         Ok(Some(segment))
-    }
-
-    /// The segment that has the name of one that was kept open: a later writer may have gone on with it in another file.
-    fn named_so(&self, segment: Segment) -> Result<Segment> {
-        if !segment.is_replaced(self.vfs)? {
-            return Ok(segment);
-        }
-        Ok(self.segment(segment.header.number)?.unwrap_or(segment))
-    }
-
-    /// Whether a copy ends where a writer closed the segment.
-    fn is_closed(&self, at: &Extent) -> Result<bool> {
-        let path = self.place.segment(at.segment, at.first_seq);
-        let own = Segment::open(self.vfs, &path, (at.segment, at.first_seq))?;
-        Ok(walk(&own, start_of(&own.header), Limit::at(at.length), &mut |_, _| Ok(()))?.is_sealed)
     }
 
     /// Whether what there is of a segment is a copy of this one. A segment that was begun again after a cut of power

@@ -280,7 +280,7 @@ impl Replica {
                     return Ok(end);
                 }
                 Came::Beyond(at, seal) => self.cut_back(at, seal, report)?,
-                Came::Unknown(at) => self.go_on_or_back(look, at, report)?,
+                Came::Unknown(at) => self.step_back(at, report)?,
             };
         }
     }

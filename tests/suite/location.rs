@@ -16,11 +16,10 @@ type Call = fn(Options) -> Error;
 fn a_url_is_refused_by_every_call_before_the_file_system_is_asked() {
     let fs = SimFs::new();
     let options = || MessageStore::options().vfs(Arc::new(fs.clone()));
-    let refused: [(&str, Call); 6] = [
+    let refused: [(&str, Call); 5] = [
         ("open", |options| options.open(URL).unwrap_err()),
         ("open for reading", |options| options.read_only().open(URL).unwrap_err()),
         ("verify", |options| options.verify(URL).unwrap_err()),
-        ("repair from", |options| options.repair(URL, "/new").unwrap_err()),
         ("repair to", |options| options.repair("/old", URL).unwrap_err()),
         ("export", |options| options.in_memory().export_aral(URL, None).unwrap_err()),
     ];

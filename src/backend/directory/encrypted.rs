@@ -227,6 +227,7 @@ pub(super) fn for_repair(
 }
 
 #[cfg(not(feature = "encryption"))]
+#[expect(clippy::unnecessary_wraps, reason = "the same as where there are keys")]
 pub(super) fn for_repair(settings: Settings, _: &Layout, _: &Layout) -> Result<(Settings, Vec<Error>)> {
     Ok((settings, Vec::new()))
 }
@@ -298,7 +299,7 @@ impl Keys {
     }
 
     #[cfg(not(feature = "encryption"))]
-    #[expect(clippy::unused_self, reason = "the same as where there are keys")]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same as where there are keys")]
     pub(super) fn copy(&mut self, _: &Settings, _: &Path, _: &Path) -> Result<()> {
         Ok(())
     }

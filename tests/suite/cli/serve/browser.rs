@@ -276,7 +276,7 @@ fn the_slider_leads_where_it_is_let_go() {
     browser.until("document.querySelector('.past') !== null && document.readyState === 'complete'");
     browser.ask("document.getElementById('time').focus()");
     browser.press("ArrowLeft");
-    browser.until("document.querySelector('h1').textContent !== 'another title' && document.querySelector('.past') !== null");
+    browser.until("document.querySelector('h1')?.textContent !== 'another title' && document.querySelector('.past') !== null");
     browser.ask("[...document.querySelectorAll('.past a')].find(link => link.textContent === 'To what is now').click()");
     browser.until("document.querySelector('.past') === null && document.querySelector('h1')?.textContent === 'another title'");
 }

@@ -430,7 +430,7 @@ fn exhaust(recording: &Recording, most: u64, tally: &mut Tally) -> Result<usize,
 
 #[test]
 fn every_subset_of_every_short_workload_is_recovered() {
-    let most = number("CRASH_SUBSETS", 4096);
+    let most = number("CRASH_SUBSETS", 16_384);
     let mut total = Tally::default();
     let (mut workloads, mut points, mut cut_short) = (0, 0, 0);
     for sync in [SyncPolicy::Always, SyncPolicy::Os] {
@@ -452,7 +452,7 @@ fn every_subset_of_every_short_workload_is_recovered() {
         "{} crash states of {workloads} workloads, {cut_short} of {points} calls not in every way",
         total.distinct()
     );
-    assert!(cut_short == 0 || most < 4096, "{cut_short} calls have more than {most} ways");
+    assert!(cut_short == 0 || most < 16_384, "{cut_short} calls have more than {most} ways");
 }
 
 /// A compaction over a damaged file, the one that writes it once it is back, and what comes between: cut at every call,
@@ -482,7 +482,7 @@ fn every_crash_state_beside_a_damaged_file_is_recovered() {
                 record(&fs, settings, &program).unwrap_or_else(|wrong| panic!("{program:?}: {wrong}"));
             points += recording.points.len();
             let mut tally = Tally::default();
-            exhaust(&recording, number("CRASH_SUBSETS", 4096).min(64), &mut tally)
+            exhaust(&recording, number("CRASH_SUBSETS", 16_384).min(64), &mut tally)
                 .unwrap_or_else(|wrong| panic!("{program:?}: {wrong}"));
             total.extend(tally);
         }

@@ -100,6 +100,8 @@ impl MessageStore {
     /// # let dir = tempfile::tempdir().unwrap();
     /// use aral_store::{MessageStore, SyncPolicy};
     /// let store = MessageStore::options().sync(SyncPolicy::Os).open(dir.path())?;
+    /// // The segment of the log is made durably, with what it begins with.
+    /// assert!(store.add_message("c1", "first")?.is_durable());
     /// assert!(!store.add_message("c1", "quick")?.is_durable());
     /// # Ok::<(), aral_store::Error>(())
     /// ```

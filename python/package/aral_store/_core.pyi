@@ -15,6 +15,7 @@ __all__ = [
     "open_replies",
     "parsed",
     "prune",
+    "rekey",
     "remnants",
     "remove_consumer",
     "repair",

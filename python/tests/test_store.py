@@ -113,8 +113,11 @@ def test_receipts_say_what_was_promised(tmp_path: Path):
         receipt = store.add_message("c1", "hi", id="m1")
         assert (receipt.seq, receipt.version, receipt.id, receipt.is_durable) == (1, 1, "m1", True)
     with Store(tmp_path / "b", sync="os") as store:
+        # The segment of the log is made durably, with what it begins with.
+        assert store.add_message("c1", "first").durability == "durable"
         assert store.add_message("c1", "hi").durability == "written"
     with Store(tmp_path / "c", sync=60.0) as store:
+        assert store.add_message("c1", "first").durability == "durable"
         assert store.add_message("c1", "hi").durability == "written"
     assert Store().add_message("c1", "hi").durability == "process"
     for bad in ("sometimes", "", 0, -1.0, math.nan, True, False, None, [], b"always"):

@@ -6,7 +6,7 @@
 use std::ops::{ControlFlow, RangeInclusive};
 
 use super::columns::number_at;
-use super::connection::{Connection, Row, Value, first};
+use super::connection::{Connection, Row, Value, all, first};
 use super::events::ROWS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Seq;
@@ -39,6 +39,17 @@ fn look_again(connection: &mut dyn Connection) -> Result<()> {
     connection.begin_read()
 }
 
+/// What was read, or why it cannot be.
+fn unless_damaged<T>(connection: &mut dyn Connection, read: Result<T>) -> Result<Result<T>> {
+    match read {
+        Err(error) if is_damage(&error) => {
+            look_again(connection)?;
+            Ok(Err(error))
+        }
+        read => read.map(Ok),
+    }
+}
+
 /// Asks for one value, if that can be read.
 pub(super) fn readable<T>(
     connection: &mut dyn Connection,
@@ -46,13 +57,18 @@ pub(super) fn readable<T>(
     values: &[Value<'_>],
     make: impl FnMut(&dyn Row) -> Result<T>,
 ) -> Result<Result<Option<T>>> {
-    match first(connection, sql, values, make) {
-        Err(error) if is_damage(&error) => {
-            look_again(connection)?;
-            Ok(Err(error))
-        }
-        done => done.map(Ok),
-    }
+    let read = first(connection, sql, values, make);
+    unless_damaged(connection, read)
+}
+
+/// Asks for all of some values, if they can be read.
+pub(super) fn all_readable<T>(
+    connection: &mut dyn Connection,
+    sql: &str,
+    make: impl FnMut(&dyn Row) -> Result<T>,
+) -> Result<Result<Vec<T>>> {
+    let read = all(connection, sql, &[], make);
+    unless_damaged(connection, read)
 }
 
 /// Calls with each row whose number lies between two, rising, and says which cannot be read.

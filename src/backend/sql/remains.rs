@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use super::columns::{corrupt, id_at, number_at, time_at};
-use super::connection::{Connection, Dialect, Row, all};
+use super::connection::{Connection, Dialect, Row};
 use super::events::{EVENT, with_event};
 use super::outline::Outline;
-use super::readable::{Gap, Numbered, each_readable, readable};
+use super::readable::{Gap, Numbered, all_readable, each_readable, readable};
 use super::schema;
 use super::tables::{ACTIONS, CONVERSATIONS, MESSAGES, TOMBSTONES, Table};
 use crate::backend::erasing::UNFINISHED;
@@ -232,30 +232,45 @@ impl Reading<'_> {
     fn beside(&mut self) -> Result<()> {
         let note = "the history of what conversations were stays with the old store: the new one has them as they are now";
         self.remains.notes.push(note.to_owned());
-        if self.names.contains("aral_erasing")
-            && let Ok(Some(1..)) =
-                readable(self.connection, "SELECT COUNT(*) FROM aral_erasing", &[], |row| row.int(0))?
-        {
-            self.remains.notes.push(format!(
-                "{UNFINISHED}; the new store does not go on with it: erase there, too, what was to be erased"
-            ));
+        let unfinished = format!(
+            "{UNFINISHED}; the new store does not go on with it: erase there, too, what was to be erased"
+        );
+        self.stays(("aral_erasing", "''"), "whether something was being erased is not known", |_| {
+            unfinished.clone()
+        })?;
+        self.stays(
+            ("aral_erasures", "''"),
+            "whether it has receipts of what was erased is not known",
+            |_| {
+                "the receipts of what was erased stay with the old store, of which they are, in aral_erasures"
+                    .to_owned()
+            },
+        )?;
+        self.stays(("aral_consumers", "name"), "which consumers it has is not known", |name| {
+            format!(
+                "consumer {name:?} stays with the old store, whose events have other numbers; the new one gives it everything \
+                 again, unless `aral-store consumers --reset {name} --from now` says otherwise"
+            )
+        })
+    }
+
+    /// Notes what stays of a table, once for all rows of which the column says the same, or that it cannot be read.
+    fn stays(
+        &mut self,
+        (table, column): (&str, &str),
+        unknown: &str,
+        words: impl Fn(&str) -> String,
+    ) -> Result<()> {
+        if !self.names.contains(table) {
+            return Ok(());
         }
-        if self.names.contains("aral_erasures")
-            && let Ok(Some(1..)) =
-                readable(self.connection, "SELECT COUNT(*) FROM aral_erasures", &[], |row| row.int(0))?
-        {
-            let note = "the receipts of what was erased stay with the old store, of which they are, in aral_erasures";
-            self.remains.notes.push(note.to_owned());
-        }
-        if self.names.contains("aral_consumers") {
-            let sql = "SELECT name FROM aral_consumers ORDER BY name";
-            let named = all(self.connection, sql, &[], |row| Ok(row.text(0)?.to_owned()));
-            for name in named.unwrap_or_default() {
-                self.remains.notes.push(format!(
-                    "consumer {name:?} stays with the old store, whose events have other numbers; the new one gives it everything \
-                     again, unless `aral-store consumers --reset {name} --from now` says otherwise"
-                ));
+        let sql = format!("SELECT CAST({column} AS TEXT) FROM {table} ORDER BY 1");
+        match all_readable(self.connection, &sql, |row| Ok(row.text(0)?.to_owned()))? {
+            Ok(mut names) => {
+                names.dedup();
+                self.remains.notes.extend(names.iter().map(|name| words(name)));
             }
+            Err(error) => self.remains.notes.push(format!("{table}: {}; {unknown}", error.message())),
         }
         Ok(())
     }

@@ -218,3 +218,27 @@ fn a_row_and_its_event_that_are_both_gone_are_named_and_nothing_else_is_lost() {
     let again = Mutation::add_message("c2", "another one").key("k2");
     assert_eq!(new.append_one(again).unwrap_err().kind(), ErrorKind::Conflict);
 }
+
+#[test]
+fn what_stays_with_the_old_database_is_named_or_said_to_be_unknown() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = made(dir.path());
+    in_one_file(engine, dir.path());
+    alter(dir.path(), "CREATE TABLE aral_erasures (number INTEGER PRIMARY KEY, receipt TEXT NOT NULL)");
+    alter(dir.path(), "INSERT INTO aral_erasures VALUES (1, 'one'), (2, 'another')");
+    let of = |what: &str| -> Vec<String> {
+        let notes = save(dir.path()).unwrap().1.notes;
+        notes.into_iter().filter(|note| note.contains(what)).collect()
+    };
+    assert_eq!(of("receipts").len(), 1);
+    let file = dir.path().join("store.db");
+    let sql = "SELECT rootpage FROM sqlite_master WHERE name = 'aral_erasures'";
+    let page: u32 = stranger(dir.path()).query_row(sql, (), |row| row.get(0)).unwrap();
+    let page = usize::try_from(page).unwrap();
+    let mut bytes = read(&file);
+    bytes[(page - 1) * PAGE..page * PAGE].copy_from_slice(&garbage(page));
+    write(&file, &bytes);
+    let told = of("receipts");
+    assert!(told.len() == 1 && told[0].starts_with("aral_erasures: "), "{told:?}");
+    assert!(told[0].ends_with("whether it has receipts of what was erased is not known"), "{told:?}");
+}

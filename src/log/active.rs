@@ -47,8 +47,8 @@ impl Active {
 
     /// Appends a group whose frames lie in `buffer` with room for their headers, and syncs it if asked to.
     ///
-    /// When this returns `Ok(true)`, everything appended so far is durable. The segment that the frames went
-    /// to and the offset of the first are returned beside it.
+    /// When this returns and was asked to sync, everything appended so far is durable. Gives the segment that the frames
+    /// went to and the offset of the first, if there are any.
     pub(crate) fn append(
         &mut self,
         buffer: &mut [u8],

@@ -10,7 +10,7 @@ use clap::Args;
 use crate::database;
 use crate::exit::{Exit, Failure};
 use crate::key;
-use crate::output::Form;
+use crate::output::{Form, note};
 use crate::place;
 use crate::upkeep::print_fields;
 
@@ -40,10 +40,13 @@ pub(crate) fn run(dir: &Path, form: Form, args: &IndexArgs) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-/// Brings the index of a directory up to date, if there is one and it is far behind. If that cannot be, a search reads more.
+/// Brings the index of a directory up to date, if there is one and it is far behind. If that cannot be, a search reads more, and says why.
 pub(crate) fn catch_up(dir: &Path, store: &MessageStore) {
     let Ok(Some(index)) = key::options().search_index(dir) else { return };
-    if store.recovery().last_seq.saturating_sub(index.last_seq) >= READ_FIRST {
-        drop(key::options().index_search(dir));
+    let behind = store.recovery().last_seq.saturating_sub(index.last_seq);
+    if behind >= READ_FIRST
+        && let Err(error) = key::options().index_search(dir)
+    {
+        note(&format!("the index is {behind} events behind, which the search reads itself: {error}"));
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::key_file::{KEY_FILE, KEYS_DIR, Purpose, id_of, read, sync_dir, write_beside};
+use super::key_file::{KEY_FILE, KEYS_DIR, Purpose, ensure_dir, id_of, read, sync_dir, write_beside};
 use crate::error::{Error, ErrorKind, Result};
 use crate::vfs::Vfs;
 
@@ -20,13 +20,6 @@ fn there(vfs: &dyn Vfs, path: &Path) -> Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         bytes => bytes.map(Some),
     }
-}
-
-fn ensure_dir(vfs: &dyn Vfs, dir: &Path) -> Result<()> {
-    if vfs.metadata(dir).is_ok() {
-        return Ok(());
-    }
-    vfs.create_dir(dir).map_err(|e| Error::io("create", dir, e))
 }
 
 fn put(vfs: &dyn Vfs, path: &Path, bytes: &[u8]) -> Result<()> {

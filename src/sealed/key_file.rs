@@ -137,3 +137,11 @@ pub(super) fn write_beside(vfs: &dyn Vfs, path: &Path, bytes: &[u8]) -> Result<P
 pub(super) fn sync_dir(vfs: &dyn Vfs, path: &Path) -> Result<()> {
     vfs.sync_dir(path).map_err(|e| Error::io("sync", path, e))
 }
+
+/// Makes sure that there is a directory; whether it has made it.
+pub(super) fn ensure_dir(vfs: &dyn Vfs, path: &Path) -> Result<bool> {
+    match vfs.create_dir(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        made => made.map(|()| true).map_err(|e| Error::io("create", path, e)),
+    }
+}

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cipher::{self, Secret};
-use super::key_file::{KEYS_DIR, Purpose, id_of, random_failed, read, sync_dir, unwrap, wrap, write_beside};
+use super::key_file::{
+    KEYS_DIR, Purpose, ensure_dir, id_of, random_failed, read, sync_dir, unwrap, wrap, write_beside,
+};
 use crate::clock::random_bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::vfs::Vfs;
@@ -223,12 +225,8 @@ impl Keyring {
     fn make(&self, marks: &[Mark]) -> Result<()> {
         let vfs = &*self.vfs;
         let dir = self.log.join(KEYS_DIR);
-        match vfs.create_dir(&dir) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            made => {
-                made.map_err(|e| Error::io("create", &dir, e))?;
-                sync_dir(vfs, &self.log)?;
-            }
+        if ensure_dir(vfs, &dir)? {
+            sync_dir(vfs, &self.log)?;
         }
         let mut made = Vec::new();
         for mark in marks {

@@ -26,7 +26,8 @@ pub(super) fn notes(checkpoint: &Checkpoint) -> Vec<String> {
     named.map(note).collect()
 }
 
-fn count(events: u64) -> String {
+/// So many events, in words.
+pub(super) fn count(events: u64) -> String {
     if events == 1 { "1 event".to_owned() } else { format!("{events} events") }
 }
 

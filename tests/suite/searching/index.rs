@@ -102,7 +102,7 @@ fn a_search_asks_the_index_and_reads_itself_what_is_behind_it() {
     assert_eq!(places(&store, "rain").len(), 59);
     assert_eq!(places(&store, "snow"), [("c0".to_owned(), 0)]);
     let note = store.verify().unwrap().notes.concat();
-    assert!(note.contains("is 1 events behind"), "{note}");
+    assert!(note.contains("is 1 event behind"), "{note}");
     assert!(MessageStore::options().drop_search_index(dir.path()).unwrap());
     assert!(!MessageStore::options().drop_search_index(dir.path()).unwrap());
     assert_eq!(places(&store, "rain").len(), 99);

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::file::{About, Known, SearchFile};
 use super::standing::conversations;
 use crate::backend::directory::erase;
+use crate::backend::directory::held::count;
 use crate::backend::directory::messages::Lending;
 use crate::backend::directory::reads::ReadState;
 use crate::backend::directory::steady::steady;
@@ -82,7 +83,7 @@ pub(in crate::backend::directory) fn note(vfs: &dyn Vfs, layout: &Layout, last_s
         Ok(Some(about)) if !about.is_whole => "was begun and not finished, and is not used".to_owned(),
         Ok(Some(about)) => match last_seq.saturating_sub(about.indexed_seq) {
             0 => return None,
-            behind => format!("is {behind} events behind, and searches read the rest themselves"),
+            behind => format!("is {} behind, and searches read the rest themselves", count(behind)),
         },
     };
     Some(format!("the index for searching {what}; `aral-store index` makes it anew or brings it up to date"))

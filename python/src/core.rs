@@ -252,6 +252,13 @@ impl Core {
         found.as_ref().map(|summary| summary_row(py, summary)).transpose()
     }
 
+    /// The version of a conversation, the number of its last event, and how many messages and actions it has.
+    fn standing(&self, py: Python<'_>, id: &Bound<'_, PyString>) -> PyResult<Option<(u64, u64, u64)>> {
+        let id = id_of(id)?;
+        let found = self.detached(py, |store| store.summary(&id))?;
+        Ok(found.map(|summary| (summary.version, summary.last_seq, summary.messages + summary.actions)))
+    }
+
     #[pyo3(signature = (*, by_activity, limit, after))]
     fn summaries<'py>(
         &self,

@@ -17,7 +17,7 @@ from ._key import Key, KeyFile
 from ._place import shown
 from ._reply import AsyncReply
 from ._store import COMPACT_ABOVE, Store, _events, _next_page
-from ._threads import Threads, common
+from ._threads import BRIEFLY, Threads, common
 
 if TYPE_CHECKING:
     from ._models import Conversation, Message
@@ -225,14 +225,19 @@ async def run_on(store: Store | AsyncStore, work: Callable[[], _R]) -> _R:
 class _Work(Generic[_R]):
     """Work for a thread, which can be called off until it has begun.
 
-    It tells its event loop of its end by itself. The futures that an executor makes do so by way of a lock, a condition
-    and several callbacks, which takes as long as reading a conversation's last messages.
+    It tells its event loop of its end by itself, and only if somebody waits there. The futures that an executor makes do so
+    by way of a lock, a condition and several callbacks, which takes as long as reading a conversation's last messages.
     """
 
     def __init__(self, work: Callable[[], _R], loop: asyncio.AbstractEventLoop) -> None:
         self._work = work
         self._loop = loop
         self._may_begin = threading.Lock()
+        #: Held until it has ended.
+        self._ends = threading.Lock()
+        self._ends.acquire()
+        #: Guards what follows: of the end and of who waits for it, whichever comes second has to see the first.
+        self._meets = threading.Lock()
         self._waiting: asyncio.Future[None] | None = None
         self._is_done = False
         self._value: _R | None = None
@@ -245,16 +250,24 @@ class _Work(Generic[_R]):
             self._value = self._work()
         except BaseException as error:
             self.error = error
+
+    def tell(self) -> None:
+        """Tells whoever waits that it has ended, or was called off."""
+        with self._meets:
+            self._is_done = True
+            waiting = self._waiting
+        self._ends.release()
+        if waiting is None:
+            return
         try:
-            self._loop.call_soon_threadsafe(self._end)
+            self._loop.call_soon_threadsafe(_tell, waiting)
         except RuntimeError:
             # The loop was closed, so that nobody waits any more.
             pass
 
-    def _end(self) -> None:
-        self._is_done = True
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+    def ends_within(self, seconds: float) -> bool:
+        """Waits so long for its end, without the event loop; says whether it has ended."""
+        return self._ends.acquire(timeout=seconds)
 
     def call_off(self) -> bool:
         """Whether it has not begun, and so never will."""
@@ -262,15 +275,23 @@ class _Work(Generic[_R]):
 
     async def end(self) -> None:
         """Waits until it has ended. Who is cancelled meanwhile may wait again."""
-        if not self._is_done:
-            self._waiting = self._loop.create_future()
-            await self._waiting
+        waiting = self._loop.create_future()
+        with self._meets:
+            if self._is_done:
+                return
+            self._waiting = waiting
+        await waiting
 
     def outcome(self) -> _R:
         """What came of it."""
         if self.error is not None:
             raise self.error
         return cast(_R, self._value)
+
+
+def _tell(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 async def settled(threads: Threads | None, work: Callable[[], _R]) -> _R:
@@ -281,10 +302,15 @@ async def settled(threads: Threads | None, work: Callable[[], _R]) -> _R:
     ends by itself: a thread waits for the device and for other threads of the store, never for the event loop.
     """
     job = _Work(work, asyncio.get_running_loop())
-    (threads or common()).submit(job)
+    threads = threads or common()
+    threads.submit(job, job.tell)
+    is_turn_due = threads.is_brief and job.ends_within(BRIEFLY) and threads.is_turn_due()
     cancelled: asyncio.CancelledError | None = None
     while True:
         try:
+            if is_turn_due:
+                is_turn_due = False
+                await asyncio.sleep(0)
             await job.end()
             break
         except asyncio.CancelledError as error:

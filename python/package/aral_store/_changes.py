@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from ._errors import InvalidInput
 from ._json import encode, encode_object, with_members
 from ._models import Conversation, ConversationAction, Message, extra_of
-from ._receipts import Summary
 from ._watch import Watch
 
 
@@ -63,9 +62,9 @@ class Known:
         head = self.head._replace(id=conversation.id)
         return Known(conversation, head, self.messages, self.actions, self.version, self.seq)
 
-    def is_as(self, summary: Summary) -> bool:
+    def is_as(self, version: int, last_seq: int) -> bool:
         """Whether nothing has been added to it, by anybody, since this was known."""
-        return (self.version, self.seq) == (summary.version, summary.last_seq)
+        return (self.version, self.seq) == (version, last_seq)
 
     @property
     def is_current(self) -> bool:

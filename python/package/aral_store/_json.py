@@ -45,7 +45,8 @@ def encode_object(what: str, value: Any) -> str:
     """The JSON text of a mapping with string keys."""
     if not isinstance(value, dict):
         raise InvalidInput(f"{what} must be a dict, not {type(value).__name__}")
-    return encode(value)
+    # Most messages have none.
+    return encode(value) if value else "{}"
 
 
 def with_members(head: dict[str, Any], **members: str) -> str:

@@ -36,8 +36,9 @@ class Live:
         if known is None:
             return self._load(id)
         if known.is_saved:
-            summary = store.summary(id)
-            if summary is None or (not known.is_as(summary) and not self._renew(id, known)):
+            # By each addition: of all that is to be known of a conversation no more than says whether it is another one.
+            found = store._core.standing(id)
+            if found is None or (not known.is_as(*found[:2]) and not self._renew(id, known)):
                 # Removed by another handle. What is held of it here is no conversation of this store any more.
                 del self.known[id]
                 return None

@@ -497,5 +497,7 @@ def _own(what: str, value: Any) -> Any:
     """
     if not isinstance(value, dict):
         return value
+    if not value:
+        return {}
     encode_object(what, {str(key): each for key, each in value.items()})
     return copy.deepcopy(value)

@@ -133,14 +133,15 @@ class Mirror:
         return self._dir is not None and not self._dir.exists()
 
     def _are_small(self, ids: tuple[str, ...], bytes: int) -> bool:
+        # Counting conversations looks at files, so it is done when there is another one, and a store that was large once counts as large.
+        if self._is_small and not self._weights.keys() >= set(ids):
+            self._is_small = len(self._store) <= _FEW_CONVERSATIONS
         for id in ids:
             self._weights[id] = self._weights.get(id, 0) + bytes
-        # Counting conversations costs what there are many of, so a store that was large once counts as large.
-        self._is_small = self._is_small and len(self._store) <= _FEW_CONVERSATIONS
         if not self._is_small or sum(self._weights[id] for id in ids) > _FEW_BYTES:
             return False
-        summaries = [self._store.summary(id) for id in ids]
-        return sum(each.messages + each.actions for each in summaries if each is not None) <= _FEW_ITEMS
+        found = [self._store._core.standing(id) for id in ids]
+        return sum(each[2] for each in found if each is not None) <= _FEW_ITEMS
 
     def _write_soon(self, ids: tuple[str, ...], bytes: int, is_large: bool) -> None:
         if not self._due:

@@ -9,12 +9,20 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from queue import SimpleQueue
 
 #: So many calls wait for the device at once; they share syncs, so more threads give more throughput up to here.
 MOST = 16
+
+#: What takes no longer than this, in seconds, is waited for without the event loop. To be told of an end by way of the loop takes
+#: as long, because two threads sleep and are woken then, one of them by a byte in a socket.
+BRIEFLY = 60e-6
+
+#: Whoever makes one such call after the other lets the loop's other tasks have their turn after so many seconds.
+TURN = 500e-6
 
 _Call = Callable[[], None]
 
@@ -23,20 +31,29 @@ class _Crew:
     """The threads, which know this and not the :class:`Threads` whose end is theirs."""
 
     def __init__(self) -> None:
-        self.calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self.calls: SimpleQueue[tuple[_Call, _Call] | None] = SimpleQueue()
         self.lock = threading.Lock()
         self.threads: list[threading.Thread] = []
         #: The calls that were put into the queue and have not ended.
         self.under_way = 0
+        #: What a call takes lately, in seconds. At first it is not known, and nobody is kept waiting for it.
+        self.typical = 2 * BRIEFLY
         self.is_over = False
 
     def work(self) -> None:
-        while (call := self.calls.get()) is not None:
+        while (calls := self.calls.get()) is not None:
+            call, tell = calls
+            begun = time.perf_counter()
             call()
-            # What the call holds is not kept until the next one comes.
-            del call
+            took = time.perf_counter() - begun
             with self.lock:
                 self.under_way -= 1
+                # One that was kept off its processor for long is forgotten soon.
+                self.typical += (min(took, 4 * BRIEFLY) - self.typical) / 8
+            # Order: who is told may put in the next call at once, which finds this thread idle then.
+            tell()
+            # What the call holds is not kept until the next one comes.
+            del calls, call, tell
 
     def end(self) -> None:
         """Lets the threads end once they have done what there is to do."""
@@ -55,11 +72,13 @@ class Threads:
 
     def __init__(self) -> None:
         self._crew = _Crew()
+        #: When the event loop last had its turn behind a call that was waited for without it.
+        self._turn = 0.0
         _crews.add(self._crew)
         weakref.finalize(self, self._crew.end)
 
-    def submit(self, call: _Call) -> None:
-        """Has a thread make the call, which must not raise."""
+    def submit(self, call: _Call, tell: _Call) -> None:
+        """Has a thread make the call, and then tell of its end; neither may raise."""
         crew = self._crew
         with crew.lock:
             if crew.is_over:
@@ -70,7 +89,21 @@ class Threads:
                 thread = threading.Thread(target=crew.work, name=f"aral-store_{len(crew.threads)}", daemon=True)
                 crew.threads.append(thread)
                 thread.start()
-            crew.calls.put(call)
+            crew.calls.put((call, tell))
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether a call that was just put in will end so soon, to go by those before it, that the event loop may wait for it."""
+        crew = self._crew
+        return crew.under_way == 1 and crew.typical < BRIEFLY
+
+    def is_turn_due(self) -> bool:
+        """Whether the event loop is to have its turn now; the next one is counted from here then."""
+        now = time.perf_counter()
+        is_due = now - self._turn > TURN
+        if is_due:
+            self._turn = now
+        return is_due
 
     def end(self) -> None:
         """Takes no more calls. Those that were taken are made."""

@@ -2,7 +2,7 @@
 //!
 //! Owns the crossing of a search and of what it finds.
 
-use aral_store::{Found, Result, Search, Timestamp};
+use aral_store::{Found, Result, Search, SearchOrder, Timestamp};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -10,16 +10,17 @@ use crate::core::Core;
 use crate::failure::raised;
 use crate::text::{id_of, text_of};
 
-/// `conversation`, `role`, `since`, `until` and `limit` of a search.
+/// `conversation`, `role`, `since`, `until` and `limit` of a search, and whether the best come first.
 type Narrowed<'py> = (
     Option<Bound<'py, PyString>>,
     Option<Bound<'py, PyString>>,
     Option<String>,
     Option<String>,
     Option<usize>,
+    bool,
 );
 
-/// What a search finds, a JSON object each, newest first.
+/// What a search finds, a JSON object each, in its order.
 #[pyfunction]
 pub(crate) fn search(
     py: Python<'_>,
@@ -27,7 +28,7 @@ pub(crate) fn search(
     query: &Bound<'_, PyString>,
     narrowed: Narrowed<'_>,
 ) -> PyResult<Vec<String>> {
-    let (conversation, role, since, until, limit) = narrowed;
+    let (conversation, role, since, until, limit, is_best_first) = narrowed;
     // Half of a surrogate pair is no part of a word.
     let mut search = Search::new(text_of(query)?.to_string_lossy());
     if let Some(id) = conversation {
@@ -40,6 +41,9 @@ pub(crate) fn search(
     search.since = since.as_ref().map(time).transpose()?;
     search.until = until.as_ref().map(time).transpose()?;
     search.limit = limit;
+    if is_best_first {
+        search = search.order(SearchOrder::Best);
+    }
     core.get().detached(py, |store| -> Result<Vec<String>> {
         Ok(store.search(search)?.iter().map(Found::to_json_line).collect())
     })

@@ -36,6 +36,16 @@ def test_hits_are_newest_first_and_narrowed(store: Store):
     assert (len(store.search("rain", since=bound)), len(store.search("rain", until=bound))) == (0, 150)
 
 
+def test_the_best_come_first_where_they_are_wanted(store: Store):
+    store.add_message("c3", "needle, needle, and nothing else", created_at=datetime(2020, 1, 1, tzinfo=timezone.utc))
+    assert [found.conversation_id for found in store.search("needle")] == ["c2", "c3"]
+    best = store.search("needle", order="best")
+    assert [found.conversation_id for found in best] == ["c3", "c2"] and best[0].score > best[1].score > 0
+    assert [found.place for found in store.search("rain", order="best", limit=2)] == [149, 148]
+    with pytest.raises(InvalidInput):
+        store.search("needle", order="oldest")
+
+
 def test_places_in_a_snippet_are_those_of_its_string(store: Store):
     (found,) = store.search("京 NEEDLE")
     assert (found.conversation_id, found.place, found.id, found.role) == ("c2", 0, "odd \udc00", "assistant")

@@ -159,7 +159,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// The messages that a search finds, newest first; see [`MessageStore::search`](crate::MessageStore::search).
+    /// The messages that a search finds, in its order; see [`MessageStore::search`](crate::MessageStore::search).
     ///
     /// # Errors
     ///

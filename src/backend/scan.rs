@@ -5,30 +5,25 @@
 use super::Backend;
 use crate::error::{ErrorKind, Result};
 use crate::model::{Found, MessageRef, Messages, Order, Search};
-use crate::search::{Key, Matcher, Newest};
+use crate::search::{Answer, Hit, Matcher, Top};
 
-/// What a search finds, newest first.
+/// What a search finds, in its order.
 pub(super) fn scan(backend: &(impl Backend + ?Sized), search: &Search) -> Result<Vec<Found>> {
     let matcher = Matcher::new(search)?;
-    let mut newest = Newest::new(search.limit);
-    let mut take =
-        |hits: Vec<Hit>| hits.into_iter().for_each(|(key, sure, found)| newest.add(key, sure, found));
+    let mut top = Top::new(search.limit);
     if let Some(id) = &search.conversation {
-        take(hits_in(backend, &Looked { number: 0, id, matcher: &matcher })?);
-        return Ok(newest.into_found());
+        top.extend(hits_in(backend, &Looked { number: 0, id, matcher: &matcher })?);
+        return Ok(top.into_found());
     }
     for (number, summary) in (0..).zip(backend.conversations(Order::Created, None)?) {
         match hits_in(backend, &Looked { number, id: &summary.id, matcher: &matcher }) {
             // Removed since it was listed.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            hits => take(hits?),
+            hits => top.extend(hits?),
         }
     }
-    Ok(newest.into_found())
+    Ok(top.into_found())
 }
-
-/// A hit, what it is ordered by, and whether it surely is one.
-pub(super) type Hit = (Key, bool, Found);
 
 /// The conversation that is looked at, and what for.
 pub(super) struct Looked<'l> {
@@ -39,10 +34,10 @@ pub(super) struct Looked<'l> {
 
 impl Looked<'_> {
     pub(super) fn hit(&self, place: u64, message: &MessageRef<'_>) -> Option<Hit> {
-        let (snippet, is_sure) = self.matcher.find(message)?;
+        let Answer { score, snippet, is_sure } = self.matcher.find(message)?;
         let micros = message.created_at.approximate_unix_micros();
-        let key = Key { micros, conversation: self.number, place };
-        Some((key, is_sure, Found::new(self.id, place, message, snippet)))
+        let key = self.matcher.key(score, (micros, self.number, place));
+        Some((key, is_sure, Found::new(self.id, place, message, (score, snippet))))
     }
 }
 

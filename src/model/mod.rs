@@ -83,7 +83,7 @@ pub use report::{
     TornTail, VerifyReport,
 };
 pub use retention::{PruneReport, Pruned, Retention};
-pub use search::{Found, Search, SearchIndex, Snippet};
+pub use search::{Found, Search, SearchIndex, SearchOrder, Snippet};
 pub use text::{NotWtf8, Text};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use timestamp::DAY_MICROS;

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::{Seq, Text, Timestamp};
 
-/// A search for messages by words. Hits come newest first.
+/// A search for messages by words. Hits come newest first, unless [`order`](Search::order) says otherwise.
 ///
 /// Every part of the query must occur in a message: a `word`, a `"phrase in quotes"`, whose words must stand next to each other,
 /// or the beginning of a word, `begin*`. Capital and small letters are the same, and so are two ways of writing one character; accents count. Words
@@ -32,8 +32,20 @@ pub struct Search {
     pub since: Option<Timestamp>,
     /// Only messages of an earlier time than this.
     pub until: Option<Timestamp>,
-    /// The most hits to return, the newest; all if absent. One whose time may or may not be meant counts for no limit.
+    /// Which hits come first, and are kept by a limit.
+    pub order: SearchOrder,
+    /// The most hits to return, the first ones; all if absent. One whose time may or may not be meant counts for no limit.
     pub limit: Option<usize>,
+}
+
+/// In which order hits come.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum SearchOrder {
+    /// By their times, the newest first.
+    #[default]
+    Newest,
+    /// By their [`score`](Found::score), the highest first, and of one score the newest first.
+    Best,
 }
 
 impl Search {
@@ -41,7 +53,8 @@ impl Search {
     #[must_use]
     pub fn new(query: impl Into<String>) -> Self {
         let query = query.into();
-        Self { query, conversation: None, role: None, since: None, until: None, limit: None }
+        let order = SearchOrder::Newest;
+        Self { query, conversation: None, role: None, since: None, until: None, order, limit: None }
     }
 
     /// Only in the conversation with this id.
@@ -72,7 +85,25 @@ impl Search {
         self
     }
 
-    /// The newest `count` hits.
+    /// In this order.
+    ///
+    /// ```
+    /// # let store = aral_store::MessageStore::in_memory();
+    /// use aral_store::{Search, SearchOrder};
+    /// store.add_message("c1", "Rain, and more rain.")?;
+    /// store.add_message("c1", "It might rain, or it might not: who can say so early in the year?")?;
+    /// let found = store.search(Search::new("rain").order(SearchOrder::Best))?;
+    /// assert_eq!((found[0].place, found[1].place), (0, 1));
+    /// assert!(found[0].score > found[1].score);
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    #[must_use]
+    pub fn order(mut self, order: SearchOrder) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// The first `count` hits.
     #[must_use]
     pub fn limit(mut self, count: usize) -> Self {
         self.limit = Some(count);
@@ -100,6 +131,9 @@ pub struct Found {
     pub role: Text,
     /// When.
     pub created_at: Timestamp,
+    /// How well it answers the search, in millionths: of each phrase of the query what BM25 gives for how often it occurs in a text of
+    /// so many words, where 100 are an average text's, and the phrases count the same. It depends on the message and the query alone.
+    pub score: u64,
     /// The part of its text that answers the search best.
     pub snippet: Snippet,
 }
@@ -133,7 +167,7 @@ impl Found {
         conversation_id: &str,
         place: u64,
         message: &super::MessageRef<'_>,
-        snippet: Snippet,
+        (score, snippet): (u64, Snippet),
     ) -> Self {
         Self {
             conversation_id: conversation_id.to_owned(),
@@ -141,6 +175,7 @@ impl Found {
             id: message.id.to_text(),
             role: message.role.to_text(),
             created_at: message.created_at,
+            score,
             snippet,
         }
     }

@@ -1,4 +1,4 @@
-//! Whether a text answers a query, and where.
+//! Whether a text answers a query, where, and how well.
 //!
 //! Owns the one pass over the text, with memory for a few words whatever its length.
 
@@ -6,13 +6,29 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::query::{Phrase, Query};
+use super::score::score;
 use super::snippet::{Hit, snippet};
 use super::tokens::{Token, tokens};
+use super::top::Key;
 use crate::error::Result;
-use crate::model::{MessageRef, Search, Snippet, Text, TextRef, TimeMatch};
+use crate::model::{MessageRef, Search, SearchOrder, Snippet, Text, TextRef, TimeMatch};
 
 /// How many hits of a text are told apart to choose the part that is shown.
 const MOST_HITS: usize = 256;
+
+/// What is said of a message that is found.
+pub(crate) struct Answer {
+    pub(crate) score: u64,
+    pub(crate) snippet: Snippet,
+    /// Whether it surely is of the time that is meant.
+    pub(crate) is_sure: bool,
+}
+
+/// What is found in a text.
+struct Hits {
+    score: u64,
+    hits: Vec<Hit>,
+}
 
 /// A search that has been understood.
 #[derive(Clone, Debug)]
@@ -34,8 +50,8 @@ impl<'s> Matcher<'s> {
         Ok(Self { search, query, longest })
     }
 
-    /// What is shown of a message if it is meant, and whether it surely is.
-    pub(crate) fn find(&self, message: &MessageRef<'_>) -> Option<(Snippet, bool)> {
+    /// What is said of a message if it is meant.
+    pub(crate) fn find(&self, message: &MessageRef<'_>) -> Option<Answer> {
         if self.search.role.as_ref().is_some_and(|role| message.role != *role) {
             return None;
         }
@@ -44,44 +60,51 @@ impl<'s> Matcher<'s> {
             TimeMatch::InDoubt => false,
             TimeMatch::In => true,
         };
-        Some((self.snippet(message.content)?, is_sure))
+        let (score, snippet) = self.looked_at(message.content)?;
+        Some(Answer { score, snippet, is_sure })
     }
 
-    fn snippet(&self, content: TextRef<'_>) -> Option<Snippet> {
+    /// What a hit is ordered by.
+    pub(crate) fn key(&self, score: u64, (micros, conversation, place): (i64, u64, u64)) -> Key {
+        let score = match self.search.order {
+            SearchOrder::Newest => 0,
+            SearchOrder::Best => score,
+        };
+        Key { score, micros, conversation, place }
+    }
+
+    fn looked_at(&self, content: TextRef<'_>) -> Option<(u64, Snippet)> {
+        let of = |text: &str| {
+            let found = self.hits(text)?;
+            Some((found.score, snippet(text, &found.hits)))
+        };
         match content.as_str() {
-            Some(text) => Some(snippet(text, &self.hits(text)?)),
-            None => {
-                let text = Text::to_string_lossy(&content.to_text()).into_owned();
-                Some(snippet(&text, &self.hits(&text)?))
-            }
+            Some(text) => of(text),
+            None => of(&Text::to_string_lossy(&content.to_text())),
         }
     }
 
     /// Where the phrases occur, in order, the first ones at least; `None` if one does not.
-    fn hits(&self, text: &str) -> Option<Vec<Hit>> {
-        let mut missing: Vec<bool> = self.query.phrases.iter().map(|_| true).collect();
-        let (mut left, mut hits, mut last) =
-            (missing.len(), Vec::new(), VecDeque::with_capacity(self.longest + 1));
+    fn hits(&self, text: &str) -> Option<Hits> {
+        let mut counts: Vec<u64> = self.query.phrases.iter().map(|_| 0).collect();
+        let (mut words, mut hits, mut last) = (0, Vec::new(), VecDeque::with_capacity(self.longest + 1));
         for token in tokens(text) {
+            words += 1;
             if last.len() == self.longest {
                 last.pop_front();
             }
             last.push_back(token);
-            for (which, (phrase, missing)) in self.query.phrases.iter().zip(&mut missing).enumerate() {
+            for (which, (phrase, count)) in self.query.phrases.iter().zip(&mut counts).enumerate() {
                 let Some(range) = ends_with(&last, phrase) else { continue };
-                if std::mem::take(missing) {
-                    left -= 1;
-                    hits.push(Hit { which, range });
-                } else if hits.len() < MOST_HITS {
+                *count += 1;
+                if *count == 1 || hits.len() < MOST_HITS {
                     hits.push(Hit { which, range });
                 }
             }
-            if left == 0 && hits.len() >= MOST_HITS {
-                break;
-            }
         }
         hits.sort_by_key(|hit| (hit.range.start, hit.range.end));
-        (left == 0).then_some(hits)
+        let is_found = counts.iter().all(|count| *count > 0);
+        is_found.then(|| Hits { score: score(&counts, words), hits })
     }
 }
 
@@ -102,8 +125,8 @@ mod tests {
 
     fn finds(query: &str, text: &str) -> Option<Vec<String>> {
         let search = Search::new(query);
-        let hits = Matcher::new(&search).unwrap().hits(text)?;
-        Some(hits.into_iter().map(|hit| text.get(hit.range).unwrap().to_owned()).collect())
+        let found = Matcher::new(&search).unwrap().hits(text)?;
+        Some(found.hits.into_iter().map(|hit| text.get(hit.range).unwrap().to_owned()).collect())
     }
 
     #[test]

@@ -14,11 +14,15 @@ mod matching;
 
 mod snippet;
 
-mod newest;
+mod score;
 
-pub(crate) use matching::Matcher;
-pub(crate) use newest::{Key, Newest};
+mod top;
+
+pub(crate) use matching::{Answer, Matcher};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use terms::{EVERYTHING, Proposal, terms};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use tokens::tokenizer;
+#[cfg(feature = "sqlite")]
+pub(crate) use top::Key;
+pub(crate) use top::{Hit, Top};

@@ -609,7 +609,7 @@ impl MessageStore {
     }
 
     /// The messages in which every word of a query occurs, newest first: by their times, and of one time those of the
-    /// conversation that began last, and of one conversation the last. See [`Search`] for what a query says.
+    /// conversation that began last, and of one conversation the last. See [`Search`] for what a query says, and for the best first.
     ///
     /// ```
     /// # let store = aral_store::MessageStore::in_memory();

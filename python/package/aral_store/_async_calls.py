@@ -282,11 +282,19 @@ class AsyncCalls:
         role: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        order: Literal["newest", "best"] = "newest",
         limit: int | None = None,
     ) -> list[Found]:
         """See :meth:`Store.search`."""
         work = partial(
-            self._store.search, query, conversation_id=conversation_id, role=role, since=since, until=until, limit=limit
+            self._store.search,
+            query,
+            conversation_id=conversation_id,
+            role=role,
+            since=since,
+            until=until,
+            order=order,
+            limit=limit,
         )
         return await self._run(work)
 

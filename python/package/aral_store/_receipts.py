@@ -73,6 +73,8 @@ class Found:
     id: str
     role: str
     created_at: datetime
+    score: int
+    """How well it answers, in millionths: BM25 of how often each phrase occurs in a text of so many words, and of nothing else in the store."""
     snippet: Snippet
 
     @classmethod
@@ -80,4 +82,6 @@ class Found:
         hits = [(begin, end) for begin, end in fields["hits"]]
         snippet = Snippet(fields["snippet"], hits, fields["cut_before"], fields["cut_behind"])
         at = datetime.fromisoformat(fields["created_at"])
-        return cls(fields["conversation_id"], fields["place"], fields["id"], fields["role"], at, snippet)
+        return cls(
+            fields["conversation_id"], fields["place"], fields["id"], fields["role"], at, fields["score"], snippet
+        )

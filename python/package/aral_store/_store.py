@@ -607,9 +607,10 @@ class Store:
         role: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        order: Literal["newest", "best"] = "newest",
         limit: int | None = None,
     ) -> list[Found]:
-        """The messages in which all of a query occurs, newest first.
+        """The messages in which all of a query occurs, newest first, or with ``order="best"`` by their :attr:`Found.score`.
 
         A query is words, ``"phrases in quotes"``, whose words stand next to each other, and beginnings of words with a star,
         as in ``tomorr*``. Capital and small letters are the same, accents count, and punctuation does not. What is found is
@@ -624,12 +625,16 @@ class Store:
         >>> snippet = store.search('"it rain" tomorr*', limit=1)[0].snippet
         >>> [snippet.text[begin:end] for begin, end in snippet.hits]
         ['it rain', 'tomorrow']
+        >>> [found.place for found in store.search("rain", order="best", limit=1)]
+        [0]
 
         Raises :class:`InvalidInput` for a query that is empty or malformed, and :class:`Corrupt` if a conversation cannot be
         read: the others can be searched one by one.
         """
         check_count("limit", limit)
-        narrowed = (conversation_id, role, _time("since", since), _time("until", until), limit)
+        if order not in ("newest", "best"):
+            raise InvalidInput(f'order must be "newest" or "best", not {order!r}')
+        narrowed = (conversation_id, role, _time("since", since), _time("until", until), limit, order == "best")
         return [Found._of(decode(line, "a hit")) for line in _search(self._core, query, narrowed)]
 
     def iter_messages(self, conversation_id: str, *, page: int = 200) -> Iterator[Message]:

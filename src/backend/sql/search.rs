@@ -1,7 +1,7 @@
 //! Searching: the index proposes messages, their texts decide.
 //!
-//! Owns the question, which goes from the newest message to older ones, some at a time. What is not in the index yet is proposed
-//! unseen, so that nothing is hidden, however far the index has come.
+//! Owns the question, which goes from the newest message to older ones, some at a time, or over all that are proposed, where the best are wanted. What
+//! is not in the index yet is proposed unseen, so that nothing is hidden, however far the index has come.
 
 use std::ops::ControlFlow;
 
@@ -11,8 +11,8 @@ use super::reads::place_of;
 use super::search_index::Standing;
 use crate::backend::no_conversation;
 use crate::error::Result;
-use crate::model::{DAY_MICROS, Found, MessageRef, Search, Seq, Timestamp};
-use crate::search::{Key, Matcher, Newest};
+use crate::model::{DAY_MICROS, Found, MessageRef, Search, SearchOrder, Seq, Timestamp};
+use crate::search::{Answer, Matcher, Top};
 
 /// How many messages are proposed at first. Mostly each of them is a hit. Each part after it is several times as large as the one before: what the
 /// index proposes is found and sorted anew for each of them, so that there must be few, however much is proposed.
@@ -22,7 +22,7 @@ const PROPOSED: u64 = 64;
 /// with very many of them, to go over all messages once is faster.
 const MOST_MISSING: u64 = 100_000;
 
-/// How many messages are read at once where all are looked at.
+/// How many messages are read at once where all are looked at, and at first of those that an index proposes.
 const ROWS: u64 = 1000;
 
 /// What is asked of messages besides what a statement says itself, and the values for it.
@@ -33,17 +33,19 @@ struct Condition {
     before: usize,
 }
 
-/// What a search finds, where the index stands like this; it is left out if that is not said.
+/// What a search finds, in its order, where the index stands like this; it is left out if that is not said.
 pub(super) fn find(
     connection: &mut dyn Connection,
     dialect: Dialect,
     matcher: &Matcher<'_>,
     standing: Option<Standing>,
 ) -> Result<Vec<Found>> {
-    match standing.and_then(indexed) {
-        Some(indexed) => by_time(connection, matcher, Some((dialect, indexed))),
-        None if matcher.search.conversation.is_some() => by_time(connection, matcher, None),
-        None => everywhere(connection, matcher),
+    let index = standing.and_then(indexed).map(|indexed| (dialect, indexed));
+    match matcher.search.order {
+        SearchOrder::Newest if index.is_some() || matcher.search.conversation.is_some() => {
+            by_time(connection, matcher, index)
+        }
+        SearchOrder::Newest | SearchOrder::Best => all(connection, matcher, index),
     }
 }
 
@@ -83,10 +85,10 @@ fn by_time(
             behind = [row.int(0)?, row.int(1)?, row.int(2)?];
             let message = message_at(row, 4)?;
             let message = MessageRef::from(&message);
-            let Some((snippet, is_sure)) = matcher.find(&message) else {
+            let Some(Answer { score, snippet, is_sure }) = matcher.find(&message) else {
                 return Ok(ControlFlow::Continue(()));
             };
-            found.push(Found::new(&id_at(row, 3)?, number_at(row, 2)?, &message, snippet));
+            found.push(Found::new(&id_at(row, 3)?, number_at(row, 2)?, &message, (score, snippet)));
             left -= usize::from(is_sure);
             Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
@@ -96,33 +98,44 @@ fn by_time(
     Ok(found)
 }
 
-/// Goes over all messages once, in the order in which they lie.
-fn everywhere(connection: &mut dyn Connection, matcher: &Matcher<'_>) -> Result<Vec<Found>> {
-    let condition = condition(connection, matcher.search, 2)?;
+/// Goes over all messages that may be meant once, in the order in which they lie.
+fn all(
+    connection: &mut dyn Connection,
+    matcher: &Matcher<'_>,
+    index: Option<(Dialect, Seq)>,
+) -> Result<Vec<Found>> {
+    let mut condition = condition(connection, matcher.search, 2)?;
+    // What an index proposes is found anew for each part.
+    let growth = if index.is_some() { 4 } else { 1 };
+    if let Some((dialect, indexed)) = index {
+        condition.propose(dialect, matcher, indexed);
+    }
     let sql = format!(
         "SELECT m.seq, m.created_micros, m.conversation, m.place, c.id_key, {MESSAGE} \
          FROM aral_message_rows m JOIN aral_conversation_rows c ON c.number = m.conversation \
          WHERE m.seq > ?1{} ORDER BY m.seq LIMIT ?2",
         condition.sql
     );
-    let mut newest = Newest::new(matcher.search.limit);
-    let (mut from, mut rows) = (0, ROWS);
-    while rows == ROWS {
-        rows = 0;
-        connection.query(&sql, &condition.with([from, ROWS].map(Value::number)), &mut |row| {
+    let mut top = Top::new(matcher.search.limit);
+    let (mut from, mut part, mut is_over) = (0, ROWS, false);
+    while !is_over {
+        let mut rows = 0;
+        connection.query(&sql, &condition.with([from, part].map(Value::number)), &mut |row| {
             rows += 1;
             from = number_at(row, 0)?;
             let message = message_at(row, 5)?;
             let message = MessageRef::from(&message);
-            if let Some((snippet, is_sure)) = matcher.find(&message) {
+            if let Some(Answer { score, snippet, is_sure }) = matcher.find(&message) {
                 let (conversation, place) = (number_at(row, 2)?, number_at(row, 3)?);
-                let key = Key { micros: row.int(1)?, conversation, place };
-                newest.add(key, is_sure, Found::new(&id_at(row, 4)?, place, &message, snippet));
+                let key = matcher.key(score, (row.int(1)?, conversation, place));
+                top.add(key, is_sure, Found::new(&id_at(row, 4)?, place, &message, (score, snippet)));
             }
             Ok(ControlFlow::Continue(()))
         })?;
+        is_over = rows < part;
+        part = part.saturating_mul(growth);
     }
-    Ok(newest.into_found())
+    Ok(top.into_found())
 }
 
 /// What columns tell of the messages that are meant; the rest is decided on them.

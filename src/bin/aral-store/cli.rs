@@ -112,11 +112,12 @@ pub(crate) enum Command {
                             aral-store show c1 --since 2025-03-13 --until 2025-03-14\n         \
                             aral-store show c1 -n 40 --whole-turns --json\n         aral-store show c1 --at v3")]
     Show(ShowArgs),
-    /// Search the messages, and print what is found, the newest first
+    /// Search the messages, and print what is found, the newest or the best first
     #[command(
         after_help = "All that is named must occur in a message: words, \"phrases in quotes\", and beginnings of words with \
                             a star.\nCapital and small letters are the same.\n\nExample: aral-store search rain umbrella\n         \
-                            aral-store search '\"will it rain\" tomorr*' -r user --since 7d -n 20"
+                            aral-store search '\"will it rain\" tomorr*' -r user --since 7d -n 20\n         \
+                            aral-store search umbrella --order best -n 5"
     )]
     Search(SearchArgs),
     /// Make an index for searching a directory, or bring it up to date

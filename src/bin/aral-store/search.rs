@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use aral_store::{ErrorKind, Found, MessageStore, Order, Search, Snippet};
-use clap::Args;
+use aral_store::{ErrorKind, Found, MessageStore, Order, Search, SearchOrder, Snippet};
+use clap::{Args, ValueEnum};
 
 use crate::database;
 use crate::exit::{Exit, Failure};
@@ -34,9 +34,21 @@ pub(crate) struct SearchArgs {
     /// Only messages of before then
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
-    /// Show only the newest N
+    /// Which come first: the newest, or those that answer best
+    #[arg(long, value_enum, value_name = "ORDER", default_value = "newest")]
+    order: By,
+    /// Show only the first N
     #[arg(short, value_name = "N")]
     number: Option<usize>,
+}
+
+/// In which order hits are shown.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum By {
+    /// By their times
+    Newest,
+    /// By how often what is searched for occurs in them, and among how few words
+    Best,
 }
 
 pub(crate) fn run(dir: &Path, form: Form, args: &SearchArgs) -> Result<Exit, Failure> {
@@ -46,6 +58,10 @@ pub(crate) fn run(dir: &Path, form: Form, args: &SearchArgs) -> Result<Exit, Fai
     search.since = time("--since", &args.since)?;
     search.until = time("--until", &args.until)?;
     search.limit = args.number;
+    search.order = match args.order {
+        By::Newest => SearchOrder::Newest,
+        By::Best => SearchOrder::Best,
+    };
     if let Some(role) = &args.role {
         search = search.role(role.as_str());
     }
@@ -97,7 +113,10 @@ pub(crate) fn found(store: &MessageStore, search: &Search) -> Result<(Vec<Found>
             Err(error) => return Err(error.into()),
         }
     }
-    found.sort_by_key(|hit| std::cmp::Reverse(hit.created_at.approximate_unix_micros()));
+    found.sort_by_key(|hit| {
+        let score = if search.order == SearchOrder::Best { hit.score } else { 0 };
+        std::cmp::Reverse((score, hit.created_at.approximate_unix_micros()))
+    });
     let mut left = search.limit.unwrap_or(usize::MAX);
     found.retain(|hit| {
         let is_kept = left > 0;

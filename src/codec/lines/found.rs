@@ -4,7 +4,7 @@ use super::line::Line;
 use crate::model::Found;
 
 impl Found {
-    /// Prints the hit: `conversation_id`, `place`, `id`, `role`, `created_at`, `snippet`, `hits` (pairs of where each begins and ends in the
+    /// Prints the hit: `conversation_id`, `place`, `id`, `role`, `created_at`, `score` (in millionths), `snippet`, `hits` (pairs of where each begins and ends in the
     /// snippet, counted in characters), and `cut_before` and `cut_behind`, which say whether the text goes on there. No line break.
     #[must_use]
     pub fn to_json_line(&self) -> String {
@@ -19,6 +19,7 @@ impl Found {
             .text("id", &self.id)
             .text("role", &self.role)
             .time("created_at", self.created_at)
+            .number("score", self.score)
             .string("snippet", &snippet.text)
             .raw("hits", &format!("[{}]", hits.join(",")))
             .raw("cut_before", &snippet.is_cut_before.to_string())

@@ -44,6 +44,31 @@ fn a_search_ends_with_the_codes_of_every_command() {
 }
 
 #[test]
+fn the_best_come_first_where_that_is_wanted_and_also_of_what_is_searched_one_by_one() {
+    let room = Room::new();
+    for (id, text) in [("c1", "needle needle"), ("c2", "a needle"), ("c3", "one needle in all this hay")] {
+        room.run(&["add", id, text]).fine();
+    }
+    let order = |options: &[&str]| {
+        let found = room.run(&[&["search", "needle", "--json"], options].concat()).json();
+        found.iter().map(|hit| hit["conversation_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(order(&[]), ["c3", "c2", "c1"]);
+    assert_eq!(order(&["--order", "newest"]), ["c3", "c2", "c1"]);
+    assert_eq!(order(&["--order", "best"]), ["c1", "c2", "c3"]);
+    assert_eq!(order(&["--order", "best", "-n", "2"]), ["c1", "c2"]);
+    room.run(&["index"]).fine();
+    assert_eq!(order(&["--order", "best", "-n", "2"]), ["c1", "c2"]);
+    room.run(&["search", "needle", "--order", "worst"]).fails(2);
+    room.run(&["compact"]).fine();
+    let file = room.store().join("conversations/c2.json");
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace("a needle", "noodle")).unwrap();
+    let found = room.run(&["search", "needle", "--order", "best"]);
+    let ids: Vec<&str> = found.out.lines().map(|line| line.split('\t').next().unwrap()).collect();
+    assert_eq!((found.code, ids), (Some(5), vec!["c1", "c3"]), "{found:?}");
+}
+
+#[test]
 fn what_is_damaged_is_named_and_the_rest_is_searched() {
     let room = Room::new();
     for id in ["c1", "c2", "c3"] {

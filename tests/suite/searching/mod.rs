@@ -15,7 +15,7 @@ use std::path::Path;
 
 use aral_store::{
     Edit, ErrorKind, Found, MessageStore, Mutation, NewConversation, NewMessage, Operation, Search,
-    SyncPolicy, Timestamp,
+    SearchOrder, SyncPolicy, Timestamp,
 };
 
 use crate::support::databases;
@@ -133,6 +133,9 @@ fn search(choice: &mut SplitMix) -> (Search, Vec<(Vec<String>, bool)>) {
     }
     if choice.pick(3) == 0 {
         search = search.limit(choice.pick(6));
+    }
+    if choice.pick(2) == 0 {
+        search = search.order(SearchOrder::Best);
     }
     (search, phrases)
 }

@@ -1,6 +1,6 @@
 //! Searching as plainly as it can be done: over lists of words that are known beforehand.
 
-use aral_store::{Search, Timestamp};
+use aral_store::{Search, SearchOrder, Timestamp};
 
 /// A message, with its words.
 #[derive(Clone, Debug)]
@@ -54,7 +54,13 @@ impl Oracle {
                     && search.until.is_none_or(|until| said.created_at.may_be_before(until))
                     && phrases.iter().all(|(words, is_beginning)| occurs(words, *is_beginning, &said.words));
                 if is_meant {
-                    let key = (said.created_at.approximate_unix_micros(), began, place);
+                    let score = match search.order {
+                        SearchOrder::Newest => 0.0,
+                        SearchOrder::Best => phrases.iter().map(|phrase| bm25(phrase, &said.words)).sum(),
+                    };
+                    // Two of one score may differ in the last digits of a sum.
+                    let score = rounded(score);
+                    let key = (score, said.created_at.approximate_unix_micros(), began, place);
                     let bounds = [search.since, search.until].into_iter().flatten();
                     let is_sure = !bounds.into_iter().any(|bound| said.created_at.is_in_doubt(bound));
                     hits.push((key, is_sure, (id.clone(), u64::try_from(place).unwrap(), said.id.clone())));
@@ -75,9 +81,27 @@ impl Oracle {
 }
 
 fn occurs(phrase: &[String], is_beginning: bool, words: &[String]) -> bool {
-    words.windows(phrase.len()).any(|window| {
+    times(phrase, is_beginning, words) > 0
+}
+
+fn times(phrase: &[String], is_beginning: bool, words: &[String]) -> usize {
+    let is_here = |window: &&[String]| {
         let (last, others) = phrase.split_last().unwrap();
         let is_last = |word: &String| if is_beginning { word.starts_with(last) } else { word == last };
         window[..others.len()] == *others && is_last(&window[others.len()])
-    })
+    };
+    words.windows(phrase.len()).filter(is_here).count()
+}
+
+/// BM25 as it is written in books, for a phrase of weight 1, where a text has 100 words on average.
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "the words of a test are few")]
+fn bm25((phrase, is_beginning): &(Vec<String>, bool), words: &[String]) -> f64 {
+    let (count, length) = (times(phrase, *is_beginning, words) as f64, words.len() as f64);
+    let (k1, b, average) = (1.2, 0.75, 100.0);
+    count * (k1 + 1.0) / (count + k1 * (1.0 - b + b * length / average))
+}
+
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "scores are a few units")]
+fn rounded(score: f64) -> i64 {
+    (score * 100_000.0).round() as i64
 }

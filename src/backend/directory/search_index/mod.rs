@@ -16,10 +16,10 @@ use self::file::{Asked, Known, Proposed, SearchFile};
 use self::standing::Standing;
 use super::reads::ReadState;
 use crate::backend::Backend;
-use crate::backend::scan::{Hit, Looked, hits_in, scan};
+use crate::backend::scan::{Looked, hits_in, scan};
 use crate::error::{ErrorKind, Result};
-use crate::model::{Found, MessageRef, Messages, Search};
-use crate::search::{Key, Matcher, Newest};
+use crate::model::{Found, MessageRef, Messages, Search, SearchOrder};
+use crate::search::{Hit, Key, Matcher, Top};
 
 pub(super) use self::fill::note;
 pub(crate) use self::fill::{drop_search_index, make_search_index, search_index};
@@ -30,7 +30,7 @@ const ATTEMPTS: usize = 3;
 /// Shows what a store holds, if that is what an index can be of.
 type Show<'s> = &'s dyn Fn(&mut dyn FnMut(&ReadState));
 
-/// What a search finds, newest first.
+/// What a search finds, in its order.
 pub(super) fn search(backend: &impl Backend, search: &Search, show: Show<'_>) -> Result<Vec<Found>> {
     let matcher = Matcher::new(search)?;
     for _ in 0..ATTEMPTS {
@@ -67,7 +67,7 @@ fn find(backend: &impl Backend, matcher: &Matcher<'_>, show: Show<'_>) -> Result
         return Ok(Tried::Unusable);
     };
     let only = matcher.search.conversation.as_deref();
-    let (mut hits, mut grown) = (Vec::new(), HashMap::new());
+    let (mut hits, mut grown) = (Top::new(matcher.search.limit).with_ties(), HashMap::new());
     for id in standing.unindexed.iter().filter(|id| only.is_none_or(|only| only == id.as_str())) {
         let looked = Looked { number: 0, id, matcher };
         if let Some(known) = file.known_of(id)?.filter(|known| begins(show, id, known)) {
@@ -94,7 +94,7 @@ fn find(backend: &impl Backend, matcher: &Matcher<'_>, show: Show<'_>) -> Result
     if !is_same || !grown.iter().all(|(id, known)| begins(show, id, known)) {
         return Ok(Tried::Changed);
     }
-    Ok(Tried::Found(newest(hits, matcher, show)))
+    Ok(Tried::Found(in_order(hits, matcher, show)))
 }
 
 /// Whether a conversation begins with what the index has of it.
@@ -114,14 +114,17 @@ fn hits_behind(backend: &impl Backend, looked: &Looked<'_>, from: u64) -> Result
     Ok(hits)
 }
 
-/// Looks at what the index proposes, from the newest to older ones, until there is enough.
+/// Looks at what the index proposes: from the newest to older ones, until there is enough, or at all of it where the best are wanted.
 fn proposed(
     backend: &impl Backend,
     matcher: &Matcher<'_>,
     (file, read): (&SearchFile, &HashSet<&str>),
-    hits: &mut Vec<Hit>,
+    hits: &mut Top,
 ) -> Result<()> {
-    let mut left = matcher.search.limit.unwrap_or(usize::MAX);
+    let mut left = match matcher.search.order {
+        SearchOrder::Newest => matcher.search.limit.unwrap_or(usize::MAX),
+        SearchOrder::Best => usize::MAX,
+    };
     let mut last = i64::MAX;
     file.propose(&Asked::of(matcher), &mut |Proposed { micros, place, id }| {
         // Of one time, which are the newest is decided when all are there.
@@ -141,21 +144,22 @@ fn proposed(
         }
         if let Some((key, is_sure, found)) = hit {
             (last, left) = (key.micros, left.saturating_sub(usize::from(is_sure)));
-            hits.push((key, is_sure, found));
+            hits.add(key, is_sure, found);
         }
         Ok(ControlFlow::Continue(()))
     })
 }
 
-/// The newest of all hits, by the order in which their conversations began now.
-fn newest(hits: Vec<Hit>, matcher: &Matcher<'_>, show: Show<'_>) -> Vec<Found> {
+/// The first of all hits, by the order in which their conversations began now.
+fn in_order(hits: Top, matcher: &Matcher<'_>, show: Show<'_>) -> Vec<Found> {
+    let hits = hits.into_hits();
     let mut ranks: HashMap<String, u64> =
         hits.iter().map(|(_, _, found)| (found.conversation_id.clone(), 0)).collect();
     show(&mut |reads| Standing::rank(reads, &mut ranks));
-    let mut newest = Newest::new(matcher.search.limit);
+    let mut top = Top::new(matcher.search.limit);
     for (key, is_sure, found) in hits {
         let conversation = ranks.get(&found.conversation_id).copied().unwrap_or_default();
-        newest.add(Key { conversation, ..key }, is_sure, found);
+        top.add(Key { conversation, ..key }, is_sure, found);
     }
-    newest.into_found()
+    top.into_found()
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns how calls are put to the store and how answers come back. What Python programs see of it is in the package.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub(crate) struct Core {
     process: Option<u32>,
     /// That the database is open, if it is in one and was not closed.
     open: Mutex<Option<Arc<Open>>>,
+    /// Where it is from the root on, if it is in a directory: the current one may be another one by and by.
+    dir: Option<PathBuf>,
 }
 
 impl Drop for Core {
@@ -90,6 +92,20 @@ impl Core {
     ) -> PyResult<T> {
         self.check_process(py)?;
         py.detach(|| self.handle().and_then(work)).map_err(|error| raised(py, &error))
+    }
+
+    /// Does something with the directory that the store is in, which is open, while the interpreter goes on.
+    pub(crate) fn beside<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&Path) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        self.detached(py, |_store| {
+            let reason = "an index beside the log is for a store in a directory; SQLite and PostgreSQL have one of their own, which searches bring \
+                          up to date";
+            let dir = self.dir.as_deref();
+            work(dir.ok_or_else(|| aral_store::Error::new(aral_store::ErrorKind::Unsupported, reason))?)
+        })
     }
 
     /// The process that opened it, and that its database is open, for what goes on reading beside it.
@@ -153,8 +169,10 @@ impl Core {
             None => options.compact_manually(),
         };
         let process = path.is_some().then(std::process::id);
-        let (store, open) = match path {
-            Some(path) => Place::of(path).map_err(|error| raised(py, &error))?.open(py, options)?,
+        let place = path.map(Place::of).transpose().map_err(|error| raised(py, &error))?;
+        let dir = place.as_ref().and_then(Place::dir).transpose().map_err(|error| raised(py, &error))?;
+        let (store, open) = match place {
+            Some(place) => place.open(py, options)?,
             None => (options.in_memory(), None),
         };
         Ok(Self {
@@ -162,6 +180,7 @@ impl Core {
             is_read_only: read_only || salvage,
             process,
             open: Mutex::new(open),
+            dir,
         })
     }
 

@@ -40,5 +40,5 @@ mod _core {
     #[pymodule_export]
     use crate::reply::{Reply, open_replies, stream};
     #[pymodule_export]
-    use crate::search::search;
+    use crate::search::{drop_search_index, index_search, search, search_index};
 }

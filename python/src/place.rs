@@ -49,6 +49,16 @@ impl Place {
         }
     }
 
+    /// The directory from the root on, if it is one.
+    pub(crate) fn dir(&self) -> Option<Result<PathBuf>> {
+        match self {
+            Self::Directory(dir) => {
+                Some(std::path::absolute(dir).map_err(|error| Error::io("find", dir, error)))
+            }
+            Self::File(..) | Self::Server(..) => None,
+        }
+    }
+
     /// Opens the store there.
     pub(crate) fn open(
         self,

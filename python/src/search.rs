@@ -1,8 +1,8 @@
 //! Searching, for Python.
 //!
-//! Owns the crossing of a search and of what it finds.
+//! Owns the crossing of a search, of what it finds, and of what is to be done with the index of a directory.
 
-use aral_store::{Found, Result, Search, SearchOrder, Timestamp};
+use aral_store::{Found, Options, Result, Search, SearchIndex, SearchOrder, Timestamp};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -47,4 +47,29 @@ pub(crate) fn search(
     core.get().detached(py, |store| -> Result<Vec<String>> {
         Ok(store.search(search)?.iter().map(Found::to_json_line).collect())
     })
+}
+
+/// The newest event that is in an index, and the bytes of its file.
+type Index = (u64, u64);
+
+fn index(found: SearchIndex) -> Index {
+    (found.last_seq, found.bytes)
+}
+
+/// Brings the index of a directory up to its newest event.
+#[pyfunction]
+pub(crate) fn index_search(py: Python<'_>, core: &Bound<'_, Core>) -> PyResult<Index> {
+    core.get().beside(py, |dir| Options::default().index_search(dir)).map(index)
+}
+
+/// The index of a directory, if there is one.
+#[pyfunction]
+pub(crate) fn search_index(py: Python<'_>, core: &Bound<'_, Core>) -> PyResult<Option<Index>> {
+    Ok(core.get().beside(py, |dir| Options::default().search_index(dir))?.map(index))
+}
+
+/// Removes the index of a directory. Whether there was one.
+#[pyfunction]
+pub(crate) fn drop_search_index(py: Python<'_>, core: &Bound<'_, Core>) -> PyResult<bool> {
+    core.get().beside(py, |dir| Options::default().drop_search_index(dir))
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aral_store import AsyncStore, InvalidInput, NotFound, Store
+from aral_store import AsyncStore, Closed, InvalidInput, NotFound, SearchIndex, Store, Unsupported
 
 from conftest import KINDS, place_in
 
@@ -70,3 +70,36 @@ def test_the_event_loop_goes_on():
             return await store.search("rain")
 
     assert [found.conversation_id for found in asyncio.run(main())] == ["c1"]
+
+
+def test_a_directory_gets_an_index_that_says_how_far_it_has_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with filled(Store("data", sync="os")) as store:
+        without = [store.search(query, order=order) for query in ("rain", "14*") for order in ("newest", "best")]
+        monkeypatch.chdir("/")
+        assert store.search_index() is None and not store.drop_search_index()
+        index = store.index_search()
+        assert index == store.search_index() == SearchIndex(151, (tmp_path / "data/log/SEARCH").stat().st_size)
+        assert [store.search(query, order=order) for query in ("rain", "14*") for order in ("newest", "best")] == without
+        store.add_message("c1", "rain again")
+        assert len(store.search("rain")) == 151 and store.search_index() == index
+        assert store.index_search().last_seq == 152
+        assert store.drop_search_index() and store.search_index() is None
+    with pytest.raises(Closed):
+        store.index_search()
+
+
+def test_what_has_no_index_beside_a_log_says_so(tmp_path: Path):
+    for store in (Store(), Store(f"sqlite:{tmp_path}/data.db"), Store(tmp_path / "sealed", key=bytes(32))):
+        with store, pytest.raises(Unsupported):
+            store.index_search()
+
+
+def test_the_index_is_made_while_the_event_loop_goes_on(tmp_path: Path):
+    async def main():
+        async with await AsyncStore.open(tmp_path / "data") as store:
+            await store.add_message("c1", "Will it rain?")
+            made = await store.index_search()
+            return made == await store.search_index(), await store.drop_search_index()
+
+    assert asyncio.run(main()) == (True, True)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ._message_store import MessageStore
     from ._models import Conversation, ConversationAction, Message
     from ._offline import rekey, repair, verify
-    from ._receipts import Found, Receipt, Snippet, Summary
+    from ._receipts import Found, Receipt, SearchIndex, Snippet, Summary
     from ._removal import ErasureReport, Pruned, PruneReport, Remnant
     from ._reply import AsyncReply, OpenReply, Reply
     from ._reports import (
@@ -94,6 +94,7 @@ __all__ = [
     "Remnant",
     "RepairReport",
     "Reply",
+    "SearchIndex",
     "Snippet",
     "Stats",
     "Store",
@@ -134,7 +135,7 @@ _WHERE = {
     "._message_store": ("MessageStore",),
     "._models": ("Conversation", "ConversationAction", "Message"),
     "._offline": ("rekey", "repair", "verify"),
-    "._receipts": ("Found", "Receipt", "Snippet", "Summary"),
+    "._receipts": ("Found", "Receipt", "SearchIndex", "Snippet", "Summary"),
     "._removal": ("ErasureReport", "PruneReport", "Pruned", "Remnant"),
     "._reply": ("AsyncReply", "OpenReply", "Reply"),
     "._reports": (

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ._consumer import ConsumerStatus
-from ._receipts import Found, Receipt, Summary
+from ._receipts import Found, Receipt, SearchIndex, Summary
 from ._reply import OpenReply
 from ._store import Store
 
@@ -297,6 +297,18 @@ class AsyncCalls:
             limit=limit,
         )
         return await self._run(work)
+
+    async def index_search(self) -> SearchIndex:
+        """See :meth:`Store.index_search`."""
+        return await self._run(self._store.index_search)
+
+    async def search_index(self) -> SearchIndex | None:
+        """See :meth:`Store.search_index`."""
+        return await self._run(self._store.search_index)
+
+    async def drop_search_index(self) -> bool:
+        """See :meth:`Store.drop_search_index`."""
+        return await self._run(self._store.drop_search_index)
 
     async def actions(self, conversation_id: str) -> list[ConversationAction]:
         """See :meth:`Store.actions`."""

@@ -11,7 +11,9 @@ __all__ = [
     "consume",
     "consumers",
     "database",
+    "drop_search_index",
     "erase",
+    "index_search",
     "open_replies",
     "parsed",
     "prune",
@@ -21,6 +23,7 @@ __all__ = [
     "repair",
     "reset_consumer",
     "search",
+    "search_index",
     "stream",
     "verify",
 ]
@@ -124,6 +127,9 @@ def database(path: str | PathLike[str]) -> str | None: ...
 def search(
     core: Core, query: str, narrowed: tuple[str | None, str | None, str | None, str | None, int | None, bool]
 ) -> list[str]: ...
+def index_search(core: Core) -> tuple[int, int]: ...
+def search_index(core: Core) -> tuple[int, int] | None: ...
+def drop_search_index(core: Core) -> bool: ...
 def verify(path: str | PathLike[str], key: bytes | None = None) -> dict[str, Any]: ...
 def rekey(path: str | PathLike[str], old: bytes, new: bytes) -> None: ...
 def repair(

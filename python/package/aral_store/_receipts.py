@@ -85,3 +85,13 @@ class Found:
         return cls(
             fields["conversation_id"], fields["place"], fields["id"], fields["role"], at, fields["score"], snippet
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SearchIndex:
+    """The index for searching beside the log of a store in a directory."""
+
+    last_seq: int
+    """The newest event that is in it. What has changed since, searches read themselves."""
+    bytes: int
+    """How large its file is."""

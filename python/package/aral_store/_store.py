@@ -16,12 +16,15 @@ from ._core import (
     Follower,
     consume,
     consumers,
+    drop_search_index,
     erase,
+    index_search,
     open_replies,
     prune,
     remnants,
     remove_consumer,
     reset_consumer,
+    search_index,
 )
 from ._core import search as _search
 from ._core import stream as _stream
@@ -29,7 +32,7 @@ from ._errors import Conflict, Corrupt, InvalidInput, NotFound
 from ._json import decode, encode, encode_object, with_members
 from ._key import Key, KeyFile, key_bytes
 from ._place import shown
-from ._receipts import Found, Receipt, Summary
+from ._receipts import Found, Receipt, SearchIndex, Summary
 from ._reply import OpenReply, Reply
 
 if TYPE_CHECKING:
@@ -636,6 +639,33 @@ class Store:
             raise InvalidInput(f'order must be "newest" or "best", not {order!r}')
         narrowed = (conversation_id, role, _time("since", since), _time("until", until), limit, order == "best")
         return [Found._of(decode(line, "a hit")) for line in _search(self._core, query, narrowed)]
+
+    def index_search(self) -> SearchIndex:
+        """Brings the index for searching a directory up to its newest event, making one if there is none.
+
+        It is a file beside the log, is made of it, and may be removed at any time. Searches use it as soon as there is one, find what
+        they would find without it, and read themselves what has changed since. It takes no lock: others may write meanwhile.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory, Store(directory) as store:
+        ...     receipt = store.add_message("c1", "Will it rain?")
+        ...     (store.search_index(), store.index_search().last_seq, len(store.search("rain")), store.drop_search_index())
+        (None, 1, 1, True)
+
+        Raises :class:`Unsupported` for a store that is in no directory, since databases have an index of their own, and for an
+        encrypted one, whose words would stand in it; :class:`InvalidInput` for a damaged one; :class:`Conflict` if somebody else
+        does the same at the moment, or erases something.
+        """
+        return SearchIndex(*index_search(self._core))
+
+    def search_index(self) -> SearchIndex | None:
+        """The index for searching a directory; ``None`` if there is none that can be used. See :meth:`index_search`."""
+        found = search_index(self._core)
+        return None if found is None else SearchIndex(*found)
+
+    def drop_search_index(self) -> bool:
+        """Removes the index for searching a directory. Whether there was one. See :meth:`index_search`."""
+        return drop_search_index(self._core)
 
     def iter_messages(self, conversation_id: str, *, page: int = 200) -> Iterator[Message]:
         """All messages of a conversation, oldest first, read so many at a time.

@@ -15,7 +15,7 @@ use crate::signals::Stop;
 
 /// The longest line that is read: 1 GiB, which an atomic batch of the greatest size fits into however its
 /// text is escaped.
-const MAX_LINE: usize = 1 << 30;
+pub(crate) const MAX_LINE: usize = 1 << 30;
 
 /// What may stand before the first byte of a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -32,6 +32,7 @@ mod searching;
 mod serve;
 mod sessions;
 mod terminal;
+mod tool_archives;
 mod tool_databases;
 mod tool_documents;
 mod tool_hostile;

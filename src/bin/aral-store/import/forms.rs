@@ -21,15 +21,16 @@ pub(crate) const READ: &str = "lines of `aral-store export --to jsonl`; chat mes
                                list of those, or one of either a line; the file of a single conversation; sessions of Claude Code, \
                                Codex and Gemini CLI; databases of opencode, llm, the OpenAI Agents SDK, LangGraph, Google \
                                ADK and Chainlit; documents of the AI SDK, Pydantic AI, LlamaIndex, the Agent Framework, AutoGen, \
-                               Haystack, Chainlit, ChatGPT, claude.ai and Open WebUI; chat histories of aider; and directories";
+                               Haystack, Chainlit, ChatGPT, claude.ai and Open WebUI, also in a ZIP archive; chat histories of aider; \
+                               and directories";
 
 /// What the command's help says of them.
 pub(crate) const HELP: &str = "\
 Reads lines of export --to jsonl; chat messages, as a list, as {\"messages\":[…]}, as a list of those, or one of
 either a line; the file of a single conversation; sessions of Claude Code, Codex and Gemini CLI; databases of
 opencode, llm, the OpenAI Agents SDK, LangGraph, Google ADK and Chainlit; documents of the AI SDK, Pydantic AI,
-LlamaIndex, the Agent Framework, AutoGen, Haystack, Chainlit, ChatGPT, claude.ai and Open WebUI; chat
-histories of aider; and directories. Names what others write, which it cannot read.
+LlamaIndex, the Agent Framework, AutoGen, Haystack, Chainlit, ChatGPT, claude.ai and Open WebUI, also in a
+ZIP archive; chat histories of aider; and directories. Names what others write, which it cannot read.
 
 Example: aral-store import ./old-data
          aral-store import --from claude-code
@@ -52,6 +53,25 @@ pub(super) enum Kind {
     Document(Tool),
     /// An SQLite database; whose it is shows in its tables.
     Database,
+    /// A ZIP archive, which may have documents in it.
+    Archive,
+}
+
+/// How a ZIP archive begins, and one of nothing.
+const ARCHIVE: [&[u8]; 2] = [b"PK\x03\x04", b"PK\x05\x06"];
+
+/// Whether it is a file that begins as a ZIP archive. What is in one has no lines, so that nothing else is to be looked at before.
+pub(super) fn is_archive(source: &Source) -> Result<bool, Failure> {
+    Ok(source.head(4)?.is_some_and(|head| ARCHIVE.contains(&head.as_slice())))
+}
+
+/// The tool whose document begins like this, if it is one; `is_whole` if nothing follows.
+pub(super) fn document(head: &[u8], is_whole: bool) -> Option<Tool> {
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    match of(head, false, is_whole) {
+        Ok(Kind::Document(tool)) => Some(tool),
+        Ok(_) | Err(_) => None,
+    }
 }
 
 /// The form of an input that begins with this line; an error names what it seems to be.
@@ -83,13 +103,11 @@ fn of(head: &[u8], is_line: bool, is_whole: bool) -> Result<Kind, Option<&'stati
     if head.starts_with(aider::BEGIN.as_bytes()) {
         return Ok(Kind::Document(Tool::Aider));
     }
-    for (magic, what) in [
-        (&b"PK\x03\x04"[..], "a ZIP archive, as ChatGPT and claude.ai send their exports in"),
-        (b"\x1f\x8b", "a compressed file"),
-    ] {
-        if head.starts_with(magic) {
-            return Err(Some(what));
-        }
+    if ARCHIVE.iter().any(|magic| head.starts_with(magic)) {
+        return Ok(Kind::Archive);
+    }
+    if head.starts_with(b"\x1f\x8b") {
+        return Err(Some("a compressed file"));
     }
     let is_list = head.starts_with(b"[");
     if !is_list && !head.starts_with(b"{") {
@@ -269,6 +287,7 @@ mod tests {
             (r#"{"type":"session","session_id":"s","state":{}}"#, Kind::Document(Tool::AgentFramework)),
             (r#"{"type":"message","role":"user","contents":[]}"#, Kind::Transcript(Tool::AgentFramework)),
             ("[]", Kind::Chats),
+            ("PK\u{3}\u{4}", Kind::Archive),
             (r#"[{"type":"function_call_output"}"#, Kind::Chats),
             (
                 r#"{"parentUuid":null,"sessionId":"s","type":"user","message":{"role":"user"}}"#,
@@ -291,10 +310,12 @@ mod tests {
             (r#"{"sessionId":"s","projectHash":"p","messages":[]}"#, "Gemini CLI"),
             (r#"[{"type":"human","data":{"content":"x"}}]"#, "LangChain"),
             (r#"{"type":"add_message","conversation_id":"c","content":"x"}"#, "append"),
-            ("PK\u{3}\u{4}", "ZIP"),
         ] {
             assert!(form(text).unwrap_err().is_some_and(|what| what.contains(word)), "{text}");
         }
+        assert!(
+            of(b"\x1f\x8b\x08", false, true).unwrap_err().is_some_and(|what| what.contains("compressed"))
+        );
         for text in [
             "root:x:0:0",
             "{",

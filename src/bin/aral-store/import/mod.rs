@@ -33,6 +33,8 @@ mod wakes;
 
 mod documents;
 
+mod archive;
+
 pub(crate) mod forms;
 
 use std::path::Path;
@@ -87,6 +89,9 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
         return into(dir, form, (args, stop), |intake| directory(&source, intake));
     }
     let source = Source::of(Some(path.clone()));
+    if args.from == Origin::Auto && forms::is_archive(&source)? {
+        return transcripts(dir, form, (args, stop), &Sessions::one(path), tool);
+    }
     let mut lines = source.open_stoppable(&stop)?;
     let first = lines.peek().map_err(|failure| unless_stopped(failure, &stop))?;
     if first.is_none() {
@@ -103,7 +108,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
         },
         Origin::Auto | Origin::Tool(_) => forms::told(&source, first)?,
     };
-    if let Kind::Transcript(_) | Kind::Database | Kind::Document(_) = is_of {
+    if let Kind::Transcript(_) | Kind::Database | Kind::Document(_) | Kind::Archive = is_of {
         if source == Source::Stdin {
             let text = "a session is read from its file, by whose name it is known; name that";
             return Err(Failure::Input(Error::invalid(text).at(source.path(), None)));
@@ -115,7 +120,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ImportArgs) -> Result<Exit, Fai
         match is_of {
             Kind::Lines => export_lines::take(&mut lines, source.path(), intake),
             Kind::Chats | Kind::BareLines => chats::take(&mut lines, source.path(), intake, is_of),
-            Kind::Transcript(_) | Kind::Database | Kind::Document(_) => Ok(()),
+            Kind::Transcript(_) | Kind::Database | Kind::Document(_) | Kind::Archive => Ok(()),
         }
     })
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use aral_store::{Error, ErrorKind};
 
+use super::archive;
 use super::databases;
 use super::documents;
 use super::forms::{self, Kind};
@@ -187,6 +188,9 @@ fn document(source: &Source, wanted: Option<Tool>) -> Option<Tool> {
 
 fn one(path: &Path, tool: Option<Tool>, intake: &mut Intake<'_>) -> Result<Option<Fork>, Failure> {
     let source = Source::File(path.to_owned());
+    if forms::is_archive(&source).map_err(of_file)? {
+        return archive::take(path, tool, intake).map(|()| None);
+    }
     if source.open().and_then(|mut lines| Ok(lines.peek()?.is_none())).map_err(of_file)? {
         if !intake.is_watching {
             output::note(&format!("nothing is in this file yet: {}", path.display()));
@@ -224,7 +228,12 @@ fn one(path: &Path, tool: Option<Tool>, intake: &mut Intake<'_>) -> Result<Optio
         None => {
             match source.open().and_then(|mut lines| forms::told(&source, lines.peek()?)).map_err(of_file)? {
                 Kind::Transcript(tool) => tool,
-                Kind::Lines | Kind::Chats | Kind::BareLines | Kind::Database | Kind::Document(_) => {
+                Kind::Lines
+                | Kind::Chats
+                | Kind::BareLines
+                | Kind::Database
+                | Kind::Document(_)
+                | Kind::Archive => {
                     let text = "not imported: it is no session of a tool; import it by its own name";
                     return Err(Failure::Input(Error::invalid(text).at(path, None)));
                 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use aral_store::{
-    Edit, Erasure, ErrorKind, MessageStore, NewMessage, Options, Search, SearchIndex, SyncPolicy,
+    Edit, Erasure, ErrorKind, MessageStore, Mutation, NewMessage, Options, Search, SearchIndex, SyncPolicy,
 };
 use rusqlite::Connection;
 
@@ -106,6 +106,37 @@ fn a_search_asks_the_index_and_reads_itself_what_is_behind_it() {
     assert!(MessageStore::options().drop_search_index(dir.path()).unwrap());
     assert!(!MessageStore::options().drop_search_index(dir.path()).unwrap());
     assert_eq!(places(&store, "rain").len(), 99);
+}
+
+#[test]
+fn an_index_is_smaller_than_the_texts_and_has_no_empty_pages() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = options().open(dir.path()).unwrap();
+    let (mut choice, mut bytes) = (SplitMix::new(1), 0);
+    for number in 0..300 {
+        let one = |choice: &mut SplitMix| {
+            // As in a language, most words are of few.
+            let most = 1 << choice.pick(12);
+            let words: Vec<String> = (0..50).map(|_| format!("word{}", choice.pick(most))).collect();
+            words.join(" ")
+        };
+        let texts: Vec<String> = (0..20).map(|_| one(&mut choice)).collect();
+        bytes += texts.iter().map(String::len).sum::<usize>();
+        let add = |text| Mutation::add_message(format!("c{number}"), NewMessage::new(text));
+        drop(store.batch(texts.into_iter().map(add).collect::<aral_store::Batch>()).unwrap());
+    }
+    let empty = || {
+        let index = Connection::open(file(dir.path())).unwrap();
+        index.query_row("PRAGMA freelist_count", (), |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let made = index(dir.path());
+    assert!(made.bytes * 10 <= u64::try_from(bytes).unwrap() * 6, "{} of {bytes}", made.bytes);
+    assert_eq!(empty(), 0);
+    for number in 0..200 {
+        store.remove_conversation(&format!("c{number}")).unwrap();
+    }
+    assert!(index(dir.path()).bytes <= made.bytes);
+    assert_eq!(empty(), 0);
 }
 
 #[test]

@@ -42,6 +42,16 @@ const TABLES: &str = "
     CREATE VIRTUAL TABLE words USING
         fts5(terms, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');";
 
+/// While an index is made, each transaction writes one piece, and nothing is merged before the end.
+const ALL_AT_ONCE: &str = "
+    INSERT INTO words (words, rank) VALUES ('hashsize', 33554432);
+    INSERT INTO words (words, rank) VALUES ('automerge', 0);";
+
+/// What FTS5 has where nothing is said.
+const AS_USUAL: &str = "
+    INSERT INTO words (words, rank) VALUES ('hashsize', 1048576);
+    INSERT INTO words (words, rank) VALUES ('automerge', 4);";
+
 /// What the index says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct About {
@@ -188,7 +198,9 @@ impl SearchFile {
         let connection = opened.map_err(|error| failed(&error))?;
         let set_up = connection
             .busy_timeout(WRITER_WAITS)
-            .and_then(|()| connection.pragma_update(None, "cache_size", -65_536));
+            .and_then(|()| connection.pragma_update(None, "cache_size", -65_536))
+            // Holds for a file in which there is nothing yet: pages that a merge has emptied are given back.
+            .and_then(|()| connection.pragma_update(None, "auto_vacuum", "INCREMENTAL"));
         set_up.map_err(|error| failed(&error))?;
         Ok(Self { connection, path })
     }
@@ -284,6 +296,7 @@ impl SearchFile {
              DROP TABLE IF EXISTS about;",
         )?;
         self.run(TABLES)?;
+        self.run(ALL_AT_ONCE)?;
         let sql = "INSERT INTO about VALUES (1, ?1, ?2, ?3, 0, 0, FALSE, 0)";
         self.done(self.connection.execute(sql, params![FORMAT, tokenizer(), about.store.as_slice()]))?;
         self.run("COMMIT")
@@ -313,10 +326,23 @@ impl SearchFile {
         if !about.is_whole {
             // What many transactions have written becomes one piece, in which a word is found at once.
             self.run("INSERT INTO words (words) VALUES ('optimize')")?;
+            self.run(AS_USUAL)?;
         }
         self.run("UPDATE about SET indexed_seq = reached_seq, is_whole = TRUE")?;
         (about.indexed_seq, about.is_whole) = (about.reached_seq, true);
-        self.commit()
+        self.commit()?;
+        // It is complete, whether its file becomes smaller or not: whoever is reading it may be in the way.
+        self.shorten().ok();
+        Ok(())
+    }
+
+    /// Gives back the pages in which there is nothing any more.
+    fn shorten(&self) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare("PRAGMA incremental_vacuum")?;
+        let mut rows = statement.query(())?;
+        // Each step gives back one.
+        while rows.next()?.is_some() {}
+        Ok(())
     }
 
     /// Takes a conversation out.

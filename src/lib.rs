@@ -48,13 +48,13 @@ pub use model::{
     Action, ActionEdit, At, BackupReport, Begin, Change, CompactionReport, ConsumerCursor, ConsumerStatus,
     Conversation, Conversations, CopyMark, CopyProgress, CopyReport, CopyStage, Cursor, DamagedFile,
     Difference, Durability, Edit, Erasure, ErasureReport, Event, ExportReport, Fork, ForkPoint, ForkedFrom,
-    Found, History, HistoryBase, ItemDifference, JsonObject, Keep, KeptHistory, ListCursor, Logged, Loss,
-    MAX_BATCH_EVENTS, MAX_CONSUMER_NAME, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_KEY_BYTES,
-    MAX_TEXT_BYTES, Matched, Message, MessageRef, Messages, Moment, Mutation, NewAction, NewConversation,
-    NewMessage, NotWtf8, OpenReply, Operation, Order, OrphanedEvents, PastEvent, PruneReport, Pruned,
-    Receipt, RecoveryReport, RemovalReason, RepairReport, RestoreReport, Retention, Search, SearchIndex,
-    SearchOrder, Seq, Snippet, Stats, Summary, Text, TextRef, Timestamp, Tombstone, TornTail, UniqueIds,
-    VerifyReport, Version, Zone, near_miss,
+    Found, History, HistoryBase, ItemDifference, JsonObject, Keep, KeptHistory, KeptReceipt, ListCursor,
+    Logged, Loss, MAX_BATCH_EVENTS, MAX_CONSUMER_NAME, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_JSON_DEPTH,
+    MAX_KEY_BYTES, MAX_TEXT_BYTES, Matched, Message, MessageRef, Messages, Moment, Mutation, NewAction,
+    NewConversation, NewMessage, NotWtf8, OpenReply, Operation, Order, OrphanedEvents, PastEvent,
+    PruneReport, Pruned, Receipt, RecoveryReport, RemovalReason, RepairReport, RestoreReport, Retention,
+    Search, SearchIndex, SearchOrder, Seq, Snippet, Stats, Summary, Text, TextRef, Timestamp, Tombstone,
+    TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
 };
 #[cfg(feature = "encryption")]
 pub use sealed::Key;

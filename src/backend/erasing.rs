@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::model::{Erasure, ErasureReport, Matched};
+use crate::model::{Erasure, ErasureReport, KeptReceipt, Matched};
 pub use crate::rules::Where;
 
 /// What [`Backend::erasing`](super::Backend::erasing) gives.
@@ -28,6 +28,13 @@ pub trait Erasing {
     ///
     /// Those of reading it. What is damaged is in the answer.
     fn matching(&self, conditions: &Where) -> Result<Matched>;
+
+    /// The receipts that it keeps of what was erased, the oldest first. What is damaged is among them.
+    ///
+    /// # Errors
+    ///
+    /// Those of the backend, for what keeps all of them from being read.
+    fn receipts(&self) -> Result<Vec<KeptReceipt>>;
 
     /// Whether some of the events that it keeps stand in the place of others that were erased.
     ///

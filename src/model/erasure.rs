@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{DamagedFile, Seq, Text};
+use super::{DamagedFile, Seq, Text, Timestamp};
 
 /// What is to be erased: a conversation, or the messages of one that have an id.
 ///
@@ -76,4 +76,40 @@ pub struct Matched {
     pub only_before: Vec<Erasure>,
     /// What could not be read, so that nobody knows whether it does.
     pub unread: Vec<DamagedFile>,
+}
+
+/// A receipt that a store keeps of an erasure: what it says, and not the pieces that a check looks for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct KeptReceipt {
+    /// The file that it is in, or the database and the row.
+    pub path: PathBuf,
+    /// What is wrong with it; all but the path is empty then.
+    pub damage: Option<String>,
+    /// When it was done.
+    pub time: Option<Timestamp>,
+    /// The identity of the store that it was erased from.
+    pub store: String,
+    /// The salted digest of the conversation's id.
+    pub conversation: String,
+    /// That of the message's; absent where all of the conversation was erased.
+    pub message: Option<String>,
+    /// How many messages there were.
+    pub messages: u64,
+    /// How many actions.
+    pub actions: u64,
+    /// The events that were about it, as ranges.
+    pub events: Vec<(Seq, Seq)>,
+    /// The event by which it was removed, or the newest one before.
+    pub through: Seq,
+    /// What was written anew or removed.
+    pub files: Vec<String>,
+    /// What had something of it and was not the store's own, and what was out of reach.
+    pub not_erased: Vec<String>,
+    /// How many texts are too short to be searched for, or could not be read.
+    pub untold: u64,
+    /// The SHA-256 of the receipt without this, by which a changed one is known.
+    pub checksum: String,
+    /// The receipt itself, as [`MessageStore::remnants`](crate::MessageStore::remnants) takes it.
+    pub receipt: String,
 }

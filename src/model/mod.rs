@@ -63,7 +63,7 @@ pub use conversation::{Action, Conversation, Message, Summary};
 pub use copying::{CopyMark, CopyProgress, CopyReport, CopyStage};
 pub use difference::{Difference, ItemDifference};
 pub use edit::{ActionEdit, Edit};
-pub use erasure::{Erasure, ErasureReport, Matched};
+pub use erasure::{Erasure, ErasureReport, KeptReceipt, Matched};
 pub use event::{Change, Event, Seq, Version};
 pub use fork::{Fork, ForkPoint, ForkedFrom};
 pub use history::{At, History, HistoryBase, PastEvent};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::handle::MessageStore;
 use crate::backend::Where;
 use crate::error::{Place, Result};
-use crate::model::{Erasure, ErasureReport, Matched};
+use crate::model::{Erasure, ErasureReport, KeptReceipt, Matched};
 
 impl MessageStore {
     /// What an erasure would take by now, and what it would not; nothing is changed.
@@ -80,6 +80,30 @@ impl MessageStore {
             done.push(report);
         }
         Ok((matched, done))
+    }
+
+    /// The receipts that the store keeps of what was erased from it, the oldest first: what each says, with its file or row. One that is
+    /// damaged is among them, with what is wrong with it, and one that was taken away is not.
+    ///
+    /// All of them are read, and in memory at once; one takes about as much as the texts that it is of. Nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where nothing can be erased; those of reading what they are in.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use aral_store::{Erasure, MessageStore};
+    /// let store = MessageStore::open(dir.path())?;
+    /// store.add_message("c1", "nobody is to read this any more")?;
+    /// let done = store.erase(&Erasure::conversation("c1"))?;
+    /// let kept = store.receipts()?;
+    /// assert_eq!((kept.len(), &kept[0].damage, &kept[0].receipt), (1, &None, &done.receipt));
+    /// assert_eq!((kept[0].messages, &kept[0].events), (1, &done.events));
+    /// # Ok::<(), aral_store::Error>(())
+    /// ```
+    pub fn receipts(&self) -> Result<Vec<KeptReceipt>> {
+        self.backend().erasing()?.receipts()
     }
 
     /// Where texts of a receipt still are, in each file the first: in the store, beside it, and in these files and directories, such as a backup.

@@ -629,3 +629,49 @@ fn what_cannot_be_read_is_named_when_something_is_looked_for() {
         assert_eq!(unread.iter().map(|file| &file.path).collect::<Vec<_>>(), [damaged]);
     }
 }
+
+#[test]
+fn receipts_are_listed_in_order_and_a_damaged_one_is_named() {
+    let sim = fresh();
+    let store = open(&sim);
+    assert_eq!(store.receipts().unwrap(), []);
+    live(&store);
+    say(&store, "later", "m1", "SECRET-7f3a");
+    let (message, whole) = (Erasure::message("gone", "m1"), Erasure::conversation("later"));
+    let done = [store.erase(&message).unwrap(), store.erase(&whole).unwrap()];
+    let listed = store.receipts().unwrap();
+    for (kept, done) in listed.iter().zip(&done) {
+        assert_eq!((&kept.receipt, &kept.damage), (&done.receipt, &None));
+        assert_eq!((&kept.events, kept.messages, kept.actions), (&done.events, done.messages, done.actions));
+        assert!(done.receipt.contains(&kept.checksum) && kept.checksum.len() == 64, "{}", kept.checksum);
+        assert!(kept.time.is_some() && kept.through > 0 && kept.store.len() == 32 && !kept.files.is_empty());
+        assert!(store.remnants(&kept.receipt, &[]).unwrap().is_empty());
+    }
+    assert_eq!(listed.iter().map(|kept| kept.message.is_some()).collect::<Vec<_>>(), [true, false]);
+    let text = format!("{listed:?}");
+    assert!(!text.contains("SECRET") && !text.contains("\"later\""), "{text}");
+    assert_eq!(read(&sim).receipts().unwrap(), listed);
+    store.close().unwrap();
+    sim.flip_bit(&listed[0].path, 40, 1);
+    let store = open(&sim);
+    let damaged = store.receipts().unwrap();
+    assert_eq!((damaged.len(), &damaged[0].path, &damaged[1]), (2, &listed[0].path, &listed[1]));
+    assert!(damaged[0].damage.as_ref().unwrap().contains("no receipt"), "{damaged:?}");
+    assert_eq!((damaged[0].receipt.as_str(), damaged[0].events.len()), ("", 0));
+}
+
+#[test]
+fn receipts_of_the_same_newest_event_are_listed_by_their_times() {
+    // By a clock that goes on.
+    let dir = tempfile::tempdir().unwrap();
+    let store = MessageStore::open(dir.path().join("store")).unwrap();
+    for n in 0..6 {
+        say(&store, "c1", &format!("m{n}"), "SECRET-7f3a");
+    }
+    store.clear("c1").unwrap();
+    let done: Vec<_> = (0..6)
+        .map(|n| store.erase(&Erasure::message("c1", format!("m{n}").as_str())).unwrap().receipt)
+        .collect();
+    let listed: Vec<_> = store.receipts().unwrap().into_iter().map(|kept| kept.receipt).collect();
+    assert_eq!(listed, done);
+}

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use aral_store::{
-    Begin, Conversation, Edit, Erasure, ErrorKind, Fork, JsonObject, MessageStore, Messages, Mutation,
-    NewAction, NewConversation, NewMessage, RemovalReason, Where,
+    Begin, Conversation, Edit, Erasure, ErrorKind, Fork, JsonObject, KeptReceipt, MessageStore, Messages,
+    Mutation, NewAction, NewConversation, NewMessage, RemovalReason, Where,
 };
 
 use crate::support::databases;
@@ -178,6 +178,41 @@ fn an_erased_message_leaves_its_place_in_the_past_of_a_database() {
             ErrorKind::NotFound,
             "{url}"
         );
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn the_receipts_of_a_database_are_listed_and_a_damaged_one_is_named() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let dir = tempfile::tempdir().unwrap();
+    for url in databases::urls(dir.path()) {
+        let store = open(&url);
+        assert_eq!(store.receipts().unwrap(), [], "{url}");
+        let mut done = Vec::new();
+        for id in ["c1", "c2", "c3"] {
+            say(&store, id, "m1", SECRET);
+            done.push(store.erase(&Erasure::conversation(id)).unwrap());
+        }
+        let listed = store.receipts().unwrap();
+        let texts = |kept: &[KeptReceipt]| kept.iter().map(|kept| kept.receipt.clone()).collect::<Vec<_>>();
+        assert_eq!(texts(&listed), done.iter().map(|done| done.receipt.clone()).collect::<Vec<_>>(), "{url}");
+        let facts = |kept: &KeptReceipt| (kept.messages, kept.events.clone(), kept.damage.clone());
+        assert_eq!(facts(&listed[1]), (1, done[1].events.clone(), None), "{url}");
+        assert!(listed[1].path.to_string_lossy().ends_with(", aral_erasures, row 2"), "{url}: {listed:?}");
+        let reader = MessageStore::options().read_only().connect(&url).unwrap();
+        assert_eq!(reader.receipts().unwrap(), listed, "{url}");
+        reader.close().unwrap();
+        #[cfg(feature = "sqlite")]
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let other = rusqlite::Connection::open(path).unwrap();
+            let sql = "UPDATE aral_erasures SET receipt = x'00ff' WHERE number = 2";
+            assert_eq!(other.execute(sql, []).unwrap(), 1);
+            drop(other);
+            let damaged = store.receipts().unwrap();
+            assert_eq!((&damaged[0], &damaged[2]), (&listed[0], &listed[2]));
+            assert!(damaged[1].damage.is_some() && damaged[1].path == listed[1].path, "{damaged:?}");
+        }
         store.close().unwrap();
     }
 }

@@ -32,8 +32,9 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::log::inventory::Inventory;
 use crate::model::{
     Action, CompactionReport, Conversation, Conversations, CopyMark, Erasure, ErasureReport, Event,
-    ExportReport, History, Keep, KeptHistory, Logged, Matched, Message, MessageRef, Messages, Mutation,
-    Order, Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, TextRef, Tombstone, VerifyReport,
+    ExportReport, History, Keep, KeptHistory, KeptReceipt, Logged, Matched, Message, MessageRef, Messages,
+    Mutation, Order, Receipt, RecoveryReport, RepairReport, Seq, Stats, Summary, TextRef, Tombstone,
+    VerifyReport,
 };
 use crate::rules::Where;
 use crate::snapshot::layout::{self, Layout};
@@ -192,6 +193,10 @@ impl Erasing for ReadOnly {
 
     fn matching(&self, conditions: &Where) -> Result<Matched> {
         erase::matching(&self.reads(), conditions)
+    }
+
+    fn receipts(&self) -> Result<Vec<KeptReceipt>> {
+        erase::kept_receipts(&*self.settings.vfs, &self.reads().layout)
     }
 
     fn remnants(&self, receipt: &str, also: &[PathBuf]) -> Result<Vec<Place>> {

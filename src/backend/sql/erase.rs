@@ -23,8 +23,8 @@ use crate::codec::bytes::to_u64;
 use crate::codec::erasure::{Intent, OWN_WORDS, Record, hashed, of_conversation, of_event, ranges};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::model::{
-    Change, Conversation, Erasure, ErasureReport, Event, JsonObject, Matched, Message, RemovalReason, Seq,
-    Timestamp,
+    Change, Conversation, Erasure, ErasureReport, Event, JsonObject, KeptReceipt, Matched, Message,
+    RemovalReason, Seq, Timestamp,
 };
 use crate::rules::{Meant, Request};
 use crate::snapshot::rewrite::Erased;
@@ -185,6 +185,11 @@ impl Erasing for Engine {
             })?;
             Ok(meant.matched())
         })
+    }
+
+    fn receipts(&self) -> Result<Vec<KeptReceipt>> {
+        let (dialect, place) = (self.connector.dialect(), self.connector.place());
+        self.read(|connection| rows::receipts(connection, dialect, place))
     }
 
     fn has_erased_events(&self) -> Result<bool> {

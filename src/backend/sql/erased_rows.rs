@@ -2,6 +2,8 @@
 //!
 //! Owns the statements: the intent, what stands in the place of events, what goes beside them, and the receipts.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::Value as Json;
 
 use super::columns::{Numbers, corrupt, id_at, number_at};
@@ -10,7 +12,7 @@ use super::events::{EVENT, with_event};
 use crate::codec::erasure::{Intent, Record};
 use crate::codec::payload::{EventView, beginning, encode_event, schema_of};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Change, Event, Seq, Text};
+use crate::model::{Change, Event, KeptReceipt, Seq, Text};
 use crate::snapshot::rewrite::{Erased, emptied_event, nothing};
 
 const INTENT: &str =
@@ -57,6 +59,23 @@ pub(super) fn end(connection: &mut dyn Connection, dialect: Dialect, record: Opt
         connection.execute(insert, &[Value::Int(number), Value::text(record.encode())])?;
     }
     connection.execute("DELETE FROM aral_erasing", &[]).map(drop)
+}
+
+/// What the receipts say that are kept, the oldest first.
+pub(super) fn receipts(
+    connection: &mut dyn Connection,
+    dialect: Dialect,
+    place: &Path,
+) -> Result<Vec<KeptReceipt>> {
+    if !has_table(connection, dialect, "aral_erasures")? {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT number, receipt FROM aral_erasures ORDER BY number";
+    all(connection, sql, &[], |row| {
+        let path = format!("{}, aral_erasures, row {}", place.display(), row.int(0)?);
+        // What is no text is damaged, and keeps nobody from the others.
+        Ok(Record::kept(PathBuf::from(path), row.text(1).map(str::to_owned)))
+    })
 }
 
 /// Whether anything stands in the place of an event.

@@ -199,7 +199,7 @@ pub(crate) enum Command {
                       log/erasures; --json prints it. Backups and copies elsewhere are not erased: --check with --also finds what is left there.\n\n\
                       Example: aral-store erase c1 --dry-run\n         aral-store erase c1/m7 --yes --receipt gone.json\n         \
                       aral-store erase --where 'metadata.user = \"anna\"' --dry-run\n         \
-                      aral-store erase --check gone.json --also /mnt/backup"
+                      aral-store erase --check gone.json --also /mnt/backup\n         aral-store erase --receipts"
     )]
     Erase(EraseArgs),
     /// Write every conversation to its JSON file and drop the log that this covers

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use aral_store::{Erasure, ErasureReport, Matched, MessageStore, Where};
+use aral_store::{Erasure, ErasureReport, KeptReceipt, Matched, MessageStore, Where};
 use clap::Args;
 
 use crate::ask;
@@ -20,7 +20,7 @@ use crate::upkeep::json;
 #[derive(Args, Debug)]
 pub(crate) struct EraseArgs {
     /// A conversation's id, or that and a message's with a slash between, in full; it may have been removed before
-    #[arg(value_name = "CONV[/MESSAGE]", required_unless_present_any = ["check", "conditions"])]
+    #[arg(value_name = "CONV[/MESSAGE]", required_unless_present_any = ["check", "conditions", "receipts"])]
     pub(crate) target: Option<String>,
     /// Instead: every conversation, and in others every message, with such metadata, as in 'metadata.user = "anna" and metadata.team = 7'
     #[arg(long = "where", value_name = "CONDITIONS", conflicts_with = "target", value_parser = conditions)]
@@ -31,7 +31,10 @@ pub(crate) struct EraseArgs {
     /// Say what would go, and what would not, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Write the receipt to this new file, too
+    /// List the receipts that the store keeps of what was erased, instead of erasing
+    #[arg(long, conflicts_with_all = ["target", "conditions", "dry_run", "yes", "check"])]
+    pub(crate) receipts: bool,
+    /// Write the receipt to this new file, too; with --receipts all of them, a line each
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check"])]
     pub(crate) receipt: Option<PathBuf>,
     /// Search everything for what this receipt is of, instead of erasing
@@ -49,6 +52,9 @@ fn conditions(text: &str) -> Result<Where, String> {
 pub(crate) fn run(dir: &Path, form: Form, args: &EraseArgs) -> Result<Exit, Failure> {
     if let Some(receipt) = &args.check {
         return check(dir, form, receipt, &args.also);
+    }
+    if args.receipts {
+        return list(dir, form, args.receipt.as_deref());
     }
     let by = match &args.conditions {
         Some(conditions) => By::Conditions(conditions),
@@ -320,4 +326,75 @@ fn check(dir: &Path, form: Form, receipt: &Path, also: &[PathBuf]) -> Result<Exi
     }
     out.finish()?;
     Ok(if found.is_empty() { Exit::Done } else { Exit::Error })
+}
+
+/// Says what the receipts that are kept say.
+fn list(dir: &Path, form: Form, to: Option<&Path>) -> Result<Exit, Failure> {
+    if let Some(path) = to.filter(|path| path.exists()) {
+        let text = format!("there is a file {} already; nothing was written", path.display());
+        return Err(Failure::Usage(text));
+    }
+    let store = place::for_reading(dir)?;
+    let kept = store.receipts()?;
+    let mut receipts = Receipts { path: to, file: None };
+    let mut out = Out::new();
+    for receipt in &kept {
+        if receipt.damage.is_none() {
+            receipts.write(&receipt.receipt)?;
+        }
+        out.line(&match form {
+            Form::Json => receipt_json(receipt),
+            Form::Table | Form::Plain => one_line(&receipt_in_words(receipt)),
+        })?;
+    }
+    if kept.is_empty() && form != Form::Json {
+        out.line("no receipt of an erasure is kept")?;
+    }
+    out.finish()?;
+    let is_damaged = kept.iter().any(|receipt| receipt.damage.is_some());
+    Ok(place::verdict(&store).graver(if is_damaged { Exit::Corrupt } else { Exit::Done }))
+}
+
+fn receipt_in_words(kept: &KeptReceipt) -> String {
+    let path = kept.path.display();
+    if let Some(damage) = &kept.damage {
+        return format!("damaged: {path}: {damage}");
+    }
+    let time = kept.time.map_or_else(|| "-".to_owned(), |time| time.to_string());
+    let message = kept.message.as_ref().map(|of| format!("message {of} of ")).unwrap_or_default();
+    let range = |(first, last): &(u64, u64)| {
+        if first == last { first.to_string() } else { format!("{first} to {last}") }
+    };
+    let events: Vec<String> = kept.events.iter().map(range).collect();
+    let events = if events.is_empty() { "none".to_owned() } else { events.join(", ") };
+    format!(
+        "{time} {message}conversation {}: {}, {}, events {events}, checksum {}, {path}",
+        kept.conversation,
+        count(kept.messages, "message"),
+        count(kept.actions, "action"),
+        kept.checksum
+    )
+}
+
+fn receipt_json(kept: &KeptReceipt) -> String {
+    let mut fields =
+        vec![("path", kept.path.to_string_lossy().into()), ("damage", kept.damage.as_deref().into())];
+    if kept.damage.is_none() {
+        let events: Vec<Vec<u64>> = kept.events.iter().map(|(first, last)| vec![*first, *last]).collect();
+        fields.extend([
+            ("time", kept.time.map(|time| time.to_string()).into()),
+            ("store", kept.store.as_str().into()),
+            ("conversation", kept.conversation.as_str().into()),
+            ("message", kept.message.as_deref().into()),
+            ("messages", kept.messages.into()),
+            ("actions", kept.actions.into()),
+            ("events", events.into()),
+            ("through", kept.through.into()),
+            ("files", kept.files.as_slice().into()),
+            ("not_erased", kept.not_erased.as_slice().into()),
+            ("untold", kept.untold.into()),
+            ("checksum", kept.checksum.as_str().into()),
+        ]);
+    }
+    json(fields)
 }

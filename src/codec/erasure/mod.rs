@@ -9,13 +9,15 @@ mod texts;
 
 mod traces;
 
+use std::path::PathBuf;
+
 use serde_json::{Map, Value, json};
 
 pub(crate) use texts::{OWN_WORDS, of_conversation, of_event, ranges};
 pub(crate) use traces::{Salt, Trace, Traces, digest};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ErasureReport, Seq, Text};
+use crate::model::{ErasureReport, KeptReceipt, Seq, Text};
 
 /// The longest receipt that is read.
 pub(crate) const MAX_RECEIPT: u64 = 256 << 20;
@@ -87,6 +89,36 @@ impl Record {
         }
     }
 
+    /// What a receipt that is kept somewhere says, or what is wrong with it.
+    pub(crate) fn kept(path: PathBuf, text: Result<String>) -> KeptReceipt {
+        match text.and_then(|text| Ok((Self::decode(&text)?, text))) {
+            Err(error) => {
+                KeptReceipt { path, damage: Some(error.message().to_owned()), ..KeptReceipt::default() }
+            }
+            Ok((record, text)) => KeptReceipt {
+                path,
+                damage: None,
+                time: record.time.parse().ok(),
+                checksum: record.checksum(),
+                store: record.store,
+                conversation: record.conversation,
+                message: record.message,
+                messages: record.messages,
+                actions: record.actions,
+                events: record.events,
+                through: record.through,
+                files: record.files,
+                not_erased: record.not_erased,
+                untold: record.untold,
+                receipt: text.trim_end().to_owned(),
+            },
+        }
+    }
+
+    fn checksum(&self) -> String {
+        hex(&sha256::sha256(&[Value::Object(self.body()).to_string().as_bytes()]))
+    }
+
     fn body(&self) -> Map<String, Value> {
         let traces = self.traces.sorted().into_iter();
         let traces: Vec<Value> = traces
@@ -114,8 +146,7 @@ impl Record {
     /// Its JSON, one line, with a checksum.
     pub(crate) fn encode(&self) -> String {
         let mut body = self.body();
-        let checksum = hex(&sha256::sha256(&[Value::Object(body.clone()).to_string().as_bytes()]));
-        body.insert("checksum".to_owned(), json!(checksum));
+        body.insert("checksum".to_owned(), json!(self.checksum()));
         Value::Object(body).to_string()
     }
 

@@ -28,8 +28,8 @@ use crate::codec::segment::hex_of;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::log::inventory::Inventory;
 use crate::model::{
-    Change, CompactionReport, Conversation, DamagedFile, Erasure, ErasureReport, Event, JsonObject, Matched,
-    RecoveryReport, RemovalReason, Seq, Timestamp,
+    Change, CompactionReport, Conversation, DamagedFile, Erasure, ErasureReport, Event, JsonObject,
+    KeptReceipt, Matched, RecoveryReport, RemovalReason, Seq, Timestamp,
 };
 use crate::rules::{Request, Where};
 use crate::snapshot::chapter::Chapter;
@@ -39,7 +39,7 @@ use crate::snapshot::rewrite::{self, Erased};
 use crate::vfs::Vfs;
 
 pub(super) use matching::matching;
-pub(super) use places::{intent, receipts};
+pub(super) use places::{intent, kept_receipts, receipts};
 
 /// Whether an erasure was begun and not finished.
 pub(super) fn is_under_way(vfs: &dyn Vfs, layout: &Layout) -> Result<bool> {
@@ -155,6 +155,11 @@ impl Erasing for Engine {
         self.check_open()?;
         self.settle()?;
         matching(self.reads(), conditions)
+    }
+
+    fn receipts(&self) -> Result<Vec<KeptReceipt>> {
+        self.check_open()?;
+        kept_receipts(&*self.reads().vfs, &self.reads().layout)
     }
 
     fn remnants(&self, receipt: &str, also: &[PathBuf]) -> Result<Vec<Place>> {

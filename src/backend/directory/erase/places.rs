@@ -11,7 +11,7 @@ use crate::codec::bytes::to_u64;
 use crate::codec::erasure::{Intent, MAX_RECEIPT, Record};
 use crate::codec::json::{python_text, write_text};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Text;
+use crate::model::{KeptReceipt, Seq, Text};
 use crate::snapshot::layout::{self, Layout, STAGED};
 use crate::snapshot::names::{choose, stem};
 use crate::snapshot::rewrite::Erased;
@@ -67,22 +67,46 @@ pub(super) fn record(vfs: &dyn Vfs, layout: &Layout, record: &Record) -> Result<
     put(vfs, &path, format!("{}\n", record.encode()).as_bytes())
 }
 
-/// The receipts that are kept, each with what is wrong with it.
+/// The receipts that are kept, each with what is wrong with it, in the order of the events by which it was removed.
 pub(in crate::backend::directory) fn receipts(
     vfs: &dyn Vfs,
     layout: &Layout,
 ) -> Result<Vec<(PathBuf, Result<()>)>> {
+    let found = named(vfs, layout)?.into_iter().map(|(path, _)| {
+        let read = text_of(vfs, &path).and_then(|text| Record::decode(&text).map(drop));
+        let read = read.map_err(|error| if error.place().is_some() { error } else { error.at(&path, None) });
+        (path, read)
+    });
+    Ok(found.collect())
+}
+
+/// What the receipts that are kept say, the oldest first.
+pub(in crate::backend::directory) fn kept_receipts(
+    vfs: &dyn Vfs,
+    layout: &Layout,
+) -> Result<Vec<KeptReceipt>> {
+    let mut found: Vec<_> = named(vfs, layout)?
+        .into_iter()
+        .map(|(path, through)| (through, Record::kept(path.clone(), text_of(vfs, &path))))
+        .collect();
+    // More than one may name the newest event before, and only their times tell which was first.
+    found.sort_by_cached_key(|(through, kept)| (*through, kept.time.map(|time| time.wall_micros())));
+    Ok(found.into_iter().map(|(_, kept)| kept).collect())
+}
+
+/// The files of receipts, each with the number in its name.
+fn named(vfs: &dyn Vfs, layout: &Layout) -> Result<Vec<(PathBuf, Option<Seq>)>> {
     let dir = layout.erasures();
-    let mut found = Vec::new();
-    for entry in layout::list_dir(vfs, &dir)? {
-        let path = dir.join(&entry.name);
-        if entry.kind == FileKind::File && entry.name.ends_with(".json") {
-            let read = layout::read_file(vfs, &path)?.map(|(bytes, _)| bytes).unwrap_or_default();
-            let read = Record::decode(&String::from_utf8_lossy(&read)).map(drop);
-            found.push((path.clone(), read.map_err(|error| error.at(&path, None))));
-        }
-    }
-    Ok(found)
+    let mut names: Vec<String> = layout::list_dir(vfs, &dir)?.into_iter().map(|entry| entry.name).collect();
+    names.retain(|name| name.ends_with(".json"));
+    names.sort();
+    let through = |name: &str| Seq::from_str_radix(name.split('-').next()?, 16).ok();
+    Ok(names.iter().map(|name| (dir.join(name), through(name))).collect())
+}
+
+fn text_of(vfs: &dyn Vfs, path: &Path) -> Result<String> {
+    let read = layout::read_file(vfs, path)?.map(|(bytes, _)| bytes).unwrap_or_default();
+    Ok(String::from_utf8_lossy(&read).into_owned())
 }
 
 /// Ends the erasure.

@@ -53,8 +53,8 @@ pub use model::{
     MAX_KEY_BYTES, MAX_TEXT_BYTES, Matched, Message, MessageRef, Messages, Moment, Mutation, NewAction,
     NewConversation, NewMessage, NotWtf8, OpenReply, Operation, Order, OrphanedEvents, PastEvent,
     PruneReport, Pruned, Receipt, RecoveryReport, RemovalReason, RepairReport, RestoreReport, Retention,
-    Search, SearchIndex, SearchOrder, Seq, Snippet, Stats, Summary, Text, TextRef, Timestamp, Tombstone,
-    TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
+    RetentionPolicy, Search, SearchIndex, SearchOrder, Seq, Snippet, Stats, StoredRetention, Summary, Text,
+    TextRef, Timestamp, Tombstone, TornTail, UniqueIds, VerifyReport, Version, Zone, near_miss,
 };
 #[cfg(feature = "encryption")]
 pub use sealed::Key;

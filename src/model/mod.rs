@@ -82,7 +82,7 @@ pub use report::{
     CompactionReport, DamagedFile, ExportReport, Loss, OrphanedEvents, RecoveryReport, RepairReport, Stats,
     TornTail, VerifyReport,
 };
-pub use retention::{PruneReport, Pruned, Retention};
+pub use retention::{PruneReport, Pruned, Retention, RetentionPolicy, StoredRetention};
 pub use search::{Found, Search, SearchIndex, SearchOrder, Snippet};
 pub use text::{NotWtf8, Text};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::{ConsumerStatus, Seq};
+use super::{ConsumerStatus, RetentionPolicy, Seq};
 
 /// What opening a store found, and what it did about it.
 ///
@@ -285,4 +285,8 @@ pub struct Stats {
     pub documents_error: Option<String>,
     /// The consumers of the log, and how far each has come.
     pub consumers: Vec<ConsumerStatus>,
+    /// The [policy](crate::MessageStore::set_retention) of all conversations that have none of their own, if the store keeps one.
+    pub retention: Option<RetentionPolicy>,
+    /// Why that cannot be read or understood, if it cannot.
+    pub retention_error: Option<String>,
 }

@@ -2,6 +2,11 @@
 //!
 //! Owns the words of a policy and the report of what it named. Knows no store.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::keep::{Keep, whole_seconds};
 use super::{Seq, Text, Timestamp};
 
 /// Which conversations a policy means, and how much of them it leaves.
@@ -64,6 +69,81 @@ impl Retention {
     }
 }
 
+/// A policy as a store keeps it: how old what goes is, counted back from when it is gone by, and how many messages stay.
+///
+/// It means what a [`Retention`] means. One that says neither keeps everything, whatever the policy of the store says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct RetentionPolicy {
+    /// Only where the last activity is longer ago than this; in whole seconds.
+    pub older_than: Option<Duration>,
+    /// How many messages stay; the conversation is removed as a whole if absent.
+    pub keep_last: Option<usize>,
+}
+
+impl RetentionPolicy {
+    /// The member of a conversation's metadata that has its policy.
+    pub const METADATA_KEY: &str = "aral_store_retention";
+    /// The conversation whose metadata have the policy of the store.
+    pub const STORE_CONVERSATION: &str = "aral-store-retention";
+
+    /// A policy that keeps everything, until it is told otherwise.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A policy that keeps everything.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self::default()
+    }
+
+    /// Means only what was last active longer ago than this. It is kept in whole seconds, a part of one counts as one.
+    #[must_use]
+    pub fn older_than(mut self, span: Duration) -> Self {
+        self.older_than = Some(Duration::from_secs(whole_seconds(span)));
+        self
+    }
+
+    /// Leaves the newest messages, at least so many, and whole turns.
+    #[must_use]
+    pub fn keep_last(mut self, messages: usize) -> Self {
+        self.keep_last = Some(messages);
+        self
+    }
+
+    /// Whether it takes nothing away.
+    #[must_use]
+    pub fn keeps_everything(&self) -> bool {
+        self.older_than.is_none() && self.keep_last.is_none()
+    }
+}
+
+impl fmt::Display for RetentionPolicy {
+    /// Writes it as the options of the command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.older_than, self.keep_last) {
+            (None, None) => f.write_str("--keep-everything"),
+            (Some(span), None) => write!(f, "--older-than {}", Keep::For(span)),
+            (None, Some(count)) => write!(f, "--keep-last {count}"),
+            (Some(span), Some(count)) => write!(f, "--older-than {} --keep-last {count}", Keep::For(span)),
+        }
+    }
+}
+
+/// The policies that a store keeps.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct StoredRetention {
+    /// That of all conversations that have none of their own; nothing of those goes if absent.
+    pub store: Option<RetentionPolicy>,
+    /// Those of conversations.
+    pub conversations: BTreeMap<String, RetentionPolicy>,
+    /// Conversations whose policy cannot be read or understood, and why. Nothing of them goes.
+    pub unread: BTreeMap<String, String>,
+}
+
 /// What goes, or went, of one conversation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -92,4 +172,6 @@ pub struct PruneReport {
     pub pruned: Vec<Pruned>,
     /// Conversations that somebody changed meanwhile, so that nothing of them was taken.
     pub changed: Vec<String>,
+    /// Conversations whose [stored policy](RetentionPolicy) cannot be read or understood, and why, so that nothing of them was taken.
+    pub unread: BTreeMap<String, String>,
 }

@@ -927,7 +927,12 @@ impl MessageStore {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn stats(&self) -> Result<Stats> {
-        self.held.backend.stats()
+        let mut stats = self.held.backend.stats()?;
+        match self.own_retention() {
+            Ok(policy) => stats.retention = policy,
+            Err(error) => stats.retention_error = Some(error.to_string()),
+        }
+        Ok(stats)
     }
 
     /// What opening the store found: what was replayed, what was cut, what cannot be read.

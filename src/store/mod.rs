@@ -29,6 +29,8 @@ mod undo;
 
 mod prune;
 
+mod retention;
+
 mod fork;
 
 mod erase;

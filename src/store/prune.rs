@@ -5,7 +5,9 @@
 use super::handle::MessageStore;
 use crate::backend::no_conversation;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Conversations, Mutation, Operation, Order, PruneReport, Pruned, Retention, Summary};
+use crate::model::{
+    Conversations, Mutation, Operation, Order, PruneReport, Pruned, Retention, RetentionPolicy, Summary,
+};
 
 /// How many conversations are listed at once.
 const PAGE: usize = 1000;
@@ -41,8 +43,8 @@ impl MessageStore {
     /// followers and the history see, and which [`unremove`](Self::unremove) and [`undo`](Self::undo) take back as far as
     /// that is kept. What is remembered of a removed conversation says that it was for its age.
     ///
-    /// A conversation that is changed meanwhile is left as it is, and named. Nothing is ever taken unasked: no policy is
-    /// kept in the store.
+    /// A conversation that is changed meanwhile is left as it is, and named. Nothing is ever taken unasked: a policy that is
+    /// [kept in the store](Self::set_retention) is gone by when [`prune_as_stored`](Self::prune_as_stored) is called.
     ///
     /// # Errors
     ///
@@ -51,19 +53,31 @@ impl MessageStore {
     pub fn prune(&self, policy: &Retention) -> Result<PruneReport> {
         let mut report = PruneReport::default();
         for summary in self.each_meant(policy)? {
-            let Some((mut pruned, steps)) = self.plan(policy, &summary)? else { continue };
-            match self.batch(steps) {
-                Ok(receipts) => {
-                    pruned.events = receipts.first().zip(receipts.last()).map(|(a, b)| (a.seq, b.seq));
-                    report.pruned.push(pruned);
-                }
-                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {
-                    report.changed.push(pruned.conversation_id);
-                }
-                Err(error) => return Err(error),
+            if let Some((pruned, steps)) = self.plan(policy, &summary)? {
+                self.carry_out(pruned, steps, &mut report)?;
             }
         }
         Ok(report)
+    }
+
+    /// Takes away what was planned, and says so.
+    pub(super) fn carry_out(
+        &self,
+        mut pruned: Pruned,
+        steps: Vec<Mutation>,
+        report: &mut PruneReport,
+    ) -> Result<()> {
+        match self.batch(steps) {
+            Ok(receipts) => {
+                pruned.events = receipts.first().zip(receipts.last()).map(|(a, b)| (a.seq, b.seq));
+                report.pruned.push(pruned);
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {
+                report.changed.push(pruned.conversation_id);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// The conversations that a policy means, in the order in which they began.
@@ -77,28 +91,43 @@ impl MessageStore {
             let reason = "at least one message has to stay; to remove whole conversations, say how old they are and not how many messages stay";
             return Err(Error::invalid(reason));
         }
-        let mut found = Vec::new();
-        for id in &policy.conversations {
-            found.push(self.summary(id)?.ok_or_else(|| self.explained(id, no_conversation(id)))?);
-        }
-        if policy.conversations.is_empty() {
-            let mut page = Conversations::by(Order::Created).first(PAGE);
-            loop {
-                let listed = self.conversations(page)?;
-                let Some(last) = listed.last().filter(|_| listed.len() == PAGE) else {
-                    found.extend(listed);
-                    break;
-                };
-                page = Conversations::by(Order::Created).after(last.id.as_str()).first(PAGE);
-                found.extend(listed);
-            }
-        }
+        let mut found = self.listed_or_named(&policy.conversations)?;
         found.retain(|summary| policy.means(summary));
         Ok(found)
     }
 
+    /// These conversations, or all if none is named, but for the one that is there to have the policy of the store.
+    pub(super) fn listed_or_named(&self, named: &[String]) -> Result<Vec<Summary>> {
+        let found =
+            named.iter().map(|id| self.summary(id)?.ok_or_else(|| self.explained(id, no_conversation(id))));
+        let mut found = found.collect::<Result<Vec<_>>>()?;
+        if named.is_empty() {
+            found = self.all_conversations()?;
+            found.retain(|summary| summary.id != RetentionPolicy::STORE_CONVERSATION);
+        }
+        Ok(found)
+    }
+
+    /// All conversations, in the order in which they began.
+    pub(super) fn all_conversations(&self) -> Result<Vec<Summary>> {
+        let (mut found, mut page) = (Vec::new(), Conversations::by(Order::Created).first(PAGE));
+        loop {
+            let listed = self.conversations(page)?;
+            let Some(last) = listed.last().filter(|_| listed.len() == PAGE) else {
+                found.extend(listed);
+                return Ok(found);
+            };
+            page = Conversations::by(Order::Created).after(last.id.as_str()).first(PAGE);
+            found.extend(listed);
+        }
+    }
+
     /// What goes of a conversation, and how; nothing if nothing does.
-    fn plan(&self, policy: &Retention, summary: &Summary) -> Result<Option<(Pruned, Vec<Mutation>)>> {
+    pub(super) fn plan(
+        &self,
+        policy: &Retention,
+        summary: &Summary,
+    ) -> Result<Option<(Pruned, Vec<Mutation>)>> {
         let mut pruned = Pruned {
             conversation_id: summary.id.clone(),
             is_whole: true,

@@ -1,8 +1,10 @@
 //! What a policy names goes, nothing else, and what is remembered says why.
 
+use std::time::Duration;
+
 use aral_store::{
-    ErrorKind, JsonObject, MessageStore, Messages, Mutation, NewAction, NewMessage, Operation, Order,
-    RemovalReason, Retention, SyncPolicy, Timestamp,
+    ErrorKind, Fork, JsonObject, MessageStore, Messages, Moment, Mutation, NewAction, NewConversation,
+    NewMessage, Operation, Order, RemovalReason, Retention, RetentionPolicy, SyncPolicy, Timestamp,
 };
 
 use crate::support::databases;
@@ -158,4 +160,148 @@ fn what_was_pruned_is_brought_back_as_far_as_that_is_kept_and_a_compaction_forge
     let store = MessageStore::open(&path).unwrap();
     assert_eq!(store.removed("c1").unwrap().unwrap().reason, RemovalReason::Retention);
     assert_eq!(store.tombstones().unwrap()[0].reason, RemovalReason::Retention);
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A message of long ago and one that is never old.
+fn old_and_new(store: &MessageStore, id: &str) {
+    for (message, time) in [("old", "2020-01-01T00:00:00Z"), ("new", "2100-01-01T00:00:00Z")] {
+        let message = NewMessage::new(message).id(message).created_at(time.parse().unwrap());
+        store.add_message(id, message).unwrap();
+    }
+}
+
+#[test]
+fn what_a_store_remembers_of_what_is_kept_is_gone_by_when_that_is_asked_for_and_not_before() {
+    everywhere("prunestored", |engine, store| {
+        for id in ["old", "held", "short"] {
+            talk(store, id, 1..4);
+        }
+        old_and_new(store, "new");
+        let none = store.prune_as_stored(&[]).unwrap_err();
+        assert_eq!(none.kind(), ErrorKind::InvalidInput, "{engine}: {none}");
+        assert_eq!(
+            (store.stats().unwrap().retention, store.retention().unwrap().store),
+            (None, None),
+            "{engine}"
+        );
+        let (aged, last) = (RetentionPolicy::new().older_than(90 * DAY), RetentionPolicy::new().keep_last(1));
+        assert!(store.set_retention(None, &aged).is_ok(), "{engine}");
+        assert!(store.set_retention(Some("held"), &RetentionPolicy::everything()).is_ok(), "{engine}");
+        assert!(store.set_retention(Some("short"), &last).is_ok(), "{engine}");
+        let kept = store.retention().unwrap();
+        assert_eq!((kept.store, kept.conversations.len(), kept.unread.len()), (Some(aged), 2, 0), "{engine}");
+        assert_eq!(store.stats().unwrap().retention, Some(aged), "{engine}");
+        assert_eq!(store.conversations(Order::Created).unwrap().len(), 5, "nothing goes by that: {engine}");
+        let planned = store.prunable_as_stored(&[]).unwrap();
+        let names = |pruned: &[aral_store::Pruned]| {
+            pruned.iter().map(|gone| gone.conversation_id.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&planned.pruned), ["old", "short"], "{engine}");
+        assert_eq!(ids(store, "short").len(), 3, "{engine}");
+        let of_one = store.prune_as_stored(&["short".to_owned()]).unwrap();
+        assert_eq!(
+            (names(&of_one.pruned), ids(store, "short")),
+            (vec!["short".to_owned()], vec!["m3".to_owned()])
+        );
+        let report = store.prune_as_stored(&[]).unwrap();
+        assert_eq!(names(&report.pruned), ["old"], "{engine}");
+        assert_eq!((ids(store, "held").len(), ids(store, "new").len()), (3, 2), "{engine}");
+        assert!(store.prune_as_stored(&[]).unwrap().pruned.is_empty(), "once is enough: {engine}");
+        // What is asked for by name and by word means what it says; that which has the policy is no old conversation.
+        let asked =
+            store.prune(&Retention::new().older_than("2090-01-01T00:00:00Z".parse().unwrap())).unwrap();
+        assert_eq!(names(&asked.pruned), ["held", "short"], "{engine}");
+        assert_eq!(store.retention().unwrap().store, Some(aged), "{engine}");
+        assert!(store.clear_retention(None).unwrap().is_some(), "{engine}");
+        assert!(store.clear_retention(None).unwrap().is_none(), "{engine}");
+        assert_eq!(store.prune_as_stored(&[]).unwrap_err().kind(), ErrorKind::InvalidInput, "{engine}");
+        assert_eq!(store.conversations(Order::Created).unwrap().len(), 1, "{engine}");
+        assert!(store.set_retention(None, &last).is_ok(), "it begins again: {engine}");
+        assert_eq!(store.retention().unwrap().store, Some(last), "{engine}");
+    });
+}
+
+#[test]
+fn a_policy_leaves_other_metadata_alone_and_goes_with_a_fork() {
+    let store = MessageStore::in_memory();
+    let metadata = JsonObject::parse(r#"{"user":"anna","n":NaN}"#).unwrap();
+    store.create_conversation_with_id("c1", NewConversation::new().metadata(metadata.clone())).unwrap();
+    let policy = RetentionPolicy::new().older_than(DAY).keep_last(7);
+    store.set_retention(Some("c1"), &policy).unwrap();
+    store.fork("c1", Fork::new().id("c2")).unwrap();
+    assert_eq!(
+        store.retention().unwrap().conversations.into_iter().collect::<Vec<_>>(),
+        [("c1".to_owned(), policy), ("c2".to_owned(), policy)]
+    );
+    store.clear_retention(Some("c1")).unwrap();
+    assert_eq!(store.conversation("c1").unwrap().unwrap().metadata, metadata);
+    assert!(store.clear_retention(Some("c1")).unwrap().is_none());
+    for error in [
+        store.set_retention(Some("never"), &policy).unwrap_err(),
+        store.clear_retention(Some("never")).unwrap_err(),
+        store.prune_as_stored(&["never".to_owned()]).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    }
+    for wrong in [RetentionPolicy::new().keep_last(0), RetentionPolicy::new().older_than(Duration::ZERO)] {
+        assert_eq!(store.set_retention(None, &wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+    assert_eq!(store.stats().unwrap().retention, None);
+}
+
+#[test]
+fn a_policy_that_cannot_be_understood_takes_nothing_and_is_named() {
+    let store = MessageStore::in_memory();
+    for id in ["a", "b", "c"] {
+        talk(&store, id, 1..4);
+    }
+    let strange = JsonObject::parse(r#"{"aral_store_retention":{"keep_last":1,"unless":"pinned"}}"#).unwrap();
+    store.set_retention(None, &RetentionPolicy::new().older_than(DAY)).unwrap();
+    store.set_metadata("b", strange.clone()).unwrap();
+    let report = store.prune_as_stored(&[]).unwrap();
+    assert_eq!(
+        (report.pruned.len(), report.unread.keys().cloned().collect::<Vec<_>>()),
+        (2, vec!["b".to_owned()])
+    );
+    assert_eq!(ids(&store, "b").len(), 3);
+    // Where it is that of the store, all that have none of their own stay.
+    talk(&store, "a", 1..4);
+    store.set_retention(Some("b"), &RetentionPolicy::new().keep_last(1)).unwrap();
+    store.set_metadata(RetentionPolicy::STORE_CONVERSATION, strange).unwrap();
+    let report = store.prune_as_stored(&[]).unwrap();
+    assert_eq!((report.pruned.len(), report.unread.len()), (1, 1));
+    assert_eq!((ids(&store, "a").len(), ids(&store, "b").len()), (3, 1));
+    let stats = store.stats().unwrap();
+    assert!(stats.retention.is_none() && stats.retention_error.is_some(), "{stats:?}");
+    assert_eq!(store.retention().unwrap().unread.len(), 1);
+}
+
+#[test]
+fn a_policy_survives_a_compaction_a_copy_a_backup_and_an_export() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let store = MessageStore::open(path("data")).unwrap();
+    talk(&store, "c1", 1..4);
+    let (all, one) = (RetentionPolicy::new().older_than(DAY), RetentionPolicy::new().keep_last(2));
+    store.set_retention(None, &all).unwrap();
+    store.set_retention(Some("c1"), &one).unwrap();
+    let kept = store.retention().unwrap();
+    store.compact().unwrap();
+    let copies: Vec<_> =
+        databases::of(&path("")).into_iter().map(|home| Driver::new(home, SETTINGS).unwrap()).collect();
+    for copy in &copies {
+        store.copy_to(copy.store(), |_| {}).unwrap();
+        assert_eq!(copy.store().retention().unwrap(), kept);
+    }
+    store.export_aral(path("exported"), None).unwrap();
+    store.close().unwrap();
+    MessageStore::options().backup(path("data"), path("backup")).unwrap();
+    MessageStore::options().restore(path("backup"), path("restored"), Moment::Newest).unwrap();
+    for place in ["data", "exported", "restored"] {
+        let store = MessageStore::open(path(place)).unwrap();
+        assert_eq!(store.retention().unwrap(), kept, "{place}");
+        store.close().unwrap();
+    }
 }

@@ -37,6 +37,9 @@ pub(crate) fn stats(reads: &ReadState) -> Stats {
         documents_seq: None,
         documents_error: None,
         consumers: Vec::new(),
+        // The handle has them from what is kept in a conversation.
+        retention: None,
+        retention_error: None,
     }
 }
 

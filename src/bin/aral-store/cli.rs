@@ -24,6 +24,7 @@ use crate::keep::KeepArgs;
 use crate::patience::Patience;
 use crate::prune::PruneArgs;
 use crate::rekey::RekeyArgs;
+use crate::retention::RetentionArgs;
 use crate::search::SearchArgs;
 #[cfg(feature = "serve")]
 use crate::serve::ServeArgs;
@@ -188,11 +189,19 @@ pub(crate) enum Command {
     /// Take away conversations, or their oldest messages, that are older than what is to be kept
     #[command(
         after_help = "Conversations that were last active before --older-than are removed; with --keep-last their newest \
-                      messages stay.\nWithout --older-than all conversations are meant. Asks first; where nobody can be asked it \
-                      needs --yes. Nothing is ever\npruned unasked. What went is taken back by unremove and undo, as far as history is kept.\n\n\
+                      messages stay.\nWithout --older-than all conversations are meant. With neither what retention says is gone by. Asks first; where nobody \
+                      can be asked it needs --yes.\nNothing is ever pruned unasked. What went is taken back by unremove and undo, as far as history is kept.\n\n\
                       Example: aral-store prune --older-than 90d --dry-run\n         aral-store prune --older-than 90d --keep-last 100 --yes"
     )]
     Prune(PruneArgs),
+    /// Print, choose or forget what of its conversations a store keeps when it is pruned
+    #[command(
+        after_help = "The policy of the store holds for all conversations that have none of their own. Nothing goes by this: prune, without \
+                      --older-than\nand --keep-last, goes by what is remembered here, as from cron.\n\n\
+                      Example: aral-store retention set --older-than 90d\n         aral-store retention set c1 --keep-everything\n         \
+                      aral-store retention show\n         aral-store retention clear c1"
+    )]
+    Retention(RetentionArgs),
     /// Erase a conversation or a message from every file of the store, or search for what a receipt is of
     #[command(
         after_help = "Asks first; where nobody can be asked it needs --yes. Nothing brings back what goes. The receipt names nothing of it and is kept in\n\

@@ -57,6 +57,8 @@ mod keep;
 
 mod prune;
 
+mod retention;
+
 mod erase;
 
 mod edit;
@@ -181,6 +183,7 @@ fn run(cli: Cli) -> Exit {
         Command::Fork(args) => fork::run(&dir, form, args),
         Command::Keep(args) => keep::run(&dir, form, &args),
         Command::Prune(args) => prune::run(&dir, form, &args),
+        Command::Retention(args) => retention::run(&dir, form, &args),
         Command::Erase(args) => erase::run(&dir, form, &args),
         Command::Compact => upkeep::compact(&dir, form),
         Command::Stats(args) => upkeep::stats(&dir, form, &args),

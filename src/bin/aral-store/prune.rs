@@ -5,7 +5,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use aral_store::{MessageStore, Pruned, Retention, Timestamp};
+use aral_store::{Error, ErrorKind, MessageStore, PruneReport, Pruned, Retention, Timestamp};
 use clap::Args;
 use serde_json::Value;
 
@@ -16,6 +16,7 @@ use crate::keep;
 use crate::moment;
 use crate::output::{self, Form, Out, count, note, one_line};
 use crate::place;
+use crate::retention::tell_unread;
 use crate::upkeep::json;
 
 #[derive(Args, Debug)]
@@ -37,23 +38,64 @@ pub(crate) struct PruneArgs {
     pub(crate) yes: bool,
 }
 
+/// What goes.
+enum By<'a> {
+    Given(Retention),
+    /// What the store remembers, for these conversations or all.
+    Stored(&'a [String]),
+}
+
+impl<'a> By<'a> {
+    fn of(args: &'a PruneArgs) -> Result<Self, Failure> {
+        if args.older_than.is_none() && args.keep_last.is_none() {
+            return Ok(Self::Stored(&args.conversations));
+        }
+        let mut policy = Retention::new().only(&args.conversations);
+        if let Some(text) = &args.older_than {
+            policy = policy.older_than(moment::read("--older-than", text)?);
+        }
+        if let Some(count) = args.keep_last {
+            policy = policy.keep_last(usize::try_from(count).unwrap_or(usize::MAX));
+        }
+        Ok(Self::Given(policy))
+    }
+
+    fn planned(&self, store: &MessageStore) -> Result<PruneReport, Failure> {
+        match self {
+            Self::Given(policy) => {
+                let mut report = PruneReport::default();
+                report.pruned = store.prunable(policy)?;
+                Ok(report)
+            }
+            Self::Stored(ids) => store.prunable_as_stored(ids).map_err(unless_stored),
+        }
+    }
+
+    fn done(&self, store: &MessageStore) -> Result<PruneReport, Failure> {
+        match self {
+            Self::Given(policy) => Ok(store.prune(policy)?),
+            Self::Stored(ids) => store.prune_as_stored(ids).map_err(unless_stored),
+        }
+    }
+}
+
+/// Says what to do where no policy is remembered.
+fn unless_stored(error: Error) -> Failure {
+    if error.kind() != ErrorKind::InvalidInput {
+        return error.into();
+    }
+    let text = "say what goes: --older-than 90d, --keep-last 100, or both; no policy is remembered by retention, and nothing was pruned";
+    Failure::Usage(text.to_owned())
+}
+
 pub(crate) fn run(dir: &Path, form: Form, args: &PruneArgs) -> Result<Exit, Failure> {
-    let mut policy = Retention::new().only(&args.conversations);
-    if let Some(text) = &args.older_than {
-        policy = policy.older_than(moment::read("--older-than", text)?);
-    }
-    if let Some(count) = args.keep_last {
-        policy = policy.keep_last(usize::try_from(count).unwrap_or(usize::MAX));
-    }
-    if args.older_than.is_none() && args.keep_last.is_none() {
-        let text = "say what goes: --older-than 90d, --keep-last 100, or both; nothing was pruned";
-        return Err(Failure::Usage(text.to_owned()));
-    }
+    let by = By::of(args)?;
     if args.dry_run {
         let store = place::for_reading(dir)?;
         must_be_there(&store, args)?;
-        list(&store.prunable(&policy)?, form, "would prune")?;
-        return Ok(place::verdict(&store));
+        let planned = by.planned(&store)?;
+        list(&planned.pruned, form, "would prune")?;
+        return Ok(place::verdict(&store).graver(tell_unread(&planned.unread)));
     }
     if !args.yes && !io::stdin().is_terminal() {
         let text = "pruning needs --yes where nobody can be asked; nothing was pruned";
@@ -61,13 +103,13 @@ pub(crate) fn run(dir: &Path, form: Form, args: &PruneArgs) -> Result<Exit, Fail
     }
     let store = place::for_change(dir)?;
     must_be_there(&store, args)?;
-    if !args.yes && !agrees(&store, &policy)? {
+    if !args.yes && !agrees(&by.planned(&store)?.pruned)? {
         note("nothing was pruned");
         store.close()?;
         return Ok(Exit::Error);
     }
     let how_long = keep::how_long(&store);
-    let report = store.prune(&policy)?;
+    let report = by.done(&store)?;
     let printed = list(&report.pruned, form, "pruned");
     for id in &report.changed {
         note(&one_line(&format!("{id:?} was changed meanwhile, and nothing of it was pruned")));
@@ -75,7 +117,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &PruneArgs) -> Result<Exit, Fail
     if let Some(text) = how_long.filter(|_| !report.pruned.is_empty()) {
         note(&text);
     }
-    let exit = place::verdict(&store);
+    let exit = place::verdict(&store).graver(tell_unread(&report.unread));
     let closed = store.close();
     printed.map_err(|failure| {
         failure.after(|| format!("pruned {}", count(output::to_u64(report.pruned.len()), "conversation")))
@@ -94,8 +136,7 @@ fn must_be_there(store: &MessageStore, args: &PruneArgs) -> Result<(), Failure> 
     Ok(())
 }
 
-fn agrees(store: &MessageStore, policy: &Retention) -> Result<bool, Failure> {
-    let found = store.prunable(policy)?;
+fn agrees(found: &[Pruned]) -> Result<bool, Failure> {
     if found.is_empty() {
         return Ok(true);
     }

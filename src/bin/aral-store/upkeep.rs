@@ -155,6 +155,14 @@ pub(crate) fn stats(dir: &Path, form: Form, args: &StatsArgs) -> Result<Exit, Fa
         fields.push(("consumers", consumers));
         exit = exit.graver(consumers::tell(&stats.consumers));
     }
+    if let Some(policy) = &stats.retention {
+        fields.push(("retention", policy.to_string().into()));
+    }
+    if let Some(reason) = &stats.retention_error {
+        note(&one_line(&format!("the policy of what the store keeps cannot be gone by: {reason}")));
+        fields.push(("retention_error", reason.as_str().into()));
+        exit = exit.graver(Exit::Corrupt);
+    }
     if args.replies {
         fields.extend(replies::fields(&store, form)?);
     }

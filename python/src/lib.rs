@@ -36,7 +36,9 @@ mod _core {
     #[pymodule_export]
     use crate::place::database;
     #[pymodule_export]
-    use crate::removal::{erase, prune, remnants};
+    use crate::removal::{
+        clear_retention, erase, erase_where, prune, receipts, remnants, retention, set_retention,
+    };
     #[pymodule_export]
     use crate::reply::{Reply, open_replies, stream};
     #[pymodule_export]

@@ -2,14 +2,19 @@
 //!
 //! Owns the crossing of policies, receipts and reports; what they mean is the store's.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use aral_store::{Erasure, ErasureReport, Pruned, Retention, Timestamp};
+use aral_store::{
+    Erasure, ErasureReport, PruneReport, Pruned, Result, Retention, RetentionPolicy, Timestamp, Where,
+};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyList, PyString};
 
-use crate::core::Core;
-use crate::failure::raised;
+use crate::core::{Core, ReceiptRow, receipt_row};
+use crate::failure::{invalid, raised};
+use crate::report;
 use crate::text::{id_of, string_of, text_of};
 
 /// A conversation's id, whether all of it goes, how many messages and actions, the first and the last message, the time of its last
@@ -37,10 +42,12 @@ fn pruned_row<'py>(py: Python<'py>, pruned: &Pruned) -> PyResult<PrunedRow<'py>>
     Ok((id, pruned.is_whole, pruned.messages, pruned.actions, range, time, pruned.events))
 }
 
-/// Takes away what a policy means, or says what that would be; and names the conversations that were changed meanwhile.
+/// Takes away what a policy means, or what the store remembers of what is kept where none is given, or says what that would be; and names the
+/// conversations that were changed meanwhile, and those whose policy cannot be read.
 #[pyfunction]
 #[pyo3(signature = (core, older_than, keep_last, conversations, dry_run))]
 #[expect(clippy::too_many_arguments, reason = "the arguments are those that Python hands over")]
+#[expect(clippy::type_complexity, reason = "the stub has a name for each part")]
 pub(crate) fn prune<'py>(
     py: Python<'py>,
     core: &Core,
@@ -48,23 +55,81 @@ pub(crate) fn prune<'py>(
     keep_last: Option<usize>,
     conversations: Vec<String>,
     dry_run: bool,
-) -> PyResult<(Vec<PrunedRow<'py>>, Vec<String>)> {
-    let mut policy = Retention::new().only(conversations);
+) -> PyResult<(Vec<PrunedRow<'py>>, Vec<String>, BTreeMap<String, String>)> {
+    let mut policy = Retention::new();
     if let Some(text) = older_than {
         policy = policy.older_than(text.parse::<Timestamp>().map_err(|error| raised(py, &error))?);
     }
     if let Some(count) = keep_last {
         policy = policy.keep_last(count);
     }
-    let (pruned, changed) = core.detached(py, |store| {
-        if dry_run {
-            return Ok((store.prunable(&policy)?, Vec::new()));
+    let is_stored = older_than.is_none() && keep_last.is_none();
+    let report = core.detached(py, |store| match (is_stored, dry_run) {
+        (true, true) => store.prunable_as_stored(&conversations),
+        (true, false) => store.prune_as_stored(&conversations),
+        (false, true) => {
+            let mut report = PruneReport::default();
+            report.pruned = store.prunable(&policy.only(conversations))?;
+            Ok(report)
         }
-        let report = store.prune(&policy)?;
-        Ok((report.pruned, report.changed))
+        (false, false) => store.prune(&policy.only(conversations)),
     })?;
-    let rows = pruned.iter().map(|pruned| pruned_row(py, pruned)).collect::<PyResult<_>>()?;
-    Ok((rows, changed))
+    let rows = report.pruned.iter().map(|pruned| pruned_row(py, pruned)).collect::<PyResult<_>>()?;
+    Ok((rows, report.changed, report.unread))
+}
+
+/// How many seconds ago what goes was last active, at least, and how many messages stay.
+type PolicyRow = (Option<u64>, Option<usize>);
+
+fn policy_row(policy: &RetentionPolicy) -> PolicyRow {
+    (policy.older_than.map(|span| span.as_secs()), policy.keep_last)
+}
+
+/// Remembers what is kept of a conversation, or of all that have no policy of their own.
+#[pyfunction]
+#[pyo3(signature = (core, conversation, older_than, keep_last))]
+pub(crate) fn set_retention<'py>(
+    py: Python<'py>,
+    core: &Core,
+    conversation: Option<&Bound<'_, PyString>>,
+    older_than: Option<f64>,
+    keep_last: Option<usize>,
+) -> PyResult<ReceiptRow<'py>> {
+    let mut policy = RetentionPolicy::new();
+    if let Some(seconds) = older_than {
+        let span = Duration::try_from_secs_f64(seconds);
+        let span = span.map_err(|_| invalid(py, "older_than must be a time above 0"))?;
+        policy = policy.older_than(span);
+    }
+    policy.keep_last = keep_last;
+    let conversation = conversation.map(id_of).transpose()?;
+    let receipt = core.detached(py, |store| store.set_retention(conversation.as_deref(), &policy))?;
+    receipt_row(py, &receipt)
+}
+
+/// Forgets it.
+#[pyfunction]
+#[pyo3(signature = (core, conversation))]
+pub(crate) fn clear_retention<'py>(
+    py: Python<'py>,
+    core: &Core,
+    conversation: Option<&Bound<'_, PyString>>,
+) -> PyResult<Option<ReceiptRow<'py>>> {
+    let conversation = conversation.map(id_of).transpose()?;
+    let receipt = core.detached(py, |store| store.clear_retention(conversation.as_deref()))?;
+    receipt.map(|receipt| receipt_row(py, &receipt)).transpose()
+}
+
+/// What the store remembers of what is kept: for all, for conversations, and which of those cannot be read.
+#[pyfunction]
+#[expect(clippy::type_complexity, reason = "the stub has a name for each part")]
+pub(crate) fn retention(
+    py: Python<'_>,
+    core: &Core,
+) -> PyResult<(Option<PolicyRow>, BTreeMap<String, PolicyRow>, BTreeMap<String, String>)> {
+    let kept = core.detached(py, |store| store.retention())?;
+    let of = kept.conversations.into_iter().map(|(id, policy)| (id, policy_row(&policy)));
+    Ok((kept.store.as_ref().map(policy_row), of.collect(), kept.unread))
 }
 
 fn erasure_row(report: ErasureReport) -> ErasureRow {
@@ -99,6 +164,49 @@ pub(crate) fn erase(
     let report =
         core.detached(py, |store| if dry_run { store.erasable(&what) } else { store.erase(&what) })?;
     Ok(erasure_row(report))
+}
+
+/// The id of a conversation and, where one of its messages is meant, of that.
+type MeantRow<'py> = (String, Option<Bound<'py, PyString>>);
+
+fn meant_row<'py>(py: Python<'py>, what: &Erasure) -> PyResult<MeantRow<'py>> {
+    let message = what.message_id.as_ref().map(|id| string_of(py, id)).transpose()?;
+    Ok((what.conversation_id.clone(), message))
+}
+
+/// Erases all that meets conditions, or says what that would take; what met them only before, and what cannot be read.
+#[pyfunction]
+#[expect(clippy::type_complexity, reason = "the stub has a name for each part")]
+pub(crate) fn erase_where<'py>(
+    py: Python<'py>,
+    core: &Core,
+    conditions: &str,
+    dry_run: bool,
+) -> PyResult<(Vec<(MeantRow<'py>, ErasureRow)>, Vec<MeantRow<'py>>, Bound<'py, PyList>)> {
+    let conditions = Where::parse(conditions).map_err(|error| raised(py, &error))?;
+    let (matched, reports) = core.detached(py, |store| {
+        if !dry_run {
+            return store.erase_where(&conditions);
+        }
+        let matched = store.matching(&conditions)?;
+        let reports = matched.found.iter().map(|what| store.erasable(what)).collect::<Result<_>>()?;
+        Ok((matched, reports))
+    })?;
+    let done = matched.found.iter().zip(reports);
+    let done = done.map(|(what, report)| Ok((meant_row(py, what)?, erasure_row(report))));
+    let before = matched.only_before.iter().map(|what| meant_row(py, what));
+    Ok((
+        done.collect::<PyResult<_>>()?,
+        before.collect::<PyResult<_>>()?,
+        report::damaged(py, &matched.unread)?,
+    ))
+}
+
+/// What the receipts say that the store keeps, the oldest first.
+#[pyfunction]
+pub(crate) fn receipts<'py>(py: Python<'py>, core: &Core) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let kept = core.detached(py, |store| store.receipts())?;
+    kept.iter().map(|kept| report::kept_receipt(py, kept)).collect()
 }
 
 /// Where the texts of a receipt are: in the store, beside it, and in these places.

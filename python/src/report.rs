@@ -3,8 +3,8 @@
 //! Owns the names of the entries; `_reports.py` makes classes of them.
 
 use aral_store::{
-    CompactionReport, DamagedFile, ExportReport, Loss, OrphanedEvents, RecoveryReport, RepairReport, Stats,
-    TornTail, VerifyReport,
+    CompactionReport, DamagedFile, ExportReport, KeptReceipt, Loss, OrphanedEvents, RecoveryReport,
+    RepairReport, Stats, TornTail, VerifyReport,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -35,6 +35,8 @@ pub(crate) fn stats<'py>(py: Python<'py>, stats: &Stats) -> Made<'py> {
         "index_bytes" => stats.index_bytes,
         "compaction_error" => stats.compaction_error.clone(),
         "held" => stats.held,
+        "retention" => stats.retention.map(|policy| policy.to_string()),
+        "retention_error" => stats.retention_error.clone(),
     )
 }
 
@@ -151,7 +153,27 @@ fn torn<'py>(py: Python<'py>, tail: Option<&TornTail>) -> PyResult<Option<Bound<
     made.map(Some)
 }
 
-fn damaged<'py>(py: Python<'py>, files: &[DamagedFile]) -> Made<'py, PyList> {
+pub(crate) fn kept_receipt<'py>(py: Python<'py>, kept: &KeptReceipt) -> Made<'py> {
+    dict!(py,
+        "path" => kept.path.clone(),
+        "damage" => kept.damage.clone(),
+        "time" => kept.time.map(|time| time.to_string()),
+        "store" => kept.store.clone(),
+        "conversation" => kept.conversation.clone(),
+        "message" => kept.message.clone(),
+        "messages" => kept.messages,
+        "actions" => kept.actions,
+        "events" => kept.events.clone(),
+        "through" => kept.through,
+        "files" => kept.files.clone(),
+        "not_erased" => kept.not_erased.clone(),
+        "untold" => kept.untold,
+        "checksum" => kept.checksum.clone(),
+        "receipt" => kept.receipt.clone(),
+    )
+}
+
+pub(crate) fn damaged<'py>(py: Python<'py>, files: &[DamagedFile]) -> Made<'py, PyList> {
     let list = PyList::empty(py);
     for file in files {
         let made: Made<'py> = dict!(py,

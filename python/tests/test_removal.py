@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aral_store import AsyncStore, Corrupt, InvalidInput, NotFound, Store
+from aral_store import AsyncStore, Corrupt, InvalidInput, NotFound, RetentionPolicy, Store, StoredRetention
+from conftest import place_in
 
 SECRET = "nobody is to read this any more"
 
@@ -109,6 +110,95 @@ def test_what_is_erased_from_a_database_is_in_no_file(tmp_path: Path):
         assert store.verify().is_sound
 
 
+@pytest.mark.parametrize("kind", ["file", "sqlite"])
+def test_what_the_store_remembers_of_what_is_kept_is_gone_by_when_it_is_pruned(kind: str, tmp_path: Path):
+    place = place_in(kind, tmp_path)
+    with Store(place) as store:
+        with_ages(store)
+        store.add_message("held", "long ago", created_at=datetime(2020, 1, 1, tzinfo=UTC))
+        assert store.retention() == StoredRetention(None, {}, {})
+        store.set_retention(older_than=timedelta(days=90))
+        store.set_retention("held", keep_everything=True)
+        store.set_retention("new", keep_last=1)
+        assert "old" in store and store.stats().retention == "--older-than 90d"
+    with Store(place) as store:
+        of = {"held": RetentionPolicy(), "new": RetentionPolicy(keep_last=1)}
+        assert store.retention() == StoredRetention(RetentionPolicy(timedelta(days=90)), of, {})
+        planned = store.prune(dry_run=True).pruned
+        assert [pruned.conversation_id for pruned in planned] == ["old", "new"]
+        assert store.prune(conversations=["held"]).pruned == []
+        assert store.prune().pruned[1].range == ("m0", "m1")
+        assert ("old" in store, len(store.messages("new")), "held" in store) == (False, 1, True)
+        store.set_metadata("new", {"aral_store_retention": {"keep_last": 1, "unless": "pinned"}})
+        assert list(store.prune().unread) == ["new"] == list(store.retention().unread)
+        assert store.clear_retention() is not None and store.clear_retention() is None
+        for wrong in (
+            lambda: store.set_retention(),
+            lambda: store.set_retention(keep_last=0),
+            lambda: store.set_retention(keep_last=1, keep_everything=True),
+            lambda: store.set_retention(older_than=timedelta(days=-1)),
+            lambda: store.set_retention(older_than=timedelta(0)),
+        ):
+            with pytest.raises(InvalidInput):
+                wrong()
+        with pytest.raises(NotFound):
+            store.set_retention("nowhere", keep_last=1)
+
+
+@pytest.mark.parametrize("kind", ["file", "sqlite"])
+def test_receipts_are_listed_and_a_damaged_one_is_named(kind: str, tmp_path: Path):
+    place = place_in(kind, tmp_path)
+    with Store(place) as store:
+        assert store.receipts() == []
+        for n in range(3):
+            store.add_message(f"c{n}", SECRET, id="m1")
+        reports = [store.erase("c0"), store.erase("c1", "m1")]
+        listed = store.receipts()
+        assert [kept.receipt for kept in listed] == [report.receipt for report in reports]
+        assert [(kept.messages, kept.events, kept.damage) for kept in listed] == [
+            (1, report.events, None) for report in reports
+        ]
+        assert [kept.message is None for kept in listed] == [True, False]
+        assert SECRET not in repr(listed) and len(listed[0].checksum) == 64 and listed[0].time
+        assert all(store.check_receipt(kept.receipt) == [] for kept in listed)
+    if kind == "file":
+        listed[0].path.write_text("{}")
+        with Store(place, read_only=True) as store:
+            damaged, sound = store.receipts()
+            assert (damaged.path, damaged.receipt, sound) == (listed[0].path, "", listed[1])
+            assert damaged.damage
+
+
+@pytest.mark.parametrize("kind", ["file", "sqlite"])
+def test_what_has_such_metadata_is_erased(kind: str, tmp_path: Path):
+    with Store(place_in(kind, tmp_path)) as store:
+        store.create("hers", title=SECRET, metadata={"user": "anna"})
+        for n, user in enumerate(["anna", "bert", "anna"]):
+            store.add_message("both", f"{SECRET} {n}" if user == "anna" else "harmless", id=f"m{n}", metadata={"user": user})
+        store.create("was", metadata={"user": "anna"})
+        store.set_metadata("was", {"user": "bert"})
+        where = 'metadata.user = "anna"'
+        planned = store.erase(where=where, dry_run=True)
+        meant = [("both", "m0"), ("both", "m2"), ("hers", None)]
+        assert [(each.conversation_id, each.message_id) for each in planned.erased] == meant
+        assert all(each.report is not None and each.report.receipt == "" for each in planned.erased)
+        assert ("hers" in store, len(store.messages("both"))) == (True, 3)
+        done = store.erase(where=where)
+        assert [(each.conversation_id, each.message_id) for each in done.erased] == meant
+        assert [each.conversation_id for each in done.only_before] == ["was"]
+        assert (done.unread, files_with(tmp_path, SECRET)) == ([], [])
+        for each in done.erased:
+            assert each.report is not None and store.check_receipt(each.report.receipt) == []
+        assert store.erase(where=where).erased == []
+        for bad in ("metadata.user = anna", "user = 1", ""):
+            with pytest.raises(InvalidInput):
+                store.erase(where=bad)
+        with pytest.raises(InvalidInput, match="not by both"):
+            store.erase("both", where=where)  # type: ignore[call-overload]
+        with pytest.raises(InvalidInput, match="say what"):
+            store.erase()  # type: ignore[call-overload]
+
+
 def test_an_event_loop_goes_on_meanwhile(tmp_path: Path):
     async def main() -> None:
         async with await AsyncStore.open(tmp_path / "store") as store:
@@ -117,6 +207,11 @@ def test_an_event_loop_goes_on_meanwhile(tmp_path: Path):
             await store.add_message("c2", "two")
             report = await store.erase("c1")
             assert await store.check_receipt(report.receipt) == []
-            assert (await store.prune(keep_last=1)).pruned[0].conversation_id == "c2"
+            assert [kept.receipt for kept in await store.receipts()] == [report.receipt]
+            assert (await store.erase(where="metadata.user = 1", dry_run=True)).erased == []
+            await store.set_retention("c2", keep_last=1)
+            assert (await store.retention()).conversations == {"c2": RetentionPolicy(keep_last=1)}
+            assert (await store.prune()).pruned[0].conversation_id == "c2"
+            assert await store.clear_retention("c2") is not None
 
     asyncio.run(main())

@@ -38,7 +38,17 @@ if TYPE_CHECKING:
     from ._models import Conversation, ConversationAction, Message
     from ._offline import rekey, repair, verify
     from ._receipts import Found, Receipt, SearchIndex, Snippet, Summary
-    from ._removal import ErasureReport, Pruned, PruneReport, Remnant
+    from ._removal import (
+        Erased,
+        ErasureReport,
+        KeptReceipt,
+        Pruned,
+        PruneReport,
+        Remnant,
+        RetentionPolicy,
+        StoredRetention,
+        WhereReport,
+    )
     from ._reply import AsyncReply, OpenReply, Reply
     from ._reports import (
         CompactionReport,
@@ -69,6 +79,7 @@ __all__ = [
     "ConversationAction",
     "Corrupt",
     "DamagedFile",
+    "Erased",
     "ErasureReport",
     "ExportReport",
     "Failed",
@@ -76,6 +87,7 @@ __all__ = [
     "Found",
     "InvalidInput",
     "IoFailed",
+    "KeptReceipt",
     "KeyRefused",
     "Locked",
     "Loss",
@@ -94,15 +106,18 @@ __all__ = [
     "Remnant",
     "RepairReport",
     "Reply",
+    "RetentionPolicy",
     "SearchIndex",
     "Snippet",
     "Stats",
     "Store",
+    "StoredRetention",
     "Summary",
     "TornTail",
     "Unsupported",
     "UnsupportedFormat",
     "VerifyReport",
+    "WhereReport",
     "rekey",
     "repair",
     "verify",
@@ -136,7 +151,17 @@ _WHERE = {
     "._models": ("Conversation", "ConversationAction", "Message"),
     "._offline": ("rekey", "repair", "verify"),
     "._receipts": ("Found", "Receipt", "SearchIndex", "Snippet", "Summary"),
-    "._removal": ("ErasureReport", "PruneReport", "Pruned", "Remnant"),
+    "._removal": (
+        "Erased",
+        "ErasureReport",
+        "KeptReceipt",
+        "PruneReport",
+        "Pruned",
+        "Remnant",
+        "RetentionPolicy",
+        "StoredRetention",
+        "WhereReport",
+    ),
     "._reply": ("AsyncReply", "OpenReply", "Reply"),
     "._reports": (
         "CompactionReport",

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ._consumer import ConsumerStatus
 from ._receipts import Found, Receipt, SearchIndex, Summary
@@ -19,7 +19,7 @@ from ._store import Store
 
 if TYPE_CHECKING:
     from ._models import ConversationAction, Message
-    from ._removal import ErasureReport, PruneReport, Remnant
+    from ._removal import ErasureReport, KeptReceipt, PruneReport, Remnant, StoredRetention, WhereReport
     from ._reports import CompactionReport, ExportReport, RecoveryReport, Stats, VerifyReport
 
 _R = TypeVar("_R")
@@ -344,11 +344,57 @@ class AsyncCalls:
         )
         return await self._run(work)
 
+    async def set_retention(
+        self,
+        conversation_id: str | None = None,
+        *,
+        older_than: timedelta | None = None,
+        keep_last: int | None = None,
+        keep_everything: bool = False,
+    ) -> Receipt:
+        """See :meth:`Store.set_retention`."""
+        work = partial(
+            self._store.set_retention,
+            conversation_id,
+            older_than=older_than,
+            keep_last=keep_last,
+            keep_everything=keep_everything,
+        )
+        return await self._run(work)
+
+    async def clear_retention(self, conversation_id: str | None = None) -> Receipt | None:
+        """See :meth:`Store.clear_retention`."""
+        return await self._run(partial(self._store.clear_retention, conversation_id))
+
+    async def retention(self) -> StoredRetention:
+        """See :meth:`Store.retention`."""
+        return await self._run(self._store.retention)
+
+    @overload
     async def erase(
-        self, conversation_id: str, message_id: str | None = None, *, dry_run: bool = False
-    ) -> ErasureReport:
+        self, conversation_id: str, message_id: str | None = None, *, where: None = None, dry_run: bool = False
+    ) -> ErasureReport: ...
+
+    @overload
+    async def erase(
+        self, conversation_id: None = None, message_id: None = None, *, where: str, dry_run: bool = False
+    ) -> WhereReport: ...
+
+    async def erase(
+        self,
+        conversation_id: str | None = None,
+        message_id: str | None = None,
+        *,
+        where: str | None = None,
+        dry_run: bool = False,
+    ) -> ErasureReport | WhereReport:
         """See :meth:`Store.erase`."""
-        return await self._run(partial(self._store.erase, conversation_id, message_id, dry_run=dry_run))
+        erase: Callable[..., ErasureReport | WhereReport] = self._store.erase
+        return await self._run(partial(erase, conversation_id, message_id, where=where, dry_run=dry_run))
+
+    async def receipts(self) -> list[KeptReceipt]:
+        """See :meth:`Store.receipts`."""
+        return await self._run(self._store.receipts)
 
     async def check_receipt(self, receipt: str, *, also: Iterable[str | os.PathLike[str]] = ()) -> list[Remnant]:
         """See :meth:`Store.check_receipt`."""

@@ -8,27 +8,34 @@ __all__ = [
     "Core",
     "Follower",
     "Reply",
+    "clear_retention",
     "consume",
     "consumers",
     "database",
     "drop_search_index",
     "erase",
+    "erase_where",
     "index_search",
     "open_replies",
     "parsed",
     "prune",
+    "receipts",
     "rekey",
     "remnants",
     "remove_consumer",
     "repair",
     "reset_consumer",
+    "retention",
     "search",
     "search_index",
+    "set_retention",
     "stream",
     "verify",
 ]
 
 _Receipt = tuple[int, str, str, int, Literal["durable", "written", "process"]]
+_Erased = tuple[int, int, list[tuple[int, int]], list[str], list[str], list[str], list[str], int, str]
+_Policy = tuple[int | None, int | None]
 _Summary = tuple[str, str, str, int, int, int, str, int]
 _Selection = tuple[
     int | None, int | None, int | None, str | None, str | None, str | None, str | None, str | None, bool
@@ -115,11 +122,22 @@ def remove_consumer(core: Core, name: str) -> None: ...
 def prune(
     core: Core, older_than: str | None, keep_last: int | None, conversations: list[str], dry_run: bool
 ) -> tuple[
-    list[tuple[str, bool, int, int, tuple[str, str] | None, str, tuple[int, int] | None]], list[str]
+    list[tuple[str, bool, int, int, tuple[str, str] | None, str, tuple[int, int] | None]],
+    list[str],
+    dict[str, str],
 ]: ...
-def erase(
-    core: Core, id: str, message: str | None, dry_run: bool
-) -> tuple[int, int, list[tuple[int, int]], list[str], list[str], list[str], list[str], int, str]: ...
+def set_retention(
+    core: Core, conversation: str | None, older_than: float | None, keep_last: int | None
+) -> _Receipt: ...
+def clear_retention(core: Core, conversation: str | None) -> _Receipt | None: ...
+def retention(core: Core) -> tuple[_Policy | None, dict[str, _Policy], dict[str, str]]: ...
+def erase(core: Core, id: str, message: str | None, dry_run: bool) -> _Erased: ...
+def erase_where(
+    core: Core, conditions: str, dry_run: bool
+) -> tuple[
+    list[tuple[tuple[str, str | None], _Erased]], list[tuple[str, str | None]], list[dict[str, Any]]
+]: ...
+def receipts(core: Core) -> list[dict[str, Any]]: ...
 def remnants(
     core: Core, receipt: str, also: list[str | PathLike[str]]
 ) -> list[tuple[str, int | None]]: ...

@@ -57,6 +57,10 @@ class Stats:
     index_bytes: int
     compaction_error: str | None
     held: int
+    retention: str | None
+    """The policy of what is kept, in the words of the command line; :meth:`Store.retention` gives all of them."""
+    retention_error: str | None
+    """Why it cannot be read or understood, if it cannot."""
 
 
 @dataclass(frozen=True, slots=True)

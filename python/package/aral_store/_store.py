@@ -8,23 +8,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 from ._consumer import Consumer, ConsumerStatus
 from ._core import (
     Core,
     Follower,
+    clear_retention,
     consume,
     consumers,
     drop_search_index,
     erase,
+    erase_where,
     index_search,
     open_replies,
     prune,
+    receipts,
     remnants,
     remove_consumer,
     reset_consumer,
+    retention,
     search_index,
+    set_retention,
 )
 from ._core import search as _search
 from ._core import stream as _stream
@@ -38,7 +43,7 @@ from ._reply import OpenReply, Reply
 if TYPE_CHECKING:
     # The models need pydantic, which takes longer to import than everything else. So what gives models imports them when it does.
     from ._models import Conversation, ConversationAction, Message
-    from ._removal import ErasureReport, PruneReport, Remnant
+    from ._removal import ErasureReport, KeptReceipt, PruneReport, Remnant, StoredRetention, WhereReport
     from ._reports import CompactionReport, ExportReport, RecoveryReport, Stats, VerifyReport
 
 #: A log of more bytes than this, and than the JSON files have, is compacted in the background.
@@ -787,7 +792,8 @@ class Store:
         ``older_than`` means conversations that were last active before a time, or so long ago; ``keep_last`` leaves so many of the
         newest messages in each of them, and whole turns, where without it the conversation is removed. With ``keep_last`` alone
         every conversation is meant; with ``conversations`` these alone. It goes by events like any other, which :meth:`follow` gives.
-        Whatever somebody changes meanwhile stays, and is named.
+        Whatever somebody changes meanwhile stays, and is named. With neither it goes by what :meth:`set_retention` has the store remember, and
+        raises :class:`InvalidInput` if that is nothing.
 
         >>> store = Store()
         >>> for text in ("one", "two", "three"):
@@ -803,12 +809,69 @@ class Store:
         if isinstance(conversations, str):
             raise InvalidInput(f"several conversation ids are taken, such as [{conversations!r}]")
         check_count("keep_last", keep_last)
-        rows, changed = prune(self._core, before(older_than), keep_last, list(conversations), dry_run)
-        return PruneReport([Pruned(*row) for row in rows], changed)
+        rows, changed, unread = prune(self._core, before(older_than), keep_last, list(conversations), dry_run)
+        return PruneReport([Pruned(*row) for row in rows], changed, unread)
+
+    def set_retention(
+        self,
+        conversation_id: str | None = None,
+        *,
+        older_than: timedelta | None = None,
+        keep_last: int | None = None,
+        keep_everything: bool = False,
+    ) -> Receipt:
+        """Has the store remember what is kept of a conversation, or of all that have no policy of their own; :meth:`prune` goes by it when it
+        is called without one. Nothing is taken away by this.
+
+        A conversation's policy is in its metadata, under ``aral_store_retention``, and goes with them; that of the store is in those of the
+        conversation ``aral-store-retention``.
+
+        >>> store = Store()
+        >>> for text in ("one", "two", "three"):
+        ...     receipt = store.add_message("c1", text)
+        >>> receipt = store.set_retention(keep_last=2)
+        >>> store.prune().pruned[0].messages, store.retention().store
+        (1, RetentionPolicy(older_than=None, keep_last=2))
+        """
+        if keep_everything == (older_than is not None or keep_last is not None):
+            raise InvalidInput("say how old what goes is, how many messages stay, or that everything is kept")
+        if older_than is not None and not isinstance(older_than, timedelta):
+            raise InvalidInput(f"older_than takes a timedelta, not {older_than!r}")
+        check_count("keep_last", keep_last)
+        seconds = None if older_than is None else older_than.total_seconds()
+        return Receipt(*set_retention(self._core, conversation_id, seconds, keep_last))
+
+    def clear_retention(self, conversation_id: str | None = None) -> Receipt | None:
+        """Has the store forget the policy of a conversation, or its own; ``None`` if there was none."""
+        row = clear_retention(self._core, conversation_id)
+        return None if row is None else Receipt(*row)
+
+    def retention(self) -> StoredRetention:
+        """The policies that the store remembers: its own, and those of conversations, of which the head of each is read."""
+        from ._removal import RetentionPolicy, StoredRetention
+
+        of_all, of, unread = retention(self._core)
+        own = None if of_all is None else RetentionPolicy._of(of_all)
+        return StoredRetention(own, {id: RetentionPolicy._of(row) for id, row in of.items()}, unread)
+
+    @overload
+    def erase(
+        self, conversation_id: str, message_id: str | None = None, *, where: None = None, dry_run: bool = False
+    ) -> ErasureReport: ...
+
+    @overload
+    def erase(
+        self, conversation_id: None = None, message_id: None = None, *, where: str, dry_run: bool = False
+    ) -> WhereReport: ...
 
     def erase(
-        self, conversation_id: str, message_id: str | None = None, *, dry_run: bool = False
-    ) -> ErasureReport:
+        self,
+        conversation_id: str | None = None,
+        message_id: str | None = None,
+        *,
+        where: str | None = None,
+        dry_run: bool = False,
+    ) -> ErasureReport | WhereReport:
         """Erases a conversation, or every message of one that has or had an id, from every file of the store, or says with
         ``dry_run`` what that would take. Nothing brings it back.
 
@@ -822,13 +885,48 @@ class Store:
         ...     report = store.erase("c1")
         ...     report.messages, "c1" in store, store.check_receipt(report.receipt)
         (1, False, [])
-        """
-        from ._removal import ErasureReport
 
-        row = erase(self._core, conversation_id, message_id, dry_run)
-        messages, actions, events, files, not_erased, beyond, forks, untold, receipt = row
-        there, left = ([Path(path) for path in given] for given in (files, not_erased))
-        return ErasureReport(messages, actions, events, there, left, beyond, forks, untold, receipt)
+        With ``where`` instead of ids it erases every conversation whose metadata say so, and of the others every message: as they are
+        now or, of what was removed and is still kept, were last. Conditions are one or more of ``metadata.NAME = VALUE``, joined by ``and``, where a
+        value is a JSON string, a number, ``true``, ``false`` or ``null``; write it with :func:`json.dumps` where it comes from elsewhere. One is
+        erased after the other, each with a receipt of its own; an error in between says how many were, and the same call goes on with the rest.
+
+        >>> with tempfile.TemporaryDirectory() as directory, Store(directory) as store:
+        ...     receipt = store.create("c1", metadata={"user": "anna"})
+        ...     report = store.erase(where='metadata.user = "anna"')
+        ...     [each.conversation_id for each in report.erased], len(store)
+        (['c1'], 0)
+        """
+        from ._removal import Erased, ErasureReport, WhereReport
+        from ._reports import DamagedFile
+
+        if where is None:
+            if conversation_id is None:
+                raise InvalidInput("say what is to be erased: a conversation by its id, or where=")
+            return ErasureReport._of(erase(self._core, conversation_id, message_id, dry_run))
+        if conversation_id is not None or message_id is not None:
+            raise InvalidInput("what is to be erased is named by ids or by where=, not by both")
+        done, before, unread = erase_where(self._core, where, dry_run)
+        return WhereReport(
+            [Erased(*named, ErasureReport._of(row)) for named, row in done],
+            [Erased(*named, None) for named in before],
+            [DamagedFile(**file) for file in unread],
+        )
+
+    def receipts(self) -> list[KeptReceipt]:
+        """The receipts that the store keeps of what was erased from it, the oldest first. One that is damaged is among them, and says so.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory, Store(directory) as store:
+        ...     receipt = store.add_message("c1", "Nobody is to read this any more.")
+        ...     report = store.erase("c1")
+        ...     [(kept.messages, kept.damage, kept.receipt == report.receipt) for kept in store.receipts()]
+        [(1, None, True)]
+        """
+        from ._removal import KeptReceipt
+
+        kept = receipts(self._core)
+        return [KeptReceipt(**{**fields, "path": Path(fields["path"])}) for fields in kept]
 
     def check_receipt(
         self, receipt: str, *, also: Iterable[str | os.PathLike[str]] = ()

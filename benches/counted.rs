@@ -20,6 +20,10 @@ fn main() -> Outcome {
     match operation.as_str() {
         "append durably" => append(&open(dir, SyncPolicy::Always)?, count),
         "append in batches" => append_in_batches(&open(dir, SyncPolicy::Os)?, count),
+        #[cfg(feature = "encryption")]
+        "append durably, encrypted" => append(&encrypted(SyncPolicy::Always).open(dir)?, count),
+        #[cfg(feature = "encryption")]
+        "append in batches, encrypted" => append_in_batches(&encrypted(SyncPolicy::Os).open(dir)?, count),
         "append" | "fill" => append(&open(dir, SyncPolicy::Os)?, count),
         // The directories of these were filled before, by `fill`.
         "replay" => done(open(dir, SyncPolicy::Os)),
@@ -60,6 +64,11 @@ fn open(dir: &Path, sync: SyncPolicy) -> aral_store::Result<MessageStore> {
 
 fn options(sync: SyncPolicy) -> Options {
     Options::default().sync(sync).compact_manually()
+}
+
+#[cfg(feature = "encryption")]
+fn encrypted(sync: SyncPolicy) -> Options {
+    options(sync).key(aral_store::Key::from_bytes([7; 32]))
 }
 
 /// A text of 200 bytes, which takes no making.

@@ -32,6 +32,8 @@ OPERATIONS = {
     "append": 2000,
     "append durably": 2000,
     "append in batches": 4000,
+    "append durably, encrypted": 2000,
+    "append in batches, encrypted": 4000,
     "read a message": 2000,
     "read a message by its id": 2000,
     "read the last 10": 1000,

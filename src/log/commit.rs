@@ -222,6 +222,7 @@ impl<C: Client> Log<C> {
                     events: frame.events,
                     payload: group.buffer.get(start..start + frame.payload_len).unwrap_or_default(),
                     crc: frame.payload_crc,
+                    plain: frame.plain.and_then(|(start, end)| group.plain.get(start..end)),
                 }
             });
             self.shared
@@ -270,6 +271,7 @@ impl<C: Client> Turn<'_, C> {
         let group = &mut state.forming;
         let is_first = group.frames.is_empty();
         let (start, payload_len) = record.lay_out(&mut group.buffer);
+        let plain = record.is_sealed().then(|| record.lay_out_plain(&mut group.plain));
         group.frames.push(PendingFrame {
             start,
             payload_len,
@@ -278,6 +280,7 @@ impl<C: Client> Turn<'_, C> {
             first_seq: state.next_seq,
             events: record.events,
             is_sealed: record.is_sealed(),
+            plain,
         });
         group.must_sync |= must_sync;
         state.next_seq += u64::from(record.events);

@@ -44,11 +44,22 @@ pub(crate) struct PendingFrame {
     pub(crate) first_seq: Seq,
     pub(crate) events: u32,
     pub(crate) is_sealed: bool,
+    /// Where its events lie in the group's plain ones, if it is sealed.
+    pub(crate) plain: Option<(usize, usize)>,
 }
 
 impl PendingFrame {
     fn empty(first_seq: Seq) -> Self {
-        Self { start: 0, payload_len: 0, payload_crc: 0, schema: 0, first_seq, events: 0, is_sealed: false }
+        Self {
+            start: 0,
+            payload_len: 0,
+            payload_crc: 0,
+            schema: 0,
+            first_seq,
+            events: 0,
+            is_sealed: false,
+            plain: None,
+        }
     }
 }
 

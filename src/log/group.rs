@@ -67,6 +67,8 @@ impl<S> State<S> {
 pub(super) struct Group {
     pub(super) buffer: Vec<u8>,
     pub(super) frames: Vec<PendingFrame>,
+    /// What the frames that are sealed have in them, one behind the other, as it was before.
+    pub(super) plain: Vec<u8>,
     pub(super) must_sync: bool,
     /// None as long as nobody can be waiting for the group: its one member leads it at once.
     pub(super) waiter: Option<Arc<Waiter>>,

@@ -8,6 +8,8 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+use smallvec::SmallVec;
+
 use super::scan::Frame;
 use crate::error::{Error, Result};
 use crate::vfs::EventSeal;
@@ -61,6 +63,17 @@ fn open_sealed<'p>(seal: &dyn EventSeal, payload: &'p [u8]) -> io::Result<Opened
         at += length;
     }
     Ok(Opened { payload: Cow::Owned(plain), places })
+}
+
+/// Where each event lies in a payload whose events are sealed, without opening any; nothing if that cannot be told.
+pub(crate) fn places_of_sealed(seal: &dyn EventSeal, payload: &[u8]) -> Option<SmallVec<[Range<usize>; 1]>> {
+    let (mut places, mut at) = (SmallVec::new(), 0);
+    while let Some(rest) = payload.get(at..).filter(|rest| !rest.is_empty()) {
+        let length = seal.length(rest).filter(|length| (1..=rest.len()).contains(length))?;
+        places.push(at..at + length);
+        at += length;
+    }
+    Some(places)
 }
 
 /// Opens the payload of a frame of the segment at this path.

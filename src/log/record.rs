@@ -17,6 +17,8 @@ pub(crate) struct Placed<'a> {
     pub(crate) payload: &'a [u8],
     /// CRC-32 of the payload.
     pub(crate) crc: u32,
+    /// The events as they were before they were sealed, where whoever appends them still has them.
+    pub(crate) plain: Option<&'a [u8]>,
 }
 
 /// A payload that is being made, behind room for its frame's header: it need not be moved to be written.
@@ -25,6 +27,8 @@ pub(crate) struct Framed {
     bytes: Vec<u8>,
     /// Whether each of its events is sealed.
     is_sealed: bool,
+    /// The events as they were before, if they are: what has just been sealed need not be opened to be shown.
+    plain: Vec<u8>,
 }
 
 impl Framed {
@@ -33,12 +37,17 @@ impl Framed {
     pub(crate) fn new(mut memory: Vec<u8>, is_sealed: bool) -> Self {
         memory.clear();
         memory.extend_from_slice(&[0; FRAME_ALIGN]);
-        Self { bytes: memory, is_sealed }
+        Self { bytes: memory, is_sealed, plain: Vec::new() }
     }
 
     /// Where the payload grows, at the end.
     pub(crate) fn end(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
+    }
+
+    /// Takes note of the event that stands from `start` on, before it is sealed.
+    pub(crate) fn note_plain(&mut self, start: usize) {
+        self.plain.extend_from_slice(self.bytes.get(start..).unwrap_or_default());
     }
 
     /// The payload so far.
@@ -81,6 +90,17 @@ impl Record {
         }
         buffer.resize(start + frame_len(length), 0);
         (start, length)
+    }
+
+    /// Puts its events as they were before they were sealed at the end of a group's, and says where they begin and end.
+    pub(super) fn lay_out_plain(&mut self, plain: &mut Vec<u8>) -> (usize, usize) {
+        let start = plain.len();
+        if plain.is_empty() {
+            std::mem::swap(plain, &mut self.framed.plain);
+        } else {
+            plain.append(&mut self.framed.plain);
+        }
+        (start, plain.len())
     }
 
     /// Whether its events are sealed.

@@ -34,10 +34,13 @@ impl EventSeal for Keyring {
         Ok(())
     }
 
+    fn length(&self, sealed: &[u8]) -> Option<usize> {
+        usize::try_from(u32::from_le_bytes(*sealed.first_chunk()?)).ok()
+    }
+
     fn open(&self, sealed: &[u8], plain: &mut Vec<u8>) -> io::Result<usize> {
         let bad = || io::Error::new(io::ErrorKind::InvalidData, "an event is not as it was sealed");
-        let length = sealed.first_chunk().map(|length| u32::from_le_bytes(*length)).ok_or_else(bad)?;
-        let length = usize::try_from(length).map_err(|_| bad())?;
+        let length = self.length(sealed).ok_or_else(bad)?;
         let event = sealed.get(..length).filter(|_| length >= BEFORE + TAG).ok_or_else(bad)?;
         let id: KeyId = event.get(4..28).and_then(|id| id.try_into().ok()).ok_or_else(bad)?;
         let (nonce, rest) = event.get(28..).and_then(|r| r.split_at_checked(NONCE)).ok_or_else(bad)?;

@@ -21,6 +21,9 @@ pub trait EventSeal: Send + Sync + fmt::Debug {
     /// Those of the system.
     fn seal(&self, conversation: &str, bytes: &mut Vec<u8>, start: usize) -> io::Result<()>;
 
+    /// How many bytes the sealed event takes that these bytes begin with; nothing if they begin with none.
+    fn length(&self, sealed: &[u8]) -> Option<usize>;
+
     /// Opens the event that these bytes begin with, puts it at the end of `plain`, and says how many bytes it took.
     ///
     /// # Errors

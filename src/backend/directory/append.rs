@@ -375,6 +375,7 @@ fn encode<'e>(
         let start = framed.end().len();
         let encoded = encode_parts(last.1, change, at, key, framed.end());
         if let Some(seal) = seal {
+            framed.note_plain(start);
             seal.seal(last.0, framed.end(), start).map_err(not_sealed)?;
         }
         encoded

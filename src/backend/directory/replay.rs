@@ -10,7 +10,7 @@ use crate::codec::payload::{BadPayload, EventView, for_each_event, too_new};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Index, Misfit, Position};
 use crate::log::Placed;
-use crate::log::opened::{open_frame, open_payload};
+use crate::log::opened::{open_frame, open_payload, places_of_sealed};
 use crate::log::recovery::{self, Last, Replayed, Source};
 use crate::log::scan::{Frame, Tail};
 use crate::log::segment::Segment;
@@ -64,6 +64,7 @@ pub(super) fn apply_frame(index: &mut Index, segment: &Arc<Segment>, frame: &Fra
         events: frame.header.events,
         payload: frame.payload,
         crc: frame.header.payload_crc,
+        plain: None,
     };
     let applied = match segment.seal() {
         None => apply_events(index, &placed, frame.payload, &[]),
@@ -84,6 +85,10 @@ pub(super) fn apply_payload(
     match segment.seal() {
         None => apply_events(index, placed, placed.payload, &[]),
         Some(seal) => {
+            if let Some(plain) = placed.plain {
+                let places = places_of_sealed(seal, placed.payload).ok_or("an event has no length")?;
+                return apply_events(index, placed, plain, &places);
+            }
             let opened = open_payload(Some(seal), placed.payload).map_err(|error| error.to_string())?;
             apply_events(index, placed, opened.payload(), opened.places())
         }

@@ -11,7 +11,7 @@ use super::position::Position;
 use super::recent::Recent;
 use super::slot::{Body, Lists, Slot};
 use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry, FileState};
-use crate::codec::ids::IdView;
+use crate::codec::ids::{IdView, UuidBytes};
 use crate::codec::payload::EventView;
 use crate::model::{Seq, Timestamp, Tombstone};
 use crate::rules::FastHash;
@@ -40,7 +40,7 @@ pub(crate) struct Index {
     /// By the ids' bytes, so that an id in an event need not be looked through to be found.
     by_id: HashMap<Arc<[u8]>, usize, FastHash>,
     /// The slot that the last event was about, and its id, if that is a UUID.
-    last: Option<(Option<[u8; 16]>, usize)>,
+    last: Option<(Option<UuidBytes>, usize)>,
     /// Slots in the order in which their conversations began, those of the checkpoint aside; one that has
     /// ended since, or has begun again, no longer has the birth that stands here.
     fresh: Vec<(usize, Seq)>,
@@ -171,7 +171,7 @@ impl Index {
     }
 
     /// Whether an id is that of the slot which was looked for last.
-    fn is_last(&self, id: IdView<'_>, last: Option<[u8; 16]>, at: usize) -> bool {
+    fn is_last(&self, id: IdView<'_>, last: Option<UuidBytes>, at: usize) -> bool {
         match id {
             IdView::Uuid(bytes) => last == Some(bytes),
             IdView::Text(text) => self.slots.get(at).is_some_and(|slot| slot.summary.id.as_bytes() == text),

@@ -109,13 +109,18 @@ pub(crate) fn id_hash(id: &[u8]) -> u32 {
 
 /// The same of an id as it lies in an event, without making its text: replaying a log asks for each. A UUID has one
 /// hash, packed or not.
+#[inline]
 pub(super) fn hash_of(id: IdView<'_>) -> u32 {
-    match if let IdView::Text(text) = id { IdView::of(text) } else { id } {
-        // All four parts: what is not random in one kind of UUID is in another.
-        IdView::Uuid(bytes) => {
-            bytes.as_chunks::<4>().0.iter().fold(0, |hash, part| hash ^ u32::from_le_bytes(*part))
-        }
-        IdView::Text(text) => crc32fast::hash(text),
+    match id {
+        IdView::Uuid(bytes) => bytes.folded(),
+        IdView::Text(text) => hash_of_text(text),
+    }
+}
+
+fn hash_of_text(text: &[u8]) -> u32 {
+    match IdView::of(text) {
+        IdView::Uuid(bytes) => bytes.folded(),
+        IdView::Text(text) => checksum(text),
     }
 }
 

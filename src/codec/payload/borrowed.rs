@@ -44,9 +44,9 @@ impl MessageView<'_> {
         let mut buffer = uuid::Uuid::encode_buffer();
         let id = match self.id {
             // Not by the text of an owned message: this one is known to be a `str`, and need not be looked through.
-            IdView::Uuid(bytes) => {
-                TextRef::from(&*uuid::Uuid::from_bytes(bytes).as_hyphenated().encode_lower(&mut buffer))
-            }
+            IdView::Uuid(bytes) => TextRef::from(
+                &*uuid::Uuid::from_bytes(bytes.bytes()).as_hyphenated().encode_lower(&mut buffer),
+            ),
             IdView::Text(bytes) => {
                 TextRef::from_wtf8(bytes).map_err(|_| BadPayload("an id is not well-formed".to_owned()))?
             }

@@ -6,7 +6,7 @@
 
 use super::{ChangeView, EventView, MessageView, RoleView, TimeView};
 use crate::codec::bytes::{Fields, to_u64, to_usize};
-use crate::codec::ids::IdView;
+use crate::codec::ids::{IdView, UuidBytes};
 
 /// The variants' numbers, in the order of their declarations.
 const UUID: u8 = 0;
@@ -55,7 +55,7 @@ fn put_id(id: IdView<'_>, payload: &mut Vec<u8>) {
     match id {
         IdView::Uuid(bytes) => {
             payload.push(UUID);
-            payload.extend_from_slice(&bytes);
+            payload.extend_from_slice(&bytes.bytes());
         }
         IdView::Text(text) => {
             payload.push(TEXT);
@@ -175,7 +175,7 @@ fn take_message<'a>(fields: &mut Fields<'a>) -> Option<MessageView<'a>> {
 #[inline(always)]
 fn take_id<'a>(fields: &mut Fields<'a>) -> Option<IdView<'a>> {
     match fields.u8()? {
-        UUID => fields.id().map(IdView::Uuid),
+        UUID => fields.id().map(|bytes| IdView::Uuid(UuidBytes::of(bytes))),
         TEXT => take_bytes(fields).map(IdView::Text),
         _ => None,
     }

@@ -95,11 +95,7 @@ impl Record {
     /// Puts its events as they were before they were sealed at the end of a group's, and says where they begin and end.
     pub(super) fn lay_out_plain(&mut self, plain: &mut Vec<u8>) -> (usize, usize) {
         let start = plain.len();
-        if plain.is_empty() {
-            std::mem::swap(plain, &mut self.framed.plain);
-        } else {
-            plain.append(&mut self.framed.plain);
-        }
+        plain.append(&mut self.framed.plain);
         (start, plain.len())
     }
 

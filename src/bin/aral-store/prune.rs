@@ -79,9 +79,9 @@ impl<'a> By<'a> {
     }
 }
 
-/// Says what to do where no policy is remembered.
+/// Says what to do where no policy is remembered. Any other error is what it is: something may have been pruned before it.
 fn unless_stored(error: Error) -> Failure {
-    if error.kind() != ErrorKind::InvalidInput {
+    if error.kind() != ErrorKind::InvalidInput || !error.message().starts_with("the store keeps no policy") {
         return error.into();
     }
     let text = "say what goes: --older-than 90d, --keep-last 100, or both; no policy is remembered by retention, and nothing was pruned";

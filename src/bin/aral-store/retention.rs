@@ -2,6 +2,7 @@
 //!
 //! Owns the words of the choice. Nothing is taken away by it; `prune` goes by it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -109,9 +110,15 @@ fn show(dir: &Path, form: Form) -> Result<Exit, Failure> {
 }
 
 /// Names the conversations whose policies cannot be gone by.
-pub(crate) fn tell_unread(unread: &std::collections::BTreeMap<String, String>) -> Exit {
+pub(crate) fn tell_unread(unread: &BTreeMap<String, String>) -> Exit {
     for (id, reason) in unread {
-        note(&one_line(&format!("nothing of conversation {id:?} is pruned by a stored policy: {reason}")));
+        let whose = match id.as_str() {
+            RetentionPolicy::STORE_CONVERSATION => {
+                "conversations that have no policy of their own".to_owned()
+            }
+            id => format!("conversation {id:?}"),
+        };
+        note(&one_line(&format!("nothing of {whose} is pruned by a stored policy: {reason}")));
     }
     if unread.is_empty() { Exit::Done } else { Exit::Corrupt }
 }

@@ -27,6 +27,7 @@ mod names;
 mod nested;
 mod past;
 mod repair;
+mod retention;
 mod searching;
 #[cfg(feature = "serve")]
 mod serve;

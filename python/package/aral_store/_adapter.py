@@ -9,9 +9,9 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from ._async_store import AsyncStore, run_on, store_of
-from ._errors import Closed, Conflict, InvalidInput, NotFound
+from ._errors import Closed, Conflict, InvalidInput, NotFound, check_count
 from ._json import decode
-from ._store import Store, check_count
+from ._store import Store
 
 _R = TypeVar("_R")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ._errors import check_count
 from ._json import decode
 
 if TYPE_CHECKING:
@@ -60,15 +61,11 @@ class Consumer:
         Raises :class:`Missed` where events are gone that were not acknowledged, until :meth:`Store.reset_consumer` has it go on
         behind them.
         """
-        from ._store import check_count
-
         check_count("most", most)
         return [decode(event) for event in self._consumer.next_batch(most)]
 
     def acknowledge(self, seq: int) -> None:
         """Says that all that was given up to this event is done with. When this returns, that is durable."""
-        from ._store import check_count
-
         check_count("seq", seq)
         self._consumer.acknowledge(seq)
 

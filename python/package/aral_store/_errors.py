@@ -125,3 +125,9 @@ class KeyRefused(AralStoreError, PermissionError):
 
 class Missed(AralStoreError, LookupError):
     """Events that a consumer has not read are gone: see which, make good for them, then put the consumer behind them."""
+
+
+def check_count(name: str, count: int | None) -> None:
+    """Refuses what cannot be a number of things; what is no number at all is a ``TypeError`` further on."""
+    if isinstance(count, int) and not 0 <= count < 1 << 63:
+        raise InvalidInput(f"{name} must be from 0 to 2^63 - 1, not {count}")

@@ -33,7 +33,7 @@ from ._core import (
 )
 from ._core import search as _search
 from ._core import stream as _stream
-from ._errors import Conflict, Corrupt, InvalidInput, NotFound
+from ._errors import Conflict, Corrupt, InvalidInput, NotFound, check_count
 from ._json import decode, encode, encode_object, with_members
 from ._key import Key, KeyFile, key_bytes
 from ._place import shown
@@ -1050,12 +1050,6 @@ def _begin_of(begin: int | Literal["start", "now"]) -> str:
         return begin
     check_count("begin", begin)
     return str(begin)
-
-
-def check_count(name: str, count: int | None) -> None:
-    """Refuses what cannot be a number of things; what is no number at all is a ``TypeError`` further on."""
-    if isinstance(count, int) and not 0 <= count < 1 << 63:
-        raise InvalidInput(f"{name} must be from 0 to 2^63 - 1, not {count}")
 
 
 def _gathers(bytes: int, every: float) -> tuple[int, float]:

@@ -29,13 +29,13 @@ except ImportError as _error:
 
 from ._adapter import Adapter, id_of
 from ._async_store import AsyncStore, settled
-from ._errors import Conflict, InvalidInput
+from ._errors import Conflict, InvalidInput, check_count
 from ._exact import check_comes_back
 from ._json import decode, encode
 from ._key import Key as StoreKey
 from ._key import KeyFile
 from ._owner import Owner, Owning
-from ._store import Store, check_count
+from ._store import Store
 from ._texts import object_of, put_together, taken_apart
 
 

@@ -28,12 +28,12 @@ except ImportError as _error:
 
 from ._adapter import Adapter
 from ._async_store import AsyncStore, settled
-from ._errors import Conflict, InvalidInput, NotFound
+from ._errors import Conflict, InvalidInput, NotFound, check_count
 from ._key import Key as StoreKey
 from ._key import KeyFile
 from ._llama_index_messages import ARCHIVED, metadata_with, message_of, mutation_of
 from ._owner import Owner, Owning
-from ._store import Store, check_count
+from ._store import Store
 
 
 #: What the conversation of a key begins with.

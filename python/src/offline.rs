@@ -63,14 +63,13 @@ pub(crate) fn repair<'py>(
     if let Some(key) = key {
         options = options.key(key_of(key).map_err(|error| raised(py, &error))?);
     }
-    let reason = "a store in a database is repaired in its place by the command line, `aral-store repair --in-place`, and not from Python";
-    let saved = directory(path, reason).and_then(|from| {
-        let to = to.map(|to| directory(to, "a repair makes a store in a directory")).transpose()?;
-        py.detach(|| match to {
-            Some(to) => options.repair(&from, &to),
-            None => options.repair_in_place(&from),
-        })
-    });
+    let placed = |path| Place::of(path).map_err(|error| raised(py, &error))?.entered(py);
+    // What says that there are connections is held until they are gone.
+    let (from, _open) = placed(path)?;
+    let saved = match to.map(placed).transpose()? {
+        Some((to, _also_open)) => py.detach(|| options.repair(&from, &to)),
+        None => py.detach(|| options.repair_in_place(&from)),
+    };
     let saved = saved.map_err(|error| raised(py, &error))?;
     report::repair(py, &saved)
 }

@@ -65,15 +65,24 @@ impl Place {
         py: Python<'_>,
         options: Options,
     ) -> PyResult<(MessageStore, Option<Arc<Open>>)> {
-        let (open, opened) = match self {
-            Self::Directory(dir) => (None, py.detach(|| options.open(dir))),
+        let (name, open) = self.entered(py)?;
+        let opened = match &open {
+            None => py.detach(|| options.open(name)),
+            Some(_) => py.detach(|| options.connect(name)),
+        };
+        opened.map(|store| (store, open.map(Arc::new))).map_err(|error| raised(py, &error))
+    }
+
+    /// The name by which the library knows the place, and what says that this process has connections to it, if it is a database.
+    pub(crate) fn entered(self, py: Python<'_>) -> PyResult<(PathBuf, Option<Open>)> {
+        Ok(match self {
+            Self::Directory(dir) => (dir, None),
             Self::File(url, file) => {
                 let open = Open::of_file(file).map_err(|opened| forked_database(py, opened))?;
-                (Some(Arc::new(open)), py.detach(|| options.connect(url)))
+                (url.into(), Some(open))
             }
-            Self::Server(url, _) => (Some(Arc::new(Open::of_server())), py.detach(|| options.connect(url))),
-        };
-        opened.map(|store| (store, open)).map_err(|error| raised(py, &error))
+            Self::Server(url, _) => (url, Some(Open::of_server())),
+        })
     }
 }
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -23,6 +24,7 @@ from aral_store import (
     AralStoreError,
     AsyncStore,
     Conflict,
+    Corrupt,
     InvalidInput,
     MessageStore,
     NotFound,
@@ -105,9 +107,6 @@ def test_what_a_database_does_not_have_is_unsupported(tmp_path: Path, url: str):
             aral.compact,
             lambda: store.accept("c1"),
             lambda: Store(url, salvage=True),
-            lambda: repair(url, tmp_path / "new"),
-            lambda: repair(url, in_place=True),
-            lambda: repair(tmp_path, another(url, tmp_path)),
         ]
         for call in calls:
             with pytest.raises(Unsupported) as refused:
@@ -120,6 +119,56 @@ def test_what_a_database_does_not_have_is_unsupported(tmp_path: Path, url: str):
         with pytest.raises(NotFound):
             read()
     assert {path.name for path in tmp_path.iterdir()} <= {"data.db", "data.db-wal", "data.db-shm", "data.db-turn"}
+
+
+def test_a_store_in_a_database_is_repaired_in_its_place_beside_whoever_has_it_open(tmp_path: Path, url: str):
+    with Store(url) as store:
+        store.add_message("c1", "x")
+        report = repair(url, in_place=True)
+        assert report.is_complete and report.kept is None and report.messages == 1
+        store.add_message("c1", "y")
+    assert verify(url).is_sound and contents(url) == ["x", "y"]
+
+
+def test_a_repaired_table_says_again_what_its_events_say(tmp_path: Path, sqlite: str):
+    with Store(sqlite) as store:
+        store.add_message("c1", "as it was written")
+    with sqlite3.connect(tmp_path / "data.db") as database:
+        database.execute("UPDATE aral_message_rows SET content = 'by hand'")
+    database.close()
+    assert not verify(sqlite).is_sound
+    report = repair(sqlite, in_place=True)
+    assert report.is_complete and any("aral_quarantine" in note for note in report.notes)
+    assert verify(sqlite).is_sound and contents(sqlite) == ["as it was written"]
+
+
+def test_what_can_be_read_of_a_damaged_database_goes_into_a_new_store(tmp_path: Path, sqlite: str):
+    with Store(sqlite) as store:
+        store.batch([{"type": "add_message", "conversation_id": "c1", "content": text} for text in ("one", "two", "three")])
+        store.add_message("c2", "four")
+    with sqlite3.connect(tmp_path / "data.db") as database:
+        database.execute("UPDATE aral_events SET payload = zeroblob(length(payload)) WHERE seq = (SELECT max(seq) FROM aral_events)")
+    database.close()
+    with pytest.raises(Corrupt):
+        repair(sqlite, in_place=True)
+    before = (tmp_path / "data.db").read_bytes()
+    for to in (tmp_path / "new", f"sqlite:{tmp_path}/new.db"):
+        report = repair(sqlite, to)
+        assert not report.is_complete and report.lost
+        assert verify(to).is_sound and contents(str(to)) == ["one", "two", "three"]
+    assert (tmp_path / "data.db").read_bytes() == before
+    with pytest.raises(InvalidInput):
+        repair(sqlite, f"sqlite:{tmp_path}/new.db")
+    with pytest.raises(InvalidInput):
+        repair(sqlite, sqlite)
+
+
+def test_a_database_that_is_not_there_is_not_repaired(tmp_path: Path, url: str):
+    missing = another(url, tmp_path)
+    for call in (lambda: repair(missing, in_place=True), lambda: repair(missing, tmp_path / "new")):
+        with pytest.raises(NotFound):
+            call()
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_database_has_no_files_of_a_directory_and_exports_them(tmp_path: Path, url: str):
@@ -186,7 +235,8 @@ def test_a_store_behind_a_password_shows_it_nowhere(tmp_path: Path):
         lambda: aral.add_message("c1", "x"),
         lambda: store.add_message("", "x"),
         lambda: Store(url, salvage=True),
-        lambda: repair(url, tmp_path / "new"),
+        lambda: repair(url, url),
+        lambda: repair(another(url, tmp_path).replace("app@", f"guarded:{PASSWORD}@"), in_place=True),
         lambda: MessageStore(url, mirror="auto"),
         lambda: Store(another(url, tmp_path).replace("app@", f"guarded:{PASSWORD}@"), read_only=True),
         lambda: pickle.dumps(store),
@@ -300,14 +350,15 @@ def test_processes_write_one_database_at_the_same_time(url: str):
 
 def overtaken(store: MessageStore, monkeypatch: pytest.MonkeyPatch, other: Callable[[], object]) -> None:
     """Has something happen to the database between what the next addition looks at and what it appends."""
-    append = store._append
+    below = store._store
+    append = below._append
 
     def late(*args: Any) -> Any:
-        monkeypatch.setattr(store, "_append", append)
+        monkeypatch.setattr(below, "_append", append)
         other()
         return append(*args)
 
-    monkeypatch.setattr(store, "_append", late)
+    monkeypatch.setattr(below, "_append", late)
 
 
 def test_an_addition_that_is_overtaken_shows_both_in_their_order(url: str, monkeypatch: pytest.MonkeyPatch):

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use super::handle::{MessageStore, Own};
 use super::location::check_directory;
 use super::options::Options;
+#[cfg(feature = "cloud")]
+use super::repair::no_repair_of_a_bucket;
 use super::url::StoreUrl;
 use crate::backend::Backend;
 #[cfg(feature = "cloud")]
@@ -332,11 +334,7 @@ impl Options {
             #[cfg(feature = "mongodb")]
             StoreUrl::Mongodb(target) => mongodb::repair_in_place(&target, self.settings),
             #[cfg(feature = "cloud")]
-            StoreUrl::Cloud(_) => Err(Error::new(
-                ErrorKind::Unsupported,
-                "a store in a bucket is not repaired where it is: copy its objects into a directory with the bucket's own tools, such as \
-                 `aws s3 sync`, `gcloud storage rsync` or `azcopy`, not with `aral-store copy`, and repair that directory",
-            )),
+            StoreUrl::Cloud(_) => Err(no_repair_of_a_bucket()),
         }
     }
 

@@ -19,7 +19,13 @@ use crate::backend::sql::Salvaged;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
 use crate::error::Result;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(
+    feature = "cloud",
+    feature = "firestore",
+    feature = "mongodb",
+    feature = "sqlite",
+    feature = "postgres"
+))]
 use crate::error::{Error, ErrorKind};
 use crate::model::RepairReport;
 
@@ -44,7 +50,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// `NotFound` if there is no directory, or no store in the database; `InvalidInput` if something is in the way at `to`; `Locked` if
+    /// `Unsupported` for a bucket, `MongoDB` and Firestore; `NotFound` if there is no directory, or no store in the database; `InvalidInput` if something is in the way at `to`; `Locked` if
     /// `from` is a directory and open for writing, in this process or another; `Corrupt` if a database does not even say which tables it has;
     /// `UnsupportedFormat` for a newer format; `ReadOnly`, `NoSpace` and `Io` as the system says of `to`. Damage is in the report.
     ///
@@ -71,6 +77,12 @@ impl Options {
             StoreUrl::Postgres(target) => {
                 self.repair_database(from, to, |options| postgres::salvage(target, &options.settings))
             }
+            #[cfg(feature = "cloud")]
+            StoreUrl::Cloud(_) => Err(no_repair_of_a_bucket()),
+            #[cfg(feature = "firestore")]
+            StoreUrl::Firestore(_) => Err(no_repair_of_a_log_in_documents()),
+            #[cfg(feature = "mongodb")]
+            StoreUrl::Mongodb(_) => Err(no_repair_of_a_log_in_documents()),
             _ => {
                 check_directory(from)?;
                 check_directory(to)?;
@@ -78,6 +90,26 @@ impl Options {
             }
         }
     }
+}
+
+/// What there is instead of a repair of a store in a bucket.
+#[cfg(feature = "cloud")]
+pub(super) fn no_repair_of_a_bucket() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "a store in a bucket is not repaired where it is: copy its objects into a directory with the bucket's own tools, such as \
+         `aws s3 sync`, `gcloud storage rsync` or `azcopy`, not with `aral-store copy`, and repair that directory",
+    )
+}
+
+/// What there is instead of a repaired copy of a store whose log is in documents.
+#[cfg(any(feature = "firestore", feature = "mongodb"))]
+fn no_repair_of_a_log_in_documents() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "`repair --in-place` makes the documents to query of this store anew; its log is not repaired: put the database's own backup \
+         back, or copy what can be read elsewhere with `aral-store copy`",
+    )
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

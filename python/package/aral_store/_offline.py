@@ -64,8 +64,12 @@ def repair(
     Nothing is written to ``path``; ``to`` must not exist or be empty. With ``in_place``, instead of ``to``, the new store
     takes the place of the damaged one, which is kept beside it under the name in :attr:`RepairReport.kept`. When this
     returns, the new store is complete and durable; that of an encrypted store, which takes its ``key`` or ``key_file``, opens
-    with the same one. Raises :class:`Locked` while the damaged store is open for writing, :class:`KeyRefused` without its key, and
-    :class:`Unsupported` for a database.
+    with the same one. Raises :class:`Locked` while the damaged store is open for writing, and :class:`KeyRefused` without its key.
+
+    By its URL, a store in SQLite or PostgreSQL is repaired as well. With ``in_place`` its tables are rebuilt from its events, in one
+    transaction, beside whoever has it open; what no event explains is kept in the table ``aral_quarantine``, and where events are
+    damaged or missing nothing is changed and :class:`Corrupt` is raised. With ``to``, a directory or the URL of a store that is empty
+    or not there, everything that can be read goes there, and nothing is written to ``path``. Raises :class:`Unsupported` for a bucket.
 
     >>> import tempfile
     >>> from aral_store import Store

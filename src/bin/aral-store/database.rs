@@ -89,22 +89,6 @@ pub(crate) fn has_search_index(name: &Path) -> Result<bool, Failure> {
     Ok(matches!(StoreUrl::of(name)?, StoreUrl::Sqlite(_) | StoreUrl::Postgres(_)))
 }
 
-/// What there is instead of a repaired copy of a store in objects; `None` for a store of which one can be made.
-pub(crate) fn instead_of_a_repaired_copy(name: &Path) -> Result<Option<&'static str>, Failure> {
-    Ok(match StoreUrl::of(name)? {
-        #[cfg(feature = "cloud")]
-        StoreUrl::Cloud(_) => Some(
-            "a store in a bucket is not repaired where it is: copy its objects into a directory with the bucket's own tools, such as \
-             `aws s3 sync`, `gcloud storage rsync` or `azcopy`, not with `aral-store copy`, and repair that directory",
-        ),
-        StoreUrl::Sqlite(_) | StoreUrl::Postgres(_) => None,
-        _ => Some(
-            "`repair --in-place` makes the documents to query of this store anew; its log is not repaired: put the database's own backup \
-             back, or copy what can be read elsewhere with `aral-store copy`",
-        ),
-    })
-}
-
 /// Whether a file begins as those of SQLite do.
 pub(crate) fn is_sqlite(path: &Path) -> bool {
     let mut beginning = [0; 16];

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use aral_store::{Error, ErrorKind, Loss, RepairReport, location};
+use aral_store::{Loss, RepairReport, location};
 
 use crate::database;
 use crate::exit::{Exit, Failure};
@@ -18,12 +18,7 @@ use crate::upkeep::{json, remarks};
 pub(crate) fn run(dir: &Path, form: Form, to: Option<&Path>) -> Result<Exit, Failure> {
     match database::of(dir)? {
         // What is wrong with a database may keep it from being opened; the repair says whether there is a store.
-        Some(database) => {
-            database.must_be_a_place()?;
-            if let Some(text) = database::instead_of_a_repaired_copy(dir)?.filter(|_| to.is_some()) {
-                return Err(Error::new(ErrorKind::Unsupported, text).into());
-            }
-        }
+        Some(database) => database.must_be_a_place()?,
         None => {
             place::must_be_there(dir)?;
             to.map_or(Ok(()), location::check_directory)?;

@@ -106,12 +106,11 @@ def test_what_is_closed_says_so_to_every_call(owner: Any):
 
 
 class Held:
-    """Lets no batch, removal or clearing through before it is told to."""
+    """Lets no mutation through before it is told to."""
 
     def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun, self.gate = threading.Event(), threading.Event()
-        for name in ("batch", "remove_message", "clear"):
-            monkeypatch.setattr(store, name, self.held(getattr(store, name)))
+        monkeypatch.setattr(store, "_append", self.held(store._append))
 
     def held(self, method: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -184,15 +184,14 @@ def test_an_addition_does_not_bring_back_a_branch_that_was_taken_away_meanwhile(
     asyncio.run(session.add_items([user("one")]))
     asyncio.run(session.create_branch_from_turn(1, "other"))
     asyncio.run(session.add_items([user("two")]))
-    batch = Store.batch
+    append = Store._append
 
-    def interrupted(self: Store, mutations: Any) -> Any:
-        given = list(mutations)
-        monkeypatch.setattr(Store, "batch", batch)
+    def interrupted(self: Store, line: str) -> Any:
+        monkeypatch.setattr(Store, "_append", append)
         asyncio.run(AralAdvancedSession("s1", self).delete_branch("other"))
-        return batch(self, given)
+        return append(self, line)
 
-    monkeypatch.setattr(Store, "batch", interrupted)
+    monkeypatch.setattr(Store, "_append", interrupted)
     asyncio.run(session.add_items([user("three"), user("four")]))
     assert [each["branch_id"] for each in asyncio.run(session.list_branches())] == ["main"]
     assert asyncio.run(session.get_items()) == [user("one"), user("three"), user("four")]

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from ._async_store import AsyncStore, run_on, store_of
 from ._errors import Closed, Conflict, InvalidInput, NotFound, check_count
-from ._json import decode
+from ._json import decode, encode
 from ._store import Store
 
 _R = TypeVar("_R")
@@ -75,7 +75,7 @@ class Adapter:
             for n, mutation in enumerate(mutations):
                 mutation["key"] = key if n == 0 else f"{key}#{n + 1}/{of}"
         if mutations:
-            self._store.batch(mutations)
+            self._store._append(encode(mutations))
 
     def _read(self, last: int | None, whole_turns: bool = False) -> Columns:
         """The newest messages, in what they are given in: to make models of them would take longer than to read them."""

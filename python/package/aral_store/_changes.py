@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from ._errors import InvalidInput
-from ._json import encode, encode_object, with_members
+from ._json import encode, encode_object, string, with_members
 from ._models import Conversation, ConversationAction, Message, extra_of
 from ._watch import Watch
 
 
-class _Item(NamedTuple):
+class Item(NamedTuple):
     """A message or an action as the store knows it."""
 
     id: str
@@ -40,8 +40,8 @@ class Known:
 
     conversation: Conversation
     head: _Head
-    messages: list[_Item]
-    actions: list[_Item]
+    messages: list[Item]
+    actions: list[Item]
     version: int
     """The version that this is; 0 if the store has nothing of it."""
     seq: int = field(default=0, compare=False)
@@ -78,10 +78,8 @@ class Known:
             and _head(live) == self.head
         )
 
-    def add(self, item: Message | ConversationAction, seq: int) -> int:
-        """Adds what the store has just added, and says about how many bytes it has."""
-        # Order: take down what the store has, then show the object. Reversed, an edit by another thread would count as known.
-        added = _message(item) if isinstance(item, Message) else _action(item)
+    def add(self, item: Message | ConversationAction, added: Item, seq: int) -> int:
+        """Adds what the store has just added, as it has it, and says about how many bytes it has."""
         if self.watch is not None:
             item._be_watched(self.watch)
         # The list's own method, since this is no change that the store does not know of.
@@ -123,7 +121,7 @@ class Known:
         self.watch, self.seen = watch_of(self.conversation), None
 
 
-def _renew(live: list[Any], before: list[_Item], fresh: list[Any], now: list[_Item]) -> None:
+def _renew(live: list[Any], before: list[Item], fresh: list[Any], now: list[Item]) -> None:
     same = dict(zip(before, live))
     live[:] = [same.get(item, value) for item, value in zip(now, fresh)]
 
@@ -186,7 +184,7 @@ def changes(id: str, now: Known, known: Known | None) -> list[str]:
 
 
 def _begin(
-    id: str, conversation: Conversation, head: _Head, messages: list[_Item], actions: list[_Item]
+    id: str, conversation: Conversation, head: _Head, messages: list[Item], actions: list[Item]
 ) -> list[str]:
     begun = {
         "type": "create_conversation",
@@ -203,7 +201,7 @@ def _begin(
     )
 
 
-def _listed(id: str, what: str, before: list[_Item], now: list[_Item]) -> list[str] | None:
+def _listed(id: str, what: str, before: list[Item], now: list[Item]) -> list[str] | None:
     """The mutations for a list; ``None`` if additions at the end, edits and removals do not make it."""
     found: list[str] = []
     if len(now) < len(before):
@@ -224,7 +222,7 @@ def _listed(id: str, what: str, before: list[_Item], now: list[_Item]) -> list[s
     return found + [_added(id, what, item) for item in now[len(before) :]]
 
 
-def _gone(before: list[_Item], now: list[_Item]) -> list[_Item] | None:
+def _gone(before: list[Item], now: list[Item]) -> list[Item] | None:
     """What was removed, if what is left of the old list comes first, in its old order.
 
     Of items that share an id, all have to be gone: a removal means the last of them, which may be another one.
@@ -235,7 +233,7 @@ def _gone(before: list[_Item], now: list[_Item]) -> list[_Item] | None:
     return gone if left == [item.id for item in now][: len(left)] else None
 
 
-def _edited(id: str, what: str, old: _Item, new: _Item) -> str | None:
+def _edited(id: str, what: str, old: Item, new: Item) -> str | None:
     """The mutation that makes of an item what it is now, in its place; ``None`` if it is another item."""
     if old.id != new.id:
         return None
@@ -246,12 +244,27 @@ def _edited(id: str, what: str, old: _Item, new: _Item) -> str | None:
     return with_members(edit, **{name: text for name, text in objects.items() if text != getattr(old, name)})
 
 
-def _added(id: str, what: str, item: _Item) -> str:
-    head = {"type": f"add_{what}", "conversation_id": id, "id": item.id, "created_at": item.created_at}
+def item_of(item: Message | ConversationAction) -> Item:
+    """A message or an action as the store will know it."""
+    return _message(item) if isinstance(item, Message) else _action(item)
+
+
+def addition(id: str, item: Message | ConversationAction, as_known: Item, key: str | None, expect: int | None) -> str:
+    """The mutation, as JSON, that adds what a live object shows."""
+    line = _added(id, "message" if isinstance(item, Message) else "action", as_known)
+    if key is None and expect is None:
+        return line
+    return line[:-1] + "".join(f',"{name}":{encode(value)}' for name, value in (("key", key), ("expect", expect)) if value is not None) + "}"
+
+
+def _added(id: str, what: str, item: Item) -> str:
+    head = f'{{"type":"add_{what}","conversation_id":{string(id)},"id":{string(item.id)},"created_at":"{item.created_at}"'
     if what == "message":
-        head |= {"content": item.text, "role": item.role}
-        return with_members(head, metadata=item.metadata, extra=item.extra)
-    return with_members(head | {"action_type": item.text}, data=item.data, metadata=item.metadata, extra=item.extra)
+        head += f',"content":{string(item.text)},"role":{string(item.role)}'
+    else:
+        head += f',"action_type":{string(item.text)},"data":{item.data}'
+    extra = "" if item.extra == "{}" else f',"extra":{item.extra}'
+    return f'{head},"metadata":{item.metadata}{extra}}}'
 
 
 def _object(what: str, value: Any) -> str:
@@ -269,7 +282,7 @@ def _head(conversation: Conversation) -> _Head:
     return _Head(conversation.title, metadata, _time(conversation.created_at), conversation.id)
 
 
-def _items(what: str, live: list[Any], before: list[_Item], item_of: Callable[[Any], _Item]) -> list[_Item]:
+def _items(what: str, live: list[Any], before: list[Item], item_of: Callable[[Any], Item]) -> list[Item]:
     """The items of a list, the known ones themselves where nothing has changed: most saves change nothing of most."""
     try:
         found = [old if _is_still(value, old) else item_of(value) for value, old in zip(live, before)]
@@ -278,7 +291,7 @@ def _items(what: str, live: list[Any], before: list[_Item], item_of: Callable[[A
         raise InvalidInput(f"{what} is not a list of what belongs there, see Conversation.add_{what[:-1]}") from error
 
 
-def _is_still(value: Any, item: _Item) -> bool:
+def _is_still(value: Any, item: Item) -> bool:
     fields = value.__dict__
     metadata, data = fields["metadata"], fields.get("data")
     return bool(
@@ -291,15 +304,15 @@ def _is_still(value: Any, item: _Item) -> bool:
     )
 
 
-def _message(message: Message) -> _Item:
+def _message(message: Message) -> Item:
     # By way of __dict__, since asking a model for its metadata makes it a watched copy of them.
     fields = message.__dict__
     metadata, extra = _object("metadata", fields["metadata"]), _object("extra", extra_of(message))
-    return _Item(fields["id"], fields["content"], fields["role"], _time(fields["created_at"]), metadata, "{}", extra)
+    return Item(fields["id"], fields["content"], fields["role"], _time(fields["created_at"]), metadata, "{}", extra)
 
 
-def _action(action: ConversationAction) -> _Item:
+def _action(action: ConversationAction) -> Item:
     fields = action.__dict__
     data, metadata = _object("data", fields["data"]), _object("metadata", fields["metadata"])
     extra = _object("extra", extra_of(action))
-    return _Item(fields["id"], fields["action_type"], "", _time(fields["created_at"]), metadata, data, extra)
+    return Item(fields["id"], fields["action_type"], "", _time(fields["created_at"]), metadata, data, extra)

@@ -27,6 +27,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a value of type {type(value).__name__} has no place in JSON")
 
 
+_string = json.encoder.encode_basestring_ascii
 _encoder = json.JSONEncoder(separators=(",", ":"), default=_plain)
 
 
@@ -39,6 +40,11 @@ def encode(value: Any) -> str:
         return _encoder.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(str(error)) from error
+
+
+def string(value: Any) -> str:
+    """The same of what is a string, as a rule, in a fraction of the time."""
+    return _string(value) if isinstance(value, str) else encode(value)
 
 
 def encode_object(what: str, value: Any) -> str:

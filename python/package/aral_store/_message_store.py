@@ -15,17 +15,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from ._changes import Known, changes, looked_at
+from ._changes import Known, addition, changes, item_of, looked_at
 from ._errors import AlreadyExists, Closed, InvalidInput, NotFound, Unsupported
 from ._json import encode, encode_object
 from ._key import Key, KeyFile
 from ._live import Backend, Conversations, Live
 from ._lock import Lock
 from ._mirror import Mirror, MirrorMode
-from ._models import Conversation, ConversationAction, Message, new_id
+from ._models import Conversation, ConversationAction, Message, new_id, new_message
 from ._opened import Opened
 from ._place import absolute, is_bucket, is_database, shown
-from ._receipts import Receipt
 from ._store import COMPACT_ABOVE, Store, check_wait
 from ._warning import warn
 
@@ -219,7 +218,7 @@ class MessageStore:
         # have had when this process was forked off.
         self._lock.check()
         metadata = _own("metadata", {} if metadata is None else metadata)
-        message = Message(content=content, role=role, metadata=metadata)
+        message = new_message(content, role, metadata)
         found = self._add(conversation_id, message, key, expect)
         assert isinstance(found, Message)
         return found
@@ -427,11 +426,13 @@ class MessageStore:
                     if written:
                         saved[under] = written
                     known = self._live.known.get(conversation_id)
-                receipt = self._append(conversation_id, item, key, expect)
+                # Order: take down what the store will have, then show the object. Reversed, an edit by another thread would count as known.
+                added = item_of(item)
+                receipt = self._store._append(addition(conversation_id, item, added, key, expect))[0]
                 saved.setdefault(conversation_id, 0)
                 known = known or self._live.find(conversation_id)
                 if known is not None and receipt.id == item.id and not known.has(item):
-                    saved[conversation_id] += known.add(item, receipt.seq)
+                    saved[conversation_id] += known.add(item, added, receipt.seq)
                 if known is not None and known.version < receipt.version:
                     # Another process has added to the database between the look and the addition.
                     known = self._live.find(conversation_id)
@@ -443,31 +444,6 @@ class MessageStore:
             if found is None:
                 raise NotFound(f"what was added with this key, {receipt.id!r}, has been removed since")
             return found
-
-    def _append(
-        self, conversation_id: str, item: Message | ConversationAction, key: str | None, expect: int | None
-    ) -> Receipt:
-        if isinstance(item, Message):
-            return self._store.add_message(
-                conversation_id,
-                item.content,
-                role=item.role,
-                metadata=item.metadata,
-                id=item.id,
-                created_at=item.created_at,
-                key=key,
-                expect=expect,
-            )
-        return self._store.add_action(
-            conversation_id,
-            item.action_type,
-            item.data,
-            metadata=item.metadata,
-            id=item.id,
-            created_at=item.created_at,
-            key=key,
-            expect=expect,
-        )
 
 
 def _place_of(save_dir: str | os.PathLike[str] | None, backend_type: str) -> str | None:

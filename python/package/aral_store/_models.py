@@ -253,6 +253,30 @@ def _of(model: type[Model], named: dict[str, Any], fields: dict[str, Any]) -> Mo
     return value
 
 
+def new_message(content: str, role: str, metadata: dict[str, Any]) -> Message:
+    """``Message(content=…, role=…, metadata=…)``, of metadata that nobody else has."""
+    is_as_usual = type(metadata) is dict and all(map(_is_text, (content, role, *metadata)))
+    if not is_as_usual:
+        # What has to be made something that a message can have is left to the model, and so is the refusal of what cannot.
+        return Message(content=content, role=role, metadata=metadata)
+    named = {"id": new_id(), "content": content, "role": role, "created_at": datetime.now(), "metadata": metadata}
+    message = _of(Message, named, named)
+    _set(message, "__pydantic_fields_set__", {"content", "role", "metadata"})
+    return message
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is a string without half of a pair of surrogates, which is no character."""
+    if type(value) is not str:
+        return False
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
+
+
 def message_of(fields: dict[str, Any]) -> Message:
     """The message that the store has given."""
     named = {

@@ -113,6 +113,10 @@ class AralSession(Adapter):
 
 def _mutations(session_id: str, items: Iterable[Any]) -> list[dict[str, Any]]:
     given = []
+    items = list(items)
+    if all(map(_is_plain, items)):
+        # The message has fields for all of it, and there is nothing in it that could be changed or come back as something else.
+        return [{"type": "add_message", "conversation_id": session_id, **item} for item in items]
     for item in items:
         if isinstance(item, BaseModel):
             given.append(item.model_dump(mode="json", exclude_unset=True))
@@ -122,6 +126,10 @@ def _mutations(session_id: str, items: Iterable[Any]) -> list[dict[str, Any]]:
             raise InvalidInput(f"an item is a mapping or an object of the SDK, not {type(item).__name__}")
     # A copy, in the form in which it will come back.
     return [_mutation(session_id, item) for item in decode(encode(given))]
+
+
+def _is_plain(item: Any) -> bool:
+    return type(item) is dict and list(item) == ["role", "content"] and type(item["role"]) is type(item["content"]) is str
 
 
 def _mutation(session_id: str, item: dict[str, Any]) -> dict[str, Any]:

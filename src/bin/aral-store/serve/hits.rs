@@ -2,7 +2,7 @@
 //!
 //! Owns how a hit is shown. The search is the store's own.
 
-use aral_store::{Found, MessageStore, Search};
+use aral_store::{Error, Found, MessageStore, Search, SearchOrder};
 
 use super::address::{self, Query};
 use super::cut::shortened;
@@ -41,6 +41,13 @@ pub(super) fn answer(store: &MessageStore, request: &Request, query: &Query) -> 
     if let Some(role) = query.text("role") {
         search = search.role(role);
     }
+    search.order = match query.text("order") {
+        None | Some("newest") => SearchOrder::Newest,
+        Some("best") => SearchOrder::Best,
+        Some(other) => {
+            return Err(Error::invalid(format!("order is newest or best, not {other:.40?}")).into());
+        }
+    };
     let (mut found, exit) = search::found(store, &search)?;
     if exit != Exit::Done {
         let text = "<p class=\"missing\">Not every conversation could be read; <a href=\"/\">the list</a> names them.</p>\n";
@@ -49,9 +56,10 @@ pub(super) fn answer(store: &MessageStore, request: &Request, query: &Query) -> 
     let has_more = found.len() > most;
     found.truncate(most);
     let number = format!(
-        "<p class=\"facts\">{}{} found, the newest first.</p>\n",
+        "<p class=\"facts\">{}{} found, the {} first.</p>\n",
         if has_more { "More than " } else { "" },
-        found.len()
+        found.len(),
+        if search.order == SearchOrder::Best { "best" } else { "newest" },
     );
     page.body.push_str(&number);
     page.body.push_str("<ol class=\"hits\">\n");
@@ -59,7 +67,7 @@ pub(super) fn answer(store: &MessageStore, request: &Request, query: &Query) -> 
     page.body.push_str("</ol>\n");
     if has_more && most < MOST_EVER {
         let more = (most * 4).min(MOST_EVER).to_string();
-        let mut parameters: Vec<(&str, &[u8])> = ["q", "role", "since", "until", "id"]
+        let mut parameters: Vec<(&str, &[u8])> = ["q", "role", "since", "until", "order", "id"]
             .into_iter()
             .map(|name| (name, query.bytes(name).unwrap_or_default()))
             .collect();
@@ -88,12 +96,14 @@ fn filters(query: &Query, out: &mut String) {
          <label>Words <input name=\"q\" value=\"{}\" size=\"20\"></label>\n\
          <label>Role <input name=\"role\" value=\"{}\" placeholder=\"user\" size=\"8\"></label>\n\
          <label>Since <input name=\"since\" value=\"{}\" placeholder=\"7d\" size=\"10\"></label>\n\
-         <label>Until <input name=\"until\" value=\"{}\" size=\"10\"></label>\n{conversation}\
+         <label>Until <input name=\"until\" value=\"{}\" size=\"10\"></label>\n\
+         <label>Order <select name=\"order\"><option value=\"newest\">newest first</option><option value=\"best\"{}>best first</option></select></label>\n{conversation}\
          <button>Search</button>\n</form>\n",
         value("q"),
         value("role"),
         value("since"),
         value("until"),
+        if query.text("order") == Some("best") { " selected" } else { "" },
     );
     out.push_str(&form);
 }

@@ -319,8 +319,15 @@ fn a_search_is_that_of_the_store_with_its_filters() {
     let room = Room::new();
     let mut lines: Vec<String> = (0..60).map(|n| message_line("many", &format!("rain {n}"))).collect();
     lines.push(json!({"type": "add_message", "conversation_id": "one", "role": "assistant", "content": "Rain <b>tomorrow</b>"}).to_string());
+    lines.push(message_line("two", "hail, and more hail"));
+    lines.push(message_line("two", "hail, and then a long calm"));
     added(&room, &lines);
     let viewer = Viewer::of(&room);
+    let hail = |order: &str| {
+        let page = viewer.get(&format!("/search?q=hail{order}")).fine();
+        page.find("and more ").zip(page.find("a long calm")).map(|(twice, once)| twice < once)
+    };
+    assert_eq!(["", "&order=newest", "&order=best"].map(hail), [Some(false), Some(false), Some(true)]);
     let page = viewer.get("/search?q=rain").fine();
     assert!(
         page.contains("More than 50 found")
@@ -332,6 +339,7 @@ fn a_search_is_that_of_the_store_with_its_filters() {
     assert!(viewer.get("/search?q=rain&id=many&most=100").fine().contains(">60 found"));
     assert!(viewer.get("/search?q=snow").fine().contains(">0 found"));
     assert_eq!(viewer.get("/search?q=%22open").status, 400);
+    assert_eq!(viewer.get("/search?q=rain&order=oldest").status, 400);
     assert_eq!(viewer.get("/search?q=rain&id=none").status, 404);
 }
 

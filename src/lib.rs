@@ -42,7 +42,7 @@ pub use backend::follow::Follower;
 pub use backend::settings::SyncPolicy;
 pub use backend::{Backend, Erasing, Where};
 pub use clock::{Clock, IdSource, IdVersion};
-pub use codec::{ExportEnd, ExportLine};
+pub use codec::{ExportEnd, ExportLine, JsonObjectBuilder};
 pub use error::{Error, ErrorKind, Place, Result};
 pub use model::{
     Action, ActionEdit, At, BackupReport, Begin, Change, CompactionReport, ConsumerCursor, ConsumerStatus,

@@ -11,7 +11,7 @@ use crate::transcripts::entry::{Form, Line, Reader, further};
 pub fn read(reader: &mut dyn Reader, data: &[u8]) {
     for line in data.split(|byte| *byte == b'\n') {
         let Ok(text) = std::str::from_utf8(line) else { continue };
-        if let Ok(members) = Members::read(text.as_bytes()) {
+        if let Ok(members) = Members::read(text) {
             hold(&reader.read(&members));
         }
     }

@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) segment_bytes: u64,
     pub(crate) first_segment_bytes: u64,
     pub(crate) compact_above: Option<u64>,
+    /// Whether what this opening appends is left for a later one to compact.
+    pub(crate) compacts_later: bool,
     pub(crate) compacts_on_close: bool,
     /// How much of what compactions cover is kept for consumers that have not read it.
     pub(crate) unread_bytes: u64,
@@ -59,6 +61,7 @@ impl Default for Settings {
             segment_bytes: 16 << 20,
             first_segment_bytes: 256 << 10,
             compact_above: Some(64 << 20),
+            compacts_later: false,
             compacts_on_close: false,
             unread_bytes: 1 << 30,
             wait: Duration::ZERO,

@@ -45,6 +45,7 @@ pub(crate) mod index_file;
 
 mod lines;
 
+pub use json::JsonObjectBuilder;
 pub use lines::{ExportEnd, ExportLine};
 
 #[cfg(test)]

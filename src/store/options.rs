@@ -72,6 +72,14 @@ impl Options {
         self
     }
 
+    /// Leaves what is appended through this opening for a later one to compact, as for much that is added at once: it would be written
+    /// several times over while it comes in. What is due already when the store is opened is compacted as always. In a bucket
+    /// this changes nothing, for an opening there reads what lies behind the last compaction object by object.
+    pub fn compact_later(mut self) -> Self {
+        self.settings.compacts_later = true;
+        self
+    }
+
     /// Compacts when the store is closed, so that the JSON files are complete afterwards.
     pub fn compact_on_close(mut self) -> Self {
         self.settings.compacts_on_close = true;

@@ -22,6 +22,8 @@ pub(crate) struct Applier {
     pub(crate) log_bytes: AtomicU64,
     /// How many of them there must be before a compaction in the background is worth a thought.
     pub(crate) compaction_floor: AtomicU64,
+    /// How many of them were there at the opening, where what comes later is left to a later one to compact.
+    pub(crate) bytes_before: Option<AtomicU64>,
 }
 
 impl Client for Applier {

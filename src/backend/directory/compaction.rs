@@ -111,7 +111,9 @@ impl Engine {
         self.publish(state, &mut report)?;
         // The same for those that a reader has opened where they were until now.
         reads.file_cache.let_go();
-        self.log.client().log_bytes.store(0, Ordering::Relaxed);
+        let applier = self.log.client();
+        applier.log_bytes.store(0, Ordering::Relaxed);
+        applier.bytes_before.iter().for_each(|before| before.store(0, Ordering::Relaxed));
         report.dropped_history = keep::trim(reads, self.settings.clock.now_micros())?.dropped;
         Ok(report)
     }

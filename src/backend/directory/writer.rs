@@ -81,8 +81,9 @@ impl Engine {
         let external_changes = ExternalChanges::new(opened.report.clone(), opened.is_settled);
         let is_marked = matches!(opened.marker, MarkerFile::Found(_));
         let reads = Arc::new(ReadState::new(vfs, layout, opened));
-        let shown =
-            Applier { reads, log_bytes: AtomicU64::new(log_bytes), compaction_floor: AtomicU64::new(0) };
+        let bytes_before = settings.compacts_later.then(|| AtomicU64::new(log_bytes));
+        let (log_bytes, compaction_floor) = (AtomicU64::new(log_bytes), AtomicU64::new(0));
+        let shown = Applier { reads, log_bytes, compaction_floor, bytes_before };
         let active = Active::new(start, random_salt, now_micros);
         // What was read is no older than this.
         claim.check()?;

@@ -17,6 +17,9 @@ use crate::signals::Stop;
 /// text is escaped.
 pub(crate) const MAX_LINE: usize = 1 << 30;
 
+/// How much of a file is read at once.
+const BUFFER: usize = 128 << 10;
+
 /// What may stand before the first byte of a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -86,7 +89,7 @@ impl Source {
                 }
                 #[expect(clippy::disallowed_methods, reason = "the input is no part of the store")]
                 let file = std::fs::File::open(path).map_err(|e| Failure::file("open", path, e))?;
-                Box::new(BufReader::new(file))
+                Box::new(BufReader::with_capacity(BUFFER, file))
             }
         };
         Ok(Lines::new(input, self.path(), MAX_LINE))
@@ -214,7 +217,7 @@ impl<R: BufRead> Lines<R> {
                 return Ok(has_begun.then_some(line));
             }
             has_begun = true;
-            let end = ready.iter().position(|byte| *byte == b'\n');
+            let end = memchr::memchr(b'\n', ready);
             let piece = ready.get(..end.unwrap_or(ready.len())).unwrap_or_default();
             if line.len().saturating_add(piece.len()) > self.limit {
                 let text = format!("line {} has more than {} bytes, the limit", self.number, self.limit);

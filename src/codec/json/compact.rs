@@ -46,22 +46,45 @@ pub(super) fn write_members(members: &[(Text, Value)], out: &mut String) {
 }
 
 /// Appends a string with its quotes.
-pub(crate) fn write_text(text: &Text, out: &mut String) {
+pub(super) fn write_quoted(text: &str, out: &mut String) {
     out.push('"');
+    write_str(text, out);
+    out.push('"');
+}
+
+/// The same of a text that may hold lone surrogates.
+pub(crate) fn write_text(text: &Text, out: &mut String) {
     if let Some(text) = text.as_str() {
-        write_str(text, out);
+        write_quoted(text, out);
     } else {
+        out.push('"');
         for point in text.code_points() {
             match char::from_u32(point) {
                 Some(character) => write_str(character.encode_utf8(&mut [0; 4]), out),
                 None => write_unit(point, out),
             }
         }
+        out.push('"');
     }
-    out.push('"');
 }
 
 fn write_str(text: &str, out: &mut String) {
+    // Without a branch for each, so that many are looked at at once.
+    let controls = text.bytes().fold(0, |marks, byte| marks | u8::from(byte < b' '));
+    if controls != 0 {
+        return write_with_controls(text, out);
+    }
+    // What is escaped stands behind its backslash as it is, and so at the beginning of what is copied next.
+    let mut start = 0;
+    for at in memchr::memchr2_iter(b'"', b'\\', text.as_bytes()) {
+        out.push_str(text.get(start..at).unwrap_or_default());
+        out.push('\\');
+        start = at;
+    }
+    out.push_str(text.get(start..).unwrap_or_default());
+}
+
+fn write_with_controls(text: &str, out: &mut String) {
     let mut rest = text;
     loop {
         let (run, after) = rest.split_at_checked(plain_prefix(rest.as_bytes())).unwrap_or((rest, ""));

@@ -16,10 +16,15 @@ mod compact;
 
 mod layout;
 
+mod canonical;
+
 mod object;
+
+mod builder;
 
 mod partial;
 
+pub use builder::JsonObjectBuilder;
 pub(crate) use compact::write_text;
 pub(crate) use layout::{python_from_compact, python_text};
 pub(crate) use object::object_from;

@@ -3,6 +3,7 @@
 //! Owns the limits of an object: its bytes, its depth, and its bytes in the indented layout, which can be a
 //! thousand times as many when it nests deeply.
 
+use super::canonical::canonical;
 use super::compact::write_members;
 use super::layout::python_len;
 use super::reader::{JsonError, Reader};
@@ -63,6 +64,13 @@ impl JsonObject {
     fn parse_with<'t>(text: &'t str, set: impl Fn(Reader<'t>) -> Reader<'t>) -> Result<Self> {
         if text.len() > MAX_JSON_BYTES {
             return Err(too_long(text.len()));
+        }
+        // What is plainly good need not be taken apart.
+        if text.trim_ascii_start().starts_with('{')
+            && let Some(text) = canonical(text, MAX_JSON_DEPTH)
+        {
+            layout_fits(&text).map_err(Error::invalid)?;
+            return within_limit(Self::from_canonical(&text));
         }
         let read = || {
             let mut reader = set(Reader::new(text.as_bytes())?);
@@ -218,18 +226,20 @@ pub(crate) fn object_from(value: Value) -> std::result::Result<JsonObject, Strin
         return Err(format!("expected an object, found {}", value.kind()));
     };
     let object = JsonObject::from_members(&members);
-    let length = object.as_json().len();
+    layout_fits(object.as_json()).map(|()| object)
+}
+
+/// Holds the text of an object to the limit that it has in the indented layout.
+pub(super) fn layout_fits(text: &str) -> std::result::Result<(), String> {
     // Counting is only worth its time where the layout could be too long at all.
-    if length > MAX_LAYOUT_BYTES / MAX_GROWTH
-        && python_len(object.as_json(), DEEPEST_LEVEL) > MAX_LAYOUT_BYTES
-    {
+    if text.len() > MAX_LAYOUT_BYTES / MAX_GROWTH && python_len(text, DEEPEST_LEVEL) > MAX_LAYOUT_BYTES {
         return Err(format!("an object of more than {MAX_LAYOUT_BYTES} bytes when indented"));
     }
-    Ok(object)
+    Ok(())
 }
 
 /// Holds an object to the limit that its text has in the canonical form too, which can be the longer one.
-fn within_limit(object: JsonObject) -> Result<JsonObject> {
+pub(super) fn within_limit(object: JsonObject) -> Result<JsonObject> {
     match object.as_json().len() {
         length if length > MAX_JSON_BYTES => Err(too_long(length)),
         _ => Ok(object),

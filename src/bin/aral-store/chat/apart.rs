@@ -5,9 +5,8 @@
 
 use aral_store::{Timestamp, near_miss};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::json::{Members, list, string, time};
+use super::json::{Members, Raw, list, string, time};
 use super::{KNOWN, MARK, TIMES, is_known, mark_name, text_member, texts};
 
 /// A chat message in the parts that a message has here, each as JSON.
@@ -37,13 +36,13 @@ struct Work {
 
 /// Takes a chat message apart, or says why it is none.
 pub(crate) fn taken_apart(bytes: &[u8]) -> Result<Apart, String> {
-    let mut members = Members::read(bytes).map_err(|error| error.to_string())?;
+    let mut members = Members::of_bytes(bytes).map_err(|error| error.to_string())?;
     if let Some(name) = members.repeated() {
         return Err(format!("the key {name:.60?} is there twice"));
     }
     let mut work = Work::default();
     let kind = members.get("type").and_then(string);
-    let role = match (members.take("role").map(RawValue::get), &kind) {
+    let role = match (members.take("role").map(Raw::get), &kind) {
         (Some(role), _) if role.starts_with('"') => {
             work.own.push("role".to_owned());
             role.to_owned()
@@ -92,7 +91,7 @@ fn has_content(members: &Members<'_>, text_at: &str, kind: Option<&str>) -> Resu
 
 /// The members of a `metadata` that is an object, and their names.
 fn own_metadata(members: &mut Members<'_>) -> (Vec<(String, String)>, Option<Vec<String>>) {
-    let own = members.get("metadata").and_then(|raw| Members::read(raw.get().as_bytes()).ok());
+    let own = members.get("metadata").and_then(|raw| Members::read(raw.get()).ok());
     let Some(own) = own else { return (Vec::new(), None) };
     members.take("metadata");
     let own: Vec<_> = own.into_list().into_iter().map(|(name, raw)| (name, raw.get().to_owned())).collect();
@@ -102,7 +101,7 @@ fn own_metadata(members: &mut Members<'_>) -> (Vec<(String, String)>, Option<Vec
 
 impl Work {
     fn id(&mut self, members: &mut Members<'_>) -> Option<String> {
-        let is_set = |raw: &&RawValue| !raw.get().starts_with(['n', '{', '[']) && raw.get() != "\"\"";
+        let is_set = |raw: &Raw<'_>| !raw.get().starts_with(['n', '{', '[']) && raw.get() != "\"\"";
         let raw = members.get("id").filter(is_set)?;
         if string(raw).is_none() {
             // A number is as good a name as a string, and stays a number in the chat message.
@@ -127,7 +126,7 @@ impl Work {
     /// The text, as a JSON string. Of a list of parts all else is kept, and where the texts belong.
     fn text(&mut self, members: &mut Members<'_>, place: &'static str) -> Result<String, String> {
         let nothing = || Ok("\"\"".to_owned());
-        match members.get(place).map(RawValue::get) {
+        match members.get(place).map(Raw::get) {
             Some(text) if text.starts_with('"') => {
                 members.take(place);
                 self.own.push(place.to_owned());
@@ -159,9 +158,8 @@ impl Work {
                 rest.push("\"\"".to_owned());
                 continue;
             }
-            let mut members =
-                Members::read(part.as_bytes()).map_err(|error| format!("{place:?}: {error}"))?;
-            match members.get("text").map(RawValue::get).filter(|text| text.starts_with('"')) {
+            let mut members = Members::read(part).map_err(|error| format!("{place:?}: {error}"))?;
+            match members.get("text").map(Raw::get).filter(|text| text.starts_with('"')) {
                 Some(text) => {
                     found.push(text.to_owned());
                     lengths.push(Some(texts::length(text)));

@@ -3,34 +3,94 @@
 //! Owns lists and objects whose values keep the text they have in the file, and the times that chat programs
 //! write.
 
+use std::borrow::Cow;
+
 use aral_store::Timestamp;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+
+use super::skip;
+
+/// A JSON value as it stands in its text, without white space around it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Raw<'a>(&'a str);
+
+impl<'a> Raw<'a> {
+    /// The value that a text is, if it is one.
+    pub(crate) fn of(text: &'a str) -> Option<Self> {
+        serde_json::from_str::<&RawValue>(text).ok().map(Self::from)
+    }
+
+    pub(crate) fn get(self) -> &'a str {
+        self.0
+    }
+}
+
+impl<'a> From<&'a RawValue> for Raw<'a> {
+    fn from(value: &'a RawValue) -> Self {
+        Self(value.get())
+    }
+}
 
 /// The members of an object, in order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Members<'a>(Vec<(String, &'a RawValue)>);
+pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, Raw<'a>)>);
 
 impl<'a> Members<'a> {
-    pub(crate) fn read(bytes: &'a [u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(bytes)
+    /// Reads an object in bytes that may be no text.
+    pub(crate) fn of_bytes(bytes: &'a [u8]) -> serde_json::Result<Self> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::read(text),
+            Err(_) => Self::slowly(serde_json::Deserializer::from_slice(bytes)),
+        }
+    }
+
+    pub(crate) fn read(text: &'a str) -> serde_json::Result<Self> {
+        match plainly_good(text) {
+            Some(members) => Ok(Self(members)),
+            None => Self::slowly(serde_json::Deserializer::from_str(text)),
+        }
+    }
+
+    /// The same of whatever is not plainly good, with what is wrong with it.
+    fn slowly<R: serde_json::de::Read<'a>>(
+        mut reader: serde_json::Deserializer<R>,
+    ) -> serde_json::Result<Self> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Vec<(Cow<'de, str>, Raw<'de>)>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((name, raw)) = map.next_entry::<String, &RawValue>()? {
+                    members.push((Cow::Owned(name), Raw::from(raw)));
+                }
+                Ok(members)
+            }
+        }
+        let members = reader.deserialize_map(Object)?;
+        reader.end().map(|()| Self(members))
     }
 
     /// The value of a member; of several with one name, the last, which is the one that counts in Python.
-    pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {
+    pub(crate) fn get(&self, name: &str) -> Option<Raw<'a>> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, raw)| *raw)
     }
 
     /// The same, and the member is gone.
-    pub(crate) fn take(&mut self, name: &str) -> Option<&'a RawValue> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<Raw<'a>> {
         let found = self.get(name);
         self.0.retain(|(key, _)| key != name);
         found
     }
 
     /// The same for a member that is there, has a simple value and is not null; another is left.
-    pub(crate) fn take_if_set(&mut self, name: &str) -> Option<&'a RawValue> {
-        let is_set = |raw: &&RawValue| !raw.get().starts_with(['n', '{', '[']) && raw.get() != "\"\"";
+    pub(crate) fn take_if_set(&mut self, name: &str) -> Option<Raw<'a>> {
+        let is_set = |raw: &Raw<'_>| !raw.get().starts_with(['n', '{', '[']) && raw.get() != "\"\"";
         self.get(name).filter(is_set)?;
         self.take(name)
     }
@@ -54,29 +114,29 @@ impl<'a> Members<'a> {
 
     /// The names of all members.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
+        self.0.iter().map(|(name, _)| &**name)
     }
 
     /// The members in order, each name once and with the value that counts.
-    pub(crate) fn into_list(self) -> Vec<(String, &'a RawValue)> {
-        let mut list: Vec<(String, &RawValue)> = Vec::with_capacity(self.0.len());
+    pub(crate) fn into_list(self) -> Vec<(String, Raw<'a>)> {
+        let mut list: Vec<(String, Raw<'_>)> = Vec::with_capacity(self.0.len());
         for (name, raw) in self.0 {
             match list.iter_mut().find(|(other, _)| *other == name) {
                 Some(known) => known.1 = raw,
-                None => list.push((name, raw)),
+                None => list.push((name.into_owned(), raw)),
             }
         }
         list
     }
 
     /// The values of all members.
-    pub(crate) fn into_values(self) -> Vec<&'a RawValue> {
+    pub(crate) fn into_values(self) -> Vec<Raw<'a>> {
         self.0.into_iter().map(|(_, raw)| raw).collect()
     }
 
     /// The object with other JSON as the value of a member that it has.
     pub(crate) fn printed_with(&self, name: &str, json: &str) -> String {
-        let member = |(key, raw): (String, &RawValue)| {
+        let member = |(key, raw): (String, Raw<'_>)| {
             let json = if key == name { json } else { raw.get() };
             format!("{}:{json}", serde_json::Value::from(key))
         };
@@ -86,7 +146,7 @@ impl<'a> Members<'a> {
 
     /// What is left, as a JSON object: the members of `metadata` and, where those have no such name, the others.
     pub(crate) fn into_metadata(mut self) -> String {
-        let own = self.get("metadata").and_then(|raw| Members::read(raw.get().as_bytes()).ok());
+        let own = self.get("metadata").and_then(|raw| Members::read(raw.get()).ok());
         let mut members = match own {
             Some(own) => {
                 self.take("metadata");
@@ -97,41 +157,62 @@ impl<'a> Members<'a> {
         for (mut key, raw) in self.0 {
             // What has the name of something else gets another one rather than being lost.
             while members.iter().any(|(other, _)| *other == key) {
-                key.push('_');
+                key.to_mut().push('_');
             }
             members.push((key, raw));
         }
-        let print = |(key, raw): &(String, &RawValue)| {
-            format!("{}:{}", serde_json::Value::from(key.as_str()), raw.get())
+        let print = |(key, raw): &(Cow<'_, str>, Raw<'_>)| {
+            format!("{}:{}", serde_json::Value::from(&**key), raw.get())
         };
         format!("{{{}}}", members.iter().map(print).collect::<Vec<_>>().join(","))
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Vec<(String, &'de RawValue)>;
+/// How many members there is room for at once: most objects of lines have no more.
+const MANY: usize = 12;
 
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(members)
-            }
-        }
-        deserializer.deserialize_map(Object).map(Members)
+/// The members of an object, if a text is plainly one and nothing else.
+fn plainly_good(text: &str) -> Option<Vec<(Cow<'_, str>, Raw<'_>)>> {
+    let bytes = text.as_bytes();
+    let mut members = Vec::with_capacity(MANY);
+    let mut at = skip::space(bytes, 0);
+    if bytes.get(at) != Some(&b'{') {
+        return None;
     }
+    at = skip::space(bytes, at + 1);
+    let mut is_more = bytes.get(at) != Some(&b'}');
+    while is_more {
+        if bytes.get(at) != Some(&b'"') {
+            return None;
+        }
+        let (end, is_escaped) = skip::string(bytes, at)?;
+        let name = if is_escaped {
+            Cow::Owned(serde_json::from_str(text.get(at..end)?).ok()?)
+        } else {
+            Cow::Borrowed(text.get(at + 1..end - 1)?)
+        };
+        at = skip::space(bytes, end);
+        if bytes.get(at) != Some(&b':') {
+            return None;
+        }
+        at = skip::space(bytes, at + 1);
+        let end = skip::value(bytes, at)?;
+        members.push((name, Raw(text.get(at..end)?)));
+        at = skip::space(bytes, end);
+        is_more = bytes.get(at) == Some(&b',');
+        if is_more {
+            at = skip::space(bytes, at + 1);
+        }
+    }
+    let is_all = bytes.get(at) == Some(&b'}') && skip::space(bytes, at + 1) == bytes.len();
+    is_all.then_some(members)
 }
 
 /// The elements of a list with where each begins, as far as they can be read, and why the rest cannot be.
-pub(crate) fn list(bytes: &[u8]) -> (Vec<(usize, &RawValue)>, Option<String>) {
+pub(crate) fn list(bytes: &[u8]) -> (Vec<(usize, Raw<'_>)>, Option<String>) {
+    if let Some(elements) = std::str::from_utf8(bytes).ok().and_then(plain_list) {
+        return (elements, None);
+    }
     struct List<'v, 'a>(&'v mut Vec<&'a RawValue>);
     impl<'de> Visitor<'de> for List<'_, 'de> {
         type Value = ();
@@ -151,18 +232,44 @@ pub(crate) fn list(bytes: &[u8]) -> (Vec<(usize, &RawValue)>, Option<String>) {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = (&mut reader).deserialize_seq(List(&mut elements)).and_then(|()| reader.end());
     let start = bytes.as_ptr().addr();
-    let placed =
-        elements.into_iter().map(|raw| (raw.get().as_ptr().addr().saturating_sub(start), raw)).collect();
+    let placed = elements
+        .into_iter()
+        .map(|raw| (raw.get().as_ptr().addr().saturating_sub(start), raw.into()))
+        .collect();
     (placed, read.err().map(|error| error.to_string()))
 }
 
+/// The elements of a list with where each begins, if a text is plainly one and nothing else.
+fn plain_list(text: &str) -> Option<Vec<(usize, Raw<'_>)>> {
+    let bytes = text.as_bytes();
+    let mut elements = Vec::new();
+    let mut at = skip::space(bytes, 0);
+    if bytes.get(at) != Some(&b'[') {
+        return None;
+    }
+    at = skip::space(bytes, at + 1);
+    let mut is_more = bytes.get(at) != Some(&b']');
+    while is_more {
+        let end = skip::value(bytes, at)?;
+        elements.push((at, Raw(text.get(at..end)?)));
+        at = skip::space(bytes, end);
+        is_more = bytes.get(at) == Some(&b',');
+        if is_more {
+            at = skip::space(bytes, at + 1);
+        }
+    }
+    let is_all = bytes.get(at) == Some(&b']') && skip::space(bytes, at + 1) == bytes.len();
+    is_all.then_some(elements)
+}
+
 /// The text of a JSON string.
-pub(crate) fn string(raw: &RawValue) -> Option<String> {
-    serde_json::from_str(raw.get()).ok()
+pub(crate) fn string(raw: Raw<'_>) -> Option<String> {
+    let inside = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if inside.contains('\\') { serde_json::from_str(raw.get()).ok() } else { Some(inside.to_owned()) }
 }
 
 /// A time as text in one of the usual forms, or as seconds or milliseconds from 1970.
-pub(crate) fn time(raw: &RawValue) -> Option<Timestamp> {
+pub(crate) fn time(raw: Raw<'_>) -> Option<Timestamp> {
     /// No number of seconds that anybody means is so large, and no number of milliseconds so small.
     const LEAST_MILLIS: i64 = 100_000_000_000;
     if let Some(text) = string(raw) {
@@ -184,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_is_left_goes_into_the_metadata_and_loses_no_digit() {
-        let text = br#"{"role":"user","n":10000000000000000000001,"metadata":{"n":1.50,"a":[ ]},"name":"x"}"#;
+        let text = r#"{"role":"user","n":10000000000000000000001,"metadata":{"n":1.50,"a":[ ]},"name":"x"}"#;
         let mut members = Members::read(text).unwrap();
         assert_eq!(members.take("role").unwrap().get(), "\"user\"");
         assert_eq!(members.into_metadata(), r#"{"n":1.50,"a":[ ],"n_":10000000000000000000001,"name":"x"}"#);
@@ -208,11 +315,11 @@ mod tests {
             ("1741878693500", "2025-03-13T15:11:33.500000+00:00"),
             ("-0.5", "1969-12-31T23:59:59.500000+00:00"),
         ] {
-            let raw: &RawValue = serde_json::from_str(given).unwrap();
+            let raw = Raw::of(given).unwrap();
             assert_eq!(time(raw).unwrap().to_string(), read, "{given}");
         }
         for given in ["\"yesterday\"", "1e9", "null", "true", "[]"] {
-            assert!(time(serde_json::from_str(given).unwrap()).is_none(), "{given}");
+            assert!(time(Raw::of(given).unwrap()).is_none(), "{given}");
         }
     }
 }

@@ -4,6 +4,8 @@
 //! else there is goes into the metadata under its own name. Taken apart and put together again it is the same JSON
 //! value. A text is kept once, in the content, so that whoever edits that has edited the chat message.
 
+mod skip;
+
 pub(crate) mod json;
 
 mod texts;

@@ -7,9 +7,8 @@ use std::collections::HashSet;
 
 use aral_store::{Message, Timestamp};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::json::{Members, list, time};
+use super::json::{Members, Raw, list, time};
 use super::{KNOWN, TIMES, is_known, langchain, mark_name, session, texts};
 
 /// A message as chat programs have it.
@@ -35,7 +34,7 @@ struct Mark {
 /// Puts a message together.
 pub(crate) fn put_together(message: &Message) -> Together {
     let metadata = message.metadata.as_json();
-    let members = Members::read(metadata.as_bytes()).ok();
+    let members = Members::read(metadata).ok();
     if let Some(json) = members.as_ref().and_then(|members| session::item(message, members)) {
         let lacks_members = members.iter().flat_map(Members::names).any(|name| name != session::KEY);
         let lacks_metadata = lacks_members || !message.extra.is_empty();
@@ -108,7 +107,7 @@ fn unmarked(message: &Message, members: &Members<'_>) -> Mark {
         text: "content".to_owned(),
         ..Mark::default()
     };
-    let content = members.get("content").map(RawValue::get).unwrap_or_default();
+    let content = members.get("content").map(Raw::get).unwrap_or_default();
     let lengths = content.starts_with('[').then(|| lengths_of_whole(content)).flatten();
     if (content == "null" && message.content.is_empty()) || lengths.is_some() {
         mark.kept.insert(0, ("content".to_owned(), "content".to_owned()));
@@ -122,15 +121,15 @@ fn unmarked(message: &Message, members: &Members<'_>) -> Mark {
 /// How long the texts in a list of parts are that is whole, as earlier versions kept one.
 fn lengths_of_whole(parts: &str) -> Option<Vec<Option<usize>>> {
     let (parts, broken) = list(parts.as_bytes());
-    let length = |part: &RawValue| {
+    let length = |part: Raw<'_>| {
         let part = part.get();
         if part.starts_with('"') {
             return Some(texts::length(part));
         }
-        let members = Members::read(part.as_bytes()).ok()?;
-        members.get("text").map(RawValue::get).filter(|text| text.starts_with('"')).map(texts::length)
+        let members = Members::read(part).ok()?;
+        members.get("text").map(Raw::get).filter(|text| text.starts_with('"')).map(texts::length)
     };
-    broken.is_none().then(|| parts.iter().map(|(_, part)| length(part)).collect())
+    broken.is_none().then(|| parts.iter().map(|(_, part)| length(*part)).collect())
 }
 
 struct Work<'m> {
@@ -190,7 +189,7 @@ impl Work<'_> {
     }
 
     /// A time as it was written, or as it is by now.
-    fn time(&self, raw: &RawValue) -> String {
+    fn time(&self, raw: Raw<'_>) -> String {
         match time(raw) {
             Some(written) if written != self.message.created_at => quoted_time(self.message.created_at),
             _ => raw.get().to_owned(),
@@ -198,7 +197,7 @@ impl Work<'_> {
     }
 
     /// The member that the text belongs into, and whether the text is another one than it came with.
-    fn text(&self, raw: &RawValue) -> (String, bool) {
+    fn text(&self, raw: Raw<'_>) -> (String, bool) {
         let content = &self.message.content;
         let Some(lengths) = &self.mark.lengths else {
             let is_as_it_came = content.is_empty();
@@ -227,12 +226,11 @@ impl Work<'_> {
 
 /// A part with this text in its place.
 fn filled(part: &str, text: &str, is_edited: bool) -> String {
-    let Ok(members) = Members::read(part.as_bytes()) else { return text.to_owned() };
+    let Ok(members) = Members::read(part) else { return text.to_owned() };
     let mut filled = members.printed_with("text", text);
     if is_edited {
         for name in ["annotations", "logprobs"] {
-            filled =
-                Members::read(filled.as_bytes()).map_or(filled.clone(), |part| part.printed_with(name, "[]"));
+            filled = Members::read(&filled).map_or(filled.clone(), |part| part.printed_with(name, "[]"));
         }
     }
     filled

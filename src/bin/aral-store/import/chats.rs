@@ -10,14 +10,13 @@ use std::io::BufRead;
 use std::path::Path;
 
 use aral_store::{Error, ErrorKind, ExportLine, Timestamp};
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::forms::Kind;
 use super::intake::Intake;
 use super::layout;
 use super::piece::{Head, Piece};
-use crate::chat::json::{Members, list, string};
+use crate::chat::json::{Members, Raw, list, string};
 use crate::chat::{Apart, taken_apart};
 use crate::exit::Failure;
 use crate::lines::Lines;
@@ -51,7 +50,8 @@ struct Chats<'c, 's> {
 impl Chats<'_, '_> {
     fn file<R: BufRead>(&mut self, lines: &mut Lines<R>) -> Result<(), Failure> {
         let Some(first) = lines.next()? else { return Ok(()) };
-        let is_line = first.bytes.trim_ascii_start().starts_with(b"{") && Members::read(&first.bytes).is_ok();
+        let is_line =
+            first.bytes.trim_ascii_start().starts_with(b"{") && Members::of_bytes(&first.bytes).is_ok();
         if !is_line {
             let (offset, document) = lines.document(first)?;
             return self.document(offset, &document);
@@ -83,8 +83,8 @@ impl Chats<'_, '_> {
             output::note("nothing of these messages was imported, for they are one conversation");
             return Ok(());
         }
-        let messages: Vec<&RawValue> =
-            read.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let messages: Vec<Raw<'_>> =
+            read.iter().filter_map(|line| Raw::of(std::str::from_utf8(line).ok()?)).collect();
         let id = self.id_of(&read.join(&b'\n'), None);
         let piece = self.piece(id, &Members::default(), &messages);
         self.put(piece, "line 1")
@@ -98,7 +98,7 @@ impl Chats<'_, '_> {
         }
         let (elements, broken) = list(bytes);
         let begins_with = |name| {
-            let first = elements.first().and_then(|(_, raw)| Members::read(raw.get().as_bytes()).ok());
+            let first = elements.first().and_then(|(_, raw)| Members::read(raw.get()).ok());
             first.is_some_and(|members| members.get(name).is_some())
         };
         // An item without a role, such as a call of a function, has a type.
@@ -108,7 +108,7 @@ impl Chats<'_, '_> {
                 self.conversation(raw.get().as_bytes(), &place(*at), Some(part))?;
             }
         } else {
-            let messages: Vec<&RawValue> = elements.iter().map(|(_, raw)| *raw).collect();
+            let messages: Vec<Raw<'_>> = elements.iter().map(|(_, raw)| *raw).collect();
             let id = self.id_of(bytes, None);
             let piece = self.piece(id, &Members::default(), &messages);
             self.put(piece, &place(0))?;
@@ -124,8 +124,8 @@ impl Chats<'_, '_> {
 
     /// Takes one object with `messages` in.
     fn conversation(&mut self, bytes: &[u8], place: &str, part: Option<u64>) -> Result<(), Failure> {
-        let read =
-            Members::read(bytes).map_err(|error| layout::unread(bytes, &error)).and_then(|mut members| {
+        let read = Members::of_bytes(bytes).map_err(|error| layout::unread(bytes, &error)).and_then(
+            |mut members| {
                 if layout::is_one(&members) {
                     return layout::piece(members);
                 }
@@ -140,9 +140,10 @@ impl Chats<'_, '_> {
                     Some(raw) => string(raw).unwrap_or_else(|| raw.get().to_owned()),
                     None => self.id_of(bytes, part),
                 };
-                let messages: Vec<&RawValue> = messages.iter().map(|(_, raw)| *raw).collect();
+                let messages: Vec<Raw<'_>> = messages.iter().map(|(_, raw)| *raw).collect();
                 self.piece(id, &members, &messages)
-            });
+            },
+        );
         self.put(read, place)
     }
 
@@ -170,10 +171,10 @@ impl Chats<'_, '_> {
         part.map_or_else(|| stem.to_string(), |part| format!("{stem}-{part}"))
     }
 
-    fn piece(&mut self, id: String, members: &Members<'_>, messages: &[&RawValue]) -> Result<Piece, String> {
+    fn piece(&mut self, id: String, members: &Members<'_>, messages: &[Raw<'_>]) -> Result<Piece, String> {
         let quoted = serde_json::Value::from(id.as_str()).to_string();
         let mut lines = Vec::new();
-        for (number, raw) in (1_u64..).zip(messages) {
+        for (number, raw) in (1_u64..).zip(messages.iter().copied()) {
             let line = self.message(&quoted, number, raw);
             lines.push(line.map_err(|reason| format!("message {number}: {reason}"))?);
         }
@@ -181,7 +182,7 @@ impl Chats<'_, '_> {
         let now = self.intake.now;
         let first = lines.first().map_or(now, |(time, _)| *time);
         let created_at = members.take_time().unwrap_or(first);
-        let title = members.take("title").map_or("\"\"", RawValue::get);
+        let title = members.take("title").map_or("\"\"", Raw::get);
         let head = format!(
             r#"{{"type":"conversation","id":{quoted},"title":{title},"created_at":"{created_at}","metadata":{}}}"#,
             members.into_metadata()
@@ -204,7 +205,7 @@ impl Chats<'_, '_> {
         &mut self,
         conversation: &str,
         number: u64,
-        raw: &RawValue,
+        raw: Raw<'_>,
     ) -> Result<(Timestamp, String), String> {
         let Apart { id, role, content, time, metadata, unshown } = taken_apart(raw.get().as_bytes())?;
         for kind in unshown {

@@ -5,7 +5,7 @@
 
 use aral_store::Error;
 
-use crate::chat::json::string;
+use crate::chat::json::{Raw, string};
 use crate::exit::Failure;
 use crate::lines::{NumberedLine, Source};
 use crate::output::to_u64;
@@ -176,7 +176,7 @@ impl Beginning {
     }
 
     fn take(&mut self, raw: &str, is_value: bool) {
-        let Ok(raw) = serde_json::from_str(raw) else { return };
+        let Some(raw) = Raw::of(raw) else { return };
         let Some(text) = string(raw) else { return };
         if !is_value {
             self.names.push(text);

@@ -12,15 +12,15 @@ use aral_store::{
 };
 
 use super::intake::Intake;
-use super::item::{export_line, item, unread};
+use super::item::{Item, export_line, item, unread};
 use super::piece::{Head, Piece, new_action, new_message};
 use crate::chat::json::Members;
 use crate::exit::Failure;
 use crate::output;
 use crate::transcripts::Tool;
-use crate::transcripts::entry::{About, further, quoted};
+use crate::transcripts::entry::{About, Entry, further, quoted};
 use crate::transcripts::record::{Known, Record, Sink};
-use crate::transcripts::source::{Source, gone, record_json, source_of};
+use crate::transcripts::source::{Source, gone, put_record, source_of};
 
 /// How many bytes of records are taken in at once.
 const PART: usize = 16 << 20;
@@ -104,30 +104,32 @@ impl<'i, 's> Gather<'i, 's> {
     }
 
     /// A conversation that is new.
-    fn add(&mut self, head: Option<Head>, items: Vec<ExportLine>) -> Result<(), Failure> {
+    fn add(&mut self, head: Option<Head>, items: Vec<Item>) -> Result<(), Failure> {
         let mut piece = Piece::new(self.open.id.clone(), head);
         for item in items {
             match item {
-                ExportLine::Message { message, .. } => piece.message(message),
-                ExportLine::Action { action, .. } => piece.action(action),
-                ExportLine::Conversation { .. } | ExportLine::End(_) | _ => {}
+                Item::Message(message) => piece.message(message),
+                Item::Action(action) => piece.action(action),
             }
         }
         piece.is_transcript = true;
         self.intake.take(piece)
     }
 
-    fn items(&mut self, records: Vec<Record>, time: &mut Timestamp) -> Vec<ExportLine> {
-        let id = quoted(&self.open.id);
+    fn items(&mut self, records: Vec<Record>, time: &mut Timestamp) -> Vec<Item> {
         let mut items = Vec::new();
         for Record { name, place, raw, line } in records {
             *time = line.time.unwrap_or(*time);
             let entries = if line.entries.is_empty() { vec![unread()] } else { line.entries };
             for (at, entry) in entries.into_iter().enumerate() {
-                let source = record_json(self.tool, &place, &raw, at == 0);
-                let name = if at == 0 { name.clone() } else { format!("{name}#{}", at + 1) };
-                let made = item(&id, &name, *time, &source, &entry)
-                    .or_else(|_| item(&id, &name, *time, &source, &unread()));
+                let is_first = at == 0;
+                let name = if is_first { name.clone() } else { format!("{name}#{}", at + 1) };
+                let made = |entry: &Entry| {
+                    item(&name, *time, entry, is_first.then_some(raw.as_str()), |source| {
+                        put_record(source, self.tool, &place, &raw, is_first);
+                    })
+                };
+                let made = made(&entry).or_else(|_| made(&unread()));
                 match made {
                     Ok(item) => items.push(item),
                     Err(reason) => {
@@ -165,12 +167,7 @@ impl<'i, 's> Gather<'i, 's> {
     }
 
     /// Holds items against what is there.
-    fn compare(
-        &mut self,
-        head: Option<Head>,
-        items: Vec<ExportLine>,
-        there: &mut There,
-    ) -> Result<(), Failure> {
+    fn compare(&mut self, head: Option<Head>, items: Vec<Item>, there: &mut There) -> Result<(), Failure> {
         let mut mutations = Vec::new();
         let id = self.open.id.clone();
         if let Some(head) = head {
@@ -184,9 +181,8 @@ impl<'i, 's> Gather<'i, 's> {
         let mut changed = 0;
         for item in items {
             let found = match item {
-                ExportLine::Message { message, .. } => there.message(&id, message),
-                ExportLine::Action { action, .. } => there.action(&id, action),
-                ExportLine::Conversation { .. } | ExportLine::End(_) | _ => None,
+                Item::Message(message) => there.message(&id, message),
+                Item::Action(action) => there.action(&id, action),
             };
             changed += u64::from(found.as_ref().is_some_and(|mutation| {
                 matches!(mutation.operation, Operation::EditMessage { .. } | Operation::EditAction { .. })
@@ -219,7 +215,7 @@ impl There {
     fn gone(&self, id: &str) -> Vec<Mutation> {
         let marked = |name: &Text, metadata: &JsonObject| {
             let source = gone(metadata).filter(|_| !self.seen.contains(&name.to_string()))?;
-            let members = Members::read(metadata.as_json().as_bytes()).ok()?;
+            let members = Members::read(metadata.as_json()).ok()?;
             object_of(&members.printed_with("source", &source))
         };
         let mut mutations = Vec::new();
@@ -292,8 +288,7 @@ impl There {
 
 /// New metadata, with the members that somebody added to the old.
 fn merged(old: &JsonObject, new: &JsonObject) -> Option<JsonObject> {
-    let (old, new) =
-        (Members::read(old.as_json().as_bytes()).ok()?, Members::read(new.as_json().as_bytes()).ok()?);
+    let (old, new) = (Members::read(old.as_json()).ok()?, Members::read(new.as_json()).ok()?);
     let mut members = new.clone().into_list();
     members.extend(old.into_list().into_iter().filter(|(name, _)| new.get(name).is_none()));
     let members: Vec<String> =

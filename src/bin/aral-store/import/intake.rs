@@ -63,6 +63,8 @@ pub(super) struct Intake<'a> {
     removed: Removed,
     stop: Stop,
     fates: HashMap<String, Fate>,
+    /// The conversation that the last piece was held against, if nothing was added to it: the next one may be a part of the same.
+    there: Option<Conversation>,
     /// In a try, what exports before this one in the same input would have added.
     tried: HashSet<String>,
     /// How many of those came again, and were held against a store that does not have them.
@@ -82,13 +84,14 @@ impl<'a> Intake<'a> {
     pub(super) fn new(store: &'a MessageStore, purpose: Purpose, stop: Stop) -> Self {
         let (fates, roles, counts) = (HashMap::new(), Roles::default(), Counts::default());
         let (removed, tried, tried_again, changed) = (Removed::KeepOut, HashSet::new(), 0, 0);
-        let is_watching = false;
+        let (is_watching, there) = (false, None);
         Self {
             store,
             purpose,
             removed,
             stop,
             fates,
+            there,
             tried,
             tried_again,
             roles,
@@ -135,7 +138,7 @@ impl<'a> Intake<'a> {
                 let version = *version;
                 self.add(&id, piece, version)
             }
-            Some(Fate::There) | None => match self.store.conversation(&id) {
+            Some(Fate::There) | None => match self.seen(&id) {
                 Ok(None) => match self.store.removed(&id)? {
                     Some(tombstone) if self.removed == Removed::KeepOut => {
                         self.keep_removed(&tombstone);
@@ -150,6 +153,7 @@ impl<'a> Intake<'a> {
                     }
                     Ok(rest) if rest.is_nothing_after(there.version) => {
                         self.counts.overtaken += u64::from(rest.version.is_some_and(|v| v < there.version));
+                        self.there = Some(there);
                         if self.fates.insert(id, Fate::There).is_none() {
                             self.counts.already_there += 1;
                         }
@@ -159,6 +163,14 @@ impl<'a> Intake<'a> {
                 },
                 Err(error) => self.kept_out(&id, error),
             },
+        }
+    }
+
+    /// A conversation of the store, which is read once for all pieces of it that follow one another.
+    fn seen(&mut self, id: &str) -> Result<Option<Conversation>, Error> {
+        match self.there.take().filter(|there| there.id == *id) {
+            Some(there) => Ok(Some(there)),
+            None => self.store.conversation(id),
         }
     }
 

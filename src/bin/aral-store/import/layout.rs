@@ -4,10 +4,9 @@
 //! that it has in the file: the parts are put together as lines of an export and read by what reads those.
 
 use aral_store::{Conversation, ExportLine};
-use serde_json::value::RawValue;
 
 use super::piece::Piece;
-use crate::chat::json::{Members, list};
+use crate::chat::json::{Members, Raw, list};
 
 /// Which fields each part has; all others are unknown ones, and kept as such.
 const HEAD: [&str; 4] = ["id", "title", "created_at", "metadata"];
@@ -29,10 +28,9 @@ pub(super) fn unread(bytes: &[u8], error: &serde_json::Error) -> String {
 
 /// Takes one apart; an error says which part of it cannot be read.
 pub(super) fn piece(mut members: Members<'_>) -> Result<Piece, String> {
-    let created_at = members.get("created_at").map_or("null", RawValue::get);
-    let [messages, actions] =
-        ["messages", "actions"].map(|name| members.take(name).map_or("[]", RawValue::get));
-    let id = members.get("id").map_or("null", RawValue::get);
+    let created_at = members.get("created_at").map_or("null", Raw::get);
+    let [messages, actions] = ["messages", "actions"].map(|name| members.take(name).map_or("[]", Raw::get));
+    let id = members.get("id").map_or("null", Raw::get);
     let ExportLine::Conversation { id: name, title, created_at: began, metadata, extra, .. } =
         read("conversation", "", members.clone(), &HEAD)?
     else {
@@ -48,7 +46,7 @@ pub(super) fn piece(mut members: Members<'_>) -> Result<Piece, String> {
         }
         for (number, (_, raw)) in (1_u64..).zip(&items) {
             let told = |reason: String| format!("{kind} {number}: {reason}");
-            let item = Members::read(raw.get().as_bytes()).map_err(|error| told(error.to_string()))?;
+            let item = Members::read(raw.get()).map_err(|error| told(error.to_string()))?;
             // What has no time of its own has its conversation's, as in a store.
             let time = if item.get("created_at").is_none() {
                 format!(r#""created_at":{created_at},"#)
@@ -69,9 +67,9 @@ pub(super) fn piece(mut members: Members<'_>) -> Result<Piece, String> {
 fn read(kind: &str, before: &str, members: Members<'_>, named: &[&str]) -> Result<ExportLine, String> {
     let (own, other): (Vec<_>, Vec<_>) =
         members.into_list().into_iter().partition(|(name, _)| named.contains(&name.as_str()));
-    let joined = |members: Vec<(String, &RawValue)>| {
+    let joined = |members: Vec<(String, Raw<'_>)>| {
         let member =
-            |(name, raw): (String, &RawValue)| format!("{}:{}", serde_json::Value::from(name), raw.get());
+            |(name, raw): (String, Raw<'_>)| format!("{}:{}", serde_json::Value::from(name), raw.get());
         members.into_iter().map(member).collect::<Vec<_>>().join(",")
     };
     let extra = joined(other);

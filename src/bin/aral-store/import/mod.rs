@@ -21,6 +21,8 @@ mod transcript;
 
 mod sessions;
 
+mod ahead;
+
 mod item;
 
 mod gather;
@@ -175,7 +177,7 @@ fn into(
     // Nothing is acknowledged before the end, and a second run goes on where the first one was stopped, so
     // one sync at the end is enough.
     let store = match purpose {
-        Purpose::Add => place::for_writing_with(dir, key::options().sync(SyncPolicy::Os))?,
+        Purpose::Add => place::for_writing_with(dir, key::options().sync(SyncPolicy::Os).compact_later())?,
         Purpose::Try if place::looks_like_a_store(dir) => place::for_reading(dir)?,
         Purpose::Try => MessageStore::in_memory(),
     };

@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 
 use aral_store::{Error, ErrorKind};
 
-use super::archive;
+use super::ahead;
 use super::databases;
-use super::documents;
 use super::forms::{self, Kind};
 use super::intake::Intake;
-use super::transcript::{self, Fork, of_file};
+use super::transcript::{Fork, of_file};
 use crate::exit::Failure;
 use crate::lines::Source;
 use crate::output;
@@ -144,25 +143,8 @@ pub(super) fn take(sessions: &Sessions, tool: Option<Tool>, intake: &mut Intake<
     for error in &sessions.unread {
         intake.damaged(error);
     }
-    let mut forks = Vec::new();
-    for file in &sessions.files {
-        let conflicts = intake.counts.conflicts;
-        match one(&file.path, tool, intake) {
-            Ok(fork) => {
-                forks.extend(fork);
-                if intake.counts.conflicts > conflicts {
-                    output::note(&format!(
-                        "that came of {}; what is in the store stays, and another store takes the file as it is",
-                        file.path.display()
-                    ));
-                }
-            }
-            Err(Failure::Input(error)) => intake.bad_line(&error.to_string()),
-            // The store's own errors end it.
-            Err(failure) => return Err(failure),
-        }
-    }
-    for Fork { id, parent } in forks {
+    let paths: Vec<&Path> = sessions.paths().collect();
+    for Fork { id, parent } in ahead::take(&paths, sessions.bytes(), tool, intake)? {
         if !intake.is_there(&parent)? {
             output::note(&format!(
                 "the beginning of {id:?} is in {parent:?}, from which it was forked, and that is not in the store"
@@ -186,59 +168,49 @@ fn document(source: &Source, wanted: Option<Tool>) -> Option<Tool> {
     }
 }
 
-fn one(path: &Path, tool: Option<Tool>, intake: &mut Intake<'_>) -> Result<Option<Fork>, Failure> {
+/// How a file is to be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Read {
+    /// Nothing is in it yet.
+    Not,
+    Archive,
+    Database,
+    Document(Tool),
+    Lines(Tool),
+}
+
+/// Finds out how a file is to be read, as one of this tool if that is said.
+pub(super) fn how(path: &Path, tool: Option<Tool>) -> Result<Read, Failure> {
     let source = Source::File(path.to_owned());
     if forms::is_archive(&source).map_err(of_file)? {
-        return archive::take(path, tool, intake).map(|()| None);
+        return Ok(Read::Archive);
     }
     if source.open().and_then(|mut lines| Ok(lines.peek()?.is_none())).map_err(of_file)? {
-        if !intake.is_watching {
-            output::note(&format!("nothing is in this file yet: {}", path.display()));
-        }
-        return Ok(None);
+        return Ok(Read::Not);
     }
     if source.head(16).map_err(of_file)?.is_some_and(|head| head == MAGIC) {
-        return databases::take(path, tool, intake).map(|()| None);
+        return Ok(Read::Database);
     }
     if let Some(tool) = document(&source, tool) {
-        return documents::take(path, tool, intake).map(|()| None);
+        return Ok(Read::Document(tool));
     }
-    if path.to_str().is_none() {
-        output::note(&format!(
-            "this name is not UTF-8, and an export of the session gives the file the name as it is printed here: {}",
-            path.display()
-        ));
-    }
-    let tool = match tool {
-        Some(tool) => {
-            // What shows that it is something else would become records that say nothing.
-            let shows = source.open().and_then(|mut lines| forms::told(&source, lines.peek()?));
-            let is_other = match shows {
-                Ok(Kind::Transcript(other)) => other != tool,
-                Ok(kind) => kind == Kind::Lines,
-                Err(_) => false,
-            };
-            if is_other {
-                let text =
-                    format!("not imported: it is no session of {}; import it by its own name", tool.title());
-                return Err(Failure::Input(Error::invalid(text).at(path, None)));
-            }
-            tool
+    let shows = source.open().and_then(|mut lines| forms::told(&source, lines.peek()?));
+    let Some(tool) = tool else {
+        if let Kind::Transcript(tool) = shows.map_err(of_file)? {
+            return Ok(Read::Lines(tool));
         }
-        None => {
-            match source.open().and_then(|mut lines| forms::told(&source, lines.peek()?)).map_err(of_file)? {
-                Kind::Transcript(tool) => tool,
-                Kind::Lines
-                | Kind::Chats
-                | Kind::BareLines
-                | Kind::Database
-                | Kind::Document(_)
-                | Kind::Archive => {
-                    let text = "not imported: it is no session of a tool; import it by its own name";
-                    return Err(Failure::Input(Error::invalid(text).at(path, None)));
-                }
-            }
-        }
+        let text = "not imported: it is no session of a tool; import it by its own name";
+        return Err(Failure::Input(Error::invalid(text).at(path, None)));
     };
-    transcript::take(tool, &mut source.open().map_err(of_file)?, path, intake)
+    // What shows that it is something else would become records that say nothing.
+    let is_other = match shows {
+        Ok(Kind::Transcript(other)) => other != tool,
+        Ok(kind) => kind == Kind::Lines,
+        Err(_) => false,
+    };
+    if is_other {
+        let text = format!("not imported: it is no session of {}; import it by its own name", tool.title());
+        return Err(Failure::Input(Error::invalid(text).at(path, None)));
+    }
+    Ok(Read::Lines(tool))
 }

@@ -9,24 +9,64 @@ use std::path::Path;
 use aral_store::{Error, ErrorKind, ExportLine, Timestamp};
 
 use super::intake::Intake;
-use super::item::{export_line, item, unread};
+use super::item::{Item, export_line, item, unread};
 use super::piece::{Head, Piece};
 use crate::chat::json::Members;
 use crate::exit::Failure;
 use crate::lines::{Lines, NumberedLine};
 use crate::output;
-use crate::transcripts::entry::{About, Line, Reader, further, quoted};
-use crate::transcripts::source::{Source, further_json, line_json};
+use crate::transcripts::entry::{About, Entry, Line, Reader, further, quoted};
+use crate::transcripts::source::{Source, put_line};
 use crate::transcripts::{Tool, reader};
 
-/// How many bytes of lines are taken in at once.
-const PART: usize = 16 << 20;
+/// How many bytes of lines are taken in at once: so many that an append is little beside them, and so few that they are in the
+/// processor's cache still when they are appended.
+const PART: usize = 512 << 10;
+
+/// How many bytes of lines may be waited for until it shows what the conversation begins with.
+const HEAD: usize = 16 << 20;
 
 /// A session whose lines begin with those of another one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Fork {
     pub(super) id: String,
     pub(super) parent: String,
+}
+
+/// What comes of the lines of a file, in their order.
+#[derive(Debug)]
+pub(super) enum Step {
+    Piece(Piece),
+    /// What cannot be read, in words.
+    Bad(String),
+    Note(String),
+}
+
+impl Step {
+    /// Does what there is to do about it.
+    pub(super) fn carry_out(self, intake: &mut Intake<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Piece(piece) => return intake.take(piece),
+            Self::Bad(text) => intake.bad_line(&text),
+            Self::Note(text) => output::note(&text),
+        }
+        Ok(())
+    }
+}
+
+/// What the reading of a file has to know of the import that it is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Looks {
+    /// The time of what comes without one.
+    pub(super) now: Timestamp,
+    /// Whether this is one look of many.
+    pub(super) is_watching: bool,
+}
+
+impl Looks {
+    pub(super) fn of(intake: &Intake<'_>) -> Self {
+        Self { now: intake.now, is_watching: intake.is_watching }
+    }
 }
 
 /// Takes a file in; the session it was forked from, if it needs that one's lines.
@@ -36,17 +76,25 @@ pub(super) fn take<R: BufRead>(
     path: &Path,
     intake: &mut Intake<'_>,
 ) -> Result<Option<Fork>, Failure> {
+    let looks = Looks::of(intake);
+    read((tool, path), lines, looks, &mut |step| step.carry_out(intake))
+}
+
+/// Reads a file, and hands on what comes of its lines. An error of whoever takes it ends the reading.
+pub(super) fn read<R: BufRead>(
+    (tool, path): (Tool, &Path),
+    lines: &mut Lines<R>,
+    looks: Looks,
+    give: &mut dyn FnMut(Step) -> Result<(), Failure>,
+) -> Result<Option<Fork>, Failure> {
     let Some(reader) = reader(tool) else {
         let text = format!("not imported: {} keeps no files of JSON lines", tool.title());
         return Err(Failure::Input(Error::new(ErrorKind::InvalidInput, text).at(path, None)));
     };
-    let mut file = Transcript::new(tool, path, (reader, intake));
+    let mut file = Transcript::new((tool, path), reader, looks, give);
     while let Some((line, is_ended)) = lines.next_as_is().map_err(of_file)? {
-        if !file.line(line, is_ended) {
+        if !file.line(line, is_ended)? {
             break;
-        }
-        if file.waiting >= PART {
-            file.put()?;
         }
     }
     file.put()?;
@@ -71,73 +119,86 @@ fn id_of(tool: Tool, session: &str) -> String {
     format!("{}:{session}", tool.name())
 }
 
-/// A line that waits for its part to be taken in.
+/// A line that was read.
 struct Read {
     number: u64,
     raw: String,
     line: Line,
 }
 
-struct Transcript<'i, 's> {
+struct Transcript<'i> {
     tool: Tool,
     path: &'i Path,
-    intake: &'i mut Intake<'s>,
+    looks: Looks,
+    give: &'i mut dyn FnMut(Step) -> Result<(), Failure>,
     reader: Box<dyn Reader>,
     stem: String,
     /// Whose file it is by its first line: what comes later must not give it another name.
     session: Option<String>,
     id: String,
+    /// The lines before it is known what the conversation begins with.
     lines: Vec<Read>,
-    /// How many bytes those lines have.
+    /// What the lines behind them come to, until it is handed on.
+    piece: Option<Piece>,
+    /// How many bytes the lines of either have.
     waiting: usize,
-    /// The time of the last line that had one.
+    /// The time of the last line, once it has begun.
     time: Option<Timestamp>,
-    is_begun: bool,
+    /// Whether a line had a time.
+    is_dated: bool,
     messages: usize,
     actions: usize,
 }
 
-impl<'i, 's> Transcript<'i, 's> {
-    fn new(tool: Tool, path: &'i Path, (reader, intake): (Box<dyn Reader>, &'i mut Intake<'s>)) -> Self {
+impl<'i> Transcript<'i> {
+    fn new(
+        (tool, path): (Tool, &'i Path),
+        reader: Box<dyn Reader>,
+        looks: Looks,
+        give: &'i mut dyn FnMut(Step) -> Result<(), Failure>,
+    ) -> Self {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let (id, lines) = (String::new(), Vec::new());
-        let (waiting, time, session, is_begun, messages, actions) = (0, None, None, false, 0, 0);
         Self {
             tool,
             path,
-            intake,
+            looks,
+            give,
             reader,
             stem,
-            session,
-            id,
-            lines,
-            waiting,
-            time,
-            is_begun,
-            messages,
-            actions,
+            session: None,
+            id: String::new(),
+            lines: Vec::new(),
+            piece: None,
+            waiting: 0,
+            time: None,
+            is_dated: false,
+            messages: 0,
+            actions: 0,
         }
     }
 
     /// Takes a line; whether the rest of the file is to be read.
-    fn line(&mut self, line: NumberedLine, is_ended: bool) -> bool {
+    fn line(&mut self, line: NumberedLine, is_ended: bool) -> Result<bool, Failure> {
         let number = line.number;
         let raw = match String::from_utf8(line.bytes) {
             Ok(raw) => raw,
             Err(_) if !is_ended => return self.unfinished(number),
             Err(_) => {
-                self.bad(number, "it is not UTF-8, and not imported; an export of this session will lack it");
-                return true;
+                self.bad(
+                    number,
+                    "it is not UTF-8, and not imported; an export of this session will lack it",
+                )?;
+                return Ok(true);
             }
         };
         // Some editors put it there, and no reader of JSON takes it.
         let json = raw.strip_prefix('\u{feff}').filter(|_| number == 1).unwrap_or(&raw);
-        let read = match Members::read(json.as_bytes()) {
+        let read = match Members::read(json) {
             Ok(members) => self.reader.read(&members),
             Err(_) if !is_ended => return self.unfinished(number),
             Err(_) if raw.trim().is_empty() => Line::default(),
             Err(error) => {
-                self.bad(number, &format!("it is no JSON object, and kept as it is: {error}"));
+                self.bad(number, &format!("it is no JSON object, and kept as it is: {error}"))?;
                 Line::default()
             }
         };
@@ -145,60 +206,120 @@ impl<'i, 's> Transcript<'i, 's> {
             self.session.clone_from(&self.reader.about().session);
         }
         self.waiting += raw.len();
-        self.lines.push(Read { number, raw, line: read });
-        true
-    }
-
-    fn unfinished(&self, number: u64) -> bool {
-        if self.intake.is_watching {
-            return false;
+        self.is_dated |= read.time.is_some();
+        let read = Read { number, raw, line: read };
+        if self.time.is_none() {
+            self.lines.push(read);
+            // The head is made of what has been read before it, and is not changed by what comes behind.
+            let is_known = self.is_dated && self.reader.is_known();
+            if self.waiting >= if is_known { PART } else { HEAD } {
+                self.put()?;
+            }
+        } else {
+            self.add(read)?;
+            if self.waiting >= PART {
+                self.put()?;
+            }
         }
-        output::note(&format!(
-            "{}: line {number} is not complete yet, and left for the next import",
-            self.path.display()
-        ));
-        false
+        Ok(true)
     }
 
-    fn bad(&mut self, number: u64, reason: &str) {
-        let error = Error::new(ErrorKind::InvalidInput, format!("line {number}: {reason}"));
-        self.intake.bad_line(&error.at(self.path, None).to_string());
+    fn unfinished(&mut self, number: u64) -> Result<bool, Failure> {
+        if !self.looks.is_watching {
+            let path = self.path.display();
+            let text = format!("{path}: line {number} is not complete yet, and left for the next import");
+            (self.give)(Step::Note(text))?;
+        }
+        Ok(false)
     }
 
-    /// Adds what waits.
+    fn bad(&mut self, number: u64, reason: &str) -> Result<(), Failure> {
+        self.told(format!("line {number}: {reason}"))
+    }
+
+    fn told(&mut self, reason: String) -> Result<(), Failure> {
+        let error = Error::new(ErrorKind::InvalidInput, reason).at(self.path, None);
+        (self.give)(Step::Bad(error.to_string()))
+    }
+
+    /// Hands on what waits.
     fn put(&mut self) -> Result<(), Failure> {
         let lines = std::mem::take(&mut self.lines);
-        self.waiting = 0;
-        if lines.is_empty() {
-            return Ok(());
+        if !lines.is_empty() {
+            self.begin(lines)?;
         }
+        self.waiting = 0;
+        let Some(piece) = self.piece.take() else { return Ok(()) };
+        self.messages += piece.messages.len();
+        self.actions += piece.actions.len();
+        (self.give)(Step::Piece(piece))
+    }
+
+    /// Begins the conversation with its first lines.
+    fn begin(&mut self, lines: Vec<Read>) -> Result<(), Failure> {
         // What comes before all times has the first one.
         let first = lines.iter().find_map(|read| read.line.time);
-        let now = self.intake.now;
-        let mut time = self.time.or(first).unwrap_or(now);
-        if !self.is_begun {
-            self.id = id_of(self.tool, &self.session());
-        }
-        let mut bad = Vec::new();
-        let read = self.piece(lines, &mut time, &mut bad);
-        for (number, reason) in bad {
-            self.bad(number, &reason);
-        }
-        match read {
-            Ok(mut piece) => {
-                self.is_begun = true;
-                self.time = Some(time);
-                (piece.undated, piece.is_transcript) = (Some(now), true);
-                self.messages += piece.messages.len();
-                self.actions += piece.actions.len();
-                self.intake.take(piece)
-            }
-            Err(reason) => {
-                let error = Error::new(ErrorKind::InvalidInput, format!("not imported: {reason}"));
-                self.intake.bad_line(&error.at(self.path, None).to_string());
-                Ok(())
+        let time = first.unwrap_or(self.looks.now);
+        self.id = id_of(self.tool, &self.session());
+        let head = match self.head(&quoted(&self.id), time) {
+            Ok(head) => head,
+            Err(reason) => return self.told(format!("not imported: {reason}")),
+        };
+        self.piece = Some(self.piece_of(Some(head)));
+        let mut leading = Some(());
+        self.time = Some(time);
+        for read in lines {
+            leading = leading.filter(|()| read.line.time.is_none());
+            self.add(read)?;
+            if let (Some(()), Some(piece)) = (leading, &mut self.piece) {
+                piece.leading = (piece.messages.len(), piece.actions.len());
             }
         }
+        Ok(())
+    }
+
+    /// A piece of this conversation that is empty yet.
+    fn piece_of(&self, head: Option<Head>) -> Piece {
+        Piece {
+            first_message: self.messages,
+            first_action: self.actions,
+            undated: Some(self.looks.now),
+            is_transcript: true,
+            ..Piece::new(self.id.clone(), head)
+        }
+    }
+
+    /// Adds what a line comes to; a line that no item can hold is named.
+    fn add(&mut self, read: Read) -> Result<(), Failure> {
+        let Read { number, raw, line } = read;
+        let time = line.time.or(self.time).unwrap_or(self.looks.now);
+        self.time = Some(time);
+        let name = line.id.unwrap_or_else(|| format!("line-{number}"));
+        let entries = if line.entries.is_empty() { vec![unread()] } else { line.entries };
+        for (at, entry) in entries.into_iter().enumerate() {
+            let raw = (at == 0).then_some(raw.as_str());
+            let further = if at == 0 { None } else { Some(format!("{name}#{}", at + 1)) };
+            let made = |name: &str, entry: &Entry| {
+                item(name, time, entry, raw, |source| put_line(source, self.tool, number, raw))
+            };
+            // What the line holds may be more than a store takes as data, or as an id; as it stands it is text.
+            let kept = |_| made(&format!("line-{number}"), &unread());
+            match made(further.as_ref().unwrap_or(&name), &entry).or_else(kept) {
+                Ok(made) => {
+                    let fresh = self.piece.take().unwrap_or_else(|| self.piece_of(None));
+                    let piece = self.piece.insert(fresh);
+                    match made {
+                        Item::Message(message) => piece.message(message),
+                        Item::Action(action) => piece.action(action),
+                    }
+                }
+                Err(reason) => {
+                    let lacks = "not imported; an export of this session will lack it";
+                    return self.bad(number, &format!("{lacks}: {reason}"));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The session's name: that of its file, but for what tools put around it.
@@ -210,53 +331,6 @@ impl<'i, 's> Transcript<'i, 's> {
             // A session that is resumed may get a second file.
             _ => self.stem.clone(),
         }
-    }
-
-    /// What lines come to; those that no item can hold are named in `bad`.
-    fn piece(
-        &self,
-        lines: Vec<Read>,
-        time: &mut Timestamp,
-        bad: &mut Vec<(u64, String)>,
-    ) -> Result<Piece, String> {
-        let id = quoted(&self.id);
-        let head = if self.is_begun { None } else { Some(self.head(&id, *time)?) };
-        let mut piece = Piece {
-            first_message: self.messages,
-            first_action: self.actions,
-            ..Piece::new(self.id.clone(), head)
-        };
-        let mut is_dated = self.time.is_some();
-        for Read { number, raw, line } in lines {
-            is_dated |= line.time.is_some();
-            *time = line.time.unwrap_or(*time);
-            let name = line.id.unwrap_or_else(|| format!("line-{number}"));
-            let entries = if line.entries.is_empty() { vec![unread()] } else { line.entries };
-            for (at, entry) in entries.into_iter().enumerate() {
-                let source = if at == 0 {
-                    line_json(self.tool, number, &raw)
-                } else {
-                    further_json(self.tool, number)
-                };
-                let name = if at == 0 { name.clone() } else { format!("{name}#{}", at + 1) };
-                // What the line holds may be more than a store takes as data, or as an id; as it stands it is text.
-                let kept = || item(&id, &format!("line-{number}"), *time, &source, &unread());
-                match item(&id, &name, *time, &source, &entry).or_else(|_| kept()) {
-                    Ok(ExportLine::Message { message, .. }) => piece.message(message),
-                    Ok(ExportLine::Action { action, .. }) => piece.action(action),
-                    Ok(_) => return Err(format!("line {number}: it was read as something else")),
-                    Err(reason) => {
-                        let lacks = "not imported; an export of this session will lack it";
-                        bad.push((number, format!("{lacks}: {reason}")));
-                        break;
-                    }
-                }
-            }
-            if !is_dated {
-                piece.leading = (piece.messages.len(), piece.actions.len());
-            }
-        }
-        Ok(piece)
     }
 
     fn head(&self, id: &str, time: Timestamp) -> Result<Head, String> {

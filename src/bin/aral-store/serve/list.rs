@@ -6,14 +6,13 @@
 use std::fmt::Write;
 
 use aral_store::{Conversations, Error, JsonObject, ListCursor, MessageStore, Order, Summary, Timestamp};
-use serde_json::value::RawValue;
 
 use super::address::{self, Query};
 use super::cut::{MOST_TITLE, shortened};
 use super::http::{Answer, Request};
 use super::page::Page;
 use super::sums::grouped;
-use crate::chat::json::{Members, string};
+use crate::chat::json::{Members, Raw, string};
 use crate::exit::Failure;
 use crate::export::html::{escape, items};
 use crate::moment;
@@ -155,7 +154,7 @@ impl Wanted {
 
 /// A member, by the names that lead to it with dots between them; a string as its text, and anything else as JSON.
 fn member(json: &[u8], path: &str) -> Option<String> {
-    let members = Members::read(json).ok()?;
+    let members = Members::of_bytes(json).ok()?;
     if let Some(value) = members.get(path) {
         return Some(shown(value));
     }
@@ -163,7 +162,7 @@ fn member(json: &[u8], path: &str) -> Option<String> {
     member(members.get(name)?.get().as_bytes(), rest)
 }
 
-fn shown(value: &RawValue) -> String {
+fn shown(value: Raw<'_>) -> String {
     string(value).unwrap_or_else(|| value.get().to_owned())
 }
 

@@ -3,9 +3,8 @@
 //! Owns the names under which metadata keep them: those of the imports of this store, and those that providers use.
 
 use aral_store::{JsonObject, MessageRef};
-use serde_json::value::RawValue;
 
-use crate::chat::json::Members;
+use crate::chat::json::{Members, Raw};
 use crate::output::to_u64;
 
 /// What the messages and actions of a conversation say that they took.
@@ -42,10 +41,9 @@ impl Sums {
         if !["usage", "cost"].iter().any(|word| metadata.contains(word)) {
             return;
         }
-        let Ok(members) = Members::read(metadata.as_bytes()) else { return };
-        let usage = USAGES.iter().find_map(|name| {
-            members.get(name).and_then(|raw| serde_json::from_str::<Members<'_>>(raw.get()).ok())
-        });
+        let Ok(members) = Members::read(metadata) else { return };
+        let usage =
+            USAGES.iter().find_map(|name| members.get(name).and_then(|raw| Members::read(raw.get()).ok()));
         let mut has_said = false;
         if let Some(usage) = &usage {
             for (names, sum) in [
@@ -91,7 +89,7 @@ impl Sums {
     }
 }
 
-fn number<T: std::str::FromStr>(raw: Option<&RawValue>) -> Option<T> {
+fn number<T: std::str::FromStr>(raw: Option<Raw<'_>>) -> Option<T> {
     raw?.get().parse().ok()
 }
 

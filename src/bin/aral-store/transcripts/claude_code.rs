@@ -18,6 +18,7 @@ pub(super) struct Session {
     about: About,
     /// The replies whose usage was counted: each line of one has it.
     counted: HashSet<String>,
+    has_reply: bool,
 }
 
 impl Reader for Session {
@@ -26,7 +27,10 @@ impl Reader for Session {
         self.learn(line);
         let entries = match kind.as_str() {
             "user" => self.user(line),
-            "assistant" => self.reply(line),
+            "assistant" => {
+                self.has_reply = true;
+                self.reply(line)
+            }
             _ => Vec::new(),
         };
         let entries = if entries.is_empty() {
@@ -45,6 +49,11 @@ impl Reader for Session {
 
     fn about(&self) -> &About {
         &self.about
+    }
+
+    /// A fork shows in the first reply that it has from the session that it was forked from.
+    fn is_known(&self) -> bool {
+        self.about.title.is_some() && self.has_reply
     }
 }
 

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::entry::{Line, quoted, utc};
 use super::record::{Place, Record};
-use crate::chat::json::time;
+use crate::chat::json::{Raw, time};
 use crate::exit::Failure;
 
 /// With what every such file begins.
@@ -227,7 +227,7 @@ impl Row {
             Cell::Text(text) => return utc(text),
             other @ (Cell::Null | Cell::Integer(_) | Cell::Real(_) | Cell::Bytes { .. }) => to_json(other),
         };
-        time(serde_json::from_str(&json).ok()?)
+        time(Raw::of(&json)?)
     }
 }
 

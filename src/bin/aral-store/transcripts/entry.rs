@@ -3,9 +3,8 @@
 //! Owns those fields. Values are JSON as it stands in the line, so that numbers and strings stay what they are.
 
 use aral_store::Timestamp;
-use serde_json::value::RawValue;
 
-use crate::chat::json::{Members, list, string};
+use crate::chat::json::{Members, Raw, list, string};
 
 /// The longest title that is made of a prompt, in characters.
 const TITLE: usize = 80;
@@ -58,11 +57,16 @@ pub(crate) trait Reader {
     fn read(&mut self, line: &Members<'_>) -> Line;
 
     fn about(&self) -> &About;
+
+    /// Whether what was read says what the conversation begins with, but for what few sessions have.
+    fn is_known(&self) -> bool {
+        self.about().title.is_some()
+    }
 }
 
 impl About {
     /// Takes a member's value over, if there is none yet.
-    pub(super) fn learn(&mut self, name: &'static str, value: Option<&RawValue>) {
+    pub(super) fn learn(&mut self, name: &'static str, value: Option<Raw<'_>>) {
         self.learn_json(name, value.map(|value| value.get().to_owned()));
     }
 
@@ -109,11 +113,23 @@ impl Entry {
 
 /// A JSON object of the members that have a value.
 pub(super) fn object(members: &[(&str, Option<&str>)]) -> String {
-    let members: Vec<String> = members
-        .iter()
-        .filter_map(|(name, value)| value.map(|value| format!("{}:{value}", quoted(name))))
-        .collect();
-    format!("{{{}}}", members.join(","))
+    let room = members.iter().map(|(name, value)| value.map_or(0, |value| name.len() + value.len() + 4));
+    let mut object = String::with_capacity(room.sum::<usize>() + 2);
+    object.push('{');
+    for (name, value) in members.iter().filter_map(|(name, value)| value.map(|value| (name, value))) {
+        if object.len() > 1 {
+            object.push(',');
+        }
+        if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            object.extend(["\"", name, "\""]);
+        } else {
+            object.push_str(&quoted(name));
+        }
+        object.push(':');
+        object.push_str(value);
+    }
+    object.push('}');
+    object
 }
 
 /// The members, each behind a comma.
@@ -139,7 +155,7 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// The members of an object that is another one's member; none if it is something else.
 pub(super) fn inner<'a>(members: &Members<'a>, name: &str) -> Members<'a> {
-    members.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+    members.get(name).and_then(|raw| Members::read(raw.get()).ok()).unwrap_or_default()
 }
 
 /// The text of a member that is a string.
@@ -149,13 +165,13 @@ pub(crate) fn text(members: &Members<'_>, name: &str) -> Option<String> {
 
 /// A member that is there and not null, as it stands in the line.
 pub(super) fn raw<'a>(members: &Members<'a>, name: &str) -> Option<&'a str> {
-    members.get(name).map(RawValue::get).filter(|raw| *raw != "null")
+    members.get(name).map(Raw::get).filter(|raw| *raw != "null")
 }
 
 /// The elements of a list of objects; what is no object is left out.
-pub(super) fn objects(raw: Option<&RawValue>) -> Vec<Members<'_>> {
+pub(super) fn objects(raw: Option<Raw<'_>>) -> Vec<Members<'_>> {
     let bytes = raw.map_or(&b""[..], |raw| raw.get().as_bytes());
-    list(bytes).0.into_iter().filter_map(|(_, raw)| serde_json::from_str(raw.get()).ok()).collect()
+    list(bytes).0.into_iter().filter_map(|(_, raw)| Members::read(raw.get()).ok()).collect()
 }
 
 /// JSON strings put together into one, with a blank line between each two. Their insides are not looked at, so that what

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::entry::{About, Line, quoted};
+use super::entry::{About, Line};
 use crate::exit::Failure;
 
 /// Where a record stands in its source.
@@ -15,18 +15,6 @@ pub(crate) enum Place {
     Row { table: String, row: Option<i64> },
     /// The part of a document with this number, counted within its session; the last one of all may be the document's end.
     Part { number: u64, is_end: bool },
-}
-
-impl Place {
-    /// The members of `source` that say it, each behind a comma.
-    pub(crate) fn members(&self) -> String {
-        match self {
-            Self::Row { table, row: Some(row) } => format!(r#","table":{},"row":{row}"#, quoted(table)),
-            Self::Row { table, row: None } => format!(r#","table":{}"#, quoted(table)),
-            Self::Part { number, is_end: false } => format!(r#","line":{number}"#),
-            Self::Part { number, is_end: true } => format!(r#","line":{number},"end":true"#),
-        }
-    }
 }
 
 impl fmt::Display for Place {

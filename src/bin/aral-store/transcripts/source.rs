@@ -5,10 +5,9 @@
 use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
-use aral_store::{Conversation, JsonObject};
-use serde_json::value::RawValue;
+use aral_store::{Conversation, JsonObject, JsonObjectBuilder};
 
-use crate::chat::json::{Members, string};
+use crate::chat::json::{Members, Raw, string};
 
 use super::Tool;
 use super::entry::{inner, quoted, text};
@@ -33,8 +32,8 @@ impl Source {
     }
 
     pub(crate) fn of(metadata: &JsonObject) -> Option<Self> {
-        let members = Members::read(metadata.as_json().as_bytes()).ok()?;
-        let source = Members::read(members.get("source")?.get().as_bytes()).ok()?;
+        let members = Members::read(metadata.as_json()).ok()?;
+        let source = Members::read(members.get("source")?.get()).ok()?;
         let tool = text(&source, "tool")?;
         let tool = Tool::ALL.into_iter().find(|known| known.name() == tool)?;
         Some(Self {
@@ -63,29 +62,47 @@ impl Source {
     }
 }
 
-/// A line as a member of an item's metadata.
-pub(crate) fn line_json(tool: Tool, number: u64, raw: &str) -> String {
-    format!(r#"{{"tool":"{}","line":{number},"raw":{}}}"#, tool.name(), quoted(raw))
+/// Puts the members together that say of which line an item came, with the line as it stands there for its first item.
+pub(crate) fn put_line(source: &mut JsonObjectBuilder, tool: Tool, number: u64, raw: Option<&str>) {
+    source.string("tool", tool.name()).number("line", number);
+    if let Some(raw) = raw {
+        source.string("raw", raw);
+    }
 }
 
-/// The same for what a line holds beside its first item.
-pub(crate) fn further_json(tool: Tool, number: u64) -> String {
-    format!(r#"{{"tool":"{}","line":{number}}}"#, tool.name())
-}
-
-/// A row or a part as a member of an item's metadata; a further item of it has, in place of the whole, by what a change shows.
-pub(crate) fn record_json(tool: Tool, place: &Place, raw: &str, is_first: bool) -> String {
-    let whole = if is_first {
-        format!(r#""raw":{}"#, quoted(raw))
+/// The same of a row or a part; a further item of it has, in place of the whole, by what a change shows.
+pub(crate) fn put_record(
+    source: &mut JsonObjectBuilder,
+    tool: Tool,
+    place: &Place,
+    raw: &str,
+    is_first: bool,
+) {
+    source.string("tool", tool.name());
+    match place {
+        Place::Row { table, row } => {
+            source.string("table", table);
+            if let Some(row) = row {
+                source.integer("row", *row);
+            }
+        }
+        Place::Part { number, is_end } => {
+            source.number("line", *number);
+            if *is_end {
+                source.boolean("end", true);
+            }
+        }
+    }
+    if is_first {
+        source.string("raw", raw);
     } else {
-        format!(r#""of":"{:08x}""#, crc32fast::hash(raw.as_bytes()))
-    };
-    format!(r#"{{"tool":"{}"{},{whole}}}"#, tool.name(), place.members())
+        source.string("of", &format!("{:08x}", crc32fast::hash(raw.as_bytes())));
+    }
 }
 
 /// The member that says of what an item came.
 pub(crate) fn source_of(metadata: &JsonObject) -> Option<String> {
-    let members = Members::read(metadata.as_json().as_bytes()).ok()?;
+    let members = Members::read(metadata.as_json()).ok()?;
     members.get("source").map(|source| source.get().to_owned())
 }
 
@@ -93,8 +110,8 @@ pub(crate) fn source_of(metadata: &JsonObject) -> Option<String> {
 pub(crate) fn for_reading(metadata: &JsonObject) -> Cow<'_, str> {
     let text = metadata.as_json();
     let shortened = || {
-        let members = Members::read(text.as_bytes()).ok()?;
-        let source = Members::read(members.get("source")?.get().as_bytes()).ok()?;
+        let members = Members::read(text).ok()?;
+        let source = Members::read(members.get("source")?.get()).ok()?;
         source.get("raw")?;
         let kept: Vec<String> = source
             .into_list()
@@ -151,12 +168,12 @@ pub(crate) fn file(conversation: &Conversation, tool: Tool) -> File {
 pub(crate) fn rows(conversation: &Conversation, tool: Tool) -> File {
     let mut file = File::default();
     for metadata in metadata_of(conversation) {
-        let members = Members::read(metadata.as_json().as_bytes()).unwrap_or_default();
+        let members = Members::read(metadata.as_json()).unwrap_or_default();
         let source = inner(&members, "source");
         if text(&source, "tool").as_deref() != Some(tool.name()) {
             file.others += 1;
         } else if let Some(row) = text(&source, "raw") {
-            let table = source.get("table").map_or("null", RawValue::get);
+            let table = source.get("table").map_or("null", Raw::get);
             file.lines.push(format!(r#"{{"table":{table},"row":{row}}}"#));
         }
     }
@@ -176,7 +193,7 @@ pub(crate) struct Part {
 pub(crate) fn parts(conversation: &Conversation, tool: Tool) -> (Vec<Part>, usize) {
     let (mut found, mut others) = (Vec::new(), 0);
     for metadata in metadata_of(conversation) {
-        let members = Members::read(metadata.as_json().as_bytes()).unwrap_or_default();
+        let members = Members::read(metadata.as_json()).unwrap_or_default();
         let source = inner(&members, "source");
         if text(&source, "tool").as_deref() != Some(tool.name()) {
             others += 1;
@@ -192,7 +209,7 @@ pub(crate) fn parts(conversation: &Conversation, tool: Tool) -> (Vec<Part>, usiz
 /// The same member of an item that came of a document and is there no more; nothing for any other.
 pub(crate) fn gone(metadata: &JsonObject) -> Option<String> {
     let source = source_of(metadata)?;
-    let members = Members::read(source.as_bytes()).ok()?;
+    let members = Members::read(&source).ok()?;
     let is_there = members.get("line").is_some() && members.get("gone").is_none();
     let open = source.strip_suffix('}').filter(|_| is_there)?;
     Some(format!(r#"{open},"gone":true}}"#))
@@ -200,11 +217,11 @@ pub(crate) fn gone(metadata: &JsonObject) -> Option<String> {
 
 /// The number of the line that an item came of, and the line, with the first item that did.
 fn line(metadata: &JsonObject, tool: Tool) -> Option<(u64, Option<String>)> {
-    let members = Members::read(metadata.as_json().as_bytes()).ok()?;
-    let source = Members::read(members.get("source")?.get().as_bytes()).ok()?;
+    let members = Members::read(metadata.as_json()).ok()?;
+    let source = Members::read(members.get("source")?.get()).ok()?;
     if text(&source, "tool")? != tool.name() {
         return None;
     }
-    let number = source.get("line").map(RawValue::get)?.parse().ok()?;
+    let number = source.get("line").map(Raw::get)?.parse().ok()?;
     Some((number, source.get("raw").and_then(string)))
 }

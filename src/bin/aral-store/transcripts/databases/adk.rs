@@ -57,7 +57,7 @@ pub(super) fn take(database: &Database, sink: &mut dyn Sink) -> Result<(), Failu
 
 fn event(row: &Row, sink: &mut dyn Sink) -> Vec<Entry> {
     let data = row.text("event_data").unwrap_or_default();
-    let event = match Members::read(data.as_bytes()) {
+    let event = match Members::read(data) {
         Ok(event) => event,
         Err(error) => {
             sink.unread(&row.name(), &format!("its data is no JSON, and kept as it is: {error}"));

@@ -129,7 +129,7 @@ fn chain(
 
 fn entry_of(database: &Database, part: &Row, role: &str) -> Result<Entry, Failure> {
     let payload = part.text("payload").unwrap_or_default();
-    let payload = Members::read(payload.as_bytes()).unwrap_or_default();
+    let payload = Members::read(payload).unwrap_or_default();
     let kind = part.text("type").unwrap_or_default();
     Ok(match kind {
         "text" => match part.json("text") {
@@ -174,7 +174,7 @@ fn put_together(database: &Database, payload: &Members<'_>) -> Result<String, Fa
 
 fn usage(turn: &Row) -> String {
     let details = turn.text("token_details").unwrap_or_default();
-    let details = Members::read(details.as_bytes()).unwrap_or_default();
+    let details = Members::read(details).unwrap_or_default();
     let (input, output) = (turn.json("input_tokens"), turn.json("output_tokens"));
     let cached = raw(&details, "cached").map(str::to_owned);
     let cached =

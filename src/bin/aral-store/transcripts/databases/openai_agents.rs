@@ -115,7 +115,7 @@ fn items(database: &Database, query: &str, names: &[&str], sink: &mut dyn Sink) 
             }
         };
         let data = row.text("message_data").unwrap_or_default();
-        let entries = match Members::read(data.as_bytes()) {
+        let entries = match Members::read(data) {
             Ok(item) if item.get("__enc__").is_some() => {
                 vec![Entry::action("record", &[("type", Some("\"encrypted\""))])]
             }
@@ -131,7 +131,7 @@ fn items(database: &Database, query: &str, names: &[&str], sink: &mut dyn Sink) 
 
 fn of_turn(row: &Row) -> String {
     let details = row.text("input_tokens_details").unwrap_or_default();
-    let details = Members::read(details.as_bytes()).unwrap_or_default();
+    let details = Members::read(details).unwrap_or_default();
     let (input, output) = (row.json("input_tokens"), row.json("output_tokens"));
     object(&[
         ("input_tokens", input.as_deref()),

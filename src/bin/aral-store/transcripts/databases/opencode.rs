@@ -53,7 +53,7 @@ pub(super) fn take(database: &Database, sink: &mut dyn Sink) -> Result<(), Failu
 fn take_message(database: &Database, message: &Row, sink: &mut dyn Sink) -> Result<(), Failure> {
     let id = message.text("id").unwrap_or_default().to_owned();
     let data = message.text("data").unwrap_or_default();
-    let data = Members::read(data.as_bytes()).unwrap_or_default();
+    let data = Members::read(data).unwrap_or_default();
     let role = text(&data, "role").unwrap_or_else(|| "user".to_owned());
     let model = raw(&data, "modelID").map(str::to_owned);
     let mut line = record("message", message);
@@ -91,7 +91,7 @@ fn take_message(database: &Database, message: &Row, sink: &mut dyn Sink) -> Resu
 
 fn part(row: &Row, role: &str, sink: &mut dyn Sink) -> Vec<Entry> {
     let data = row.text("data").unwrap_or_default();
-    let data = Members::read(data.as_bytes()).unwrap_or_default();
+    let data = Members::read(data).unwrap_or_default();
     let kind = text(&data, "type").unwrap_or_default();
     match (kind.as_str(), raw(&data, "text")) {
         ("text", Some(said)) if said.starts_with('"') => {

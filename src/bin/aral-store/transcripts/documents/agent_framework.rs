@@ -12,7 +12,7 @@ pub(super) fn read(document: &str) -> Talks<'_> {
     let state = inner(&whole, "state");
     let mut talks = Vec::new();
     for (provider, raw) in state.into_list() {
-        let Ok(kept) = crate::chat::json::Members::read(raw.get().as_bytes()) else { continue };
+        let Ok(kept) = crate::chat::json::Members::read(raw.get()) else { continue };
         if kept.get("messages").is_none() {
             continue;
         }

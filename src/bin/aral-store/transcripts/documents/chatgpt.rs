@@ -50,7 +50,7 @@ fn node(node: &Members<'_>, about: &mut About) -> Line {
         );
     }
     for piece in pieces.iter().filter(|piece| piece.get().starts_with('{')) {
-        let piece = Members::read(piece.get().as_bytes()).unwrap_or_default();
+        let piece = Members::read(piece.get()).unwrap_or_default();
         entries.extend(other(raw(&piece, "content_type")));
     }
     if entries.is_empty() {

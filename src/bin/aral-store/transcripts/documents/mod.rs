@@ -25,12 +25,10 @@ mod pydantic_ai;
 
 mod thread;
 
-use serde_json::value::RawValue;
-
 use super::Tool;
 use super::entry::{About, Entry, Line, quoted};
 use super::record::{Known, Place, Record, Sink};
-use crate::chat::json::{Members, list};
+use crate::chat::json::{Members, Raw, list};
 use crate::exit::Failure;
 
 /// A conversation of a document.
@@ -40,7 +38,7 @@ struct Talk<'d> {
     name: Option<String>,
     about: About,
     /// Its messages, in the order in which they stand in the document.
-    parts: Vec<&'d RawValue>,
+    parts: Vec<Raw<'d>>,
 }
 
 /// What understands the messages of a document.
@@ -133,7 +131,7 @@ pub(crate) fn take(
             let end = start + raw.get().len();
             let whole = text.get(done..end).unwrap_or_default().to_owned();
             done = end;
-            let line = match Members::read(raw.get().as_bytes()) {
+            let line = match Members::read(raw.get()) {
                 Ok(members) => (document.read)(&members, sink.about()),
                 Err(error) => {
                     sink.unread(
@@ -160,7 +158,7 @@ pub(crate) fn take(
 }
 
 /// The elements of a list that is all of a document.
-fn elements(text: &str) -> Result<Vec<&RawValue>, String> {
+fn elements(text: &str) -> Result<Vec<Raw<'_>>, String> {
     let (elements, broken) = list(text.as_bytes());
     match broken {
         Some(reason) => Err(format!("it is no list: {reason}")),
@@ -169,7 +167,7 @@ fn elements(text: &str) -> Result<Vec<&RawValue>, String> {
 }
 
 /// The elements of a list that is a member; none if there is no such list.
-fn listed(raw: Option<&RawValue>) -> Vec<&RawValue> {
+fn listed(raw: Option<Raw<'_>>) -> Vec<Raw<'_>> {
     raw.and_then(|raw| elements(raw.get()).ok()).unwrap_or_default()
 }
 
@@ -182,7 +180,7 @@ fn conversations<'d>(
     if !document.trim_start().starts_with('[') {
         return object(document).map(|whole| vec![talk(&whole)]);
     }
-    let talks = elements(document)?.into_iter().map(|raw| match Members::read(raw.get().as_bytes()) {
+    let talks = elements(document)?.into_iter().map(|raw| match Members::read(raw.get()) {
         Ok(whole) => talk(&whole),
         Err(_) => Talk { parts: vec![raw], ..Talk::default() },
     });
@@ -191,12 +189,12 @@ fn conversations<'d>(
 
 /// An object that is all of a document.
 fn object(text: &str) -> Result<Members<'_>, String> {
-    Members::read(text.as_bytes()).map_err(|error| format!("it is no JSON object: {error}"))
+    Members::read(text).map_err(|error| format!("it is no JSON object: {error}"))
 }
 
 /// The values of an object's members, in order.
-fn values(raw: Option<&RawValue>) -> Vec<&RawValue> {
-    let members = raw.and_then(|raw| Members::read(raw.get().as_bytes()).ok()).unwrap_or_default();
+fn values(raw: Option<Raw<'_>>) -> Vec<Raw<'_>> {
+    let members = raw.and_then(|raw| Members::read(raw.get()).ok()).unwrap_or_default();
     members.into_values()
 }
 

@@ -9,7 +9,7 @@ use crate::transcripts::responses::arguments;
 
 pub(super) fn read(document: &str) -> Talks<'_> {
     let parts = elements(document)?;
-    let first = parts.first().and_then(|raw| Members::read(raw.get().as_bytes()).ok()).unwrap_or_default();
+    let first = parts.first().and_then(|raw| Members::read(raw.get()).ok()).unwrap_or_default();
     let mut about = About::default();
     about.learn("session_id", first.get("conversation_id"));
     Ok((vec![Talk { about, parts, ..Talk::default() }], message))
@@ -82,7 +82,7 @@ fn prompt(part: &Members<'_>, about: &mut About) -> Vec<Entry> {
         entries.push(Entry::message("user", said));
     }
     for piece in pieces.iter().filter(|piece| piece.get().starts_with('{')) {
-        let piece = Members::read(piece.get().as_bytes()).unwrap_or_default();
+        let piece = Members::read(piece.get()).unwrap_or_default();
         entries.extend(other(raw(&piece, "kind")));
     }
     entries

@@ -72,7 +72,7 @@ fn saved_runs_do_what_the_oracle_says() {
 }
 
 /// The corpora stay small enough to read through, and every folder has a test: above, or among the program's own, whose readers
-/// those of the lines of tools are.
+/// those of archives and of the lines of tools are.
 #[test]
 fn every_saved_input_is_run_and_small() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
@@ -86,7 +86,7 @@ fn every_saved_input_is_run_and_small() {
         names.push(folder.file_name().into_string().unwrap());
     }
     names.sort();
-    let targets = "checkpoint claude_code codex document frame_decode gemini_cli import_line json_reader payload segment_scan whole_store";
+    let targets = "archive checkpoint claude_code codex document frame_decode gemini_cli import_line json_reader payload segment_scan whole_store";
     assert_eq!(names.join(" "), targets);
     assert!(total < 500_000, "{total} bytes");
 }

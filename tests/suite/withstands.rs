@@ -165,6 +165,38 @@ fn a_log_that_outgrows_its_limit_is_compacted_by_itself() {
 }
 
 #[test]
+fn what_is_left_for_later_is_compacted_through_the_next_opening_that_appends() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || {
+        let options = MessageStore::options().sync(SyncPolicy::Os).compact_above(200_000);
+        options.compact_later().open(dir.path()).unwrap()
+    };
+    let text = "x".repeat(10_000);
+    let add = |store: &MessageStore| {
+        for _ in 0..40 {
+            drop(store.add_message("c", text.as_str()).unwrap());
+        }
+    };
+    let covered = |store: &MessageStore| store.stats().unwrap().covered_seq;
+    let store = open();
+    add(&store);
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(covered(&store), 0, "what this opening has appended");
+    store.close().unwrap();
+    let store = open();
+    drop(store.add_message("c", "one more").unwrap());
+    let patience = Instant::now() + Duration::from_secs(20);
+    while covered(&store) == 0 {
+        assert!(Instant::now() < patience, "{:?}", store.stats());
+        thread::sleep(Duration::from_millis(5));
+    }
+    let before = covered(&store);
+    add(&store);
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(covered(&store), before, "what this one has appended");
+}
+
+#[test]
 fn compaction_at_closing_leaves_complete_files() {
     let dir = tempfile::tempdir().unwrap();
     let store = MessageStore::options().compact_on_close().open(dir.path()).unwrap();

@@ -26,6 +26,19 @@ pub(crate) struct Applier {
     pub(crate) bytes_before: Option<AtomicU64>,
 }
 
+impl Applier {
+    /// Shows what comes behind so many bytes of log.
+    pub(super) fn new(reads: Arc<ReadState>, log_bytes: u64, compacts_later: bool) -> Self {
+        let bytes_before = compacts_later.then(|| AtomicU64::new(log_bytes));
+        Self {
+            reads,
+            log_bytes: AtomicU64::new(log_bytes),
+            compaction_floor: AtomicU64::new(0),
+            bytes_before,
+        }
+    }
+}
+
 impl Client for Applier {
     type State = Pending;
 

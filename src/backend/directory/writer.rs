@@ -3,7 +3,7 @@
 //! Owns the life of the store, and answers as a [`Backend`].
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use super::apply::Applier;
@@ -81,9 +81,7 @@ impl Engine {
         let external_changes = ExternalChanges::new(opened.report.clone(), opened.is_settled);
         let is_marked = matches!(opened.marker, MarkerFile::Found(_));
         let reads = Arc::new(ReadState::new(vfs, layout, opened));
-        let bytes_before = settings.compacts_later.then(|| AtomicU64::new(log_bytes));
-        let (log_bytes, compaction_floor) = (AtomicU64::new(log_bytes), AtomicU64::new(0));
-        let shown = Applier { reads, log_bytes, compaction_floor, bytes_before };
+        let shown = Applier::new(reads, log_bytes, settings.compacts_later);
         let active = Active::new(start, random_salt, now_micros);
         // What was read is no older than this.
         claim.check()?;

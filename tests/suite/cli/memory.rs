@@ -54,6 +54,36 @@ fn has_no_memory(said: Said) {
     assert_eq!(said.code, Some(8), "{said:?}");
 }
 
+/// As much of a session as 16 MiB was in memory at once, several times over.
+#[test]
+fn long_sessions_are_taken_in_in_little_memory() {
+    let room = Room::new();
+    fs::create_dir(room.path("in")).unwrap();
+    let words = "tide and harbour and ferry ".repeat(40);
+    for (name, megabytes) in [("a", 24), ("b", 12)] {
+        let mut lines = String::new();
+        while lines.len() < megabytes << 20 {
+            let at = lines.len();
+            lines += &format!(
+                "{{\"type\":\"user\",\"uuid\":\"u{at}\",\"sessionId\":\"{name}\",\"timestamp\":\"2026-01-01T00:00:00Z\",\
+                 \"message\":{{\"role\":\"user\",\"content\":\"{words}\"}}}}\n"
+            );
+        }
+        fs::write(room.path(&format!("in/{name}.jsonl")), lines).unwrap();
+    }
+    let said = run(&room, "import in --json");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let counts: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((&counts["conversations"], &counts["bad_lines"]), (&2.into(), &0.into()));
+    let back = room.run(&["export", "--to", "claude-code", "-o", "back"]);
+    assert_eq!(back.code, Some(0), "{back:?}");
+    for name in ["a.jsonl", "b.jsonl"] {
+        let [mine, back] =
+            ["in", "back"].map(|folder| fs::read(room.path(&format!("{folder}/{name}"))).unwrap());
+        assert!(mine == back, "{name}");
+    }
+}
+
 /// A file was read as a whole; where that could not be had, it counted as damaged, and a repair left the conversation out.
 #[test]
 fn a_file_that_there_is_no_memory_for_is_not_damaged() {

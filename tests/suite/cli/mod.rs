@@ -19,6 +19,7 @@ mod failures;
 mod ids;
 mod joined;
 mod log;
+mod long_sessions;
 mod malformed;
 mod manual;
 mod memory;

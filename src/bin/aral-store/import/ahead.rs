@@ -12,7 +12,7 @@ use super::archive;
 use super::databases;
 use super::documents;
 use super::intake::Intake;
-use super::sessions::{Read, how};
+use super::reading::{Read, how};
 use super::transcript::{self, Fork, Looks, Step, of_file};
 use crate::exit::Failure;
 use crate::lines::Source;

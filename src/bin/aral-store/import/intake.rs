@@ -123,7 +123,9 @@ impl<'a> Intake<'a> {
 
     /// Adds what is missing of a piece. An error means that nothing more can be added at all.
     pub(super) fn take(&mut self, piece: Piece) -> Result<(), Failure> {
-        if let Some(signal) = self.stop.signal() {
+        // A session that has begun to go in goes in as a whole; its parts are short.
+        let may_stop = piece.head.is_some() || !piece.is_transcript;
+        if let Some(signal) = self.stop.signal().filter(|_| may_stop) {
             return Err(Failure::Stopped(signal));
         }
         let id = piece.id.clone();
@@ -279,6 +281,7 @@ impl<'a> Intake<'a> {
         mutations: impl Iterator<Item = Mutation>,
         (version, only_raises): (Version, bool),
     ) -> Result<Option<Version>, Failure> {
+        self.there = None;
         let mut version = version;
         let mut mutations = mutations.peekable();
         while mutations.peek().is_some() {

@@ -21,6 +21,8 @@ mod transcript;
 
 mod sessions;
 
+mod reading;
+
 mod ahead;
 
 mod item;
@@ -34,6 +36,11 @@ mod watch;
 mod wakes;
 
 mod documents;
+
+mod zipped;
+
+#[cfg(test)]
+mod zipped_law;
 
 mod archive;
 

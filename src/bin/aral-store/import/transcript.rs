@@ -69,18 +69,7 @@ impl Looks {
     }
 }
 
-/// Takes a file in; the session it was forked from, if it needs that one's lines.
-pub(super) fn take<R: BufRead>(
-    tool: Tool,
-    lines: &mut Lines<R>,
-    path: &Path,
-    intake: &mut Intake<'_>,
-) -> Result<Option<Fork>, Failure> {
-    let looks = Looks::of(intake);
-    read((tool, path), lines, looks, &mut |step| step.carry_out(intake))
-}
-
-/// Reads a file, and hands on what comes of its lines. An error of whoever takes it ends the reading.
+/// Reads a file, hands on what comes of its lines, and gives the session it was forked from, if it needs that one's lines. An error of whoever takes it ends the reading.
 pub(super) fn read<R: BufRead>(
     (tool, path): (Tool, &Path),
     lines: &mut Lines<R>,
@@ -249,10 +238,7 @@ impl<'i> Transcript<'i> {
             self.begin(lines)?;
         }
         self.waiting = 0;
-        let Some(piece) = self.piece.take() else { return Ok(()) };
-        self.messages += piece.messages.len();
-        self.actions += piece.actions.len();
-        (self.give)(Step::Piece(piece))
+        self.hand_on()
     }
 
     /// Begins the conversation with its first lines.
@@ -266,16 +252,29 @@ impl<'i> Transcript<'i> {
             Err(reason) => return self.told(format!("not imported: {reason}")),
         };
         self.piece = Some(self.piece_of(Some(head)));
-        let mut leading = Some(());
         self.time = Some(time);
+        let (mut leads, mut bytes) = (true, 0);
         for read in lines {
-            leading = leading.filter(|()| read.line.time.is_none());
+            leads &= read.line.time.is_none();
+            bytes += read.raw.len();
             self.add(read)?;
-            if let (Some(()), Some(piece)) = (leading, &mut self.piece) {
+            if let Some(piece) = self.piece.as_mut().filter(|_| leads) {
                 piece.leading = (piece.messages.len(), piece.actions.len());
+            }
+            if bytes >= PART {
+                bytes = 0;
+                self.hand_on()?;
             }
         }
         Ok(())
+    }
+
+    /// Hands a piece on, if there is one.
+    fn hand_on(&mut self) -> Result<(), Failure> {
+        let Some(piece) = self.piece.take() else { return Ok(()) };
+        self.messages += piece.messages.len();
+        self.actions += piece.actions.len();
+        (self.give)(Step::Piece(piece))
     }
 
     /// A piece of this conversation that is empty yet.

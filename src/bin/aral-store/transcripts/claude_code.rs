@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use crate::chat::json::{Members, time};
 
-use super::entry::{About, Entry, Line, Reader, inner, joined, objects, quoted, raw, text};
+use super::entry::{About, Entry, Line, Reader, inner, is, joined, object, objects, raw, text};
 
 /// With what a text begins that the program wrote in the user's name.
 const NOT_PROMPTS: [&str; 3] = ["\"<command-name>", "\"<local-command-stdout>", "\"<local-command-caveat>"];
@@ -23,15 +23,14 @@ pub(super) struct Session {
 
 impl Reader for Session {
     fn read(&mut self, line: &Members<'_>) -> Line {
-        let kind = text(line, "type").unwrap_or_default();
         self.learn(line);
-        let entries = match kind.as_str() {
-            "user" => self.user(line),
-            "assistant" => {
-                self.has_reply = true;
-                self.reply(line)
-            }
-            _ => Vec::new(),
+        let entries = if is(line, "type", "user") {
+            self.user(line)
+        } else if is(line, "type", "assistant") {
+            self.has_reply = true;
+            self.reply(line)
+        } else {
+            Vec::new()
         };
         let entries = if entries.is_empty() {
             vec![Entry::action("record", &[("type", raw(line, "type")), ("subtype", raw(line, "subtype"))])]
@@ -59,16 +58,15 @@ impl Reader for Session {
 
 impl Session {
     fn learn(&mut self, line: &Members<'_>) {
-        let session = text(line, "sessionId");
         for (name, member) in [("cwd", "cwd"), ("git_branch", "gitBranch"), ("version", "version")] {
             self.about.learn(name, line.get(member));
         }
         // A reply that was copied from the session that this one was forked from names it.
-        let other = text(line, "requestSessionId");
-        if self.about.parent.is_none() && other != session {
-            self.about.parent = other;
+        let other = text(line, "requestSessionId").filter(|other| !is(line, "sessionId", other));
+        self.about.parent = self.about.parent.take().or(other);
+        if self.about.session.is_none() {
+            self.about.session = text(line, "sessionId");
         }
-        self.about.session = self.about.session.take().or(session);
     }
 
     fn user(&mut self, line: &Members<'_>) -> Vec<Entry> {
@@ -83,7 +81,7 @@ impl Session {
         let blocks = objects(content);
         let texts: Vec<&str> = blocks.iter().filter_map(|block| raw(block, "text")).collect();
         for block in &blocks {
-            if text(block, "type").as_deref() == Some("tool_result") {
+            if is(block, "type", "tool_result") {
                 let members = [("call_id", "tool_use_id"), ("output", "content"), ("is_error", "is_error")]
                     .map(|(name, member)| (name, raw(block, member)));
                 entries.push(Entry::action("tool_result", &members));
@@ -156,10 +154,6 @@ impl Session {
             ("cache_read_tokens", "cache_read_input_tokens"),
             ("cache_write_tokens", "cache_creation_input_tokens"),
         ];
-        let members: Vec<String> = names
-            .iter()
-            .filter_map(|(name, member)| raw(&usage, member).map(|value| format!("{}:{value}", quoted(name))))
-            .collect();
-        Some(format!("{{{}}}", members.join(",")))
+        Some(object(&names.map(|(name, member)| (name, raw(&usage, member)))))
     }
 }

@@ -6,6 +6,9 @@ use aral_store::Timestamp;
 
 use crate::chat::json::{Members, Raw, list, string};
 
+/// How many fields there is room for at once: most entries have no more.
+const FIELDS: usize = 6;
+
 /// The longest title that is made of a prompt, in characters.
 const TITLE: usize = 80;
 
@@ -67,7 +70,10 @@ pub(crate) trait Reader {
 impl About {
     /// Takes a member's value over, if there is none yet.
     pub(super) fn learn(&mut self, name: &'static str, value: Option<Raw<'_>>) {
-        self.learn_json(name, value.map(|value| value.get().to_owned()));
+        // Most lines say again what is known.
+        if self.fields.iter().all(|(known, _)| *known != name) {
+            self.learn_json(name, value.map(|value| value.get().to_owned()));
+        }
     }
 
     /// The same of a value that is JSON already.
@@ -93,11 +99,11 @@ impl About {
 
 impl Entry {
     pub(super) fn message(role: &str, content: String) -> Self {
-        Self { form: Form::Message { role: role.to_owned(), content }, fields: Vec::new() }
+        Self { form: Form::Message { role: role.to_owned(), content }, fields: Vec::with_capacity(FIELDS) }
     }
 
     pub(super) fn action(kind: &'static str, data: &[(&str, Option<&str>)]) -> Self {
-        Self { form: Form::Action { kind, data: object(data) }, fields: Vec::new() }
+        Self { form: Form::Action { kind, data: object(data) }, fields: Vec::with_capacity(FIELDS) }
     }
 
     pub(super) fn is_thinking(&self) -> bool {
@@ -158,6 +164,16 @@ pub(super) fn inner<'a>(members: &Members<'a>, name: &str) -> Members<'a> {
     members.get(name).and_then(|raw| Members::read(raw.get()).ok()).unwrap_or_default()
 }
 
+/// Whether a member is a string of this text.
+pub(super) fn is(members: &Members<'_>, name: &str, ought: &str) -> bool {
+    let Some(raw) = members.get(name).map(Raw::get) else { return false };
+    let inside = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
+    match inside {
+        Some(inside) if !inside.contains('\\') => inside == ought,
+        _ => text(members, name).as_deref() == Some(ought),
+    }
+}
+
 /// The text of a member that is a string.
 pub(crate) fn text(members: &Members<'_>, name: &str) -> Option<String> {
     members.get(name).and_then(string)
@@ -177,6 +193,12 @@ pub(super) fn objects(raw: Option<Raw<'_>>) -> Vec<Members<'_>> {
 /// JSON strings put together into one, with a blank line between each two. Their insides are not looked at, so that what
 /// only JSON can write, such as half of a character, stays as it is.
 pub(super) fn joined(texts: &[&str]) -> String {
-    let inside = |text: &&str| text.strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
-    format!("\"{}\"", texts.iter().filter_map(inside).collect::<Vec<_>>().join("\\n\\n"))
+    let is_text = |text: &&&str| text.len() > 1 && text.starts_with('"') && text.ends_with('"');
+    let mut joined = String::with_capacity(texts.iter().map(|text| text.len() + 4).sum());
+    for text in texts.iter().filter(is_text) {
+        joined.push_str(if joined.is_empty() { "\"" } else { "\\n\\n" });
+        joined.push_str(text.get(1..text.len() - 1).unwrap_or_default());
+    }
+    joined.push_str(if joined.is_empty() { "\"\"" } else { "\"" });
+    joined
 }

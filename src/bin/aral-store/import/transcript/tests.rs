@@ -1,6 +1,7 @@
 //! Whatever lines a file has, they go in, and the file comes back.
 
 use std::fs;
+use std::path::Path;
 
 use aral_store::MessageStore;
 use proptest::collection::vec;
@@ -9,7 +10,7 @@ use proptest::test_runner::Config;
 use serde_json::{Map, Value};
 
 use super::super::intake::{Intake, Purpose};
-use super::take;
+use super::{Looks, read};
 use crate::lines::Source;
 use crate::signals::Stop;
 use crate::transcripts::Tool;
@@ -23,6 +24,13 @@ const NAMES: &str = "type|subtype|uuid|parentUuid|sessionId|requestSessionId|tim
 const TEXTS: &str = "user|assistant|system|text|tool_use|tool_result|thinking|response_item|session_meta|turn_context|\
                      token_usage_record|message|reasoning|function_call|function_call_output|gemini|a_response|error|\
                      2026-11-29T06:26:51Z|<command-name>x|[{]\"a\":1[}]|[a-z😀\"\\\\\n]{0,5}";
+
+/// Takes a file in.
+fn take(tool: Tool, path: &Path, intake: &mut Intake<'_>) {
+    let mut lines = Source::File(path.to_owned()).open().unwrap();
+    let looks = Looks::of(intake);
+    read((tool, path), &mut lines, looks, &mut |step| step.carry_out(intake)).unwrap();
+}
 
 fn any_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -71,7 +79,7 @@ proptest! {
             #[expect(clippy::disallowed_methods, reason = "the input is no part of the store")]
             fs::write(&path, part).unwrap();
             let mut intake = Intake::new(&store, Purpose::Add, Stop::default());
-            take(tool, &mut Source::File(path.clone()).open().unwrap(), &path, &mut intake).unwrap();
+            take(tool, &path, &mut intake);
             prop_assert_eq!((intake.counts.conflicts, intake.counts.refused), (0, 0));
         }
         let ids: Vec<String> =
@@ -96,7 +104,7 @@ fn the_saved_lines_of_each_tool_go_in_and_come_back() {
         for path in saved {
             let store = MessageStore::in_memory();
             let mut intake = Intake::new(&store, Purpose::Add, Stop::default());
-            take(tool, &mut Source::File(path.clone()).open().unwrap(), &path, &mut intake).unwrap();
+            take(tool, &path, &mut intake);
             let found = store.conversations(aral_store::Order::Created).unwrap();
             let conversation = store.conversation(&found[0].id).unwrap().unwrap();
             #[expect(clippy::disallowed_methods, reason = "the input is no part of the store")]

@@ -64,10 +64,12 @@ fn long_sessions_are_taken_in_in_little_memory() {
         let mut lines = String::new();
         while lines.len() < megabytes << 20 {
             let at = lines.len();
-            lines += &format!(
-                "{{\"type\":\"user\",\"uuid\":\"u{at}\",\"sessionId\":\"{name}\",\"timestamp\":\"2026-01-01T00:00:00Z\",\
-                 \"message\":{{\"role\":\"user\",\"content\":\"{words}\"}}}}\n"
-            );
+            for role in ["user", "assistant"] {
+                lines += &format!(
+                    "{{\"type\":\"{role}\",\"uuid\":\"{role}{at}\",\"sessionId\":\"{name}\",\"timestamp\":\"2026-01-01T00:00:00Z\",\
+                     \"message\":{{\"role\":\"{role}\",\"content\":\"{words}\"}}}}\n"
+                );
+            }
         }
         fs::write(room.path(&format!("in/{name}.jsonl")), lines).unwrap();
     }

@@ -93,7 +93,7 @@ proptest! {
 /// What fuzzers of the readers begin with, and what they have found.
 #[test]
 fn the_saved_lines_of_each_tool_go_in_and_come_back() {
-    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     for (tool, folder) in
         [(Tool::ClaudeCode, "claude_code"), (Tool::Codex, "codex"), (Tool::GeminiCli, "gemini_cli")]
     {

@@ -234,7 +234,7 @@ mod tests {
             inner.number("a", 1);
         });
         assert!(!twice.is_empty());
-        assert!(twice.number("a", 2).len() > 0 && twice.build().is_err());
+        assert!(!twice.number("a", 2).is_empty() && twice.build().is_err());
         let mut inside = JsonObjectBuilder::new();
         inside.nested("b", |inner| {
             inner.number("a", 1).number("a", 1);

@@ -49,7 +49,7 @@ struct Walk<'t> {
     names: Vec<&'t str>,
 }
 
-impl<'t> Walk<'t> {
+impl Walk<'_> {
     fn next(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -208,9 +208,10 @@ impl<'t> Walk<'t> {
         let end = self.at;
         self.at = start;
         self.skip(end - start);
-        match value {
-            Value::Str(text) => write_text(&text, &mut self.out),
-            other => write_compact(&other, &mut self.out),
+        if let Value::Str(text) = &value {
+            write_text(text, &mut self.out);
+        } else {
+            write_compact(&value, &mut self.out);
         }
         Some(())
     }

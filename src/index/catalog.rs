@@ -17,6 +17,9 @@ use crate::model::{Seq, Timestamp, Tombstone};
 use crate::rules::FastHash;
 use crate::rules::{KeyRecord, KeyTable};
 
+#[cfg(feature = "sqlite")]
+mod changed;
+
 mod held;
 
 mod listing;
@@ -29,6 +32,7 @@ mod used_keys;
 
 mod reliance;
 
+use listing::Activity;
 pub(crate) use reliance::Reliance;
 use used_keys::subject_bytes;
 
@@ -46,8 +50,8 @@ pub(crate) struct Index {
     fresh: Vec<(usize, Seq)>,
     /// Slots with events since the checkpoint, and that exist.
     recent: Recent,
-    /// The places in the checkpoint in the order of activity, once somebody asks.
-    activity: OnceLock<Vec<usize>>,
+    /// What the checkpoint says of activity, once somebody asks.
+    activity: OnceLock<Activity>,
     keys: KeyTable,
     next_seq: Seq,
     /// Whether a compaction runs, so that what happens meanwhile must be kept apart.

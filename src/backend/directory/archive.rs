@@ -31,6 +31,8 @@ pub(super) fn of_checkpoint(reads: &ReadState, checkpoint: &Checkpoint) -> ReadS
         segments: RwLock::default(),
         suspects: RwLock::new(HashMap::new()),
         has_suspects: AtomicBool::new(false),
+        #[cfg(feature = "sqlite")]
+        search_files: super::search_file::SearchFiles::new(),
     }
 }
 

@@ -50,7 +50,17 @@ impl ReadState {
         let has_suspects = AtomicBool::new(!suspects.is_empty());
         let (vfs, layout) = (Arc::clone(&self.vfs), self.layout.clone());
         let (file_cache, suspects) = (FileCache::new(&*vfs), RwLock::new(suspects));
-        Self { vfs, layout, file_cache, index, segments, suspects, has_suspects }
+        Self {
+            vfs,
+            layout,
+            file_cache,
+            index,
+            segments,
+            suspects,
+            has_suspects,
+            #[cfg(feature = "sqlite")]
+            search_files: super::search_file::SearchFiles::new(),
+        }
     }
 }
 

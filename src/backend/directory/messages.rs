@@ -5,12 +5,12 @@
 
 use std::collections::HashSet;
 
-use super::reads::{Need, ReadState};
+use super::reads::{Need, ReadState, View};
 use crate::backend::no_conversation;
 use crate::codec::bytes::{to_u64, to_usize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Entry, Index, Lists, Slot, id_hash};
-use crate::model::{Change, Conversation, Cursor, Message, MessageRef, Messages, Seq, Text, TextRef};
+use crate::model::{Action, Change, Conversation, Cursor, Message, MessageRef, Messages, Seq, Text, TextRef};
 use crate::rules::{Listed, select};
 use crate::rules::{Lookup, SeenReply, Step};
 use crate::snapshot::fetch::Fetcher;
@@ -215,6 +215,30 @@ impl ReadState {
             let rest = entries.get(lending.count..).unwrap_or_default();
             lend_each(fetcher, rest, &mut lending.count, each)
         })
+    }
+}
+
+impl View {
+    /// The messages whose ids have the same hash as this one, with their places.
+    pub(crate) fn messages_like<'v>(
+        &'v self,
+        fetcher: &'v Fetcher<'_>,
+        id: &Text,
+    ) -> impl Iterator<Item = (usize, Result<Message>)> + 'v {
+        let hash = id_hash(id.as_wtf8());
+        let same = self.lists().messages.iter().enumerate().filter(move |(_, entry)| entry.id_hash() == hash);
+        same.map(|(at, entry)| (at, fetcher.message(entry.position())))
+    }
+
+    /// The actions whose ids have the same hash as this one, with their places.
+    pub(crate) fn actions_like<'v>(
+        &'v self,
+        fetcher: &'v Fetcher<'_>,
+        id: &Text,
+    ) -> impl Iterator<Item = (usize, Result<Action>)> + 'v {
+        let hash = id_hash(id.as_wtf8());
+        let same = self.lists().actions.iter().enumerate().filter(move |(_, entry)| entry.id_hash() == hash);
+        same.map(|(at, entry)| (at, fetcher.action(entry.position())))
     }
 }
 

@@ -38,6 +38,9 @@ mod finish;
 
 mod accept;
 
+#[cfg(feature = "sqlite")]
+mod search_file;
+
 mod reads;
 
 mod messages;

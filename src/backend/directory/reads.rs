@@ -13,9 +13,9 @@ use super::remedy::of_the_log;
 use crate::backend::no_conversation;
 use crate::codec::checkpoint::{Checkpoint, Entry as CatalogEntry};
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Body, Entry, Found, Grown, Index, Lists, Misfit, Slot, id_hash};
+use crate::index::{Body, Entry, Found, Grown, Index, Lists, Misfit, Slot};
 use crate::log::segment::Segment;
-use crate::model::{Action, Conversation, DamagedFile, Message, Summary, Text, Timestamp};
+use crate::model::{Action, Conversation, DamagedFile, Summary, Timestamp};
 use crate::snapshot::conversation_file::ConversationFile;
 use crate::snapshot::fetch::Fetcher;
 use crate::snapshot::file_cache::{FileCache, FileName};
@@ -43,6 +43,8 @@ pub(crate) struct ReadState {
     pub(super) suspects: RwLock<HashMap<String, Error>>,
     /// Whether there are any, so that an append need not take the lock to find that there are none.
     pub(super) has_suspects: AtomicBool,
+    #[cfg(feature = "sqlite")]
+    pub(super) search_files: super::search_file::SearchFiles,
 }
 
 /// A conversation at one moment.
@@ -79,7 +81,17 @@ impl ReadState {
         let suspects = RwLock::new(suspects);
         let (index, segments) = (RwLock::new(opened.index), RwLock::new(Arc::new(opened.replayed.segments)));
         let file_cache = FileCache::new(&*vfs);
-        Self { vfs, layout, file_cache, index, segments, suspects, has_suspects }
+        Self {
+            vfs,
+            layout,
+            file_cache,
+            index,
+            segments,
+            suspects,
+            has_suspects,
+            #[cfg(feature = "sqlite")]
+            search_files: super::search_file::SearchFiles::new(),
+        }
     }
 
     pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
@@ -360,28 +372,6 @@ impl View {
 
     pub(crate) fn lists(&self) -> &Lists {
         &self.lists
-    }
-
-    /// The messages whose ids have the same hash as this one, with their places.
-    pub(crate) fn messages_like<'v>(
-        &'v self,
-        fetcher: &'v Fetcher<'_>,
-        id: &Text,
-    ) -> impl Iterator<Item = (usize, Result<Message>)> + 'v {
-        let hash = id_hash(id.as_wtf8());
-        let same = self.lists.messages.iter().enumerate().filter(move |(_, entry)| entry.id_hash() == hash);
-        same.map(|(at, entry)| (at, fetcher.message(entry.position())))
-    }
-
-    /// The actions whose ids have the same hash as this one, with their places.
-    pub(crate) fn actions_like<'v>(
-        &'v self,
-        fetcher: &'v Fetcher<'_>,
-        id: &Text,
-    ) -> impl Iterator<Item = (usize, Result<Action>)> + 'v {
-        let hash = id_hash(id.as_wtf8());
-        let same = self.lists.actions.iter().enumerate().filter(move |(_, entry)| entry.id_hash() == hash);
-        same.map(|(at, entry)| (at, fetcher.action(entry.position())))
     }
 }
 

@@ -10,13 +10,30 @@ use crate::codec::checkpoint::{Entry, FileState};
 use crate::index::slot::Slot;
 use crate::model::{Conversations, Order, Summary, activity_key};
 
+/// What a checkpoint says of activity, which is put in order once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Activity {
+    /// The places of those that can be read, by their newest events, newest first.
+    pub(super) order: Vec<usize>,
+    /// The places of the others.
+    #[cfg_attr(
+        not(feature = "sqlite"),
+        expect(dead_code, reason = "only who asks what has changed asks for them")
+    )]
+    pub(super) damaged: Vec<usize>,
+}
+
 impl Index {
+    pub(super) fn activity(&self) -> &Activity {
+        self.activity.get_or_init(|| self.checkpoint_by_activity())
+    }
+
     /// The conversations in the order of their newest events, newest first.
-    fn by_activity(&self) -> impl Iterator<Item = Found<'_>> {
+    pub(super) fn by_activity(&self) -> impl Iterator<Item = Found<'_>> {
         let recent = self.recent.iter().filter_map(|at| self.slots.get(at)).map(Found::Slot);
         let covered = self.checkpoint.head().covered_seq;
         let is_recent = move |slot: &Slot| slot.summary.last_seq > covered;
-        let rest = self.activity.get_or_init(|| self.checkpoint_by_activity()).iter();
+        let rest = self.activity().order.iter();
         recent.chain(rest.filter_map(move |ordinal| {
             let entry = self.checkpoint.entry(*ordinal)?;
             match self.by_id.get(entry.id.as_bytes()).and_then(|at| self.slots.get(*at)) {
@@ -27,10 +44,16 @@ impl Index {
         }))
     }
 
-    /// The places of those in the checkpoint that can be read.
-    fn checkpoint_by_activity(&self) -> Vec<usize> {
+    fn checkpoint_by_activity(&self) -> Activity {
+        let mut damaged = Vec::new();
         let entries = self.checkpoint.entries().enumerate();
-        let intact = entries.filter(|(_, entry)| entry.state == FileState::Intact);
+        let intact = entries.filter(|(ordinal, entry)| {
+            let is_intact = entry.state == FileState::Intact;
+            if !is_intact {
+                damaged.push(*ordinal);
+            }
+            is_intact
+        });
         let held = |ordinal: usize, entry: &Entry<'_>| {
             // Few are held, and mostly none: nobody else need be looked for.
             self.checkpoint.held().of(ordinal)?;
@@ -45,7 +68,7 @@ impl Index {
         let mut keyed: Vec<_> =
             intact.map(|(ordinal, entry)| (Reverse(key(ordinal, &entry)), ordinal)).collect();
         keyed.sort_unstable();
-        keyed.into_iter().map(|(_, ordinal)| ordinal).collect()
+        Activity { order: keyed.into_iter().map(|(_, ordinal)| ordinal).collect(), damaged }
     }
 
     /// What a list shows behind a place in it, damaged ones left out; nothing if there is no such place.

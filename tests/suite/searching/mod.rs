@@ -6,6 +6,8 @@
 mod index;
 #[cfg(feature = "cli")]
 mod index_behind;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod index_kept;
 mod limits;
 mod oracle;
 #[cfg(feature = "postgres")]

@@ -222,6 +222,9 @@ impl Engine {
         #[cfg(feature = "sqlite")]
         let _held = crate::backend::sqlite::hold(vfs, &layout.search_index())?;
         places::remove(vfs, &aside)?;
+        // Order: behind the removal, after which no search keeps it open any more.
+        #[cfg(feature = "sqlite")]
+        reads.search_files.let_go();
         files.extend(aside);
         // Order: the keys behind all that is sealed with them. Reversed, a crash would leave a log that nothing opens.
         self.destroy_keys(&what.conversation_id)?;

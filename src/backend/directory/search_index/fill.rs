@@ -5,12 +5,12 @@
 
 use std::path::Path;
 
-use super::file::{About, Known, SearchFile};
-use super::standing::conversations;
+use super::standing::{begins_with, conversations};
 use crate::backend::directory::erase;
 use crate::backend::directory::held::count;
 use crate::backend::directory::messages::Lending;
 use crate::backend::directory::reads::ReadState;
+use crate::backend::directory::search_file::{About, Known, SearchFile};
 use crate::backend::directory::steady::steady;
 use crate::backend::directory::{encrypted, open, root::existing_dir};
 use crate::backend::settings::Settings;
@@ -182,7 +182,7 @@ impl<'f> Filling<'f> {
             }
             match known {
                 Some(known) if known.last_seq == *last_seq => {}
-                Some(known) if known.begins(&self.reads, id) => self.take(id, known, *last_seq)?,
+                Some(known) if begins_with(&self.reads, id, &known) => self.take(id, known, *last_seq)?,
                 known => {
                     known.map_or(Ok(()), |known| self.file.remove(known.number))?;
                     let number = self.file.add(id)?;

@@ -3,8 +3,6 @@
 //! Owns the question: the index proposes messages, their texts decide, and whatever the index does not know is looked at as if there were none.
 //! It is a file of its own beside the log, made when somebody asks for it, and derived: without it, everything is found all the same.
 
-mod file;
-
 mod fill;
 
 mod standing;
@@ -12,9 +10,9 @@ mod standing;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use self::file::{Asked, Known, Proposed, SearchFile};
-use self::standing::Standing;
+use self::standing::{Standing, begins_with};
 use super::reads::ReadState;
+use super::search_file::{Asked, Known, Proposed, SearchFile};
 use crate::backend::Backend;
 use crate::backend::scan::{Looked, hits_in, scan};
 use crate::error::{ErrorKind, Result};
@@ -53,9 +51,26 @@ enum Tried {
 }
 
 fn find(backend: &impl Backend, matcher: &Matcher<'_>, show: Show<'_>) -> Result<Tried> {
-    let mut file = None;
-    show(&mut |reads| file = SearchFile::open_to_read(&*reads.vfs, &reads.layout));
-    let Some(file) = file else { return Ok(Tried::Unusable) };
+    let mut kept = None;
+    show(&mut |reads| kept = reads.search_files.take(&*reads.vfs, &reads.layout));
+    let Some(taken) = kept else { return Ok(Tried::Unusable) };
+    // With one that could not be read, nobody begins again.
+    let tried = find_in(&taken.file, backend, matcher, show)?;
+    kept = Some(taken);
+    show(&mut |reads| {
+        if let Some(kept) = kept.take() {
+            reads.search_files.give_back(kept, &*reads.vfs, &reads.layout);
+        }
+    });
+    Ok(tried)
+}
+
+fn find_in(
+    file: &SearchFile,
+    backend: &impl Backend,
+    matcher: &Matcher<'_>,
+    show: Show<'_>,
+) -> Result<Tried> {
     // Order: the index before the store. Reversed, it could be of a newer state, and lack what has gone since.
     let Some(about) = file.begin_reading()? else { return Ok(Tried::Unusable) };
     let stand = || {
@@ -63,7 +78,7 @@ fn find(backend: &impl Backend, matcher: &Matcher<'_>, show: Show<'_>) -> Result
         show(&mut |reads| standing = Standing::of(reads, about.indexed_seq));
         standing
     };
-    let Some(standing) = stand().filter(|standing| about.is_of(standing)) else {
+    let Some(standing) = stand().filter(|standing| standing.can_ask(&about)) else {
         return Ok(Tried::Unusable);
     };
     let only = matcher.search.conversation.as_deref();
@@ -88,7 +103,7 @@ fn find(backend: &impl Backend, matcher: &Matcher<'_>, show: Show<'_>) -> Result
     if let Some(only) = only.filter(|only| !has_grown(only) && !standing.is_indexed(backend, only)) {
         backend.for_each_message(only, &Messages::first(0), &mut |_| {})?;
     } else {
-        proposed(backend, matcher, (&file, &read), &mut hits)?;
+        proposed(backend, matcher, (file, &read), &mut hits)?;
     }
     let is_same = stand().is_some_and(|now| now.unindexed == standing.unindexed);
     if !is_same || !grown.iter().all(|(id, known)| begins(show, id, known)) {
@@ -100,7 +115,7 @@ fn find(backend: &impl Backend, matcher: &Matcher<'_>, show: Show<'_>) -> Result
 /// Whether a conversation begins with what the index has of it.
 fn begins(show: Show<'_>, id: &str, known: &Known) -> bool {
     let mut begins = false;
-    show(&mut |reads| begins = known.begins(reads, id));
+    show(&mut |reads| begins = begins_with(reads, id, known));
     begins
 }
 
@@ -153,9 +168,17 @@ fn proposed(
 /// The first of all hits, by the order in which their conversations began now.
 fn in_order(hits: Top, matcher: &Matcher<'_>, show: Show<'_>) -> Vec<Found> {
     let hits = hits.into_hits();
-    let mut ranks: HashMap<String, u64> =
-        hits.iter().map(|(_, _, found)| (found.conversation_id.clone(), 0)).collect();
-    show(&mut |reads| Standing::rank(reads, &mut ranks));
+    let is_of_two = |pair: &[Hit]| {
+        let [(one, _, first), (other, _, second)] = pair else { return false };
+        (one.score, one.micros) == (other.score, other.micros)
+            && first.conversation_id != second.conversation_id
+    };
+    // Nothing but two hits of one time and of two conversations is put in order by them.
+    let mut ranks = HashMap::new();
+    if hits.windows(2).any(is_of_two) {
+        ranks = hits.iter().map(|(_, _, found)| (found.conversation_id.clone(), 0)).collect();
+        show(&mut |reads| Standing::rank(reads, &mut ranks));
+    }
     let mut top = Top::new(matcher.search.limit);
     for (key, is_sure, found) in hits {
         let conversation = ranks.get(&found.conversation_id).copied().unwrap_or_default();

@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::backend::Backend;
 use crate::backend::directory::reads::ReadState;
+use crate::backend::directory::search_file::{About, Known};
 use crate::codec::bytes::to_usize;
 use crate::codec::segment::StoreId;
 use crate::error::Result;
@@ -41,6 +42,11 @@ pub(super) fn conversations(reads: &ReadState) -> Option<Vec<(String, Seq)>> {
     index.order().map(|found| known(&found).map(|(id, seq)| (id.to_owned(), seq))).collect()
 }
 
+/// Whether a conversation still begins with what is in the index, and at most more has been added.
+pub(super) fn begins_with(reads: &ReadState, id: &str, known: &Known) -> bool {
+    matches!(reads.fold(id, known.messages), Ok(Some(fold)) if fold == known.fold)
+}
+
 impl Standing {
     /// How a store stands to an index that has come up to this event; `None` if it is damaged.
     pub(super) fn of(reads: &ReadState, indexed_seq: Seq) -> Option<Self> {
@@ -48,28 +54,34 @@ impl Standing {
             return None;
         }
         let index = reads.index();
-        let mut unindexed = Vec::new();
-        for found in index.order() {
-            let (id, last_seq) = known(&found)?;
-            if last_seq == 0 || last_seq > indexed_seq {
-                unindexed.push(id.to_owned());
-            }
-        }
+        let mut unindexed: Vec<String> =
+            index.changed_since(indexed_seq)?.into_iter().map(str::to_owned).collect();
+        // The same ones are in the same order, whichever of them was written to last.
+        unindexed.sort_unstable();
         let store_id = index.checkpoint().head().store_id;
         Some(Self { store_id, last_seq: index.next_seq() - 1, unindexed })
     }
 
-    /// Whether a conversation is there, and the index speaks for it.
-    pub(super) fn is_indexed(&self, backend: &impl Backend, id: &str) -> bool {
-        !self.unindexed.iter().any(|other| other == id) && matches!(backend.summary(id), Ok(Some(_)))
+    /// Whether an index that says this of itself can be asked. A store that shows an older state has messages that are not in it any more.
+    pub(super) fn can_ask(&self, about: &About) -> bool {
+        about.is_whole && about.store == self.store_id && self.last_seq >= about.reached_seq
     }
 
-    /// Puts in which place in the order of their beginnings these conversations have.
+    /// Whether the index cannot speak for a conversation.
+    pub(super) fn is_unindexed(&self, id: &str) -> bool {
+        self.unindexed.binary_search_by(|other| other.as_str().cmp(id)).is_ok()
+    }
+
+    /// Whether a conversation is there, and the index speaks for it.
+    pub(super) fn is_indexed(&self, backend: &impl Backend, id: &str) -> bool {
+        !self.is_unindexed(id) && matches!(backend.summary(id), Ok(Some(_)))
+    }
+
+    /// Gives conversations numbers in the order of their beginnings.
     pub(super) fn rank(reads: &ReadState, ranks: &mut HashMap<String, u64>) {
-        for (number, found) in (0..).zip(reads.index().order()) {
-            if let Some(rank) = known(&found).and_then(|(id, _)| ranks.get_mut(id)) {
-                *rank = number;
-            }
+        let index = reads.index();
+        for (id, rank) in ranks {
+            *rank = index.beginning(id).unwrap_or_default();
         }
     }
 }
@@ -104,4 +116,71 @@ fn fold(index: &Index, slot: &Slot, entries: &[Entry]) -> u64 {
         (grown.base.segment(), grown.base.offset(), grown.length, grown.pieces.len()).hash(&mut hasher);
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a store is taken back to its files")]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::backend::Backend;
+    use crate::backend::directory::engine::Engine;
+    use crate::backend::directory::open;
+    use crate::backend::settings::Settings;
+    use crate::model::{Messages, Mutation, Operation};
+    use crate::snapshot::layout::Layout;
+
+    /// Holds that what is found in the order of activity is what going over all conversations finds.
+    fn hold(reads: &ReadState) {
+        let all = conversations(reads).unwrap();
+        let last = reads.index().next_seq();
+        for seq in 0..last {
+            let changed =
+                |(id, last_seq): &(String, Seq)| (*last_seq == 0 || *last_seq > seq).then(|| id.to_owned());
+            let mut ought: Vec<String> = all.iter().filter_map(changed).collect();
+            ought.sort_unstable();
+            assert_eq!(Standing::of(reads, seq).unwrap().unindexed, ought, "behind {seq}");
+        }
+        let mut ranks: HashMap<String, u64> = all.iter().map(|(id, _)| (id.clone(), 0)).collect();
+        Standing::rank(reads, &mut ranks);
+        let numbers: Vec<u64> = all.iter().filter_map(|(id, _)| ranks.get(id).copied()).collect();
+        assert!(numbers.is_sorted_by(|one, other| one < other), "{numbers:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn what_has_changed_is_found_without_going_over_everything(steps in vec((0_usize..6, 0..9), 0..40)) {
+            let dir = tempfile::tempdir().unwrap();
+            let settings = Settings::default();
+            let open = || Engine::open(Layout::new(dir.path()), settings.clone()).unwrap();
+            let mut engine = open();
+            for (which, step) in steps {
+                let id = format!("c{which}");
+                let append = |mutation| drop(engine.append_one(mutation));
+                match step {
+                    0 => append(Mutation::new(id, Operation::RemoveConversation)),
+                    1 => drop(engine.compact().unwrap()),
+                    2 => {
+                        // Whatever there is then has no event.
+                        engine.compact().unwrap();
+                        drop(engine);
+                        std::fs::remove_dir_all(dir.path().join("log")).unwrap();
+                        engine = open();
+                    }
+                    // Its file is read, which no event has asked for.
+                    3 => drop(engine.messages(&id, &Messages::all())),
+                    _ => append(Mutation::add_message(id, "rain")),
+                }
+                hold(engine.reads());
+            }
+            let read = open::for_reading(&*settings.vfs, &Layout::new(dir.path())).unwrap();
+            hold(&ReadState::new(Arc::clone(&settings.vfs), Layout::new(dir.path()), read));
+        }
+    }
 }

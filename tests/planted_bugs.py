@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 
-from planted import engine, journal, sql, upkeep
+from planted import engine, journal, search, sql, upkeep
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -35,7 +35,7 @@ CHECK = "--check"
 UNIT = "unit:"
 
 # What is wrong, in which file, the text, what it becomes (P is the switch), and the tests that must see it.
-BUGS = engine.BUGS + upkeep.BUGS + sql.BUGS + journal.BUGS
+BUGS = engine.BUGS + upkeep.BUGS + sql.BUGS + journal.BUGS + search.BUGS
 
 
 def plant(tree):

@@ -13,11 +13,17 @@ use super::{Seq, Text, Timestamp};
 /// are runs of letters and digits, so `example.com` is a phrase of two; a script that puts no spaces between words, such as
 /// Chinese, Japanese or Thai, is searched character by character.
 ///
+/// `role:user` leaves only messages of that role, and `tool:grep` only those that call a tool of that name or have what it gave back, as their
+/// metadata say in the formats of the usual providers. Such a name is compared as it is written; one with blanks stands in quotes, `tool:"read file"`.
+/// Of several of one kind one has to hold. A query needs a word besides. In quotes it is a phrase as any other, `"role:user"`, and so is every
+/// other word with a colon: `std::fs`, `http://x`.
+///
 /// ```
 /// use aral_store::Search;
 /// let anywhere = Search::new("rain umbrella");
 /// let said_by_the_model = Search::new("\"will it rain\" tomorr*").role("assistant").limit(20);
-/// # let _ = (anywhere, said_by_the_model);
+/// let the_same = Search::new("role:assistant \"will it rain\" tomorr*").limit(20);
+/// # let _ = (anywhere, said_by_the_model, the_same);
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::query::{Phrase, Query};
 use super::score::score;
 use super::snippet::{Hit, snippet};
-use super::tokens::{Token, tokens};
+use super::tokens::{Place, places};
 use super::top::Key;
 use crate::error::Result;
 use crate::model::{MessageRef, Search, SearchOrder, Snippet, Text, TextRef, TimeMatch};
@@ -60,6 +60,9 @@ impl<'s> Matcher<'s> {
             TimeMatch::InDoubt => false,
             TimeMatch::In => true,
         };
+        if !self.query.filters.hold(message) {
+            return None;
+        }
         let (score, snippet) = self.looked_at(message.content)?;
         Some(Answer { score, snippet, is_sure })
     }
@@ -84,39 +87,52 @@ impl<'s> Matcher<'s> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn score_of(&self, text: &str) -> Option<u64> {
+        self.hits(text).map(|hits| hits.score)
+    }
+
     /// Where the phrases occur, in order, the first ones at least; `None` if one does not.
     fn hits(&self, text: &str) -> Option<Hits> {
         let mut counts: Vec<u64> = self.query.phrases.iter().map(|_| 0).collect();
-        let (mut words, mut hits, mut last) = (0, Vec::new(), VecDeque::with_capacity(self.longest + 1));
-        for token in tokens(text) {
+        let (mut words, mut hits, mut before) = (0, Vec::new(), VecDeque::with_capacity(self.longest));
+        for place in places(text) {
             words += 1;
-            if last.len() == self.longest {
-                last.pop_front();
-            }
-            last.push_back(token);
             for (which, (phrase, count)) in self.query.phrases.iter().zip(&mut counts).enumerate() {
-                let Some(range) = ends_with(&last, phrase) else { continue };
+                let Some(range) = ends_with(&before, &place, phrase) else { continue };
                 *count += 1;
                 if *count == 1 || hits.len() < MOST_HITS {
                     hits.push(Hit { which, range });
                 }
             }
+            // Single words need none of those before them.
+            if self.longest > 1 {
+                if before.len() + 1 == self.longest {
+                    before.pop_front();
+                }
+                before.push_back(place);
+            }
         }
-        hits.sort_by_key(|hit| (hit.range.start, hit.range.end));
         let is_found = counts.iter().all(|count| *count > 0);
-        is_found.then(|| Hits { score: score(&counts, words), hits })
+        is_found.then(|| {
+            hits.sort_by_key(|hit| (hit.range.start, hit.range.end));
+            Hits { score: score(&counts, words), hits }
+        })
     }
 }
 
-/// Where a phrase stands if the last words are it.
-fn ends_with(last: &VecDeque<Token>, phrase: &Phrase) -> Option<Range<usize>> {
-    let begin = last.len().checked_sub(phrase.words.len())?;
-    let end = phrase.words.len() - 1;
-    let are = |(at, (is, ought)): (usize, (&Token, &Token))| {
-        if phrase.is_prefix && at == end { is.text.starts_with(&ought.text) } else { is.text == ought.text }
-    };
-    let is_there = last.iter().skip(begin).zip(&phrase.words).enumerate().all(are);
-    is_there.then(|| Some(last.get(begin)?.range.start..last.back()?.range.end)).flatten()
+/// Where a phrase stands if it ends with a word before which these stand.
+fn ends_with(before: &VecDeque<Place<'_>>, word: &Place<'_>, phrase: &Phrase) -> Option<Range<usize>> {
+    let (last, others) = phrase.words.split_last()?;
+    let is_last = if phrase.is_prefix { word.begins_with(last) } else { word.is(last) };
+    // Mostly it is not.
+    if !is_last {
+        return None;
+    }
+    let begin = before.len().checked_sub(others.len())?;
+    let are = before.iter().skip(begin).zip(others).all(|(is, ought)| is.is(ought));
+    let first = before.get(begin).unwrap_or(word);
+    are.then_some(first.range.start..word.range.end)
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ mod tokens;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod terms;
 
+mod filters;
+
 mod query;
 
 mod matching;
@@ -16,9 +18,16 @@ mod snippet;
 
 mod score;
 
+#[cfg(feature = "sqlite")]
+mod bounds;
+
 mod top;
 
+#[cfg(feature = "sqlite")]
+pub(crate) use bounds::{Bounds, Counter, length_of, marked, more_times, times};
 pub(crate) use matching::{Answer, Matcher};
+#[cfg(feature = "sqlite")]
+pub(crate) use terms::counted;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use terms::{EVERYTHING, Proposal, terms};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -1,7 +1,8 @@
 //! What a query means.
 //!
-//! Owns its language: words, phrases in double quotes, and beginnings of words with a star behind them.
+//! Owns its language: words, phrases in double quotes, beginnings of words with a star behind them, and the filters `role:` and `tool:`.
 
+use super::filters::Filters;
 use super::tokens::{Token, tokens};
 use crate::error::{Error, Result};
 
@@ -13,16 +14,17 @@ pub(super) struct Phrase {
     pub(super) is_prefix: bool,
 }
 
-/// A query that has been understood: all its phrases must occur.
+/// A query that has been understood: all its phrases must occur, in a message that is meant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Query {
     pub(super) phrases: Vec<Phrase>,
+    pub(super) filters: Filters,
 }
 
 fn malformed(reason: impl AsRef<str>) -> Error {
     let reason = reason.as_ref();
     Error::invalid(format!(
-        "{reason}; a query is words, \"phrases in quotes\" and beginnings of words with a star, as in begin*"
+        "{reason}; a query is words, \"phrases in quotes\", beginnings of words with a star, as in begin*, and role:ROLE and tool:NAME"
     ))
 }
 
@@ -34,16 +36,23 @@ impl Query {
     /// `InvalidInput` if it is empty or malformed.
     pub(crate) fn parse(query: &str) -> Result<Self> {
         let (mut phrases, mut rest) = (Vec::new(), query.trim_start());
+        let mut filters = Filters::default();
         while !rest.is_empty() {
+            if let Some((behind, chosen, value)) = filter(rest)? {
+                match chosen {
+                    Filter::Role => filters.roles.push(value.to_owned()),
+                    Filter::Tool => filters.tools.push(value.to_owned()),
+                }
+                rest = behind.trim_start();
+                continue;
+            }
             let behind;
             (phrases, behind) = match rest.strip_prefix('"') {
                 Some(quoted) => {
                     let Some((inside, behind)) = quoted.split_once('"') else {
                         return Err(malformed("a quote is not closed"));
                     };
-                    if behind.chars().next().is_some_and(|c| !c.is_whitespace()) {
-                        return Err(malformed(format!("no blank follows the phrase {inside:.40?}")));
-                    }
+                    must_end(inside, behind)?;
                     (with(phrases, inside, false)?, behind)
                 }
                 None => {
@@ -54,10 +63,49 @@ impl Query {
             rest = behind.trim_start();
         }
         if phrases.is_empty() {
-            return Err(malformed("there is nothing to search for"));
+            return Err(malformed("there is no word to search for"));
         }
-        Ok(Self { phrases })
+        Ok(Self { phrases, filters })
     }
+}
+
+/// What a filter is about.
+#[derive(Clone, Copy)]
+enum Filter {
+    Role,
+    Tool,
+}
+
+/// The filter that a query begins with, and what is behind it. Any other word with a colon in it is a word: `http://x`, `std::fs`.
+fn filter(query: &str) -> Result<Option<(&str, Filter, &str)>> {
+    let filters = [("role:", Filter::Role), ("tool:", Filter::Tool)];
+    let begun =
+        filters.into_iter().find_map(|(name, filter)| Some((query.strip_prefix(name)?, name, filter)));
+    let Some((rest, name, filter)) = begun else { return Ok(None) };
+    let (value, behind) = match rest.strip_prefix('"') {
+        Some(quoted) => {
+            let Some((inside, behind)) = quoted.split_once('"') else {
+                return Err(malformed("a quote is not closed"));
+            };
+            must_end(inside, behind)?;
+            (inside, behind)
+        }
+        None => rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())),
+    };
+    if value.is_empty() || value.contains(['"', '*']) {
+        let reason = format!(
+            "no name stands behind {name}, as {value:.40?} is none; what is to be found in texts stands in quotes"
+        );
+        return Err(malformed(reason));
+    }
+    Ok(Some((behind, filter, value)))
+}
+
+fn must_end(inside: &str, behind: &str) -> Result<()> {
+    if behind.chars().next().is_some_and(|c| !c.is_whitespace()) {
+        return Err(malformed(format!("no blank follows the phrase {inside:.40?}")));
+    }
+    Ok(())
 }
 
 fn with_word(phrases: Vec<Phrase>, word: &str) -> Result<Vec<Phrase>> {
@@ -108,10 +156,52 @@ mod tests {
     }
 
     #[test]
+    fn filters_stand_anywhere_and_no_other_word_with_a_colon_is_one() {
+        let query = Query::parse("role:user rain tool:\"read file\" tool:grep").unwrap();
+        assert_eq!(query.filters.roles, ["user"]);
+        assert_eq!(query.filters.tools, ["read file", "grep"]);
+        assert_eq!(shape("role:user rain tool:\"read file\""), [(vec!["rain".to_owned()], false)]);
+        let of = |words: &[&str]| (words.iter().map(ToString::to_string).collect::<Vec<_>>(), false);
+        for (text, words) in [
+            ("http://x", &["http", "x"][..]),
+            ("std::fs", &["std", "fs"]),
+            ("foo:bar", &["foo", "bar"]),
+            ("\"role:user\"", &["role", "user"]),
+            ("Role:user", &["role", "user"]),
+            ("\"tool: x\"", &["tool", "x"]),
+        ] {
+            assert_eq!(shape(text), [of(words)]);
+            assert_eq!(Query::parse(text).unwrap().filters, Filters::default());
+        }
+    }
+
+    #[test]
     fn what_means_nothing_is_refused() {
         for query in [
-            "", " \t", "\"", "\"open", "\"\"", "a\"b\"", "\"a\"b", "*", "**", "a*b", "*a", "a**", "-", "a -",
-            "a.*", "\0",
+            "role:user",
+            "rain role:",
+            "role: user",
+            "rain tool:\"\"",
+            "rain tool:a*",
+            "rain role:\"a\"b",
+            "rain role:a\"b",
+            "rain tool:\"a",
+            "",
+            " \t",
+            "\"",
+            "\"open",
+            "\"\"",
+            "a\"b\"",
+            "\"a\"b",
+            "*",
+            "**",
+            "a*b",
+            "*a",
+            "a**",
+            "-",
+            "a -",
+            "a.*",
+            "\0",
         ] {
             assert_eq!(Query::parse(query).unwrap_err().kind(), ErrorKind::InvalidInput, "{query:?}");
         }

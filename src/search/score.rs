@@ -4,7 +4,7 @@
 //! how far an index has come, so that it is the same wherever the text is kept. It is computed in whole numbers, which are the same everywhere, too.
 
 /// What BM25 gives for a phrase that occurs without end: its `k1`, 1.2, and one more, in millionths.
-const MOST: u64 = 2_200_000;
+pub(super) const MOST: u64 = 2_200_000;
 
 /// How well a text of so many words answers a query whose phrases occur so often in it, in millionths.
 ///

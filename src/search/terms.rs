@@ -3,9 +3,9 @@
 //! Owns the terms: each word once, shortened if it is very long; and of a script without spaces also each two characters that stand next
 //! to each other, so that an index proposes few texts for a word of several. A text that a query matches always has the terms of the query.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::query::Query;
+use super::query::{Phrase, Query};
 use super::tokens::{Token, tokens};
 
 /// How many characters of a word an index holds. What is longer is told apart on the text.
@@ -36,27 +36,44 @@ fn pair_of(one: &Token, other: &Token) -> String {
     format!("{}{}", cut(&one.text), cut(&other.text))
 }
 
+/// The terms of a text, and how often they occur in it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Counted {
+    /// The terms; [`EVERYTHING`] alone if there are too many.
+    pub(crate) terms: BTreeMap<String, u64>,
+    /// How many words there are; 0 if there are too many terms to have gone over all of them.
+    pub(crate) words: u64,
+}
+
 /// The terms of a text; [`EVERYTHING`] alone if there are too many.
 pub(crate) fn terms(text: &str) -> BTreeSet<String> {
-    let (mut found, mut bytes) = (BTreeSet::new(), 0);
+    counted(text).terms.into_keys().collect()
+}
+
+/// The same, counted.
+pub(crate) fn counted(text: &str) -> Counted {
+    let (mut found, mut bytes, mut words) = (BTreeMap::new(), 0, 0);
     let mut add = |term: String| {
         let length = term.len();
-        if found.insert(term) {
+        let count: &mut u64 = found.entry(term).or_default();
+        if *count == 0 {
             bytes += length;
         }
+        *count += 1;
         bytes <= MOST_BYTES
     };
     let mut before: Option<Token> = None;
     for token in tokens(text) {
+        words += 1;
         let pair = before.filter(|before| before.is_single && token.is_single);
         let fits =
             pair.is_none_or(|before| add(pair_of(&before, &token))) && add(cut(&token.text).to_owned());
         if !fits {
-            return BTreeSet::from([EVERYTHING.to_owned()]);
+            return Counted { terms: BTreeMap::from([(EVERYTHING.to_owned(), 1)]), words: 0 };
         }
         before = Some(token);
     }
-    found
+    Counted { terms: found, words }
 }
 
 impl Query {
@@ -72,20 +89,37 @@ impl Query {
     }
 }
 
+/// What all terms begin with of the words that a phrase of one beginning means; `None` if it is another phrase, or terms are too short for it.
+pub(super) fn beginning(phrase: &Phrase) -> Option<String> {
+    match &*phrase.words {
+        [word] if phrase.is_prefix && cut(&word.text).len() == word.text.len() => Some(word.text.clone()),
+        _ => None,
+    }
+}
+
+/// The terms of a phrase that occur in a text at least as often as it does. The last word is none of them if it may be the beginning of others.
+pub(super) fn as_often(phrase: &Phrase) -> impl Iterator<Item = String> + '_ {
+    let whole = phrase.words.len() - usize::from(phrase.is_prefix);
+    proposals(phrase.words.get(..whole).unwrap_or_default(), false).map(|proposal| proposal.term)
+}
+
 /// The terms of words that stand next to each other, the last of which may be the beginning of one.
 fn proposals(words: &[Token], is_prefix: bool) -> impl Iterator<Item = Proposal> + '_ {
-    let pairs = words.windows(2).filter_map(|pair| match pair {
-        [one, other] if one.is_single && other.is_single => Some(pair_of(one, other)),
+    let last = words.len().saturating_sub(1);
+    // A word that is shortened has the same beginning as every longer one. A character may have marks behind it.
+    let begins =
+        move |at: usize, word: &Token| is_prefix && at == last && cut(&word.text).len() == word.text.len();
+    let pairs = words.windows(2).enumerate().filter_map(move |(at, pair)| match pair {
+        [one, other] if one.is_single && other.is_single => {
+            Some(Proposal { term: pair_of(one, other), is_prefix: begins(at + 1, other) })
+        }
         _ => None,
     });
-    let last = words.len().saturating_sub(1);
-    let singles = words.iter().enumerate().map(move |(at, word)| {
-        let term = cut(&word.text);
-        // A word that is shortened has the same beginning as every longer one.
-        let is_prefix = is_prefix && at == last && !word.is_single && term.len() == word.text.len();
-        Proposal { term: term.to_owned(), is_prefix }
-    });
-    pairs.map(|term| Proposal { term, is_prefix: false }).chain(singles)
+    let singles = words
+        .iter()
+        .enumerate()
+        .map(move |(at, word)| Proposal { term: cut(&word.text).to_owned(), is_prefix: begins(at, word) });
+    pairs.chain(singles)
 }
 
 #[cfg(test)]
@@ -116,6 +150,6 @@ mod tests {
         assert_eq!(Query::parse(&long).unwrap().proposals().len(), MOST_TERMS);
         let proposed = Query::parse("東京* be*").unwrap().proposals();
         let terms: Vec<_> = proposed.iter().map(|one| (one.term.as_str(), one.is_prefix)).collect();
-        assert_eq!(terms, [("東京", false), ("京", false), ("東", false), ("be", true)]);
+        assert_eq!(terms, [("東", false), ("東京", true), ("京", true), ("be", true)]);
     }
 }

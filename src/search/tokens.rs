@@ -3,6 +3,7 @@
 //! Owns where a word begins and ends, and which words are the same. A word is a run of letters and digits with their marks. A character of a
 //! script that puts no spaces between words is a word by itself.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization;
@@ -30,14 +31,48 @@ pub(crate) struct Token {
 }
 
 /// The words of a text, in order.
-pub(crate) fn tokens(text: &str) -> Tokens<'_> {
-    Tokens { text, chars: text.char_indices().peekable() }
+pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Token> + '_ {
+    let folded = |place: Place<'_>| Token {
+        text: place.word.into_owned(),
+        range: place.range,
+        is_single: place.is_single,
+    };
+    places(text).map(move |place| {
+        let token = folded(place);
+        // What is compared as it stands may be in capitals.
+        if token.text.is_ascii() { Token { text: token.text.to_ascii_lowercase(), ..token } } else { token }
+    })
+}
+
+/// A word of a text where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Place<'t> {
+    /// The word as it is compared, but for capitals if it is of ASCII: there is a word in every few bytes, and each copy costs.
+    word: Cow<'t, str>,
+    pub(super) range: Range<usize>,
+    is_single: bool,
+}
+
+impl Place<'_> {
+    pub(super) fn is(&self, token: &Token) -> bool {
+        self.word.eq_ignore_ascii_case(&token.text)
+    }
+
+    pub(super) fn begins_with(&self, token: &Token) -> bool {
+        let begin = self.word.as_bytes().get(..token.text.len());
+        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(token.text.as_bytes()))
+    }
+}
+
+/// The same words, of which none is copied that need not be.
+pub(super) fn places(text: &str) -> Places<'_> {
+    Places { text, at: 0 }
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Tokens<'t> {
+pub(super) struct Places<'t> {
     text: &'t str,
-    chars: std::iter::Peekable<std::str::CharIndices<'t>>,
+    at: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,34 +137,66 @@ fn folded(word: &str) -> String {
     composed.map(|c| if c == 'ς' { 'σ' } else { c }).nfc().collect()
 }
 
-impl Tokens<'_> {
-    /// The end of a word that has begun here.
-    fn end(&mut self, class_of_first: Class) -> usize {
-        while let Some((at, c)) = self.chars.peek().copied() {
-            let goes_on = is_mark(c) || class_of_first == Class::Word && class(c) == Class::Word;
-            if !goes_on {
-                return at;
-            }
-            self.chars.next();
+impl Places<'_> {
+    /// Goes past the ASCII characters of which this holds.
+    fn skip(&mut self, holds: impl Fn(u8) -> bool) {
+        let bytes = self.text.as_bytes();
+        while let Some(byte) = bytes.get(self.at)
+            && byte.is_ascii()
+            && holds(*byte)
+        {
+            self.at += 1;
         }
-        self.text.len()
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.text.get(self.at..)?.chars().next()
+    }
+
+    /// Goes to the end of a word that has begun here.
+    fn end(&mut self, class_of_first: Class) {
+        loop {
+            if class_of_first == Class::Word {
+                self.skip(|byte| byte.is_ascii_alphanumeric());
+            }
+            // What ends a word is mostly one of these, and no character need be put together for it.
+            if self.text.as_bytes().get(self.at).is_none_or(u8::is_ascii) {
+                return;
+            }
+            match self.peek() {
+                Some(c) if is_mark(c) || class_of_first == Class::Word && class(c) == Class::Word => {
+                    self.at += c.len_utf8();
+                }
+                Some(_) | None => return,
+            }
+        }
     }
 }
 
-impl Iterator for Tokens<'_> {
-    type Item = Token;
+impl<'t> Iterator for Places<'t> {
+    type Item = Place<'t>;
 
-    fn next(&mut self) -> Option<Token> {
+    fn next(&mut self) -> Option<Place<'t>> {
         loop {
-            let (begin, c) = self.chars.next()?;
-            let class = class(c);
+            self.skip(|byte| !byte.is_ascii_alphanumeric());
+            let begin = self.at;
+            self.skip(|byte| byte.is_ascii_alphanumeric());
+            let class = if self.at > begin {
+                Class::Word
+            } else {
+                let c = self.peek()?;
+                self.at += c.len_utf8();
+                class(c)
+            };
             if class == Class::Other {
                 continue;
             }
-            let end = self.end(class);
-            let text = folded(self.text.get(begin..end).unwrap_or_default());
-            if !text.is_empty() {
-                return Some(Token { text, range: begin..end, is_single: class == Class::Single });
+            self.end(class);
+            let (range, is_single) = (begin..self.at, class == Class::Single);
+            let word = self.text.get(range.clone()).unwrap_or_default();
+            let word = if word.is_ascii() { Cow::Borrowed(word) } else { Cow::Owned(folded(word)) };
+            if !word.is_empty() {
+                return Some(Place { word, range, is_single });
             }
         }
     }

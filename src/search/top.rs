@@ -4,6 +4,8 @@
 //! began, and by their places.
 
 use std::cmp::Reverse;
+#[cfg(feature = "sqlite")]
+use std::collections::BinaryHeap;
 
 use crate::model::Found;
 
@@ -28,11 +30,20 @@ pub(crate) struct Top {
     limit: Option<usize>,
     has_ties: bool,
     found: Vec<Hit>,
+    /// The scores and times of the first hits that are surely some, the last one of them first.
+    #[cfg(feature = "sqlite")]
+    first: BinaryHeap<Reverse<(u64, i64)>>,
 }
 
 impl Top {
     pub(crate) fn new(limit: Option<usize>) -> Self {
-        Self { limit, has_ties: false, found: Vec::new() }
+        Self {
+            limit,
+            has_ties: false,
+            found: Vec::new(),
+            #[cfg(feature = "sqlite")]
+            first: BinaryHeap::new(),
+        }
     }
 
     /// Also keeps those that only their conversation and place put behind the limit, for whoever does not know yet which conversation began
@@ -43,9 +54,24 @@ impl Top {
         self
     }
 
+    /// Whether no hit of at most this score and, if it has that, of at most this time can be among the first any more.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn is_beyond(&self, score: u64, micros: i64) -> bool {
+        self.limit.is_some_and(|limit| {
+            self.first.len() >= limit && self.first.peek().is_none_or(|Reverse(last)| *last > (score, micros))
+        })
+    }
+
     /// Adds a hit. What is in doubt counts for no limit.
     pub(crate) fn add(&mut self, key: Key, is_sure: bool, found: Found) {
         self.found.push((key, is_sure, found));
+        #[cfg(feature = "sqlite")]
+        if let Some(limit) = self.limit.filter(|_| is_sure && self.has_ties) {
+            self.first.push(Reverse((key.score, key.micros)));
+            if self.first.len() > limit {
+                self.first.pop();
+            }
+        }
         // Order: the doubling before the cut, so that hits of one time, all of which stay, are not sorted again for each that comes.
         if let Some(limit) = self.limit
             && self.found.len() > limit.saturating_mul(2).saturating_add(1000)

@@ -622,7 +622,10 @@ class Store:
 
         A query is words, ``"phrases in quotes"``, whose words stand next to each other, and beginnings of words with a star,
         as in ``tomorr*``. Capital and small letters are the same, accents count, and punctuation does not. What is found is
-        the same in every store. In a database its own full-text index proposes messages; elsewhere every message is read.
+        the same in every store. ``role:user`` leaves messages of that role, and ``tool:grep`` those that call a tool of that name
+        or have what it gave back, as their metadata say; a name with blanks stands in quotes, ``tool:"read file"``. Any other word
+        with a colon is a phrase, and so is ``"role:user"`` in quotes. In a database its own full-text index proposes messages, and
+        in a directory the one of :meth:`index_search`, if there is one; elsewhere every message is read.
         ``since`` and ``until`` mean what they mean to :meth:`messages`.
 
         >>> store = Store()
@@ -635,6 +638,8 @@ class Store:
         ['it rain', 'tomorrow']
         >>> [found.place for found in store.search("rain", order="best", limit=1)]
         [0]
+        >>> [found.place for found in store.search("rain role:assistant")]
+        [1]
 
         Raises :class:`InvalidInput` for a query that is empty or malformed, and :class:`Corrupt` if a conversation cannot be
         read: the others can be searched one by one.

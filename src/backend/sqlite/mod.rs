@@ -25,7 +25,7 @@ use crate::model::RepairReport;
 pub(crate) use connector::SqliteConnector;
 pub(super) use errors::of as error_of;
 pub(crate) use hold::hold;
-pub(super) use search::{document, query};
+pub(super) use search::query;
 
 /// Opens the store in a file, making it if there is none and the store is to be written.
 pub(crate) fn open(path: &Path, settings: Settings) -> Result<Arc<dyn Backend>> {

@@ -24,7 +24,7 @@ pub(super) const SEARCH: SearchDialect = SearchDialect {
     query,
 };
 
-pub(in crate::backend) fn document(terms: &BTreeSet<String>) -> String {
+fn document(terms: &BTreeSet<String>) -> String {
     terms.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 

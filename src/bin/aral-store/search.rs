@@ -2,6 +2,7 @@
 //!
 //! Owns how a hit is shown: a line of columns, or for a person its place and a part of its text, with what was found marked.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use aral_store::{ErrorKind, Found, MessageStore, Order, Search, SearchOrder, Snippet};
@@ -16,6 +17,8 @@ use crate::output::{self, Form, Out, one_line, to_u64};
 use crate::place;
 use crate::show::readable;
 use crate::style::{self, painted};
+use crate::transcripts::Tool;
+use crate::transcripts::source::Source;
 
 #[derive(Args, Debug)]
 pub(crate) struct SearchArgs {
@@ -34,6 +37,9 @@ pub(crate) struct SearchArgs {
     /// Only messages of before then
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
+    /// Only in conversations that were imported from this tool, such as claude-code
+    #[arg(long, value_name = "TOOL", value_parser = source)]
+    source: Option<Tool>,
     /// Which come first: the newest, or those that answer best
     #[arg(long, value_enum, value_name = "ORDER", default_value = "newest")]
     order: By,
@@ -69,7 +75,10 @@ pub(crate) fn run(dir: &Path, form: Form, args: &SearchArgs) -> Result<Exit, Fai
     if let Some(given) = &args.conversation {
         search = search.conversation(ids::conversation(&store, given)?);
     }
-    let (found, exit) = found(&store, &search)?;
+    let (found, exit) = match args.source {
+        Some(tool) => from(tool, &store, &search)?,
+        None => found(&store, &search)?,
+    };
     let mut out = Out::new();
     for hit in &found {
         match form {
@@ -117,13 +126,54 @@ pub(crate) fn found(store: &MessageStore, search: &Search) -> Result<(Vec<Found>
         let score = if search.order == SearchOrder::Best { hit.score } else { 0 };
         std::cmp::Reverse((score, hit.created_at.approximate_unix_micros()))
     });
+    keep_first(&mut found, search);
+    Ok((found, exit))
+}
+
+/// Keeps as many as are asked for.
+fn keep_first(found: &mut Vec<Found>, search: &Search) {
     let mut left = search.limit.unwrap_or(usize::MAX);
     found.retain(|hit| {
         let is_kept = left > 0;
         left -= usize::from(is_kept && !is_in_doubt(hit, search));
         is_kept
     });
-    Ok((found, exit))
+}
+
+/// What is found in conversations that were imported from a tool: of more and more hits those that are, until there are enough.
+fn from(tool: Tool, store: &MessageStore, search: &Search) -> Result<(Vec<Found>, Exit), Failure> {
+    let (mut asked, mut known) = (search.clone(), HashMap::new());
+    let count = |found: &[Found]| found.iter().filter(|hit| !is_in_doubt(hit, search)).count();
+    loop {
+        let (all, exit) = found(store, &asked)?;
+        let is_all = asked.limit.is_none_or(|limit| count(&all) < limit);
+        let mut kept = Vec::new();
+        for hit in all {
+            let id = &hit.conversation_id;
+            let is_meant = match known.get(id) {
+                Some(is_meant) => *is_meant,
+                None => {
+                    let conversation = store.conversation_without_messages(id)?;
+                    let source = conversation.and_then(|found| Source::of(&found.metadata));
+                    let is_meant = source.is_some_and(|source| source.tool == tool);
+                    known.insert(id.clone(), is_meant);
+                    is_meant
+                }
+            };
+            kept.extend(is_meant.then_some(hit));
+        }
+        if is_all || search.limit.is_some_and(|limit| count(&kept) >= limit) {
+            keep_first(&mut kept, search);
+            return Ok((kept, exit));
+        }
+        asked.limit = asked.limit.map(|limit| limit.saturating_mul(8).max(64));
+    }
+}
+
+fn source(name: &str) -> Result<Tool, String> {
+    let names: Vec<&str> = Tool::ALL.into_iter().map(Tool::name).collect();
+    let tool = Tool::ALL.into_iter().find(|tool| tool.name() == name);
+    tool.ok_or_else(|| format!("it is none of {}", names.join(", ")))
 }
 
 /// Opens the store: a database so that its index can be brought up to date, if that can be, and everything else for reading.

@@ -102,3 +102,34 @@ fn a_time_in_doubt_is_told() {
     assert_eq!((found.code, found.out.lines().count()), (Some(0), 1));
     assert!(found.err.contains("1 message here may be of another time"), "{found:?}");
 }
+
+#[test]
+fn what_was_imported_from_a_tool_is_searched_by_itself() {
+    let room = Room::new();
+    let mut lines = String::new();
+    for (number, tool) in [("0", "codex"), ("1", "claude-code"), ("2", "claude-code")] {
+        let source = [r#"{"tool":""#, tool, r#"","session":"s"#, number, r#"","path":"x"}"#].concat();
+        let begin =
+            [r#"{"type":"create_conversation","conversation_id":"c"#, number, r#"","metadata":{"source":"#];
+        lines += &[&begin.concat(), &*source, "}}\n"].concat();
+    }
+    for number in 0..200 {
+        lines += &message_line(if number % 50 == 0 { "c0" } else { "c3" }, &format!("needle {number}"));
+    }
+    lines += &message_line("c1", "another needle");
+    room.run_with(&["append"], lines.as_bytes());
+    let of = |options: &[&str]| {
+        let found = room.run(&[&["search", "needle", "--json"], options].concat()).json();
+        found.iter().map(|hit| hit["snippet"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let all = ["needle 150", "needle 100", "needle 50", "needle 0"];
+    for _ in 0..2 {
+        assert_eq!(of(&["--source", "codex"]), all);
+        assert_eq!(of(&["--source", "codex", "-n", "2"]), all[..2]);
+        assert_eq!(of(&["--source", "codex", "-n", "9"]), all);
+        assert_eq!(of(&["--source", "claude-code"]), ["another needle"]);
+        assert_eq!(of(&["--source", "aider"]), [""; 0]);
+        room.run(&["index"]).fine();
+    }
+    room.run(&["search", "needle", "--source", "claude"]).fails(2);
+}

@@ -11,6 +11,7 @@ use aral_store::{
 };
 use rusqlite::Connection;
 
+use super::index_stops::shrink;
 use super::oracle::Oracle;
 use super::{change, hold};
 use crate::support::simfs::{Choose, SplitMix};
@@ -50,6 +51,7 @@ fn with_an_index_everything_is_found_that_is_found_without_one() {
         let (mut oracle, mut choice) = (Oracle::default(), SplitMix::new(program));
         let open = || options().open(dir.path()).unwrap();
         let mut store = open();
+        shrink(dir.path(), 3);
         for number in 0..350 {
             drop(store.append(change(&mut choice, &mut oracle, number)).unwrap());
             match choice.pick(40) {
@@ -302,4 +304,20 @@ fn whoever_is_killed_in_the_middle_leaves_an_index_that_the_next_one_finishes() 
     index(dir.path());
     assert_eq!((places(&store, "v599x").len(), places(&store, "rain").len()), (1, 3000));
     assert_eq!(store.verify().unwrap().notes, [""; 0]);
+}
+
+#[test]
+fn a_beginning_of_one_character_finds_those_with_marks() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = options().open(dir.path()).unwrap();
+    store.add_message("c1", "ดื่มน้ำ").unwrap();
+    store.add_message("c1", "กิน").unwrap();
+    for _ in 0..2 {
+        for (query, found) in [("น*", vec![1, 0]), ("ก*", vec![1]), ("มน*", vec![0]), ("ม*", vec![0])]
+        {
+            let places: Vec<u64> = places(&store, query).into_iter().map(|(_, place)| place).collect();
+            assert_eq!(places, found, "{query}");
+        }
+        index(dir.path());
+    }
 }

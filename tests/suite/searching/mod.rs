@@ -8,6 +8,8 @@ mod index;
 mod index_behind;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod index_kept;
+#[cfg(feature = "cli")]
+mod index_stops;
 mod limits;
 mod oracle;
 #[cfg(feature = "postgres")]
@@ -196,6 +198,14 @@ fn stores(dir: &Path) -> Vec<(MessageStore, Option<MessageStore>)> {
     stores
 }
 
+/// The same, with its role in the query.
+fn with_filter(mut search: Search) -> Search {
+    if let Some(role) = search.role.take() {
+        search.query = format!("role:{} {}", role.as_str().unwrap(), search.query);
+    }
+    search
+}
+
 fn names(found: &[Found]) -> Vec<(String, u64, String)> {
     found.iter().map(|hit| (hit.conversation_id.clone(), hit.place, hit.id.to_string())).collect()
 }
@@ -204,6 +214,7 @@ fn names(found: &[Found]) -> Vec<(String, u64, String)> {
 fn hold(stores: &[(MessageStore, Option<MessageStore>)], oracle: &Oracle, choice: &mut SplitMix) {
     let (search, phrases) = search(choice);
     let ought = oracle.find(&search, &phrases);
+    let search = if choice.pick(2) == 0 { with_filter(search) } else { search };
     let mut told: Option<Vec<Found>> = None;
     let both = |(store, reader): &(MessageStore, Option<MessageStore>)| {
         let found = store.search(search.clone());
@@ -248,6 +259,44 @@ fn every_backend_finds_what_a_look_at_every_message_finds() {
             if reader.is_some() {
                 assert_eq!(store.verify().unwrap().damaged, []);
             }
+        }
+    }
+}
+
+#[test]
+fn a_filter_means_the_same_in_every_backend() {
+    let dir = tempfile::tempdir().unwrap();
+    for (store, reader) in stores(dir.path()) {
+        let add = |text: &str, role: &str, metadata: &str| {
+            let metadata = aral_store::JsonObject::parse(metadata).unwrap();
+            store.add_message("c1", NewMessage::new(text).role(role).metadata(metadata)).unwrap();
+        };
+        add("rain in role:user", "user", "{}");
+        add(
+            "rain?",
+            "assistant",
+            r#"{"tool_calls":[{"id":"1","function":{"name":"weather","arguments":"{}"}}]}"#,
+        );
+        add("rain at std::fs", "tool", r#"{"tool_call_id":"1","name":"weather"}"#);
+        add("rain", "tool", r#"{"tool_call_id":"2","name":"read file"}"#);
+        for (query, places) in [
+            ("rain", vec![3, 2, 1, 0]),
+            ("rain role:user", vec![0]),
+            ("role:tool role:assistant rain", vec![3, 2, 1]),
+            ("tool:weather rain", vec![2, 1]),
+            ("tool:weather role:tool rain", vec![2]),
+            ("rain tool:\"read file\"", vec![3]),
+            ("rain tool:Weather", vec![]),
+            ("\"role:user\"", vec![0]),
+            ("std::fs", vec![2]),
+        ] {
+            for store in [Some(&store), reader.as_ref()].into_iter().flatten() {
+                let found = store.search(query).unwrap();
+                assert_eq!(found.iter().map(|hit| hit.place).collect::<Vec<_>>(), places, "{query}");
+            }
+        }
+        for query in ["role:user", "rain role:", "rain tool:*"] {
+            assert_eq!(store.search(query).unwrap_err().kind(), ErrorKind::InvalidInput, "{query}");
         }
     }
 }

@@ -10,7 +10,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("error", &["model"]),
     ("codec", &["model", "error"]),
-    ("search", &["model", "error"]),
+    ("search", &["model", "error", "codec"]),
     ("vfs", &[]),
     ("clock", &[]),
     ("sealed", &["error", "vfs", "clock"]),

@@ -5,18 +5,24 @@
 
 mod asked;
 
+mod blocks;
+
 mod kept;
 
 mod writing;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-pub(super) use self::asked::{Asked, Proposed};
+pub(super) use self::asked::{Asked, quoted};
+pub(super) use self::blocks::Blocks;
 pub(super) use self::kept::SearchFiles;
+pub(super) use self::writing::Gathered;
 use crate::backend::sqlite::error_of;
 use crate::codec::segment::StoreId;
 use crate::error::{Error, Result};
@@ -26,7 +32,11 @@ use crate::snapshot::layout::{self, Layout};
 use crate::vfs::{FileKind, Vfs};
 
 /// The version of the tables.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
+
+/// How many numbers of messages a block has: few enough that a search which stops in one has looked at little, and many enough that the list of
+/// all is short.
+const BLOCK: i64 = 1024;
 
 /// How long a search waits for whoever writes the index; then it reads everything.
 const READER_WAITS: Duration = Duration::from_millis(100);
@@ -44,11 +54,13 @@ pub(super) struct About {
     pub(super) is_whole: bool,
     /// How often it was written to.
     turn: i64,
+    /// How many numbers of messages a block has.
+    block: i64,
 }
 
 impl About {
     pub(super) fn new(store: StoreId) -> Self {
-        Self { store, indexed_seq: 0, reached_seq: 0, is_whole: false, turn: 0 }
+        Self { store, indexed_seq: 0, reached_seq: 0, is_whole: false, turn: 0, block: BLOCK }
     }
 
     /// Whether both are of one store.
@@ -87,6 +99,8 @@ impl Known {
 pub(super) struct SearchFile {
     connection: Connection,
     path: PathBuf,
+    /// The blocks, as they were read last.
+    blocks: RefCell<Option<(i64, Arc<Blocks>)>>,
 }
 
 fn int(number: u64) -> i64 {
@@ -107,7 +121,7 @@ impl SearchFile {
         opened.busy_timeout(READER_WAITS).ok()?;
         // Of a file that is no database it says so; whoever reads is told the same.
         opened.pragma_update(None, "cache_size", -READER_KEEPS).ok();
-        Some(Self { connection: opened, path })
+        Some(Self { connection: opened, path, blocks: RefCell::default() })
     }
 
     fn done<T>(&self, result: rusqlite::Result<T>) -> Result<T> {
@@ -132,28 +146,40 @@ impl SearchFile {
     /// What it says of itself, or else whether newer software has made it.
     pub(super) fn about(&self) -> Result<std::result::Result<About, bool>> {
         let tables = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'about'";
-        let row = |sql| self.connection.prepare_cached(sql);
-        let tables: i64 =
-            self.done(row(tables).and_then(|mut asked| asked.query_row((), |row| row.get(0))))?;
-        if tables == 0 {
+        if self.first(tables, |row| row.get::<_, i64>(0))?.unwrap_or_default() == 0 {
             return Ok(Err(false));
         }
-        let sql = "SELECT format, tokenizer, store, indexed_seq, reached_seq, is_whole, turn FROM about";
-        let read = row(sql).and_then(|mut asked| {
-            asked.query_row((), |row| {
-                let version = (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?);
-                let about = About {
-                    store: row.get(2)?,
-                    indexed_seq: number(row.get(3)?),
-                    reached_seq: number(row.get(4)?),
-                    is_whole: row.get(5)?,
-                    turn: row.get(6)?,
-                };
-                let is_newer = version.0 > FORMAT || version.1 > tokenizer();
-                Ok(if version == (FORMAT, tokenizer()) { Ok(about) } else { Err(is_newer) })
+        // Order: the versions first. What else there is in another one is not known.
+        let version = self.first("SELECT format, tokenizer FROM about", |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        })?;
+        let Some(version) = version else { return Ok(Err(false)) };
+        if version != (FORMAT, tokenizer()) {
+            return Ok(Err(version.0 > FORMAT || version.1 > tokenizer()));
+        }
+        let sql = "SELECT store, indexed_seq, reached_seq, is_whole, turn, block FROM about";
+        let about = self.first(sql, |row| {
+            Ok(About {
+                store: row.get(0)?,
+                indexed_seq: number(row.get(1)?),
+                reached_seq: number(row.get(2)?),
+                is_whole: row.get(3)?,
+                turn: row.get(4)?,
+                block: row.get(5)?,
             })
-        });
-        Ok(self.done(read.optional())?.unwrap_or(Err(false)))
+        })?;
+        Ok(about.filter(|about| about.block > 0).ok_or(false))
+    }
+
+    /// The first row of an answer.
+    fn first<T>(
+        &self,
+        sql: &str,
+        take: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        let asked =
+            self.connection.prepare_cached(sql).and_then(|mut asked| asked.query_row((), take).optional());
+        self.done(asked)
     }
 
     /// The conversations in it.
@@ -175,11 +201,12 @@ impl SearchFile {
     }
 
     /// Reads through the file; the first thing that is wrong with how it is made.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check(&self, about: Option<&About>) -> Result<()> {
         let said = self.connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get::<_, String>(0));
-        match self.done(said)? {
-            said if said == "ok" => Ok(()),
-            said => Err(Error::corrupt(&self.path, 0, said)),
+        let said = self.done(said)?;
+        if said != "ok" {
+            return Err(Error::corrupt(&self.path, 0, said));
         }
+        about.map_or(Ok(()), |about| self.check_blocks(about))
     }
 }

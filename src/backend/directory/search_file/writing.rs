@@ -2,15 +2,17 @@
 //!
 //! Owns its tables, and what a transaction does to them.
 
+use std::cell::RefCell;
 use std::io;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, params};
 
+use super::blocks::{self, Additions};
 use super::{About, FORMAT, Known, SearchFile, int};
-use crate::backend::sqlite::{document, error_of};
+use crate::backend::sqlite::error_of;
 use crate::error::{Error, ErrorKind, Result};
-use crate::search::{terms, tokenizer};
+use crate::search::{counted, length_of, marked, tokenizer};
 use crate::snapshot::layout::{self, Layout};
 use crate::vfs::{FileKind, OpenMode, Vfs};
 
@@ -20,14 +22,15 @@ const WRITER_WAITS: Duration = Duration::from_secs(10);
 const TABLES: &str = "
     CREATE TABLE about (one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER NOT NULL, tokenizer INTEGER NOT NULL,
         store BLOB NOT NULL, indexed_seq INTEGER NOT NULL, reached_seq INTEGER NOT NULL, is_whole INTEGER NOT NULL,
-        turn INTEGER NOT NULL);
+        turn INTEGER NOT NULL, block INTEGER NOT NULL);
     CREATE TABLE conversation (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, last_seq INTEGER NOT NULL,
         messages INTEGER NOT NULL, fold INTEGER NOT NULL);
     CREATE TABLE message (number INTEGER PRIMARY KEY, conversation INTEGER NOT NULL, place INTEGER NOT NULL,
         micros INTEGER NOT NULL);
     CREATE INDEX message_of ON message (conversation);
     CREATE VIRTUAL TABLE words USING
-        fts5(terms, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');";
+        fts5(terms, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
+    CREATE VIRTUAL TABLE vocabulary USING fts5vocab('words', 'instance');";
 
 /// While an index is made, each transaction writes one piece, and nothing is merged before the end.
 const ALL_AT_ONCE: &str = "
@@ -62,20 +65,23 @@ impl SearchFile {
             // Holds for a file in which there is nothing yet: pages that a merge has emptied are given back.
             .and_then(|()| connection.pragma_update(None, "auto_vacuum", "INCREMENTAL"));
         set_up.map_err(|error| failed(&error))?;
-        Ok(Self { connection, path })
+        Ok(Self { connection, path, blocks: RefCell::default() })
     }
 
     /// Makes the tables anew.
     pub(in crate::backend::directory) fn begin_anew(&self, about: &About) -> Result<()> {
         self.run("BEGIN IMMEDIATE")?;
         self.run(
-            "DROP TABLE IF EXISTS words; DROP TABLE IF EXISTS message; DROP TABLE IF EXISTS conversation; \
-             DROP TABLE IF EXISTS about;",
+            "DROP TABLE IF EXISTS vocabulary; DROP TABLE IF EXISTS words; DROP TABLE IF EXISTS message; DROP TABLE IF EXISTS conversation; \
+             DROP TABLE IF EXISTS block; DROP TABLE IF EXISTS about;",
         )?;
         self.run(TABLES)?;
+        self.run(blocks::TABLE)?;
         self.run(ALL_AT_ONCE)?;
-        let sql = "INSERT INTO about VALUES (1, ?1, ?2, ?3, 0, 0, FALSE, 0)";
-        self.done(self.connection.execute(sql, params![FORMAT, tokenizer(), about.store.as_slice()]))?;
+        let sql = "INSERT INTO about VALUES (1, ?1, ?2, ?3, 0, 0, FALSE, 0, ?4)";
+        self.done(
+            self.connection.execute(sql, params![FORMAT, tokenizer(), about.store.as_slice(), about.block]),
+        )?;
         self.run("COMMIT")
     }
 
@@ -105,6 +111,7 @@ impl SearchFile {
             self.run("INSERT INTO words (words) VALUES ('optimize')")?;
             self.run(AS_USUAL)?;
         }
+        self.forget_empty(about)?;
         self.run("UPDATE about SET indexed_seq = reached_seq, is_whole = TRUE")?;
         (about.indexed_seq, about.is_whole) = (about.reached_seq, true);
         self.commit()?;
@@ -148,23 +155,60 @@ impl SearchFile {
         self.done(self.connection.prepare_cached(sql).and_then(|mut of| of.execute(values))).map(drop)
     }
 
-    /// Takes a message in.
-    pub(in crate::backend::directory) fn add_message(
+    /// Takes messages in. Those of one call have their numbers in the order of their times.
+    pub(in crate::backend::directory) fn add_messages(
         &self,
+        about: &About,
+        gathered: &mut Gathered,
+    ) -> Result<()> {
+        let mut messages = std::mem::take(gathered).messages;
+        messages.sort_by_key(|message| (message.micros, message.conversation, message.place));
+        let mut additions = Additions::default();
+        for Gathering { conversation, place, micros, length, terms } in messages {
+            let sql = "INSERT INTO message (conversation, place, micros) VALUES (?1, ?2, ?3)";
+            let values = params![conversation, int(place), micros];
+            let number =
+                self.done(self.connection.prepare_cached(sql).and_then(|mut of| of.insert(values)))?;
+            let sql = "INSERT INTO words (rowid, terms) VALUES (?1, ?2)";
+            let values = params![number, terms];
+            self.done(self.connection.prepare_cached(sql).and_then(|mut of| of.execute(values)))?;
+            additions.add(about.block, (number, micros, length));
+        }
+        self.note(about.block, additions)
+    }
+}
+
+/// Messages that are to be taken in.
+#[derive(Debug, Default)]
+pub(in crate::backend::directory) struct Gathered {
+    messages: Vec<Gathering>,
+    /// How long their texts are.
+    pub(in crate::backend::directory) bytes: usize,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Gathering {
+    conversation: i64,
+    place: u64,
+    micros: i64,
+    length: u8,
+    terms: String,
+}
+
+impl Gathered {
+    /// Adds a message of a conversation. One without a word need not be known.
+    pub(in crate::backend::directory) fn add(
+        &mut self,
         (conversation, place): (i64, u64),
         micros: i64,
         text: &str,
-    ) -> Result<()> {
-        let terms = terms(text);
-        if terms.is_empty() {
-            return Ok(());
+    ) {
+        self.bytes += text.len();
+        let counted = counted(text);
+        if !counted.terms.is_empty() {
+            let (length, terms) = (length_of(counted.words), marked(&counted).join(" "));
+            self.messages.push(Gathering { conversation, place, micros, length, terms });
         }
-        let sql = "INSERT INTO message (conversation, place, micros) VALUES (?1, ?2, ?3)";
-        let values = params![conversation, int(place), micros];
-        let number = self.done(self.connection.prepare_cached(sql).and_then(|mut of| of.insert(values)))?;
-        let sql = "INSERT INTO words (rowid, terms) VALUES (?1, ?2)";
-        let values = params![number, document(&terms)];
-        self.done(self.connection.prepare_cached(sql).and_then(|mut of| of.execute(values)))?;
-        Ok(())
     }
 }

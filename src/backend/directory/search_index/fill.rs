@@ -10,7 +10,7 @@ use crate::backend::directory::erase;
 use crate::backend::directory::held::count;
 use crate::backend::directory::messages::Lending;
 use crate::backend::directory::reads::ReadState;
-use crate::backend::directory::search_file::{About, Known, SearchFile};
+use crate::backend::directory::search_file::{About, Gathered, Known, SearchFile};
 use crate::backend::directory::steady::steady;
 use crate::backend::directory::{encrypted, open, root::existing_dir};
 use crate::backend::settings::Settings;
@@ -75,7 +75,7 @@ pub(crate) fn make_search_index(dir: &Path, settings: Settings) -> Result<Search
 /// What is to be said of it to whoever verifies a store with this newest event; nothing if there is none, or all is well.
 pub(in crate::backend::directory) fn note(vfs: &dyn Vfs, layout: &Layout, last_seq: Seq) -> Option<String> {
     let file = SearchFile::open_to_read(vfs, layout)?;
-    let about = file.begin_reading().and_then(|about| file.check().map(|()| about));
+    let about = file.begin_reading().and_then(|about| file.check(about.as_ref()).map(|()| about));
     let what = match about {
         Err(error) if error.kind() == ErrorKind::Locked => return None,
         Err(error) => format!("is damaged, and is not used where that shows: {}", error.message()),
@@ -103,7 +103,8 @@ struct Filling<'f> {
     /// The file's number, by which another one in its place shows.
     inode: u64,
     about: About,
-    bytes: usize,
+    /// What the transaction has still to take in.
+    gathered: Gathered,
 }
 
 impl<'f> Filling<'f> {
@@ -133,7 +134,7 @@ impl<'f> Filling<'f> {
         }
         let store = reads.index().checkpoint().head().store_id;
         let about = About::new(store);
-        Ok(Self { vfs, layout, reads, file, inode, about, bytes: 0 })
+        Ok(Self { vfs, layout, reads, file, inode, about, gathered: Gathered::default() })
     }
 
     /// Makes sure that nobody is erasing anything, and that the file is still in its place.
@@ -193,6 +194,7 @@ impl<'f> Filling<'f> {
         for known in known.into_values() {
             self.file.remove(known.number)?;
         }
+        self.file.add_messages(&self.about, &mut self.gathered)?;
         self.check()?;
         self.file.finish(&mut self.about)?;
         told(self.vfs, self.layout, &self.about)
@@ -200,33 +202,35 @@ impl<'f> Filling<'f> {
 
     /// Takes in what a conversation has by now, behind what is known of it.
     fn take(&mut self, id: &str, known: Known, last_seq: Seq) -> Result<()> {
-        let number = known.number;
-        let (mut place, mut bytes, mut added) = (known.messages, 0, Ok(()));
-        let (file, mut lending) = (&self.file, Lending::default());
-        self.reads.lend_messages(id, &Messages::all().from_place(place), &mut lending, &mut |message| {
+        let Self { reads, file, about, gathered, .. } = self;
+        let (number, mut place, mut added) = (known.number, known.messages, Ok(()));
+        let (mut lending, mut bytes) = (Lending::default(), 0);
+        reads.lend_messages(id, &Messages::all().from_place(place), &mut lending, &mut |message| {
             let micros = message.created_at.approximate_unix_micros();
-            if added.is_ok() {
-                added = match message.content.as_str() {
-                    Some(text) => file.add_message((number, place), micros, text),
-                    None => {
-                        let text = message.content.to_text();
-                        file.add_message((number, place), micros, &text.to_string_lossy())
-                    }
-                };
+            match message.content.as_str() {
+                Some(text) => gathered.add((number, place), micros, text),
+                None => gathered.add((number, place), micros, &message.content.to_text().to_string_lossy()),
             }
-            bytes += message.content.len();
+            // However long a conversation is.
+            if gathered.bytes >= BYTES && added.is_ok() {
+                bytes += gathered.bytes;
+                added = file.add_messages(about, gathered);
+            }
             place += 1;
         })?;
         added?;
-        let fold = self.reads.fold(id, place)?.unwrap_or_default();
-        self.file.complete(&Known { number, last_seq, messages: place, fold })?;
-        self.bytes += bytes;
-        if self.bytes >= BYTES {
-            self.bytes = 0;
-            self.check()?;
-            self.file.commit()?;
+        let fold = reads.fold(id, place)?.unwrap_or_default();
+        file.complete(&Known { number, last_seq, messages: place, fold })?;
+        if bytes + gathered.bytes >= BYTES {
+            self.end_transaction()?;
             self.file.begin_writing(&mut self.about)?;
         }
         Ok(())
+    }
+
+    fn end_transaction(&mut self) -> Result<()> {
+        self.file.add_messages(&self.about, &mut self.gathered)?;
+        self.check()?;
+        self.file.commit()
     }
 }

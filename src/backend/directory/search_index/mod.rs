@@ -5,18 +5,20 @@
 
 mod fill;
 
+mod looking;
+
 mod standing;
 
 use std::collections::{HashMap, HashSet};
-use std::ops::ControlFlow;
 
+use self::looking::Looking;
 use self::standing::{Standing, begins_with};
 use super::reads::ReadState;
-use super::search_file::{Asked, Known, Proposed, SearchFile};
+use super::search_file::{Known, SearchFile};
 use crate::backend::Backend;
 use crate::backend::scan::{Looked, hits_in, scan};
 use crate::error::{ErrorKind, Result};
-use crate::model::{Found, MessageRef, Messages, Search, SearchOrder};
+use crate::model::{Found, Messages, Search};
 use crate::search::{Hit, Key, Matcher, Top};
 
 pub(super) use self::fill::note;
@@ -102,8 +104,9 @@ fn find_in(
     // It is not there, or everything was looked at.
     if let Some(only) = only.filter(|only| !has_grown(only) && !standing.is_indexed(backend, only)) {
         backend.for_each_message(only, &Messages::first(0), &mut |_| {})?;
-    } else {
-        proposed(backend, matcher, (file, &read), &mut hits)?;
+    } else if let Some(asked) = file.asked(matcher)? {
+        let blocks = file.blocks(&about)?;
+        Looking { backend, matcher, file, asked, blocks, read: &read, hits: &mut hits }.look()?;
     }
     let is_same = stand().is_some_and(|now| now.unindexed == standing.unindexed);
     if !is_same || !grown.iter().all(|(id, known)| begins(show, id, known)) {
@@ -127,42 +130,6 @@ fn hits_behind(backend: &impl Backend, looked: &Looked<'_>, from: u64) -> Result
         place += 1;
     })?;
     Ok(hits)
-}
-
-/// Looks at what the index proposes: from the newest to older ones, until there is enough, or at all of it where the best are wanted.
-fn proposed(
-    backend: &impl Backend,
-    matcher: &Matcher<'_>,
-    (file, read): (&SearchFile, &HashSet<&str>),
-    hits: &mut Top,
-) -> Result<()> {
-    let mut left = match matcher.search.order {
-        SearchOrder::Newest => matcher.search.limit.unwrap_or(usize::MAX),
-        SearchOrder::Best => usize::MAX,
-    };
-    let mut last = i64::MAX;
-    file.propose(&Asked::of(matcher), &mut |Proposed { micros, place, id }| {
-        // Of one time, which are the newest is decided when all are there.
-        if left == 0 && micros < last {
-            return Ok(ControlFlow::Break(()));
-        }
-        if read.contains(id) {
-            return Ok(ControlFlow::Continue(()));
-        }
-        let mut hit = None;
-        let looked = Looked { number: 0, id, matcher };
-        let mut look = |message: MessageRef<'_>| hit = looked.hit(place, &message);
-        match backend.for_each_message(id, &Messages::first(1).from_place(place), &mut look) {
-            // Removed since it was indexed.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            read => read?,
-        }
-        if let Some((key, is_sure, found)) = hit {
-            (last, left) = (key.micros, left.saturating_sub(usize::from(is_sure)));
-            hits.add(key, is_sure, found);
-        }
-        Ok(ControlFlow::Continue(()))
-    })
 }
 
 /// The first of all hits, by the order in which their conversations began now.

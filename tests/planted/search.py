@@ -18,8 +18,8 @@ BUGS = [
     (
         "a text is taken to have a word once less than it may",
         "search/bounds.rs",
-        "Some(level) => level - 1,",
-        "Some(level) => level - 1 - u64::from(P),",
+        "map_or(u64::MAX, |level| level - 1)",
+        "map_or(u64::MAX, |level| level - 1 - u64::from(P))",
         ["unit:search::bounds::", "searching::index_stops::a_search_that_stops_early"],
     ),
     (

@@ -26,6 +26,14 @@ pub enum SyncPolicy {
     Os,
 }
 
+/// What becomes of what an opening appends, as far as it may compact by itself at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum OwnEvents {
+    CompactedWhenDue,
+    /// A later opening compacts it.
+    LeftForLater,
+}
+
 /// The settings of one opening.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is what a caller of its own says, or does not")]
@@ -34,8 +42,7 @@ pub(crate) struct Settings {
     pub(crate) segment_bytes: u64,
     pub(crate) first_segment_bytes: u64,
     pub(crate) compact_above: Option<u64>,
-    /// Whether what this opening appends is left for a later one to compact.
-    pub(crate) compacts_later: bool,
+    pub(crate) own_events: OwnEvents,
     pub(crate) compacts_on_close: bool,
     /// How much of what compactions cover is kept for consumers that have not read it.
     pub(crate) unread_bytes: u64,
@@ -62,7 +69,7 @@ impl Default for Settings {
             segment_bytes: 16 << 20,
             first_segment_bytes: 256 << 10,
             compact_above: Some(64 << 20),
-            compacts_later: false,
+            own_events: OwnEvents::CompactedWhenDue,
             compacts_on_close: false,
             unread_bytes: 1 << 30,
             wait: Duration::ZERO,

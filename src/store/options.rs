@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::settings::{Settings, SyncPolicy};
+use crate::backend::settings::{OwnEvents, Settings, SyncPolicy};
 use crate::clock::{Clock, IdSource};
 #[cfg(feature = "encryption")]
 use crate::error::Result;
@@ -76,7 +76,7 @@ impl Options {
     /// several times over while it comes in. What is due already when the store is opened is compacted as always. In a bucket
     /// this changes nothing, for an opening there reads what lies behind the last compaction object by object.
     pub fn compact_later(mut self) -> Self {
-        self.settings.compacts_later = true;
+        self.settings.own_events = OwnEvents::LeftForLater;
         self
     }
 

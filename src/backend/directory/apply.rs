@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::reads::ReadState;
 use super::replay::apply_payload;
+use crate::backend::settings::OwnEvents;
 use crate::codec::bytes::to_u64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::segment::Segment;
@@ -28,8 +29,8 @@ pub(crate) struct Applier {
 
 impl Applier {
     /// Shows what comes behind so many bytes of log.
-    pub(super) fn new(reads: Arc<ReadState>, log_bytes: u64, compacts_later: bool) -> Self {
-        let bytes_before = compacts_later.then(|| AtomicU64::new(log_bytes));
+    pub(super) fn new(reads: Arc<ReadState>, log_bytes: u64, own_events: OwnEvents) -> Self {
+        let bytes_before = (own_events == OwnEvents::LeftForLater).then(|| AtomicU64::new(log_bytes));
         Self {
             reads,
             log_bytes: AtomicU64::new(log_bytes),

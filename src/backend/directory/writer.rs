@@ -81,7 +81,7 @@ impl Engine {
         let external_changes = ExternalChanges::new(opened.report.clone(), opened.is_settled);
         let is_marked = matches!(opened.marker, MarkerFile::Found(_));
         let reads = Arc::new(ReadState::new(vfs, layout, opened));
-        let shown = Applier::new(reads, log_bytes, settings.compacts_later);
+        let shown = Applier::new(reads, log_bytes, settings.own_events);
         let active = Active::new(start, random_salt, now_micros);
         // What was read is no older than this.
         claim.check()?;

@@ -6,10 +6,9 @@
 
 use std::borrow::Cow;
 
-use super::compact::{write_compact, write_text};
+use super::compact::write_compact;
 use super::reader::Reader;
 use super::scan::string_run;
-use super::value::Value;
 
 /// Objects of up to this many members are looked through for a name that is there twice; larger ones are left to the reader.
 const MOST_NAMES: usize = 64;
@@ -208,11 +207,7 @@ impl Walk<'_> {
         let end = self.at;
         self.at = start;
         self.skip(end - start);
-        if let Value::Str(text) = &value {
-            write_text(text, &mut self.out);
-        } else {
-            write_compact(&value, &mut self.out);
-        }
+        write_compact(&value, &mut self.out);
         Some(())
     }
 }
@@ -221,7 +216,6 @@ impl Walk<'_> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::compact::write_compact;
     use super::*;
 
     /// What the reader and the writer make of it.

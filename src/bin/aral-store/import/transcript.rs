@@ -40,7 +40,7 @@ pub(super) struct Fork {
     reason = "nearly all are of it, and a box would be an allocation more for each line"
 )]
 pub(super) enum Step {
-    Piece(Piece),
+    Piece(Box<Piece>),
     /// What cannot be read, in words.
     Bad(String),
     Note(String),
@@ -50,7 +50,7 @@ impl Step {
     /// Does what there is to do about it.
     pub(super) fn carry_out(self, intake: &mut Intake<'_>) -> Result<(), Failure> {
         match self {
-            Self::Piece(piece) => return intake.take(piece),
+            Self::Piece(piece) => return intake.take(*piece),
             Self::Bad(text) => intake.bad_line(&text),
             Self::Note(text) => output::note(&text),
         }
@@ -278,7 +278,7 @@ impl<'i> Transcript<'i> {
         let Some(piece) = self.piece.take() else { return Ok(()) };
         self.messages += piece.messages.len();
         self.actions += piece.actions.len();
-        (self.give)(Step::Piece(piece))
+        (self.give)(Step::Piece(Box::new(piece)))
     }
 
     /// A piece of this conversation that is empty yet.

@@ -36,7 +36,6 @@ pub(crate) enum OwnEvents {
 
 /// The settings of one opening.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is what a caller of its own says, or does not")]
 pub(crate) struct Settings {
     pub(crate) sync: SyncPolicy,
     pub(crate) segment_bytes: u64,

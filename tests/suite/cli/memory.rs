@@ -1,6 +1,5 @@
 //! Little memory: what is asked for is done in it, or it is an error and no abort.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
@@ -66,12 +65,11 @@ fn long_sessions_are_taken_in_in_little_memory() {
         while lines.len() < megabytes << 20 {
             let at = lines.len();
             for role in ["user", "assistant"] {
-                writeln!(
-                    lines,
+                let line = format!(
                     "{{\"type\":\"{role}\",\"uuid\":\"{role}{at}\",\"sessionId\":\"{name}\",\"timestamp\":\"2026-01-01T00:00:00Z\",\
-                     \"message\":{{\"role\":\"{role}\",\"content\":\"{words}\"}}}}"
-                )
-                .unwrap();
+                     \"message\":{{\"role\":\"{role}\",\"content\":\"{words}\"}}}}\n"
+                );
+                lines += &line;
             }
         }
         fs::write(room.path(&format!("in/{name}.jsonl")), lines).unwrap();

@@ -208,23 +208,6 @@ fn plainly_good(text: &str) -> Option<Vec<(Cow<'_, str>, Raw<'_>)>> {
     is_all.then_some(members)
 }
 
-/// The elements of a list, into a vector that keeps those before a fault.
-struct List<'v, 'a>(&'v mut Vec<&'a RawValue>);
-impl<'de> Visitor<'de> for List<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(element) = seq.next_element()? {
-            self.0.push(element);
-        }
-        Ok(())
-    }
-}
-
 /// The elements of a list with where each begins, as far as they can be read, and why the rest cannot be.
 pub(crate) fn list(bytes: &[u8]) -> (Vec<(usize, Raw<'_>)>, Option<String>) {
     struct List<'v, 'a>(&'v mut Vec<&'a RawValue>);

@@ -26,10 +26,6 @@ const AHEAD: usize = 6;
 const WORTH_A_THREAD: u64 = 1 << 20;
 
 /// What is read of a file.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are of it, and a box would be an allocation more for each line"
-)]
 enum Given {
     Step(Step),
     /// The file is for whoever takes it in to read, as one of this tool if that was said.

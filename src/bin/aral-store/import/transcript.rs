@@ -35,10 +35,6 @@ pub(super) struct Fork {
 
 /// What comes of the lines of a file, in their order.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are of it, and a box would be an allocation more for each line"
-)]
 pub(super) enum Step {
     Piece(Box<Piece>),
     /// What cannot be read, in words.

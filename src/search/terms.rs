@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::query::{Phrase, Query};
+#[cfg(feature = "sqlite")]
+use super::query::Phrase;
+use super::query::Query;
 use super::tokens::{Token, tokens};
 
 /// How many characters of a word an index holds. What is longer is told apart on the text.
@@ -90,6 +92,7 @@ impl Query {
 }
 
 /// What all terms begin with of the words that a phrase of one beginning means; `None` if it is another phrase, or terms are too short for it.
+#[cfg(feature = "sqlite")]
 pub(super) fn beginning(phrase: &Phrase) -> Option<String> {
     match &*phrase.words {
         [word] if phrase.is_prefix && cut(&word.text).len() == word.text.len() => Some(word.text.clone()),
@@ -98,6 +101,7 @@ pub(super) fn beginning(phrase: &Phrase) -> Option<String> {
 }
 
 /// The terms of a phrase that occur in a text at least as often as it does. The last word is none of them if it may be the beginning of others.
+#[cfg(feature = "sqlite")]
 pub(super) fn as_often(phrase: &Phrase) -> impl Iterator<Item = String> + '_ {
     let whole = phrase.words.len() - usize::from(phrase.is_prefix);
     proposals(phrase.words.get(..whole).unwrap_or_default(), false).map(|proposal| proposal.term)

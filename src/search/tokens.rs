@@ -32,15 +32,11 @@ pub(crate) struct Token {
 
 /// The words of a text, in order.
 pub(crate) fn tokens(text: &str) -> impl Iterator<Item = Token> + '_ {
-    let folded = |place: Place<'_>| Token {
-        text: place.word.into_owned(),
-        range: place.range,
-        is_single: place.is_single,
-    };
-    places(text).map(move |place| {
-        let token = folded(place);
-        // What is compared as it stands may be in capitals.
-        if token.text.is_ascii() { Token { text: token.text.to_ascii_lowercase(), ..token } } else { token }
+    places(text).map(|place| {
+        let mut text = place.word.into_owned();
+        // Those of ASCII are as they stand, and of the others none is in capitals any more.
+        text.make_ascii_lowercase();
+        Token { text, range: place.range, is_single: place.is_single }
     })
 }
 
@@ -128,9 +124,6 @@ fn is_mark(c: char) -> bool {
 
 /// A word as it is compared: one way of writing each character, and small letters.
 fn folded(word: &str) -> String {
-    if word.is_ascii() {
-        return word.to_ascii_lowercase();
-    }
     let composed =
         word.nfkc().flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric() || is_combining_mark(*c));
     // The two small forms of a sigma are one letter.

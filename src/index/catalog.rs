@@ -71,6 +71,18 @@ pub(crate) enum Found<'i> {
     Nothing,
 }
 
+#[cfg(feature = "sqlite")]
+impl<'i> Found<'i> {
+    /// The conversation's id and its newest event; `None` if it cannot be read.
+    pub(crate) fn newest(&self) -> Option<(&'i str, Seq)> {
+        match self {
+            Self::Slot(slot) => Some((&slot.summary.id, slot.summary.last_seq)),
+            Self::Checkpoint(entry, _) => Some((entry.id, entry.last_seq)),
+            Self::Damaged(_) | Self::Nothing => None,
+        }
+    }
+}
+
 /// What a compaction works on: the state at one moment.
 #[derive(Debug)]
 pub(crate) struct Captured {

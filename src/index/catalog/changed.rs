@@ -11,7 +11,7 @@ impl Index {
     pub(crate) fn changed_since(&self, seq: Seq) -> Option<Vec<&str>> {
         let mut changed = Vec::new();
         for found in self.by_activity() {
-            let (id, last_seq) = known(&found)?;
+            let (id, last_seq) = found.newest()?;
             if last_seq <= seq {
                 break;
             }
@@ -22,7 +22,7 @@ impl Index {
         for ordinal in activity.order.iter().rev() {
             let entry = self.checkpoint.entry(*ordinal)?;
             let now = match self.at_its_place(entry.id, *ordinal) {
-                Some(found) => Some(known(&found)?.1),
+                Some(found) => Some(found.newest()?.1),
                 None => None,
             };
             match now {
@@ -36,7 +36,7 @@ impl Index {
             let id = self.checkpoint.entry(*ordinal)?.id;
             let Some(found) = self.at_its_place(id, *ordinal) else { continue };
             // Whatever has been done to it since, it is not in the order that was gone through.
-            let (id, last_seq) = known(&found)?;
+            let (id, last_seq) = found.newest()?;
             if (last_seq == 0 || last_seq > seq) && !changed.contains(&id) {
                 changed.push(id);
             }
@@ -64,14 +64,5 @@ impl Index {
             Found::Nothing => None,
             found @ (Found::Slot(_) | Found::Checkpoint(..) | Found::Damaged(_)) => Some(found),
         }
-    }
-}
-
-/// A conversation's id and its newest event; `None` if it cannot be read.
-fn known<'f>(found: &Found<'f>) -> Option<(&'f str, Seq)> {
-    match found {
-        Found::Slot(slot) => Some((&slot.summary.id, slot.summary.last_seq)),
-        Found::Checkpoint(entry, _) => Some((entry.id, entry.last_seq)),
-        Found::Damaged(_) | Found::Nothing => None,
     }
 }

@@ -12,7 +12,7 @@ use crate::backend::directory::search_file::{About, Known};
 use crate::codec::bytes::to_usize;
 use crate::codec::segment::StoreId;
 use crate::error::Result;
-use crate::index::{Entry, Found, Index, Lists, Slot};
+use crate::index::{Entry, Index, Lists, Slot};
 use crate::model::Seq;
 
 /// What a store holds at one moment, as far as an index is concerned.
@@ -24,22 +24,13 @@ pub(super) struct Standing {
     pub(super) unindexed: Vec<String>,
 }
 
-/// The newest event of a conversation, and its id; `None` if it cannot be read.
-fn known<'f>(found: &'f Found<'f>) -> Option<(&'f str, Seq)> {
-    match found {
-        Found::Slot(slot) => Some((&slot.summary.id, slot.summary.last_seq)),
-        Found::Checkpoint(entry, _) => Some((entry.id, entry.last_seq)),
-        Found::Damaged(_) | Found::Nothing => None,
-    }
-}
-
 /// The conversations of a store with their newest events; `None` if it is damaged.
 pub(super) fn conversations(reads: &ReadState) -> Option<Vec<(String, Seq)>> {
     if reads.has_suspects() {
         return None;
     }
     let index = reads.index();
-    index.order().map(|found| known(&found).map(|(id, seq)| (id.to_owned(), seq))).collect()
+    index.order().map(|found| found.newest().map(|(id, seq)| (id.to_owned(), seq))).collect()
 }
 
 /// Whether a conversation still begins with what is in the index, and at most more has been added.

@@ -5,8 +5,7 @@
 //! count. Nothing of the present depends on it, and whoever keeps nothing pays nothing.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use super::reads::ReadState;
 use crate::codec::checkpoint::{Checkpoint, Hold};
@@ -15,25 +14,14 @@ use crate::index::Index;
 use crate::model::{HistoryBase, Seq};
 use crate::snapshot::chapter::Chapter;
 use crate::snapshot::chapter_list::{self, Named};
-use crate::snapshot::file_cache::FileCache;
 use crate::snapshot::gathering::{self, Archived, Gathering, Part, lost_in_words, must_be_of, part_of};
 use crate::snapshot::layout::Layout;
 use crate::vfs::Vfs;
 
 /// A checkpoint's state, to be read from as any other.
 pub(super) fn of_checkpoint(reads: &ReadState, checkpoint: &Checkpoint) -> ReadState {
-    let (vfs, layout) = (Arc::clone(&reads.vfs), reads.layout.clone());
-    ReadState {
-        file_cache: FileCache::new(&*vfs),
-        vfs,
-        layout,
-        index: RwLock::new(Index::new(checkpoint.clone())),
-        segments: RwLock::default(),
-        suspects: RwLock::new(HashMap::new()),
-        has_suspects: AtomicBool::new(false),
-        #[cfg(feature = "sqlite")]
-        search_files: super::search_file::SearchFiles::new(),
-    }
+    let place = (Arc::clone(&reads.vfs), reads.layout.clone());
+    ReadState::of(place, (Index::new(checkpoint.clone()), Arc::default()), HashMap::new())
 }
 
 /// What a conversation was as of a checkpoint; `None` if it was not there.

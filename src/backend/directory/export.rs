@@ -7,8 +7,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use super::reads::{Need, ReadState};
 use super::sync_pool::{SyncPool, with_sync_pool};
@@ -18,7 +17,6 @@ use crate::codec::index_file::{IndexFile, read_index};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Found;
 use crate::model::{DamagedFile, ExportReport, Text};
-use crate::snapshot::file_cache::FileCache;
 use crate::snapshot::layout::{self, Layout};
 use crate::snapshot::load::is_same;
 use crate::snapshot::names::{self, fold, stem};
@@ -45,22 +43,8 @@ impl ReadState {
         let suspects = self.suspects.read().unwrap_or_else(PoisonError::into_inner).clone();
         let index = self.index();
         // Under the index's lock: what it points to is among them.
-        let segments = RwLock::new(self.segments());
-        let index = RwLock::new(index.clone());
-        let has_suspects = AtomicBool::new(!suspects.is_empty());
-        let (vfs, layout) = (Arc::clone(&self.vfs), self.layout.clone());
-        let (file_cache, suspects) = (FileCache::new(&*vfs), RwLock::new(suspects));
-        Self {
-            vfs,
-            layout,
-            file_cache,
-            index,
-            segments,
-            suspects,
-            has_suspects,
-            #[cfg(feature = "sqlite")]
-            search_files: super::search_file::SearchFiles::new(),
-        }
+        let state = (index.clone(), self.segments());
+        Self::of((Arc::clone(&self.vfs), self.layout.clone()), state, suspects)
     }
 }
 

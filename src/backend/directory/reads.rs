@@ -77,18 +77,23 @@ pub(crate) enum Need {
 impl ReadState {
     pub(crate) fn new(vfs: Arc<dyn Vfs>, layout: Layout, opened: Opened) -> Self {
         let suspects: HashMap<_, _> = opened.report.damaged.iter().filter_map(suspect).collect();
-        let has_suspects = AtomicBool::new(!suspects.is_empty());
-        let suspects = RwLock::new(suspects);
-        let (index, segments) = (RwLock::new(opened.index), RwLock::new(Arc::new(opened.replayed.segments)));
-        let file_cache = FileCache::new(&*vfs);
+        Self::of((vfs, layout), (opened.index, Arc::new(opened.replayed.segments)), suspects)
+    }
+
+    /// The state that an index and the segments below it show, save for the conversations that cannot be read.
+    pub(super) fn of(
+        (vfs, layout): (Arc<dyn Vfs>, Layout),
+        (index, segments): (Index, Arc<Vec<Arc<Segment>>>),
+        suspects: HashMap<String, Error>,
+    ) -> Self {
         Self {
+            file_cache: FileCache::new(&*vfs),
             vfs,
             layout,
-            file_cache,
-            index,
-            segments,
-            suspects,
-            has_suspects,
+            index: RwLock::new(index),
+            segments: RwLock::new(segments),
+            has_suspects: AtomicBool::new(!suspects.is_empty()),
+            suspects: RwLock::new(suspects),
             #[cfg(feature = "sqlite")]
             search_files: super::search_file::SearchFiles::new(),
         }

@@ -38,6 +38,18 @@ impl Applier {
             bytes_before,
         }
     }
+
+    /// How many bytes of log are this one's to compact.
+    pub(super) fn bytes_to_compact(&self) -> u64 {
+        self.bytes_before.as_ref().unwrap_or(&self.log_bytes).load(Ordering::Relaxed)
+    }
+
+    /// A compaction has covered all that there was.
+    pub(super) fn compacted(&self) {
+        for bytes in [Some(&self.log_bytes), self.bytes_before.as_ref()].into_iter().flatten() {
+            bytes.store(0, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Client for Applier {

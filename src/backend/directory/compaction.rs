@@ -3,7 +3,6 @@
 //! Owns the sequence: roll the log, take the state, stage, commit, go over to the new checkpoint, publish,
 //! drop. Appends and reads go on at every step; only the roll takes the appenders' turn.
 
-use std::sync::atomic::Ordering;
 
 use super::commit::{abandon, commit};
 use super::covering;
@@ -111,9 +110,7 @@ impl Engine {
         self.publish(state, &mut report)?;
         // The same for those that a reader has opened where they were until now.
         reads.file_cache.let_go();
-        let applier = self.log.client();
-        applier.log_bytes.store(0, Ordering::Relaxed);
-        applier.bytes_before.iter().for_each(|before| before.store(0, Ordering::Relaxed));
+        self.log.client().compacted();
         report.dropped_history = keep::trim(reads, self.settings.clock.now_micros())?.dropped;
         Ok(report)
     }

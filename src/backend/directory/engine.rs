@@ -157,8 +157,7 @@ impl Engine {
     /// Asks for a compaction if the log has grown enough.
     pub(super) fn wake_compaction(&self) {
         let applier = self.log.client();
-        let grown = applier.log_bytes.load(Ordering::Relaxed);
-        let grown = applier.bytes_before.as_ref().map_or(grown, |before| before.load(Ordering::Relaxed));
+        let grown = applier.bytes_to_compact();
         let floor = applier.compaction_floor.load(Ordering::Relaxed);
         if self.settings.compact_above.is_some_and(|above| grown > above.max(floor)) {
             self.background.ask_for_compaction();

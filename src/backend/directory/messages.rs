@@ -225,9 +225,7 @@ impl View {
         fetcher: &'v Fetcher<'_>,
         id: &Text,
     ) -> impl Iterator<Item = (usize, Result<Message>)> + 'v {
-        let hash = id_hash(id.as_wtf8());
-        let same = self.lists().messages.iter().enumerate().filter(move |(_, entry)| entry.id_hash() == hash);
-        same.map(|(at, entry)| (at, fetcher.message(entry.position())))
+        like(&self.lists().messages, id).map(|(at, entry)| (at, fetcher.message(entry.position())))
     }
 
     /// The actions whose ids have the same hash as this one, with their places.
@@ -236,10 +234,14 @@ impl View {
         fetcher: &'v Fetcher<'_>,
         id: &Text,
     ) -> impl Iterator<Item = (usize, Result<Action>)> + 'v {
-        let hash = id_hash(id.as_wtf8());
-        let same = self.lists().actions.iter().enumerate().filter(move |(_, entry)| entry.id_hash() == hash);
-        same.map(|(at, entry)| (at, fetcher.action(entry.position())))
+        like(&self.lists().actions, id).map(|(at, entry)| (at, fetcher.action(entry.position())))
     }
+}
+
+/// The entries whose ids have the same hash as this one, with their places.
+fn like<'e>(entries: &'e [Entry], id: &Text) -> impl Iterator<Item = (usize, &'e Entry)> + use<'e> {
+    let hash = id_hash(id.as_wtf8());
+    entries.iter().enumerate().filter(move |(_, entry)| entry.id_hash() == hash)
 }
 
 fn appended_to(step: &Step) -> Option<&Text> {

@@ -175,13 +175,7 @@ const MANY: usize = 12;
 fn plainly_good(text: &str) -> Option<Vec<(Cow<'_, str>, Raw<'_>)>> {
     let bytes = text.as_bytes();
     let mut members = Vec::with_capacity(MANY);
-    let mut at = skip::space(bytes, 0);
-    if bytes.get(at) != Some(&b'{') {
-        return None;
-    }
-    at = skip::space(bytes, at + 1);
-    let mut is_more = bytes.get(at) != Some(&b'}');
-    while is_more {
+    plain_parts(bytes, (b'{', b'}'), |at| {
         if bytes.get(at) != Some(&b'"') {
             return None;
         }
@@ -191,21 +185,38 @@ fn plainly_good(text: &str) -> Option<Vec<(Cow<'_, str>, Raw<'_>)>> {
         } else {
             Cow::Borrowed(text.get(at + 1..end - 1)?)
         };
-        at = skip::space(bytes, end);
-        if bytes.get(at) != Some(&b':') {
+        let colon = skip::space(bytes, end);
+        if bytes.get(colon) != Some(&b':') {
             return None;
         }
-        at = skip::space(bytes, at + 1);
-        let end = skip::value(bytes, at)?;
-        members.push((name, Raw(text.get(at..end)?)));
-        at = skip::space(bytes, end);
+        let start = skip::space(bytes, colon + 1);
+        let end = skip::value(bytes, start)?;
+        members.push((name, Raw(text.get(start..end)?)));
+        Some(end)
+    })?;
+    Some(members)
+}
+
+/// Goes over what stands in brackets and between commas, if that is all there is; each part says where it ends.
+fn plain_parts(
+    bytes: &[u8],
+    (opening, closing): (u8, u8),
+    mut part: impl FnMut(usize) -> Option<usize>,
+) -> Option<()> {
+    let mut at = skip::space(bytes, 0);
+    if bytes.get(at) != Some(&opening) {
+        return None;
+    }
+    at = skip::space(bytes, at + 1);
+    let mut is_more = bytes.get(at) != Some(&closing);
+    while is_more {
+        at = skip::space(bytes, part(at)?);
         is_more = bytes.get(at) == Some(&b',');
         if is_more {
             at = skip::space(bytes, at + 1);
         }
     }
-    let is_all = bytes.get(at) == Some(&b'}') && skip::space(bytes, at + 1) == bytes.len();
-    is_all.then_some(members)
+    (bytes.get(at) == Some(&closing) && skip::space(bytes, at + 1) == bytes.len()).then_some(())
 }
 
 /// The elements of a list with where each begins, as far as they can be read, and why the rest cannot be.
@@ -243,23 +254,12 @@ pub(crate) fn list(bytes: &[u8]) -> (Vec<(usize, Raw<'_>)>, Option<String>) {
 fn plain_list(text: &str) -> Option<Vec<(usize, Raw<'_>)>> {
     let bytes = text.as_bytes();
     let mut elements = Vec::new();
-    let mut at = skip::space(bytes, 0);
-    if bytes.get(at) != Some(&b'[') {
-        return None;
-    }
-    at = skip::space(bytes, at + 1);
-    let mut is_more = bytes.get(at) != Some(&b']');
-    while is_more {
+    plain_parts(bytes, (b'[', b']'), |at| {
         let end = skip::value(bytes, at)?;
         elements.push((at, Raw(text.get(at..end)?)));
-        at = skip::space(bytes, end);
-        is_more = bytes.get(at) == Some(&b',');
-        if is_more {
-            at = skip::space(bytes, at + 1);
-        }
-    }
-    let is_all = bytes.get(at) == Some(&b']') && skip::space(bytes, at + 1) == bytes.len();
-    is_all.then_some(elements)
+        Some(end)
+    })?;
+    Some(elements)
 }
 
 /// The text of a JSON string.

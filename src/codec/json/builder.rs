@@ -19,7 +19,7 @@ use crate::model::{JsonObject, MAX_JSON_DEPTH, Text};
 /// use aral_store::JsonObjectBuilder;
 /// let mut object = JsonObjectBuilder::new();
 /// object.nested("source", |source| {
-///     source.string("tool", "loom").number("line", 7);
+///     source.string("tool", "loom").integer("line", 7);
 /// });
 /// object.json("usage", r#"{ "tokens": 12 }"#)?;
 /// assert_eq!(object.build()?.as_json(), r#"{"source":{"tool":"loom","line":7},"usage":{"tokens":12}}"#);
@@ -66,16 +66,9 @@ impl JsonObjectBuilder {
     }
 
     /// Adds an integer.
-    pub fn number(&mut self, name: &str, value: u64) -> &mut Self {
+    pub fn integer(&mut self, name: &str, value: impl Into<i128>) -> &mut Self {
         self.name(name);
-        self.text.push_str(&value.to_string());
-        self
-    }
-
-    /// The same of one that may be negative.
-    pub fn integer(&mut self, name: &str, value: i64) -> &mut Self {
-        self.name(name);
-        self.text.push_str(&value.to_string());
+        self.text.push_str(&value.into().to_string());
         self
     }
 
@@ -212,7 +205,7 @@ mod tests {
         let mut builder = JsonObjectBuilder::with_capacity(10);
         builder
             .string("a\"b", "x\n\u{1}é😀\\")
-            .number("n", u64::MAX)
+            .integer("n", u64::MAX)
             .integer("i", i64::MIN)
             .boolean("t", true);
         builder.nested("in", |inner| {
@@ -230,14 +223,14 @@ mod tests {
     #[test]
     fn what_no_object_is_is_refused() {
         let mut twice = JsonObjectBuilder::new();
-        twice.number("a", 1).nested("b", |inner| {
-            inner.number("a", 1);
+        twice.integer("a", 1).nested("b", |inner| {
+            inner.integer("a", 1);
         });
         assert!(!twice.is_empty());
-        assert!(!twice.number("a", 2).is_empty() && twice.build().is_err());
+        assert!(!twice.integer("a", 2).is_empty() && twice.build().is_err());
         let mut inside = JsonObjectBuilder::new();
         inside.nested("b", |inner| {
-            inner.number("a", 1).number("a", 1);
+            inner.integer("a", 1).integer("a", 1);
         });
         assert!(inside.build().is_err());
         for wrong in ["", "[", "{\"a\":1,\"a\":2}", "1 2", "{\"a\":tru}"] {

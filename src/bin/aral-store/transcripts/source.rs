@@ -64,7 +64,7 @@ impl Source {
 
 /// Puts the members together that say of which line an item came, with the line as it stands there for its first item.
 pub(crate) fn put_line(source: &mut JsonObjectBuilder, tool: Tool, number: u64, raw: Option<&str>) {
-    source.string("tool", tool.name()).number("line", number);
+    source.string("tool", tool.name()).integer("line", number);
     if let Some(raw) = raw {
         source.string("raw", raw);
     }
@@ -87,7 +87,7 @@ pub(crate) fn put_record(
             }
         }
         Place::Part { number, is_end } => {
-            source.number("line", *number);
+            source.integer("line", *number);
             if *is_end {
                 source.boolean("end", true);
             }

@@ -12,7 +12,7 @@ use super::archive;
 use super::databases;
 use super::documents;
 use super::intake::Intake;
-use super::reading::{Read, how};
+use super::reading::{Read, Whole, how};
 use super::transcript::{self, Fork, Looks, Step, of_file};
 use crate::exit::Failure;
 use crate::lines::Source;
@@ -29,8 +29,13 @@ const WORTH_A_THREAD: u64 = 1 << 20;
 enum Given {
     Step(Step),
     /// The file is for whoever takes it in to read, as one of this tool if that was said.
-    Other(Read, Option<Tool>),
-    /// What came of it; nothing follows of this one.
+    Whole(Whole, Option<Tool>),
+}
+
+/// What the thread that reads sends.
+enum Sent {
+    Given(Given),
+    /// What came of the file; nothing follows of this one.
     End(Result<Option<Fork>, Failure>),
 }
 
@@ -46,10 +51,10 @@ pub(super) fn take(
         return one_by_one(paths, tool, looks, intake);
     }
     std::thread::scope(|scope| {
-        let (sender, given) = sync_channel(AHEAD);
+        let (sender, sent) = sync_channel(AHEAD);
         let thread = std::thread::Builder::new().name("aral-read".to_owned());
         match thread.spawn_scoped(scope, move || read_all(paths, tool, looks, &sender)) {
-            Ok(_) => add_all(paths, &given, intake),
+            Ok(_) => add_all(paths, &sent, intake),
             // Without a thread it takes longer.
             Err(_) => one_by_one(paths, tool, looks, intake),
         }
@@ -72,24 +77,24 @@ fn one_by_one(
 }
 
 /// Reads all files, until nobody wants more of them.
-fn read_all(paths: &[&Path], tool: Option<Tool>, looks: Looks, sender: &SyncSender<Given>) {
+fn read_all(paths: &[&Path], tool: Option<Tool>, looks: Looks, sender: &SyncSender<Sent>) {
     for path in paths {
-        let mut give = |given| sender.send(given).map_err(|_| Failure::Unread);
+        let mut give = |given| sender.send(Sent::Given(given)).map_err(|_| Failure::Unread);
         let came = read(path, tool, looks, &mut give);
-        if give(Given::End(came)).is_err() {
+        if sender.send(Sent::End(came)).is_err() {
             return;
         }
     }
 }
 
-fn add_all(paths: &[&Path], given: &Receiver<Given>, intake: &mut Intake<'_>) -> Result<Vec<Fork>, Failure> {
+fn add_all(paths: &[&Path], sent: &Receiver<Sent>, intake: &mut Intake<'_>) -> Result<Vec<Fork>, Failure> {
     let mut forks = Vec::new();
     for path in paths {
         let conflicts = intake.counts.conflicts;
         let came = loop {
-            match given.recv() {
-                Ok(Given::End(came)) => break came,
-                Ok(given) => add(path, given, intake)?,
+            match sent.recv() {
+                Ok(Sent::End(came)) => break came,
+                Ok(Sent::Given(given)) => add(path, given, intake)?,
                 Err(_) => return Err(Error::new(ErrorKind::Failed, "the reading of files broke off").into()),
             }
         };
@@ -112,9 +117,7 @@ fn read(
             return give(Given::Step(Step::Note(text))).map(|()| None);
         }
         Read::Lines(tool) => tool,
-        other @ (Read::Archive | Read::Database | Read::Document(_)) => {
-            return give(Given::Other(other, tool)).map(|()| None);
-        }
+        Read::Whole(whole) => return give(Given::Whole(whole, tool)).map(|()| None),
     };
     if path.to_str().is_none() {
         give(Given::Step(Step::Note(format!(
@@ -130,10 +133,9 @@ fn read(
 fn add(path: &Path, given: Given, intake: &mut Intake<'_>) -> Result<(), Failure> {
     let taken = match given {
         Given::Step(step) => return step.carry_out(intake),
-        Given::Other(Read::Archive, tool) => archive::take(path, tool, intake),
-        Given::Other(Read::Database, tool) => databases::take(path, tool, intake),
-        Given::Other(Read::Document(tool), _) => documents::take(path, tool, intake),
-        Given::Other(Read::Not | Read::Lines(_), _) | Given::End(_) => Ok(()),
+        Given::Whole(Whole::Archive, tool) => archive::take(path, tool, intake),
+        Given::Whole(Whole::Database, tool) => databases::take(path, tool, intake),
+        Given::Whole(Whole::Document(tool), _) => documents::take(path, tool, intake),
     };
     match taken {
         Err(Failure::Input(error)) => {

@@ -32,26 +32,34 @@ pub(super) fn document(source: &Source, wanted: Option<Tool>) -> Option<Tool> {
 pub(super) enum Read {
     /// Nothing is in it yet.
     Not,
+    /// Line by line.
+    Lines(Tool),
+    /// All of it, by whoever takes it in.
+    Whole(Whole),
+}
+
+/// What a file is that is not read line by line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Whole {
     Archive,
     Database,
     Document(Tool),
-    Lines(Tool),
 }
 
 /// Finds out how a file is to be read, as one of this tool if that is said.
 pub(super) fn how(path: &Path, tool: Option<Tool>) -> Result<Read, Failure> {
     let source = Source::File(path.to_owned());
     if forms::is_archive(&source).map_err(of_file)? {
-        return Ok(Read::Archive);
+        return Ok(Read::Whole(Whole::Archive));
     }
     if source.open().and_then(|mut lines| Ok(lines.peek()?.is_none())).map_err(of_file)? {
         return Ok(Read::Not);
     }
     if source.head(16).map_err(of_file)?.is_some_and(|head| head == MAGIC) {
-        return Ok(Read::Database);
+        return Ok(Read::Whole(Whole::Database));
     }
     if let Some(tool) = document(&source, tool) {
-        return Ok(Read::Document(tool));
+        return Ok(Read::Whole(Whole::Document(tool)));
     }
     let shows = source.open().and_then(|mut lines| forms::told(&source, lines.peek()?));
     let Some(tool) = tool else {

@@ -3,7 +3,6 @@
 //! Owns the sequence: roll the log, take the state, stage, commit, go over to the new checkpoint, publish,
 //! drop. Appends and reads go on at every step; only the roll takes the appenders' turn.
 
-
 use super::commit::{abandon, commit};
 use super::covering;
 use super::engine::{Compaction, Engine};

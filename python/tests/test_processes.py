@@ -165,6 +165,40 @@ def test_spawned_workers_read_beside_the_writer(place: Place):
 
 # A process that is forked off.
 
+
+def test_processes_that_are_forked_off_make_up_ids_of_their_own(place: Place):
+    program = """
+        import os, sys
+        from aral_store import Store
+
+        def ids(store):
+            first = store.create().conversation_id
+            others = [store.add_message(first, "hi").id for _ in range(3)]
+            return [first, *others, store.fork(first).conversation_id]
+
+        in_memory = Store()
+        with Store(sys.argv[1]) as store:
+            found = ids(store) + ids(in_memory)
+        for _ in range(3):
+            here, there = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    with Store(sys.argv[1]) as own:
+                        os.write(there, " ".join([*ids(in_memory), *ids(Store()), *ids(own)]).encode())
+                finally:
+                    os._exit(0)
+            os.close(there)
+            os.waitpid(pid, 0)
+            found += os.read(here, 10_000).decode().split()
+        found += ids(in_memory)
+        assert len(found) == 60, found
+        assert len(set(found)) == len(found), sorted(found)
+    """
+    done = run(program, place)
+    assert done.returncode == 0, done.stderr
+
+
 FORK = """
     import asyncio, gc, os, sys, threading
     from aral_store import *

@@ -9,7 +9,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use super::export;
 use super::settings::Settings;
 use super::{Backend, closed, no_conversation};
-use crate::clock::random_id;
+use crate::clock::{enter_process, random_id};
 use crate::codec::bytes::to_u64;
 use crate::codec::segment::{StoreId, hex_of};
 use crate::error::{Error, ErrorKind, Result};
@@ -205,6 +205,8 @@ fn arrange(mut summaries: Vec<Summary>, order: Order, limit: Option<usize>) -> V
 
 impl Backend for Memory {
     fn append(&self, batch: Vec<Mutation>) -> Result<Vec<Receipt>> {
+        // The one store that a process which was forked off goes on with.
+        enter_process();
         let normalize = |mutation| normalize(mutation, &*self.settings.clock, &*self.settings.ids);
         self.carry_out(batch.into_iter().map(normalize).collect::<Result<Vec<_>>>()?)
     }

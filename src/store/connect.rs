@@ -27,6 +27,7 @@ use crate::backend::mongodb;
 use crate::backend::postgres;
 #[cfg(feature = "sqlite")]
 use crate::backend::sqlite;
+use crate::clock::enter_process;
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(feature = "sqlite")]
 use crate::model::SearchIndex;
@@ -140,6 +141,7 @@ impl Options {
 
     /// What is the handle's, and not the backend's.
     fn own(&self) -> Own {
+        enter_process();
         Own { unique_ids: self.unique_ids, ids: Arc::clone(&self.settings.ids) }
     }
 
@@ -315,6 +317,7 @@ impl Options {
     /// # Ok::<(), aral_store::Error>(())
     /// ```
     pub fn repair_in_place(self, dir: impl AsRef<Path>) -> Result<RepairReport> {
+        enter_process();
         let place = StoreUrl::of(dir.as_ref())?;
         if !matches!(place, StoreUrl::Directory(_)) {
             directory::must_have_no_key(&self.settings, "this store")?;

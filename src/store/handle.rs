@@ -9,7 +9,7 @@ use super::batch::Batch;
 use super::location::check_directory;
 use crate::backend::Backend;
 use crate::backend::follow::Follower;
-use crate::clock::{IdSource, IdVersion};
+use crate::clock::{IdSource, IdVersion, enter_process};
 use crate::error::{Error, Result};
 use crate::model::{
     Action, ActionEdit, CompactionReport, Conversation, Conversations, Edit, Event, ExportReport, Found,
@@ -89,6 +89,7 @@ impl MessageStore {
 
     /// An id for a conversation that is to begin.
     pub(super) fn new_id(&self) -> String {
+        enter_process();
         self.held.own.ids.new_id()
     }
 

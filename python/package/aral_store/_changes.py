@@ -62,20 +62,19 @@ class Known:
         head = self.head._replace(id=conversation.id)
         return Known(conversation, head, self.messages, self.actions, self.version, self.seq)
 
-    def is_as(self, version: int, last_seq: int) -> bool:
-        """Whether nothing has been added to it, by anybody, since this was known."""
-        return (self.version, self.seq) == (version, last_seq)
-
     @property
     def is_current(self) -> bool:
         """Whether the live conversation is certainly as it is known; costs nothing for each message."""
-        live, watch = self.conversation, self.watch
+        watch, fields, head = self.watch, self.conversation.__dict__, self.head
         return (
             watch is not None
             and watch.is_quiet_since(self.seen)
-            and len(live.messages) == len(self.messages)
-            and len(live.actions) == len(self.actions)
-            and _head(live) == self.head
+            and len(fields["messages"]) == len(self.messages)
+            and len(fields["actions"]) == len(self.actions)
+            and fields["title"] == head.title
+            and fields["id"] == head.id
+            and _time(fields["created_at"]) == head.created_at
+            and _object("metadata", fields["metadata"]) == head.metadata
         )
 
     def add(self, item: Message | ConversationAction, added: Item, seq: int) -> int:
@@ -102,6 +101,8 @@ class Known:
     ) -> Message | ConversationAction | None:
         """The newest item of the same kind that has this id."""
         items: list[Any] = self.conversation.messages if isinstance(like, Message) else self.conversation.actions
+        if items and items[-1].id == id:
+            return items[-1]  # type: ignore[no-any-return]
         return next((item for item in reversed(items) if item.id == id), None)
 
     def take_over(self, fresh: Conversation, version: int, seq: int) -> None:

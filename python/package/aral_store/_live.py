@@ -30,19 +30,18 @@ class Live:
     def find(self, id: str) -> Known | None:
         """The live conversation, read if it is asked for the first time, with what others have added to it since."""
         store = self.store
-        if store.is_closed:
-            raise Closed("the store was closed")
         known = self.known.get(id)
-        if known is None:
-            return self._load(id)
-        if known.is_saved:
+        if known is not None and known.version > 0:
             # By each addition: of all that is to be known of a conversation no more than says whether it is another one.
             found = store._core.standing(id)
-            if found is None or (not known.is_as(*found[:2]) and not self._renew(id, known)):
+            if found is None or (found[:2] != (known.version, known.seq) and not self._renew(id, known)):
                 # Removed by another handle. What is held of it here is no conversation of this store any more.
                 del self.known[id]
                 return None
-        return known
+            return known
+        if store.is_closed:
+            raise Closed("the store was closed")
+        return known or self._load(id)
 
     def held(self, id: str) -> Known | None:
         """What is known of a conversation, as it was last looked at; nothing if it was removed since."""

@@ -27,9 +27,10 @@ class Lock:
             raise Forked.here(self._pid)
 
     def __enter__(self) -> None:
-        self.check()
-        if self._pid != os.getpid():
-            self._pid, self._lock = os.getpid(), threading.RLock()
+        pid = os.getpid()
+        if self._pid != pid:
+            self.check()
+            self._pid, self._lock = pid, threading.RLock()
         self._lock.acquire()
 
     def __exit__(

@@ -416,8 +416,11 @@ class MessageStore:
         with self._lock:
             if not conversation_id:
                 raise InvalidInput("a conversation id must not be empty")
-            self._begin_to_save()
-            known = self._live.find(conversation_id)
+            live = self._live
+            # Of a store that was closed the look at the conversation says so.
+            if live.opened.is_view:
+                self._begin_to_save()
+            known = live.find(conversation_id)
             saved: dict[str, int] = {}
             try:
                 if known is not None and not (known.is_saved and (expect is not None or known.is_current)):
@@ -428,14 +431,14 @@ class MessageStore:
                     known = self._live.known.get(conversation_id)
                 # Order: take down what the store will have, then show the object. Reversed, an edit by another thread would count as known.
                 added = item_of(item)
-                receipt = self._store._append(addition(conversation_id, item, added, key, expect))[0]
+                receipt = live.store._append(addition(conversation_id, item, added, key, expect))[0]
                 saved.setdefault(conversation_id, 0)
-                known = known or self._live.find(conversation_id)
+                known = known or live.find(conversation_id)
                 if known is not None and receipt.id == item.id and not known.has(item):
                     saved[conversation_id] += known.add(item, added, receipt.seq)
                 if known is not None and known.version < receipt.version:
                     # Another process has added to the database between the look and the addition.
-                    known = self._live.find(conversation_id)
+                    known = live.find(conversation_id)
                 found = known.newest(item, receipt.id) if known is not None else None
             finally:
                 # What was saved is saved, whether or not the addition is refused.

@@ -54,14 +54,14 @@ class Mirror:
         self._is_small = True
         #: How many bytes the conversations' files have, as far as it is known.
         self._weights: dict[str, int] = {}
-        self._changed = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         #: There is one as long as something waits or is being written.
         self._thread: threading.Thread | None = None
         self._ends = False
-        #: What was saved and waits, how many bytes that added to the log, whether any of it is large, and since when it waits.
-        self._due: set[str] = set()
+        #: What was saved and waits, how many bytes each of that and all of it added to the log, and since when it waits.
+        self._due: dict[str, int] = {}
         self._bytes = 0
-        self._is_large = False
         self._since = 0.0
         #: What the last writing took.
         self._took_seconds = 0.0
@@ -77,13 +77,13 @@ class Mirror:
         if self._mode == "always":
             self._write(set(ids))
         elif self._mode == "auto":
-            is_large = not self._are_small(ids, bytes)
-            with self._changed:
-                self._write_soon(ids, bytes, is_large)
+            # No more than that it is due: how long it may wait is for the thread to find out, and not for the call.
+            with self._lock:
+                self._write_soon(ids, bytes)
 
     def close(self) -> None:
         """Writes what has not been written yet, unless that is to be never."""
-        with self._changed:
+        with self._lock:
             self._ends = True
             self._changed.notify_all()
             thread = self._thread
@@ -132,23 +132,29 @@ class Mirror:
     def _is_taken_away(self) -> bool:
         return self._dir is not None and not self._dir.exists()
 
-    def _are_small(self, ids: tuple[str, ...], bytes: int) -> bool:
-        # Counting conversations looks at files, so it is done when there is another one, and a store that was large once counts as large.
-        if self._is_small and not self._weights.keys() >= set(ids):
-            self._is_small = len(self._store) <= _FEW_CONVERSATIONS
-        for id in ids:
-            self._weights[id] = self._weights.get(id, 0) + bytes
-        if not self._is_small or sum(self._weights[id] for id in ids) > _FEW_BYTES:
+    def _are_small(self, due: dict[str, int]) -> bool:
+        """Whether all that is due is small, with what waits of it."""
+        try:
+            # Counting conversations looks at files, so it is done when there is another one, and a store that was large once counts as large.
+            if self._is_small and not self._weights.keys() >= due.keys():
+                self._is_small = len(self._store) <= _FEW_CONVERSATIONS
+            if not self._is_small:
+                return False
+            if sum(self._weights.setdefault(id, 0) + bytes for id, bytes in due.items()) > _FEW_BYTES:
+                return False
+            found = [self._store._core.standing(id) for id in due]
+        except AralStoreError:
+            # A store that was closed, say. What there is to be said of it is said by the writing.
             return False
-        found = [self._store._core.standing(id) for id in ids]
         return sum(each[2] for each in found if each is not None) <= _FEW_ITEMS
 
-    def _write_soon(self, ids: tuple[str, ...], bytes: int, is_large: bool) -> None:
-        if not self._due:
+    def _write_soon(self, ids: tuple[str, ...], bytes: int) -> None:
+        due = self._due
+        if not due:
             self._since = time.monotonic()
-        self._due.update(ids)
+        for id in ids:
+            due[id] = due.get(id, 0) + bytes
         self._bytes += bytes
-        self._is_large = self._is_large or is_large
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_later, name="aral-store-mirror", daemon=True)
             self._thread.start()
@@ -158,11 +164,11 @@ class Mirror:
     def _has_many_bytes(self) -> bool:
         return self._bytes >= max(_MANY_BYTES, self._took_bytes * _SHARE)
 
-    def _seconds_left(self) -> float:
+    def _seconds_left(self, are_small: bool) -> float:
         if self._ends or self._has_many_bytes():
             return 0.0
         # What is small alone takes a moment, however long the last writing took.
-        at_least, at_most = (_SOON, _AT_LAST) if self._is_large else (_AT_ONCE, _SOON)
+        at_least, at_most = (_AT_ONCE, _SOON) if are_small else (_SOON, _AT_LAST)
         pause = min(max(at_least, self._took_seconds * _TIMES), at_most)
         return self._since + pause - time.monotonic()
 
@@ -173,20 +179,29 @@ class Mirror:
                 self._write(ids)
         except BaseException:
             # A warning that was made an error, say. The next save begins anew.
-            with self._changed:
+            with self._lock:
                 self._thread = None
             raise
 
     def _next_due(self) -> set[str]:
         """What is to be written now, once it is; nothing, if nothing is due, and with that the thread is over."""
-        with self._changed:
-            while self._due and (left := self._seconds_left()) > 0:
-                self._changed.wait(left)
-            if self._ends or not self._due:
-                self._thread = None
-                return set()
-            ids, self._due, self._bytes, self._is_large = self._due, set(), 0, False
-            return ids
+        while True:
+            with self._lock:
+                due = self._due.copy()
+            # Looking at what is due may take a moment, in which no call is to wait.
+            are_small = self._are_small(due)
+            with self._lock:
+                if self._ends or not self._due:
+                    self._thread = None
+                    return set()
+                left = self._seconds_left(are_small)
+                if left > 0:
+                    self._changed.wait(left)
+                    continue
+                due, self._due, self._bytes = self._due, {}, 0
+                for id, bytes in due.items():
+                    self._weights[id] = self._weights.get(id, 0) + bytes
+                return set(due)
 
     def _write(self, ids: set[str]) -> None:
         begun = time.monotonic()

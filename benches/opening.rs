@@ -67,11 +67,11 @@ fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
     (result, start.elapsed())
 }
 
-/// The most memory that this process has had, in KiB.
-fn peak() -> u64 {
+/// What the system says of this process's memory under a name, in KiB.
+fn memory(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").trim().parse().unwrap_or_default()
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    line.trim_start_matches(':').trim().trim_end_matches(" kB").trim().parse().unwrap_or_default()
 }
 
 /// Runs a step in a process of its own, so that its memory is its own, and prints what it took.
@@ -104,19 +104,29 @@ fn child(step: &str, dir: &Path) {
         "open and add one" => drop(store.add_message(&last, "more").unwrap()),
         _ => {}
     });
-    println!("{} {}", millis(time + more), peak());
+    println!("{} {}", millis(time + more), memory("VmHWM"));
 }
 
-/// The compacted store, built if it is not there; says how long its compaction took if it is built now.
+/// How many messages and conversations the store has that is measured.
+fn size() -> (usize, usize) {
+    (number("MESSAGES", 1_000_000), number("CONVERSATIONS", 10_000))
+}
+
+/// The compacted store, built if it is not there.
 fn compacted() -> PathBuf {
-    let (messages, conversations) = (number("MESSAGES", 1_000_000), number("CONVERSATIONS", 10_000));
+    compacted_of(size())
+}
+
+/// A compacted store, built if it is not there; says then how long that took, and how much memory its index had before.
+fn compacted_of((messages, conversations): (usize, usize)) -> PathBuf {
     let dir = home().join(format!("compacted-{messages}-{conversations}"));
     if !dir.exists() {
         let building = dir.with_extension("building");
         fs::remove_dir_all(&building).ok();
+        let before = memory("RssAnon");
         let store = open(&building);
         let ((), time) = timed(|| fill(&store, messages, conversations));
-        println!("{:34} {:9.0} ms", "fill", millis(time));
+        println!("{:34} {:9.0} ms, {} KiB of memory", "fill", millis(time), memory("RssAnon") - before);
         store.sync().unwrap();
         let (report, time) = timed(|| store.compact().unwrap());
         println!("{:34} {:9.0} ms, {} bytes", "compact all, building", millis(time), report.written_bytes);
@@ -271,6 +281,69 @@ fn reading() {
     }
 }
 
+/// A store beside one of a hundredth of its size: what one call takes, in turns.
+fn large() {
+    const CALLS: usize = 2000;
+    let of_small = |(messages, conversations): (usize, usize)| (messages / 100, conversations / 100);
+    let stores = [size(), of_small(size())].map(|size| (open(&compacted_of(size)), size.1));
+    // Far apart, so that what one call has read is not what the next one reads.
+    let id_of = |n: usize, conversations: usize| id((n * 7919) % conversations);
+    let median = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    let turns = |name: &str, run: &dyn Fn(&MessageStore, usize, usize)| {
+        let mut times = [Vec::new(), Vec::new()];
+        for n in 0..CALLS {
+            for at in [n % 2, 1 - n % 2] {
+                let (store, conversations) = &stores[at];
+                times[at].push(millis(timed(|| run(store, *conversations, n)).1) * 1e3);
+            }
+        }
+        let [large, small] = times.each_mut().map(median);
+        println!("{name:34} {large:9.2} us, small {small:.2} us, {:.2} x (at most 1.2)", large / small);
+    };
+    for round in ["first touch", "again"] {
+        turns(&format!("the last 10, {round}"), &|store, conversations, n| {
+            drop(store.messages(&id_of(n, conversations), Messages::last(10)).unwrap());
+        });
+    }
+    let ids: Vec<Vec<String>> = stores
+        .iter()
+        .map(|(store, conversations)| {
+            let id_of = |n| store.messages(&id_of(n, *conversations), Messages::first(1).from_place(50));
+            (0..CALLS).map(|n| id_of(n).unwrap()[0].id.to_string()).collect()
+        })
+        .collect();
+    turns("one by its id", &|store, conversations, n| {
+        let at = usize::from(stores[1].1 == conversations);
+        let one = Messages::first(1).after(ids[at][n].clone());
+        drop(store.messages(&id_of(n, conversations), one).unwrap());
+    });
+    turns("append, written", &|store, conversations, n| {
+        drop(store.add_message(&id_of(n, conversations), text(n)).unwrap());
+    });
+    for (store, _) in &stores {
+        store.compact().unwrap();
+    }
+    for dirty in [1, 10, 100] {
+        let times = stores.each_ref().map(|(store, conversations)| {
+            let mut times = Vec::new();
+            for round in 0..ROUNDS {
+                for n in 0..dirty {
+                    drop(store.add_message(&id_of(round * dirty + n, *conversations), text(n)).unwrap());
+                }
+                times.push(millis(timed(|| store.compact().unwrap()).1));
+            }
+            median(&mut times)
+        });
+        println!("{:34} {:9.2} ms, small {:.2} ms", format!("compact {dirty}"), times[0], times[1]);
+    }
+    for (store, _) in stores {
+        store.close().unwrap();
+    }
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -278,8 +351,8 @@ fn main() {
         ["child-killed", _, dir] => return leave_a_tail(Path::new(dir)),
         _ => {}
     }
-    let parts: [(&str, fn()); 4] =
-        [("opening", opening), ("tail", tail), ("reading", reading), ("writing", writing)];
+    let parts: [(&str, fn()); 5] =
+        [("opening", opening), ("tail", tail), ("reading", reading), ("writing", writing), ("large", large)];
     for (name, run) in parts {
         if args.is_empty() || args.iter().any(|arg| arg == name) {
             println!("--- {name}");

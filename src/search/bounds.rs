@@ -7,10 +7,10 @@ use super::query::{Phrase, Query};
 use super::score::{MOST, score};
 use super::terms::{Counted, as_often, beginning};
 
-/// From how many occurrences on a term has another one beside it that says so.
+/// From how many occurrences on a term has another one beside it that says so. None of these begins as another one does.
 const LEVELS: [u64; 5] = [2, 3, 4, 6, 10];
 
-/// What stands between the two. No word has such a character.
+/// What such a term begins with, so that it begins as no word does: whoever asks for all words with a beginning would pay for it too.
 const MARK: char = '¶';
 
 /// How many terms of a phrase are asked for.
@@ -24,7 +24,12 @@ const EXACT: u64 = 128;
 
 /// The term for another one that occurs at least so many times.
 fn marker(term: &str, level: u64) -> String {
-    format!("{term}{MARK}{level}")
+    format!("{MARK}{level}{term}")
+}
+
+/// What all markers begin with of the terms that have this beginning.
+pub(crate) fn beginnings_of_markers(beginning: &str) -> [String; 5] {
+    LEVELS.map(|level| marker(beginning, level))
 }
 
 /// The terms of a text, and those that say how often they occur.
@@ -65,7 +70,7 @@ fn words_of(length: u8) -> Option<(u64, u64)> {
 pub(crate) enum Counter {
     /// The markers of a term, one after another, until there is none of which a text has one; see [`times`].
     Term([String; 5]),
-    /// All terms that begin with this one; see [`more_times`].
+    /// All terms that begin with this one, and their [markers](beginnings_of_markers); see [`more_times`].
     Beginning(String),
 }
 
@@ -76,9 +81,9 @@ pub(crate) fn times(markers: u8) -> u64 {
 
 /// How often more a word occurs at most in a text that has this term, or marker.
 pub(crate) fn more_times(term: &str) -> u64 {
-    let Some((_, level)) = term.split_once(MARK) else { return 1 };
+    let Some(level) = term.strip_prefix(MARK) else { return 1 };
     let next = LEVELS.windows(2).find_map(|pair| match pair {
-        [one, next] if one.to_string() == level => Some(next - one),
+        [one, next] if level.starts_with(&one.to_string()) => Some(next - one),
         _ => None,
     });
     next.unwrap_or(u64::MAX)
@@ -131,7 +136,7 @@ fn counters_of(phrase: &Phrase) -> Vec<Counter> {
     let mut terms: Vec<String> = as_often(phrase).collect();
     // Long terms are rare ones.
     terms.sort_by_key(|term| std::cmp::Reverse(term.len()));
-    terms.into_iter().map(|term| Counter::Term(LEVELS.map(|level| marker(&term, level)))).collect()
+    terms.into_iter().map(|term| Counter::Term(beginnings_of_markers(&term))).collect()
 }
 
 #[cfg(test)]
@@ -180,7 +185,11 @@ mod tests {
                     times(u8::try_from(markers.iter().take_while(|marker| all.contains(*marker)).count()).unwrap())
                 }
                 Counter::Beginning(beginning) => {
-                    let begun = all.iter().filter(|term| term.starts_with(beginning));
+                    let markers = beginnings_of_markers(beginning);
+                    let begins = |term: &&String| {
+                        term.starts_with(beginning) || markers.iter().any(|marker| term.starts_with(marker))
+                    };
+                    let begun = all.iter().filter(begins);
                     begun.map(|term| more_times(term)).fold(0, u64::saturating_add)
                 }
             };

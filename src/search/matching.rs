@@ -1,10 +1,11 @@
 //! Whether a text answers a query, where, and how well.
 //!
-//! Owns the one pass over the text, with memory for a few words whatever its length.
+//! Owns the one pass over the text, with memory for a few words whatever its length, and which hits of a text count.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::ascii::{Lower, Needle};
 use super::query::{Phrase, Query};
 use super::score::score;
 use super::snippet::{Hit, snippet};
@@ -30,11 +31,44 @@ struct Hits {
     hits: Vec<Hit>,
 }
 
+/// The hits in a text, as they come.
+struct Gathered {
+    /// How often each phrase occurs.
+    counts: Vec<u64>,
+    hits: Vec<Hit>,
+}
+
+impl Gathered {
+    fn of(query: &Query) -> Self {
+        Self { counts: query.phrases.iter().map(|_| 0).collect(), hits: Vec::new() }
+    }
+
+    /// Adds a hit. They come in the order in which they end.
+    fn add(&mut self, which: usize, range: Range<usize>) {
+        let Some(count) = self.counts.get_mut(which) else { return };
+        *count += 1;
+        if *count == 1 || self.hits.len() < MOST_HITS {
+            self.hits.push(Hit { which, range });
+        }
+    }
+
+    /// What was found in a text of so many words, if each phrase was.
+    fn found(mut self, words: u64) -> Option<Hits> {
+        let is_found = self.counts.iter().all(|count| *count > 0);
+        is_found.then(|| {
+            self.hits.sort_by_key(|hit| (hit.range.start, hit.range.end));
+            Hits { score: score(&self.counts, words), hits: self.hits }
+        })
+    }
+}
+
 /// A search that has been understood.
 #[derive(Clone, Debug)]
 pub(crate) struct Matcher<'s> {
     pub(crate) search: &'s Search,
     pub(crate) query: Query,
+    /// What is looked for of each phrase in a text of ASCII.
+    needles: Vec<Needle>,
     longest: usize,
 }
 
@@ -47,7 +81,8 @@ impl<'s> Matcher<'s> {
     pub(crate) fn new(search: &'s Search) -> Result<Self> {
         let query = Query::parse(&search.query)?;
         let longest = query.phrases.iter().map(|phrase| phrase.words.len()).max().unwrap_or_default();
-        Ok(Self { search, query, longest })
+        let needles = query.phrases.iter().map(Needle::of).collect();
+        Ok(Self { search, query, needles, longest })
     }
 
     /// What is said of a message if it is meant.
@@ -94,15 +129,20 @@ impl<'s> Matcher<'s> {
 
     /// Where the phrases occur, in order, the first ones at least; `None` if one does not.
     fn hits(&self, text: &str) -> Option<Hits> {
-        let mut counts: Vec<u64> = self.query.phrases.iter().map(|_| 0).collect();
-        let (mut words, mut hits, mut before) = (0, Vec::new(), VecDeque::with_capacity(self.longest));
+        match Lower::of(text) {
+            Some(lower) => self.hits_of_ascii(&lower),
+            None => self.hits_of_all(text),
+        }
+    }
+
+    fn hits_of_all(&self, text: &str) -> Option<Hits> {
+        let mut gathered = Gathered::of(&self.query);
+        let (mut words, mut before) = (0, VecDeque::with_capacity(self.longest));
         for place in places(text) {
             words += 1;
-            for (which, (phrase, count)) in self.query.phrases.iter().zip(&mut counts).enumerate() {
-                let Some(range) = ends_with(&before, &place, phrase) else { continue };
-                *count += 1;
-                if *count == 1 || hits.len() < MOST_HITS {
-                    hits.push(Hit { which, range });
+            for (which, phrase) in self.query.phrases.iter().enumerate() {
+                if let Some(range) = ends_with(&before, &place, phrase) {
+                    gathered.add(which, range);
                 }
             }
             // Single words need none of those before them.
@@ -113,11 +153,39 @@ impl<'s> Matcher<'s> {
                 before.push_back(place);
             }
         }
-        let is_found = counts.iter().all(|count| *count > 0);
-        is_found.then(|| {
-            hits.sort_by_key(|hit| (hit.range.start, hit.range.end));
-            Hits { score: score(&counts, words), hits }
-        })
+        gathered.found(words)
+    }
+
+    fn hits_of_ascii(&self, lower: &Lower) -> Option<Hits> {
+        let mut gathered = Gathered::of(&self.query);
+        if let ([phrase], [needle]) = (&*self.query.phrases, &*self.needles) {
+            lower.places(phrase, needle).for_each(|range| gathered.add(0, range));
+            return gathered.found(lower.words());
+        }
+        let (mut all, mut beyond) = (Vec::new(), Vec::new());
+        for (which, (phrase, needle)) in self.query.phrases.iter().zip(&self.needles).enumerate() {
+            let (known, mut more) = (all.len(), 0_u64);
+            for range in lower.places(phrase, needle) {
+                // No others can be among the hits that are told apart, of whatever phrases those are.
+                if all.len() - known < MOST_HITS {
+                    all.push((range.end, which, range.start));
+                } else {
+                    more += 1;
+                }
+            }
+            if all.len() == known {
+                return None;
+            }
+            beyond.push(more);
+        }
+        all.sort_unstable();
+        for (end, which, start) in all {
+            gathered.add(which, start..end);
+        }
+        for (count, more) in gathered.counts.iter_mut().zip(beyond) {
+            *count += more;
+        }
+        gathered.found(lower.words())
     }
 }
 
@@ -137,6 +205,8 @@ fn ends_with(before: &VecDeque<Place<'_>>, word: &Place<'_>, phrase: &Phrase) ->
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn finds(query: &str, text: &str) -> Option<Vec<String>> {
@@ -158,6 +228,21 @@ mod tests {
         assert_eq!(finds("都京", "東京都"), None);
         assert_eq!(finds("a a*", "a").unwrap(), ["a", "a"]);
         assert_eq!(finds("éte\u{301}", "L'E\u{301}TÉ").unwrap(), ["E\u{301}TÉ"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_of_ascii_is_answered_as_any_other(
+            text in "(a|b|ab|aab|B|Ab|1|, |\\. | |-){0,40}",
+            query in "(a|b|ab|aB\\*|1|ä|\"a b\"|\"ab a\"|\"b aab b\"|\"a a\"|a\\*|b-a\\*|a\\.1)( (a|b|ab|\"a a\"|ab\\*|\"1 ab\"|aa\\*)){0,2}",
+            times in prop_oneof![1_usize..40, 300_usize..400],
+        ) {
+            let (search, text) = (Search::new(query), text.repeat(times));
+            let matcher = Matcher::new(&search).unwrap();
+            let shown = |found: Option<Hits>| found.map(|found| (found.score, found.hits));
+            let lower = Lower::of(&text).unwrap();
+            prop_assert_eq!(shown(matcher.hits_of_ascii(&lower)), shown(matcher.hits_of_all(&text)));
+        }
     }
 
     #[test]

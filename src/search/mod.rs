@@ -12,6 +12,8 @@ mod filters;
 
 mod query;
 
+mod ascii;
+
 mod matching;
 
 mod snippet;
@@ -24,7 +26,7 @@ mod bounds;
 mod top;
 
 #[cfg(feature = "sqlite")]
-pub(crate) use bounds::{Bounds, Counter, length_of, marked, more_times, times};
+pub(crate) use bounds::{Bounds, Counter, beginnings_of_markers, length_of, marked, more_times, times};
 pub(crate) use matching::{Answer, Matcher};
 #[cfg(feature = "sqlite")]
 pub(crate) use terms::counted;

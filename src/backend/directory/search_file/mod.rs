@@ -32,7 +32,7 @@ use crate::snapshot::layout::{self, Layout};
 use crate::vfs::{FileKind, Vfs};
 
 /// The version of the tables.
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 
 /// How many numbers of messages a block has: few enough that a search which stops in one has looked at little, and many enough that the list of
 /// all is short.

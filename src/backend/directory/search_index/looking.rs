@@ -11,7 +11,7 @@ use crate::backend::directory::search_file::{Asked, Blocks, SearchFile, quoted};
 use crate::backend::scan::Looked;
 use crate::error::{ErrorKind, Result};
 use crate::model::{MessageRef, Messages, SearchOrder};
-use crate::search::{Bounds, Counter, Matcher, Top, more_times, times};
+use crate::search::{Bounds, Counter, Matcher, Top, beginnings_of_markers, more_times, times};
 
 /// Behind how many blocks that need not be looked at the index is asked anew, which takes about as long as to go past them.
 const FAR: i64 = 8;
@@ -132,13 +132,17 @@ impl<B: Backend> Looking<'_, B> {
             }
             Counter::Beginning(beginning) => {
                 let mut count = vec![0_u32; numbers.len()];
-                self.file.beginnings(beginning, &mut |term, number| {
+                let mut add = |term: &str, number: i64| {
                     // They come from the highest on.
                     let at = numbers.binary_search_by(|other| number.cmp(other));
                     if let Some(count) = at.ok().and_then(|at| count.get_mut(at)) {
                         *count = count.saturating_add(short(more_times(term)));
                     }
-                })?;
+                };
+                self.file.beginnings(beginning, &mut add)?;
+                for markers in beginnings_of_markers(beginning) {
+                    self.file.beginnings(&markers, &mut add)?;
+                }
                 Ok(count)
             }
         }

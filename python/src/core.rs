@@ -193,6 +193,25 @@ impl Core {
         receipts.iter().map(|receipt| receipt_row(py, receipt)).collect()
     }
 
+    /// Carries out the one mutation of a line if a conversation has this version and this newest event, and gives its number, the id and the
+    /// version of its receipt; `None` if it has not. Somebody else may still come between, which that version tells.
+    fn append_known<'py>(
+        &self,
+        py: Python<'py>,
+        line: &str,
+        id: &Bound<'py, PyString>,
+        known: (u64, u64),
+    ) -> PyResult<Option<(u64, Bound<'py, PyString>, u64)>> {
+        let id = id_of(id)?;
+        let receipt = self.detached(py, |store| {
+            if !store.summary(&id)?.is_some_and(|summary| (summary.version, summary.last_seq) == known) {
+                return Ok(None);
+            }
+            Mutation::from_json_line(line.as_bytes())?.pop().map(|one| store.append(one)).transpose()
+        })?;
+        receipt.map(|receipt| Ok((receipt.seq, string_of(py, &receipt.id)?, receipt.version))).transpose()
+    }
+
     /// Begins a conversation with the past of another one, up to a point of a kind, or all of it; with this id and title.
     fn fork<'py>(
         &self,

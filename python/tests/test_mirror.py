@@ -240,7 +240,7 @@ def test_what_is_small_waits_only_a_moment_after_a_long_writing(tmp_path: Path):
         store._mirror._took_seconds = 1e9
         with store._mirror._changed:
             # As if a writing were under way.
-            store._mirror._write_soon(("c2",), 1)
+            store._mirror._write_soon({"c2": 1})
         store.add_message("c2", "x")
         wait_until(lambda: is_current(store), seconds=10)
 

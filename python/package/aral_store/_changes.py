@@ -32,6 +32,8 @@ class _Head(NamedTuple):
     metadata: str
     created_at: str
     id: str
+    time: datetime
+    """What ``created_at`` is the text of."""
 
 
 @dataclass(slots=True)
@@ -73,12 +75,12 @@ class Known:
             and len(fields["actions"]) == len(self.actions)
             and fields["title"] == head.title
             and fields["id"] == head.id
-            and _time(fields["created_at"]) == head.created_at
+            and fields["created_at"] is head.time
             and _object("metadata", fields["metadata"]) == head.metadata
         )
 
-    def add(self, item: Message | ConversationAction, added: Item, seq: int) -> int:
-        """Adds what the store has just added, as it has it, and says about how many bytes it has."""
+    def add(self, item: Message | ConversationAction, added: Item, seq: int) -> None:
+        """Adds what the store has just added, as it has it."""
         if self.watch is not None:
             item._be_watched(self.watch)
         # The list's own method, since this is no change that the store does not know of.
@@ -89,7 +91,6 @@ class Known:
             self.actions.append(added)
             list.append(self.conversation.actions, item)
         self.version, self.seq = self.version + 1, seq
-        return sum(map(len, added))
 
     def has(self, item: Message | ConversationAction) -> bool:
         """Whether this very addition shows already."""
@@ -279,8 +280,8 @@ def _time(value: Any) -> str:
 
 
 def _head(conversation: Conversation) -> _Head:
-    metadata = _object("metadata", conversation.metadata)
-    return _Head(conversation.title, metadata, _time(conversation.created_at), conversation.id)
+    metadata, time = _object("metadata", conversation.metadata), conversation.created_at
+    return _Head(conversation.title, metadata, _time(time), conversation.id, time)
 
 
 def _items(what: str, live: list[Any], before: list[Item], item_of: Callable[[Any], Item]) -> list[Item]:
@@ -308,8 +309,9 @@ def _is_still(value: Any, item: Item) -> bool:
 def _message(message: Message) -> Item:
     # By way of __dict__, since asking a model for its metadata makes it a watched copy of them.
     fields = message.__dict__
-    metadata, extra = _object("metadata", fields["metadata"]), _object("extra", extra_of(message))
-    return Item(fields["id"], fields["content"], fields["role"], _time(fields["created_at"]), metadata, "{}", extra)
+    metadata, extra = _object("metadata", fields["metadata"]), extra_of(message)
+    as_text = encode_object("extra", extra) if extra else "{}"
+    return Item(fields["id"], fields["content"], fields["role"], _time(fields["created_at"]), metadata, "{}", as_text)
 
 
 def _action(action: ConversationAction) -> Item:

@@ -159,7 +159,7 @@ class MessageStore:
             created_at=conversation.created_at,
         )
         self._live.known[conversation.id] = looked_at(conversation, version=receipt.version, seq=receipt.seq)
-        self._mirror.saved(conversation.id)
+        self._mirror.saved({conversation.id: 0})
 
     def _create_once(
         self, conversation: Conversation, key: str, title: str | None, id: str | None
@@ -172,7 +172,7 @@ class MessageStore:
         if live is not None and live.seq < receipt.seq:
             # The object that was there is no longer the conversation.
             del self._live.known[receipt.conversation_id]
-        self._mirror.saved(receipt.conversation_id)
+        self._mirror.saved({receipt.conversation_id: 0})
         created = self.get_conversation(receipt.conversation_id)
         if created is None:
             raise NotFound(f"conversation {receipt.conversation_id!r} was created with this key and is gone")
@@ -275,7 +275,7 @@ class MessageStore:
             self._begin_to_save()
             id, written = self._save(self._live.id_of(conversation), conversation)
             if written:
-                self._mirror.saved(id, bytes=written)
+                self._mirror.saved({id: written})
 
     def _save_to_backend(self) -> None:
         """Saves what was changed on the objects of all conversations."""
@@ -292,7 +292,7 @@ class MessageStore:
             finally:
                 # One that is refused does not keep the files of those before it waiting.
                 if saved:
-                    self._mirror.saved(*saved, bytes=sum(saved.values()))
+                    self._mirror.saved(saved)
 
     # What is not the original's.
 
@@ -420,32 +420,41 @@ class MessageStore:
             # Of a store that was closed the look at the conversation says so.
             if live.opened.is_view:
                 self._begin_to_save()
-            known = live.find(conversation_id)
+            known = live.known.get(conversation_id)
             saved: dict[str, int] = {}
+            told = None
             try:
-                if known is not None and not (known.is_saved and (expect is not None or known.is_current)):
-                    # The original's save is one of the whole conversation, and so takes other changes with it.
-                    under, written = self._save(conversation_id, known.conversation)
-                    if written:
-                        saved[under] = written
-                    known = self._live.known.get(conversation_id)
                 # Order: take down what the store will have, then show the object. Reversed, an edit by another thread would count as known.
                 added = item_of(item)
-                receipt = live.store._append(addition(conversation_id, item, added, key, expect))[0]
-                saved.setdefault(conversation_id, 0)
+                line = addition(conversation_id, item, added, key, expect)
+                if known is not None and known.is_saved and known.is_current:
+                    # As a rule nothing else has happened to it, and the look is one with the addition.
+                    told = live.store._append_known(line, conversation_id, (known.version, known.seq))
+                if told is None:
+                    known = live.find(conversation_id)
+                    if known is not None and not (known.is_saved and (expect is not None or known.is_current)):
+                        # The original's save is one of the whole conversation, and so takes other changes with it.
+                        under, written = self._save(conversation_id, known.conversation)
+                        if written:
+                            saved[under] = written
+                        known = live.known.get(conversation_id)
+                    receipt = live.store._append(line)[0]
+                    told = receipt.seq, receipt.id, receipt.version
+                seq, id, version = told
+                saved[conversation_id] = saved.get(conversation_id, 0) + len(line)
                 known = known or live.find(conversation_id)
-                if known is not None and receipt.id == item.id and not known.has(item):
-                    saved[conversation_id] += known.add(item, added, receipt.seq)
-                if known is not None and known.version < receipt.version:
+                if known is not None and id == added.id and not known.has(item):
+                    known.add(item, added, seq)
+                if known is not None and known.version < version:
                     # Another process has added to the database between the look and the addition.
                     known = live.find(conversation_id)
-                found = known.newest(item, receipt.id) if known is not None else None
+                found = known.newest(item, id) if known is not None else None
             finally:
                 # What was saved is saved, whether or not the addition is refused.
                 if saved:
-                    self._mirror.saved(*saved, bytes=sum(saved.values()))
+                    self._mirror.saved(saved)
             if found is None:
-                raise NotFound(f"what was added with this key, {receipt.id!r}, has been removed since")
+                raise NotFound(f"what was added with this key, {id!r}, has been removed since")
             return found
 
 

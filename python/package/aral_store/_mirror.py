@@ -72,14 +72,14 @@ class Mirror:
         if mode in ("always", "auto") and (self._is_behind() or not self._has_layout()):
             self._write(set())
 
-    def saved(self, *ids: str, bytes: int = 0) -> None:
-        """Conversations were saved, which added about so many bytes to the log."""
+    def saved(self, saved: dict[str, int]) -> None:
+        """Conversations were saved, each of which added about so many bytes to the log."""
         if self._mode == "always":
-            self._write(set(ids))
+            self._write(set(saved))
         elif self._mode == "auto":
             # No more than that it is due: how long it may wait is for the thread to find out, and not for the call.
             with self._lock:
-                self._write_soon(ids, bytes)
+                self._write_soon(saved)
 
     def close(self) -> None:
         """Writes what has not been written yet, unless that is to be never."""
@@ -148,13 +148,13 @@ class Mirror:
             return False
         return sum(each[2] for each in found if each is not None) <= _FEW_ITEMS
 
-    def _write_soon(self, ids: tuple[str, ...], bytes: int) -> None:
+    def _write_soon(self, saved: dict[str, int]) -> None:
         due = self._due
         if not due:
             self._since = time.monotonic()
-        for id in ids:
+        for id, bytes in saved.items():
             due[id] = due.get(id, 0) + bytes
-        self._bytes += bytes
+            self._bytes += bytes
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_later, name="aral-store-mirror", daemon=True)
             self._thread.start()

@@ -243,7 +243,7 @@ _ALL: dict[type[_Kept], set[str]] = {
 }
 
 
-def _of(model: type[Model], named: dict[str, Any], fields: dict[str, Any]) -> Model:
+def _of(model: type[Model], named: dict[str, Any], fields: dict[str, Any], given: set[str] | None = None) -> Model:
     # What the store gives has been checked on its way in. Validation would refuse nothing and copy everything, and pydantic's own
     # way around it takes longer than reading does.
     value = model.__new__(model)
@@ -251,7 +251,7 @@ def _of(model: type[Model], named: dict[str, Any], fields: dict[str, Any]) -> Mo
     if len(fields) > len(named):
         private = {"_extra": {name: rest for name, rest in fields.items() if name not in named}}
     _set(value, "__dict__", named)
-    _set(value, "__pydantic_fields_set__", _ALL[model])
+    _set(value, "__pydantic_fields_set__", _ALL[model] if given is None else given)
     _set(value, "__pydantic_extra__", None)
     _set(value, "__pydantic_private__", private)
     _set(value, "_watch", None)
@@ -261,14 +261,12 @@ def _of(model: type[Model], named: dict[str, Any], fields: dict[str, Any]) -> Mo
 
 def new_message(content: str, role: str, metadata: dict[str, Any]) -> Message:
     """``Message(content=…, role=…, metadata=…)``, of metadata that nobody else has."""
-    is_as_usual = type(metadata) is dict and all(map(_is_text, (content, role, *metadata)))
-    if not is_as_usual:
+    is_as_usual = type(metadata) is dict and _is_text(content) and _is_text(role)
+    if not is_as_usual or (metadata and not all(map(_is_text, metadata))):
         # What has to be made something that a message can have is left to the model, and so is the refusal of what cannot.
         return Message(content=content, role=role, metadata=metadata)
     named = {"id": new_id(), "content": content, "role": role, "created_at": datetime.now(), "metadata": metadata}
-    message = _of(Message, named, named)
-    _set(message, "__pydantic_fields_set__", {"content", "role", "metadata"})
-    return message
+    return _of(Message, named, named, {"content", "role", "metadata"})
 
 
 def _is_text(value: Any) -> bool:

@@ -469,6 +469,13 @@ class Store:
     def _append(self, line: str) -> list[Receipt]:
         return [Receipt(*row) for row in self._core.append(line)]
 
+    def _append_known(self, line: str, conversation_id: str, known: tuple[int, int]) -> tuple[int, str, int] | None:
+        """The same of one mutation, if the conversation has this version and this newest event; nothing happens if it has not.
+
+        Of the receipt ``seq``, ``id`` and ``version``.
+        """
+        return self._core.append_known(line, conversation_id, known)
+
     # Reading.
 
     def __getitem__(self, conversation_id: str) -> Conversation:

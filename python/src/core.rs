@@ -204,7 +204,8 @@ impl Core {
     ) -> PyResult<Option<(u64, Bound<'py, PyString>, u64)>> {
         let id = id_of(id)?;
         let receipt = self.detached(py, |store| {
-            if !store.summary(&id)?.is_some_and(|summary| (summary.version, summary.last_seq) == known) {
+            let found = store.summary(&id)?.map(|summary| (summary.version, summary.last_seq));
+            if found != Some(known) {
                 return Ok(None);
             }
             Mutation::from_json_line(line.as_bytes())?.pop().map(|one| store.append(one)).transpose()

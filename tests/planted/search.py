@@ -36,4 +36,11 @@ BUGS = [
         "Some(0) => changed.extend((!P).then_some(entry.id)),",
         ["unit:backend::directory::search_index::standing::"],
     ),
+    (
+        "before the longest word of a phrase any word will do that ends as it should",
+        "search/ascii.rs",
+        "if rest.last().is_some_and(u8::is_ascii_alphanumeric) {",
+        "if !P && rest.last().is_some_and(u8::is_ascii_alphanumeric) {",
+        ["unit:search::matching::"],
+    ),
 ]

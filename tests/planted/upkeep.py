@@ -272,4 +272,11 @@ BUGS = [
         "if !P {\n                    assembly.intake.begin_another();\n                }",
         ["cli::joined"],
     ),
+    (
+        "a process that was forked off makes up the ids that its parent does",
+        "clock.rs",
+        "|(seeded_in, _)| *seeded_in != process",
+        "|(seeded_in, _)| !P && *seeded_in != process",
+        ["unit:clock::"],
+    ),
 ]

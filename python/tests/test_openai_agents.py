@@ -15,6 +15,7 @@ import pytest
 agents = pytest.importorskip("agents", reason="the extra openai-agents is not installed")
 
 from agents import Agent, ModelResponse, RunConfig, Runner, Session, Usage, function_tool  # noqa: E402
+from agents.memory import OpenAIResponsesCompactionSession  # noqa: E402
 from agents.memory.session_settings import SessionSettings  # noqa: E402
 from agents.models.interface import Model  # noqa: E402
 from openai.types.responses import (  # noqa: E402
@@ -213,6 +214,142 @@ class Scripted(Model):
 
     def stream_response(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
+
+
+def texts_of(session: Any) -> list[str]:
+    return [item["content"] for item in done(session.get_items())]
+
+
+def done(work: Any) -> Any:
+    return asyncio.run(work)
+
+
+def some(*contents: str) -> list[Any]:
+    return [{"role": "user", "content": content} for content in contents]
+
+
+@pytest.fixture(params=["ours", "the SDK's"])
+def two(request: pytest.FixtureRequest, place: Place, tmp_path: Path):
+    """Two sessions with one id, as two processes may have them: ours, and the SDK's own, which has to hold to the same."""
+    if request.param == "ours":
+        with Store(place, sync="os") as store:
+            yield AralSession("s1", store), AralSession("s1", store)
+        return
+    sessions = [agents.SQLiteSession("s1", tmp_path / "sdk.db") for _ in range(2)]
+    yield sessions
+    for session in sessions:
+        session.close()
+
+
+def test_the_newest_items_are_replaced_at_once_or_not_at_all(two: Any):
+    one, other = two
+    done(one.add_items(some("a", "b", "c", "d")))
+    for limit, items, is_complete in ((2, ["c", "d"], False), (4, ["a", "b", "c", "d"], True), (9, ["a", "b", "c", "d"], True)):
+        snapshot = done(one._get_compaction_snapshot(limit))
+        assert ([item["content"] for item in snapshot.items], snapshot.complete) == (items, is_complete)
+    snapshot = done(one._get_compaction_snapshot(3))
+    assert done(snapshot.replace_suffix(1, some("summary", "more"))) is True
+    assert texts_of(other) == ["a", "b", "summary", "more"]
+    # What it was made of is not there any more.
+    assert done(snapshot.replace_suffix(1, some("twice"))) is False
+    assert done(snapshot.replace_suffix(3, some("nothing"))) is False
+    snapshot = done(one._get_compaction_snapshot(2))
+    done(other.add_items(some("behind")))
+    assert done(snapshot.replace_suffix(0, some("late"))) is False
+    assert texts_of(one) == ["a", "b", "summary", "more", "behind"]
+    with pytest.raises(Exception):
+        done(done(one._get_compaction_snapshot(1)).replace_suffix(0, [object()]))
+    assert texts_of(one) == ["a", "b", "summary", "more", "behind"], "all of it or nothing"
+
+
+def test_items_before_those_that_are_replaced_are_pruned_as_long_as_they_may(two: Any):
+    one, _ = two
+    done(one.add_items(some("old 1", "old 2", "old 3", "kept", "old 4", "x", "y")))
+    snapshot = done(one._get_compaction_snapshot(2, prune_prefix=lambda item: item["content"].startswith("old")))
+    assert done(snapshot.replace_suffix(0, some("z"))) is True
+    assert texts_of(one) == ["kept", "old 4", "z"]
+    snapshot = done(one._get_compaction_snapshot(9, prune_prefix=lambda item: True))
+    assert done(snapshot.replace_suffix(2, some("alone"))) is True
+    assert texts_of(one) == ["alone"]
+
+
+def test_a_run_whose_session_is_compacted_keeps_what_was_before_its_window(place: Place):
+    class Responses:
+        asked: list[Any] = []
+
+        async def compact(self, **what: Any) -> Any:
+            self.asked.append(what)
+            summary = {"type": "compaction", "id": "cmp_1", "encrypted_content": "all that was said"}
+            return type("Compacted", (), {"output": [summary], "usage": None})()
+
+    class Stored(Scripted):
+        """A response that has an id is one that can be compacted."""
+
+        async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
+            response = await super().get_response(*args, **kwargs)
+            response.response_id = "resp_1"
+            return response
+
+    with Store(place, sync="os") as store:
+        below = AralSession("s1", store, session_settings={"limit": 1})
+        done(below.add_items(some("long ago", "then", "before")))
+        client = type("Client", (), {"responses": Responses()})()
+        session = OpenAIResponsesCompactionSession(
+            "s1", below, client=client, compaction_mode="input", should_trigger_compaction=lambda _: True
+        )
+        quiet = RunConfig(tracing_disabled=True)
+        done(Runner.run(Agent(name="planner", model=Stored()), "and now?", session=session, run_config=quiet))
+        (asked,) = client.responses.asked
+        assert [item["content"] for item in asked["input"][:2]] == ["before", "and now?"]
+        *before, summary = done(AralSession("s1", store).get_items())
+        assert [item["content"] for item in before] == ["long ago", "then"], "the model was not shown these"
+        assert summary == {"type": "compaction", "id": "cmp_1", "encrypted_content": "all that was said"}
+
+
+def test_a_replacement_that_is_overtaken_looks_again(place: Place, monkeypatch: pytest.MonkeyPatch):
+    with Store(place, sync="os") as store:
+        session = AralSession("s1", store)
+        done(session.add_items(some("a", "b")))
+        snapshot, batch = done(session._get_compaction_snapshot(1)), store.batch
+        for meanwhile, replaced, left in (
+            # Nothing of the items, so that they are the newest still.
+            (lambda: store.set_title("s1", "T"), True, ["a", "c"]),
+            (lambda: store.add_message("s1", "behind"), False, ["a", "c", "behind"]),
+        ):
+            def late(*what: Any) -> Any:
+                monkeypatch.undo()
+                meanwhile()
+                return batch(*what)
+
+            monkeypatch.setattr(store, "batch", late)
+            assert done(snapshot.replace_suffix(0, some("c"))) is replaced
+            assert texts_of(session) == left
+            snapshot = done(session._get_compaction_snapshot(1))
+
+
+def test_a_class_with_its_own_way_with_items_has_no_replacement_made_for_it(place: Place):
+    class Own(AralSession):
+        async def get_items(self, *args: Any, **kwargs: Any) -> Any:
+            return (await super().get_items(*args, **kwargs))[1:]
+
+    with Store(place, sync="os") as store:
+        session = Own("s1", store)
+        done(session.add_items(some("a", "b")))
+        assert done(session._get_compaction_snapshot(2)) is None
+
+
+def test_of_two_items_with_one_id_the_right_one_stays(place: Place):
+    with Store(place, sync="os") as store:
+        session = AralSession("s1", store)
+        twins = [{"id": "m1", "role": "user", "content": content} for content in ("first", "second")]
+        done(session.add_items([twins[0], *some("a"), twins[1], *some("b")]))
+        snapshot = done(session._get_compaction_snapshot(2))
+        assert done(snapshot.replace_suffix(0, some("c"))) is True
+        assert texts_of(session) == ["first", "a", "c"]
+        done(session.add_items([twins[1], *some("d")]))
+        snapshot = done(session._get_compaction_snapshot(1, prune_prefix=lambda item: True))
+        assert done(snapshot.replace_suffix(0, some("e"))) is True
+        assert texts_of(session) == ["first", "a", "c", "second", "e"]
 
 
 @function_tool

@@ -19,7 +19,7 @@ _R = TypeVar("_R")
 Columns = tuple[list[str], list[str], list[str], Iterable[dict[str, Any]]]
 
 #: So many events are one batch at most.
-_BATCH = 100_000
+BATCH = 100_000
 
 #: A longer one is no id to the store.
 _ID_BYTES = 1024
@@ -129,7 +129,7 @@ class Adapter:
                 if not summary.actions:
                     self._store.clear(self.session_id, expect=summary.version)
                     return
-                ids = self._read(_BATCH)[0]
+                ids = self._read(BATCH)[0]
                 removals: list[dict[str, Any]] = [
                     {"type": "remove_message", "conversation_id": self.session_id, "message_id": id}
                     for id in reversed(ids)

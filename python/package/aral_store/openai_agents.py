@@ -14,8 +14,9 @@ Given to ``Runner.run(agent, "…", session=session)``, it is the memory of that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 try:
     from agents.memory.session_settings import SessionSettings, coerce_session_settings, resolve_session_limit
@@ -24,21 +25,26 @@ except ImportError as _error:
     raise ImportError("aral_store.openai_agents takes openai-agents: pip install 'aral-store[openai-agents]'") from _error
 from pydantic import BaseModel
 
-from ._adapter import Adapter, id_of
+from ._adapter import BATCH, Adapter, id_of
 from ._async_store import AsyncStore
-from ._errors import InvalidInput
+from ._errors import Conflict, InvalidInput, NotFound
 from ._json import decode, encode
 from ._store import Store
 from ._texts import as_arguments, put_together, taken_apart
 
 if TYPE_CHECKING:
     from agents import TResponseInputItem
+    from agents.memory.session import _CompactionSnapshot
 
 #: Where a message's metadata has what there is of its item besides the text.
 _ITEM = "openai_agents"
 
 #: Where earlier versions kept the item whole, with its texts.
 _WHOLE_ITEM = "openai_agents_item"
+
+
+#: The methods that say what a session's items are.
+_HOW_ITEMS_ARE_KEPT = ("get_items", "add_items", "pop_item", "clear_session")
 
 
 class AralSession(Adapter):
@@ -109,6 +115,87 @@ class AralSession(Adapter):
     async def clear_session(self) -> None:
         """Takes all items away. The conversation's actions are no items, and stay, and so do its title and metadata."""
         await self._run(self._clear)
+
+    async def _get_compaction_snapshot(
+        self, limit: int, *, prune_prefix: Callable[[Any], bool] | None = None
+    ) -> _CompactionSnapshot | None:
+        """What the SDK's compaction asks a session for: its newest items, and a way to put others in their place at once.
+
+        Without it the SDK clears a session and adds the summary, which are two steps, and compacts nothing that it has not read whole.
+        """
+        if any(getattr(type(self), name) is not getattr(AralSession, name) for name in _HOW_ITEMS_ARE_KEPT):
+            # A class that has another way with its items has to say itself what stands in the place of what.
+            return None
+        try:
+            from agents.memory.session import _CompactionSnapshot
+        except ImportError:
+            # It is the SDK's own affair, and another version may have another way.
+            return None
+        read = await self._run(lambda: self._items_at(limit))
+
+        async def replace_suffix(start: int, output: list[TResponseInputItem]) -> bool:
+            known, added = (read.ids[start:], read.items[start:]), _mutations(self.session_id, output)
+            return await self._run(lambda: self._replace(known, added, prune_prefix))
+
+        return _CompactionSnapshot(items=list(read.items), complete=read.is_complete, replace_suffix=replace_suffix)
+
+    def _items_at(self, last: int | None) -> _Read:
+        """The newest items, or all, and the version of which they are."""
+        while True:
+            summary = self._store.summary(self.session_id)
+            if summary is None:
+                return _Read(0, [], [], True)
+            ids, roles, contents, metadata = self._read(last)
+            items = [_item(*parts) for parts in zip(roles, contents, metadata)]
+            after = self._store.summary(self.session_id)
+            if after is not None and (after.version, after.last_seq) == (summary.version, summary.last_seq):
+                return _Read(summary.version, ids, items, summary.messages <= len(ids))
+
+    def _replace(
+        self,
+        known: tuple[list[str], list[Any]],
+        added: list[dict[str, Any]],
+        prune_prefix: Callable[[Any], bool] | None,
+    ) -> bool:
+        """Puts items in the place of the newest ones, if these are still the newest; all of it happens or nothing."""
+        ids, items = known
+        if not ids:
+            return False
+        while True:
+            self._check_open()
+            now = self._items_at(None if prune_prefix is not None else len(ids))
+            if (now.ids[-len(ids) :], now.items[-len(ids) :]) != (ids, items):
+                return False
+            gone = list(reversed(ids))
+            if prune_prefix is not None:
+                kept = list(zip(now.ids, now.items))[: -len(ids)]
+                counts = Counter(id for id, _ in kept)
+                for id, item in kept:
+                    # Of two with one id a removal means the later one.
+                    if counts[id] > 1 or not prune_prefix(item):
+                        break
+                    gone.append(id)
+            if len(gone) + len(added) > BATCH:
+                return False
+            what: list[dict[str, Any]] = [
+                {"type": "remove_message", "conversation_id": self.session_id, "message_id": id} for id in gone
+            ]
+            what[0]["expect"] = now.version
+            try:
+                self._store.batch(what + added)
+            except (Conflict, NotFound):
+                # Somebody has changed the conversation meanwhile, perhaps behind these items.
+                continue
+            return True
+
+
+class _Read(NamedTuple):
+    """What was read of a session, and of which version of its conversation."""
+
+    version: int
+    ids: list[str]
+    items: list[Any]
+    is_complete: bool
 
 
 def _mutations(session_id: str, items: Iterable[Any]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from openai.types.responses import ResponseOutputMessage, ResponseOutputText  # 
 from aral_store import AlreadyExists, AsyncStore, Closed, Conflict, InvalidInput, NotFound, Store  # noqa: E402
 from aral_store.langchain import AralChatMessageHistory  # noqa: E402
 from aral_store.openai_agents import AralSession  # noqa: E402
-from conftest import Place
+from conftest import Place, place_in
 
 
 @pytest.fixture(params=["store", "async store"])
@@ -149,6 +150,42 @@ def test_a_call_that_raises_cancelled_error_has_settled(owner: Any, which: int, 
         # No waiting here: what was cancelled is there, and before whatever comes next.
         await session.add_items([user("third")])
         assert [item["content"] for item in await session.get_items()] == [*after, "third"]  # type: ignore[typeddict-item]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+@pytest.mark.parametrize("which", ["session", "history", "store"])
+@pytest.mark.parametrize("kind", ["file", "sqlite"])
+def test_at_whatever_moment_an_addition_is_cancelled_it_has_happened_or_never_will(
+    kind: str, which: str, count: int, tmp_path: Path
+):
+    async def main() -> None:
+        async with await AsyncStore.open(place_in(kind, tmp_path), sync="os") as store:
+            session, history = AralSession("s1", store), AralChatMessageHistory("s1", store)
+            additions: dict[str, Callable[[], Any]] = {
+                "session": lambda: session.add_items([user("cancelled")] * count),
+                "history": lambda: history.aadd_messages([HumanMessage("cancelled")] * count),
+                "store": lambda: store.batch(
+                    [{"type": "add_message", "conversation_id": "s1", "content": "cancelled"}] * count
+                ),
+            }
+            outcomes = set()
+            for moment in range(200 if kind == "file" else 40):
+                task = asyncio.ensure_future(additions[which]())
+                for _ in range(moment % 4):
+                    await asyncio.sleep(0)
+                if moment > 20:
+                    await asyncio.sleep(0.00002 * moment)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                # No waiting here: what was cancelled has happened, or never will.
+                outcomes.add(len(await session.get_items()))
+                await session.clear_session()
+                await session.add_items([user("kept")])
+                assert await session.get_items() == [user("kept")]
+                await session.clear_session()
+        assert outcomes == {0, count}, "it was cancelled always before it began, or always behind its end"
 
     asyncio.run(main())
 

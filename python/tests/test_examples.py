@@ -18,7 +18,7 @@ from conftest import DATABASES, place_in
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "python/README.md").read_text()
 #: The pages of the frameworks.
-PAGES = [(ROOT / "docs" / page).read_text() for page in ("langgraph.md", "google-adk.md", "agent-framework.md", "llama-index.md", "pydantic-ai.md")]
+PAGES = [(ROOT / "docs" / page).read_text() for page in ("openai-agents.md", "langchain.md", "langgraph.md", "google-adk.md", "agent-framework.md", "llama-index.md", "pydantic-ai.md")]
 SNIPPETS = [
     snippet
     for text in (README, (ROOT / "README.md").read_text(), *PAGES)
@@ -41,6 +41,7 @@ agents.Runner.run = run
 #: What a snippet needs that imports from a package.
 NEEDED = {
     "agents": "agents",
+    "agents.memory": "agents",
     "aral_store.openai_agents": "agents",
     "aral_store.openai_agents_advanced": "agents",
     "aral_store.langchain": "langchain_core",

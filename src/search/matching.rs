@@ -1,6 +1,7 @@
 //! Whether a text answers a query, where, and how well.
 //!
-//! Owns the one pass over the text, with memory for a few words whatever its length, and which hits of a text count.
+//! Owns the one pass over the text, with memory for a few words whatever its length, and which hits of a text count. Most texts are short and of
+//! ASCII, and go another way, which `ascii.rs` owns.
 
 use std::collections::VecDeque;
 use std::ops::Range;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,16 @@ def place_in(kind: str, dir: Path) -> Place:
 def unmirrored(place: Place | None) -> dict[str, Any]:
     """What keeps a message store from writing JSON files by itself, which one in a database or a bucket does not."""
     return {} if str(place).startswith(("sqlite:", "postgres:", "s3:")) else {"mirror": "never"}
+
+
+async def cancelled_at(moment: int, task: asyncio.Future[Any]) -> None:
+    """Cancels a call at one of 200 moments: before it begins, as it begins, and later and later in its midst."""
+    for _ in range(moment % 4):
+        await asyncio.sleep(0)
+    if moment > 20:
+        await asyncio.sleep(0.00002 * moment)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.fixture(params=KINDS)

@@ -27,7 +27,7 @@ from openai.types.responses import ResponseOutputMessage, ResponseOutputText  # 
 from aral_store import AlreadyExists, AsyncStore, Closed, Conflict, InvalidInput, NotFound, Store  # noqa: E402
 from aral_store.langchain import AralChatMessageHistory  # noqa: E402
 from aral_store.openai_agents import AralSession  # noqa: E402
-from conftest import Place, place_in
+from conftest import Place, cancelled_at, place_in
 
 
 @pytest.fixture(params=["store", "async store"])
@@ -173,12 +173,7 @@ def test_at_whatever_moment_an_addition_is_cancelled_it_has_happened_or_never_wi
             outcomes = set()
             for moment in range(200 if kind == "file" else 40):
                 task = asyncio.ensure_future(additions[which]())
-                for _ in range(moment % 4):
-                    await asyncio.sleep(0)
-                if moment > 20:
-                    await asyncio.sleep(0.00002 * moment)
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await cancelled_at(moment, task)
                 # No waiting here: what was cancelled has happened, or never will.
                 outcomes.add(len(await session.get_items()))
                 await session.clear_session()

@@ -31,7 +31,7 @@ from agent_framework._sessions import filter_new_messages  # noqa: E402
 
 from aral_store import AsyncStore, Closed, InvalidInput, Store  # noqa: E402
 from aral_store.agent_framework import AralHistoryProvider, replayed  # noqa: E402
-from conftest import KINDS, Place, place_in  # noqa: E402
+from conftest import KINDS, Place, cancelled_at, place_in  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -275,12 +275,7 @@ def test_a_call_that_raises_cancelled_error_has_settled(kind: str, many: bool, t
             provider = AralHistoryProvider(store)
             for moment in range(200 if kind == "file" else 40):
                 task = asyncio.ensure_future(provider.save_messages("s1", messages))
-                for _ in range(moment % 4):
-                    await asyncio.sleep(0)
-                if moment > 20:
-                    await asyncio.sleep(0.00002 * moment)
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await cancelled_at(moment, task)
                 # No waiting here: what was cancelled has happened, or never will.
                 outcomes.add(len(await provider.get_messages("s1")))
                 await provider.clear("s1")

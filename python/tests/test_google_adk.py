@@ -32,7 +32,7 @@ from pydantic import BaseModel  # noqa: E402
 
 from aral_store import AsyncStore, Closed, InvalidInput, Store  # noqa: E402
 from aral_store.google_adk import AralSessionService  # noqa: E402
-from conftest import KINDS, Place, place_in  # noqa: E402
+from conftest import KINDS, Place, cancelled_at, place_in  # noqa: E402
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.filterwarnings("ignore::UserWarning")]
 
@@ -623,12 +623,7 @@ def test_a_call_that_raises_cancelled_error_has_settled(kind: str, large: bool, 
             for moment in range(200 if kind == "file" else 40):
                 session = await service.create_session(**WHOSE, session_id="s1")
                 task = asyncio.ensure_future(service.append_event(session, said(text, actions=EventActions(state_delta={"k": 1}))))
-                for _ in range(moment % 4):
-                    await asyncio.sleep(0)
-                if moment > 20:
-                    await asyncio.sleep(0.00002 * moment)
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await cancelled_at(moment, task)
                 # No waiting here: what was cancelled has happened, or never will; and the object is as what is stored.
                 again = await service.get_session(**WHOSE, session_id="s1")
                 assert again is not None and again == session

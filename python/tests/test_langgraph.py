@@ -24,7 +24,7 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME, _DeltaSna
 from aral_store import AsyncStore, Closed, InvalidInput, NotFound, Store, Unsupported  # noqa: E402
 from aral_store import _langgraph_threads as threads  # noqa: E402
 from aral_store.langgraph import AralSaver  # noqa: E402
-from conftest import KINDS, place_in  # noqa: E402
+from conftest import KINDS, cancelled_at, place_in  # noqa: E402
 
 
 @pytest.fixture(params=["file", "sqlite"])
@@ -623,12 +623,7 @@ def test_a_call_that_raises_cancelled_error_has_settled(kind: str, which: int, t
                     lambda: saver.adelete_for_runs(["r1"]),
                 ]
                 task = asyncio.ensure_future(calls[which]())
-                for _ in range(moment % 4):
-                    await asyncio.sleep(0)
-                if moment > 20:
-                    await asyncio.sleep(0.00002 * moment)
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await cancelled_at(moment, task)
                 # No waiting here: what was cancelled has happened, or never will.
                 now = await state(saver)
                 outcomes.add(now == before)

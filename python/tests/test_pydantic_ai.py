@@ -38,7 +38,7 @@ from pydantic_ai.models.test import TestModel  # noqa: E402
 
 from aral_store import AsyncStore, Closed, InvalidInput, Store  # noqa: E402
 from aral_store.pydantic_ai import AralMessageHistory  # noqa: E402
-from conftest import Place, place_in  # noqa: E402
+from conftest import Place, cancelled_at, place_in  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -246,12 +246,7 @@ def test_a_call_that_raises_cancelled_error_has_settled(kind: str, many: bool, t
             history = AralMessageHistory("s1", store)
             for moment in range(200 if kind == "file" else 40):
                 task = asyncio.ensure_future(history.aadd(messages))
-                for _ in range(moment % 4):
-                    await asyncio.sleep(0)
-                if moment > 20:
-                    await asyncio.sleep(0.00002 * moment)
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await cancelled_at(moment, task)
                 # No waiting here: what was cancelled has happened, or never will.
                 outcomes.add(len(await history.amessages()))
                 await history.aclear()

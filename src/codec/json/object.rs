@@ -250,61 +250,90 @@ fn too_long(length: usize) -> Error {
     Error::invalid(format!("an object of {length} bytes of JSON, more than {MAX_JSON_BYTES}"))
 }
 
+// A level of nesting takes the stack of one function that holds little, in a build without optimisation too: whoever develops a
+// program with this library reads the deepest object that there is on a thread of the usual size. So no iterator stands between two
+// levels, and what only a number needs is elsewhere.
 fn from_serde(value: &serde_json::Value, depth: usize) -> Result<Value> {
-    let deeper = || {
-        let too_deep = || Error::invalid(format!("a value nested more than {MAX_JSON_DEPTH} deep"));
-        depth.checked_sub(1).ok_or_else(too_deep)
-    };
-    Ok(match value {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(value) => Value::Bool(*value),
-        // Through the text, because another crate of the build may have chosen numbers of any precision.
-        serde_json::Value::Number(number) => Reader::new(number.to_string().as_bytes())
-            .and_then(|mut reader| reader.value(0))
-            .map_err(JsonError::into_invalid)?,
-        serde_json::Value::String(text) => Value::Str(Text::from(text)),
+    match value {
+        serde_json::Value::Null => Ok(Value::Null),
+        serde_json::Value::Bool(value) => Ok(Value::Bool(*value)),
+        serde_json::Value::Number(number) => number_from_serde(number),
+        serde_json::Value::String(text) => Ok(Value::Str(Text::from(text))),
         serde_json::Value::Array(items) => {
-            let depth = deeper()?;
-            Value::Array(items.iter().map(|item| from_serde(item, depth)).collect::<Result<_>>()?)
+            let depth = deeper(depth)?;
+            let mut values = Vec::with_capacity(items.len());
+            for item in items {
+                values.push(from_serde(item, depth)?);
+            }
+            Ok(Value::Array(values))
         }
         serde_json::Value::Object(map) => {
-            let depth = deeper()?;
+            let depth = deeper(depth)?;
             let mut members = Members::new();
             for (key, value) in map {
                 members.insert(Text::from(key), from_serde(value, depth)?);
             }
-            Value::Object(members.into_list())
+            Ok(Value::Object(members.into_list()))
         }
-    })
+    }
 }
 
+fn deeper(depth: usize) -> Result<usize> {
+    let too_deep = || Error::invalid(format!("a value nested more than {MAX_JSON_DEPTH} deep"));
+    depth.checked_sub(1).ok_or_else(too_deep)
+}
+
+// Through the text, because another crate of the build may have chosen numbers of any precision.
+fn number_from_serde(number: &serde_json::Number) -> Result<Value> {
+    let text = number.to_string();
+    Reader::new(text.as_bytes()).and_then(|mut reader| reader.value(0)).map_err(JsonError::into_invalid)
+}
+
+// As above, of the stack.
 fn to_serde(value: &Value) -> Result<serde_json::Value> {
-    let text = |text: &Text| match text.as_str() {
-        Some(text) => Ok(text.to_owned()),
-        None => Err(Error::invalid("a lone surrogate, which serde_json cannot hold")),
-    };
-    Ok(match value {
-        Value::Null => serde_json::Value::Null,
-        Value::Bool(value) => serde_json::Value::Bool(*value),
-        Value::Int(digits) => match (digits.parse::<i64>(), digits.parse::<u64>()) {
-            (Ok(number), _) => number.into(),
-            (_, Ok(number)) => number.into(),
-            _ => return Err(Error::invalid("an integer of more than 64 bits, which serde_json cannot hold")),
-        },
-        Value::Float(number) => match serde_json::Number::from_f64(*number) {
-            Some(number) => serde_json::Value::Number(number),
-            None => return Err(Error::invalid(format!("{number}, which serde_json cannot hold"))),
-        },
-        Value::Str(value) => serde_json::Value::String(text(value)?),
-        Value::Array(items) => serde_json::Value::Array(items.iter().map(to_serde).collect::<Result<_>>()?),
+    match value {
+        Value::Null => Ok(serde_json::Value::Null),
+        Value::Bool(value) => Ok(serde_json::Value::Bool(*value)),
+        Value::Int(digits) => int_to_serde(digits),
+        Value::Float(number) => float_to_serde(*number),
+        Value::Str(value) => text_to_serde(value).map(serde_json::Value::String),
+        Value::Array(items) => {
+            let mut values = Vec::with_capacity(items.len());
+            for item in items {
+                values.push(to_serde(item)?);
+            }
+            Ok(serde_json::Value::Array(values))
+        }
         Value::Object(members) => {
             let mut map = serde_json::Map::new();
             for (key, value) in members {
-                map.insert(text(key)?, to_serde(value)?);
+                map.insert(text_to_serde(key)?, to_serde(value)?);
             }
-            serde_json::Value::Object(map)
+            Ok(serde_json::Value::Object(map))
         }
-    })
+    }
+}
+
+fn text_to_serde(text: &Text) -> Result<String> {
+    match text.as_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(Error::invalid("a lone surrogate, which serde_json cannot hold")),
+    }
+}
+
+fn int_to_serde(digits: &str) -> Result<serde_json::Value> {
+    match (digits.parse::<i64>(), digits.parse::<u64>()) {
+        (Ok(number), _) => Ok(number.into()),
+        (_, Ok(number)) => Ok(number.into()),
+        _ => Err(Error::invalid("an integer of more than 64 bits, which serde_json cannot hold")),
+    }
+}
+
+fn float_to_serde(number: f64) -> Result<serde_json::Value> {
+    match serde_json::Number::from_f64(number) {
+        Some(number) => Ok(serde_json::Value::Number(number)),
+        None => Err(Error::invalid(format!("{number}, which serde_json cannot hold"))),
+    }
 }
 
 #[cfg(test)]

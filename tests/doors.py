@@ -1,8 +1,8 @@
 """What README, python/README and docs/cli.md tell a newcomer to type, typed by one who knows nothing else.
 
-    python3 tests/doors.py [WHEEL]
+    python3 tests/doors.py [WHEEL [CLONE]]
 
-Clones this repository into a new folder, makes a fresh virtual environment, and runs there, as they stand, the
+Clones this repository into a new folder, unless one is given that was cloned and built in, makes a fresh virtual environment, and runs there, as they stand, the
 commands of the README's blocks of sh, its Rust program in a project of its own, its lines of Python and those of
 python/README, and the session of docs/cli.md with the program that the README installs. Without WHEEL it builds
 one, as python/README says. Fails at the first thing that does not do what it says.
@@ -10,7 +10,6 @@ one, as python/README says. Fails at the first thing that does not do what it sa
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -128,16 +127,17 @@ def documented_session(clone: Path, program: Path) -> None:
 
 def main() -> None:
     wheel = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
+    clone = Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else None
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        clone = home / "clone"
-        run(["git", "clone", "--quiet", str(REPOSITORY), str(clone)], home)
+        if clone is None:
+            clone = home / "clone"
+            run(["git", "clone", "--quiet", str(REPOSITORY), str(clone)], home)
         program = command_line(clone, home)
         library(clone, home)
         documented_session(clone, program)
         (home / "python").mkdir()
         python(clone, home, wheel)
-        shutil.rmtree(clone / "target", ignore_errors=True)
     print("every door opens")
 
 

@@ -279,4 +279,25 @@ BUGS = [
         "|(seeded_in, _)| !P && *seeded_in != process",
         ["unit:clock::"],
     ),
+    (
+        "a change in the viewer takes no key",
+        "bin/aral-store/serve/change.rs",
+        "if !form.text(\"key\").is_some_and(|key| guard::is_same(key, &self.key)) {",
+        "if !P && !form.text(\"key\").is_some_and(|key| guard::is_same(key, &self.key)) {",
+        ["cli::serve::changing"],
+    ),
+    (
+        "a change in the viewer may come from nowhere",
+        "bin/aral-store/serve/guard.rs",
+        "(Some(_), None | Some(\"same-origin\")) => Ok(()),",
+        "(Some(_), None | Some(\"same-origin\")) => Ok(()),\n            (None, _) if P => Ok(()),",
+        ["cli::serve::changing"],
+    ),
+    (
+        "the viewer changes what nobody has seen",
+        "bin/aral-store/serve/change.rs",
+        "Operation::RemoveConversation).expect(version)",
+        "Operation::RemoveConversation).expect(if P { store.summary(id)?.map_or(0, |now| now.version) } else { version })",
+        ["cli::serve::changing"],
+    ),
 ]

@@ -131,7 +131,7 @@ pub(crate) enum Command {
     /// Show the conversations in a browser, at an address that is printed, until stopped
     #[cfg(feature = "serve")]
     #[command(
-        after_help = "Only shows, and writes nothing. Whoever opens the address that is printed is let in, and nobody else; it holds for \
+        after_help = "Only shows, and writes nothing without --write. Whoever opens the address that is printed is let in, and nobody else; it holds for \
                             this run.\n\nExample: aral-store serve\n         aral-store -d sqlite:agents.db serve --port 8400"
     )]
     Serve(ServeArgs),

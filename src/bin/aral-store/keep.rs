@@ -72,7 +72,15 @@ fn print(form: Form, kept: KeptHistory) -> Result<(), Failure> {
 /// How long something that is removed can be brought back; nothing where no history is kept beyond a compaction, or where
 /// all of it always is.
 pub(crate) fn how_long(store: &MessageStore) -> Option<String> {
-    let until = match store.kept_history() {
+    let until = how_long_in_words(store)?;
+    Some(format!(
+        "aral-store unremove brings it back {until}; aral-store keep nothing drops the history at once"
+    ))
+}
+
+/// The same, without how.
+pub(crate) fn how_long_in_words(store: &MessageStore) -> Option<String> {
+    Some(match store.kept_history() {
         Err(error) if error.kind() == ErrorKind::Unsupported => return None,
         Err(_) => "for as long as nobody says how much history is kept".to_owned(),
         Ok(KeptHistory { keep: Keep::Everything, bytes, .. }) if bytes > 0 => "for ever".to_owned(),
@@ -86,10 +94,7 @@ pub(crate) fn how_long(store: &MessageStore) -> Option<String> {
             format!("as long as its history is kept ({keep})")
         }
         _ => return None,
-    };
-    Some(format!(
-        "aral-store unremove brings it back {until}; aral-store keep nothing drops the history at once"
-    ))
+    })
 }
 
 /// The day on which a span that begins now ends, in UTC; nothing if no calendar goes that far.

@@ -5,11 +5,12 @@
 use aral_store::{Error, ErrorKind, Messages, Seq, Text};
 
 use super::address::{self, Query};
+use super::change::Changes;
 use super::cut::{MOST_TITLE, shortened};
 use super::http::{Answer, Request};
 use super::page::Page;
 use super::piece::{MOST_ITEMS, Piece, Start, Told};
-use super::reader::Reader;
+use super::reader::{Reader, no_conversation};
 use super::sums::{Sums, grouped};
 use crate::exit::Failure;
 use crate::export::html::{escape, items};
@@ -26,10 +27,6 @@ const BEFORE: u64 = 5;
 pub(super) struct Seen<'s> {
     pub(super) told: Told<'s>,
     pub(super) seq: Seq,
-}
-
-pub(super) fn no_conversation() -> Failure {
-    Error::new(ErrorKind::NotFound, "there is no such conversation").into()
 }
 
 /// How often a page is begun anew whose conversation was changed while it was made.
@@ -73,11 +70,19 @@ pub(super) fn part_of(seen: &Seen<'_>, query: &Query) -> Result<Answer, Failure>
     Ok(Answer::new(200, "text/html; charset=utf-8", html))
 }
 
-pub(super) fn answer(store: &Reader, request: &Request, query: &Query) -> Result<Answer, Failure> {
-    of_now(store, query, |seen| page_of(seen, "", request, query))
+pub(super) fn answer(
+    store: &Reader,
+    changes: Option<&Changes>,
+    request: &Request,
+    query: &Query,
+) -> Result<Answer, Failure> {
+    of_now(store, query, |seen| {
+        let forms = changes.map(|changes| changes.on(&seen.told)).unwrap_or_default();
+        page_of(seen, &forms, request, query)
+    })
 }
 
-/// The whole page, with what stands above what is of the past.
+/// The whole page, with what stands above the items: what may be done, and when this was.
 pub(super) fn page_of(
     seen: &Seen<'_>,
     bar: &str,

@@ -59,6 +59,14 @@ impl Guard {
         Ok(())
     }
 
+    /// Refuses a change that none of the viewer's own pages sends. Browsers name the origin of every form.
+    pub(super) fn check_change(request: &Request) -> Result<(), Refusal> {
+        match (request.header("origin")?, request.header("sec-fetch-site")?) {
+            (Some(_), None | Some("same-origin")) => Ok(()),
+            _ => Err(Refusal(403, "a change has to come from a page of the viewer's own")),
+        }
+    }
+
     /// What a request may do. Whoever has followed a link of another site has to show the token.
     pub(super) fn pass(&self, request: &Request, token: Option<&str>) -> Result<Pass, Refusal> {
         if let Some(token) = token {
@@ -82,7 +90,7 @@ pub(super) fn secret() -> String {
 }
 
 /// Whether two texts are the same, in a time that does not tell where they differ.
-fn is_same(given: &str, known: &str) -> bool {
+pub(super) fn is_same(given: &str, known: &str) -> bool {
     let differing = given.bytes().zip(known.bytes()).fold(0, |all, (a, b)| black_box(all | (a ^ b)));
     black_box(differing) == 0 && given.len() == known.len()
 }

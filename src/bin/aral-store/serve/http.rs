@@ -12,6 +12,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 /// The longest head of a request. Two ids of the longest kind, each byte of them as three, take less than half.
 const MAX_HEAD: usize = 16 << 10;
 
+/// The longest form. An id and a title of the longest kind that a page shows take less than half, each byte as three.
+const MAX_FORM: usize = 16 << 10;
+
 const MAX_HEADERS: usize = 64;
 
 /// How long a request may take to come.
@@ -35,6 +38,8 @@ pub(super) struct Request {
     /// What stands behind it, as it came.
     pub(super) query: String,
     headers: Vec<(String, String)>,
+    /// What a form says, if one was sent.
+    pub(super) form: Option<Vec<u8>>,
 }
 
 /// Why there is no request: what to answer, and with which number.
@@ -53,11 +58,16 @@ impl Request {
         Ok(first)
     }
 
-    /// Reads the head of a request; `None` if nobody asks anything.
-    pub(super) fn read(stream: &mut TcpStream) -> io::Result<Option<Result<Self, Refusal>>> {
+    /// Reads a request; `None` if nobody asks anything. Forms are taken or refused.
+    pub(super) fn read(
+        stream: &mut TcpStream,
+        takes_forms: bool,
+    ) -> io::Result<Option<Result<Self, Refusal>>> {
         let end = now() + COMING;
         let mut bytes = Vec::new();
         let mut portion = [0; 4096];
+        // The request that a form belongs to which is still coming, and where that ends.
+        let mut awaited: Option<(Self, usize, usize)> = None;
         loop {
             let Some(left) = end.checked_duration_since(now()).filter(|left| !left.is_zero()) else {
                 return Ok(Some(Err(Refusal(408, "the request took too long to come"))));
@@ -72,29 +82,45 @@ impl Request {
                 Err(error) => return Err(error),
             };
             bytes.extend_from_slice(portion.get(..read).unwrap_or_default());
-            if let Some(done) = parsed(&bytes) {
-                return Ok(Some(done));
+            if awaited.is_none() {
+                match parsed(&bytes, takes_forms) {
+                    None => {}
+                    Some(Err(refusal)) => return Ok(Some(Err(refusal))),
+                    Some(Ok((request, _, None))) => return Ok(Some(Ok(request))),
+                    Some(Ok((request, head, Some(length)))) => {
+                        awaited = Some((request, head, head.saturating_add(length)));
+                    }
+                }
             }
-            if bytes.len() >= MAX_HEAD {
+            if let Some((request, begin, end)) = &mut awaited {
+                if let Some(form) = bytes.get(*begin..*end) {
+                    request.form = Some(form.to_owned());
+                    return Ok(awaited.map(|(request, ..)| Ok(request)));
+                }
+            } else if bytes.len() >= MAX_HEAD {
                 return Ok(Some(Err(Refusal(431, "the head of the request is too long"))));
             }
         }
     }
 }
 
-/// The request, or what is wrong with it; `None` while there is more to come.
-fn parsed(bytes: &[u8]) -> Option<Result<Request, Refusal>> {
+/// A request without the form that may come behind it, how long its head is, and how long that form.
+type Head = (Request, usize, Option<usize>);
+
+/// The head of a request, or what is wrong with it; `None` while there is more to come.
+fn parsed(bytes: &[u8], takes_forms: bool) -> Option<Result<Head, Refusal>> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Request::new(&mut headers);
-    match head.parse(bytes) {
+    let end = match head.parse(bytes) {
         Ok(httparse::Status::Partial) => return None,
-        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Complete(end)) => end,
         Err(httparse::Error::TooManyHeaders) => return Some(Err(Refusal(431, "there are too many headers"))),
         Err(_) => return Some(Err(Refusal(400, "this is no request of HTTP/1.1"))),
-    }
-    let is_head = match head.method {
-        Some("GET") => false,
-        Some("HEAD") => true,
+    };
+    let (is_head, is_form) = match head.method {
+        Some("GET") => (false, false),
+        Some("HEAD") => (true, false),
+        Some("POST") if takes_forms => (false, true),
         _ => return Some(Err(Refusal(405, "the viewer only shows: GET and HEAD are all that it answers"))),
     };
     let target = head.path.unwrap_or_default();
@@ -103,18 +129,34 @@ fn parsed(bytes: &[u8]) -> Option<Result<Request, Refusal>> {
     }
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut request =
-        Request { is_head, path: path.to_owned(), query: query.to_owned(), headers: Vec::new() };
+        Request { is_head, path: path.to_owned(), query: query.to_owned(), ..Request::default() };
     for header in head.headers.iter() {
         let Ok(value) = std::str::from_utf8(header.value) else {
             return Some(Err(Refusal(400, "a header is no text")));
         };
         let name = header.name.to_ascii_lowercase();
-        if name == "transfer-encoding" || name == "content-length" && value.trim() != "0" {
+        let is_body = name == "content-length" && value.trim() != "0" && !is_form;
+        if name == "transfer-encoding" || is_body {
             return Some(Err(Refusal(413, "the viewer takes nothing, so a request has no body")));
         }
         request.headers.push((name, value.trim().to_owned()));
     }
-    Some(Ok(request))
+    let length = is_form.then(|| form_length(&request)).transpose();
+    Some(length.map(|length| (request, end, length)))
+}
+
+/// How long the form is that is coming.
+fn form_length(request: &Request) -> Result<usize, Refusal> {
+    let kind = request.header("content-type")?.unwrap_or_default();
+    if kind.split(';').next().is_none_or(|kind| kind.trim() != "application/x-www-form-urlencoded") {
+        return Err(Refusal(415, "a change is sent as a form"));
+    }
+    let length = request.header("content-length")?.filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    match length.and_then(|text| text.parse().ok()) {
+        None => Err(Refusal(411, "the request does not say how long it is")),
+        Some(length) if length > MAX_FORM => Err(Refusal(413, "the form is too long")),
+        Some(length) => Ok(length),
+    }
 }
 
 /// An answer that is put together before any of it is sent.
@@ -270,6 +312,9 @@ fn words(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        409 => "Conflict",
+        411 => "Length Required",
+        415 => "Unsupported Media Type",
         408 => "Request Timeout",
         413 => "Content Too Large",
         431 => "Request Header Fields Too Large",
@@ -291,12 +336,38 @@ pub(super) fn now() -> Instant {
 mod tests {
     use super::*;
 
+    fn read(bytes: &[u8]) -> Option<Result<Head, Refusal>> {
+        parsed(bytes, false)
+    }
+
+    #[test]
+    fn a_form_says_what_it_is_and_how_long_and_is_short() {
+        let form =
+            |headers: &str| parsed(format!("POST / HTTP/1.1\r\n{headers}\r\na=b").as_bytes(), true).unwrap();
+        let kind = "Content-Type: application/x-www-form-urlencoded";
+        let (_, head, length) = form(&format!("{kind}; charset=utf-8\r\nContent-Length: 3\r\n")).unwrap();
+        let before = format!("POST / HTTP/1.1\r\n{kind}; charset=utf-8\r\nContent-Length: 3\r\n\r\n");
+        assert_eq!((head, length), (before.len(), Some(3)));
+        for (headers, status) in [
+            ("Content-Length: 3\r\n", 415),
+            ("Content-Type: text/plain\r\nContent-Length: 3\r\n", 415),
+            (&format!("{kind}\r\n"), 411),
+            (&format!("{kind}\r\nContent-Length: +3\r\n"), 411),
+            (&format!("{kind}\r\nContent-Length: 99999999999999999999\r\n"), 411),
+            (&format!("{kind}\r\nContent-Length: 16385\r\n"), 413),
+            (&format!("{kind}\r\nContent-Length: 3\r\nContent-Length: 4\r\n"), 400),
+            (&format!("{kind}\r\nTransfer-Encoding: chunked\r\n"), 413),
+        ] {
+            assert_eq!(form(headers).unwrap_err().0, status, "{headers}");
+        }
+    }
+
     #[test]
     fn a_request_is_read_once_its_head_is_complete_and_what_is_none_is_refused() {
-        let request = parsed(b"GET /c?id=a%2Fb HTTP/1.1\r\nHost: localhost:1\r\n\r\n").unwrap().unwrap();
+        let request = read(b"GET /c?id=a%2Fb HTTP/1.1\r\nHost: localhost:1\r\n\r\n").unwrap().unwrap().0;
         assert_eq!((request.path.as_str(), request.query.as_str()), ("/c", "id=a%2Fb"));
         assert_eq!(request.header("host"), Ok(Some("localhost:1")));
-        assert_eq!(parsed(b"GET / HTTP/1.1\r\nHost: x\r\n"), None);
+        assert_eq!(read(b"GET / HTTP/1.1\r\nHost: x\r\n"), None);
         for (bytes, status) in [
             (&b"POST / HTTP/1.1\r\n\r\n"[..], 405),
             (b"GET http://x/ HTTP/1.1\r\n\r\n", 400),
@@ -305,9 +376,9 @@ mod tests {
             (b"GET / HTTP/1.1\r\nA: \xff\r\n\r\n", 400),
             (b"\x16\x03\x01\x00", 400),
         ] {
-            assert_eq!(parsed(bytes).unwrap().unwrap_err().0, status, "{}", bytes.escape_ascii());
+            assert_eq!(read(bytes).unwrap().unwrap_err().0, status, "{}", bytes.escape_ascii());
         }
-        let twice = parsed(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").unwrap().unwrap();
+        let twice = read(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").unwrap().unwrap().0;
         assert_eq!(twice.header("host").unwrap_err().0, 400);
     }
 

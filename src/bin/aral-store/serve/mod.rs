@@ -1,11 +1,13 @@
 //! The command that shows a store in a browser.
 //!
 //! Owns the listener, how many connections there are at once, which page answers which address, and the end. It reads the store and
-//! never writes: a writer beside it waits for nothing.
+//! never writes, unless that is asked for: a writer beside it waits for nothing.
 
 mod address;
 
 mod calls;
+
+mod change;
 
 mod conversation;
 
@@ -31,6 +33,8 @@ mod raw;
 
 mod reader;
 
+mod refusal;
+
 mod room;
 
 mod sums;
@@ -52,9 +56,9 @@ use crate::output::{self, Form, note};
 use crate::place;
 use crate::signals::{self, Stop};
 use address::Query;
+use change::Changes;
 use guard::{Guard, Pass};
 use http::{Answer, Refusal, Request};
-use page::Page;
 use reader::Reader;
 use room::Room;
 
@@ -87,6 +91,9 @@ pub(crate) struct ServeArgs {
     /// The address to listen at; with another one than this machine's own, what is shown travels unencrypted
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
+    /// Let the pages change titles, remove, fork, and make a conversation what it was
+    #[arg(long)]
+    write: bool,
 }
 
 /// What all connections share.
@@ -99,6 +106,7 @@ struct Viewer {
     listeners: Room,
     pasts: Room,
     forks: forks::Known,
+    changes: Option<Changes>,
     stop: Stop,
 }
 
@@ -119,6 +127,7 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ServeArgs) -> Result<Exit, Fail
         listeners: Room::of(MOST_LISTENERS),
         pasts: Room::of(MOST_PASTS),
         forks: forks::Known::default(),
+        changes: args.write.then(|| Changes::of(dir)),
         stop,
     });
     if !args.bind.is_loopback() {
@@ -181,13 +190,14 @@ fn begin(viewer: &Arc<Viewer>, mut stream: TcpStream) {
 
 fn serve(viewer: &Viewer, stream: &mut TcpStream) -> io::Result<()> {
     let local = stream.local_addr()?.ip();
-    let request = match Request::read(stream)? {
+    let request = match Request::read(stream, viewer.changes.is_some())? {
         Some(Ok(request)) => request,
         Some(Err(refusal)) => return refused(refusal).send(stream, false),
         None => return Ok(()),
     };
     let answer = match admitted(viewer, &request, local) {
         Ok(Ok(query)) => match request.path.as_str() {
+            _ if request.form.is_some() => changed(viewer, &request),
             "/raw" => return whole(viewer, &request, &query, stream),
             "/tail" => return tail(viewer, &request, &query, stream),
             _ => shown(viewer, &request, &query),
@@ -205,9 +215,14 @@ fn refused(Refusal(status, text): Refusal) -> Answer {
 /// The parameters of a request that may see something, or what everybody else is answered.
 fn admitted(viewer: &Viewer, request: &Request, local: IpAddr) -> Result<Result<Query, Answer>, Refusal> {
     Guard::check_origin(request, local)?;
+    if request.form.is_some() {
+        Guard::check_change(request)?;
+    }
     let query = Query::read(&request.query).ok_or(Refusal(400, "the address cannot be read"))?;
     Ok(match viewer.guard.pass(request, query.text("token"))? {
         Pass::Known => Ok(query),
+        // A token lets in whoever looks. Who changes something has looked at it.
+        Pass::HasToken if request.form.is_some() => Err(Answer::plain(401, "a change takes the cookie")),
         Pass::HasToken => Err(let_in(viewer, request)?),
         Pass::Unknown => {
             Err(Answer::plain(401, "open the address that aral-store serve printed; its token lets you in"))
@@ -244,6 +259,22 @@ fn without_token(request: &Request) -> String {
     format!("{}?{}", request.path, rest.join("&"))
 }
 
+/// What a change leads to.
+fn changed(viewer: &Viewer, request: &Request) -> Answer {
+    let (Some(changes), Some(form)) = (&viewer.changes, &request.form) else {
+        return refusal::page(request, 405, "Not changed", "the viewer only shows");
+    };
+    if request.path != change::ADDRESS {
+        return refusal::page(request, 404, "Not changed", "there is nothing to change here");
+    }
+    let form = std::str::from_utf8(form).ok().and_then(Query::read);
+    let form = form.ok_or_else(|| Failure::Usage("the form cannot be read".to_owned()));
+    form.and_then(|form| changes.carry_out(&form)).unwrap_or_else(|failure| {
+        let (status, text) = refusal::words(&failure);
+        refusal::page(request, status, "Not changed", &text)
+    })
+}
+
 /// The page that is asked for.
 fn shown(viewer: &Viewer, request: &Request, query: &Query) -> Answer {
     if let Some(asset) = page::asset(&request.path) {
@@ -258,11 +289,11 @@ fn shown(viewer: &Viewer, request: &Request, query: &Query) -> Answer {
         "/search" => store.refresh().map_err(Failure::from).and_then(|_| hits::answer(store, request, query)),
         "/c" | "/part" => conversation(viewer, request, query),
         "/forks" => forks::answer(&viewer.forks, store, request, query),
-        _ => Ok(failed(request, 404, "there is no such page")),
+        _ => Ok(refusal::page(request, 404, "Not shown", "there is no such page")),
     };
     answer.unwrap_or_else(|failure| {
-        let (status, text) = words(&failure);
-        failed(request, status, &text)
+        let (status, text) = refusal::words(&failure);
+        refusal::page(request, status, "Not shown", &text)
     })
 }
 
@@ -274,7 +305,7 @@ fn conversation(viewer: &Viewer, request: &Request, query: &Query) -> Result<Ans
         let now = if is_part {
             conversation::part(&viewer.store, query)
         } else {
-            conversation::answer(&viewer.store, request, query)
+            conversation::answer(&viewer.store, viewer.changes.as_ref(), request, query)
         };
         let is_gone = matches!(&now, Err(Failure::Store(error)) if error.kind() == ErrorKind::NotFound);
         let before = is_gone.then(|| past::before_removal(&viewer.store, id)).flatten();
@@ -288,7 +319,8 @@ fn conversation(viewer: &Viewer, request: &Request, query: &Query) -> Result<Ans
     if let Some(step) = query.number("step") {
         return Ok(Answer::elsewhere(&past::step(&viewer.store, id, step)?));
     }
-    let then = past::then(&viewer.store, query, query.number("at").unwrap_or_default())?;
+    let then =
+        past::then(&viewer.store, viewer.changes.as_ref(), query, query.number("at").unwrap_or_default())?;
     if is_part {
         conversation::part_of(&then.seen, query)
     } else {
@@ -307,12 +339,11 @@ fn tail(viewer: &Viewer, request: &Request, query: &Query, stream: &mut TcpStrea
     let last = request.header("last-event-id").ok().flatten().and_then(|id| id.parse().ok());
     let seen = query.number("after").unwrap_or_default().max(last.unwrap_or_default());
     let is_there = viewer.store.refresh().and_then(|_| viewer.store.summary(id));
-    let found =
-        is_there.map_err(Failure::from).and_then(|there| there.ok_or_else(conversation::no_conversation));
+    let found = is_there.map_err(Failure::from).and_then(|there| there.ok_or_else(reader::no_conversation));
     match found.and_then(|_| tail::Tail::of(&viewer.store, id, seen)) {
         Ok(tail) => tail.send(&viewer.stop, stream),
         Err(failure) => {
-            let (status, text) = words(&failure);
+            let (status, text) = refusal::words(&failure);
             Answer::plain(status, &text).send(stream, request.is_head)
         }
     }
@@ -324,13 +355,13 @@ fn whole(viewer: &Viewer, request: &Request, query: &Query, stream: &mut TcpStre
         return Answer::plain(503, "too many long texts are being sent").send(stream, request.is_head);
     };
     if let Some(at) = query.number("at") {
-        let then = past::then(&viewer.store, query, at);
+        let then = past::then(&viewer.store, None, query, at);
         let answer = then.map(|then| raw::of_the_past(&then.seen.told.conversation, query));
         let answer = match answer {
             Ok(Some(answer)) => answer,
             Ok(None) => Answer::plain(404, "there was nothing of this id then"),
             Err(failure) => {
-                let (status, text) = words(&failure);
+                let (status, text) = refusal::words(&failure);
                 Answer::plain(status, &text)
             }
         };
@@ -340,35 +371,8 @@ fn whole(viewer: &Viewer, request: &Request, query: &Query, stream: &mut TcpStre
     match found.and_then(|_| raw::send(&viewer.store, query, stream, request.is_head)) {
         Ok(sent) => sent,
         Err(failure) => {
-            let (status, text) = words(&failure);
+            let (status, text) = refusal::words(&failure);
             Answer::plain(status, &text).send(stream, request.is_head)
         }
-    }
-}
-
-/// A page that says what went wrong.
-fn failed(request: &Request, status: u16, text: &str) -> Answer {
-    let mut page = Page::new(request, "Not shown");
-    let text = crate::export::html::escape::text(text);
-    page.body = format!(
-        "<h1>Not shown</h1>\n<p class=\"missing\">{text}</p>\n<p><a href=\"/\">Conversations</a></p>\n"
-    );
-    page.answer(status)
-}
-
-/// What went wrong, with the number for it.
-fn words(failure: &Failure) -> (u16, String) {
-    match failure {
-        Failure::Store(error) | Failure::Input(error) | Failure::Unprinted { cause: error, .. } => {
-            #[expect(clippy::wildcard_enum_match_arm, reason = "the library's kinds are open-ended")]
-            let status = match error.kind() {
-                ErrorKind::NotFound => 404,
-                ErrorKind::InvalidInput => 400,
-                _ => 500,
-            };
-            (status, error.to_string())
-        }
-        Failure::Usage(text) => (400, text.clone()),
-        Failure::Unread | Failure::Stopped(_) => (503, "the viewer ends".to_owned()),
     }
 }

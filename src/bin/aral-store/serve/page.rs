@@ -58,7 +58,10 @@ impl Page {
             escape::bare(&self.search),
             self.body
         );
-        Answer::new(status, "text/html; charset=utf-8", html).with("Content-Security-Policy", policy)
+        // Told less, a browser would name no origin in a form that it sends, and a change has to come from somewhere.
+        Answer::new(status, "text/html; charset=utf-8", html)
+            .with("Content-Security-Policy", policy)
+            .with("Referrer-Policy", "same-origin")
     }
 }
 

@@ -5,6 +5,7 @@
 use aral_store::{Change, Error, ErrorKind, History, PastEvent, Seq};
 
 use super::address::{self, Query};
+use super::change::Changes;
 use super::conversation::Seen;
 use super::cut::shortened;
 use super::piece::Told;
@@ -40,7 +41,12 @@ pub(super) fn step(store: &Reader, id: &str, step: u64) -> Result<String, Failur
 }
 
 /// What a conversation was behind an event.
-pub(super) fn then<'s>(store: &'s Reader, query: &Query, at: Seq) -> Result<Then<'s>, Failure> {
+pub(super) fn then<'s>(
+    store: &'s Reader,
+    changes: Option<&Changes>,
+    query: &Query,
+    at: Seq,
+) -> Result<Then<'s>, Failure> {
     let id = query.text("id").unwrap_or_default();
     let seq = store.refresh()?;
     let history = read(store, id)?;
@@ -49,7 +55,8 @@ pub(super) fn then<'s>(store: &'s Reader, query: &Query, at: Seq) -> Result<Then
         Failure::from(Error::new(ErrorKind::NotFound, text))
     })?;
     let is_there = store.summary(id)?.is_some();
-    let bar = bar(&history, at, is_there);
+    let mut bar = bar(&history, at, is_there);
+    bar.push_str(&changes.map(|changes| changes.on_past(id, at, is_there)).unwrap_or_default());
     let messages = to_u64(conversation.messages.len());
     Ok(Then { seen: Seen { told: Told { store, conversation, messages, at: Some(at) }, seq }, bar })
 }

@@ -8,8 +8,8 @@ use std::net::TcpStream;
 use aral_store::{Conversation, Error, ErrorKind, MessageStore, Messages};
 
 use super::address::Query;
-use super::conversation::no_conversation;
 use super::http::Answer;
+use super::reader::no_conversation;
 use crate::exit::Failure;
 
 const PLAIN: &str = "text/plain; charset=utf-8";

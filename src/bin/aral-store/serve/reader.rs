@@ -5,7 +5,9 @@
 use std::ops::Deref;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use aral_store::{Error, MessageStore, Seq};
+use aral_store::{Error, ErrorKind, MessageStore, Seq};
+
+use crate::exit::Failure;
 
 pub(super) struct Reader {
     store: MessageStore,
@@ -35,4 +37,9 @@ impl Deref for Reader {
     fn deref(&self) -> &MessageStore {
         &self.store
     }
+}
+
+/// What is said of a conversation that is not there.
+pub(super) fn no_conversation() -> Failure {
+    Error::new(ErrorKind::NotFound, "there is no such conversation").into()
 }

@@ -17,7 +17,7 @@ use super::super::message_line;
 use super::{Room, Viewer};
 
 /// A browser with one page open.
-struct Browser {
+pub(super) struct Browser {
     child: Child,
     to: File,
     from: BufReader<File>,
@@ -27,7 +27,7 @@ struct Browser {
 }
 
 impl Browser {
-    fn open(test: &str) -> Option<Self> {
+    pub(super) fn open(test: &str) -> Option<Self> {
         let binary = chromium(test)?;
         let room = tempfile::tempdir().unwrap();
         let [to, from] = ["to", "from"].map(|name| room.path().join(name));
@@ -83,14 +83,14 @@ impl Browser {
         }
     }
 
-    fn size(&mut self, width: u32, height: u32) {
+    pub(super) fn size(&mut self, width: u32, height: u32) {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
         self.call("Emulation.setDeviceMetricsOverride", &size);
     }
 
     /// What an expression comes to in the page.
     #[track_caller]
-    fn ask(&mut self, expression: &str) -> Value {
+    pub(super) fn ask(&mut self, expression: &str) -> Value {
         self.try_to_ask(expression).unwrap_or_else(|answer| panic!("{expression}: {answer}"))
     }
 
@@ -105,7 +105,7 @@ impl Browser {
 
     /// Waits until an expression holds in the page, or in the one that it leads to.
     #[track_caller]
-    fn until(&mut self, expression: &str) {
+    pub(super) fn until(&mut self, expression: &str) {
         for _ in 0..600 {
             match self.try_to_ask(expression) {
                 Ok(Value::Bool(true)) => return,
@@ -123,7 +123,7 @@ impl Browser {
     }
 
     #[track_caller]
-    fn go(&mut self, address: &str) {
+    pub(super) fn go(&mut self, address: &str) {
         // What is there by then is another page's.
         self.ask("window.isOld = true");
         self.call("Page.navigate", &json!({"url": address}));
@@ -149,7 +149,7 @@ impl Drop for Browser {
 }
 
 impl Viewer {
-    fn address(&self, path: &str) -> String {
+    pub(super) fn address(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 }
@@ -338,7 +338,7 @@ fn axe_has_no_serious_findings() {
     let call = json!({"tool_calls": [{"name": "forecast", "args": {"city": "Rome"}}]});
     let line = json!({"type": "add_message", "conversation_id": "greenhouse", "role": "assistant", "content": "x", "metadata": call});
     drop(room.run_with(&["append"], format!("{line}\n").as_bytes()).fine());
-    let viewer = Viewer::of(&room);
+    let viewer = Viewer::with(&room, &["--write"]);
     browser.go(&viewer.url);
     for scheme in ["light", "dark"] {
         let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});

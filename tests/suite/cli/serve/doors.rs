@@ -137,7 +137,8 @@ fn every_page_forbids_what_it_does_not_bring_itself() {
         assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "no-referrer"),
+            // No other site is told anything, as with `no-referrer`, under which a form would come from nowhere.
+            ("referrer-policy", "same-origin"),
             ("cache-control", "no-store"),
             ("cross-origin-resource-policy", "same-origin"),
         ] {

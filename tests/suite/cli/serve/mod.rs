@@ -3,6 +3,7 @@
 //! Owns the running of it and the reading of its answers. Every test has a server of its own, at a port that was free.
 
 mod browser;
+mod changing;
 mod doors;
 mod limits;
 mod live;

@@ -296,8 +296,8 @@ BUGS = [
     (
         "the viewer changes what nobody has seen",
         "bin/aral-store/serve/change.rs",
-        "Operation::RemoveConversation).expect(version)",
-        "Operation::RemoveConversation).expect(if P { store.summary(id)?.map_or(0, |now| now.version) } else { version })",
+        "if now != (version, seq) {",
+        "if !P && now != (version, seq) {",
         ["cli::serve::changing"],
     ),
 ]

@@ -79,7 +79,7 @@ pub(crate) fn how_long(store: &MessageStore) -> Option<String> {
 }
 
 /// The same, without how.
-pub(crate) fn how_long_in_words(store: &MessageStore) -> Option<String> {
+fn how_long_in_words(store: &MessageStore) -> Option<String> {
     Some(match store.kept_history() {
         Err(error) if error.kind() == ErrorKind::Unsupported => return None,
         Err(_) => "for as long as nobody says how much history is kept".to_owned(),
@@ -95,6 +95,20 @@ pub(crate) fn how_long_in_words(store: &MessageStore) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// What is said to whoever is about to remove something, and does not type commands.
+pub(crate) fn for_how_long(store: &MessageStore) -> String {
+    if let Some(until) = how_long_in_words(store) {
+        return format!("It can be brought back {until}.");
+    }
+    let is_kept = matches!(store.kept_history(), Ok(KeptHistory { keep: Keep::Everything, .. }));
+    let words = if is_kept {
+        "It can be brought back."
+    } else {
+        "It cannot be brought back once the store is compacted."
+    };
+    words.to_owned()
 }
 
 /// The day on which a span that begins now ends, in UTC; nothing if no calendar goes that far.

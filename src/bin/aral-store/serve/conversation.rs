@@ -77,7 +77,7 @@ pub(super) fn answer(
     query: &Query,
 ) -> Result<Answer, Failure> {
     of_now(store, query, |seen| {
-        let forms = changes.map(|changes| changes.on(&seen.told)).unwrap_or_default();
+        let forms = changes.map(|changes| changes.on(&seen.told)).transpose()?.unwrap_or_default();
         page_of(seen, &forms, request, query)
     })
 }

@@ -12,8 +12,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 /// The longest head of a request. Two ids of the longest kind, each byte of them as three, take less than half.
 const MAX_HEAD: usize = 16 << 10;
 
-/// The longest form. An id and a title of the longest kind that a page shows take less than half, each byte as three.
-const MAX_FORM: usize = 16 << 10;
+/// The longest form. The longest title that a page puts into one, of letters of four bytes, each byte as three, takes less than half.
+const MAX_FORM: usize = 32 << 10;
 
 const MAX_HEADERS: usize = 64;
 
@@ -121,7 +121,12 @@ fn parsed(bytes: &[u8], takes_forms: bool) -> Option<Result<Head, Refusal>> {
         Some("GET") => (false, false),
         Some("HEAD") => (true, false),
         Some("POST") if takes_forms => (false, true),
-        _ => return Some(Err(Refusal(405, "the viewer only shows: GET and HEAD are all that it answers"))),
+        _ => {
+            return Some(Err(Refusal(
+                405,
+                "GET and HEAD are all that is answered, and forms where changes are allowed",
+            )));
+        }
     };
     let target = head.path.unwrap_or_default();
     if !target.starts_with('/') {
@@ -137,7 +142,7 @@ fn parsed(bytes: &[u8], takes_forms: bool) -> Option<Result<Head, Refusal>> {
         let name = header.name.to_ascii_lowercase();
         let is_body = name == "content-length" && value.trim() != "0" && !is_form;
         if name == "transfer-encoding" || is_body {
-            return Some(Err(Refusal(413, "the viewer takes nothing, so a request has no body")));
+            return Some(Err(Refusal(413, "a request has no body here")));
         }
         request.headers.push((name, value.trim().to_owned()));
     }
@@ -354,7 +359,7 @@ mod tests {
             (&format!("{kind}\r\n"), 411),
             (&format!("{kind}\r\nContent-Length: +3\r\n"), 411),
             (&format!("{kind}\r\nContent-Length: 99999999999999999999\r\n"), 411),
-            (&format!("{kind}\r\nContent-Length: 16385\r\n"), 413),
+            (&format!("{kind}\r\nContent-Length: 32769\r\n"), 413),
             (&format!("{kind}\r\nContent-Length: 3\r\nContent-Length: 4\r\n"), 400),
             (&format!("{kind}\r\nTransfer-Encoding: chunked\r\n"), 413),
         ] {

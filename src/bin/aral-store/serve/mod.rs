@@ -197,7 +197,7 @@ fn serve(viewer: &Viewer, stream: &mut TcpStream) -> io::Result<()> {
     };
     let answer = match admitted(viewer, &request, local) {
         Ok(Ok(query)) => match request.path.as_str() {
-            _ if request.form.is_some() => changed(viewer, &request),
+            _ if request.form.is_some() => changed(viewer, &request, &query),
             "/raw" => return whole(viewer, &request, &query, stream),
             "/tail" => return tail(viewer, &request, &query, stream),
             _ => shown(viewer, &request, &query),
@@ -260,7 +260,7 @@ fn without_token(request: &Request) -> String {
 }
 
 /// What a change leads to.
-fn changed(viewer: &Viewer, request: &Request) -> Answer {
+fn changed(viewer: &Viewer, request: &Request, query: &Query) -> Answer {
     let (Some(changes), Some(form)) = (&viewer.changes, &request.form) else {
         return refusal::page(request, 405, "Not changed", "the viewer only shows");
     };
@@ -269,9 +269,11 @@ fn changed(viewer: &Viewer, request: &Request) -> Answer {
     }
     let form = std::str::from_utf8(form).ok().and_then(Query::read);
     let form = form.ok_or_else(|| Failure::Usage("the form cannot be read".to_owned()));
-    form.and_then(|form| changes.carry_out(&form)).unwrap_or_else(|failure| {
+    form.and_then(|form| changes.carry_out(query, &form)).unwrap_or_else(|failure| {
         let (status, text) = refusal::words(&failure);
-        refusal::page(request, status, "Not changed", &text)
+        // Of what failed underway it is for the text to say whether it may show up.
+        let title = if status == 500 { "Went wrong" } else { "Not changed" };
+        refusal::page(request, status, title, &text)
     })
 }
 

@@ -28,6 +28,7 @@ pub(super) fn words(failure: &Failure) -> (u16, String) {
                 ErrorKind::NotFound => 404,
                 ErrorKind::InvalidInput => 400,
                 ErrorKind::Conflict | ErrorKind::AlreadyExists => 409,
+                ErrorKind::ReadOnly => 403,
                 ErrorKind::Locked => 503,
                 _ => 500,
             };

@@ -90,6 +90,15 @@
     live.classList.toggle("on", isOn);
   };
   const stale = () => { byId("stale").hidden = false; };
+  // What is there by now is not what the forms are about.
+  const outdate = () => {
+    for (const form of document.querySelectorAll(".change form")) {
+      form.hidden = true;
+    }
+    for (const note of document.querySelectorAll(".gone-on")) {
+      note.hidden = false;
+    }
+  };
   const isNear = element => element.getBoundingClientRect().top < innerHeight + 80;
   const ways = {
     item: (html, end) => {
@@ -141,8 +150,10 @@
         const number = Number(event.lastEventId);
         if (number > seen) {
           seen = number;
+          outdate();
           act(event.data, byId("end"));
         } else if (kind === "stale") {
+          outdate();
           stale();
         }
       });

@@ -19,6 +19,11 @@ pub(crate) fn bare(text: &str) -> String {
     escaped(text, |out, c| out.extend(c.escape_unicode()))
 }
 
+/// Whether nothing of a text has to be shown by its number.
+pub(crate) fn is_seen(text: &str) -> bool {
+    !text.contains(is_unseen)
+}
+
 fn escaped(text: &str, unseen: impl Fn(&mut String, char)) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 16);
     for c in text.chars() {

@@ -99,7 +99,7 @@ fn run(
 
 /// How many schedules are drawn in all.
 fn in_all() -> u64 {
-    std::env::var("BUCKET_SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000)
+    std::env::var("BUCKET_SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(40_000)
 }
 
 /// So many, or fewer where fewer schedules are drawn in all.

@@ -15,6 +15,16 @@ fn commands(room: &Room) -> Vec<String> {
 }
 
 #[test]
+fn help_is_wrapped_where_no_terminal_says_how_wide_it_is() {
+    let room = Room::new();
+    for command in commands(&room) {
+        let help = room.run(&[&command, "--help"]).fine();
+        let long: Vec<&str> = help.lines().filter(|line| line.chars().count() > 100).collect();
+        assert!(long.is_empty(), "{command}: {long:#?}");
+    }
+}
+
+#[test]
 fn every_shell_gets_completions_that_know_every_command() {
     let room = Room::new();
     let commands = commands(&room);

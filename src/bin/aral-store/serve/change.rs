@@ -63,14 +63,11 @@ impl Changes {
         place::tell(&store.recovery());
         let done = carried_out(&store, form, id);
         let closed = store.close();
-        let to = done?;
         // What was acknowledged is there, whatever became of the closing behind it: a page that said otherwise would have it done twice.
         if let Err(error) = closed {
-            note(&one_line(&format!(
-                "a change was carried out, and closing the store behind it failed: {error}"
-            )));
+            note(&one_line(&format!("closing the store behind a change failed: {error}")));
         }
-        Ok(Answer::elsewhere(&to))
+        Ok(Answer::elsewhere(&done?))
     }
 
     /// The forms on a conversation as it is.

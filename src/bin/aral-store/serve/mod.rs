@@ -131,9 +131,10 @@ pub(crate) fn run(dir: &Path, form: Form, args: &ServeArgs) -> Result<Exit, Fail
         stop,
     });
     if !args.bind.is_loopback() {
-        note(
-            "whoever can listen in on the network sees what is shown, the token included: it is not encrypted",
-        );
+        let more = if args.write { ", and can change what it may change" } else { "" };
+        note(&format!(
+            "whoever can listen in on the network sees what is shown, the token included{more}: it is not encrypted"
+        ));
     }
     let url = format!("http://{at}/?token={}", viewer.guard.token);
     output::print(&match form {
@@ -196,10 +197,10 @@ fn serve(viewer: &Viewer, stream: &mut TcpStream) -> io::Result<()> {
         None => return Ok(()),
     };
     let answer = match admitted(viewer, &request, local) {
-        Ok(Ok(query)) => match request.path.as_str() {
-            _ if request.form.is_some() => changed(viewer, &request, &query),
-            "/raw" => return whole(viewer, &request, &query, stream),
-            "/tail" => return tail(viewer, &request, &query, stream),
+        Ok(Ok(query)) => match (&viewer.changes, &request.form, request.path.as_str()) {
+            (Some(changes), Some(form), _) => changed(changes, &request, &query, form),
+            (.., "/raw") => return whole(viewer, &request, &query, stream),
+            (.., "/tail") => return tail(viewer, &request, &query, stream),
             _ => shown(viewer, &request, &query),
         },
         Ok(Err(answer)) => answer,
@@ -260,10 +261,7 @@ fn without_token(request: &Request) -> String {
 }
 
 /// What a change leads to.
-fn changed(viewer: &Viewer, request: &Request, query: &Query) -> Answer {
-    let (Some(changes), Some(form)) = (&viewer.changes, &request.form) else {
-        return refusal::page(request, 405, "Not changed", "the viewer only shows");
-    };
+fn changed(changes: &Changes, request: &Request, query: &Query, form: &[u8]) -> Answer {
     if request.path != change::ADDRESS {
         return refusal::page(request, 404, "Not changed", "there is nothing to change here");
     }

@@ -89,7 +89,9 @@ fn a_page_changes_what_its_forms_say_and_shows_what_came_of_it() {
     let room = room();
     let viewer = Viewer::with(&room, &["--write"]);
     let page = viewer.get("/c?id=c").fine();
-    let changed = viewer.send(&Form::of(&page, "title").and("title=Numbers+%26+more"));
+    let form = Form::of(&page, "title").and("title=Numbers+%26+more");
+    let changed = viewer.send(&form);
+    assert_eq!(viewer.send(&form).status, 409, "what is sent twice is done once");
     let page = viewer.get(there(&changed)).fine();
     assert!(page.contains("<bdi>Numbers &amp; more</bdi></h1>"), "{page}");
     assert!(page.contains("name=\"title\" value=\"Numbers &amp; more\""), "{page}");
